@@ -1,0 +1,118 @@
+package evaluator
+
+import (
+	"time"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// Report is what `status -o json` prints and GET /api/v1/slos answers. Its
+// JSON is a contract with other people's scripts: fields are added, never
+// changed. Undefined numbers are null, never 0 or NaN.
+type Report struct {
+	Format      int       `json:"format"` // 1
+	EvaluatedAt time.Time `json:"evaluated_at"`
+	SLOs        []Status  `json:"slos"` // sorted by ID
+	Problems    []Problem `json:"problems"`
+}
+
+// Status is what is known about one SLO at one instant.
+type Status struct {
+	ID          string            `json:"id"`
+	Service     string            `json:"service"`
+	SLO         string            `json:"slo"`
+	Group       map[string]string `json:"group"`
+	Owner       string            `json:"owner"`
+	Labels      map[string]string `json:"labels"`
+	Links       map[string]string `json:"links"`
+	Description string            `json:"description"`
+	Objective   float64           `json:"objective"` // ratio
+	Window      string            `json:"window"`
+	Budgeting   string            `json:"budgeting"`
+	State       State             `json:"state"`
+	StateReason string            `json:"state_reason"`
+	StateSince  *time.Time        `json:"state_since"`
+	DataUntil   *time.Time        `json:"data_until"` // time of the newest sample
+	Method      string            `json:"method"`     // how the events were counted: "raw"
+	Exact       bool              `json:"exact"`
+	Windows     []WindowStatus    `json:"windows"` // the policy's, the SLO's own last
+	Budget      Budget            `json:"budget"`
+	Excluded    Excluded          `json:"excluded"`
+	Alerts      []FiringAlert     `json:"alerts"`
+	Backend     string            `json:"backend"`
+	Source      string            `json:"source"`
+	Revision    string            `json:"revision"`
+
+	Spec    *slo.SLO `json:"-"`
+	History []Bucket `json:"-"` // the SLO's own window in equal parts, oldest first
+}
+
+// State is the state of an SLO's data.
+type State string
+
+// The states of the data, in the order of their precedence.
+const (
+	StateQueryFailed State = "query_failed" // the last good numbers stay
+	StateStale       State = "stale"        // the whole backend's newest sample is too old
+	StateWarming     State = "warming"      // history is still being read
+	StateNoData      State = "no_data"      // no series
+	StateNoTraffic   State = "no_traffic"   // known, and nothing happened
+	StateOK          State = "ok"
+)
+
+// States are all states, in the order of their precedence.
+var States = []State{StateQueryFailed, StateStale, StateWarming, StateNoData, StateNoTraffic, StateOK}
+
+// WindowStatus is one window that ends at the instant of evaluation.
+type WindowStatus struct {
+	Name     string    `json:"name"` // "1h"
+	Seconds  int64     `json:"seconds"`
+	Start    time.Time `json:"start"` // the real start, on the grid of its age
+	End      time.Time `json:"end"`
+	Total    float64   `json:"total"`
+	Bad      float64   `json:"bad"`
+	Coverage float64   `json:"coverage"` // share of the slots that are known, 0 to 1
+	SLI      *float64  `json:"sli"`
+	BurnRate *float64  `json:"burn_rate"`
+}
+
+// Budget is the error budget over the SLO's own window.
+type Budget struct {
+	Allowed            *float64 `json:"allowed"`              // bad events
+	Consumed           *float64 `json:"consumed"`             // ratio of Allowed
+	Remaining          *float64 `json:"remaining"`            // 1 untouched, 0 spent, negative overspent
+	ExhaustedInSeconds *float64 `json:"exhausted_in_seconds"` // null when not within the window
+	Basis              string   `json:"basis"`                // the window whose rates are projected: "6h"
+}
+
+// Excluded are the events that exclusions removed.
+type Excluded struct {
+	Total float64 `json:"total"`
+	Bad   float64 `json:"bad"`
+}
+
+// FiringAlert is an alert that fires for the SLO.
+type FiringAlert struct {
+	Severity string    `json:"severity"` // "page" or "ticket"
+	Tier     string    `json:"tier"`     // "fast"
+	Since    time.Time `json:"since"`    // end of the slot in which the episode began
+	Windows  []string  `json:"windows"`  // long, short
+}
+
+// Bucket is a part of the SLO's own window, for pictures.
+type Bucket struct {
+	End        time.Time
+	Total, Bad float64
+	Coverage   float64
+}
+
+// Problem is a finding in the SLO files of the running service.
+type Problem struct {
+	Source   string `json:"source"`
+	File     string `json:"file"`
+	Line     int    `json:"line"`
+	Column   int    `json:"column"`
+	Severity string `json:"severity"`
+	Message  string `json:"message"`
+	Hint     string `json:"hint"`
+}
