@@ -93,6 +93,9 @@ func (f *File) line(n int) string {
 	return strings.TrimSuffix(f.lines[n-1], "\r")
 }
 
+// Line is the text of a 1-based line without its line end, "" beyond the file.
+func Line(text []byte, n int) string { return Read("", text).line(n) }
+
 // Value is one value of a file. The zero Value is one that is not there.
 type Value struct {
 	file *File
@@ -243,10 +246,18 @@ func (v Value) Decode(into any) {
 
 // Map is the value as a mapping whose keys are all among known; others are
 // findings that name the nearest known key. Without known any key is fine.
-func (v Value) Map(known ...string) Map {
+func (v Value) Map(known ...string) Map { return v.MapLater(nil, known...) }
+
+// MapLater is Map with keys that a later version will know; they are errors
+// that say so.
+func (v Value) MapLater(later []string, known ...string) Map {
 	m := v.mapping(map[*yaml.Node]bool{})
 	for _, e := range m.Entries {
 		if len(known) == 0 || slices.Contains(known, e.Key.node.Value) {
+			continue
+		}
+		if slices.Contains(later, e.Key.node.Value) {
+			e.Key.Errorf("", "%s is not supported yet", e.Key.node.Value)
 			continue
 		}
 		hint := "known keys: " + strings.Join(known, ", ")
@@ -383,3 +394,9 @@ func kind(n *yaml.Node) string {
 	}
 	return fmt.Sprintf("the text %q", n.Value)
 }
+
+// IsMap reports whether the value is a mapping.
+func (v Value) IsMap() bool { return v.node != nil && v.resolved().Kind == yaml.MappingNode }
+
+// IsScalar reports whether the value is text or a number.
+func (v Value) IsScalar() bool { return v.node != nil && v.resolved().Kind == yaml.ScalarNode }
