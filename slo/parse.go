@@ -128,6 +128,7 @@ func sloMap(v yamlfile.Value) yamlfile.Map { return v.MapLater(laterKeys, sloKey
 func parseSLO(v yamlfile.Value, defaults yamlfile.Map, s *SLO) {
 	m := sloMap(v)
 	if len(m.Entries) == 0 {
+		v.Errorf("", "the SLO is empty")
 		return
 	}
 	field := func(key string) yamlfile.Value {
