@@ -31,11 +31,11 @@ var (
 )
 
 // reservedLabels are labels that slowburn or scraping sets on the same series;
-// owner is one of slo_info's own.
+// owner and revision are slo_info's.
 var reservedLabels = map[string]string{
 	"owner":  "write owner: at the top of the file",
 	"slo_id": "", "slo_service": "", "slo": "", "severity": "", "window": "", "state": "", "result": "",
-	"source": "", "alertname": "", "job": "", "instance": "", "le": "", "quantile": "",
+	"source": "", "revision": "", "alertname": "", "job": "", "instance": "", "le": "", "quantile": "",
 }
 
 var (
