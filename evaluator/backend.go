@@ -34,12 +34,24 @@ type Backend struct {
 type backend struct {
 	Backend
 	slots   chan struct{} // one for each query under way
+	readers chan struct{} // one for each SLO whose history is being read
 	metrics *metrics
 
 	fault atomic.Pointer[error] // the last that was no refusal of one query
 	down  error                 // why the last cycle got no answer at all
 	stale *time.Time            // the newest sample of anything, when too old
 	told  bool                  // the log says that it is down
+}
+
+// admit waits for a place among the readers of history, whose memory is larger
+// than what a timeline keeps. It reports false when ctx ends before.
+func (b *backend) admit(ctx context.Context) bool {
+	select {
+	case b.readers <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // answerSamples is what one answer should hold at most: enough for the price

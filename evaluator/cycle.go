@@ -140,8 +140,8 @@ func (e *Evaluator) evaluate(t *track, end Minute) {
 	windows := e.Windows(t.slo)
 	t.status = newStatus(t.slo, t.backend.Name)
 	t.status.DataUntil = t.dataUntil()
-	if e.Judge != nil {
-		t.status.Alerts = append(t.status.Alerts, e.Judge(t.slo, t.timeline, t.settled)...)
+	if t.judge != nil {
+		t.status.Alerts = append(t.status.Alerts, t.judge(t.slo, t.timeline, t.settled)...)
 	}
 	t.status.Compute(t.timeline, end, windows)
 	longest := 3 * time.Hour
@@ -203,9 +203,14 @@ func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Tim
 	e.end = min(MinuteOf(at), e.behindNow())
 	var wg sync.WaitGroup
 	for _, s := range slos {
-		t := newTrack(s, e.backendOf(s), e.end, e.history(s))
+		t := e.newTrack(s, e.backendOf(s))
 		e.tracks[s.ID()] = t
-		wg.Go(func() { t.settle(t.advance(ctx, e.end), e.end) })
+		wg.Go(func() {
+			if t.backend.admit(ctx) {
+				t.settle(t.advance(ctx, e.end), e.end)
+				<-t.backend.readers
+			}
+		})
 	}
 	wg.Wait()
 	if err := ctx.Err(); err != nil {

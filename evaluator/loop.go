@@ -28,18 +28,22 @@ type Options struct {
 	Backends []Backend // at least one; the first is the default
 	// Windows are the windows to publish for an SLO, ascending, its own last.
 	Windows func(*slo.SLO) []slo.Window
-	// Judge says what fires for an SLO at the end of a timeline whose slots up
-	// to settled are final. It is called once a cycle, before old slots are
-	// folded, and the first time with Lookback of history. Nil judges nothing.
-	Judge func(s *slo.SLO, t *Timeline, settled Minute) []FiringAlert
-	// Lookback is the history that Judge needs at the first call.
-	Lookback time.Duration
+	// NewJudge makes a Judge for an SLO whose timeline begins anew. Nil judges
+	// nothing.
+	NewJudge func() Judge
+	// Lookback is the history that a Judge needs at its first call.
+	Lookback func(*slo.SLO) time.Duration
 	// Publish is called with each new report. Nil does nothing.
 	Publish    func(*Report)
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time
 }
+
+// Judge says what fires for an SLO at the end of a timeline whose slots up to
+// settled are final. It is called once a cycle; the slots behind the last call's
+// settled are not folded yet, at the first call none is.
+type Judge func(s *slo.SLO, t *Timeline, settled Minute) []FiringAlert
 
 // Evaluator evaluates SLOs.
 type Evaluator struct {
@@ -79,7 +83,10 @@ func New(o Options) *Evaluator {
 		tracks: map[string]*track{}, problems: []Problem{},
 	}
 	for _, b := range o.Backends {
-		e.backends = append(e.backends, &backend{Backend: b, slots: make(chan struct{}, b.MaxConcurrency), metrics: e.metrics})
+		e.backends = append(e.backends, &backend{
+			Backend: b, metrics: e.metrics,
+			slots: make(chan struct{}, b.MaxConcurrency), readers: make(chan struct{}, b.MaxConcurrency),
+		})
 		e.offset = max(e.offset, b.Offset)
 		e.metrics.up.WithLabelValues(b.Name).Set(1)
 	}
@@ -159,12 +166,16 @@ func (e *Evaluator) apply(ctx context.Context) {
 // start makes a track and reads its history beside the loop, again and again
 // until it succeeds.
 func (e *Evaluator) start(ctx context.Context, s *slo.SLO, b *backend) *track {
-	t := newTrack(s, b, e.end, e.history(s))
+	t := e.newTrack(s, b)
 	t.status = newStatus(s, b.Name)
 	t.status.State, t.status.StateReason = StateWarming, "reading history"
 	t.status.Compute(t.timeline, e.end, e.Windows(s))
 	ctx, t.stop = context.WithCancel(ctx)
 	e.warming.Go(func() {
+		if !b.admit(ctx) {
+			return
+		}
+		defer func() { <-b.readers }()
 		for pause := time.Second; ; pause = min(2*pause, time.Minute) {
 			err := t.advance(ctx, max(t.settled, e.behindNow()))
 			select {
@@ -200,9 +211,20 @@ func (e *Evaluator) warmUp(w warmth) {
 	e.evaluate(t, t.timeline.End())
 }
 
+func (e *Evaluator) newTrack(s *slo.SLO, b *backend) *track {
+	t := newTrack(s, b, e.end, e.history(s))
+	if e.NewJudge != nil {
+		t.judge = e.NewJudge()
+	}
+	return t
+}
+
 // history is how far back an SLO's timeline goes.
 func (e *Evaluator) history(s *slo.SLO) time.Duration {
-	return max(s.Window.Duration(), e.Lookback)
+	if e.NewJudge == nil {
+		return s.Window.Duration()
+	}
+	return max(s.Window.Duration(), e.Lookback(s))
 }
 
 func (e *Evaluator) backendOf(s *slo.SLO) *backend {

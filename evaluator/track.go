@@ -25,6 +25,7 @@ type track struct {
 	timeline *Timeline
 	counter  *counter
 	counted  role
+	judge    Judge
 	settled  Minute // slots up to here are final
 	piece    Minute // how much history the next query asks for
 	newest   int64  // time of the newest sample, in milliseconds; 0 for none
