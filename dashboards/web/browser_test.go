@@ -7,13 +7,18 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/dashboards/web"
+	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
 // browser starts a headless Chromium of 1280 x 900, which is gone when the test
@@ -195,6 +200,50 @@ func requireShown(t *testing.T, v *float64, scale float64, text string) {
 	require.InDelta(t, *v*scale, got, half*1.0001)
 }
 
+// TestBrowserRefresh lets the page refresh itself: new numbers come in, and what
+// the reader has typed and focused stays. When the server is gone the page says
+// so.
+func TestBrowserRefresh(t *testing.T) {
+	var current atomic.Pointer[evaluator.Report]
+	current.Store(sample(t))
+	server := httptest.NewServer(handler(nil, func(o *web.Options) { o.Report = current.Load }))
+	defer server.Close()
+	ctx, _ := browser(t)
+
+	const link = `document.querySelector("[data-slo-id='checkout/latency'] a")`
+	const left = `document.querySelector("[data-slo-id='checkout/latency']").dataset.remaining`
+	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(server.URL)))
+	run := func(script string) {
+		t.Helper()
+		_, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script+`, true`))
+		require.NoError(t, err)
+	}
+	becomes := func(condition string) {
+		t.Helper()
+		limited, cancel := context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
+		_, err := chromedp.Run(limited, chromedp.Evaluate[bool](`new Promise(resolve => {
+			const look = () => `+condition+` ? resolve(true) : requestAnimationFrame(look);
+			look();
+		})`, chromedp.EvalAwaitPromise))
+		require.NoError(t, err, condition)
+	}
+	run(`document.querySelector("[name=q]").value = "half typed", ` + link + `.focus()`)
+	next := sample(t)
+	i := slices.IndexFunc(next.SLOs, func(s evaluator.Status) bool { return s.ID == "checkout/latency" })
+	next.SLOs[i].Budget.Remaining = ptr(0.125)
+	current.Store(next)
+
+	run(`document.dispatchEvent(new Event("visibilitychange"))`) // as when the reader comes back to the tab
+	becomes(left + ` === "0.125"`)
+	becomes(`document.querySelector("[name=q]").value === "half typed" && document.activeElement === ` + link)
+	becomes(`document.getElementById("offline").hidden`)
+
+	server.Close()
+	run(`document.dispatchEvent(new Event("visibilitychange"))`)
+	becomes(`!document.getElementById("offline").hidden`)
+}
+
 // TestBrowserWidths opens the pages on a phone and in windows that are just wide
 // enough for the next layout: nothing sticks out.
 func TestBrowserWidths(t *testing.T) {
@@ -203,9 +252,10 @@ func TestBrowserWidths(t *testing.T) {
 	ctx, complaints := browser(t)
 	for _, path := range []string{"/", "/slo/checkout/availability", "/slo/inventory/freshness", "/nowhere"} {
 		require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(server.URL+path)))
-		for _, width := range []int64{375, 700, 1001, 1261} {
+		for _, width := range []int64{375, 700, 1051, 1261, 1280} {
 			require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(width, 800)))
-			content, err := chromedp.Run(ctx, chromedp.Evaluate[int64]("document.documentElement.scrollWidth"))
+			content, err := chromedp.Run(ctx, chromedp.Evaluate[int64](`Math.max(...[document.documentElement,
+				...document.querySelectorAll(".wide")].map(e => e.scrollWidth))`))
 			require.NoError(t, err)
 			require.LessOrEqual(t, content, width, path)
 		}

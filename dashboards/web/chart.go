@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"html/template"
 	"math"
 	"strconv"
 	"strings"
@@ -20,6 +21,18 @@ type bar struct {
 	Kind     string
 	Cut      bool // overspent by more than the picture can show
 	Label    string
+}
+
+// SVG draws the bar.
+func (b bar) SVG() template.HTML {
+	cut := ""
+	if b.Cut {
+		cut = `<path class="cut" d="M7 1L2 5L7 9"/>`
+	}
+	return template.HTML(`<svg class="bar ` + b.Kind + // #nosec G203 -- constants and numbers
+		`" viewBox="0 0 132 10" preserveAspectRatio="none" role="img" aria-label="` + b.Label +
+		`"><rect class="track" x="33" width="99" height="10"/><rect class="fill" x="` + strconv.Itoa(b.X) +
+		`" width="` + strconv.Itoa(b.Width) + `" height="10"/>` + cut + `<path class="zero" d="M33 0v10"/></svg>`)
 }
 
 const (
@@ -49,7 +62,7 @@ func newBar(st *evaluator.Status) bar {
 	switch {
 	case unknown(st):
 		b.Kind = "unknown"
-		b.Label += ", not of now: " + strings.ToLower(stateWords(st.State))
+		b.Label += ", not of now"
 	case st.State == evaluator.StateNoTraffic && b.Kind == "fine":
 		b.Kind = "idle"
 	}
@@ -59,15 +72,31 @@ func newBar(st *evaluator.Status) bar {
 // sparkline is the burn rate in each part of the window, on a scale that is the
 // same for all SLOs: logarithmic, 0 to 64, with a line at 1.
 type sparkline struct {
-	Under, Over, Unknown string // paths of the bars: burn rate up to 1, above, unknown
-	Width                int
-	LineY                string // where burn rate 1 is
+	Under, Over, Unknown []byte // paths of the bars: burn rate up to 1, above, unknown
 	Label                string
 }
 
+// SVG draws the sparkline.
+func (s sparkline) SVG() template.HTML {
+	out := fmt.Appendf(nil, `<svg class="spark" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" role="img" aria-label="%s">`+
+		`<path class="rule" d="M0 %dH%[1]d"/>`, 3*sparkParts, sparkHeight, s.Label, sparkHeight-sparkBar(1))
+	for _, p := range []struct {
+		class string
+		path  []byte
+	}{{"under", s.Under}, {"over", s.Over}, {"gap", s.Unknown}} {
+		if len(p.path) > 0 {
+			out = append(append(append(append(append(out, `<path class="`...), p.class...), `" d="`...), p.path...), `"/>`...)
+		}
+	}
+	return template.HTML(append(out, "</svg>"...)) // #nosec G203 -- constants and numbers
+}
+
+// sparkBar is the height of a sparkline's bar for a burn rate.
+func sparkBar(burn float64) int { return int(math.Round(sparkHeight * logScale(burn, sparkMax))) }
+
 const (
-	sparkParts  = 48
-	sparkHeight = 26.0
+	sparkParts  = 36
+	sparkHeight = 26
 	sparkMax    = 64.0 // burn rate at the top
 )
 
@@ -86,25 +115,28 @@ func newSparkline(st *evaluator.Status) sparkline {
 		x := 3*i + 1
 		if p.Coverage == 0 {
 			nMissing++
-			missing = fmt.Appendf(missing, "M%d 26v-4", x)
+			missing = appendBar(missing, x, 4)
 			continue
 		}
 		burn := partBurn(p, allowed)
 		worst = math.Max(worst, burn)
-		height := sparkHeight * logScale(burn, sparkMax)
+		height := sparkBar(burn)
 		switch {
 		case burn > 1:
 			nOver++
-			over = fmt.Appendf(over, "M%d 26v-%.1f", x, height)
+			over = appendBar(over, x, height)
 		case p.Total > 0:
-			under = fmt.Appendf(under, "M%d 26v-%.1f", x, math.Max(height, 1))
+			under = appendBar(under, x, max(height, 1))
 		}
 	}
-	return sparkline{
-		Under: string(under), Over: string(over), Unknown: string(missing),
-		Width: 3 * sparkParts, LineY: fixed(sparkHeight * (1 - logScale(1, sparkMax))),
-		Label: sparkLabel(len(parts), nOver, nMissing, worst),
-	}
+	return sparkline{under, over, missing, sparkLabel(len(parts), nOver, nMissing, worst)}
+}
+
+// appendBar adds a bar that stands on the ground to a path.
+func appendBar(path []byte, x, height int) []byte {
+	path = strconv.AppendInt(append(path, 'M'), int64(x), 10)
+	path = strconv.AppendInt(append(path, ' '), sparkHeight, 10)
+	return strconv.AppendInt(append(path, 'v'), int64(-height), 10)
 }
 
 func sparkLabel(parts, over, missing int, worst float64) string {
@@ -153,7 +185,7 @@ func merged(history []evaluator.Bucket, n int) []part {
 	if len(history) > 1 {
 		length = history[1].End.Sub(history[0].End)
 	}
-	var out []part
+	out := make([]part, 0, n)
 	for i := 0; i < len(history); i += each {
 		group := history[i:min(i+each, len(history))]
 		p := part{Start: group[0].End.Add(-length), End: group[len(group)-1].End}

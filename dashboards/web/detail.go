@@ -22,10 +22,8 @@ type detailPage struct {
 	Links       []link
 	Alerts      []alert
 	Windows     []windowRow
-	Allowed     string // bad events
+	Allowed     string // with its unit
 	Consumed    string
-	ConsumedBad string // bad events
-	Basis       string
 	Excluded    string // "" when nothing was
 	Budget      *chart // nil without history
 	Errors      *chart
@@ -85,7 +83,7 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	p := detailPage{
 		frame: s.frame(st.ID, report), Row: s.row(st, now),
 		Description: st.Description, Links: newLinks(st.Links), Labels: pairs(st.Group, st.Labels),
-		Allowed: dash, Consumed: percent(st.Budget.Consumed), ConsumedBad: count(own.Bad), Basis: st.Budget.Basis,
+		Allowed: dash, Consumed: percent(st.Budget.Consumed),
 		Source: st.Source, Revision: st.Revision, Backend: st.Backend,
 		Budgeting: st.Budgeting, Method: st.Method, Inexact: !st.Exact,
 		State: stateWords(st.State), DataUntil: newMoment(st.DataUntil, now),
@@ -93,7 +91,10 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	}
 	p.Live = true
 	if st.Budget.Allowed != nil {
-		p.Allowed = count(*st.Budget.Allowed)
+		p.Allowed = count(*st.Budget.Allowed) + " bad events in " + st.Window
+	}
+	if st.Budget.Consumed != nil {
+		p.Consumed += ", " + count(own.Bad) + " bad events"
 	}
 	if st.Excluded.Total != 0 || st.Excluded.Bad != 0 {
 		p.Excluded = count(st.Excluded.Total) + " events, " + count(st.Excluded.Bad) + " of them bad"
@@ -148,11 +149,15 @@ func newAlert(a evaluator.FiringAlert, now time.Time) alert {
 }
 
 func newWindowRow(st *evaluator.Status, w evaluator.WindowStatus, now time.Time) windowRow {
-	return windowRow{
+	row := windowRow{
 		Name: w.Name, Start: newMoment(&w.Start, now), End: newMoment(&w.End, now),
 		Total: count(w.Total), Bad: count(w.Bad), Coverage: percent(&w.Coverage),
 		SLI: sliPercent(w.SLI, st.Objective), Burn: newBurn(st, w),
 	}
+	if w.Coverage == 0 { // nothing is known to have been nothing
+		row.Total, row.Bad = dash, dash
+	}
+	return row
 }
 
 // newLinks sorts the links by name, the runbook first.

@@ -45,6 +45,19 @@ type burn struct {
 	Firing       bool // the window of a firing alert
 }
 
+// HTML is the rate below the name of its window.
+func (b burn) HTML() template.HTML {
+	class := "burn"
+	if b.Hot {
+		class += " hot"
+	}
+	if b.Firing {
+		class += " firing"
+	}
+	return template.HTML(`<span class="` + class + `"><small>` + template.HTMLEscapeString(b.Window) + // #nosec G203 -- escaped
+		`</small> ` + template.HTMLEscapeString(b.Text) + `</span>`)
+}
+
 func (s *server) row(st *evaluator.Status, now time.Time) row {
 	name := strings.TrimPrefix(st.ID, st.Service+"/")
 	r := row{
@@ -141,16 +154,19 @@ func stateWords(s evaluator.State) string {
 
 // ends says when the budget will be spent, and what that rests on.
 func ends(b *evaluator.Budget) (text, title string) {
+	basis := "at the rates so far"
+	if b.Basis != "" {
+		basis = "at the rates of the last " + b.Basis
+	}
 	switch {
 	case b.Remaining != nil && *b.Remaining <= 0:
 		return "spent", "nothing of the budget is left"
 	case b.Remaining == nil:
 		return dash, "unknown"
 	case b.ExhaustedInSeconds == nil:
-		return dash, "not within the window, at the rates of the last " + b.Basis
+		return dash, "not within the window, " + basis
 	}
-	d := time.Duration(*b.ExhaustedInSeconds * float64(time.Second))
-	return duration(d), "at the rates of the last " + b.Basis
+	return duration(time.Duration(*b.ExhaustedInSeconds * float64(time.Second))), basis
 }
 
 // burns are the burn rates over the long windows of the alert tiers, which are
