@@ -12,9 +12,6 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
-// AlertName is the alertname of alerts about burning budgets.
-const AlertName = "ErrorBudgetBurn"
-
 // Alert is an alert as Alertmanager's API v2 takes it.
 type Alert struct {
 	Labels       map[string]string `json:"labels"`

@@ -56,6 +56,9 @@ func parse(in File) ([]*SLO, []yamlfile.Finding) {
 	if len(docs) == 0 && len(findings) == 0 {
 		findings = append(findings, yamlfile.Finding{File: in.Name, Severity: yamlfile.Warning, Message: "the file is empty"})
 	}
+	for i := range findings {
+		findings[i].Source = in.Source
+	}
 	return slos, findings
 }
 
