@@ -59,10 +59,7 @@ func WriteFiles(dir string, files map[string][]byte, marker string) error {
 			return fmt.Errorf("removing a generated file: %w", err)
 		}
 	}
-	if len(changed)+len(stale) == 0 {
-		return nil
-	}
-	return syncDir(dir)
+	return nil
 }
 
 // changes are the names of the files that dir lacks or has otherwise, sorted.
@@ -118,30 +115,18 @@ func bears(text []byte, marker string) bool {
 	return bytes.Contains(text[:min(len(text), markerWithin)], []byte(marker))
 }
 
-// stage writes text to a hidden file in dir, all the way to the disk, and
-// returns its path.
+// stage writes text to a hidden file in dir and returns its path. It does not
+// wait for the disk: after a loss of power the files can be made again.
 func stage(dir string, text []byte) (string, error) {
 	f, err := os.CreateTemp(dir, ".slowburn-*")
 	if err != nil {
 		return "", err
 	}
 	_, err = f.Write(text)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+	err = errors.Join(err, f.Chmod(0o644), f.Close())
 	if err != nil {
 		os.Remove(f.Name())
 		return "", err
 	}
 	return f.Name(), nil
-}
-
-// syncDir brings the names in dir to the disk.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("syncing generated files: %w", err)
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
-		return fmt.Errorf("syncing generated files: %w", err)
-	}
-	return nil
 }
