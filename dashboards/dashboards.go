@@ -126,7 +126,7 @@ func datasourceVariable() cog.Builder[dashboard.VariableModel] {
 // selector.
 func labelVariable(name, title, selector, label string) *dashboard.QueryVariableBuilder {
 	q := "label_values(" + selector + ", " + label + ")"
-	return dashboard.NewQueryVariableBuilder(name).Label(title).Definition(q).Datasource(datasource()).
+	return dashboard.NewQueryVariableBuilder(name).Label(title).Datasource(datasource()).
 		Query(dashboard.StringOrMap{Map: map[string]any{"qryType": 1, "query": q, "refId": "Variable"}}).
 		Refresh(dashboard.VariableRefreshOnTimeRangeChanged).Sort(dashboard.VariableSortNaturalAsc)
 }

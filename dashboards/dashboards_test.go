@@ -1,6 +1,7 @@
 package dashboards
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"maps"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 )
 
@@ -151,4 +153,19 @@ func TestOverviewTable(t *testing.T) {
 		}
 	}
 	require.True(t, strings.Contains(string(text), `/d/slowburn-detail?var-service=${__data.fields[\"Service\"]}&var-slo=${__value.raw}`), "no link to the detail")
+}
+
+// The dashboards follow Grafana's schema. It was made from the npm package
+// @grafana/schema 13.2.3 (Apache-2.0) by
+//
+//	ts-json-schema-generator --type Dashboard --no-type-check \
+//	  --path node_modules/@grafana/schema/dist/types/raw/dashboard/x/types.gen.d.ts
+func TestGrafanaSchema(t *testing.T) {
+	schema, err := jsonschema.NewCompiler().Compile("testdata/grafana-13.2.3-dashboard.schema.json")
+	require.NoError(t, err)
+	for uid, text := range made(t) {
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+		require.NoError(t, err)
+		require.NoError(t, schema.Validate(doc), uid)
+	}
 }

@@ -106,7 +106,9 @@ func overviewTable(p *page, matchers string) {
 			continue
 		}
 		index[c.field], names[c.field] = i, c.name
-		b = b.OverrideByName(c.name, c.format)
+		if len(c.format) > 0 {
+			b = b.OverrideByName(c.name, c.format)
+		}
 	}
 	b = b.WithTransformation(dashboard.DataTransformerConfig{Id: "merge", Options: map[string]any{}}).
 		WithTransformation(dashboard.DataTransformerConfig{Id: "organize", Options: map[string]any{

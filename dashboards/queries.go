@@ -22,7 +22,8 @@ func Queries(dashboard []byte, vars map[string]string) ([]string, error) {
 		}
 		Templating struct {
 			List []struct {
-				Type, Name, Definition string
+				Type, Name string
+				Query      json.RawMessage // an object for type query
 			}
 		}
 	}
@@ -34,10 +35,14 @@ func Queries(dashboard []byte, vars map[string]string) ([]string, error) {
 		if v.Type != "query" {
 			continue
 		}
-		inner, ok := strings.CutPrefix(v.Definition, "label_values(")
+		var q struct{ Query string }
+		if err := json.Unmarshal(v.Query, &q); err != nil {
+			return nil, fmt.Errorf("reading variable %s: %w", v.Name, err)
+		}
+		inner, ok := strings.CutPrefix(q.Query, "label_values(")
 		comma := strings.LastIndex(inner, ",")
 		if !ok || comma < 0 {
-			return nil, fmt.Errorf("reading variable %s: %q does not ask for the values of a label", v.Name, v.Definition)
+			return nil, fmt.Errorf("reading variable %s: %q does not ask for the values of a label", v.Name, q.Query)
 		}
 		found = append(found, inner[:comma])
 	}
