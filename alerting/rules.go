@@ -62,7 +62,8 @@ func RuleFile(file string, slos []*slo.SLO, o RuleOptions) ([]byte, error) {
 	var b bytes.Buffer
 	b.Grow(len(header) + 24<<10*len(slos)) // what most need, at once
 	b.WriteString(Marker)
-	fmt.Fprintf(&b, header, file, strings.Join(o.TargetLabels, ", "))
+	// A file's name must not end the comment that it is in.
+	fmt.Fprintf(&b, header, strings.Join(strings.Fields(file), " "), strings.Join(o.TargetLabels, ", "))
 	if len(slos) == 0 {
 		b.WriteString("groups: []\n")
 	} else {

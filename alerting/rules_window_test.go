@@ -62,12 +62,12 @@ func TestShortWindows(t *testing.T) {
 
 // A window over 6 h is made of quarters of the clock, each whole and once.
 func TestLongWindows(t *testing.T) {
-	for _, phase := range []time.Duration{0, 29 * time.Second, 4*time.Minute + 59999*time.Millisecond} {
+	for _, phase := range []time.Duration{29 * time.Second, 4*time.Minute + 59999*time.Millisecond} {
 		t.Run(phase.String(), func(t *testing.T) {
 			b := newBackend(t)
 			b.ramp(9 * 60)
 			b.run(rampSLO(t, 8*hour), RuleOptions{}, phase, 8*time.Hour+47*time.Minute)
-			// The newest quarter is the one recorded last by 8:45:00: then, at
+			// The newest quarter is the one recorded last by 8:45:00, at
 			// 8:44:29 or at 8:44:59.999, for a slot that ended half a minute
 			// before that.
 			last := 523.0 // the slot that ended at 8:44

@@ -1,0 +1,171 @@
+package dashboards
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func made(t *testing.T) map[string][]byte {
+	t.Helper()
+	overview, err := Overview()
+	require.NoError(t, err)
+	detail, err := Detail()
+	require.NoError(t, err)
+	return map[string][]byte{OverviewUID: overview, DetailUID: detail}
+}
+
+func TestGolden(t *testing.T) {
+	for uid, got := range made(t) {
+		golden := filepath.Join("testdata", uid+".golden.json")
+		if *update {
+			require.NoError(t, os.MkdirAll("testdata", 0o755))
+			require.NoError(t, os.WriteFile(golden, got, 0o644))
+		}
+		want, err := os.ReadFile(golden)
+		require.NoError(t, err)
+		require.Equal(t, string(want), string(got))
+		require.Equal(t, got, made(t)[uid], "made twice")
+	}
+}
+
+// Each query parses, names only metrics of the design, and aggregates away what
+// scraping adds.
+func TestQueries(t *testing.T) {
+	known := regexp.MustCompile(`^slo_(info|objective_ratio|burn_rate|sli_ratio|coverage_ratio|window_events|error_budget_events|` +
+		`error_budget_remaining_ratio|error_budget_exhaustion_seconds|data_state|alert_firing)$`)
+	vars := map[string]string{"service": "checkout", "slo": "availability", "window": "1h"}
+	for uid, text := range made(t) {
+		queries, err := Queries(text, vars)
+		require.NoError(t, err)
+		require.Greater(t, len(queries), 15)
+		for _, q := range queries {
+			require.NotContains(t, q, "$", uid)
+			expr, err := parser.NewParser(parser.Options{}).ParseExpr(q)
+			require.NoError(t, err, "%s: %s", uid, q)
+			parser.Inspect(expr, func(node parser.Node, path []parser.Node) error {
+				v, ok := node.(*parser.VectorSelector)
+				if !ok {
+					return nil
+				}
+				require.Regexp(t, known, v.Name)
+				_, variable := expr.(*parser.VectorSelector)
+				require.True(t, variable || aggregated(path), "%s: %s", uid, q)
+				return nil
+			})
+		}
+	}
+}
+
+// aggregated reports whether an aggregation by labels is above a node.
+func aggregated(path []parser.Node) bool {
+	for _, n := range path {
+		if a, ok := n.(*parser.AggregateExpr); ok && !a.Without && (a.Op == parser.MAX || a.Op == parser.MIN) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestQueriesNeedsVariables(t *testing.T) {
+	_, err := Queries(made(t)[DetailUID], map[string]string{"service": "checkout", "window": "1h"})
+	require.ErrorContains(t, err, "no value for slo")
+	_, err = Queries([]byte("{"), nil)
+	require.ErrorContains(t, err, "reading a dashboard")
+}
+
+// box is where a panel is, as Grafana says it.
+type box struct{ X, Y, W, H int }
+
+// Grafana takes the dashboards as they are: with a data source to choose, ids
+// once, no panel over another, and marked as generated.
+func TestProvisionable(t *testing.T) {
+	for uid, text := range made(t) {
+		var d struct {
+			UID    string
+			Panels []struct {
+				ID         int
+				Title      string
+				GridPos    box
+				Datasource struct{ Type, UID string }
+			}
+			Templating struct{ List []struct{ Type, Name string } }
+		}
+		require.NoError(t, json.Unmarshal(text, &d))
+		require.Equal(t, uid, d.UID)
+		require.NotContains(t, string(text), "__inputs")
+		require.Contains(t, string(text[:512]), Marker)
+		require.Equal(t, "datasource", d.Templating.List[0].Type)
+		ids := map[int]bool{}
+		for i, p := range d.Panels {
+			require.Positive(t, p.ID)
+			require.False(t, ids[p.ID], "panel id %d twice", p.ID)
+			ids[p.ID] = true
+			require.Equal(t, "${datasource}", p.Datasource.UID, p.Title)
+			g := p.GridPos
+			require.True(t, g.W > 0 && g.H > 0 && g.X >= 0 && g.X+g.W <= 24, p.Title)
+			for _, q := range d.Panels[:i] {
+				o := q.GridPos
+				apart := g.X >= o.X+o.W || o.X >= g.X+g.W || g.Y >= o.Y+o.H || o.Y >= g.Y+g.H
+				require.True(t, apart, "%s lies over %s", p.Title, q.Title)
+			}
+		}
+	}
+}
+
+// What the overview's table formats by name are columns that it has, and its
+// links lead to the detail of the row's SLO.
+func TestOverviewTable(t *testing.T) {
+	var d struct {
+		Panels []struct {
+			Type            string
+			Transformations []struct {
+				Options struct{ RenameByName map[string]string }
+			}
+			FieldConfig struct {
+				Overrides []struct{ Matcher struct{ Options string } }
+			}
+		}
+	}
+	text := made(t)[OverviewUID]
+	require.NoError(t, json.Unmarshal(text, &d))
+	for _, p := range d.Panels {
+		if p.Type != "table" {
+			continue
+		}
+		names := slices.Collect(maps.Values(p.Transformations[1].Options.RenameByName))
+		require.Len(t, names, 12)
+		for _, o := range p.FieldConfig.Overrides {
+			require.Contains(t, names, o.Matcher.Options)
+		}
+	}
+	require.True(t, strings.Contains(string(text), `/d/slowburn-detail?var-service=${__data.fields[\"Service\"]}&var-slo=${__value.raw}`), "no link to the detail")
+}
+
+// The dashboards follow Grafana's schema. It was made from the npm package
+// @grafana/schema 13.2.3 (Apache-2.0) by
+//
+//	ts-json-schema-generator --type Dashboard --no-type-check \
+//	  --path node_modules/@grafana/schema/dist/types/raw/dashboard/x/types.gen.d.ts
+func TestGrafanaSchema(t *testing.T) {
+	schema, err := jsonschema.NewCompiler().Compile("testdata/grafana-13.2.3-dashboard.schema.json")
+	require.NoError(t, err)
+	for uid, text := range made(t) {
+		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+		require.NoError(t, err)
+		require.NoError(t, schema.Validate(doc), uid)
+	}
+}
