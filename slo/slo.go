@@ -3,9 +3,9 @@
 //
 // A use, from the text of one file to the SLOs in it:
 //
-//	spec := slo.Parse(slo.File{Name: "checkout.yaml", Text: text})
-//	for _, f := range spec.Findings { fmt.Println(f) }
-//	for _, s := range spec.SLOs { fmt.Println(s.ID(), s.Objective.Percent()) }
+//	set := slo.Load([]slo.File{{Name: "checkout.yaml", Text: text}})
+//	for _, f := range set.Findings { fmt.Print(f.Text()) }
+//	for _, s := range set.SLOs { fmt.Println(s.ID(), s.Objective.Percent()) }
 package slo
 
 // SLO is one service level objective. The parser makes it; every other
@@ -25,10 +25,11 @@ type SLO struct {
 
 // Origin says where an SLO was read.
 type Origin struct {
-	Source   string   // the directory or the repository, as the configuration names it
-	Revision string   // the commit, or "" for a directory
-	File     string   // path of the file, as shown in findings
-	Line     int      // 1-based line of the SLO in it
+	Source   string // the directory or the repository, as the configuration names it
+	Revision string // the commit, or "" for a directory
+	File     string // path of the file, as shown in findings
+	Line     int    // 1-based place of the SLO in it
+	Column   int
 	Backends []string // names of the backends that the source may use; empty for all
 }
 

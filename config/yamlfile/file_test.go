@@ -1,0 +1,149 @@
+package yamlfile
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// texts are all findings of a file as a terminal shows them.
+func texts(f *File) string {
+	var b strings.Builder
+	for _, finding := range f.Findings() {
+		b.WriteString(finding.Text())
+	}
+	return b.String()
+}
+
+func TestFindings(t *testing.T) {
+	tests := []struct {
+		name, in string
+		walk     func(Value)
+		want     string
+	}{
+		{"unknown key", "servce: a\nowner: b\n", func(v Value) { v.Map("service", "owner") },
+			`f.yaml:1:1: unknown key "servce"
+    1 | servce: a
+      | ^^^^^^
+  hint: did you mean "service"? known keys: service, owner
+`},
+		{"repeated key", "a: 1\nb: 2\na: 3\n", func(v Value) { v.Map("a", "b") },
+			`f.yaml:3:1: key "a" is there twice, first in line 1
+    3 | a: 3
+      | ^
+`},
+		{"wrong types", "a: [x]\nb: \"7\"\nc: {d: e}\n", func(v Value) {
+			m := v.Map("a", "b", "c")
+			m.Get("a").Text()
+			m.Get("b").Number()
+			m.Get("c").List()
+		},
+			`f.yaml:1:4: expected text, found a list
+    1 | a: [x]
+      |    ^
+f.yaml:2:4: expected a number, found the text "7"
+    2 | b: "7"
+      |    ^^^
+  hint: write it without quotes and without a unit
+f.yaml:3:4: expected a list, found a mapping
+    3 | c: {d: e}
+      |    ^
+`},
+		{"missing and null", "m:\n  a:\n", func(v Value) {
+			m := v.Map("m").Get("m").Map("a", "b")
+			m.Require("a")
+			m.Require("b")
+		},
+			`f.yaml:2:3: a is missing
+    2 |   a:
+      |   ^
+f.yaml:2:3: b is missing
+    2 |   a:
+      |   ^
+`},
+		{"not YAML", "a: b\n\tc: d\n", func(Value) {},
+			`f.yaml:2:2: not YAML: found a tab character that violates indentation
+    2 | 	c: d
+      | 	^
+  hint: indent with spaces; YAML does not allow tabs
+`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := Read("f.yaml", []byte(tt.in))
+			for _, d := range f.Documents() {
+				tt.walk(d)
+			}
+			require.Equal(t, tt.want, texts(f))
+		})
+	}
+}
+
+func TestMergeKeys(t *testing.T) {
+	f := Read("f.yaml", []byte("base: &base {a: 1, b: 2}\nuse:\n  <<: *base\n  b: 3\n"))
+	m := f.Documents()[0].Map("base", "use").Get("use").Map("a", "b")
+	require.Equal(t, map[string]string{"a": "1", "b": "3"}, m.Texts())
+	require.Empty(t, f.Findings())
+}
+
+func TestMergeOfItself(t *testing.T) {
+	f := Read("f.yaml", []byte("a: &a\n  <<: [{<<: *a}, {c: 2}]\n  b: 1\n"))
+	m := f.Documents()[0].Map("a").Get("a").Map("b", "c")
+	require.Equal(t, map[string]string{"b": "1", "c": "2"}, m.Texts())
+	require.Empty(t, f.Findings())
+}
+
+// TestInside marks one character of a query with an ! and expects a finding
+// just there, in each style that YAML has for text.
+func TestInside(t *testing.T) {
+	for name, in := range map[string]string{
+		"plain":             "q: sum(x!y)\n",
+		"plain over lines":  "q: sum(a) +\n     sum(x!y)\n",
+		"single quotes":     "q: 'a{b=''c''} x!y'\n",
+		"double quotes":     "q: \"a{b=\\\"c\\u00e4\\\"}\\n x!y\"\n",
+		"double over lines": "q: \"sum(a) +\n\n     x!y\"\n",
+		"literal":           "q: |\n  sum(\n    x!y\n  )\n",
+		"literal, indent":   "q: |2-\n    sum(\n    x!y\n  )\n",
+		"literal, blank":    "q: |\n\n\n  a\n\n  x!y\n",
+		"folded":            "q: >-\n  sum(a) +\n  sum(b) +\n  x!y\n",
+		"folded, blank":     "q: >\n  sum(a) +\n\n  x!y\n",
+		"first of a line":   "q: |\n  sum(\n  !\n  )\n",
+		"beyond ASCII":      "q: |\n  ä{ö=\"ü\"} !\n",
+		"anchor":            "q: &a x!y\n",
+		"CRLF":              "q: |\r\n  a\r\n  x!y\r\n",
+		"in a flow":         "{r: [s, 'x!y'], q: 'x?y'}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			mark := "!"
+			if name == "in a flow" {
+				mark = "?"
+			}
+			f := Read("f.yaml", []byte(in))
+			q := f.Documents()[0].Map().Get("q")
+			at := strings.Index(q.Text(), mark)
+			q.ErrorInside(at, at+1, "", "here")
+			got := f.Findings()[0]
+			line := strings.Split(in, "\n")[got.Line-1]
+			require.Equal(t, mark, string([]rune(line)[got.Column-1]), "%d:%d", got.Line, got.Column)
+			require.Equal(t, 1, got.Width)
+		})
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add("a: &x [1, {b: c}]\nd: *x\n<<: *x\n", 3)
+	f.Add("a: |\n  b\n  c\n", 1)
+	f.Fuzz(func(t *testing.T, in string, off int) {
+		file := Read("f", []byte(in))
+		for _, d := range file.Documents() {
+			for _, e := range d.Map("a").Entries {
+				e.Value.ErrorInside(off, off+1, "", "here")
+			}
+		}
+		for _, finding := range file.Findings() {
+			require.LessOrEqual(t, finding.Line, len(file.lines))
+			require.NotEmpty(t, finding.Text())
+		}
+	})
+}

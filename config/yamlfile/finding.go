@@ -1,0 +1,139 @@
+// Package yamlfile reads YAML that people write, and tells them all that is
+// wrong with it in one go, each finding at its line and column.
+//
+// A use: walk the document by keys, ask each value for the type it should
+// have, and look at the findings afterwards. A value of the wrong type gives a
+// finding and a zero value, so the walk needs no error handling of its own.
+//
+//	f := yamlfile.Read("slowburn.yaml", text)
+//	for _, doc := range f.Documents() {
+//		m := doc.Map("web", "specs")
+//		listen := m.Get("web").Map("listen").Get("listen").Text()
+//	}
+//	for _, finding := range f.Findings() { fmt.Println(finding.Text()) }
+package yamlfile
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Severity tells what must be mended from what is probably not meant.
+type Severity string
+
+// The severities of findings.
+const (
+	Error   Severity = "error"
+	Warning Severity = "warning"
+)
+
+// Finding is one thing that is wrong in a file.
+type Finding struct {
+	File     string
+	Line     int // 1-based; 0 when the finding is about the whole file
+	Column   int // 1-based, in characters
+	Width    int // how many characters it is about, at least 1
+	Severity Severity
+	Message  string
+	Hint     string // what to do about it, or ""
+	Source   string // the text of the line
+}
+
+// String is the finding on one line: "file:line:col: message".
+func (f Finding) String() string {
+	message := f.Message
+	if f.Severity == Warning {
+		message = "warning: " + message
+	}
+	if f.Line == 0 {
+		return f.File + ": " + message
+	}
+	return fmt.Sprintf("%s:%d:%d: %s", f.File, f.Line, f.Column, message)
+}
+
+// Text is the finding with the line of the file, a caret below the place and
+// the hint, as a terminal shows it. It ends with a newline.
+func (f Finding) Text() string {
+	var b strings.Builder
+	b.WriteString(f.String() + "\n")
+	if f.Line > 0 && f.Source != "" {
+		number := fmt.Sprintf("%5d", f.Line)
+		fmt.Fprintf(&b, "%s | %s\n", number, f.Source)
+		fmt.Fprintf(&b, "%s | %s%s\n", strings.Repeat(" ", len(number)),
+			blank(f.Source, f.Column-1), strings.Repeat("^", max(f.Width, 1)))
+	}
+	if f.Hint != "" {
+		fmt.Fprintf(&b, "  hint: %s\n", f.Hint)
+	}
+	return b.String()
+}
+
+// blank is the first n characters of a line with all but tabs made spaces, so
+// that what follows stands below character n.
+func blank(line string, n int) string {
+	var b strings.Builder
+	for _, r := range line {
+		if n--; n < 0 {
+			break
+		}
+		if r != '\t' {
+			r = ' '
+		}
+		b.WriteRune(r)
+	}
+	return b.String() + strings.Repeat(" ", max(n, 0))
+}
+
+// Sort orders findings by file and place, and drops repeated ones.
+func Sort(findings []Finding) []Finding {
+	slices.SortStableFunc(findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line),
+			cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
+	})
+	return slices.Compact(findings)
+}
+
+// HasErrors reports whether any of the findings is an error.
+func HasErrors(findings []Finding) bool {
+	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == Error })
+}
+
+// nearest is the known word that text was probably meant to be, or "".
+func nearest(text string, known []string) string {
+	best, least := "", max(2, utf8.RuneCountInString(text)/3)+1
+	for _, k := range known {
+		if d := distance(strings.ToLower(text), k); d < least {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// distance is the number of single characters to insert, delete, replace or
+// swap with their neighbour that makes a into b (optimal string alignment).
+func distance(a, b string) int {
+	s, t := []rune(a), []rune(b)
+	before, last := make([]int, len(t)+1), make([]int, len(t)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(s); i++ {
+		row := make([]int, len(t)+1)
+		row[0] = i
+		for j := 1; j <= len(t); j++ {
+			cost := 1
+			if s[i-1] == t[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && s[i-1] == t[j-2] && s[i-2] == t[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last = last, row
+	}
+	return last[len(t)]
+}

@@ -1,0 +1,156 @@
+package slo
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// TestCases holds each case's findings, as a terminal shows them, against
+// findings.golden; a case without errors has none.
+func TestCases(t *testing.T) {
+	cases, err := filepath.Glob("../testdata/cases/*/slo.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, cases)
+	for _, path := range cases {
+		t.Run(filepath.Base(filepath.Dir(path)), func(t *testing.T) {
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			set := Load([]File{{Name: "slo.yaml", Text: text}})
+			var got strings.Builder
+			for _, f := range set.Findings {
+				got.WriteString(f.Text())
+			}
+			if yamlfile.HasErrors(set.Findings) {
+				require.Empty(t, set.SLOs)
+			} else {
+				require.NotEmpty(t, set.SLOs)
+			}
+			golden := filepath.Join(filepath.Dir(path), "findings.golden")
+			if *update {
+				require.NoError(t, os.WriteFile(golden, []byte(got.String()), 0o644))
+			}
+			want, err := os.ReadFile(golden)
+			require.NoError(t, err)
+			require.Equal(t, string(want), got.String())
+		})
+	}
+}
+
+func TestLoadReadsEveryField(t *testing.T) {
+	text, err := os.ReadFile("../testdata/cases/full/slo.yaml")
+	require.NoError(t, err)
+	set := Load([]File{{Name: "slo.yaml", Text: text, Source: "./slos", Revision: "4f2c", Backends: []string{"eu"}}})
+	require.Empty(t, set.Findings)
+	require.Len(t, set.SLOs, 3)
+
+	a := set.SLOs[0]
+	require.Equal(t, "checkout/availability", a.ID())
+	require.Equal(t, "Requests answered without a server error.", a.Description)
+	require.Equal(t, "team-payments", a.Owner)
+	require.Equal(t, map[string]string{"tier": "1", "region": "eu"}, a.Labels)
+	require.Equal(t, "https://runbooks.example.org/checkout", a.Links["runbook"])
+	require.Equal(t, "99.9", a.Objective.Percent())
+	require.Equal(t, "28d", a.Window.String())
+	require.Equal(t, Origin{Source: "./slos", Revision: "4f2c", File: "slo.yaml", Line: 12, Column: 5, Backends: []string{"eu"}}, a.Origin)
+	require.Equal(t, `http_requests_total{code!~"5..",job="checkout"}`, a.Indicator.Counters().Good.String())
+	require.True(t, a.Indicator.Counters().Bad.IsZero())
+
+	l := set.SLOs[1]
+	require.Equal(t, "7d", l.Window.String())
+	require.Equal(t, "Takes payments.", l.Description)
+	require.Equal(t, 300*time.Millisecond, l.Indicator.(Latency).Threshold)
+	require.Equal(t, `http_request_duration_seconds_bucket{job="checkout",le="0.3"}`, l.Indicator.Counters().Good.String())
+	require.Equal(t, `http_request_duration_seconds_count{job="checkout"}[1m]`, l.Indicator.Counters().Total.Range(time.Minute))
+
+	require.Equal(t, `http_request_duration_seconds_bucket{job="checkout",le=~"1(\\.0)?"}`, set.SLOs[2].Indicator.Counters().Good.String())
+}
+
+func TestOneIDInTwoSources(t *testing.T) {
+	text, err := os.ReadFile("../testdata/cases/minimal/slo.yaml")
+	require.NoError(t, err)
+	set := Load([]File{
+		{Name: "a.yaml", Text: text, Source: "./slos"},
+		{Name: "b.yaml", Text: text, Source: "https://git.example.org/slos.git"},
+	})
+	require.Len(t, set.Findings, 1)
+	require.Equal(t, `b.yaml:4:5: slo_id checkout/availability is there twice, first at ./slos: a.yaml:4
+    4 |   - name: availability
+      |     ^
+  hint: rename one of them, or its service
+`, set.Findings[0].Text())
+	require.Len(t, set.SLOs, 1)
+}
+
+func TestObjectiveIsExact(t *testing.T) {
+	for _, tt := range []struct {
+		text, ratio, budget string
+		float               float64
+	}{
+		{"99.9", "0.999", "0.001", 0.001},
+		{"99.95", "0.9995", "0.0005", 0.0005},
+		{"99", "0.99", "0.01", 0.01},
+		{"99.999999999", "0.99999999999", "0.00000000001", 1e-11},
+		{"0.5", "0.005", "0.995", 0.995},
+		{"90.0", "0.9", "0.1", 0.1},
+	} {
+		o, err := ParseObjective(tt.text)
+		require.NoError(t, err, tt.text)
+		require.Equal(t, tt.ratio, o.RatioText())
+		require.Equal(t, tt.budget, o.BudgetText())
+		require.Equal(t, tt.float, o.Budget())
+	}
+}
+
+func TestWindowText(t *testing.T) {
+	for in, want := range map[string]string{
+		"4w": "28d", "1y": "365d", "24h": "1d", "36h": "36h", "90m": "90m", "1h": "1h", "1d12h": "36h",
+	} {
+		w, err := ParseWindow(in)
+		require.NoError(t, err)
+		require.Equal(t, want, w.String())
+	}
+}
+
+// FuzzLoad feeds anything to the parser. What it accepts must stand up to a
+// second look: valid names, and selectors that parse to themselves.
+func FuzzLoad(f *testing.F) {
+	cases, err := filepath.Glob("../testdata/cases/*/slo.yaml")
+	require.NoError(f, err)
+	for _, path := range cases {
+		text, err := os.ReadFile(path)
+		require.NoError(f, err)
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		set := Load([]File{{Name: "slo.yaml", Text: text}})
+		for _, finding := range set.Findings {
+			require.NotEmpty(t, finding.Message)
+			require.LessOrEqual(t, finding.Line, strings.Count(string(text), "\n")+1)
+		}
+		for _, s := range set.SLOs {
+			require.Regexp(t, `^[a-z0-9][a-z0-9_-]*/[a-z0-9][a-z0-9_-]*$`, s.ID())
+			w, err := ParseWindow(s.Window.String())
+			require.NoError(t, err)
+			require.Equal(t, s.Window, w)
+			c := s.Indicator.Counters()
+			for _, sel := range []Selector{c.Good, c.Bad, c.Total} {
+				if sel.IsZero() {
+					continue
+				}
+				e, err := promQL.ParseExpr(sel.String())
+				require.NoError(t, err)
+				require.Equal(t, sel.String(), e.String())
+			}
+		}
+	})
+}
