@@ -35,7 +35,10 @@ var (
 	control   = regexp.MustCompile(`[\x00-\x1f\x7f]`)
 )
 
-const tokenHint = "put the token into token_file or token_env"
+const (
+	credentialsInURL = "the URL has credentials in it"
+	tokenHint        = "put the token into token_file or token_env"
+)
 
 // parseRemote reads a repository's address. It refuses what git would take for
 // an option or for a program to run.
@@ -79,7 +82,7 @@ func parseURL(text string) (remote, error) {
 	case !slices.Contains([]string{"https", "http", "ssh", "file"}, name):
 		return fail(fmt.Sprintf("transport %q is not supported", name), "use https, ssh or file")
 	case password || u.User != nil && name != "ssh":
-		return fail("the URL has credentials in it", tokenHint)
+		return fail(credentialsInURL, tokenHint)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return fail("the URL has a query or a fragment", "")
 	case name == "file" && u.Host != "":
