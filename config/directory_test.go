@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -126,24 +125,6 @@ func TestDirectoryRefuses(t *testing.T) {
 			require.Zero(t, tree)
 		})
 	}
-}
-
-// TestDirectoryUnreadable reads as a user without rights; root would have them.
-func TestDirectoryUnreadable(t *testing.T) {
-	dir := t.TempDir()
-	write(t, dir+"/a.yaml", "1")
-	require.NoError(t, os.Chmod(dir+"/a.yaml", 0))
-	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
-	errs := make(chan error)
-	go func() {
-		if os.Geteuid() == 0 {
-			runtime.LockOSThread() // the identity is this thread's, which ends with this function
-			_ = syscall.Setfsuid(65534)
-		}
-		_, err := NewDirectory(dir, nil).Read(t.Context())
-		errs <- err
-	}()
-	require.EqualError(t, <-errs, "reading "+dir+"/a.yaml: permission denied")
 }
 
 func TestDirectoryLimits(t *testing.T) {
