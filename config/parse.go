@@ -53,7 +53,7 @@ func hideCredentials(findings []yamlfile.Finding) {
 	}
 	for i := range findings {
 		if secret[findings[i].Line] {
-			findings[i].Source = ""
+			findings[i].Snippet = ""
 		}
 	}
 }

@@ -48,13 +48,15 @@ func Load(files []File) *Set {
 
 // dropBroken removes the SLOs of files with errors: they are incomplete.
 func (set *Set) dropBroken() {
-	broken := map[string]bool{}
+	broken := map[[2]string]bool{}
 	for _, f := range set.Findings {
 		if f.Severity == yamlfile.Error {
-			broken[f.File] = true
+			broken[[2]string{f.Source, f.File}] = true
 		}
 	}
-	set.SLOs = slices.DeleteFunc(set.SLOs, func(s *SLO) bool { return broken[s.Origin.File] })
+	set.SLOs = slices.DeleteFunc(set.SLOs, func(s *SLO) bool {
+		return broken[[2]string{s.Origin.Source, s.Origin.File}]
+	})
 }
 
 func (set *Set) findDuplicates(files []File) {
@@ -71,7 +73,8 @@ func (set *Set) findDuplicates(files []File) {
 			File: b.Origin.File, Line: b.Origin.Line, Column: b.Origin.Column, Width: 1, Severity: yamlfile.Error,
 			Message: fmt.Sprintf("slo_id %s is there twice, first at %s", b.ID(), at),
 			Hint:    "rename one of them, or its service",
-			Source:  yamlfile.Line(text(files, b.Origin), b.Origin.Line),
+			Snippet: yamlfile.Line(text(files, b.Origin), b.Origin.Line),
+			Source:  b.Origin.Source,
 		})
 	}
 }

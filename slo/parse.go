@@ -31,11 +31,11 @@ var (
 )
 
 // reservedLabels are labels that slowburn or scraping sets on the same series;
-// owner is one of slo_info's own.
+// owner and revision are slo_info's.
 var reservedLabels = map[string]string{
 	"owner":  "write owner: at the top of the file",
 	"slo_id": "", "slo_service": "", "slo": "", "severity": "", "window": "", "state": "", "result": "",
-	"source": "", "alertname": "", "job": "", "instance": "", "le": "", "quantile": "",
+	"source": "", "revision": "", "alertname": "", "job": "", "instance": "", "le": "", "quantile": "",
 }
 
 var (
@@ -55,6 +55,9 @@ func parse(in File) ([]*SLO, []yamlfile.Finding) {
 	findings := f.Findings()
 	if len(docs) == 0 && len(findings) == 0 {
 		findings = append(findings, yamlfile.Finding{File: in.Name, Severity: yamlfile.Warning, Message: "the file is empty"})
+	}
+	for i := range findings {
+		findings[i].Source = in.Source
 	}
 	return slos, findings
 }

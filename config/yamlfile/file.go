@@ -81,7 +81,7 @@ func (f *File) add(s Severity, at position, width int, message, hint string) {
 	at.line = min(at.line, len(f.lines)) // YAML knows line ends that nobody uses
 	f.findings = append(f.findings, Finding{
 		File: f.name, Line: at.line, Column: at.column, Width: max(width, 1),
-		Severity: s, Message: message, Hint: hint, Source: f.line(at.line),
+		Severity: s, Message: message, Hint: hint, Snippet: f.line(at.line),
 	})
 }
 

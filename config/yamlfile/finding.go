@@ -39,7 +39,8 @@ type Finding struct {
 	Severity Severity
 	Message  string
 	Hint     string // what to do about it, or ""
-	Source   string // the text of the line
+	Snippet  string // the text of the line
+	Source   string // what the file is part of, for readers of more than one
 }
 
 // String is the finding on one line: "file:line:col: message".
@@ -59,11 +60,11 @@ func (f Finding) String() string {
 func (f Finding) Text() string {
 	var b strings.Builder
 	b.WriteString(f.String() + "\n")
-	if f.Line > 0 && f.Source != "" {
+	if f.Line > 0 && f.Snippet != "" {
 		number := fmt.Sprintf("%5d", f.Line)
-		fmt.Fprintf(&b, "%s | %s\n", number, f.Source)
+		fmt.Fprintf(&b, "%s | %s\n", number, f.Snippet)
 		fmt.Fprintf(&b, "%s | %s%s\n", strings.Repeat(" ", len(number)),
-			blank(f.Source, f.Column-1), strings.Repeat("^", max(f.Width, 1)))
+			blank(f.Snippet, f.Column-1), strings.Repeat("^", max(f.Width, 1)))
 	}
 	if f.Hint != "" {
 		fmt.Fprintf(&b, "  hint: %s\n", f.Hint)
@@ -90,7 +91,7 @@ func blank(line string, n int) string {
 // Sort orders findings by file and place, and drops repeated ones.
 func Sort(findings []Finding) []Finding {
 	slices.SortStableFunc(findings, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line),
+		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line),
 			cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
 	})
 	return slices.Compact(findings)

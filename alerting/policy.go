@@ -1,0 +1,121 @@
+// Package alerting says when to wake somebody: alert policies, the rule files
+// that let a Prometheus do the same work, and the state of alerts.
+//
+// A use, from one SLO to the rule file that records and alerts on it:
+//
+//	text, err := alerting.RuleFile("checkout.yaml", slos, alerting.RuleOptions{Alerts: true})
+package alerting
+
+import (
+	"math/big"
+	"slices"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// The severities of alerts: a page wakes somebody, a ticket waits for the
+// working day.
+const (
+	Page   = "page"
+	Ticket = "ticket"
+)
+
+// Tier is one line of an alert policy. It holds while the burn rates over both
+// of its windows are above its factor.
+type Tier struct {
+	Name, Severity string  // "fast", "page"
+	Factor         float64 // burn rate
+	Long, Short    slo.Window
+}
+
+// outageShare is the share of bad events that counts as a total outage, in
+// percent. It stands in for factors that no share of bad events can reach.
+const outageShare = 95
+
+// Classic is the multiwindow, multi-burn-rate policy of the SRE workbook
+// (chapter 5, "Alerting on SLOs") for an SLO over w. Long windows are a fixed
+// part of w and short ones a twelfth of the long, both rounded up to a window
+// of ladder. A tier whose long window exceeds a quarter of w is dropped: what
+// it says, the budget says already.
+//
+// Tiers of one severity with the same windows are one: their alert is the OR
+// of both, which is the tier with the lower factor.
+//
+// A short window should hold four scrapes or more. Rules can't know the
+// interval of scraping, so here its lower bound is 5 m alone, which is enough
+// for scrapes up to 75 s apart.
+func Classic(w slo.Window, o slo.Objective) []Tier {
+	shares := []struct {
+		name, severity string
+		factor         *big.Rat
+		part           int64 // the long window is w/part
+	}{
+		{"fast", Page, big.NewRat(144, 10), 720},
+		{"slow", Page, big.NewRat(6, 1), 120},
+		{"daily", Ticket, big.NewRat(3, 1), 30},
+		{"trend", Ticket, big.NewRat(1, 1), 10},
+	}
+	var tiers []Tier
+	for _, s := range shares {
+		long := part(w, s.part)
+		if long > w/4 {
+			continue
+		}
+		t := Tier{s.name, s.severity, reachable(s.factor, o), long, part(long, 12)}
+		same := slices.IndexFunc(tiers, func(u Tier) bool {
+			return u.Severity == t.Severity && u.Long == t.Long && u.Short == t.Short
+		})
+		switch {
+		case same < 0:
+			tiers = append(tiers, t)
+		case t.Factor < tiers[same].Factor:
+			tiers[same] = t
+		}
+	}
+	return tiers
+}
+
+// Windows are all windows of the tiers, each once and ascending, with w, the
+// SLO's own window, last.
+func Windows(tiers []Tier, w slo.Window) []slo.Window {
+	var out []slo.Window
+	for _, t := range tiers {
+		out = append(out, t.Long, t.Short)
+	}
+	slices.Sort(out)
+	out = slices.DeleteFunc(slices.Compact(out), func(x slo.Window) bool { return x == w })
+	return append(out, w)
+}
+
+// ladder are the windows of policies. What is longer than the last becomes it.
+func ladder() []slo.Window {
+	const minute, hour, day = slo.Window(time.Minute), slo.Window(time.Hour), slo.Window(24 * time.Hour)
+	return []slo.Window{
+		5 * minute, 10 * minute, 15 * minute, 30 * minute,
+		hour, 2 * hour, 6 * hour, 12 * hour, day, 3 * day, 7 * day,
+	}
+}
+
+// part is w/n, rounded up to a window of ladder.
+func part(w slo.Window, n int64) slo.Window {
+	steps := ladder()
+	for _, s := range steps {
+		if s*slo.Window(n) >= w {
+			return s
+		}
+	}
+	return steps[len(steps)-1]
+}
+
+// reachable is the factor, or the burn rate of a total outage where even the
+// failure of all events burns no faster than the factor: factor*(1-o) >= 1.
+func reachable(factor *big.Rat, o slo.Objective) float64 {
+	// BudgetText always is a decimal number above 0.
+	budget, _ := new(big.Rat).SetString(o.BudgetText())
+	if new(big.Rat).Mul(factor, budget).Cmp(big.NewRat(1, 1)) >= 0 {
+		factor = new(big.Rat).Quo(big.NewRat(outageShare, 100), budget)
+	}
+	f, _ := factor.Float64()
+	return f
+}

@@ -1,0 +1,123 @@
+package alerting
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+const (
+	minute = slo.Window(time.Minute)
+	hour   = slo.Window(time.Hour)
+	day    = slo.Window(24 * time.Hour)
+)
+
+func objective(t testing.TB, text string) slo.Objective {
+	t.Helper()
+	o, err := slo.ParseObjective(text)
+	require.NoError(t, err)
+	return o
+}
+
+func TestClassicWindows(t *testing.T) {
+	tests := []struct {
+		window slo.Window
+		want   []Tier
+	}{
+		{hour, []Tier{
+			// 5 s and 30 s both become 5 m: one page, at the lower factor.
+			{"slow", Page, 6, 5 * minute, 5 * minute},
+			{"daily", Ticket, 3, 5 * minute, 5 * minute},
+			{"trend", Ticket, 1, 10 * minute, 5 * minute},
+		}},
+		{day, []Tier{ // 2 m, 12 m, 48 m, 144 m
+			{"fast", Page, 14.4, 5 * minute, 5 * minute},
+			{"slow", Page, 6, 15 * minute, 5 * minute},
+			{"daily", Ticket, 3, hour, 5 * minute},
+			{"trend", Ticket, 1, 6 * hour, 30 * minute},
+		}},
+		{22 * hour, []Tier{ // 1.8 m, 11 m, 44 m; 132 m becomes 6 h, over 5.5 h
+			{"fast", Page, 14.4, 5 * minute, 5 * minute},
+			{"slow", Page, 6, 15 * minute, 5 * minute},
+			{"daily", Ticket, 3, hour, 5 * minute},
+		}},
+		{7 * day, []Tier{ // 14 m, 84 m, 5.6 h, 16.8 h
+			{"fast", Page, 14.4, 15 * minute, 5 * minute},
+			{"slow", Page, 6, 2 * hour, 10 * minute},
+			{"daily", Ticket, 3, 6 * hour, 30 * minute},
+			{"trend", Ticket, 1, day, 2 * hour},
+		}},
+		{28 * day, []Tier{ // 56 m, 5.6 h, 22.4 h, 67.2 h
+			{"fast", Page, 14.4, hour, 5 * minute},
+			{"slow", Page, 6, 6 * hour, 30 * minute},
+			{"daily", Ticket, 3, day, 2 * hour},
+			{"trend", Ticket, 1, 3 * day, 6 * hour},
+		}},
+		{30 * day, []Tier{
+			{"fast", Page, 14.4, hour, 5 * minute},
+			{"slow", Page, 6, 6 * hour, 30 * minute},
+			{"daily", Ticket, 3, day, 2 * hour},
+			{"trend", Ticket, 1, 3 * day, 6 * hour},
+		}},
+		{90 * day, []Tier{ // 3 h, 18 h, 3 d, 9 d
+			{"fast", Page, 14.4, 6 * hour, 30 * minute},
+			{"slow", Page, 6, day, 2 * hour},
+			{"daily", Ticket, 3, 3 * day, 6 * hour},
+			{"trend", Ticket, 1, 7 * day, day},
+		}},
+		{365 * day, []Tier{ // 12.2 h, 73 h, 12.2 d, 36.5 d
+			{"fast", Page, 14.4, day, 2 * hour},
+			{"slow", Page, 6, 7 * day, day},
+			{"trend", Ticket, 1, 7 * day, day},
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.window.String(), func(t *testing.T) {
+			require.Equal(t, tt.want, Classic(tt.window, objective(t, "99.9")))
+		})
+	}
+}
+
+func TestClassicFactors(t *testing.T) {
+	tests := []struct {
+		objective string
+		want      []float64 // fast, slow, daily, trend
+	}{
+		{"99.9", []float64{14.4, 6, 3, 1}},
+		{"93", []float64{0.95 / 0.07, 6, 3, 1}}, // 14.4 * 0.07 = 1.008
+		{"90", []float64{9.5, 6, 3, 1}},         // 14.4 * 0.1 = 1.44, 6 * 0.1 = 0.6
+		{"80", []float64{4.75, 4.75, 3, 1}},     // 6 * 0.2 = 1.2
+		{"50", []float64{1.9, 1.9, 1.9, 1}},     // 3 * 0.5 = 1.5
+	}
+	for _, tt := range tests {
+		t.Run(tt.objective, func(t *testing.T) {
+			var got []float64
+			for _, tier := range Classic(30*day, objective(t, tt.objective)) {
+				got = append(got, tier.Factor)
+			}
+			require.Equal(t, tt.want, got)
+		})
+	}
+}
+
+// At 50 % both pages of an hour's SLO are the same outage rule, told once.
+func TestClassicMergesOutageRules(t *testing.T) {
+	require.Equal(t, []Tier{
+		{"fast", Page, 1.9, 5 * minute, 5 * minute},
+		{"daily", Ticket, 1.9, 5 * minute, 5 * minute},
+		{"trend", Ticket, 1, 10 * minute, 5 * minute},
+	}, Classic(hour, objective(t, "50")))
+}
+
+func TestWindows(t *testing.T) {
+	o := objective(t, "99.9")
+	require.Equal(t, []slo.Window{5 * minute, 30 * minute, hour, 2 * hour, 6 * hour, day, 3 * day, 30 * day},
+		Windows(Classic(30*day, o), 30*day))
+	require.Equal(t, []slo.Window{5 * minute, 10 * minute, hour}, Windows(Classic(hour, o), hour))
+	require.Equal(t, []slo.Window{2 * hour, day, 7 * day, 365 * day}, Windows(Classic(365*day, o), 365*day))
+	require.Equal(t, []slo.Window{hour}, Windows(nil, hour))
+	require.Equal(t, []slo.Window{5 * minute, hour}, Windows([]Tier{{Long: hour, Short: 5 * minute}}, hour))
+}

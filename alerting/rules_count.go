@@ -1,0 +1,190 @@
+package alerting
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// counting makes the expressions that count the events of a slot from the
+// counters of an SLO.
+type counting struct {
+	total string // the events of the slot; absent when the slot is unknown
+	other string // the events of the slot among the bad or the good ones
+	good  bool   // other are the good ones
+}
+
+// newCounting fails unless the SLO's indicator gives exactly two counters.
+func newCounting(s *slo.SLO, targetLabels []string) (counting, error) {
+	c := s.Indicator.Counters()
+	on := "on (" + strings.Join(targetLabels, ", ") + ")"
+	good, bad, total := newCounter(c.Good), newCounter(c.Bad), newCounter(c.Total)
+	switch {
+	case !good.set && bad.set && total.set:
+		t := target{on, siblings(total, bad)}
+		return counting{total: slot(t.known(t.delta(total))), other: slot(t.delta(bad))}, nil
+	case good.set && !bad.set && total.set:
+		t := target{on, siblings(total, good)}
+		return counting{total: slot(t.known(t.delta(total))), other: slot(t.delta(good)), good: true}, nil
+	case good.set && bad.set && !total.set:
+		t := target{on, []counter{good, bad}}
+		sum := "(\n" + t.known(t.delta(good)) + "\n) + (\n" + t.known(t.delta(bad)) + "\n)"
+		return counting{total: slot(sum), other: slot(t.delta(bad))}, nil
+	}
+	return counting{}, errors.New("the indicator needs two of good, bad and total")
+}
+
+// bad is the expression of the slot's bad events, given the sample of all its
+// events that was just recorded for the SLO that sel selects. Counters that
+// are missing while there is traffic count nothing; with no sample at all the
+// slot is unknown. Total minus good may be negative, so that what two counters
+// say at different moments evens out over a window.
+func (c counting) bad(sel string) string {
+	events := "last_over_time(slo:slot_events:count{" + sel + "}[30s])"
+	other := "(\n" + c.other + "\nor on () 0 * " + events + "\n)"
+	if c.good {
+		return events + " - on () " + other
+	}
+	return other + " and on () " + events
+}
+
+// slot evaluates an expression without labels at the newest end of a slot that
+// is at least 30 s ago: the steps of a subquery are multiples of its
+// resolution, however Prometheus shifts the rule group within its interval.
+//
+// Where the shift is exactly 30 s, Prometheus 2 evaluates the slot before as
+// well. last_over_time takes the newer, and NaN keeps its place where the
+// expression is absent, until the comparison removes it.
+func slot(expr string) string {
+	return "last_over_time((\n" + expr + "\nor vector(NaN)\n)[1m:1m] offset 30s) > -Inf"
+}
+
+// target says what is known about scraped processes: by which labels series
+// belong to the same one, and which series tell that it was there.
+type target struct {
+	on       string // "on (job, instance)"
+	siblings []counter
+}
+
+// siblings are the counters to look at for evidence. A counter whose matchers
+// include those of total adds nothing.
+func siblings(total, other counter) []counter {
+	if other.within(total) {
+		return []counter{total}
+	}
+	return []counter{total, other}
+}
+
+// delta is how much c grew in the slot, as the sum over its series of the last
+// value in the slot minus the last value before it. Nothing is extrapolated,
+// and consecutive slots leave nothing out. By the first rule that fits:
+//
+//   - A series that was absent at the start of the slot counts from zero when its
+//     target was there, all series of it still are, and it restarted in the last
+//     half hour. (This is a label set's return after a restart.)
+//   - A series counts from its last value of the last half hour.
+//   - A series that fell since counts from zero: its process restarted.
+//   - A new series counts from zero when its target was there before and all
+//     series of it still are. Otherwise what it counted may be old.
+func (t target) delta(c counter) string {
+	newest, last := c.newest(), c.last()
+	return "sum(\n  " + newest + " unless " + c.before() +
+		" and " + t.on + " " + t.evidence() +
+		" and " + t.on + " " + t.siblings[0].resets() +
+		"\n  or " + newest + " - " + last + " >= 0" +
+		"\n  or " + newest + " < " + last +
+		"\n  or " + newest + " and " + t.on + " " + t.evidence() +
+		"\n)"
+}
+
+// known is the number, or 0 where it is absent and there were samples at the
+// start and at the end of the slot.
+func (t target) known(number string) string {
+	return number + "\nor 0 * count(" + t.there() + ")"
+}
+
+// there are the series with samples at both ends of the slot.
+func (t target) there() string {
+	parts := make([]string, 0, len(t.siblings))
+	for _, c := range t.siblings {
+		parts = append(parts, c.now()+" and "+c.before())
+	}
+	return strings.Join(parts, " or ")
+}
+
+// evidence are series of targets that were there at both ends of the slot and
+// of which no series ended in it.
+func (t target) evidence() string {
+	ended := make([]string, 0, len(t.siblings))
+	for _, c := range t.siblings {
+		ended = append(ended, c.before()+" unless "+c.now())
+	}
+	return "((" + t.there() + ") unless " + t.on + " (" + strings.Join(ended, " or ") + "))"
+}
+
+// gap is for how long a series may be absent and still go on from its last
+// value.
+const gap = "30m"
+
+// counter prints a selector of counters in the forms that rules need.
+type counter struct {
+	set      bool
+	named    bool // all series have one name
+	selector slo.Selector
+	text     string
+}
+
+func newCounter(s slo.Selector) counter {
+	if s.IsZero() {
+		return counter{}
+	}
+	return counter{set: true, named: s.Name() != "", selector: s, text: s.String()}
+}
+
+// now are the series at the end of the slot.
+func (c counter) now() string { return c.distinct(c.text) }
+
+// before are the series at the start of the slot.
+func (c counter) before() string { return c.distinct(c.text + " offset 1m") }
+
+// newest are the last samples in the slot. Prometheus 2 also takes one exactly
+// at its start, which adds 0.
+func (c counter) newest() string { return c.distinct("last_over_time(" + c.text + "[1m])") }
+
+// last are the last samples before the slot, of series that may have ended.
+func (c counter) last() string {
+	return c.distinct("last_over_time(" + c.text + "[" + gap + "] offset 1m)")
+}
+
+// resets are the series that fell in the last half hour.
+func (c counter) resets() string {
+	if c.named {
+		return "(resets(" + c.text + "[" + gap + "]) > 0)"
+	}
+	return "(resets(" + c.now() + "[" + gap + ":1m]) > 0)"
+}
+
+// distinct keeps series apart that differ only in their name, which
+// arithmetic, functions and set operators drop or overlook.
+func (c counter) distinct(expr string) string {
+	if c.named {
+		return expr
+	}
+	return `label_replace(` + expr + `, "slo_metric", "$1", "__name__", "(.+)")`
+}
+
+// within reports whether all series of c are series of d, as far as their
+// matchers tell.
+func (c counter) within(d counter) bool {
+	for _, m := range d.selector.Matchers() {
+		found := false
+		for _, n := range c.selector.Matchers() {
+			found = found || (n.Type == m.Type && n.Name == m.Name && n.Value == m.Value)
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,254 @@
+package alerting
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/model/value"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// unknown is a slot without a number.
+var unknown = math.NaN()
+
+// slotCase says what must be counted in each slot, worked out by hand. Sample i
+// of a series is in slot i/2.
+type slotCase struct {
+	name             string
+	good, bad, total string // selectors
+	series           []string
+	wantTotal        []float64
+	wantBad          []float64
+}
+
+func slotCases() []slotCase {
+	const bad, all = `requests_total{code="500"}`, `requests_total`
+	const ok, failed = `ok_total`, `failed_total`
+	// The target a, and what another counter or target of it has.
+	at := func(name, more string) string { return name + `{job="j",instance="a"` + more + `}` }
+	c200, c500 := at("requests_total", `,code="200"`), at("requests_total", `,code="500"`)
+	return []slotCase{
+		{
+			"plain", "", bad, all,
+			[]string{c200 + " 0+9x7", c500 + " 0+1x7"},
+			[]float64{unknown, 20, 20, 20}, []float64{unknown, 2, 2, 2},
+		}, {
+			"reset", "", bad, all,
+			[]string{c200 + " 0 10 20 30 5 15 25 35", c500 + " 0 0 1 1 0 0 2 2"},
+			[]float64{unknown, 21, 15, 22}, []float64{unknown, 1, 0, 2},
+		}, {
+			"error series missing, then born", "", bad, all,
+			[]string{c200 + " 0+10x7", c500 + " _ _ _ _ 3 4 4 4"},
+			[]float64{unknown, 20, 24, 20}, []float64{unknown, 0, 4, 0},
+		}, {
+			"new target", "", bad, all,
+			[]string{
+				c200 + " 0+10x7", c500 + " 0x7",
+				`requests_total{job="j",instance="b",code="200"} _ _ _ _ 1000 1010 1020 1030`,
+				`requests_total{job="j",instance="b",code="500"} _ _ _ _ 100 101 102 103`,
+			},
+			[]float64{unknown, 20, 20, 42}, []float64{unknown, 0, 0, 2},
+		}, {
+			"relabelled", "", bad, all,
+			[]string{
+				c200 + " 0+10x7",
+				at("requests_total", `,code="500",path="/old"`) + " 0 1 2 3 stale _ _ _",
+				at("requests_total", `,code="500",path="/new"`) + " _ _ _ _ 4 5 6 7",
+			},
+			[]float64{unknown, 22, 20, 22}, []float64{unknown, 2, 0, 2},
+		}, {
+			"gap", "", bad, all,
+			[]string{c200 + " 0 10 20 30 stale _ _ _ 100 110 120 130", c500 + " 0 1 1 1 stale _ _ _ 5 5 5 5"},
+			[]float64{unknown, 20, unknown, unknown, 84, 20}, []float64{unknown, 0, unknown, unknown, 4, 0},
+		}, {
+			"restart in a gap", "", bad, all,
+			[]string{c200 + " 0 100 200 300 stale _ _ _ 7 9 10 11", c500 + " 0 1 1 1 stale _ _ _ 0 0 0 1"},
+			[]float64{unknown, 200, unknown, unknown, 9, 3}, []float64{unknown, 0, unknown, unknown, 0, 1},
+		}, {
+			// The process restarted in slot 2. What it says in slot 5 is all new.
+			"return after a restart", "", bad, all,
+			[]string{c200 + " 0 10 20 30 5 15 25 35 45 55 65 75", c500 + " 0 2 4 4 stale _ _ _ _ _ 9 9"},
+			[]float64{unknown, 22, 15, 20, 20, 29}, []float64{unknown, 2, 0, 0, 0, 9},
+		}, {
+			"return without a restart", "", bad, all,
+			[]string{c200 + " 0+10x11", c500 + " 0 2 4 4 stale _ _ _ _ _ 9 9"},
+			[]float64{unknown, 22, 20, 20, 20, 25}, []float64{unknown, 2, 0, 0, 0, 5},
+		}, {
+			"end of a target", "", bad, all,
+			[]string{c200 + " 0 10 20 stale", c500 + " 0 1 3 stale", "unrelated_total 0x7"},
+			[]float64{unknown, 12, unknown, unknown}, []float64{unknown, 2, unknown, unknown},
+		}, {
+			"no traffic", "", bad, all,
+			[]string{c200 + " 7x7", c500 + " 3x7"},
+			[]float64{unknown, 0, 0, 0}, []float64{unknown, 0, 0, 0},
+		}, {
+			"never any data", "", bad, all, []string{"unrelated_total 0x7"},
+			[]float64{unknown, unknown}, []float64{unknown, unknown},
+		}, {
+			"good and total", ok, "", all,
+			[]string{c200 + " 0+10x7", at(ok, "") + " 0+9x7"},
+			[]float64{unknown, 20, 20, 20}, []float64{unknown, 2, 2, 2},
+		}, {
+			"good counted before total", ok, "", all,
+			[]string{c200 + " 0 10 20 30 40 50", at(ok, "") + " 0 10 20 31 40 50"},
+			[]float64{unknown, 20, 20}, []float64{unknown, -1, 1},
+		}, {
+			"good missing", ok, "", all, []string{c200 + " 0+10x7"},
+			[]float64{unknown, 20, 20, 20}, []float64{unknown, 20, 20, 20},
+		}, {
+			"good and bad", ok, failed, "",
+			[]string{at(ok, "") + " 0+9x7", at(failed, "") + " 0+1x7"},
+			[]float64{unknown, 20, 20, 20}, []float64{unknown, 2, 2, 2},
+		}, {
+			"good alone", ok, failed, "", []string{at(ok, "") + " 0+9x7"},
+			[]float64{unknown, 18, 18, 18}, []float64{unknown, 0, 0, 0},
+		}, {
+			"bad alone, then good is born", ok, failed, "",
+			[]string{at(failed, "") + " 0+1x7", at(ok, "") + " _ _ _ _ 1 3 3 3"},
+			[]float64{unknown, 2, 5, 2}, []float64{unknown, 2, 2, 2},
+		}, {
+			"two names, same labels", "", `{__name__=~"(errors|timeouts)_total"}`, all,
+			[]string{at("errors_total", "") + " 0+1x7", at("timeouts_total", "") + " 0+2x7", c200 + " 0+10x7"},
+			[]float64{unknown, 20, 20, 20}, []float64{unknown, 6, 6, 6},
+		},
+	}
+}
+
+// TestSlots runs the rules on the present engine, with the group shifted within
+// its minute in every way that matters.
+func TestSlots(t *testing.T) {
+	for _, tt := range slotCases() {
+		for _, phase := range []time.Duration{0, 29999 * time.Millisecond, 30 * time.Second, 30001 * time.Millisecond, 59999 * time.Millisecond} {
+			t.Run(fmt.Sprintf("%s/%s", tt.name, phase), func(t *testing.T) {
+				b := newBackend(t)
+				b.load(7*time.Second, 30*time.Second, tt.series...)
+				b.run(withWindow(example(t, tt.good, tt.bad, tt.total), hour), RuleOptions{}, phase, 12*time.Minute)
+				require.Equal(t, texts(tt.wantTotal), texts(b.slots("slo:slot_events:count", len(tt.wantTotal))), "total")
+				require.Equal(t, texts(tt.wantBad), texts(b.slots("slo:slot_bad_events:count", len(tt.wantBad))), "bad")
+			})
+		}
+	}
+}
+
+// slots are the recorded values of the first n slots.
+func (b *backend) slots(name string, n int) []float64 {
+	out := make([]float64, n)
+	for i := range out {
+		out[i] = unknown
+	}
+	values, at := b.samples(name)
+	for i, v := range values {
+		end := time.UnixMilli(at[i]).Add(-30 * time.Second).Truncate(time.Minute)
+		if slot := int(end.Sub(b.epoch)/time.Minute) - 1; slot >= 0 && slot < n && !value.IsStaleNaN(v) {
+			out[slot] = v
+		}
+	}
+	return out
+}
+
+// texts make unknown equal to unknown.
+func texts(values []float64) []string {
+	var out []string
+	for _, v := range values {
+		out = append(out, fmt.Sprint(v))
+	}
+	return out
+}
+
+// Scrapes two minutes apart leave no slot unknown, and no event out.
+func TestSlotsOfSlowScrapes(t *testing.T) {
+	b := newBackend(t)
+	b.load(7*time.Second, 2*time.Minute, `requests_total{job="j",instance="a"} 0+10x5`, `errors_total{job="j",instance="a"} _ _ 4 4 4 4`)
+	b.run(withWindow(example(t, "", "errors_total", "requests_total"), hour), RuleOptions{}, 0, 10*time.Minute)
+	require.Equal(t, texts([]float64{unknown, 0, 10, 0, 10, 0, 10}), texts(b.slots("slo:slot_events:count", 7)))
+	require.Equal(t, texts([]float64{unknown, 0, 0, 0, 4, 0, 0}), texts(b.slots("slo:slot_bad_events:count", 7)))
+}
+
+// TestSlotsOldest has the oldest supported Prometheus, in its promtool, run the
+// same cases. It evaluates groups on whole minutes, and the expression for all
+// events also in other phases.
+func TestSlotsOldest(t *testing.T) {
+	type input struct {
+		Series string `yaml:"series"`
+		Values string `yaml:"values"`
+	}
+	type sample struct {
+		Labels string  `yaml:"labels"`
+		Value  float64 `yaml:"value"`
+	}
+	type query struct {
+		Expr    string   `yaml:"expr"`
+		At      string   `yaml:"eval_time"`
+		Samples []sample `yaml:"exp_samples"`
+	}
+	type group struct {
+		Interval string  `yaml:"interval"`
+		Series   []input `yaml:"input_series"`
+		Tests    []query `yaml:"promql_expr_test"`
+	}
+	for i, tt := range slotCases() {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := withWindow(example(t, tt.good, tt.bad, tt.total), hour)
+			text, err := RuleFile("test.yaml", []*slo.SLO{s}, RuleOptions{})
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), text, 0o600))
+			c, err := newCounting(s, []string{"job", "instance"})
+			require.NoError(t, err)
+
+			g := group{Interval: "15s"} // samples come at 15 s and 45 s
+			for _, line := range tt.series {
+				series, values, _ := strings.Cut(line, " ")
+				g.Series = append(g.Series, input{series, spread(t, series, values)})
+			}
+			expect := func(expr, labels string, at time.Duration, want float64) {
+				q := query{Expr: expr, At: fmt.Sprintf("%dms", at.Milliseconds())}
+				if !math.IsNaN(want) {
+					q.Samples = []sample{{labels, want}}
+				}
+				g.Tests = append(g.Tests, q)
+			}
+			const labels = `{slo_id="checkout/availability",slo_service="checkout",slo="availability"}`
+			for slot := range tt.wantTotal {
+				end := time.Duration(slot+1) * time.Minute
+				expect("slo:slot_events:count", "slo:slot_events:count"+labels, end+time.Minute, tt.wantTotal[slot])
+				expect("slo:slot_bad_events:count", "slo:slot_bad_events:count"+labels, end+time.Minute, tt.wantBad[slot])
+				for _, late := range []time.Duration{30 * time.Second, 30001 * time.Millisecond, 89999 * time.Millisecond} {
+					expect(c.total, "{}", end+late, tt.wantTotal[slot])
+				}
+			}
+			test, err := yaml.Marshal(map[string]any{"rule_files": []string{"rules.yaml"}, "evaluation_interval": "1m", "tests": []group{g}})
+			require.NoError(t, err)
+			file := filepath.Join(dir, fmt.Sprintf("test%d.yaml", i))
+			require.NoError(t, os.WriteFile(file, test, 0o600))
+			promtool(t, "test", "rules", file)
+		})
+	}
+}
+
+// spread puts an omitted sample before each one of a series.
+func spread(t *testing.T, series, values string) string {
+	_, parsed, err := parser.NewParser(parser.Options{}).ParseSeriesDesc(series + " " + values)
+	require.NoError(t, err)
+	var out []string
+	for _, v := range parsed {
+		text := fmt.Sprint(v.Value)
+		switch {
+		case v.Omitted:
+			text = "_"
+		case value.IsStaleNaN(v.Value):
+			text = "stale"
+		}
+		out = append(out, "_", text)
+	}
+	return strings.Join(out, " ")
+}

@@ -1,0 +1,132 @@
+package alerting
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// selector is the selector that PromQL text says.
+func selector(t testing.TB, text string) slo.Selector {
+	t.Helper()
+	matchers, err := parser.NewParser(parser.Options{}).ParseMetricSelector(text)
+	require.NoError(t, err)
+	return slo.NewSelector(matchers...)
+}
+
+// example is an SLO over 30 d with the counters' selectors, any of which may
+// be "".
+func example(t testing.TB, good, bad, total string) *slo.SLO {
+	t.Helper()
+	var c slo.Counters
+	for text, s := range map[string]*slo.Selector{good: &c.Good, bad: &c.Bad, total: &c.Total} {
+		if text != "" {
+			*s = selector(t, text)
+		}
+	}
+	return &slo.SLO{
+		Service: "checkout", Name: "availability", Owner: "team-payments",
+		Labels:    map[string]string{"tier": "1", "region": `eu {{ "x" }}`},
+		Links:     map[string]string{"runbook": "https://runbooks.example.org/checkout", "dashboard": "https://grafana.example.org/d/x"},
+		Objective: objective(t, "99.9"), Window: 30 * day,
+		Indicator: slo.Events{Selectors: c},
+	}
+}
+
+func withWindow(s *slo.SLO, w slo.Window) *slo.SLO { s.Window = w; return s }
+
+// files are SLOs of every shape that rules differ by.
+func files(t testing.TB) map[string][]*slo.SLO {
+	t.Helper()
+	latency := example(t, "", "", "x")
+	latency.Name = "latency"
+	latency.Indicator = slo.Latency{Histogram: selector(t, `http_request_duration_seconds{job="checkout"}`), Threshold: 300 * time.Millisecond}
+	wholeSeconds := *latency
+	wholeSeconds.Name, wholeSeconds.Owner, wholeSeconds.Labels, wholeSeconds.Links = "latency-1s", "", nil, nil
+	wholeSeconds.Indicator = slo.Latency{Histogram: selector(t, `http_request_duration_seconds{job="checkout"}`), Threshold: time.Second}
+	return map[string][]*slo.SLO{
+		"bad-total":  {example(t, "", `http_requests_total{job="checkout",code=~"5.."}`, `http_requests_total{job="checkout"}`)},
+		"good-bad":   {withWindow(example(t, `jobs_ok_total{job="batch"}`, `jobs_failed_total{job="batch"}`, ""), 7*day)},
+		"good-total": {latency, &wholeSeconds},
+		"hour":       {withWindow(example(t, "", "bad_total", "all_total"), hour)},
+		"regex-name": {withWindow(example(t, "", `{__name__=~"(errors|timeouts)_total",path!="/a\n\"b\""}`, "all_total"), 365*day)},
+		"none":       {},
+	}
+}
+
+func TestRuleFileGolden(t *testing.T) {
+	for name, slos := range files(t) {
+		t.Run(name, func(t *testing.T) {
+			got, err := RuleFile(name+".yaml", slos, RuleOptions{Alerts: true})
+			require.NoError(t, err)
+			golden := filepath.Join("testdata", "rules", name+".golden.yaml")
+			if *update {
+				require.NoError(t, os.MkdirAll(filepath.Dir(golden), 0o755))
+				require.NoError(t, os.WriteFile(golden, got, 0o644))
+			}
+			want, err := os.ReadFile(golden)
+			require.NoError(t, err)
+			require.Equal(t, string(want), string(got))
+		})
+	}
+}
+
+// TestRuleFilePromtool has the oldest supported promtool check every golden
+// file.
+func TestRuleFilePromtool(t *testing.T) {
+	golden, err := filepath.Glob("testdata/rules/*.golden.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, golden)
+	promtool(t, append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, golden...)...)
+}
+
+// promtool runs the promtool of the machine and returns what it printed.
+func promtool(t *testing.T, args ...string) string {
+	t.Helper()
+	path, err := exec.LookPath("promtool")
+	require.NoError(t, err, "promtool is missing: apt-get install prometheus, or run the tests by make test")
+	out, err := exec.Command(path, args...).CombinedOutput()
+	require.NoError(t, err, "promtool %v\n%s", args, out)
+	return string(out)
+}
+
+func TestRuleFileWithoutAlerts(t *testing.T) {
+	got, err := RuleFile("a.yaml", files(t)["hour"], RuleOptions{})
+	require.NoError(t, err)
+	require.NotContains(t, string(got), "alert")
+}
+
+func TestRuleFileNeedsTwoCounters(t *testing.T) {
+	for _, c := range [][3]string{{"a", "", ""}, {"a", "b", "c"}, {"", "", ""}} {
+		_, err := RuleFile("a.yaml", []*slo.SLO{example(t, c[0], c[1], c[2])}, RuleOptions{})
+		require.EqualError(t, err, "making rules of checkout/availability: the indicator needs two of good, bad and total")
+	}
+}
+
+func BenchmarkRules1000(b *testing.B) {
+	slos := make([]*slo.SLO, 1000)
+	for i := range slos {
+		slos[i] = example(b, "", fmt.Sprintf(`http_requests_total{job="j%d",code=~"5.."}`, i), fmt.Sprintf(`http_requests_total{job="j%d"}`, i))
+	}
+	size := 0
+	for b.Loop() {
+		size = 0
+		for _, s := range slos {
+			text, err := RuleFile("a.yaml", []*slo.SLO{s}, RuleOptions{Alerts: true})
+			require.NoError(b, err)
+			size += len(text)
+		}
+	}
+	b.ReportMetric(float64(size)/1e6, "MB")
+}

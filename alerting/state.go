@@ -1,0 +1,135 @@
+package alerting
+
+import (
+	"time"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+const (
+	// lookback is how far back the beginning of an episode is looked for.
+	lookback = 7 * 24 * time.Hour
+	// hold is how many slots an alert stays when nobody can know whether it
+	// still should.
+	hold = 60
+)
+
+// Lookback is the history that a judge needs at its first call for an SLO: the
+// longest window before the first instant it looks at.
+func Lookback(s *slo.SLO) time.Duration {
+	longest := time.Duration(0)
+	for _, t := range Classic(s.Window, s.Objective) {
+		longest = max(longest, t.Long.Duration())
+	}
+	return lookback + longest
+}
+
+// PolicyWindows are the windows to publish for an SLO.
+func PolicyWindows(s *slo.SLO) []slo.Window {
+	return Windows(Classic(s.Window, s.Objective), s.Window)
+}
+
+// NewJudge makes a judge of one SLO. What fires is a function of the timeline:
+// the first call replays the last seven days, each later one the new slots, so
+// that a process that was restarted, and a second replica, say the same.
+func NewJudge() evaluator.Judge {
+	at := evaluator.Minute(0)
+	var final state
+	return func(s *slo.SLO, t *evaluator.Timeline, settled evaluator.Minute) []evaluator.FiringAlert {
+		p := policy{Classic(s.Window, s.Objective), s.Objective}
+		if at == 0 {
+			at = max(t.Start(), settled.Add(-lookback))
+		}
+		for at < settled {
+			at++
+			final = p.step(final, t, at)
+		}
+		newest := final
+		for end := settled + 1; end <= t.End(); end++ {
+			newest = p.step(newest, t, end)
+		}
+		return append(firing(final.page, newest.page, Page), firing(final.ticket, newest.ticket, Ticket)...)
+	}
+}
+
+// policy is what decides for one SLO.
+type policy struct {
+	tiers     []Tier
+	objective slo.Objective
+}
+
+// state is what fires for an SLO.
+type state struct{ page, ticket episode }
+
+// episode is a time in which an alert fires.
+type episode struct {
+	firing bool
+	since  evaluator.Minute // the end of the slot in which it began
+	sure   evaluator.Minute // the last slot in which the tier held
+	tier   Tier
+}
+
+// step is the state one slot later.
+func (p policy) step(st state, t *evaluator.Timeline, end evaluator.Minute) state {
+	return state{p.next(st.page, Page, t, end), p.next(st.ticket, Ticket, t, end)}
+}
+
+// next is an alert's episode at end. It begins when a tier holds, and ends when
+// complete windows say of each tier that it does not, or after a time in which
+// none are complete.
+func (p policy) next(e episode, severity string, t *evaluator.Timeline, end evaluator.Minute) episode {
+	over := true
+	for _, tier := range p.tiers {
+		if tier.Severity != severity {
+			continue
+		}
+		holds, refuted := p.look(tier, t, end)
+		if holds {
+			if !e.firing {
+				e.since = end
+			}
+			e.firing, e.sure, e.tier = true, end, tier
+			return e
+		}
+		over = over && refuted
+	}
+	if e.firing && (over || end-e.sure >= hold) {
+		return episode{}
+	}
+	return e
+}
+
+// look asks whether a tier holds at end, and whether a complete window says
+// that it does not.
+func (p policy) look(tier Tier, t *evaluator.Timeline, end evaluator.Minute) (holds, refuted bool) {
+	holds = true
+	for _, w := range []slo.Window{tier.Short, tier.Long} {
+		sum := t.Sum(end.Add(-w.Duration()), end)
+		rate := evaluator.BurnRate(sum, p.objective)
+		if rate == nil || *rate <= tier.Factor {
+			holds = false
+			refuted = refuted || sum.Complete()
+		}
+	}
+	return holds, refuted
+}
+
+// firing is what fires when an episode of settled slots is carried on by newer
+// ones: it begins with the newest slot, but only settled slots end it.
+func firing(final, newest episode, severity string) []evaluator.FiringAlert {
+	e := newest
+	if final.firing {
+		if !newest.firing {
+			e = final
+		}
+		e.since = final.since
+	}
+	if !e.firing {
+		return nil
+	}
+	return []evaluator.FiringAlert{{
+		Severity: severity, Tier: e.tier.Name, Since: e.since.Time(),
+		Windows: []string{e.tier.Long.String(), e.tier.Short.String()},
+	}}
+}

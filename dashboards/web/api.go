@@ -1,0 +1,88 @@
+package web
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+// slos answers the report as JSON, or the part of it that the parameters
+// choose. Problems are always complete.
+func (s *server) slos(w http.ResponseWriter, r *http.Request) {
+	params, err := parseParams(r)
+	if err != nil {
+		jsonError(w, http.StatusBadRequest, err)
+		return
+	}
+	all := s.Report()
+	part := *all
+	part.SLOs = []evaluator.Status{}
+	for i := range all.SLOs {
+		status := &all.SLOs[i]
+		if params.limit > 0 && len(part.SLOs) == params.limit {
+			break
+		}
+		if status.ID > params.after && params.filter.has(status) {
+			part.SLOs = append(part.SLOs, *status)
+		}
+	}
+	if part.Problems == nil {
+		part.Problems = []evaluator.Problem{}
+	}
+	body, err := json.Marshal(part)
+	if err != nil {
+		jsonError(w, http.StatusInternalServerError, fmt.Errorf("writing the report: %w", err))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-cache")
+	respond(w, r, http.StatusOK, append(body, '\n'))
+}
+
+type apiParams struct {
+	filter filter
+	after  string // an SLO's id; what follows it is given
+	limit  int    // 0 for all
+}
+
+// parseParams reads the parameters of /api/v1/slos. Unknown ones are errors, so
+// that a misspelt filter does not give everything.
+func parseParams(r *http.Request) (apiParams, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return apiParams{}, fmt.Errorf("reading the parameters: %w", err)
+	}
+	known := []string{"service", "slo", "label", "state", "limit", "after"}
+	for name := range values {
+		if !slices.Contains(known, name) {
+			return apiParams{}, fmt.Errorf("unknown parameter %q, known are %q", name, known)
+		}
+	}
+	p := apiParams{after: values.Get("after")}
+	if p.filter, err = parseFilter(values); err != nil {
+		return apiParams{}, err
+	}
+	if text := values.Get("limit"); text != "" {
+		if p.limit, err = strconv.Atoi(text); err != nil || p.limit < 1 {
+			return apiParams{}, fmt.Errorf("limit %q is not a number above 0", text)
+		}
+	}
+	return p, nil
+}
+
+func (s *server) noSuchAPI(w http.ResponseWriter, r *http.Request) {
+	jsonError(w, http.StatusNotFound, fmt.Errorf("there is no %s, only /api/v1/slos", r.URL.Path))
+}
+
+func jsonError(w http.ResponseWriter, status int, err error) {
+	body, _ := json.Marshal(map[string]string{"error": err.Error()}) // strings always encode
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n'))
+}

@@ -1,0 +1,265 @@
+package web_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/dashboards/web"
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+// browser starts a headless Chromium of 1280 x 900, which is gone when the test
+// is. complaints ends the session and gives what was written to the console in
+// it: errors of scripts, violations of the content security policy, files not
+// found.
+func browser(t *testing.T) (ctx context.Context, complaints func() []string) {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	require.NoError(t, err, "this test opens the pages in a real browser: `make test` installs Chromium")
+	profile, err := os.MkdirTemp("", "slowburn-chromium-") // not t.TempDir: Chromium still writes while it ends
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(profile) })
+
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.UserDataDir(profile), chromedp.WindowSize(1280, 900),
+		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+
+	messages := chromedp.Console(ctx)
+	return ctx, func() []string {
+		const end = "the end of the test"
+		_, err := chromedp.Run(ctx, chromedp.Evaluate[*int](`console.log("`+end+`"), null`))
+		require.NoError(t, err)
+		out := []string{}
+		for m, err := range messages {
+			require.NoError(t, err)
+			if m.Text == end {
+				break
+			}
+			out = append(out, m.Text+" "+m.URL)
+		}
+		return out
+	}
+}
+
+// shownRow is a row as the browser has it.
+type shownRow struct {
+	Data map[string]string
+	Text map[string]string
+}
+
+const readRows = `[...document.querySelectorAll("tr[data-slo-id]")].map(row => ({
+	Data: Object.fromEntries([...row.attributes].filter(a => a.name.startsWith("data-")).map(a => [a.name, a.value])),
+	Text: Object.fromEntries(["status", "slo", "objective", "sli", "remaining", "burns", "ends"].map(
+		c => [c, row.querySelector("." + c).innerText.replace(/\s+/g, " ")])),
+}))`
+
+// TestBrowser opens the list in a browser and holds every number on it against
+// the JSON API.
+func TestBrowser(t *testing.T) {
+	server := httptest.NewServer(handler(sample(t)))
+	defer server.Close()
+	ctx, complaints := browser(t)
+
+	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(server.URL)))
+	rows, err := chromedp.Run(ctx, chromedp.Evaluate[[]shownRow](readRows))
+	require.NoError(t, err)
+	api := fetchAPI(t, server.URL)
+	require.Len(t, rows, len(api))
+	for _, row := range rows {
+		id := row.Data["data-slo-id"]
+		t.Run(id, func(t *testing.T) { compareRow(t, row, api[id]) })
+	}
+	require.Empty(t, complaints())
+}
+
+// apiSLO is the part of the API's answer that the list shows.
+type apiSLO struct {
+	ID        string
+	Owner     string
+	Objective float64
+	State     string
+	Windows   []struct {
+		Name     string
+		Total    float64
+		Bad      float64
+		Coverage float64
+		SLI      *float64
+		BurnRate *float64 `json:"burn_rate"`
+	}
+	Budget struct {
+		Allowed, Consumed, Remaining *float64
+		ExhaustedInSeconds           *float64 `json:"exhausted_in_seconds"`
+	}
+	Alerts []struct{ Severity string }
+}
+
+func fetchAPI(t *testing.T, url string) map[string]apiSLO {
+	t.Helper()
+	answer, err := http.Get(url + "/api/v1/slos")
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	var report struct{ SLOs []apiSLO }
+	require.NoError(t, json.NewDecoder(answer.Body).Decode(&report))
+	out := map[string]apiSLO{}
+	for _, s := range report.SLOs {
+		out[s.ID] = s
+	}
+	return out
+}
+
+func compareRow(t *testing.T, row shownRow, s apiSLO) {
+	own := s.Windows[len(s.Windows)-1]
+	want := map[string]*float64{
+		"data-objective": &s.Objective, "data-sli": own.SLI, "data-total": &own.Total, "data-bad": &own.Bad,
+		"data-coverage": &own.Coverage, "data-allowed": s.Budget.Allowed, "data-consumed": s.Budget.Consumed,
+		"data-remaining": s.Budget.Remaining, "data-exhausted-in-seconds": s.Budget.ExhaustedInSeconds,
+	}
+	burns := map[string]*float64{}
+	for _, w := range s.Windows {
+		want["data-burn-"+w.Name] = w.BurnRate
+		burns[w.Name] = w.BurnRate
+	}
+	for name, v := range want {
+		text, ok := row.Data[name]
+		require.True(t, ok, name)
+		if v == nil {
+			require.Empty(t, text, name)
+			continue
+		}
+		got, err := strconv.ParseFloat(text, 64)
+		require.NoError(t, err, name)
+		require.Equal(t, *v, got, name)
+	}
+	require.Equal(t, s.State, row.Data["data-state"])
+	require.Contains(t, row.Text["slo"], s.ID)
+	require.Contains(t, row.Text["slo"], s.Owner)
+
+	requireShown(t, &s.Objective, 100, row.Text["objective"])
+	requireShown(t, own.SLI, 100, strings.TrimSuffix(row.Text["sli"], " "+own.Name))
+	requireShown(t, s.Budget.Remaining, 100, row.Text["remaining"])
+	words := strings.Fields(row.Text["burns"])
+	require.Len(t, words, 8, "four windows and their burn rates")
+	for i := 0; i < len(words); i += 2 {
+		require.Contains(t, burns, words[i])
+		requireShown(t, burns[words[i]], 1, words[i+1])
+	}
+	switch {
+	case len(s.Alerts) > 0:
+		require.Contains(t, strings.ToLower(row.Text["status"]), s.Alerts[0].Severity+" since")
+	case s.State != "ok":
+		require.Contains(t, strings.ToLower(row.Text["status"]), strings.ReplaceAll(s.State, "_", " "))
+	case *s.Budget.Remaining < 0:
+		require.Contains(t, row.Text["status"], "Overspent")
+		require.Equal(t, "spent", row.Text["ends"])
+	default:
+		require.Contains(t, row.Text["status"], "OK")
+	}
+}
+
+// requireShown holds a number for people against the true one: it may be off by
+// half of its last digit.
+func requireShown(t *testing.T, v *float64, scale float64, text string) {
+	t.Helper()
+	if v == nil {
+		require.Equal(t, "–", text)
+		return
+	}
+	text = strings.NewReplacer(" %", "", ",", "", "−", "-").Replace(text)
+	if bound, ok := strings.CutPrefix(text, "<"); ok {
+		most, err := strconv.ParseFloat(bound, 64)
+		require.NoError(t, err)
+		require.Less(t, *v*scale, most)
+		return
+	}
+	got, err := strconv.ParseFloat(text, 64)
+	require.NoError(t, err)
+	_, decimals, _ := strings.Cut(text, ".")
+	half, err := strconv.ParseFloat("0.5e-"+strconv.Itoa(len(decimals)), 64)
+	require.NoError(t, err)
+	require.InDelta(t, *v*scale, got, half*1.0001)
+}
+
+// TestBrowserRefresh lets the page refresh itself: new numbers come in, and what
+// the reader has typed and focused stays. When the server is gone the page says
+// so.
+func TestBrowserRefresh(t *testing.T) {
+	var current atomic.Pointer[evaluator.Report]
+	current.Store(sample(t))
+	server := httptest.NewServer(handler(nil, func(o *web.Options) { o.Report = current.Load }))
+	defer server.Close()
+	ctx, _ := browser(t)
+
+	const link = `document.querySelector("[data-slo-id='checkout/latency'] a")`
+	const left = `document.querySelector("[data-slo-id='checkout/latency']").dataset.remaining`
+	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(server.URL)))
+	run := func(script string) {
+		t.Helper()
+		_, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script+`, true`))
+		require.NoError(t, err)
+	}
+	becomes := func(condition string) {
+		t.Helper()
+		limited, cancel := context.WithTimeout(ctx, 20*time.Second)
+		defer cancel()
+		_, err := chromedp.Run(limited, chromedp.Evaluate[bool](`new Promise(resolve => {
+			const look = () => `+condition+` ? resolve(true) : requestAnimationFrame(look);
+			look();
+		})`, chromedp.EvalAwaitPromise))
+		require.NoError(t, err, condition)
+	}
+	run(`document.querySelector("[name=q]").value = "half typed", ` + link + `.focus()`)
+	next := sample(t)
+	i := slices.IndexFunc(next.SLOs, func(s evaluator.Status) bool { return s.ID == "checkout/latency" })
+	next.SLOs[i].Budget.Remaining = ptr(0.125)
+	current.Store(next)
+
+	run(`document.dispatchEvent(new Event("visibilitychange"))`) // as when the reader comes back to the tab
+	becomes(left + ` === "0.125"`)
+	becomes(`document.querySelector("[name=q]").value === "half typed" && document.activeElement === ` + link)
+	becomes(`document.getElementById("offline").hidden`)
+
+	server.Close()
+	run(`document.dispatchEvent(new Event("visibilitychange"))`)
+	becomes(`!document.getElementById("offline").hidden`)
+}
+
+// TestBrowserWidths opens the pages on a phone and in windows that are just wide
+// enough for the next layout: nothing sticks out.
+func TestBrowserWidths(t *testing.T) {
+	server := httptest.NewServer(handler(sample(t)))
+	defer server.Close()
+	ctx, complaints := browser(t)
+	for _, path := range []string{"/", "/slo/checkout/availability", "/slo/inventory/freshness", "/nowhere"} {
+		require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(server.URL+path)))
+		for _, width := range []int64{375, 700, 1051, 1261, 1280} {
+			require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(width, 800)))
+			content, err := chromedp.Run(ctx, chromedp.Evaluate[int64](`Math.max(...[document.documentElement,
+				...document.querySelectorAll(".wide")].map(e => e.scrollWidth))`))
+			require.NoError(t, err)
+			require.LessOrEqual(t, content, width, path)
+		}
+	}
+	require.Equal(t, []string{"Failed to load resource: the server responded with a status of 404 (Not Found) " +
+		server.URL + "/nowhere"}, complaints())
+}

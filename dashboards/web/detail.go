@@ -1,0 +1,206 @@
+package web
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// detailPage is the page of one SLO.
+type detailPage struct {
+	frame
+	Row         row
+	Description string
+	Links       []link
+	Alerts      []alert
+	Windows     []windowRow
+	Allowed     string // with its unit
+	Consumed    string
+	Excluded    string // "" when nothing was
+	Budget      *chart // nil without history
+	Errors      *chart
+	Labels      []pair
+	Indicator   string // its kind
+	Threshold   string
+	Queries     []pair
+	Source      string
+	Revision    string
+	Place       string // file and line
+	Backend     string
+	Budgeting   string
+	Method      string
+	Inexact     bool
+	State       string
+	DataUntil   *moment
+	JSON        string // address of this SLO in the API
+}
+
+// link is a link from the SLO file. Href is empty when the address is not one
+// that may become a link.
+type link struct {
+	Name, Text, Href string
+	Runbook          bool
+}
+
+// alert is a firing alert.
+type alert struct {
+	Severity, Icon, Tier string
+	Since                *moment
+	For                  string
+	Windows              string
+}
+
+// windowRow is a window in the table of the page.
+type windowRow struct {
+	Name                      string
+	Start, End                *moment
+	Total, Bad, Coverage, SLI string
+	Burn                      burn
+	Own                       bool
+}
+
+// pair is a name and a value.
+type pair struct{ Name, Value string }
+
+func (s *server) detail(w http.ResponseWriter, r *http.Request) {
+	report := s.Report()
+	id := r.PathValue("service") + "/" + r.PathValue("slo")
+	i := slices.IndexFunc(report.SLOs, func(st evaluator.Status) bool { return st.ID == id })
+	if i < 0 {
+		s.sorry(w, r, http.StatusNotFound, "There is no SLO "+id+" in the files that are loaded.")
+		return
+	}
+	st, now := &report.SLOs[i], s.Now()
+	own := ownWindow(st)
+	p := detailPage{
+		frame: s.frame(st.ID, report), Row: s.row(st, now),
+		Description: st.Description, Links: newLinks(st.Links), Labels: pairs(st.Group, st.Labels),
+		Allowed: dash, Consumed: percent(st.Budget.Consumed),
+		Source: st.Source, Revision: st.Revision, Backend: st.Backend,
+		Budgeting: st.Budgeting, Method: st.Method, Inexact: !st.Exact,
+		State: stateWords(st.State), DataUntil: newMoment(st.DataUntil, now),
+		JSON: s.prefix + "/api/v1/slos?" + url.Values{"service": {st.Service}, "slo": {st.SLO}}.Encode(),
+	}
+	p.Live = true
+	if st.Budget.Allowed != nil {
+		p.Allowed = count(*st.Budget.Allowed) + " bad events in " + st.Window
+	}
+	if st.Budget.Consumed != nil {
+		p.Consumed += ", " + count(own.Bad) + " bad events"
+	}
+	if st.Excluded.Total != 0 || st.Excluded.Bad != 0 {
+		p.Excluded = count(st.Excluded.Total) + " events, " + count(st.Excluded.Bad) + " of them bad"
+	}
+	for _, a := range st.Alerts {
+		p.Alerts = append(p.Alerts, newAlert(a, now))
+	}
+	for j, win := range st.Windows {
+		p.Windows = append(p.Windows, newWindowRow(st, win, now))
+		p.Windows[j].Own = j == len(st.Windows)-1
+	}
+	p.Budget, p.Errors = budgetChart(st), errorChart(st)
+	p.describe(st.Spec)
+	s.render(w, r, view{http.StatusOK, "detail.html", p})
+}
+
+// describe adds what only the SLO file says.
+func (p *detailPage) describe(spec *slo.SLO) {
+	if spec == nil {
+		return
+	}
+	if spec.Origin.File != "" {
+		p.Place = fmt.Sprintf("%s:%d", spec.Origin.File, spec.Origin.Line)
+	}
+	if spec.Indicator == nil {
+		return
+	}
+	p.Indicator = spec.Indicator.Kind()
+	if l, ok := spec.Indicator.(slo.Latency); ok {
+		p.Threshold = l.Threshold.String()
+	}
+	c := spec.Indicator.Counters()
+	for _, q := range []struct {
+		name     string
+		selector slo.Selector
+	}{{"good", c.Good}, {"bad", c.Bad}, {"total", c.Total}} {
+		if !q.selector.IsZero() {
+			p.Queries = append(p.Queries, pair{q.name, q.selector.String()})
+		}
+	}
+}
+
+func newAlert(a evaluator.FiringAlert, now time.Time) alert {
+	out := alert{
+		Severity: a.Severity, Icon: "◆", Tier: a.Tier, Since: newMoment(&a.Since, now),
+		For: duration(max(now.Sub(a.Since), 0).Truncate(time.Minute)), Windows: strings.Join(a.Windows, " and "),
+	}
+	if a.Severity == "page" {
+		out.Icon = "▲"
+	}
+	return out
+}
+
+func newWindowRow(st *evaluator.Status, w evaluator.WindowStatus, now time.Time) windowRow {
+	row := windowRow{
+		Name: w.Name, Start: newMoment(&w.Start, now), End: newMoment(&w.End, now),
+		Total: count(w.Total), Bad: count(w.Bad), Coverage: percent(&w.Coverage),
+		SLI: sliPercent(w.SLI, st.Objective), Burn: newBurn(st, w),
+	}
+	if w.Coverage == 0 { // nothing is known to have been nothing
+		row.Total, row.Bad = dash, dash
+	}
+	return row
+}
+
+// newLinks sorts the links by name, the runbook first.
+func newLinks(links map[string]string) []link {
+	var out []link
+	for name, text := range links {
+		out = append(out, link{Name: name, Text: text, Href: safeHref(text), Runbook: name == "runbook"})
+	}
+	slices.SortFunc(out, func(a, b link) int {
+		if a.Runbook != b.Runbook {
+			return map[bool]int{true: -1, false: 1}[a.Runbook]
+		}
+		return cmp.Compare(a.Name, b.Name)
+	})
+	return out
+}
+
+// safeHref is the address if it is one of the web or of mail, else "": SLO
+// files are written by many people, and their links open in the reader's
+// browser.
+func safeHref(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	switch u.Scheme { // in lower case
+	case "http", "https":
+		if u.Host != "" {
+			return text
+		}
+	case "mailto":
+		return text
+	}
+	return ""
+}
+
+// pairs are the maps' entries, sorted by name within each map.
+func pairs(all ...map[string]string) []pair {
+	var out []pair
+	for _, m := range all {
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			out = append(out, pair{name, m[name]})
+		}
+	}
+	return out
+}

@@ -1,0 +1,180 @@
+package web
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+// chart is a picture over an SLO's window: 1000 wide and chartHeight high,
+// stretched to the width there is. Ticks are outside of what is stretched.
+type chart struct {
+	Label      string // what it shows, for those who don't see it
+	Line, Area string // paths, "" when there is none
+	Over       string // path of what is more than allowed
+	Rule       string // y of the line that separates good from bad
+	Gaps       string // path of the stretches without data
+	Hits       []hit  // one for each part, with its numbers
+	Y          []tick
+	X          []tick
+}
+
+// tick is a place on an axis: a y in pixels or an x in percent.
+type tick struct {
+	At, Text, Anchor string
+	Minor            bool // left out where there is little room
+}
+
+// hit is a stretch of time that tells its numbers when pointed at.
+type hit struct {
+	X, Width, Text string
+}
+
+const (
+	chartParts  = 120
+	chartWidth  = 1000.0
+	chartHeight = 180.0
+)
+
+// budgetChart is how the budget of this window was spent: all of it at the
+// start, what remains at the end.
+func budgetChart(st *evaluator.Status) *chart {
+	parts := merged(st.History, chartParts)
+	if len(parts) == 0 || st.Budget.Allowed == nil || *st.Budget.Allowed <= 0 {
+		return nil
+	}
+	left := make([]float64, len(parts))
+	bad, lowest := 0.0, 0.0
+	for i, p := range parts {
+		bad += p.Bad
+		left[i] = 1 - bad / *st.Budget.Allowed
+		lowest = math.Min(lowest, left[i])
+	}
+	step := 0.25
+	for (1-lowest)/step > 5 {
+		step *= 2
+	}
+	bottom := -math.Ceil(-lowest/step) * step
+	y := func(v float64) float64 { return chartHeight * (1 - v) / (1 - bottom) }
+
+	c := &chart{Rule: fixed(y(0)), X: timeTicks(parts)}
+	for v := 1.0; v >= bottom-1e-9; v -= step {
+		c.Y = append(c.Y, tick{At: fixed(y(v)), Text: percent(&v)})
+	}
+	if step > 1 { // zero is between two steps
+		c.Y = append(c.Y, tick{At: fixed(y(0)), Text: "0" + nbsp + "%"})
+	}
+	c.Line, c.Area, c.Over = "M0 "+fixed(y(1)), "M0 "+fixed(y(1)), "M0 "+c.Rule
+	for i, p := range parts {
+		x := "L" + fixed(chartWidth*float64(i+1)/float64(len(parts))) + " "
+		c.Line += x + fixed(y(left[i]))
+		c.Area += x + fixed(y(max(left[i], 0)))
+		c.Over += x + fixed(y(min(left[i], 0)))
+		c.add(len(parts), i, p, percent(&left[i])+" left after "+p.End.UTC().Format("2 Jan 15:04"))
+	}
+	c.Area += "V" + c.Rule + "H0Z"
+	c.Over += "V" + c.Rule + "Z"
+	c.Label = "Budget remaining, from 100 % at " + parts[0].Start.UTC().Format("2 Jan 15:04") + " to " +
+		percent(&left[len(left)-1]) + " at " + parts[len(parts)-1].End.UTC().Format("2 Jan 15:04") + " UTC"
+	return c
+}
+
+// errorChart is the share of bad events in each part of the window, on a
+// logarithmic scale with a line at what the objective allows.
+func errorChart(st *evaluator.Status) *chart {
+	parts := merged(st.History, chartParts)
+	if len(parts) == 0 {
+		return nil
+	}
+	allowed := allowedRatio(st.Objective)
+	most, worst := 10.0, 0
+	for i, p := range parts {
+		if partBurn(p, allowed) > partBurn(parts[worst], allowed) {
+			worst = i
+		}
+	}
+	most = math.Max(most, 1.1*partBurn(parts[worst], allowed))
+	y := func(burn float64) float64 { return chartHeight * (1 - logScale(burn, most)) }
+
+	c := &chart{Rule: fixed(y(1)), X: timeTicks(parts), Y: []tick{{At: fixed(chartHeight), Text: "0" + nbsp + "%"}}}
+	for burn := 1.0; burn <= most && burn*allowed <= 1; burn *= 10 {
+		c.Y = append(c.Y, tick{At: fixed(y(burn)), Text: share(burn * allowed)})
+	}
+	var under, over strings.Builder
+	for i, p := range parts {
+		burn := partBurn(p, allowed)
+		path := &under
+		if burn > 1 {
+			path = &over
+		}
+		if p.Total > 0 {
+			left, right := chartWidth*float64(i)/float64(len(parts)), chartWidth*float64(i+1)/float64(len(parts))
+			fmt.Fprintf(path, "M%s %sV%sH%sV%sZ", fixed(left+0.5), fixed(chartHeight), fixed(math.Min(y(burn), chartHeight-1)),
+				fixed(right-0.5), fixed(chartHeight))
+		}
+		c.add(len(parts), i, p, partText(p))
+	}
+	c.Area, c.Over = under.String(), over.String()
+	c.Label = "Share of bad events over the window; the worst part: " + partText(parts[worst])
+	return c
+}
+
+// add notes part i of n: what it says, and whether it is unknown.
+func (c *chart) add(n, i int, p part, text string) {
+	x, width := chartWidth*float64(i)/float64(n), chartWidth/float64(n)
+	if p.Coverage == 0 {
+		text = "no data " + spanText(p)
+		c.Gaps += fmt.Sprintf("M%.2f 0h%.2fv%sh-%.2fz", x, width, fixed(chartHeight), width)
+	}
+	c.Hits = append(c.Hits, hit{X: fixed(x), Width: fixed(width), Text: text})
+}
+
+func partText(p part) string {
+	switch {
+	case p.Coverage == 0:
+		return "no data " + spanText(p)
+	case p.Total <= 0:
+		return "no events " + spanText(p)
+	}
+	return share(p.Bad/p.Total) + " bad (" + count(p.Bad) + " of " + count(p.Total) + ") " + spanText(p)
+}
+
+func spanText(p part) string {
+	return p.Start.UTC().Format("2 Jan 15:04") + " to " + p.End.UTC().Format("2 Jan 15:04")
+}
+
+// timeTicks are up to six round times in UTC within the parts.
+func timeTicks(parts []part) []tick {
+	start, end := parts[0].Start, parts[len(parts)-1].End
+	const day = 24 * time.Hour
+	var step time.Duration
+	for _, step = range []time.Duration{
+		10 * time.Minute, 30 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour,
+		day, 2 * day, 5 * day, 10 * day, 20 * day, 60 * day,
+	} {
+		if end.Sub(start) <= 6*step {
+			break
+		}
+	}
+	layout := "15:04"
+	if step >= day {
+		layout = "2 Jan"
+	} else if end.Sub(start) > day {
+		layout = "2 Jan 15:04"
+	}
+	var out []tick
+	for t := start.Truncate(step).Add(step); t.Before(end); t = t.Add(step) {
+		at := 100 * float64(t.Sub(start)) / float64(end.Sub(start))
+		tk := tick{At: fixed(at), Text: t.UTC().Format(layout), Anchor: "middle", Minor: len(out)%2 == 1}
+		if at > 94 {
+			tk.Anchor = "end"
+		} else if at < 5 {
+			tk.Anchor = "start"
+		}
+		out = append(out, tk)
+	}
+	return out
+}

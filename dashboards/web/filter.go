@@ -1,0 +1,117 @@
+package web
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+// filter chooses SLOs. Zero fields choose all.
+type filter struct {
+	service, slo, owner, state string
+	labels                     [][2]string
+	words                      []string // each in the id, the owner, the description or a label
+}
+
+// The states that a filter knows beside those of the data.
+const (
+	filterFiring    = "firing"
+	filterOverspent = "overspent"
+	filterUnknown   = "unknown"
+)
+
+// filterStates are all values of the parameter "state".
+func filterStates() []string {
+	out := []string{filterFiring, filterOverspent, filterUnknown}
+	for _, s := range evaluator.States {
+		out = append(out, string(s))
+	}
+	return out
+}
+
+// parseFilter reads the filter's part of a query. Empty values choose all, as
+// a form sends them.
+func parseFilter(v url.Values) (filter, error) {
+	for name, values := range v {
+		if name != "label" && len(values) > 1 {
+			return filter{}, fmt.Errorf("parameter %s is given %d times", name, len(values))
+		}
+	}
+	f := filter{
+		service: v.Get("service"), slo: v.Get("slo"), owner: v.Get("owner"), state: v.Get("state"),
+		words: strings.Fields(strings.ToLower(v.Get("q"))),
+	}
+	if f.state != "" && !slices.Contains(filterStates(), f.state) {
+		return filter{}, fmt.Errorf("state %q is not one of %s", f.state, strings.Join(filterStates(), ", "))
+	}
+	for _, l := range v["label"] {
+		name, value, ok := strings.Cut(l, "=")
+		if !ok || name == "" {
+			return filter{}, fmt.Errorf("label %q is not of the form name=value", l)
+		}
+		f.labels = append(f.labels, [2]string{name, value})
+	}
+	return f, nil
+}
+
+// has reports whether the filter chooses s.
+func (f filter) has(s *evaluator.Status) bool {
+	if f.service != "" && f.service != s.Service || f.slo != "" && f.slo != s.SLO ||
+		f.owner != "" && f.owner != s.Owner || !f.hasState(s) {
+		return false
+	}
+	for _, l := range f.labels {
+		value, ok := s.Labels[l[0]]
+		if !ok {
+			value, ok = s.Group[l[0]]
+		}
+		if !ok || value != l[1] {
+			return false
+		}
+	}
+	return f.hasWords(s)
+}
+
+func (f filter) hasState(s *evaluator.Status) bool {
+	switch f.state {
+	case "":
+		return true
+	case filterFiring:
+		return len(s.Alerts) > 0
+	case filterOverspent:
+		return overspent(s)
+	case filterUnknown:
+		return unknown(s)
+	}
+	return f.state == string(s.State)
+}
+
+func (f filter) hasWords(s *evaluator.Status) bool {
+	if len(f.words) == 0 {
+		return true
+	}
+	text := s.ID + "\n" + s.Owner + "\n" + s.Description
+	for name, value := range s.Labels {
+		text += "\n" + name + "=" + value
+	}
+	text = strings.ToLower(text)
+	for _, w := range f.words {
+		if !strings.Contains(text, w) {
+			return false
+		}
+	}
+	return true
+}
+
+// overspent reports whether more than the whole budget is gone.
+func overspent(s *evaluator.Status) bool {
+	return s.Budget.Remaining != nil && *s.Budget.Remaining < 0
+}
+
+// unknown reports whether the numbers don't say what is true now.
+func unknown(s *evaluator.Status) bool {
+	return s.State != evaluator.StateOK && s.State != evaluator.StateNoTraffic || s.Budget.Remaining == nil
+}

@@ -1,0 +1,201 @@
+package web
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	dash  = "–"      // what people see of an undefined number
+	minus = "\u2212" // of the width of a digit
+	nbsp  = "\u00a0" // between a number and its unit
+)
+
+// raw is a number as JSON has it, "" when it is undefined.
+func raw(v *float64) string {
+	if v == nil {
+		return ""
+	}
+	format := byte('f')
+	if a := math.Abs(*v); a != 0 && (a < 1e-6 || a >= 1e21) { // as encoding/json
+		format = 'e'
+	}
+	return strconv.FormatFloat(*v, format, -1, 64)
+}
+
+// grouped rounds v to the given decimals and separates thousands by commas.
+func grouped(v float64, decimals int) string {
+	s := strconv.FormatFloat(math.Abs(v), 'f', decimals, 64)
+	whole, frac, hasFrac := strings.Cut(s, ".")
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	if hasFrac {
+		whole += "." + frac
+	}
+	if v < 0 && strings.Trim(whole, "0.,") != "" {
+		return minus + whole
+	}
+	return whole
+}
+
+// count is a number of events: whole where they are many, with up to two
+// decimals where extrapolation gives fractions of few.
+func count(v float64) string {
+	decimals := 0
+	if a := math.Abs(v); a != math.Trunc(a) && a < 100 {
+		decimals = 2
+		if a >= 10 {
+			decimals = 1
+		}
+	}
+	return grouped(v, decimals)
+}
+
+// ratioPercent is the ratio as exact decimal percent, 0.999 as "99.9": for
+// objectives, which have few digits.
+func ratioPercent(ratio float64) string {
+	digits, ok := strings.CutPrefix(strconv.FormatFloat(ratio, 'f', -1, 64), "0.")
+	if !ok {
+		return strconv.FormatFloat(100*ratio, 'f', -1, 64)
+	}
+	for len(digits) < 2 {
+		digits += "0"
+	}
+	whole := strings.TrimLeft(digits[:1], "0") + digits[1:2]
+	if digits[2:] == "" {
+		return whole
+	}
+	return whole + "." + digits[2:]
+}
+
+// maxDecimals bounds the digits of an SLI; an objective has at most 9.
+const maxDecimals = 10
+
+// sliPercent is an SLI with two decimals more than its objective, and as many
+// more as it takes to tell it from the objective and from 100 %.
+func sliPercent(sli *float64, objective float64) string {
+	if sli == nil {
+		return dash
+	}
+	if *sli == 1 {
+		return "100" + nbsp + "%"
+	}
+	_, frac, _ := strings.Cut(ratioPercent(objective), ".")
+	for decimals := len(frac) + 2; ; decimals++ {
+		s := strconv.FormatFloat(100**sli, 'f', decimals, 64)
+		same := s == strconv.FormatFloat(100*objective, 'f', decimals, 64) || isHundred(s)
+		if *sli == objective || decimals >= maxDecimals || !same {
+			return s + nbsp + "%"
+		}
+	}
+}
+
+// percent is a share: whole percent, one decimal below 10 %, and as many more
+// as it takes to tell it from 0 and from 100 %. What is closer to them than
+// 5e-9 is noise of the arithmetic.
+func percent(v *float64) string {
+	if v == nil {
+		return dash
+	}
+	const finest = 6 // decimals, of percent
+	p := 100 * *v
+	if whole := math.Round(p); math.Abs(p-whole) < 5e-7 {
+		return grouped(whole, 0) + nbsp + "%"
+	}
+	decimals := 0
+	if math.Abs(p) < 9.95 {
+		decimals = 1
+	}
+	for ; decimals < finest; decimals++ {
+		if shown := grouped(p, decimals); strings.Trim(shown, minus+"0.") != "" && !isHundred(shown) {
+			break
+		}
+	}
+	return grouped(p, decimals) + nbsp + "%"
+}
+
+// share is a ratio of bad events as percent, with two significant digits below
+// 10 %.
+func share(ratio float64) string {
+	if p := 100 * ratio; p > 0 && p < 9.95 {
+		digits, _ := strconv.ParseFloat(strconv.FormatFloat(p, 'g', 2, 64), 64) // just printed
+		return strconv.FormatFloat(digits, 'f', -1, 64) + nbsp + "%"
+	}
+	return percent(&ratio)
+}
+
+// isHundred reports whether the text is 100 with any number of decimals.
+func isHundred(text string) bool {
+	return text == "100" || strings.HasPrefix(text, "100.") && strings.Trim(text[4:], "0") == ""
+}
+
+// burnRate is a burn rate: one decimal, two below 0.1, none from 100.
+func burnRate(v *float64) string {
+	switch {
+	case v == nil:
+		return dash
+	case *v == 0:
+		return "0"
+	case *v > 0 && *v < 0.005:
+		return "<0.01"
+	case *v < 0.095:
+		return grouped(*v, 2)
+	case *v < 99.95:
+		return grouped(*v, 1)
+	}
+	return grouped(*v, 0)
+}
+
+// duration is a length of time in its two largest units: "4 d 10 h".
+func duration(d time.Duration) string {
+	units := []struct {
+		name string
+		size time.Duration
+	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"min", time.Minute}, {"s", time.Second}}
+	for i, u := range units {
+		if d < u.size {
+			continue
+		}
+		s := strconv.FormatInt(int64(d/u.size), 10) + nbsp + u.name
+		if i+1 < len(units) {
+			if rest := d % u.size / units[i+1].size; rest > 0 {
+				s += nbsp + strconv.FormatInt(int64(rest), 10) + nbsp + units[i+1].name
+			}
+		}
+		return s
+	}
+	return "0" + nbsp + "s"
+}
+
+// moment is an instant as people and as programs read it, in UTC.
+type moment struct {
+	Text string // "14:02", "Tue 14:02", "17 Nov 14:02": as short as it is clear
+	Full string // "2026-11-22 14:02:00 UTC"
+	RFC  string
+}
+
+// newMoment says t as seen from now; nil when there is no t.
+func newMoment(t *time.Time, now time.Time) *moment {
+	if t == nil || t.IsZero() {
+		return nil
+	}
+	u, n := t.UTC(), now.UTC()
+	layout := "15:04"
+	switch age := n.Sub(u); {
+	case u.Year() != n.Year():
+		layout = "2006-01-02 15:04"
+	case u.YearDay() == n.YearDay():
+	case age > 0 && age < 6*24*time.Hour:
+		layout = "Mon 15:04"
+	default:
+		layout = "2 Jan 15:04"
+	}
+	return &moment{
+		Text: u.Format(layout),
+		Full: u.Format("2006-01-02 15:04:05") + " UTC",
+		RFC:  u.Format(time.RFC3339),
+	}
+}

@@ -1,0 +1,259 @@
+package web
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+// frame is what every page has around its content.
+type frame struct {
+	Title    string
+	Home     string // address of the list
+	API      string // address of the same as JSON
+	Metrics  string
+	CSS, JS  string
+	Icon     string
+	Version  string
+	Live     bool    // refreshes itself
+	At       *moment // of the evaluation; nil before the first
+	Age      string
+	Late     bool // older than evaluations should get
+	Sources  []source
+	Problems []evaluator.Problem
+}
+
+// source is where SLOs came from.
+type source struct {
+	Name, Revision, Short string
+}
+
+// lateAfter is the age of an evaluation at which the page warns: one a minute
+// is made, behind an offset of half a minute.
+const lateAfter = 3 * time.Minute
+
+func (s *server) frame(title string, report *evaluator.Report) frame {
+	now := s.Now()
+	f := frame{
+		Title: title, Home: s.prefix + "/", API: s.prefix + "/api/v1/slos", Metrics: s.prefix + "/metrics",
+		CSS: s.assetURL("slowburn.css"), JS: s.assetURL("slowburn.js"), Icon: s.assetURL("icon.svg"),
+		Version: s.Version, Problems: report.Problems, At: newMoment(&report.EvaluatedAt, now),
+	}
+	if f.At != nil {
+		age := max(now.Sub(report.EvaluatedAt), 0)
+		f.Age, f.Late = duration(age.Truncate(time.Second)), age > lateAfter
+	}
+	for i := range report.SLOs {
+		st := &report.SLOs[i]
+		src := source{Name: st.Source, Revision: st.Revision, Short: st.Revision[:min(len(st.Revision), 8)]}
+		if !slices.Contains(f.Sources, src) {
+			f.Sources = append(f.Sources, src)
+		}
+	}
+	return f
+}
+
+// listPage is the list of SLOs.
+type listPage struct {
+	frame
+	All      int // SLOs there are
+	Matching int // SLOs the filter chooses
+	From, To int // of which these are shown
+	Summary  []tally
+	Form     form
+	Rows     []row
+	Prev     string // address, "" when there is none
+	Next     string
+}
+
+// tally is one number of the summary line.
+type tally struct {
+	N          int
+	Text, Kind string
+	Href       string
+}
+
+// form is the filter with its choices.
+type form struct {
+	Q, Service, Owner, State, SLO string
+	Labels                        []string
+	Services, Owners, States      []string
+	Active                        bool
+}
+
+// pageRows is how many SLOs one page lists.
+const pageRows = 1000
+
+func (s *server) list(w http.ResponseWriter, r *http.Request) {
+	values := r.URL.Query()
+	f, err := parseFilter(values)
+	if err != nil {
+		s.sorry(w, r, http.StatusBadRequest, err.Error())
+		return
+	}
+	report := s.Report()
+	var chosen []*evaluator.Status
+	for i := range report.SLOs {
+		if st := &report.SLOs[i]; f.has(st) {
+			chosen = append(chosen, st)
+		}
+	}
+	slices.SortFunc(chosen, worstFirst)
+
+	pages := max((len(chosen)+pageRows-1)/pageRows, 1)
+	page := 1
+	if n, err := strconv.Atoi(values.Get("page")); err == nil {
+		page = min(max(n, 1), pages)
+	}
+	from := (page - 1) * pageRows
+	shown := chosen[from:min(from+pageRows, len(chosen))]
+
+	p := listPage{
+		frame: s.frame("", report), All: len(report.SLOs), Matching: len(chosen),
+		From: from + 1, To: from + len(shown), Form: newForm(values, report), Summary: s.summary(report),
+	}
+	p.Title = listTitle(report)
+	p.Live = true
+	if page > 1 {
+		p.Prev = s.pageHref(values, page-1)
+	}
+	if page < pages {
+		p.Next = s.pageHref(values, page+1)
+	}
+	now := s.Now()
+	for _, st := range shown {
+		p.Rows = append(p.Rows, s.row(st, now))
+	}
+	s.render(w, r, view{http.StatusOK, "list.html", p})
+}
+
+// listTitle names the browser's tab, with what fires in front.
+func listTitle(report *evaluator.Report) string {
+	n := 0
+	for i := range report.SLOs {
+		if len(report.SLOs[i].Alerts) > 0 {
+			n++
+		}
+	}
+	if n > 0 {
+		return fmt.Sprintf("(%d firing) SLOs", n)
+	}
+	return "SLOs"
+}
+
+func (s *server) pageHref(values url.Values, page int) string {
+	out := url.Values{}
+	for name, v := range values {
+		out[name] = v
+	}
+	out.Set("page", strconv.Itoa(page))
+	return s.prefix + "/?" + out.Encode()
+}
+
+// summary counts all SLOs, whatever the filter; an SLO may be in several
+// numbers.
+func (s *server) summary(report *evaluator.Report) []tally {
+	var pages, tickets, over, missing int
+	for i := range report.SLOs {
+		st := &report.SLOs[i]
+		if a := worstAlert(st); a != nil && a.Severity == "page" {
+			pages++
+		} else if a != nil {
+			tickets++
+		}
+		if overspent(st) {
+			over++
+		}
+		if unknown(st) {
+			missing++
+		}
+	}
+	href := s.prefix + "/?state="
+	return []tally{
+		{pages, plural(pages, "page firing", "pages firing"), "page", href + filterFiring},
+		{tickets, plural(tickets, "ticket firing", "tickets firing"), "ticket", href + filterFiring},
+		{over, "overspent", "spent", href + filterOverspent},
+		{missing, "unknown", "unknown", href + filterUnknown},
+	}
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
+func newForm(values url.Values, report *evaluator.Report) form {
+	f := form{
+		Q: values.Get("q"), Service: values.Get("service"), Owner: values.Get("owner"),
+		State: values.Get("state"), SLO: values.Get("slo"), Labels: values["label"], States: filterStates(),
+	}
+	f.Active = f.Q+f.Service+f.Owner+f.State+f.SLO+strings.Join(f.Labels, "") != ""
+	services, owners := map[string]bool{}, map[string]bool{}
+	for i := range report.SLOs {
+		services[report.SLOs[i].Service] = true
+		owners[report.SLOs[i].Owner] = true
+	}
+	f.Services, f.Owners = choices(services, f.Service), choices(owners, f.Owner)
+	return f
+}
+
+// choices are the sorted keys, the chosen one among them even when no SLO has
+// it, so that the form shows what it filters by.
+func choices(set map[string]bool, chosen string) []string {
+	set[chosen] = true
+	delete(set, "")
+	out := make([]string, 0, len(set))
+	for k := range set {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// sorryPage says why there is nothing to see.
+type sorryPage struct {
+	frame
+	Heading, Text string
+}
+
+func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
+	s.sorry(w, r, http.StatusNotFound, r.URL.Path+" leads nowhere.")
+}
+
+// sorry answers with a page that says what is wrong with the request.
+func (s *server) sorry(w http.ResponseWriter, r *http.Request, status int, text string) {
+	heading := "There is no such page"
+	if status == http.StatusBadRequest {
+		heading = "This filter does not work"
+	}
+	s.render(w, r, view{status, "sorry.html", sorryPage{s.frame(heading, s.Report()), heading, text}})
+}
+
+// view is a template and what to fill it with.
+type view struct {
+	status   int
+	template string
+	data     any
+}
+
+// render sends a page. It is rendered whole first, so that a page is never
+// half an answer.
+func (s *server) render(w http.ResponseWriter, r *http.Request, v view) {
+	var buf bytes.Buffer
+	if err := s.pages.ExecuteTemplate(&buf, v.template, v.data); err != nil {
+		http.Error(w, "rendering the page: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-cache")
+	respond(w, r, v.status, buf.Bytes())
+}

@@ -1,0 +1,264 @@
+package web
+
+import (
+	"cmp"
+	"html/template"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+// row is an SLO as the list and the head of its own page show it.
+type row struct {
+	Attrs      template.HTMLAttr // the raw numbers
+	Kind       string            // how it is painted: page, ticket, spent, unknown, idle, fine
+	Icon       string
+	Badge      string
+	Since      *moment // of the alert or the state that the badge tells
+	ID         string
+	Service    string
+	Name       string // the id behind the service
+	Href       string
+	Owner      string
+	State      string // of the data, "" when it is fine
+	StateSince *moment
+	Reason     string // of the state
+	Objective  string
+	SLI        string
+	Window     string
+	Remaining  string
+	Meaning    string // "overspent" or "left"
+	Bar        bar
+	Burns      []burn
+	Ends       string
+	EndsTitle  string
+	Spark      sparkline
+}
+
+// burn is a burn rate in the list.
+type burn struct {
+	Window, Text string
+	Hot          bool // above 1
+	Firing       bool // the window of a firing alert
+}
+
+// HTML is the rate below the name of its window.
+func (b burn) HTML() template.HTML {
+	class := "burn"
+	if b.Hot {
+		class += " hot"
+	}
+	if b.Firing {
+		class += " firing"
+	}
+	return template.HTML(`<span class="` + class + `"><small>` + template.HTMLEscapeString(b.Window) + // #nosec G203 -- escaped
+		`</small> ` + template.HTMLEscapeString(b.Text) + `</span>`)
+}
+
+func (s *server) row(st *evaluator.Status, now time.Time) row {
+	name := strings.TrimPrefix(st.ID, st.Service+"/")
+	r := row{
+		Attrs:     dataAttrs(st),
+		ID:        st.ID,
+		Service:   st.Service,
+		Name:      name,
+		Href:      s.prefix + "/slo/" + url.PathEscape(st.Service) + "/" + url.PathEscape(name),
+		Owner:     st.Owner,
+		Objective: ratioPercent(st.Objective) + nbsp + "%",
+		SLI:       sliPercent(ownWindow(st).SLI, st.Objective),
+		Window:    st.Window,
+		Remaining: percent(st.Budget.Remaining),
+		Meaning:   "left",
+		Burns:     burns(st),
+	}
+	if overspent(st) {
+		r.Meaning = "overspent"
+	}
+	r.Kind, r.Icon, r.Badge = kindOf(st)
+	if a := worstAlert(st); a != nil {
+		r.Since = newMoment(&a.Since, now)
+	}
+	if st.State != evaluator.StateOK {
+		r.State, r.StateSince, r.Reason = stateWords(st.State), newMoment(st.StateSince, now), st.StateReason
+		if r.Badge == r.State {
+			r.Since = r.StateSince
+		}
+	}
+	r.Bar = newBar(st)
+	r.Ends, r.EndsTitle = ends(&st.Budget)
+	r.Spark = newSparkline(st)
+	return r
+}
+
+// ownWindow is the SLO's own window, the last.
+func ownWindow(st *evaluator.Status) evaluator.WindowStatus {
+	if len(st.Windows) == 0 {
+		return evaluator.WindowStatus{}
+	}
+	return st.Windows[len(st.Windows)-1]
+}
+
+// worstAlert is the firing page, else the firing ticket, else nil.
+func worstAlert(st *evaluator.Status) *evaluator.FiringAlert {
+	var worst *evaluator.FiringAlert
+	for i := range st.Alerts {
+		if worst == nil || st.Alerts[i].Severity == "page" && worst.Severity != "page" {
+			worst = &st.Alerts[i]
+		}
+	}
+	return worst
+}
+
+// kindOf says what is most worth knowing about an SLO: how it is painted, and
+// the sign and the word that say the same without colour.
+func kindOf(st *evaluator.Status) (kind, icon, badge string) {
+	a := worstAlert(st)
+	switch {
+	case a != nil && a.Severity == "page":
+		return "page", "▲", "Page"
+	case a != nil && a.Severity == "ticket":
+		return "ticket", "◆", "Ticket"
+	case a != nil:
+		return "ticket", "◆", a.Severity
+	case unknown(st):
+		return "unknown", "?", stateWords(st.State)
+	case overspent(st):
+		return "spent", "▼", "Overspent"
+	case st.State == evaluator.StateNoTraffic:
+		return "idle", "○", stateWords(st.State)
+	}
+	return "fine", "✓", "OK"
+}
+
+// stateWords is a state for people.
+func stateWords(s evaluator.State) string {
+	switch s {
+	case evaluator.StateQueryFailed:
+		return "Query failed"
+	case evaluator.StateStale:
+		return "Stale"
+	case evaluator.StateWarming:
+		return "Warming"
+	case evaluator.StateNoData:
+		return "No data"
+	case evaluator.StateNoTraffic:
+		return "No traffic"
+	case evaluator.StateOK:
+		return "OK"
+	}
+	return string(s)
+}
+
+// ends says when the budget will be spent, and what that rests on.
+func ends(b *evaluator.Budget) (text, title string) {
+	basis := "at the rates so far"
+	if b.Basis != "" {
+		basis = "at the rates of the last " + b.Basis
+	}
+	switch {
+	case b.Remaining != nil && *b.Remaining <= 0:
+		return "spent", "nothing of the budget is left"
+	case b.Remaining == nil:
+		return dash, "unknown"
+	case b.ExhaustedInSeconds == nil:
+		return dash, "not within the window, " + basis
+	}
+	return duration(time.Duration(*b.ExhaustedInSeconds * float64(time.Second))), basis
+}
+
+// burns are the burn rates over the long windows of the alert tiers, which are
+// at least a 720th, a 120th, a 30th and a tenth of the SLO's window. The short
+// windows are on the SLO's own page.
+func burns(st *evaluator.Status) []burn {
+	if len(st.Windows) == 0 {
+		return nil
+	}
+	policy := slices.SortedFunc(slices.Values(st.Windows[:len(st.Windows)-1]),
+		func(a, b evaluator.WindowStatus) int { return cmp.Compare(a.Seconds, b.Seconds) })
+	var out []burn
+	for _, part := range []int64{720, 120, 30, 10} {
+		for _, w := range policy {
+			if w.Seconds < ownWindow(st).Seconds/part {
+				continue
+			}
+			if len(out) == 0 || out[len(out)-1].Window != w.Name {
+				out = append(out, newBurn(st, w))
+			}
+			break
+		}
+	}
+	return out
+}
+
+func newBurn(st *evaluator.Status, w evaluator.WindowStatus) burn {
+	b := burn{Window: w.Name, Text: burnRate(w.BurnRate), Hot: w.BurnRate != nil && *w.BurnRate > 1}
+	for _, a := range st.Alerts {
+		b.Firing = b.Firing || slices.Contains(a.Windows, w.Name)
+	}
+	return b
+}
+
+// dataAttrs are an SLO's numbers for tests and scripts, as the JSON API has
+// them; an undefined number is empty.
+func dataAttrs(st *evaluator.Status) template.HTMLAttr {
+	var b strings.Builder
+	add := func(name, value string) {
+		b.WriteString(` data-` + name + `="` + template.HTMLEscapeString(value) + `"`)
+	}
+	own := ownWindow(st)
+	add("slo-id", st.ID)
+	add("state", string(st.State))
+	add("objective", raw(&st.Objective))
+	add("sli", raw(own.SLI))
+	add("total", raw(&own.Total))
+	add("bad", raw(&own.Bad))
+	add("coverage", raw(&own.Coverage))
+	add("allowed", raw(st.Budget.Allowed))
+	add("consumed", raw(st.Budget.Consumed))
+	add("remaining", raw(st.Budget.Remaining))
+	add("exhausted-in-seconds", raw(st.Budget.ExhaustedInSeconds))
+	for _, w := range st.Windows {
+		if strings.Trim(w.Name, "0123456789smhdwy") == "" { // what an attribute's name may hold
+			add("burn-"+w.Name, raw(w.BurnRate))
+		}
+	}
+	return template.HTMLAttr(b.String()) // #nosec G203 -- values are escaped, names are constants and checked
+}
+
+// worstFirst orders SLOs for the list: firing pages, firing tickets, overspent
+// budgets, SLOs without numbers of now, then by what is left.
+func worstFirst(a, b *evaluator.Status) int {
+	if c := cmp.Compare(rank(a), rank(b)); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(remaining(a), remaining(b)); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.ID, b.ID)
+}
+
+func rank(st *evaluator.Status) int {
+	a := worstAlert(st)
+	switch {
+	case a != nil && a.Severity == "page":
+		return 0
+	case a != nil:
+		return 1
+	case overspent(st):
+		return 2
+	case unknown(st):
+		return 3
+	}
+	return 4
+}
+
+// remaining is the budget left, for ordering: undefined comes first.
+func remaining(st *evaluator.Status) float64 {
+	if st.Budget.Remaining == nil {
+		return -1e300
+	}
+	return *st.Budget.Remaining
+}

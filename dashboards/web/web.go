@@ -1,0 +1,164 @@
+// Package web is what people and scripts open in a running slowburn: the list
+// of all SLOs, a page for each, the JSON API, and the paths that operate the
+// process.
+//
+// The pages are rendered on the server from one snapshot, work without
+// JavaScript, and load nothing from elsewhere. A use:
+//
+//	handler := web.Handler(web.Options{
+//		Report: loop.Report, Ready: loop.Ready, Reload: reload,
+//		Metrics: promhttp.Handler(), Version: "1.0.0", Now: time.Now,
+//	})
+//	http.ListenAndServe("127.0.0.1:9099", handler)
+package web
+
+import (
+	"context"
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+// Options are what the pages need to know. All but ExternalURL and Version
+// must be set.
+type Options struct {
+	// Report gives the latest snapshot. It is never nil, is read only, and is
+	// replaced whole by the next one.
+	Report func() *evaluator.Report
+	// Ready reports whether the process has something to say, for /-/ready.
+	Ready func() bool
+	// Reload reads the configuration and the SLO files again. Its error is
+	// shown to whoever asked for the reload.
+	Reload func(ctx context.Context) error
+	// Metrics answers /metrics.
+	Metrics http.Handler
+	// ExternalURL is the address under which people reach the pages. When it
+	// has a path, links start with that path, and everything is served below
+	// it as well as below "/".
+	ExternalURL string
+	// Version of the program, shown at the foot of each page.
+	Version string
+	// Now is the clock, for the age of what is shown.
+	Now func() time.Time
+}
+
+// Handler serves the pages, the JSON API and the operational paths:
+//
+//	/                       all SLOs, worst first
+//	/slo/{service}/{slo}    one SLO; the two parts are its id
+//	/api/v1/slos            the report as JSON
+//	/metrics                for Prometheus
+//	/-/healthy, /-/ready    200, or 503 while not ready
+//	/-/reload               POST or PUT
+//	/static/                style sheet, script and icon
+func Handler(o Options) http.Handler {
+	s := &server{Options: o, prefix: pathPrefix(o.ExternalURL), assets: loadAssets()}
+	s.pages = template.Must(template.New("").ParseFS(files, "templates/*.html"))
+
+	mux := http.NewServeMux()
+	read := []string{http.MethodGet, http.MethodHead}
+	mux.Handle("/{$}", only(read, s.list))
+	mux.Handle("/slo/{service}/{slo}", only(read, s.detail))
+	mux.Handle("/api/v1/slos", only(read, s.slos))
+	mux.Handle("/api/", http.HandlerFunc(s.noSuchAPI))
+	mux.Handle("/metrics", o.Metrics)
+	mux.Handle("/-/healthy", only(read, s.healthy))
+	mux.Handle("/-/ready", only(read, s.ready))
+	mux.Handle("/-/reload", only([]string{http.MethodPost, http.MethodPut},
+		http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.reload)).ServeHTTP))
+	mux.Handle("/static/{name}", only(read, s.static))
+	mux.Handle("/", http.HandlerFunc(s.notFound))
+	return secured(s.below(mux))
+}
+
+type server struct {
+	Options
+	prefix string // of the external URL's path: "" or "/slowburn"
+	pages  *template.Template
+	assets map[string]asset
+}
+
+// pathPrefix is the path of the external URL without the slash at its end.
+func pathPrefix(external string) string {
+	u, err := url.Parse(external)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimRight(u.Path, "/")
+}
+
+// below serves h below the prefix too, for proxies that don't strip it.
+func (s *server) below(h http.Handler) http.Handler {
+	if s.prefix == "" {
+		return h
+	}
+	stripped := http.StripPrefix(s.prefix, h)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == s.prefix:
+			http.Redirect(w, r, s.prefix+"/", http.StatusMovedPermanently)
+		case strings.HasPrefix(r.URL.Path, s.prefix+"/"):
+			stripped.ServeHTTP(w, r)
+		default:
+			h.ServeHTTP(w, r)
+		}
+	})
+}
+
+// secured adds the headers that keep a page from running, loading or being
+// framed by anything foreign, whatever users wrote into their SLO files.
+func secured(h http.Handler) http.Handler {
+	const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
+		"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("Content-Security-Policy", policy)
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer")
+		h.ServeHTTP(w, r)
+	})
+}
+
+// only answers 405 to methods other than the given ones.
+func only(methods []string, h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !slices.Contains(methods, r.Method) {
+			w.Header().Set("Allow", strings.Join(methods, ", "))
+			http.Error(w, r.Method+" is not allowed here, use "+strings.Join(methods, " or "), http.StatusMethodNotAllowed)
+			return
+		}
+		h(w, r)
+	})
+}
+
+func (s *server) healthy(w http.ResponseWriter, r *http.Request) {
+	plain(w, http.StatusOK, "slowburn is alive")
+}
+
+func (s *server) ready(w http.ResponseWriter, r *http.Request) {
+	if !s.Ready() {
+		plain(w, http.StatusServiceUnavailable, "slowburn is not ready")
+		return
+	}
+	plain(w, http.StatusOK, "slowburn is ready")
+}
+
+func (s *server) reload(w http.ResponseWriter, r *http.Request) {
+	if err := s.Reload(r.Context()); err != nil {
+		plain(w, http.StatusInternalServerError, "reloading: "+err.Error())
+		return
+	}
+	plain(w, http.StatusOK, "reloaded")
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text + "\n"))
+}

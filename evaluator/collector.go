@@ -1,0 +1,100 @@
+package evaluator
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Collector gives the numbers of the newest report as metrics. It reads the
+// report at each scrape, so an SLO that is gone leaves no series behind.
+type Collector struct {
+	report func() *Report
+}
+
+// NewCollector makes a Collector of the reports that a function gives.
+func NewCollector(report func() *Report) *Collector { return &Collector{report} }
+
+// Describe implements prometheus.Collector: labels differ between SLOs, so the
+// metrics are not known beforehand.
+func (c *Collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	r := c.report()
+	for i := range r.SLOs {
+		collect(&r.SLOs[i], r, ch)
+	}
+}
+
+// help says what each metric means.
+var help = map[string]string{
+	"slo_info":                              "1, with what the SLO file says; join with * on(slo_id) group_left(...).",
+	"slo_objective_ratio":                   "The objective, as the ratio of good events.",
+	"slo_burn_rate":                         "How fast the error budget burns over a window; at 1 it is spent in just the SLO's window.",
+	"slo_sli_ratio":                         "The ratio of good events over the SLO's window.",
+	"slo_coverage_ratio":                    "The share of the SLO's window in which the events are known.",
+	"slo_window_events":                     "Events in the SLO's window.",
+	"slo_error_budget_events":               "Bad events that the whole window allows.",
+	"slo_error_budget_remaining_ratio":      "The error budget left: 1 untouched, 0 spent, negative overspent.",
+	"slo_error_budget_exhaustion_seconds":   "Time until the error budget is spent at the present rate; absent when it never will.",
+	"slo_data_state":                        "1, for the present state of the data only.",
+	"slo_alert_firing":                      "Whether an alert of the severity fires.",
+	"slo_last_evaluation_timestamp_seconds": "The instant for which the SLO was last evaluated.",
+}
+
+// collect gives one SLO's metrics; undefined ones are absent.
+func collect(s *Status, r *Report, ch chan<- prometheus.Metric) {
+	base := map[string]string{"slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO}
+	give := func(name string, v *float64, pairs ...string) {
+		if v == nil {
+			return
+		}
+		all := maps.Clone(base)
+		for i := 0; i < len(pairs); i += 2 {
+			all[pairs[i]] = pairs[i+1]
+		}
+		names := slices.Sorted(maps.Keys(all))
+		values := make([]string, len(names))
+		for i, n := range names {
+			values[i] = all[n]
+		}
+		desc := prometheus.NewDesc(name, help[name], names, nil)
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, *v, values...)
+	}
+	one := 1.0
+	info := []string{"owner", s.Owner, "window", s.Window, "source", "evaluator", "revision", s.Revision}
+	for _, k := range slices.Sorted(maps.Keys(s.Labels)) {
+		info = append(info, k, s.Labels[k])
+	}
+	give("slo_info", &one, info...)
+	give("slo_objective_ratio", &s.Objective)
+	give("slo_data_state", &one, "state", string(s.State))
+	for _, severity := range []string{"page", "ticket"} {
+		firing := 0.0
+		if slices.ContainsFunc(s.Alerts, func(a FiringAlert) bool { return a.Severity == severity }) {
+			firing = 1
+		}
+		give("slo_alert_firing", &firing, "severity", severity)
+	}
+	for _, w := range s.Windows {
+		give("slo_burn_rate", w.BurnRate, "window", w.Name)
+	}
+	if len(s.Windows) == 0 || s.State == StateWarming {
+		return
+	}
+	own := s.Windows[len(s.Windows)-1]
+	at := float64(own.End.Unix())
+	give("slo_last_evaluation_timestamp_seconds", &at)
+	give("slo_coverage_ratio", &own.Coverage)
+	give("slo_sli_ratio", own.SLI)
+	if own.Coverage > 0 {
+		good := own.Total - own.Bad
+		give("slo_window_events", &good, "result", "good")
+		give("slo_window_events", &own.Bad, "result", "bad")
+	}
+	give("slo_error_budget_events", s.Budget.Allowed)
+	give("slo_error_budget_remaining_ratio", s.Budget.Remaining)
+	give("slo_error_budget_exhaustion_seconds", s.Budget.ExhaustedInSeconds)
+}

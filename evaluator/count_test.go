@@ -1,0 +1,153 @@
+package evaluator
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const none = -1 // no sample at this scrape
+
+// scraped makes the series of one target, scraped each 30 s from second 30 on.
+// The names tell the role: "bad..." or "total...".
+func scraped(series map[string][]float64) []rawSeries {
+	var out []rawSeries
+	for name, values := range series {
+		s := rawSeries{key: name, target: "a", roles: roleTotal}
+		if name[0] == 'b' {
+			s.roles = roleBad
+		}
+		for i, v := range values {
+			if v != none {
+				s.samples = append(s.samples, sample{t: int64(i+1) * 30_000, v: v})
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func TestCounting(t *testing.T) {
+	tests := []struct {
+		name           string
+		series         map[string][]float64
+		total, bad     float64
+		ambiguousBirth int
+	}{
+		{
+			name:   "the first scrape tells nothing of the past",
+			series: map[string][]float64{"total": {1000, 1010, 1030}},
+			total:  30,
+		},
+		{
+			name:   "after a restart the new value counts",
+			series: map[string][]float64{"total": {1000, 1010, 7, 9}},
+			total:  10 + 7 + 2,
+		},
+		{
+			name: "an error series born beside a live one counts from zero",
+			series: map[string][]float64{
+				"total": {100, 110, 120, 130},
+				"bad":   {none, none, 37, 40},
+			},
+			total: 30, bad: 40,
+		},
+		{
+			name: "a relabelled target is born with its past, which does not count",
+			series: map[string][]float64{
+				"total{old}": {1e7, 1e7 + 5, none, none},
+				"total{new}": {none, none, 1e7 + 9, 1e7 + 14},
+			},
+			total: 5 + 5, ambiguousBirth: 1,
+		},
+		{
+			name: "a series that comes back after a restart counts from zero, even when higher",
+			series: map[string][]float64{
+				"total": {100, 110, 3, 9, 20},
+				"bad":   {5, 5, none, none, 8},
+			},
+			total: 10 + 3 + 6 + 11, bad: 8,
+		},
+		{
+			name: "a series that a partial scrape left out goes on",
+			series: map[string][]float64{
+				"total": {100, 110, 120, 130},
+				"bad":   {5, 5, none, 8},
+			},
+			total: 30, bad: 3,
+		},
+		{
+			name: "births at a restart count, though others ended",
+			series: map[string][]float64{
+				"total{200}": {100, 110, 3, 4},
+				"total{404}": {9, 9, none, none},
+				"total{500}": {none, none, 2, 2},
+			},
+			total: 10 + 3 + 1 + 2,
+		},
+		{
+			name:   "an outage of scraping loses nothing",
+			series: map[string][]float64{"total": {100, none, none, none, none, none, none, none, 190, 200}},
+			total:  100,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newCounter(roleTotal)
+			got := c.feed(scraped(tt.series), 0, 10)
+			var total, bad float64
+			for i := range got.total {
+				s := got.slot(i, roleBad|roleTotal)
+				total, bad = total+s.Total, bad+s.Bad
+			}
+			require.Equal(t, tt.total, total)
+			require.Equal(t, tt.bad, bad)
+			require.Equal(t, tt.ambiguousBirth, got.ambiguous)
+		})
+	}
+}
+
+// TestCountingInPieces feeds the same samples at once, and in pieces cut at any
+// minute: the slots must be the same.
+func TestCountingInPieces(t *testing.T) {
+	series := scraped(map[string][]float64{
+		"total":     {100, 110, 120, 5, 8, none, none, 30, 31, 40, 50, 60},
+		"bad":       {none, none, 3, none, none, none, none, 2, 2, 7, 8, 8},
+		"bad{code}": {none, 1, 1, none, 4, none, none, 4, 4, 4, 9, 9},
+	})
+	whole := newCounter(roleTotal).feed(series, 0, 7)
+	for cut := Minute(1); cut < 7; cut++ {
+		c := newCounter(roleTotal)
+		a := c.feed(series, 0, cut)
+		probe := c.clone().feed(series, cut, 7) // what is not settled leaves no trace
+		b := c.feed(series, cut, 7)
+		require.Equal(t, probe, b)
+		require.Equal(t, whole.total, append(a.total, b.total...), "cut at %d", cut)
+		require.Equal(t, whole.bad, append(a.bad, b.bad...), "cut at %d", cut)
+	}
+}
+
+func TestDeltasBelongToTheSlotOfTheLaterSample(t *testing.T) {
+	s := rawSeries{key: "total", target: "a", roles: roleTotal, samples: []sample{
+		{30_000, 1}, {60_000, 3}, {60_001, 7}, {125_000, 15},
+	}}
+	got := newCounter(roleTotal).feed([]rawSeries{s}, 0, 3)
+	require.Equal(t, []float64{2, 4, 8}, got.total) // a slot holds its end, not its start
+}
+
+func TestKnownSlots(t *testing.T) {
+	var s rawSeries
+	s.key, s.target, s.roles = "total", "a", roleTotal
+	for at := int64(10); at <= 600; at += 30 { // seconds, until 10 min
+		s.samples = append(s.samples, sample{at * 1000, 1})
+	}
+	s.samples = append(s.samples, sample{640_000, 1})                                            // one scrape failed
+	s.samples = append(s.samples, sample{1200_000, 1}, sample{1230_000, 1}, sample{1260_000, 1}) // an outage of 9 min
+	got := newCounter(roleTotal).feed([]rawSeries{s}, 0, 25)
+	want := make([]bool, 25)
+	for i := range want {
+		minute := i + 1
+		want[i] = minute <= 11 || minute == 21 // (20, 21] holds the samples after the outage
+	}
+	require.Equal(t, want, got.known)
+}

@@ -1,0 +1,38 @@
+package evaluator
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// metrics are the program's metrics about its own evaluation.
+type metrics struct {
+	cycles   prometheus.Histogram
+	requests *prometheus.CounterVec
+	samples  *prometheus.CounterVec
+	births   *prometheus.CounterVec
+	up       *prometheus.GaugeVec
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	f := promauto.With(reg)
+	return &metrics{
+		cycles: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "slowburn_cycle_duration_seconds", Help: "Time to evaluate all SLOs once.",
+			Buckets: []float64{.01, .03, .1, .3, 1, 3, 10, 30, 60, 120},
+		}),
+		requests: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "slowburn_backend_requests_total", Help: "Queries sent to a backend, by outcome.",
+		}, []string{"backend", "outcome"}),
+		samples: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "slowburn_backend_samples_total", Help: "Samples that a backend answered with.",
+		}, []string{"backend"}),
+		births: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "slowburn_births_total",
+			Help: "Counters that appeared: counted from zero on evidence, or ambiguous and counted as nothing.",
+		}, []string{"result"}),
+		up: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "slowburn_backend_up", Help: "Whether a backend answered at all in the last cycle.",
+		}, []string{"backend"}),
+	}
+}
