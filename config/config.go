@@ -1,0 +1,113 @@
+package config
+
+import (
+	"errors"
+	"net/url"
+	"time"
+
+	promconfig "github.com/prometheus/common/config"
+)
+
+// Config is the program's own file.
+type Config struct {
+	Specs         []Spec
+	Backends      []Backend // the first is that of SLOs which name none
+	Alertmanagers []Alertmanager
+	Web           Web
+
+	dir string // of the file; relative paths begin there
+}
+
+// Spec is one place where SLO files are: a directory or a Git repository.
+type Spec struct {
+	Directory string   // a directory or a file, as it is configured; "" for Git
+	Git       *Git     // nil for a directory
+	Backends  []string // names of the backends that its SLOs may use; empty for all
+}
+
+// Backend is a server that answers the Prometheus query API.
+type Backend struct {
+	Name           string
+	URL            string // http or https
+	HTTP           promconfig.HTTPClientConfig
+	Offset         time.Duration // how old a slot must be to be evaluated
+	Settle         time.Duration // for how long later it is read again
+	Timeout        time.Duration // of one query
+	MaxConcurrency int           // queries at a time
+	MaxSamples     int           // that one query may load
+	TargetLabels   []string      // what makes a scraped process
+}
+
+// Alertmanager is a server that takes alerts.
+type Alertmanager struct {
+	URL  string // http or https
+	HTTP promconfig.HTTPClientConfig
+}
+
+// Web is how the pages and the API are served.
+type Web struct {
+	Listen      string // host:port
+	ExternalURL string // how people reach the pages; "" when nobody said
+	ConfigFile  string // TLS and users, as the Prometheus exporter toolkit reads them; "" for neither
+}
+
+// Default is the configuration of an empty file: all that is missing are
+// specs and backends.
+func Default() *Config {
+	return &Config{Web: Web{Listen: "127.0.0.1:9099"}}
+}
+
+// NewBackend is a backend with all defaults. The error is in the words of a
+// finding.
+func NewBackend(name, address string) (Backend, error) {
+	b := defaultBackend()
+	b.Name, b.URL = name, address
+	if err := checkURL(address); err != nil {
+		return Backend{}, err
+	}
+	return b, nil
+}
+
+func defaultBackend() Backend {
+	return Backend{
+		Name:           "default",
+		HTTP:           promconfig.DefaultHTTPClientConfig,
+		Offset:         30 * time.Second,
+		Settle:         2 * time.Minute,
+		Timeout:        30 * time.Second,
+		MaxConcurrency: 8,
+		MaxSamples:     50_000_000, // the default limit of Prometheus
+		TargetLabels:   []string{"job", "instance"},
+	}
+}
+
+func defaultGit() *Git { return &Git{Branch: "main", Interval: time.Minute} }
+
+// Sources are the places of SLO files, in the order of the file.
+func (c *Config) Sources() []Source {
+	sources := make([]Source, len(c.Specs))
+	for i, s := range c.Specs {
+		if s.Git != nil {
+			sources[i] = s.Git
+			continue
+		}
+		d := NewDirectory(promconfig.JoinDir(c.dir, s.Directory), s.Backends)
+		d.name = s.Directory
+		sources[i] = d
+	}
+	return sources
+}
+
+// checkURL looks at the address of a server.
+func checkURL(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return problem{"url", "the URL is not one such as http://prometheus:9090", ""}
+	case u.User != nil:
+		return problem{"url", credentialsInURL, "put them below http:, as basic_auth"}
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return errors.New("the URL has a query or a fragment")
+	}
+	return nil
+}

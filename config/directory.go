@@ -1,0 +1,266 @@
+package config
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Directory is a Source: the files *.yaml and *.yml of a directory and of the
+// directories below it, or one file. What begins with a dot is left out.
+// Symbolic links are followed as long as they stay in the directory, which may
+// itself be a link.
+type Directory struct {
+	name     string
+	path     string
+	backends []string
+	poll     time.Duration
+
+	mu   sync.Mutex
+	seen [sha256.Size]byte // what the last Read or Wait found
+}
+
+// directoryPoll is how often a directory is read even without an event, for
+// file systems that tell nothing, such as NFS.
+const directoryPoll = 30 * time.Second
+
+// NewDirectory makes the source of a directory or file. Its SLOs may use the
+// backends, or all when there are none.
+func NewDirectory(path string, backends []string) *Directory {
+	return &Directory{name: path, path: path, backends: backends, poll: directoryPoll}
+}
+
+// Name implements Source: the path as it is configured.
+func (d *Directory) Name() string { return d.name }
+
+// Read implements Source.
+func (d *Directory) Read(ctx context.Context) (Tree, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	files, err := d.read(ctx, nil)
+	d.seen = fingerprint(files, err)
+	if err != nil {
+		return Tree{}, err
+	}
+	return Tree{Source: d.name, Files: files, Backends: d.backends}, nil
+}
+
+// changed reads the directory anew and reports whether that gave something
+// else than the last time. It watches each directory before it reads it.
+func (d *Directory) changed(ctx context.Context, w *watch) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := fingerprint(d.read(ctx, w))
+	before := d.seen
+	d.seen = now
+	return now != before
+}
+
+// fingerprint is a hash of what a read gave, its error included.
+func fingerprint(files []File, err error) [sha256.Size]byte {
+	h := sha256.New()
+	part := func(b []byte) {
+		_ = binary.Write(h, binary.BigEndian, int64(len(b))) // a hash takes everything
+		h.Write(b)
+	}
+	if err != nil {
+		part([]byte(err.Error()))
+	}
+	for _, f := range files {
+		part([]byte(f.Name))
+		part(f.Text)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// readAttempts bounds how often a directory is read anew because it changed
+// under the reading.
+const readAttempts = 3
+
+func (d *Directory) read(ctx context.Context, w *watch) ([]File, error) {
+	for attempt := 1; ; attempt++ {
+		files, moved, err := d.readOnce(ctx, w)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if !moved || attempt == readAttempts {
+			return files, err
+		}
+	}
+}
+
+// readOnce also reports whether files moved while they were read, so that what
+// it gives may be a mixture that never was.
+func (d *Directory) readOnce(ctx context.Context, w *watch) (files []File, moved bool, err error) {
+	w.way(d.path)
+	actual, err := filepath.EvalSymlinks(d.path)
+	if err != nil {
+		return nil, false, fmt.Errorf("reading %s: %w", d.path, cause(err))
+	}
+	if actual, err = filepath.Abs(actual); err != nil {
+		return nil, false, fmt.Errorf("reading %s: %w", d.path, err)
+	}
+	info, err := os.Stat(actual)
+	if err != nil {
+		return nil, errors.Is(err, fs.ErrNotExist), fmt.Errorf("reading %s: %w", d.path, cause(err))
+	}
+	top := actual
+	if !info.IsDir() {
+		top = filepath.Dir(actual)
+	}
+	root, err := os.OpenRoot(top)
+	if err != nil {
+		return nil, errors.Is(err, fs.ErrNotExist), fmt.Errorf("reading %s: %w", d.path, cause(err))
+	}
+	defer root.Close()
+	k := &walk{ctx: ctx, root: root, shown: d.path, watch: w, links: map[string]string{}}
+	if info.IsDir() {
+		err = k.directory(".", d.path, nil)
+	} else {
+		err = k.file(filepath.Base(actual), d.path)
+	}
+	if err != nil {
+		return nil, errors.Is(err, fs.ErrNotExist) || k.linksMoved(), err
+	}
+	return k.sorted(), k.linksMoved(), nil
+}
+
+// walk is one reading of a directory.
+type walk struct {
+	collector
+	ctx   context.Context
+	root  *os.Root
+	shown string // the directory as it is configured
+	watch *watch
+	links map[string]string // where each symbolic link led
+	dirs  int
+}
+
+// directory reads the directory rel of the root, whose name in findings is
+// shown; above are the directories on the way to it, as rel.
+func (k *walk) directory(rel, shown string, above []string) error {
+	if k.ctx.Err() != nil {
+		return k.ctx.Err()
+	}
+	if slices.Contains(above, rel) {
+		return fmt.Errorf("%s is a link to a directory that holds it", shown)
+	}
+	if k.dirs++; k.dirs > maxFiles {
+		return fmt.Errorf("%s: there are more than %d directories", shown, maxFiles)
+	}
+	k.watch.whole(filepath.Join(k.root.Name(), rel))
+	d, err := k.root.Open(rel)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", shown, cause(err))
+	}
+	entries, err := d.ReadDir(-1)
+	d.Close()
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", shown, cause(err))
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	above = append(slices.Clone(above), rel)
+	for _, e := range entries {
+		if isHidden(e.Name()) {
+			continue
+		}
+		if err := k.entry(e, rel, filepath.Join(shown, e.Name()), above); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *walk) entry(e fs.DirEntry, rel, shown string, above []string) error {
+	target := filepath.Join(rel, e.Name())
+	mode := e.Type()
+	if mode&fs.ModeSymlink != 0 {
+		var err error
+		if target, mode, err = k.follow(target, shown); err != nil || target == "" {
+			return err
+		}
+	}
+	switch {
+	case mode.IsDir():
+		return k.directory(target, shown, above)
+	case !isSpec(e.Name()):
+		return nil
+	case !mode.IsRegular():
+		return fmt.Errorf("%s is not a regular file", shown)
+	}
+	return k.file(target, shown)
+}
+
+// follow gives where the link rel leads, as a path in the root, or "" when it
+// is of no concern.
+func (k *walk) follow(rel, shown string) (target string, mode fs.FileMode, err error) {
+	link := filepath.Join(k.root.Name(), rel)
+	k.watch.way(link)
+	actual, err := filepath.EvalSymlinks(link)
+	if err != nil {
+		if !isSpec(rel) {
+			return "", 0, nil
+		}
+		return "", 0, fmt.Errorf("following the link %s: %w", shown, cause(err))
+	}
+	k.links[link] = actual
+	info, err := os.Lstat(actual)
+	if err != nil {
+		return "", 0, fmt.Errorf("following the link %s: %w", shown, cause(err))
+	}
+	target, err = filepath.Rel(k.root.Name(), actual)
+	if err != nil || !filepath.IsLocal(target) {
+		if !isSpec(rel) && !info.IsDir() {
+			return "", 0, nil
+		}
+		return "", 0, fmt.Errorf("%s is a link to %s, which is outside of %s", shown, actual, k.shown)
+	}
+	return target, info.Mode().Type(), nil
+}
+
+// linksMoved reports whether a link leads elsewhere than it did, as when
+// Kubernetes updates a volume.
+func (k *walk) linksMoved() bool {
+	for link, actual := range k.links {
+		if now, err := filepath.EvalSymlinks(link); err != nil || now != actual {
+			return true
+		}
+	}
+	return false
+}
+
+func (k *walk) file(rel, shown string) error {
+	f, err := k.root.Open(rel)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", shown, cause(err))
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", shown, cause(err))
+	}
+	if err := k.admit(shown, int64(len(text))); err != nil {
+		return err
+	}
+	k.add(shown, text)
+	return nil
+}
+
+// cause is what went wrong, without the path that the caller names better.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}

@@ -1,0 +1,150 @@
+package config
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Git is a Source: the files *.yaml and *.yml of one branch of a repository,
+// read with the git program. Nothing is checked out, so nothing of the
+// repository can run. Its fields don't change after the first Read.
+type Git struct {
+	URL            string        // https, http, ssh, file, user@host:path or a path
+	Branch         string        // without refs/heads/
+	Path           string        // directory or file in the repository; empty for all of it
+	Interval       time.Duration // between two looks at the branch
+	TokenFile      string        // file with the token for https, or with user:token
+	TokenEnv       string        // environment variable with the same
+	SSHKeyFile     string        // private key for ssh
+	KnownHostsFile string        // public keys of the hosts that ssh may talk to
+	Backends       []string      // what its SLOs may use; empty for all
+
+	mu   sync.Mutex
+	tree Tree   // the last one that was read well
+	seen string // the commit that the last Read found, or ""
+}
+
+// Name implements Source: the repository's URL, which holds no credentials.
+func (g *Git) Name() string { return g.URL }
+
+// Read implements Source. It downloads a commit once.
+func (g *Git) Read(ctx context.Context) (Tree, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.seen = ""
+	tree, err := g.read(ctx)
+	if err != nil {
+		return Tree{}, fmt.Errorf("reading branch %s of %s: %w", g.Branch, g.URL, err)
+	}
+	g.tree = tree
+	return tree, nil
+}
+
+func (g *Git) read(ctx context.Context) (Tree, error) {
+	s, err := g.open(ctx)
+	if err != nil {
+		return Tree{}, err
+	}
+	defer s.close()
+	commit, err := s.head(ctx, g.Branch)
+	if err != nil {
+		return Tree{}, err
+	}
+	if commit == g.tree.Revision {
+		g.seen = commit
+		return g.tree, nil
+	}
+	if commit, err = s.fetch(ctx, g.Branch); err != nil {
+		return Tree{}, err
+	}
+	files, err := s.load(ctx, commit, g.Path)
+	if ctx.Err() == nil {
+		g.seen = commit // if it can't be loaded now, it never can
+	}
+	if err != nil {
+		return Tree{}, fmt.Errorf("commit %s: %w", commit, err)
+	}
+	return Tree{Source: g.URL, Revision: commit, Files: files, Backends: g.Backends}, nil
+}
+
+// Wait implements Source. It returns as well when the repository can't be
+// reached any more, so that a Read says why.
+func (g *Git) Wait(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(max(g.Interval, time.Millisecond)):
+		}
+		commit, err := g.look(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if g.differs(commit, err) {
+			return nil
+		}
+	}
+}
+
+// look asks the repository for the branch's commit.
+func (g *Git) look(ctx context.Context) (string, error) {
+	s, err := g.open(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer s.close()
+	return s.head(ctx, g.Branch)
+}
+
+// differs reports whether a look found another state than the last Read.
+func (g *Git) differs(commit string, err error) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err != nil {
+		commit = ""
+	}
+	differs := commit != g.seen
+	if err != nil {
+		g.seen = ""
+	}
+	return differs
+}
+
+// head is the commit at which the branch is.
+func (s *session) head(ctx context.Context, branch string) (string, error) {
+	ref := "refs/heads/" + branch
+	out, err := s.git(ctx, "", "ls-remote", "--quiet", "--", s.remote.address, ref)
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(out) {
+		if commit, name, _ := strings.Cut(strings.TrimSpace(line), "\t"); name == ref {
+			return commit, nil
+		}
+	}
+	return "", fmt.Errorf("the repository has no such branch")
+}
+
+// fetch downloads the branch's commit without history, and without large files
+// when the server can leave them out.
+func (s *session) fetch(ctx context.Context, branch string) (commit string, err error) {
+	_, err = s.git(ctx, "", "fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head",
+		fmt.Sprintf("--filter=blob:limit=%d", maxFileSize+1),
+		"--", s.remote.address, "+refs/heads/"+branch+":"+fetched)
+	if err != nil {
+		return "", err
+	}
+	// Without the remote that fetch has noted, no later command asks it for
+	// what was left out.
+	if err := s.configure(); err != nil {
+		return "", err
+	}
+	out, err := s.git(ctx, "", "rev-parse", "--verify", fetched+"^{commit}")
+	return strings.TrimSpace(out), err
+}
+
+// fetched is the reference under which a fetched commit is kept.
+const fetched = "refs/heads/fetched"

@@ -1,0 +1,205 @@
+package config
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The modes of entries of a tree that matter here.
+const (
+	modeLink      = "120000"
+	modeSubmodule = "160000"
+)
+
+// entry is one file or symbolic link of a commit.
+type entry struct {
+	name string // its path in the repository
+	link bool
+}
+
+// object is what a path of a commit leads to, by links as well.
+type object struct {
+	hash  string
+	kind  string // "blob" or "tree"; "missing", "symlink" (it leads outside), "dangling", "loop" or "notdir"
+	size  int64  // of a blob, in bytes
+	leads string // where a symlink leads
+}
+
+// load reads the SLO files of a commit below a path.
+func (s *session) load(ctx context.Context, commit, below string) ([]File, error) {
+	top := path.Clean("/" + below)[1:]
+	found, err := s.resolve(ctx, commit, []string{top})
+	if err != nil {
+		return nil, err
+	}
+	g := &gathering{session: s, commit: commit}
+	switch o := found[0]; o.kind {
+	case "tree":
+		err = g.tree(ctx, o.hash, top, nil)
+	case "blob":
+		err = g.take(entry{name: top}, o)
+	case "symlink":
+		err = leadsOutside(top, o)
+	default:
+		err = fmt.Errorf("there is no %s in the repository", top)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return g.read(ctx)
+}
+
+// gathering finds the SLO files of a commit.
+type gathering struct {
+	*session
+	collector
+	commit string
+	blobs  []object // of the files, in their order
+}
+
+// tree gathers the files of a tree and of those that links in it lead to;
+// above are the trees on the way to it.
+func (g *gathering) tree(ctx context.Context, hash, prefix string, above []string) error {
+	if slices.Contains(above, hash) {
+		return fmt.Errorf("%s is a link to a directory that holds it", prefix)
+	}
+	entries, err := g.list(ctx, hash, prefix)
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.name
+	}
+	objects, err := g.resolve(ctx, g.commit, names)
+	if err != nil {
+		return err
+	}
+	above = append(slices.Clone(above), hash)
+	for i, e := range entries {
+		if objects[i].kind == "tree" {
+			err = g.tree(ctx, objects[i].hash, e.name, above)
+		} else {
+			err = g.take(e, objects[i])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// list is the SLO files of a tree, and its symbolic links, which may lead to
+// more of them. Submodules and what is hidden are left out.
+func (s *session) list(ctx context.Context, hash, prefix string) ([]entry, error) {
+	out, err := s.git(ctx, "", "ls-tree", "-r", "-z", hash)
+	if err != nil {
+		return nil, err
+	}
+	var entries []entry
+	for line := range strings.SplitSeq(out, "\x00") {
+		head, rel, _ := strings.Cut(line, "\t")
+		mode, _, _ := strings.Cut(head, " ")
+		if rel == "" || mode == modeSubmodule || slices.ContainsFunc(strings.Split(rel, "/"), isHidden) {
+			continue
+		}
+		link := mode == modeLink
+		if !link && !isSpec(rel) {
+			continue
+		}
+		name := path.Join(prefix, rel)
+		if control.MatchString(name) {
+			return nil, fmt.Errorf("%q has control characters in its name", name)
+		}
+		entries = append(entries, entry{name, link})
+	}
+	return entries, nil
+}
+
+// take adds one file, or says why it must not.
+func (g *gathering) take(e entry, o object) error {
+	switch {
+	case o.kind == "symlink":
+		return leadsOutside(e.name, o)
+	case !isSpec(e.name) && e.link:
+		return nil
+	case o.kind == "missing": // left out when it was fetched
+		return tooLarge(e.name)
+	case o.kind != "blob":
+		return fmt.Errorf("%s is a link to nothing", e.name)
+	}
+	if err := g.admit(e.name, o.size); err != nil {
+		return err
+	}
+	g.add(e.name, nil)
+	g.blobs = append(g.blobs, o)
+	return nil
+}
+
+func leadsOutside(name string, o object) error {
+	leads := o.leads
+	if len(leads) > 100 || control.MatchString(leads) {
+		leads = fmt.Sprintf("%.100q", leads)
+	}
+	return fmt.Errorf("%s is a link to %s, which is outside of the repository", name, leads)
+}
+
+// resolve says what the paths of a commit lead to.
+func (s *session) resolve(ctx context.Context, commit string, paths []string) ([]object, error) {
+	var in strings.Builder
+	for _, p := range paths {
+		in.WriteString(commit + ":" + p + "\n")
+	}
+	out, err := s.git(ctx, in.String(), "cat-file", "--batch-check", "--follow-symlinks")
+	if err != nil {
+		return nil, err
+	}
+	objects := make([]object, len(paths))
+	for i, p := range paths {
+		line, rest, _ := strings.Cut(out, "\n")
+		out = rest
+		if line == commit+":"+p+" missing" {
+			objects[i].kind = "missing"
+			continue
+		}
+		fields := strings.Split(line, " ")
+		size, err := strconv.ParseInt(fields[len(fields)-1], 10, 64)
+		switch {
+		case err != nil || len(fields) > 3 || len(fields) < 2:
+			return nil, fmt.Errorf("git cat-file printed %q for %s", line, p)
+		case len(fields) == 3:
+			objects[i] = object{hash: fields[0], kind: fields[1], size: size}
+			continue
+		case int64(len(out)) <= size:
+			return nil, fmt.Errorf("git cat-file ended within %s", p)
+		}
+		objects[i] = object{kind: fields[0], leads: out[:size]}
+		out = out[size+1:]
+	}
+	return objects, nil
+}
+
+// read reads the contents of the files.
+func (g *gathering) read(ctx context.Context) ([]File, error) {
+	var in strings.Builder
+	for _, b := range g.blobs {
+		in.WriteString(b.hash + "\n")
+	}
+	out, err := g.git(ctx, in.String(), "cat-file", "--batch")
+	if err != nil {
+		return nil, err
+	}
+	for i, b := range g.blobs {
+		head, rest, _ := strings.Cut(out, "\n")
+		if head != fmt.Sprintf("%s blob %d", b.hash, b.size) || int64(len(rest)) <= b.size {
+			return nil, fmt.Errorf("git cat-file printed %q for %s", head, g.files[i].Name)
+		}
+		g.files[i].Text = []byte(rest[:b.size])
+		out = rest[b.size+1:]
+	}
+	return g.sorted(), nil
+}

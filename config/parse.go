@@ -1,0 +1,276 @@
+package config
+
+import (
+	"errors"
+	"net"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	promconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
+
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
+)
+
+var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+
+// Parse reads the program's own file and gives all that is wrong with it,
+// sorted. With errors among that the configuration is incomplete. Relative
+// paths in it begin at the file's directory.
+func Parse(name string, text []byte) (*Config, []yamlfile.Finding) {
+	f := yamlfile.Read(name, text)
+	p := &parser{file: f, config: Default()}
+	p.config.dir = filepath.Dir(name)
+	docs := f.Documents()
+	for i, d := range docs {
+		if i > 0 {
+			d.Errorf("", "the file has a second document")
+			break
+		}
+		p.document(d)
+	}
+	findings := f.Findings()
+	if len(docs) == 0 && len(findings) == 0 {
+		findings = []yamlfile.Finding{{
+			File: name, Severity: yamlfile.Error, Message: "the file is empty", Hint: "it needs specs and backends",
+		}}
+	}
+	hideCredentials(findings)
+	return p.config, findings
+}
+
+// hideCredentials keeps lines with credentials in them out of the findings,
+// which are logged.
+func hideCredentials(findings []yamlfile.Finding) {
+	secret := map[int]bool{}
+	for _, f := range findings {
+		secret[f.Line] = secret[f.Line] || f.Message == credentialsInURL
+	}
+	for i := range findings {
+		if secret[findings[i].Line] {
+			findings[i].Snippet = ""
+		}
+	}
+}
+
+// parser reads one file.
+type parser struct {
+	file   *yamlfile.File
+	config *Config
+}
+
+func (p *parser) document(d yamlfile.Value) {
+	m := d.MapLater([]string{"policies"}, "specs", "backends", "alertmanagers", "web")
+	names := map[string]int{} // the line of each backend
+	for _, v := range entries(m.Require("backends")) {
+		b := p.backend(v)
+		if line, twice := names[b.Name]; twice {
+			v.Errorf("give each backend a name", "backend %s is there twice, first in line %d", b.Name, line)
+			continue
+		}
+		names[b.Name] = v.Line()
+		p.config.Backends = append(p.config.Backends, b)
+	}
+	for _, v := range entries(m.Require("specs")) {
+		p.config.Specs = append(p.config.Specs, p.spec(v))
+	}
+	for _, v := range m.Get("alertmanagers").List() {
+		am := v.Map("url", "http")
+		p.config.Alertmanagers = append(p.config.Alertmanagers, Alertmanager{URL: address(am.Require("url")), HTTP: p.http(am.Get("http"))})
+	}
+	p.web(m.Get("web"))
+}
+
+// entries are the values of a list that must have some.
+func entries(v yamlfile.Value) []yamlfile.Value {
+	list := v.List()
+	if len(list) == 0 && v.Present() && !v.IsMap() && !v.IsScalar() {
+		v.Errorf("", "the list is empty")
+	}
+	return list
+}
+
+func (p *parser) backend(v yamlfile.Value) Backend {
+	m := v.Map("name", "url", "kind", "http", "offset", "settle", "timeout", "max_concurrency", "max_samples", "target_labels", "replica_labels")
+	b := defaultBackend()
+	if name := m.Get("name"); name.Present() {
+		if b.Name = name.Text(); name.IsScalar() && !nameForm.MatchString(b.Name) {
+			name.Errorf("use a-z, 0-9, - and _, at most 63 of them, the first a letter or a digit", "%q is not a valid name", b.Name)
+		}
+	}
+	b.URL = address(m.Require("url"))
+	kind(m.Get("kind"))
+	b.HTTP = p.http(m.Get("http"))
+	duration(m.Get("offset"), &b.Offset)
+	duration(m.Get("settle"), &b.Settle)
+	duration(m.Get("timeout"), &b.Timeout)
+	count(m.Get("max_concurrency"), &b.MaxConcurrency)
+	count(m.Get("max_samples"), &b.MaxSamples)
+	if labels := m.Get("target_labels"); labels.Present() {
+		b.TargetLabels = nil
+		for _, l := range entries(labels) {
+			name := l.Text()
+			if l.IsScalar() && !model.LegacyValidation.IsValidLabelName(name) {
+				l.Errorf("", "%q is not a label's name", name)
+			}
+			b.TargetLabels = append(b.TargetLabels, name)
+		}
+	}
+	if len(m.Get("replica_labels").List()) > 0 {
+		m.Key("replica_labels").Errorf("", "replica_labels is not supported yet")
+	}
+	return b
+}
+
+// kind takes only what does not limit the requests to one product's.
+func kind(v yamlfile.Value) {
+	switch text := v.Text(); text {
+	case "", "auto":
+	case "prometheus", "victoriametrics", "thanos", "mimir":
+		v.Errorf("leave it out, or write auto", "kind: %s is not supported yet", text)
+	default:
+		v.Errorf("leave it out, or write auto", "unknown kind %q", text)
+	}
+}
+
+func (p *parser) spec(v yamlfile.Value) Spec {
+	m := v.Map("directory", "git", "backends")
+	s := Spec{Directory: m.Get("directory").Text()}
+	switch directory, git := m.Has("directory"), m.Has("git"); {
+	case directory && git:
+		m.Key("git").Errorf("make it an entry of its own", "directory and git are both there")
+	case git:
+		s.Git = p.git(m)
+	case directory:
+		if d := m.Get("directory"); s.Directory == "" && (!d.Present() || d.IsScalar()) {
+			m.Key("directory").Errorf("", "directory is empty")
+		}
+	case len(m.Entries) == 0 || m.Has("backends"): // else an unknown key is meant to be it
+		v.Errorf("", "directory or git is missing")
+	}
+	for _, b := range m.Get("backends").List() {
+		name := b.Text()
+		s.Backends = append(s.Backends, name)
+		known := func(k Backend) bool { return k.Name == name }
+		if b.IsScalar() && !slices.ContainsFunc(p.config.Backends, known) {
+			b.Errorf("it must be the name of one of backends", "there is no backend %q", name)
+		}
+	}
+	if s.Git != nil {
+		s.Git.Backends = s.Backends
+	}
+	return s
+}
+
+func (p *parser) git(spec yamlfile.Map) *Git {
+	m := spec.Get("git").Map("url", "branch", "path", "interval", "token_file", "token_env", "ssh_key_file", "known_hosts_file")
+	g := defaultGit()
+	if !m.Require("url").Present() {
+		return g
+	}
+	g.URL = m.Get("url").Text()
+	if r, err := parseRemote(g.URL); err == nil && r.transport == "file" && !scheme.MatchString(g.URL) {
+		g.URL = promconfig.JoinDir(p.config.dir, g.URL)
+	}
+	if b := m.Get("branch"); b.Present() {
+		g.Branch = b.Text()
+	}
+	g.Path = m.Get("path").Text()
+	duration(m.Get("interval"), &g.Interval)
+	g.TokenFile = p.path(m.Get("token_file"))
+	g.TokenEnv = m.Get("token_env").Text()
+	g.SSHKeyFile = p.path(m.Get("ssh_key_file"))
+	g.KnownHostsFile = p.path(m.Get("known_hosts_file"))
+	_, problems := g.check()
+	for _, wrong := range problems {
+		at := m.Get(wrong.field)
+		switch {
+		case !at.Present():
+			spec.Key("git").Errorf(wrong.hint, "%s", wrong.message)
+		case at.IsScalar(): // others have their finding
+			at.Errorf(wrong.hint, "%s", wrong.message)
+		}
+	}
+	return g
+}
+
+// path is a path, made one from the file's directory.
+func (p *parser) path(v yamlfile.Value) string { return promconfig.JoinDir(p.config.dir, v.Text()) }
+
+func (p *parser) web(v yamlfile.Value) {
+	m := v.Map("listen", "external_url", "config_file")
+	w := &p.config.Web
+	if l := m.Get("listen"); l.Present() {
+		w.Listen = l.Text()
+		_, port, err := net.SplitHostPort(w.Listen)
+		if _, e := strconv.ParseUint(port, 10, 16); (err != nil || e != nil) && l.IsScalar() {
+			l.Errorf("", "%q is not an address such as 127.0.0.1:9099", w.Listen)
+		}
+	}
+	if u := m.Get("external_url"); u.Present() {
+		w.ExternalURL = strings.TrimSuffix(address(u), "/")
+	}
+	w.ConfigFile = p.path(m.Get("config_file"))
+}
+
+// address is a server's URL.
+func address(v yamlfile.Value) string {
+	text := v.Text()
+	if !v.IsScalar() || !v.Present() {
+		return text
+	}
+	var wrong problem
+	if err := checkURL(text); errors.As(err, &wrong) {
+		v.Errorf(wrong.hint, "%s", wrong.message)
+	} else if err != nil {
+		v.Errorf("", "%s", err)
+	}
+	return text
+}
+
+// duration reads a length of time into d, which keeps its default otherwise.
+func duration(v yamlfile.Value, d *time.Duration) {
+	if !v.Present() || !v.IsScalar() {
+		v.Text()
+		return
+	}
+	read, err := model.ParseDuration(v.Text())
+	switch {
+	case err != nil:
+		v.Errorf("", "%q is not a duration such as 30s or 2m", v.Text())
+	case read <= 0:
+		v.Errorf("", "the duration must be more than 0")
+	default:
+		*d = time.Duration(read)
+	}
+}
+
+// count reads a whole number of at least 1.
+func count(v yamlfile.Value, n *int) {
+	text := v.Number()
+	if text == "" {
+		return
+	}
+	read, err := strconv.ParseInt(text, 0, strconv.IntSize)
+	if err != nil || read < 1 {
+		v.Errorf("", "%s is not a whole number of at least 1", text)
+		return
+	}
+	*n = int(read)
+}
+
+// http reads how a server is talked to.
+func (p *parser) http(v yamlfile.Value) promconfig.HTTPClientConfig {
+	c := promconfig.DefaultHTTPClientConfig
+	before := len(p.file.Findings())
+	if checkShape(v, reflect.TypeOf(c)); len(p.file.Findings()) == before {
+		v.Decode(&c)
+	}
+	c.SetDirectory(p.config.dir)
+	return c
+}

@@ -1,0 +1,195 @@
+package config
+
+import (
+	"flag"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	promconfig "github.com/prometheus/common/config"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// full uses every key, and differs from the defaults everywhere.
+const full = `
+specs:
+  - directory: ./slos
+  - directory: /abs/slos
+    backends: [eu]
+  - git:
+      url: https://git.example.org/slos.git
+      branch: live
+      path: slos
+      interval: 5m
+      token_file: secrets/token
+    backends: [eu, us]
+  - git: {url: "git@git.example.org:slos.git", ssh_key_file: id, known_hosts_file: /etc/known_hosts}
+  - git: {url: ../slos.git}
+backends:
+  - name: eu
+    url: https://eu.example.org/prometheus
+    kind: auto
+    http:
+      basic_auth: {username: me, password_file: secrets/password}
+      http_headers: {X-Scope-OrgID: {values: [tenant]}}
+      follow_redirects: false
+    offset: 1m
+    settle: 5m
+    timeout: 1m30s
+    max_concurrency: 2
+    max_samples: 1000
+    target_labels: [instance]
+    replica_labels: []
+  - {name: us, url: "http://us:9090"}
+alertmanagers:
+  - url: http://alertmanager:9093
+    http: {tls_config: {ca_file: ca.pem}}
+web: {listen: ":80", external_url: "https://slo.example.org/", config_file: web.yml}
+`
+
+func TestParse(t *testing.T) {
+	c, findings := Parse("/etc/slowburn/slowburn.yaml", []byte(full))
+	require.Empty(t, findings)
+	eu := promconfig.DefaultHTTPClientConfig
+	eu.FollowRedirects = false
+	eu.BasicAuth = &promconfig.BasicAuth{Username: "me", PasswordFile: "/etc/slowburn/secrets/password"}
+	eu.HTTPHeaders = &promconfig.Headers{Headers: map[string]promconfig.Header{"X-Scope-OrgID": {Values: []string{"tenant"}}}}
+	am := promconfig.DefaultHTTPClientConfig
+	am.TLSConfig.CAFile = "/etc/slowburn/ca.pem"
+	require.Equal(t, &Config{
+		Specs: []Spec{
+			{Directory: "./slos"},
+			{Directory: "/abs/slos", Backends: []string{"eu"}},
+			{Git: &Git{URL: "https://git.example.org/slos.git", Branch: "live", Path: "slos", Interval: 5 * time.Minute,
+				TokenFile: "/etc/slowburn/secrets/token", Backends: []string{"eu", "us"}}, Backends: []string{"eu", "us"}},
+			{Git: &Git{URL: "git@git.example.org:slos.git", Branch: "main", Interval: time.Minute,
+				SSHKeyFile: "/etc/slowburn/id", KnownHostsFile: "/etc/known_hosts"}},
+			{Git: &Git{URL: "/etc/slos.git", Branch: "main", Interval: time.Minute}},
+		},
+		Backends: []Backend{
+			{Name: "eu", URL: "https://eu.example.org/prometheus", HTTP: eu, Offset: time.Minute, Settle: 5 * time.Minute,
+				Timeout: 90 * time.Second, MaxConcurrency: 2, MaxSamples: 1000, TargetLabels: []string{"instance"}},
+			{Name: "us", URL: "http://us:9090", HTTP: promconfig.DefaultHTTPClientConfig, Offset: 30 * time.Second, Settle: 2 * time.Minute,
+				Timeout: 30 * time.Second, MaxConcurrency: 8, MaxSamples: 50000000, TargetLabels: []string{"job", "instance"}},
+		},
+		Alertmanagers: []Alertmanager{{URL: "http://alertmanager:9093", HTTP: am}},
+		Web:           Web{Listen: ":80", ExternalURL: "https://slo.example.org", ConfigFile: "/etc/slowburn/web.yml"},
+		dir:           "/etc/slowburn",
+	}, c)
+}
+
+func TestParseDefaults(t *testing.T) {
+	c, findings := Parse("slowburn.yaml", []byte("specs: [directory: slos]\nbackends: [url: 'http://p:9090']\n"))
+	require.Empty(t, findings)
+	want := Default()
+	want.dir = "."
+	want.Specs = []Spec{{Directory: "slos"}}
+	b, err := NewBackend("default", "http://p:9090")
+	require.NoError(t, err)
+	want.Backends = []Backend{b}
+	require.Equal(t, want, c)
+	require.Equal(t, "127.0.0.1:9099", c.Web.Listen)
+}
+
+// TestSources reads files of a directory that is named relative to the file.
+func TestSources(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/slos/a.yaml", "1")
+	c, findings := Parse(dir+"/slowburn.yaml", []byte("specs: [directory: ./slos, {git: {url: 'https://x.example.org/y'}}]\nbackends: [{url: 'http://p'}]\n"))
+	require.Empty(t, findings)
+	sources := c.Sources()
+	require.Len(t, sources, 2)
+	require.Equal(t, "./slos", sources[0].Name())
+	require.Equal(t, map[string]string{dir + "/slos/a.yaml": "1"}, texts(t, sources[0]))
+	require.Equal(t, "https://x.example.org/y", sources[1].Name())
+}
+
+// valid is what a file needs besides what a test is about.
+const valid = "specs: [directory: slos]\nbackends: [url: 'http://p:9090']\n"
+
+func TestParseFindings(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			_, findings := Parse(filepath.Base(file), []byte(read(t, file)))
+			var got strings.Builder
+			for _, f := range findings {
+				got.WriteString(f.Text())
+			}
+			golden := strings.TrimSuffix(file, ".yaml") + ".golden"
+			if *update {
+				require.NoError(t, os.WriteFile(golden, []byte(got.String()), 0o644))
+			}
+			require.Equal(t, read(t, golden), got.String())
+		})
+	}
+}
+
+// TestHTTP sends a request as the http block says.
+func TestHTTP(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		_, _ = io.WriteString(w, user+":"+password+" "+r.Header.Get("X-Scope-OrgID"))
+	}))
+	t.Cleanup(server.Close)
+	dir := t.TempDir()
+	write(t, dir+"/password", "hunter2\n")
+	c, findings := Parse(dir+"/slowburn.yaml", []byte("specs: [directory: slos]\nbackends:\n  - url: "+server.URL+
+		"\n    http: {basic_auth: {username: me, password_file: password}, http_headers: {x-scope-orgid: {values: [a]}}}\n"))
+	require.Empty(t, findings)
+	client, err := promconfig.NewClientFromConfig(c.Backends[0].HTTP, "test")
+	require.NoError(t, err)
+	response, err := client.Get(c.Backends[0].URL)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Equal(t, "me:hunter2 a", string(body))
+}
+
+// FuzzParse holds that whatever the file is, there are findings at places in
+// it or a configuration that is complete.
+func FuzzParse(f *testing.F) {
+	f.Add(full)
+	f.Add(valid)
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	require.NoError(f, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(f, err)
+		f.Add(string(text))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, findings := Parse("f.yaml", []byte(text))
+		for _, finding := range findings {
+			require.NotEmpty(t, finding.Text())
+			require.LessOrEqual(t, finding.Line, strings.Count(text, "\n")+1)
+		}
+		if len(findings) > 0 {
+			return
+		}
+		require.NotEmpty(t, c.Backends)
+		require.Len(t, c.Sources(), len(c.Specs))
+		for _, b := range c.Backends {
+			_, err := NewBackend(b.Name, b.URL)
+			require.NoError(t, err)
+			require.True(t, b.Offset > 0 && b.Settle > 0 && b.Timeout > 0 && b.MaxConcurrency > 0 && b.MaxSamples > 0, "%+v", b)
+		}
+		for _, s := range c.Specs {
+			require.NotEqual(t, s.Git == nil, s.Directory == "")
+			if s.Git != nil {
+				_, problems := s.Git.check()
+				require.Empty(t, problems)
+			}
+		}
+	})
+}
