@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -80,7 +81,7 @@ func (s Selector) Matchers() []*labels.Matcher { return s.matchers }
 // Name is the metric's name, or "" when no equality matcher names it.
 func (s Selector) Name() string {
 	for _, m := range s.matchers {
-		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
+		if m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual {
 			return m.Value
 		}
 	}
@@ -95,8 +96,8 @@ func (s Selector) With(more ...*labels.Matcher) Selector {
 func (s Selector) suffixed(suffix string) Selector {
 	out := make([]*labels.Matcher, 0, len(s.matchers)+1)
 	for _, m := range s.matchers {
-		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
-			m = labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, m.Value+suffix)
+		if m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual {
+			m = labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, m.Value+suffix)
 		}
 		out = append(out, m)
 	}

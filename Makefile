@@ -1,0 +1,98 @@
+# Needs Go, git and make. What more the tests need is installed by `make test`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
+.DEFAULT_GOAL := help
+
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT  = $(shell git rev-parse HEAD 2>/dev/null)
+DATE    = $(shell git log -1 --format=%cI 2>/dev/null)
+
+TESTFLAGS ?=            # more flags of go test: make test TESTFLAGS='-run TestX -v'
+FUZZTIME  ?= 2m
+BENCH     ?= .
+BASE      ?= origin/main
+
+.PHONY: help
+help: ## Print the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/slowburn.
+	go build -ldflags '-X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)' -o bin/ ./cmd/slowburn
+
+.PHONY: demo
+demo: build ## Run slowburn on an embedded Prometheus with a simulated shop.
+	@bin/slowburn demo
+
+.PHONY: test
+test: test-needs bin/gotestsum ## Run every test, after installing what they need.
+	bin/gotestsum --format pkgname -- -timeout 20m $(TESTFLAGS) ./...
+
+.PHONY: race
+race: test-needs bin/gotestsum ## Run every test with the race detector (slow; needs a C compiler).
+	CGO_ENABLED=1 bin/gotestsum --format pkgname -- -race -timeout 60m $(TESTFLAGS) ./...
+
+.PHONY: cover
+cover: test-needs ## Run every test and write coverage.out and coverage.html.
+	go test -timeout 20m -coverpkg=./... -coverprofile=coverage.out $(TESTFLAGS) ./...
+	go tool cover -html=coverage.out -o coverage.html
+	go tool cover -func=coverage.out | tail -n 1
+
+.PHONY: lint
+lint: bin/golangci-lint ## Run the linters.
+	bin/golangci-lint run ./...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (2m).
+	@grep -rHo --include='*_test.go' --exclude-dir='.?*' '^func Fuzz[A-Za-z0-9_]*' . | \
+	while IFS=: read -r file func; do \
+		target=$${func#func }; \
+		echo "fuzzing $$target for $(FUZZTIME)"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+	done
+
+# Six runs are what benchstat needs for a confidence interval.
+bench_run = go test -run '^$$' -bench '$(BENCH)' -benchmem -count 6 ./...
+
+.PHONY: bench
+bench: ## Run the benchmarks (BENCH=regexp) six times, into .cache/bench/new.txt.
+	@mkdir -p .cache/bench
+	$(bench_run) | tee .cache/bench/new.txt
+
+.PHONY: bench-diff
+bench-diff: bench bin/benchstat ## Compare the benchmarks with those of BASE (origin/main).
+	rm -rf .cache/bench/base && mkdir .cache/bench/base
+	git archive '$(BASE)' | tar -x -C .cache/bench/base
+	cd .cache/bench/base && $(bench_run) > ../old.txt
+	bin/benchstat .cache/bench/old.txt .cache/bench/new.txt
+
+.PHONY: clean
+clean: ## Remove what was built.
+	rm -rf bin .cache coverage.out coverage.html
+
+# Programs of other projects, at the versions of the modules in .tools. Go's
+# caches keep their downloads and their packages.
+
+.PHONY: test-needs
+test-needs: debian-packages bin/prometheus bin/promtool
+
+.PHONY: debian-packages
+debian-packages:
+	@.ci/install
+
+bin/prometheus bin/promtool: .tools/servers/go.mod .tools/servers/go.sum
+	@echo "building $@, the newest Prometheus for the tests (minutes the first time, then seconds)"
+	@go build -C .tools/servers -tags remove_all_sd -o ../../bin/ \
+		-ldflags "-X github.com/prometheus/common/version.Version=$(PROMETHEUS)" \
+		github.com/prometheus/prometheus/cmd/$(@F)
+
+# Module v0.315.0 is Prometheus 3.15.0.
+bin/prometheus bin/promtool: PROMETHEUS = $(shell sed -n 's|^.*github.com/prometheus/prometheus v0\.\(.\)\(..\)\..*$$|\1.\2.0|p' .tools/servers/go.mod)
+
+bin/golangci-lint: PACKAGE = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+bin/gotestsum:     PACKAGE = gotest.tools/gotestsum
+bin/benchstat:     PACKAGE = golang.org/x/perf/cmd/benchstat
+bin/golangci-lint bin/gotestsum bin/benchstat: .tools/lint/go.mod .tools/lint/go.sum
+	@echo "building $@"
+	@go build -C .tools/lint -o ../../bin/ $(PACKAGE)
