@@ -107,17 +107,19 @@ func (b *backend) gaveUp(broken *atomic.Int32) error {
 	return *b.fault.Load()
 }
 
-// probe finds whether the whole backend lags: its newest sample of up, which
-// every Prometheus writes at each scrape, is older than the lookback of 5 min.
+// probe finds whether the whole backend lags: it has no sample of up, which
+// every Prometheus writes at each scrape, within the lookback of 5 min, but
+// had some in the last day. It returns the time of the newest, to 5 min.
 func (b *backend) probe(ctx context.Context, end Minute) *time.Time {
-	answer, err := b.query(ctx, "max(timestamp(last_over_time(up[1d])))", end.Time())
+	fresh, err := b.query(ctx, "count(up)", end.Time())
+	if err != nil || len(fresh) > 0 {
+		return nil
+	}
+	answer, err := b.query(ctx, "max(max_over_time(timestamp(up)[1d:5m]))", end.Time())
 	if err != nil || len(answer) != 1 || len(answer[0].samples) != 1 {
 		return nil
 	}
 	newest := time.Unix(int64(answer[0].samples[0].v), 0).UTC()
-	if end.Time().Sub(newest) <= 5*time.Minute {
-		return nil
-	}
 	return &newest
 }
 

@@ -92,7 +92,7 @@ func (t *track) advance(ctx context.Context, end Minute) error {
 		}
 		t.adapt(batch, to-start)
 		if start < from {
-			t.counter.feed(batch, start, from)
+			t.newest = max(t.newest, t.counter.feed(batch, start, from).newest)
 		}
 		if upTo := min(to, settled); upTo > from {
 			t.apply(t.counter.feed(batch, from, upTo))

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/dashboards"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+func newGenerate(s streams) *cobra.Command {
+	c := &cobra.Command{Use: "generate", Short: "Write Prometheus rules or Grafana dashboards", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return codeError{exitUsage, fmt.Errorf("generate what? rules or dashboards")}
+		}}
+	c.AddCommand(newGenerateRules(s), newGenerateDashboards(s))
+	return c
+}
+
+type rulesFlags struct {
+	inputs
+	output string
+	alerts bool
+}
+
+func newGenerateRules(s streams) *cobra.Command {
+	var f rulesFlags
+	c := &cobra.Command{
+		Use:   "rules PATH... -o DIR|-",
+		Short: "Write Prometheus rule files that record and alert like the evaluator",
+		Long: "Write a Prometheus rule file for each SLO file. Files of an earlier run that have\n" +
+			"no SLO file any more are removed; files of other people are left alone.",
+		RunE: func(cmd *cobra.Command, args []string) error { return generateRules(cmd.Context(), s, args, f) },
+	}
+	c.Flags().StringVar(&f.configFile, "config", "", "the service's own `FILE`, for SLO sources and target labels")
+	c.Flags().StringVarP(&f.output, "output", "o", "", "`DIR` to write to, or - for standard output")
+	c.Flags().BoolVar(&f.alerts, "alerts", true, "alert by the classic policy; --alerts=false leaves alerting to the evaluator")
+	_ = c.MarkFlagRequired("output")
+	return c
+}
+
+func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags) error {
+	cfg, err := f.configuration(s)
+	if err != nil {
+		return err
+	}
+	slos, err := load(ctx, s, paths, cfg)
+	if err != nil {
+		return err
+	}
+	options := alerting.RuleOptions{Alerts: f.alerts}
+	if len(cfg.Backends) > 0 {
+		options.TargetLabels = cfg.Backends[0].TargetLabels
+	}
+	if f.output == "-" {
+		return generateOne(s, slos, options)
+	}
+	files := map[string][]byte{}
+	for _, part := range byFile(slos) {
+		name := ruleName(part[0].Origin)
+		if files[name] != nil {
+			return failure("two SLO files would both become %s; give one of them another name", name)
+		}
+		if files[name], err = alerting.RuleFile(part[0].Origin.File, part, options); err != nil {
+			return failure("%w", err)
+		}
+	}
+	if err := alerting.WriteFiles(f.output, files, alerting.Marker); err != nil {
+		return failure("%w", err)
+	}
+	fmt.Fprintf(s.err, "%s in %s for %s\n", plural(len(files), "rule file"), f.output, plural(len(slos), "SLO"))
+	return nil
+}
+
+func generateOne(s streams, slos []*slo.SLO, o alerting.RuleOptions) error {
+	text, err := alerting.RuleFile("all SLO files given", slos, o)
+	if err == nil {
+		_, err = s.out.Write(text)
+	}
+	if err != nil {
+		return failure("%w", err)
+	}
+	return nil
+}
+
+// byFile are the SLOs of each file, which are sorted by their ids.
+func byFile(slos []*slo.SLO) [][]*slo.SLO {
+	at := map[[2]string]int{}
+	var out [][]*slo.SLO
+	for _, s := range slos {
+		k := [2]string{s.Origin.Source, s.Origin.File}
+		i, ok := at[k]
+		if !ok {
+			i = len(out)
+			at[k] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], s)
+	}
+	return out
+}
+
+// ruleName is the rule file of an SLO file: its path below its source, with
+// directories joined by dashes.
+func ruleName(o slo.Origin) string {
+	name := o.File
+	if rel, err := filepath.Rel(o.Source, o.File); err == nil && filepath.IsLocal(rel) && rel != "." {
+		name = rel
+	} else if name == "-" {
+		name = "stdin"
+	} else if rel == "." {
+		name = filepath.Base(name)
+	}
+	name = strings.TrimSuffix(filepath.ToSlash(name), filepath.Ext(name))
+	return strings.ReplaceAll(strings.TrimLeft(name, "./"), "/", "-") + ".rules.yaml"
+}
+
+func newGenerateDashboards(s streams) *cobra.Command {
+	var output string
+	c := &cobra.Command{
+		Use:   "dashboards -o DIR",
+		Short: "Write Grafana dashboards: an overview and the detail of one SLO",
+		Long: "Write an overview and a detail dashboard for Grafana, which work with the metrics\n" +
+			"of the evaluator and of generated rules alike, and can be provisioned as they are.",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return generateDashboards(s, output) },
+	}
+	c.Flags().StringVarP(&output, "output", "o", "", "`DIR` to write to")
+	_ = c.MarkFlagRequired("output")
+	return c
+}
+
+func generateDashboards(s streams, output string) error {
+	overview, err := dashboards.Overview()
+	if err != nil {
+		return failure("making the overview: %w", err)
+	}
+	detail, err := dashboards.Detail()
+	if err != nil {
+		return failure("making the detail dashboard: %w", err)
+	}
+	files := map[string][]byte{"slowburn-overview.json": overview, "slowburn-detail.json": detail}
+	if err := alerting.WriteFiles(output, files, dashboards.Marker); err != nil {
+		return failure("%w", err)
+	}
+	fmt.Fprintf(s.err, "2 dashboards in %s\n", output)
+	return nil
+}
+

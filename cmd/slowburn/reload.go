@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// reloader reads the SLO sources and hands on what is good. A source whose
+// newest tree can't be read, or has errors, keeps its last good one.
+type reloader struct {
+	sources []config.Source
+	apply   func([]*slo.SLO, []evaluator.Problem)
+	log     *slog.Logger
+
+	mu   sync.Mutex
+	good map[config.Source]config.Tree
+	told string // the problems that the log knows
+
+	loaded   *prometheus.GaugeVec
+	lastGood *prometheus.GaugeVec
+	info     *prometheus.GaugeVec
+}
+
+func newReloader(sources []config.Source, log *slog.Logger, reg prometheus.Registerer) *reloader {
+	f := promauto.With(reg)
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return f.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	}
+	return &reloader{
+		sources: sources, log: log, good: map[config.Source]config.Tree{},
+		loaded:   gauge("slowburn_source_last_load_successful", "Whether the last load of a source was good.", "source"),
+		lastGood: gauge("slowburn_source_last_good_load_timestamp_seconds", "When a source was last loaded whole.", "source"),
+		info:     gauge("slowburn_source_info", "1, with the revision of a source that is live.", "source", "revision"),
+	}
+}
+
+// errFindings says that SLO files have errors, which the findings tell.
+var errFindings = errors.New("the SLO files have errors")
+
+// first loads all sources for the first time. There is no last good state yet,
+// so any error ends it; the findings come with errFindings.
+func (r *reloader) first(ctx context.Context) (*slo.Set, error) {
+	var files []slo.File
+	for _, source := range r.sources {
+		tree, err := source.Read(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: %w", source.Name(), err)
+		}
+		r.good[source] = tree
+		files = append(files, filesOf(tree)...)
+	}
+	set := slo.Load(files)
+	if yamlfile.HasErrors(set.Findings) {
+		return set, errFindings
+	}
+	for source, tree := range r.good {
+		r.noteGood(source, tree)
+	}
+	r.apply(set.SLOs, problemsOf(set.Findings))
+	return set, nil
+}
+
+// reload loads all sources again. The error says that something old stayed.
+func (r *reloader) reload(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	trees := map[config.Source]config.Tree{}
+	var problems []evaluator.Problem
+	for _, source := range r.sources {
+		tree, err := source.Read(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			problems = append(problems, evaluator.Problem{Source: source.Name(), Severity: "error", Message: err.Error(), Hint: "the last good files stay live"})
+			tree = r.good[source]
+		}
+		trees[source] = tree
+	}
+	set := slo.Load(r.files(trees))
+	problems = append(problems, problemsOf(set.Findings)...)
+	if yamlfile.HasErrors(set.Findings) {
+		bad := map[string]bool{}
+		for _, f := range set.Findings {
+			bad[f.Source] = bad[f.Source] || f.Severity == yamlfile.Error
+		}
+		for source := range trees {
+			if bad[source.Name()] {
+				trees[source] = r.good[source]
+			}
+		}
+		set = slo.Load(r.files(trees))
+	}
+	if yamlfile.HasErrors(set.Findings) { // two sources contradict each other
+		trees = r.good
+		set = slo.Load(r.files(trees))
+	}
+	r.good = trees
+	r.apply(set.SLOs, problems)
+	return r.tell(problems)
+}
+
+func (r *reloader) files(trees map[config.Source]config.Tree) []slo.File {
+	var files []slo.File
+	for _, source := range r.sources {
+		files = append(files, filesOf(trees[source])...)
+	}
+	return files
+}
+
+// tell notes a reload in the log and the metrics: problems once, not at each
+// reload that finds them again.
+func (r *reloader) tell(problems []evaluator.Problem) error {
+	failed := map[string]bool{}
+	text := ""
+	for _, p := range problems {
+		if p.Severity == "error" {
+			failed[p.Source] = true
+			text += fmt.Sprintf("%s: %s:%d:%d: %s\n", p.Source, p.File, p.Line, p.Column, p.Message)
+		}
+	}
+	for source, tree := range r.good {
+		if failed[source.Name()] {
+			r.loaded.WithLabelValues(source.Name()).Set(0)
+		} else {
+			r.noteGood(source, tree)
+		}
+	}
+	if text == "" {
+		if r.told != "" {
+			r.log.Info("SLO files are good again")
+		}
+		r.told = ""
+		return nil
+	}
+	if text != r.told {
+		r.log.Error("Reload failed, the last good SLO files stay", "err", text)
+	}
+	r.told = text
+	return fmt.Errorf("the last good SLO files stay:\n%s", text)
+}
+
+func (r *reloader) noteGood(source config.Source, tree config.Tree) {
+	name := source.Name()
+	r.loaded.WithLabelValues(name).Set(1)
+	r.lastGood.WithLabelValues(name).Set(float64(time.Now().Unix()))
+	r.info.DeletePartialMatch(prometheus.Labels{"source": name})
+	r.info.WithLabelValues(name, tree.Revision).Set(1)
+}
+
+// watch reloads whenever a source may have changed, until ctx ends.
+func (r *reloader) watch(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, source := range r.sources {
+		wg.Go(func() {
+			for source.Wait(ctx) == nil {
+				_ = r.reload(ctx) // the log, a metric and the page tell
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func problemsOf(findings []yamlfile.Finding) []evaluator.Problem {
+	out := make([]evaluator.Problem, len(findings))
+	for i, f := range findings {
+		out[i] = evaluator.Problem{
+			Source: f.Source, File: f.File, Line: f.Line, Column: f.Column,
+			Severity: string(f.Severity), Message: f.Message, Hint: f.Hint,
+		}
+	}
+	return out
+}

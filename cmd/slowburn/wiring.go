@@ -1,0 +1,86 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	promconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/common/promslog"
+
+	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+// newLogger makes the log: logfmt on standard error.
+func newLogger(w io.Writer) *slog.Logger {
+	return promslog.New(&promslog.Config{Writer: w})
+}
+
+// backendsOf are the configured backends with their HTTP clients.
+func backendsOf(cfg *config.Config) ([]evaluator.Backend, error) {
+	if len(cfg.Backends) == 0 {
+		return nil, codeError{exitUsage, errors.New("no backend: give --backend URL or --config FILE")}
+	}
+	out := make([]evaluator.Backend, 0, len(cfg.Backends))
+	for _, b := range cfg.Backends {
+		client, err := clientOf(b.HTTP, "backend "+b.Name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, evaluator.Backend{
+			Name: b.Name, URL: b.URL, HTTP: client, Offset: b.Offset, Settle: b.Settle, Timeout: b.Timeout,
+			MaxConcurrency: b.MaxConcurrency, MaxSamples: b.MaxSamples, TargetLabels: b.TargetLabels,
+		})
+	}
+	return out, nil
+}
+
+func alertmanagersOf(cfg *config.Config) ([]alerting.Alertmanager, error) {
+	var out []alerting.Alertmanager
+	for _, a := range cfg.Alertmanagers {
+		client, err := clientOf(a.HTTP, "alertmanager "+a.URL)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, alerting.Alertmanager{URL: a.URL, HTTP: client})
+	}
+	return out, nil
+}
+
+func clientOf(c promconfig.HTTPClientConfig, name string) (*http.Client, error) {
+	client, err := promconfig.NewClientFromConfig(c, name)
+	if err != nil {
+		return nil, failure("making the HTTP client of %s: %w", name, err)
+	}
+	return client, nil
+}
+
+// evaluatorOptions wires the alert policy into the evaluator.
+func evaluatorOptions(cfg *config.Config, log *slog.Logger, reg prometheus.Registerer) (evaluator.Options, error) {
+	backends, err := backendsOf(cfg)
+	if err != nil {
+		return evaluator.Options{}, err
+	}
+	return evaluator.Options{
+		Backends: backends, Windows: alerting.PolicyWindows, NewJudge: alerting.NewJudge, Lookback: alerting.Lookback,
+		Log: log, Registerer: reg, Now: time.Now,
+	}, nil
+}
+
+// parseTime reads RFC 3339 or Unix seconds.
+func parseTime(text string) (time.Time, error) {
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at, nil
+	}
+	var seconds float64
+	if n, err := fmt.Sscanf(text, "%g", &seconds); n != 1 || err != nil || fmt.Sprintf("%.0f", seconds) != text {
+		return time.Time{}, fmt.Errorf("%q is neither RFC 3339, such as 2026-11-22T06:00:00Z, nor Unix seconds", text)
+	}
+	return time.Unix(int64(seconds), 0).UTC(), nil
+}

@@ -1,0 +1,298 @@
+package evaluator_test
+
+import (
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+var start = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+
+// load parses an SLO file with one SLO for each line of "name: sli".
+func load(t *testing.T, window string, slis ...string) []*slo.SLO {
+	t.Helper()
+	text := "apiVersion: slowburn/v1\nservice: shop\nslos:\n"
+	for i, sli := range slis {
+		text += fmt.Sprintf("  - {name: slo%d, objective: 99, window: %s, sli: %s}\n", i, window, sli)
+	}
+	set := slo.Load([]slo.File{{Name: "slo.yaml", Text: []byte(text), Source: "./slos"}})
+	require.Empty(t, set.Findings)
+	return set.SLOs
+}
+
+const (
+	events  = `{events: {bad: 'requests_total{code="500"}', total: requests_total}}`
+	latency = `{latency: {histogram: latency_seconds, threshold: 300ms}}`
+)
+
+// prometheus is an embedded one with the series of a text.
+func embedded(t *testing.T, step time.Duration, series string) *memprom.DB {
+	t.Helper()
+	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	require.NoError(t, db.Load(context.Background(), start, step, series))
+	return db
+}
+
+func windows(s *slo.SLO) []slo.Window { return []slo.Window{slo.Window(5 * time.Minute), s.Window} }
+
+func newEvaluator(url string, now func() time.Time) *evaluator.Evaluator {
+	return evaluator.New(options(url, now))
+}
+
+func options(url string, now func() time.Time) evaluator.Options {
+	return evaluator.Options{
+		Backends: []evaluator.Backend{{
+			Name: "default", URL: url, HTTP: http.DefaultClient, Offset: 30 * time.Second, Settle: 2 * time.Minute,
+			Timeout: 5 * time.Second, MaxConcurrency: 4, MaxSamples: 50_000_000, TargetLabels: []string{"job", "instance"},
+		}},
+		Windows: windows, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: now,
+	}
+}
+
+func at(minutes int) time.Time { return start.Add(time.Duration(minutes) * time.Minute) }
+
+func evaluate(t *testing.T, url string, slos []*slo.SLO, end time.Time) *evaluator.Report {
+	t.Helper()
+	e := newEvaluator(url, func() time.Time { return end.Add(time.Hour) })
+	r, err := e.EvaluateAt(context.Background(), slos, end)
+	require.NoError(t, err)
+	require.Equal(t, end, r.EvaluatedAt)
+	return r
+}
+
+// TestNumbers works everything of a status out by hand: two instances with 10
+// requests a minute each; one of them restarts, and fails for ten minutes with
+// an error series that is born by the first error.
+func TestNumbers(t *testing.T) {
+	db := embedded(t, time.Minute, `
+		requests_total{job="shop",instance="a",code="200"} 0+10x60
+		requests_total{job="shop",instance="b",code="200"} 500+10x30 4+10x29
+		requests_total{job="shop",instance="b",code="500"} _x40 2+2x9 20+0x10`)
+	server := httptest.NewServer(db.Handler())
+	defer server.Close()
+	s := evaluate(t, server.URL, load(t, "1h", events), at(60)).SLOs[0]
+
+	// Instance a: 60 minutes of 10. Instance b: 30 of 10, 4 after the restart,
+	// 29 of 10 behind it; and 20 errors, from zero.
+	const total, bad = 600 + 300 + 4 + 290 + 20, 20
+	own := s.Windows[1]
+	require.Equal(t, "1h", own.Name)
+	require.EqualValues(t, total, own.Total)
+	require.EqualValues(t, bad, own.Bad)
+	require.Equal(t, 1.0, own.Coverage)
+	require.InDelta(t, 1-20.0/1214, *own.SLI, 1e-15)
+	require.InDelta(t, 20.0/1214/0.01, *own.BurnRate, 1e-12)
+	require.InDelta(t, 12.14, *s.Budget.Allowed, 1e-12)
+	require.InDelta(t, 1-20/12.14, *s.Budget.Remaining, 1e-12) // overspent
+	require.Equal(t, 0.0, *s.Budget.ExhaustedInSeconds)
+	require.Equal(t, evaluator.StateOK, s.State)
+	require.Equal(t, at(60), *s.DataUntil)
+
+	short := s.Windows[0]
+	require.Equal(t, at(55), short.Start)
+	require.EqualValues(t, 100, short.Total)
+	require.Equal(t, 0.0, *short.BurnRate)
+
+	// At a past instant, in the middle of the errors.
+	s = evaluate(t, server.URL, load(t, "1h", events), at(45)).SLOs[0]
+	require.EqualValues(t, 10, s.Windows[0].Bad)
+}
+
+func TestLatency(t *testing.T) {
+	db := embedded(t, time.Minute, `
+		latency_seconds_bucket{job="shop",instance="a",le="0.3"} 0+9x60
+		latency_seconds_bucket{job="shop",instance="a",le="1.0"} 0+10x60
+		latency_seconds_bucket{job="shop",instance="a",le="+Inf"} 0+10x60
+		latency_seconds_count{job="shop",instance="a"} 0+10x60`)
+	server := httptest.NewServer(db.Handler())
+	defer server.Close()
+	slos := load(t, "1h", latency, `{latency: {histogram: latency_seconds, threshold: 1s}}`, `{latency: {histogram: latency_seconds, threshold: 400ms}}`)
+	r := evaluate(t, server.URL, slos, at(60))
+	require.EqualValues(t, 600, r.SLOs[0].Windows[1].Total)
+	require.EqualValues(t, 60, r.SLOs[0].Windows[1].Bad)
+	require.EqualValues(t, 0, r.SLOs[1].Windows[1].Bad)
+
+	none := r.SLOs[2]
+	require.Equal(t, evaluator.StateQueryFailed, none.State)
+	require.Equal(t, "threshold 400ms is no bucket of latency_seconds: the nearest are 300ms and 1s", none.StateReason)
+	require.Nil(t, none.Windows[1].SLI)
+	require.Nil(t, none.Budget.Remaining)
+}
+
+func TestStates(t *testing.T) {
+	db := embedded(t, time.Minute, `
+		up{job="shop",instance="a"} 1x120
+		requests_total{job="shop",instance="a",code="200"} 7x120
+		ended_total{job="shop",instance="a",code="200"} 0+10x60 stale
+		ended_total{job="shop",instance="a",code="500"} 0x60 stale`)
+	server := httptest.NewServer(db.Handler())
+	defer server.Close()
+	slos := load(t, "1h", events, `{events: {bad: 'ended_total{code="500"}', total: ended_total}}`,
+		`{events: {bad: 'never_total{code="500"}', total: never_total}}`)
+	r := evaluate(t, server.URL, slos, at(120))
+	quiet, ended, never := r.SLOs[0], r.SLOs[1], r.SLOs[2]
+
+	require.Equal(t, evaluator.StateNoTraffic, quiet.State)
+	require.Equal(t, 0.0, *quiet.Windows[1].BurnRate)
+	require.Nil(t, quiet.Windows[1].SLI)
+	require.Equal(t, 1.0, *quiet.Budget.Remaining)
+
+	require.Equal(t, evaluator.StateNoData, ended.State)
+	require.Equal(t, at(60), *ended.StateSince)
+	require.Equal(t, "no samples of ended_total since 2026-11-20 01:00 UTC", ended.StateReason)
+	require.Nil(t, ended.Windows[0].BurnRate)
+
+	require.Equal(t, evaluator.StateNoData, never.State)
+	require.Equal(t, "no series match never_total", never.StateReason)
+	require.Nil(t, never.Budget.Remaining)
+
+	// An hour after the last sample of anything, it is the backend that lags.
+	r = evaluate(t, server.URL, slos, at(180))
+	require.Equal(t, evaluator.StateStale, r.SLOs[0].State)
+	require.Equal(t, at(120), *r.SLOs[0].StateSince)
+}
+
+// TestJSON holds the shape of the contract: every key, null for what is not
+// defined, and no NaN.
+func TestJSON(t *testing.T) {
+	db := embedded(t, time.Minute, `up 1x60`)
+	server := httptest.NewServer(db.Handler())
+	defer server.Close()
+	text, err := json.Marshal(evaluate(t, server.URL, load(t, "1h", events), at(60)))
+	require.NoError(t, err)
+	require.JSONEq(t, `{"format": 1, "evaluated_at": "2026-11-20T01:00:00Z", "slos": [{
+		"id": "shop/slo0", "service": "shop", "slo": "slo0", "group": {}, "owner": "", "labels": {}, "links": {},
+		"description": "", "objective": 0.99, "window": "1h", "budgeting": "occurrences",
+		"state": "no_data", "state_reason": "no series match requests_total", "state_since": null, "data_until": null,
+		"method": "raw", "exact": true,
+		"windows": [
+			{"name": "5m", "seconds": 300, "start": "2026-11-20T00:55:00Z", "end": "2026-11-20T01:00:00Z",
+			 "total": 0, "bad": 0, "coverage": 0, "sli": null, "burn_rate": null},
+			{"name": "1h", "seconds": 3600, "start": "2026-11-20T00:00:00Z", "end": "2026-11-20T01:00:00Z",
+			 "total": 0, "bad": 0, "coverage": 0, "sli": null, "burn_rate": null}],
+		"budget": {"allowed": null, "consumed": null, "remaining": null, "exhausted_in_seconds": null, "basis": "6h"},
+		"excluded": {"total": 0, "bad": 0}, "alerts": [],
+		"backend": "default", "source": "./slos", "revision": ""}], "problems": []}`, string(text))
+}
+
+// TestExhaustion: 100 requests a minute, none bad for 30 minutes, then 10 bad a
+// minute for 6 minutes. Of 3,600 in the hour 36 may be bad; 60 are.
+func TestExhaustion(t *testing.T) {
+	db := embedded(t, time.Minute, `
+		requests_total{job="shop",instance="a",code="200"} 0+100x30 3090+90x3
+		requests_total{job="shop",instance="a",code="500"} 0x30 10+10x3`)
+	server := httptest.NewServer(db.Handler())
+	defer server.Close()
+	// After two bad minutes 20 of 3,200 are bad. The rate of the last 6 h is
+	// 20 of 3,200 in 32 minutes. m minutes on, the hour holds (for m <= 28)
+	// 20 + m*20/32 bad of 3,200 + 100m: one in a hundred when
+	// 20 + 0.625m >= 32 + m, which never is.
+	s := evaluate(t, server.URL, load(t, "1h", events), at(32)).SLOs[0]
+	require.Nil(t, s.Budget.ExhaustedInSeconds)
+	// With three bad minutes 30 of 3,300 in 33 minutes: 30 + m*30/33 >= 33 + m
+	// likewise never; with four, 40 of 3,400 are over 34 already.
+	s = evaluate(t, server.URL, load(t, "1h", events), at(34)).SLOs[0]
+	require.Equal(t, 0.0, *s.Budget.ExhaustedInSeconds)
+	require.Equal(t, "6h", s.Budget.Basis)
+}
+
+// failing answers as a broken backend does.
+func TestBrokenAnswers(t *testing.T) {
+	const good = `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"__name__":"requests_total"},"values":[[1763596800,"1"],[1763596860,"2"]]}]}`
+	for name, tt := range map[string]struct {
+		status int
+		kind   string
+		body   string
+		want   string
+	}{
+		"half a JSON":       {200, "application/json", good[:len(good)-30], "reading the answer: it is cut off: unexpected EOF"},
+		"HTML":              {200, "text/html", "<html>sign in</html>", `the answer is "text/html", not JSON: is this the URL of a Prometheus API?`},
+		"503":               {503, "text/plain", "no healthy upstream", "the backend answers 503: Service Unavailable"},
+		"429":               {429, "text/plain", "", "the backend answers 429: Too Many Requests"},
+		"422":               {422, "application/json", `{"status":"error","errorType":"execution","error":"out of memory"}`, "the backend answers 422 execution: out of memory"},
+		"partial":           {200, "application/json", good + `,"warnings":["store gateway unreachable"]}`, "reading the answer: it may be partial: store gateway unreachable"},
+		"error with 200":    {200, "application/json", `{"status":"error","error":"who knows"}`, `reading the answer: its status is "error": who knows`},
+		"not what was said": {200, "application/json", `[1, 2]`, `reading the answer: expected {, found [`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", tt.kind)
+				w.WriteHeader(tt.status)
+				_, _ = io.WriteString(w, tt.body)
+			}))
+			defer server.Close()
+			s := evaluate(t, server.URL, load(t, "1h", events), at(60)).SLOs[0]
+			require.Equal(t, evaluator.StateQueryFailed, s.State)
+			require.Equal(t, `querying requests_total{code="500"}: `+tt.want, s.StateReason)
+			require.Nil(t, s.Budget.Remaining)
+		})
+	}
+}
+
+// TestHistoryInPieces lets a backend refuse long ranges, as Prometheus, Thanos
+// and Mimir do in different words. The numbers are the same as without limits.
+func TestHistoryInPieces(t *testing.T) {
+	db := embedded(t, 30*time.Second, `
+		requests_total{job="shop",instance="a",code="200"} 0+10x2880
+		requests_total{job="shop",instance="a",code="500"} _x99 1+1x2780`)
+	whole := httptest.NewServer(db.Handler())
+	defer whole.Close()
+	handler := db.Handler()
+	var refusals atomic.Int32
+	limited := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if strings.Contains(string(body), "h") && strings.Contains(string(body), "%5B") && !strings.Contains(string(body), "m%5D") {
+			refusals.Add(1)
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			_, _ = io.WriteString(w, `{"status":"error","errorType":"execution","error":"query processing would load too many samples into memory in query execution"}`)
+			return
+		}
+		r.Body = io.NopCloser(strings.NewReader(string(body)))
+		handler.ServeHTTP(w, r)
+	}))
+	defer limited.Close()
+	slos := load(t, "23h", events)
+	want, err := json.Marshal(evaluate(t, whole.URL, slos, at(24*60)))
+	require.NoError(t, err)
+	got, err := json.Marshal(evaluate(t, limited.URL, slos, at(24*60)))
+	require.NoError(t, err)
+	require.Positive(t, refusals.Load())
+	require.JSONEq(t, string(want), string(got))
+}
+
+func TestCompressedAnswers(t *testing.T) {
+	db := embedded(t, time.Minute, `requests_total{job="shop",instance="a",code="200"} 0+10x60`)
+	handler := db.Handler()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("Accept-Encoding")
+		rec := httptest.NewRecorder()
+		handler.ServeHTTP(rec, r)
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Encoding", "gzip")
+		zip := gzip.NewWriter(w)
+		_, _ = zip.Write(rec.Body.Bytes())
+		_ = zip.Close()
+	}))
+	defer server.Close()
+	s := evaluate(t, server.URL, load(t, "1h", events), at(60)).SLOs[0]
+	require.EqualValues(t, 600, s.Windows[1].Total)
+}
