@@ -95,8 +95,11 @@ func (t *track) advance(ctx context.Context, end Minute) error {
 			t.newest = max(t.newest, t.counter.feed(batch, start, from).newest)
 		}
 		if upTo := min(to, settled); upTo > from {
-			t.apply(t.counter.feed(batch, from, upTo))
+			found := t.counter.feed(batch, from, upTo)
+			t.apply(found)
 			t.settled = upTo
+			t.backend.metrics.births.WithLabelValues("counted").Add(float64(found.births))
+			t.backend.metrics.births.WithLabelValues("ambiguous").Add(float64(found.ambiguous))
 		}
 		if to == end {
 			if end > t.settled {
@@ -125,8 +128,6 @@ func (t *track) apply(found *tally) {
 		t.timeline.MarkKnown(span[0], span[1])
 	}
 	t.newest = max(t.newest, found.newest)
-	t.backend.metrics.births.WithLabelValues("counted").Add(float64(found.births))
-	t.backend.metrics.births.WithLabelValues("ambiguous").Add(float64(found.ambiguous))
 }
 
 // age forgets what lies before the timeline's length.
