@@ -49,9 +49,13 @@ func parseEvents(v yamlfile.Value) Indicator {
 	if n := len(m.Entries); v.IsMap() && n != 2 {
 		v.Errorf("", "events needs two of good, bad and total, found %s", counted(m))
 	}
-	checkPair(m, "good", "bad")
-	checkPair(m, "bad", "total")
-	checkPair(m, "good", "total")
+	selectors := map[string]Selector{"good": c.Good, "bad": c.Bad, "total": c.Total}
+	for _, pair := range [][2]string{{"good", "bad"}, {"bad", "total"}, {"good", "total"}} {
+		a, b := selectors[pair[0]], selectors[pair[1]]
+		if !a.IsZero() && !b.IsZero() && a.String() == b.String() {
+			m.Get(pair[1]).Errorf("", "%s and %s select the same series", pair[0], pair[1])
+		}
+	}
 	return Events{Selectors: c}
 }
 
@@ -69,18 +73,6 @@ func counted(m yamlfile.Map) string {
 	return "all three"
 }
 
-// checkPair finds two counters that are one and the same.
-func checkPair(m yamlfile.Map, a, b string) {
-	if !m.Has(a) || !m.Has(b) {
-		return
-	}
-	x, errX := promQL.ParseExpr(m.Get(a).Text())
-	y, errY := promQL.ParseExpr(m.Get(b).Text())
-	if errX == nil && errY == nil && x.String() == y.String() {
-		m.Get(b).Errorf("", "%s and %s select the same series", a, b)
-	}
-}
-
 // counterName is what counters are called by convention; anything else is
 // probably a gauge, whose increments mean nothing.
 var counterName = regexp.MustCompile(`_(total|count|sum|bucket|created)$`)
@@ -93,6 +85,9 @@ func parseCounter(v yamlfile.Value) Selector {
 	return s
 }
 
+// histogramSuffix is what the names of a classic histogram's series end in.
+var histogramSuffix = regexp.MustCompile(`_(bucket|count|sum)$`)
+
 func parseLatency(v yamlfile.Value) Indicator {
 	m := v.Map("histogram", "threshold")
 	h := m.Require("histogram")
@@ -101,7 +96,7 @@ func parseLatency(v yamlfile.Value) Indicator {
 		return l
 	}
 	name := l.Histogram.Name()
-	base := regexp.MustCompile(`_(bucket|count|sum)$`).ReplaceAllString(name, "")
+	base := histogramSuffix.ReplaceAllString(name, "")
 	switch {
 	case name == "":
 		h.Errorf("", "histogram needs a metric name")
