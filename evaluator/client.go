@@ -53,14 +53,17 @@ func retryAfter(err error) time.Duration {
 }
 
 // tooMuch reports whether a shorter range may be answered: the backend limits
-// samples, ranges, bytes or time.
-func tooMuch(err error) bool {
+// samples, ranges or bytes, or takes too long for a range that is not short.
+func tooMuch(err error, length Minute) bool {
+	if length < 2 {
+		return false
+	}
 	var q *queryError
 	if !errors.As(err, &q) {
-		return errors.Is(err, context.DeadlineExceeded)
+		return errors.Is(err, context.DeadlineExceeded) && length > 30
 	}
 	if q.status == http.StatusServiceUnavailable && q.kind == "timeout" {
-		return true
+		return length > 30
 	}
 	if q.status != http.StatusUnprocessableEntity && q.status != http.StatusBadRequest {
 		return false

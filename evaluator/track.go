@@ -79,8 +79,8 @@ func (t *track) advance(ctx context.Context, end Minute) error {
 		}
 		batch, err := t.backend.read(ctx, t.slo, start, to)
 		switch {
-		case tooMuch(err) && t.piece > 1 && to-from > 1:
-			t.piece = max(1, (to-from)/2)
+		case tooMuch(err, to-from):
+			t.piece = (to - from) / 2
 			continue
 		case errors.Is(err, errNoBucket) && to < end:
 			// An old layout of buckets; its observations are unknown.
