@@ -142,75 +142,79 @@ func count(t *testing.T, db *memprom.DB, selector string, from, to time.Time) fl
 
 func TestThirtyDays(t *testing.T) {
 	db, s := simulate(t, 30*day, live)
-	from := live.Add(-30 * day).Truncate(time.Minute)
-
-	t.Run("what was scraped is what happened", func(t *testing.T) {
-		for _, sp := range specs(t) {
-			for _, o := range sp.SLOs {
-				bad, good, total := o.SLI.Events.Bad, o.SLI.Events.Good, o.SLI.Events.Total
-				if h := o.SLI.Latency.Histogram; h != "" {
-					require.Equal(t, "300ms", o.SLI.Latency.Threshold)
-					total = strings.Replace(h, "{", "_count{", 1)
-					good = strings.Replace(h, "{", `_bucket{le="0.3",`, 1)
-				}
-				gotTotal := count(t, db, total, from, live)
-				var gotBad float64
-				if bad != "" {
-					gotBad = count(t, db, bad, from, live)
-				} else {
-					gotBad = gotTotal - count(t, db, good, from, live)
-				}
-				wantTotal, wantBad := s.Truth(sp.Service, o.Name, from, live.Truncate(time.Minute))
-				t.Logf("%-16s %-13s total %11.0f (%+.3f %%), bad %8.0f (%+.3f %%), budget left %4.0f %%",
-					sp.Service, o.Name, wantTotal, 100*(gotTotal/wantTotal-1), wantBad, 100*(gotBad/wantBad-1),
-					100*(1-wantBad/wantTotal/(1-o.Objective/100)))
-				require.InEpsilon(t, wantTotal, gotTotal, 0.006)
-				require.InEpsilon(t, wantBad, gotBad, 0.01)
-			}
-		}
-	})
-
+	t.Run("what was scraped is what happened", func(t *testing.T) { compareScraped(t, db, s) })
 	t.Run("increase agrees on steady services", func(t *testing.T) {
 		for _, service := range []string{"checkout", "cart"} {
-			for selector, want := range map[string]func() float64{
-				`http_requests_total{job="` + service + `"}`:             func() float64 { n, _ := s.Truth(service, "availability", from, live); return n },
-				`http_requests_total{job="` + service + `",code=~"5.."}`: func() float64 { _, n := s.Truth(service, "availability", from, live); return n },
+			total, bad := s.Truth(service, "availability", live.Add(-30*day), live)
+			for selector, want := range map[string]float64{
+				`http_requests_total{job="` + service + `"}`:              total,
+				`http_requests_total{job="` + service + `",code=~"5.."}`: bad,
 			} {
 				got := query(t, db, `sum(increase(`+selector+`[30d]))`, live)[0].F
-				require.InEpsilon(t, want(), got, 0.001, selector)
+				require.InEpsilon(t, want, got, 0.001, selector)
 			}
 		}
 	})
-
 	t.Run("the series are as many as they should be", func(t *testing.T) {
 		require.InDelta(t, 115, query(t, db, `count({job!=""})`, live)[0].F, 15)
 		require.EqualValues(t, 12, query(t, db, `count(count by (job) (up))`, live)[0].F)
 		require.EqualValues(t, 2, query(t, db, `count(up{job="recommendations"})`, live)[0].F)
 		require.InDelta(t, 240, query(t, db, `count(count_over_time(up{job="recommendations"}[30d]))`, live)[0].F, 2)
 	})
+	t.Run("stories", func(t *testing.T) { checkStories(t, db, s) })
+}
 
-	t.Run("stories", func(t *testing.T) {
-		consumed := func(service, slo string, budget float64) float64 {
-			total, bad := s.Truth(service, slo, from, live)
-			return bad / total / budget
+// compareScraped holds every SLO's raw samples against the truth.
+func compareScraped(t *testing.T, db *memprom.DB, s *shop.Shop) {
+	from := live.Add(-30 * day).Truncate(time.Minute)
+	for _, sp := range specs(t) {
+		for _, o := range sp.SLOs {
+			bad, good, total := o.SLI.Events.Bad, o.SLI.Events.Good, o.SLI.Events.Total
+			if h := o.SLI.Latency.Histogram; h != "" {
+				require.Equal(t, "300ms", o.SLI.Latency.Threshold)
+				total = strings.Replace(h, "{", "_count{", 1)
+				good = strings.Replace(h, "{", `_bucket{le="0.3",`, 1)
+			}
+			gotTotal := count(t, db, total, from, live)
+			var gotBad float64
+			if bad != "" {
+				gotBad = count(t, db, bad, from, live)
+			} else {
+				gotBad = gotTotal - count(t, db, good, from, live)
+			}
+			wantTotal, wantBad := s.Truth(sp.Service, o.Name, from, live)
+			t.Logf("%-16s %-13s total %11.0f (%+.3f %%), bad %8.0f (%+.3f %%), budget left %4.0f %%",
+				sp.Service, o.Name, wantTotal, 100*(gotTotal/wantTotal-1), wantBad, 100*(gotBad/wantBad-1),
+				100*(1-wantBad/wantTotal/(1-o.Objective/100)))
+			require.InEpsilon(t, wantTotal, gotTotal, 0.006)
+			require.InEpsilon(t, wantBad, gotBad, 0.01)
 		}
-		require.InDelta(t, 0.2, consumed("checkout", "availability", 0.001), 0.02)
-		require.InDelta(t, 0.9, consumed("payments", "availability", 0.001), 0.1)
-		total, _ := s.Truth("giftcards", "availability", live.Add(-2*time.Hour), live.Add(-time.Hour))
-		require.InDelta(t, 72, total, 30)
-		total, _ = s.Truth("accounts", "availability", from, live.Add(-10*day-time.Minute))
-		require.Zero(t, total)
-		night := live.Truncate(day)
-		total, _ = s.Truth("mail", "delivery", night, night.Add(6*time.Hour))
-		require.Zero(t, total)
-		total, _ = s.Truth("invoices", "success", live.Add(-time.Hour).Truncate(time.Hour), live.Truncate(time.Hour))
-		require.InDelta(t, 420, total, 100)
-		hidden := live.Add(-12 * day)
-		require.Empty(t, query(t, db, `http_requests_total{job="inventory"}`, hidden.Add(time.Minute)))
-		require.Zero(t, query(t, db, `up{job="inventory"}`, hidden.Add(time.Minute))[0].F)
-		_, bad := s.Truth("inventory", "availability", hidden, hidden.Add(25*time.Minute))
-		require.InEpsilon(t, 0.4*25*25*60, bad, 0.05)
-	})
+	}
+}
+
+func checkStories(t *testing.T, db *memprom.DB, s *shop.Shop) {
+	consumed := func(service string, budget float64) float64 {
+		total, bad := s.Truth(service, "availability", live.Add(-30*day), live)
+		return bad / total / budget
+	}
+	require.InDelta(t, 0.2, consumed("checkout", 0.001), 0.02)
+	require.InDelta(t, 0.9, consumed("payments", 0.001), 0.1)
+
+	total, _ := s.Truth("giftcards", "availability", live.Add(-2*time.Hour), live.Add(-time.Hour))
+	require.InDelta(t, 72, total, 30)
+	total, _ = s.Truth("accounts", "availability", live.Add(-30*day), live.Add(-10*day-time.Minute))
+	require.Zero(t, total)
+	night := live.Truncate(day)
+	total, _ = s.Truth("mail", "delivery", night, night.Add(6*time.Hour))
+	require.Zero(t, total)
+	total, _ = s.Truth("invoices", "success", live.Add(-time.Hour).Truncate(time.Hour), live.Truncate(time.Hour))
+	require.InDelta(t, 420, total, 100)
+
+	hidden := live.Add(-12 * day)
+	require.Empty(t, query(t, db, `http_requests_total{job="inventory"}`, hidden.Add(time.Minute)))
+	require.Zero(t, query(t, db, `up{job="inventory"}`, hidden.Add(time.Minute))[0].F)
+	_, bad := s.Truth("inventory", "availability", hidden, hidden.Add(25*time.Minute))
+	require.InEpsilon(t, 0.4*25*25*60, bad, 0.05)
 }
 
 func TestTruthOfNothing(t *testing.T) {
