@@ -94,7 +94,7 @@ Exit codes: 0 fine, 1 errors in your files, 2 usage, 3 failure.`),
 	root.SetErr(s.err)
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(newServe(s), newStatus(s), newValidate(s), newGenerate(s), newVersion(s))
+	root.AddCommand(newServe(s), newDemo(s), newStatus(s), newValidate(s), newGenerate(s), newVersion(s))
 	return root
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -80,6 +79,7 @@ type process struct {
 	eval     *evaluator.Evaluator
 	sender   *alerting.Sender
 	handler  http.Handler
+	listener net.Listener // nil until run, unless somebody took the port before
 }
 
 // newProcess wires the parts together; nothing runs yet.
@@ -104,11 +104,12 @@ func newProcess(s streams, cfg *config.Config) (*process, error) {
 	p.eval = evaluator.New(options)
 	p.reloader.apply = p.eval.SetSLOs
 	reg.MustRegister(evaluator.NewCollector(p.eval.Report))
+	version, _, _ := stamp()
 	p.handler = web.Handler(web.Options{
 		Report: p.eval.Report, Ready: func() bool { return !p.eval.Report().EvaluatedAt.IsZero() },
 		Reload:  p.reloader.reload,
 		Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}), ExternalURL: cfg.Web.ExternalURL,
-		Version: versionText(), Now: time.Now,
+		Version: version, Now: time.Now,
 	})
 	return p, nil
 }
@@ -127,9 +128,11 @@ func (p *process) run(ctx context.Context, s streams) error {
 		return failure("%w", err)
 	}
 	printFindings(s.err, set.Findings)
-	listener, err := net.Listen("tcp", p.cfg.Web.Listen)
-	if err != nil {
-		return failure("listening on %s: %w", p.cfg.Web.Listen, plainListen(err))
+	listener := p.listener
+	if listener == nil {
+		if listener, err = listenOn(p.cfg.Web.Listen); err != nil {
+			return err
+		}
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -181,10 +184,13 @@ func (p *process) onHangup(ctx context.Context, hangups <-chan os.Signal) {
 	}
 }
 
-// plainListen says in words that a port is taken.
-func plainListen(err error) error {
+// listenOn takes a port; a taken one is a failure in one clear line.
+func listenOn(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("another program uses the port")
+		return nil, failure("listening on %s: another program uses the port", address)
+	} else if err != nil {
+		return nil, failure("listening: %w", err)
 	}
-	return err
+	return l, nil
 }
