@@ -147,7 +147,7 @@ func TestThirtyDays(t *testing.T) {
 		for _, service := range []string{"checkout", "cart"} {
 			total, bad := s.Truth(service, "availability", live.Add(-30*day), live)
 			for selector, want := range map[string]float64{
-				`http_requests_total{job="` + service + `"}`:              total,
+				`http_requests_total{job="` + service + `"}`:             total,
 				`http_requests_total{job="` + service + `",code=~"5.."}`: bad,
 			} {
 				got := query(t, db, `sum(increase(`+selector+`[30d]))`, live)[0].F
