@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -42,7 +41,7 @@ func newDemo(s streams) *cobra.Command {
 }
 
 func demo(ctx context.Context, s streams, listen string) (err error) {
-	listener, err := listenOn(listen)
+	listener, err := listenOn(ctx, listen)
 	if err != nil {
 		return err
 	}
@@ -68,14 +67,11 @@ func demo(ctx context.Context, s streams, listen string) (err error) {
 	cfg.Backends = []config.Backend{backend}
 	cfg.Specs = []config.Spec{{Directory: sim.specs}}
 	cfg.Web.Listen = listen
-	p, err := newProcess(s, cfg)
-	if err != nil {
-		return err
-	}
-	p.listener = listener
+	sv := newService(s, cfg)
+	sv.listener = listener
 	ctx, stop := context.WithCancel(ctx)
 	var live sync.WaitGroup
-	live.Go(func() { sim.run(ctx, p.log) })
+	live.Go(func() { sim.run(ctx, sv.log) })
 	defer live.Wait()
 	defer stop()
 	page := "http://" + listener.Addr().String()
@@ -87,11 +83,11 @@ func demo(ctx context.Context, s streams, listen string) (err error) {
   Prometheus  %s (embedded; try slowburn status %s --backend %s)
 
 In about a minute an incident begins in the service checkout: an alert fires two
-minutes later, and resolves some minutes after the incident is over. It comes
-again every 20 minutes. Ctrl-C ends the demo.
+minutes later, and resolves some minutes after the incident is over. Another
+service has one every half an hour. Ctrl-C ends the demo.
 
 `, page, page, page, sim.specs, sim.url, sim.specs, sim.url)
-	return p.run(ctx, s)
+	return sv.run(ctx)
 }
 
 // simulation is the shop, its embedded Prometheus, and its SLO files.
@@ -121,7 +117,7 @@ func startShop(ctx context.Context, s streams, dir string) (*simulation, error) 
 	if err := sim.shop.Advance(ctx, db, began); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := listenOn(ctx, "127.0.0.1:0")
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

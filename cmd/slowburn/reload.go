@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ type reloader struct {
 	mu   sync.Mutex
 	good map[config.Source]config.Tree
 	told string // the problems that the log knows
+	conf []evaluator.Problem
 
 	loaded   *prometheus.GaugeVec
 	lastGood *prometheus.GaugeVec
@@ -77,7 +79,7 @@ func (r *reloader) reload(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	trees := map[config.Source]config.Tree{}
-	var problems []evaluator.Problem
+	problems := slices.Clone(r.conf)
 	for _, source := range r.sources {
 		tree, err := source.Read(ctx)
 		if ctx.Err() != nil {
@@ -110,6 +112,21 @@ func (r *reloader) reload(ctx context.Context) error {
 	r.good = trees
 	r.apply(set.SLOs, problems)
 	return r.tell(problems)
+}
+
+// setConfigError notes why the configuration was not taken over; nil when the
+// one that is live is the file's.
+func (r *reloader) setConfigError(file string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.conf = nil
+	r.loaded.WithLabelValues(file).Set(1)
+	if err != nil {
+		r.loaded.WithLabelValues(file).Set(0)
+		r.conf = []evaluator.Problem{{
+			Source: file, File: file, Severity: "error", Message: err.Error(), Hint: "the last good configuration stays live",
+		}}
+	}
 }
 
 func (r *reloader) files(trees map[config.Source]config.Tree) []slo.File {
