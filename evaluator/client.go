@@ -45,8 +45,7 @@ func refused(err error) bool {
 
 // retryAfter is how long the backend asks to be left alone.
 func retryAfter(err error) time.Duration {
-	var q *queryError
-	if errors.As(err, &q) {
+	if q, ok := errors.AsType[*queryError](err); ok {
 		return q.retryAfter
 	}
 	return 0
@@ -145,8 +144,7 @@ func (b *backend) send(req *http.Request) ([]vector, error) {
 
 // plain is a transport error without the URL, which may hold a password.
 func plain(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

@@ -1,7 +1,6 @@
 package evaluator_test
 
 import (
-	"context"
 	"io/fs"
 	"log/slog"
 	"math"
@@ -26,7 +25,7 @@ func TestShopAgainstTheTruth(t *testing.T) {
 	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
-	require.NoError(t, s.Advance(context.Background(), db, end.Add(5*time.Minute)))
+	require.NoError(t, s.Advance(t.Context(), db, end.Add(5*time.Minute)))
 	server := httptest.NewServer(db.Handler())
 	defer server.Close()
 

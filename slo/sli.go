@@ -207,11 +207,11 @@ func checkMatchers(v yamlfile.Value, s *parser.VectorSelector) {
 	for _, m := range s.LabelMatchers {
 		equal := m.Type == labels.MatchEqual || m.Type == labels.MatchNotEqual
 		switch {
-		case m.Name == labels.MetricName && m.Type != labels.MatchEqual && m.Matches("anything"):
+		case m.Name == model.MetricNameLabel && m.Type != labels.MatchEqual && m.Matches("anything"):
 			v.WarnInside(start, end, "name the metric", "the selector matches series of any name")
-		case m.Name == labels.MetricName && m.Type == labels.MatchEqual && !validMetricName(m.Value):
+		case m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual && !validMetricName(m.Value):
 			v.WarnInside(start, end, "", fmt.Sprintf("%q is no classic metric name; older backends don't know it", m.Value))
-		case equal && m.Name != labels.MetricName && patternLike.MatchString(m.Value):
+		case equal && m.Name != model.MetricNameLabel && patternLike.MatchString(m.Value):
 			v.WarnInside(start, end, fmt.Sprintf("did you mean %s=~%q?", m.Name, m.Value),
 				fmt.Sprintf("%s compares with the text %q, not with a pattern", m.Name, m.Value))
 		}
@@ -223,7 +223,7 @@ func checkMatchers(v yamlfile.Value, s *parser.VectorSelector) {
 
 func hasNameMatcher(s *parser.VectorSelector) bool {
 	for _, m := range s.LabelMatchers {
-		if m.Name == labels.MetricName {
+		if m.Name == model.MetricNameLabel {
 			return true
 		}
 	}

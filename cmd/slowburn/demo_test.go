@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
@@ -83,13 +84,13 @@ func TestDemoIncident(t *testing.T) {
 		if s.ID() != "checkout/availability" {
 			continue
 		}
-		for m := time.Duration(0); m <= 19; m++ {
-			alerts := shopReport(t, url, []*slo.SLO{s}, live.Add(m*time.Minute)).SLOs[0].Alerts
+		for after := time.Duration(0); after < 20*time.Minute; after += time.Minute {
+			alerts := shopReport(t, url, []*slo.SLO{s}, live.Add(after)).SLOs[0].Alerts
 			switch pages := len(alerts) > 0 && alerts[0].Severity == alerting.Page; {
 			case pages && fired == 0:
-				fired = m * time.Minute
+				fired = after
 			case !pages && fired > 0 && resolved == 0:
-				resolved = m * time.Minute
+				resolved = after
 			}
 		}
 	}
@@ -147,7 +148,7 @@ func scrape(t *testing.T, db *memprom.DB, r *evaluator.Report, at time.Time) {
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
 			b := labels.NewScratchBuilder(8)
-			b.Add(labels.MetricName, f.GetName())
+			b.Add(model.MetricNameLabel, f.GetName())
 			b.Add("job", "slowburn")
 			b.Add("instance", "slowburn:9099")
 			for _, l := range m.GetLabel() {

@@ -44,7 +44,9 @@ func TestConfigurationIsReadAgain(t *testing.T) {
 	defer stop()
 	exit := make(chan int, 1)
 	var out, errs bytes.Buffer
-	go func() { exit <- run(ctx, []string{"serve", "--config", file}, streams{strings.NewReader(""), &out, &errs}) }()
+	go func() {
+		exit <- run(ctx, []string{"serve", "--config", file}, streams{strings.NewReader(""), &out, &errs})
+	}()
 	shows := func(ids string, problems int) {
 		t.Helper()
 		require.Eventually(t, func() bool {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -141,13 +142,14 @@ func (r *reloader) files(trees map[config.Source]config.Tree) []slo.File {
 // reload that finds them again.
 func (r *reloader) tell(problems []evaluator.Problem) error {
 	failed := map[string]bool{}
-	text := ""
+	var told strings.Builder
 	for _, p := range problems {
 		if p.Severity == "error" {
 			failed[p.Source] = true
-			text += fmt.Sprintf("%s: %s:%d:%d: %s\n", p.Source, p.File, p.Line, p.Column, p.Message)
+			fmt.Fprintf(&told, "%s: %s:%d:%d: %s\n", p.Source, p.File, p.Line, p.Column, p.Message)
 		}
 	}
+	text := told.String()
 	for source, tree := range r.good {
 		if failed[source.Name()] {
 			r.loaded.WithLabelValues(source.Name()).Set(0)

@@ -272,7 +272,8 @@ func TestSeriesEndWithStaleMarkers(t *testing.T) {
 			require.Positive(t, i, "a marker follows a sample")
 			require.EqualValues(t, 30_000, p.T-points[i-1].T, "at the next scrape")
 			require.NotEqual(t, -1.0, points[i-1].F, "there is one marker")
-			ended[name[:strings.Index(name, `instance="`)]]++
+			job, _, _ := strings.Cut(name, `instance="`)
+			ended[job]++
 		}
 		if strings.Contains(name, `job="recommendations"`) && points[0].T > live.Add(-4*time.Hour).UnixMilli() {
 			require.NotEqual(t, -1.0, points[len(points)-1].F, "%s is alive", name)

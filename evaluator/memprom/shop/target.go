@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/storage"
@@ -81,7 +82,7 @@ func (p *process) hadRun() {
 // slots are the series of an instance of the service.
 func (s *service) slots(instance string) []slot {
 	series := func(name string, more ...string) slot {
-		pairs := append([]string{labels.MetricName, name, "job", s.name, "instance", instance}, more...)
+		pairs := append([]string{model.MetricNameLabel, name, "job", s.name, "instance", instance}, more...)
 		return slot{labels: labels.FromStrings(pairs...)}
 	}
 	out := []slot{
