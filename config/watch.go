@@ -54,7 +54,7 @@ func (d *Directory) waitOnce(ctx context.Context, first bool) (changed bool, err
 			if w.concerns(e) {
 				return false, w.settle(ctx)
 			}
-		case _ = <-w.errors: // events were lost
+		case <-w.errors: //nolint:errcheck // whichever it is, events were lost
 			return false, w.settle(ctx)
 		}
 	}
