@@ -20,10 +20,13 @@ type File struct {
 	findings []Finding
 }
 
+// byteOrderMark is what some editors put before a text.
+const byteOrderMark = "\ufeff"
+
 // Read starts to read a file; name is what findings call it. A byte order mark
 // is no part of the text.
 func Read(name string, text []byte) *File {
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	text = bytes.TrimPrefix(text, []byte(byteOrderMark))
 	return &File{name: name, text: text, lines: strings.Split(string(text), "\n")}
 }
 
@@ -74,7 +77,14 @@ func (f *File) line(n int) string {
 }
 
 // Line is the text of a 1-based line without its line end, "" beyond the file.
-func Line(text []byte, n int) string { return Read("", text).line(n) }
+func Line(text []byte, n int) string {
+	text = bytes.TrimPrefix(text, []byte(byteOrderMark))
+	for ; n > 1; n-- {
+		_, text, _ = bytes.Cut(text, []byte("\n"))
+	}
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	return string(bytes.TrimSuffix(line, []byte("\r")))
+}
 
 // Value is one value of a file. The zero Value is one that is not there.
 type Value struct {

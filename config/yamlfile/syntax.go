@@ -42,9 +42,8 @@ func (f *File) syntax(err error) {
 	f.add(Error, position{line, column}, 1, "not YAML: "+message, hint)
 }
 
-// maxMistakeLines bounds how far above the line where the library gave up the
-// mistake is looked for.
-const maxMistakeLines = 100
+// mistakeWork bounds how many lines are read in search of a mistake.
+const mistakeWork = 100_000
 
 // mistake is the line of a syntax error: the last one whose lines above are
 // YAML by themselves, up to where the library gave up. It is 0 when that is not
@@ -52,10 +51,12 @@ const maxMistakeLines = 100
 func (f *File) mistake() int {
 	r := &lineReader{lines: f.lines}
 	_ = decodeAll(r)
-	for n := r.next; n > 0 && n > r.next-maxMistakeLines; n-- {
+	work := mistakeWork
+	for n := r.next; n > 0 && work > 0; n-- {
 		if decodeAll(strings.NewReader(strings.Join(f.lines[:n-1], "\n"))) == nil {
 			return n
 		}
+		work -= n
 	}
 	return 0
 }
