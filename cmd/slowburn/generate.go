@@ -33,7 +33,7 @@ func newGenerateRules(s streams) *cobra.Command {
 		Short: "Write Prometheus rule files that record and alert like the evaluator",
 		Long: "Write a Prometheus rule file for each SLO file. Files of an earlier run that have\n" +
 			"no SLO file any more are removed; files of other people are left alone.",
-		Example:           "  slowburn generate rules slos/ -o /etc/prometheus/rules\n  slowburn generate rules slos/ -o - | promtool check rules",
+		Example:           "  slowburn generate rules slos/ -o /etc/prometheus/rules\n  slowburn generate rules slos/ -o - | promtool check rules /dev/stdin",
 		ValidArgsFunction: completePaths,
 		RunE:              func(cmd *cobra.Command, args []string) error { return generateRules(cmd.Context(), s, args, f) },
 	}

@@ -11,7 +11,7 @@ import (
 // registerOutput adds the flag that chooses the form of the results; the first
 // format is the default.
 func registerOutput(c *cobra.Command, to *string, formats ...string) {
-	c.Flags().StringVarP(to, "output", "o", formats[0], "`FORMAT`: "+oneOf(formats))
+	c.Flags().StringVarP(to, "output", "o", formats[0], "`FORMAT` of the results: "+oneOf(formats))
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 }
 

@@ -175,13 +175,13 @@ func newTable(slos []*evaluator.Status, now time.Time, d detail) *table {
 		add("", false, func(s *evaluator.Status) string { return bar(s.Budget.Remaining) })
 	}
 	burnWindow, oneBurn := common(slos, func(s *evaluator.Status) string { return recent(s).Name })
-	if oneBurn {
-		add("BURN "+burnWindow, true, func(s *evaluator.Status) string { return plain(figures.BurnRate(recent(s).BurnRate)) })
-	} else {
-		add("BURN", true, func(s *evaluator.Status) string {
-			return plain(figures.BurnRate(recent(s).BurnRate)) + " (" + recent(s).Name + ")"
-		})
-	}
+	add(strings.TrimSpace("BURN "+burnWindow), true, func(s *evaluator.Status) string {
+		rate := plain(figures.BurnRate(recent(s).BurnRate))
+		if oneBurn || recent(s).BurnRate == nil {
+			return rate
+		}
+		return rate + " (" + recent(s).Name + ")"
+	})
 	add("ENDS IN", false, endsIn)
 	add("ALERTS", false, func(s *evaluator.Status) string { return events(s, now, d.since) })
 	for _, s := range slos {
@@ -190,17 +190,17 @@ func newTable(slos []*evaluator.Status, now time.Time, d detail) *table {
 	return t
 }
 
-// common is what all SLOs have in common, if so.
+// common is what all SLOs have in common that have it, if so.
 func common(slos []*evaluator.Status, of func(*evaluator.Status) string) (string, bool) {
+	same := ""
 	for _, s := range slos {
-		if of(s) != of(slos[0]) {
+		text := of(s)
+		if same != "" && text != "" && text != same {
 			return "", false
 		}
+		same = cmp.Or(same, text)
 	}
-	if len(slos) == 0 {
-		return "", false
-	}
-	return of(slos[0]), true
+	return same, same != ""
 }
 
 func (c *column) width() int {
