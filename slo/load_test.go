@@ -79,11 +79,11 @@ func TestOneIDInTwoSources(t *testing.T) {
 	text, err := os.ReadFile("../testdata/cases/minimal/slo.yaml")
 	require.NoError(t, err)
 	set := Load([]File{
-		{Name: "a.yaml", Text: text, Source: "./slos"},
-		{Name: "b.yaml", Text: text, Source: "https://git.example.org/slos.git"},
+		{Name: "a.yaml", Text: text, Source: "https://git.example.org/slos.git", Revision: "4f2c"},
+		{Name: "slos/b.yaml", Text: text, Source: "./slos"},
 	})
 	require.Len(t, set.Findings, 1)
-	require.Equal(t, `b.yaml:4:5: slo_id checkout/availability is there twice, first at ./slos: a.yaml:4
+	require.Equal(t, `slos/b.yaml:4:5: slo_id checkout/availability is taken already, by https://git.example.org/slos.git: a.yaml:4
     4 |   - name: availability
       |     ^
   hint: rename one of them, or its service

@@ -47,13 +47,17 @@ func parseEvents(v yamlfile.Value) Indicator {
 		Total: parseCounter(m.Get("total")),
 	}
 	if n := len(m.Entries); v.IsMap() && n != 2 {
-		v.Errorf("", "events needs two of good, bad and total, found %s", counted(m))
+		hint := ""
+		if n == 3 {
+			hint = "leave one out; slowburn derives it from the others"
+		}
+		v.Errorf(hint, "events needs two of good, bad and total, found %s", counted(m))
 	}
 	selectors := map[string]Selector{"good": c.Good, "bad": c.Bad, "total": c.Total}
 	for _, pair := range [][2]string{{"good", "bad"}, {"bad", "total"}, {"good", "total"}} {
 		a, b := selectors[pair[0]], selectors[pair[1]]
 		if !a.IsZero() && !b.IsZero() && a.String() == b.String() {
-			m.Get(pair[1]).Errorf("", "%s and %s select the same series", pair[0], pair[1])
+			m.Get(pair[1]).Errorf(`one should select a part, such as code=~"5.."`, "%s and %s select the same series", pair[0], pair[1])
 		}
 	}
 	return Events{Selectors: c}
@@ -152,12 +156,12 @@ func parseSelector(v yamlfile.Value) Selector {
 	selector, ok := unwrapped(expr).(*parser.VectorSelector)
 	if !ok {
 		r := expr.PositionRange()
-		v.ErrorInside(int(r.Start), int(r.End), "write the counter itself, such as http_requests_total{job=\"shop\"}",
+		v.ErrorInside(int(r.Start), int(r.End), "write the counter itself"+counterIn(expr),
 			fmt.Sprintf("expected a selector of a counter, found %s", describe(expr)))
 		return Selector{}
 	}
 	if selector.OriginalOffset != 0 || selector.Timestamp != nil || selector.StartOrEnd != 0 {
-		v.ErrorInside(int(selector.PosRange.Start), int(selector.PosRange.End), "", "offset and @ are slowburn's to set")
+		v.ErrorInside(int(selector.PosRange.Start), int(selector.PosRange.End), "slowburn chooses the time", "a counter can't have offset or @")
 	}
 	checkMatchers(v, selector)
 	return NewSelector(selector.LabelMatchers...)
@@ -173,6 +177,24 @@ func reportParse(v yamlfile.Value, err error) {
 		start := min(int(e.PositionRange.Start), len(v.Text()))
 		v.ErrorInside(start, max(start, int(e.PositionRange.End)), "", "PromQL: "+e.Err.Error())
 	}
+}
+
+// counterIn is the end of a hint: the only selector in an expression, or an
+// example.
+func counterIn(e parser.Expr) string {
+	found := map[string]bool{}
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		if s, ok := n.(*parser.VectorSelector); ok {
+			found[NewSelector(s.LabelMatchers...).String()] = true
+		}
+		return nil
+	})
+	for text := range found {
+		if len(found) == 1 {
+			return ": " + text
+		}
+	}
+	return `, such as http_requests_total{job="shop"}`
 }
 
 func unwrapped(e parser.Expr) parser.Expr {
