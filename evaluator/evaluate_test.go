@@ -115,6 +115,17 @@ func TestNumbers(t *testing.T) {
 	require.EqualValues(t, 10, s.Windows[0].Bad)
 }
 
+// TestLongWindowsBeginOnTheGridOfTheirAge also at the first evaluation, when
+// nothing was folded before: a process that runs for long says the same.
+func TestLongWindowsBeginOnTheGridOfTheirAge(t *testing.T) {
+	db := embedded(t, time.Minute, `requests_total{job="shop",instance="a"} 0+10x70`)
+	server := httptest.NewServer(db.Handler())
+	defer server.Close()
+	own := evaluate(t, server.URL, load(t, "30d", events), at(67)).SLOs[0].Windows[1]
+	require.Equal(t, at(60).Add(-30*24*time.Hour), own.Start)
+	require.InDelta(t, 67.0/(30*24*60+7), own.Coverage, 1e-15)
+}
+
 func TestLatency(t *testing.T) {
 	db := embedded(t, time.Minute, `
 		latency_seconds_bucket{job="shop",instance="a",le="0.3"} 0+9x60
