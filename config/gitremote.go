@@ -37,7 +37,7 @@ var (
 )
 
 const (
-	credentialsInURL = "the URL has credentials in it" //nolint:gosec // it is a message
+	credentialsInURL = "the URL has credentials in it"
 	tokenHint        = "put the token into token_file or token_env"
 )
 

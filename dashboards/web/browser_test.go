@@ -29,7 +29,7 @@ func browser(t *testing.T) (ctx context.Context, complaints func() []string) {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	require.NoError(t, err, "this test opens the pages in a real browser: `make test` installs Chromium")
-	profile, err := os.MkdirTemp("", "slowburn-chromium-") //nolint:usetesting // Chromium still writes while it ends
+	profile, err := os.MkdirTemp("", "slowburn-chromium-")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(profile) })
 

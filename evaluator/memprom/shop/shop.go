@@ -70,7 +70,7 @@ func New(opts Options) *Shop {
 			story: st,
 			start: start,
 			live:  opts.LiveStart.Unix(),
-			rng:   rand.New(rand.NewPCG(opts.Seed, uint64(i))), //nolint:gosec // the same seed, the same history
+			rng:   rand.New(rand.NewPCG(opts.Seed, uint64(i))),
 		})
 	}
 	return s
