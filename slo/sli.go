@@ -53,9 +53,9 @@ func parseEvents(v yamlfile.Value) Indicator {
 		}
 		v.Errorf(hint, "events needs two of good, bad and total, found %s", counted(m))
 	}
-	checkPair(m, "good", "bad")
-	checkPair(m, "bad", "total")
-	checkPair(m, "good", "total")
+	checkPair(m, "good", "bad", c.Good, c.Bad)
+	checkPair(m, "bad", "total", c.Bad, c.Total)
+	checkPair(m, "good", "total", c.Good, c.Total)
 	return Events{Selectors: c}
 }
 
@@ -74,13 +74,8 @@ func counted(m yamlfile.Map) string {
 }
 
 // checkPair finds two counters that are one and the same.
-func checkPair(m yamlfile.Map, a, b string) {
-	if !m.Has(a) || !m.Has(b) {
-		return
-	}
-	x, errX := promQL.ParseExpr(m.Get(a).Text())
-	y, errY := promQL.ParseExpr(m.Get(b).Text())
-	if errX == nil && errY == nil && x.String() == y.String() {
+func checkPair(m yamlfile.Map, a, b string, x, y Selector) {
+	if !x.IsZero() && !y.IsZero() && x.String() == y.String() {
 		m.Get(b).Errorf(`one should select a part, such as code=~"5.."`, "%s and %s select the same series", a, b)
 	}
 }
@@ -97,6 +92,9 @@ func parseCounter(v yamlfile.Value) Selector {
 	return s
 }
 
+// histogramSeries is how the series of a classic histogram end.
+var histogramSeries = regexp.MustCompile(`_(bucket|count|sum)$`)
+
 func parseLatency(v yamlfile.Value) Indicator {
 	m := v.Map("histogram", "threshold")
 	h := m.Require("histogram")
@@ -105,7 +103,7 @@ func parseLatency(v yamlfile.Value) Indicator {
 		return l
 	}
 	name := l.Histogram.Name()
-	base := regexp.MustCompile(`_(bucket|count|sum)$`).ReplaceAllString(name, "")
+	base := histogramSeries.ReplaceAllString(name, "")
 	switch {
 	case name == "":
 		h.Errorf("", "histogram needs a metric name")
@@ -234,11 +232,11 @@ func checkMatchers(v yamlfile.Value, s *parser.VectorSelector) {
 	for _, m := range s.LabelMatchers {
 		equal := m.Type == labels.MatchEqual || m.Type == labels.MatchNotEqual
 		switch {
-		case m.Name == labels.MetricName && m.Type != labels.MatchEqual && m.Matches("anything"):
+		case m.Name == model.MetricNameLabel && m.Type != labels.MatchEqual && m.Matches("anything"):
 			v.WarnInside(start, end, "name the metric", "the selector matches series of any name")
-		case m.Name == labels.MetricName && m.Type == labels.MatchEqual && !validMetricName(m.Value):
+		case m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual && !validMetricName(m.Value):
 			v.WarnInside(start, end, "", fmt.Sprintf("%q is no classic metric name; older backends don't know it", m.Value))
-		case equal && m.Name != labels.MetricName && patternLike.MatchString(m.Value):
+		case equal && m.Name != model.MetricNameLabel && patternLike.MatchString(m.Value):
 			v.WarnInside(start, end, fmt.Sprintf("did you mean %s=~%q?", m.Name, m.Value),
 				fmt.Sprintf("%s compares with the text %q, not with a pattern", m.Name, m.Value))
 		}
@@ -250,7 +248,7 @@ func checkMatchers(v yamlfile.Value, s *parser.VectorSelector) {
 
 func hasNameMatcher(s *parser.VectorSelector) bool {
 	for _, m := range s.LabelMatchers {
-		if m.Name == labels.MetricName {
+		if m.Name == model.MetricNameLabel {
 			return true
 		}
 	}

@@ -7,8 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func ptr(v float64) *float64 { return &v }
-
 // plainSpaces makes the expected texts readable.
 func plainSpaces(s string) string {
 	out := []rune(s)
