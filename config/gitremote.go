@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -36,7 +37,7 @@ var (
 )
 
 const (
-	credentialsInURL = "the URL has credentials in it"
+	credentialsInURL = "the URL has credentials in it" //nolint:gosec // it is a message
 	tokenHint        = "put the token into token_file or token_env"
 )
 
@@ -107,7 +108,7 @@ func (g *Git) check() (remote, []problem) {
 		}
 	}
 	r, err := parseRemote(g.URL)
-	if p, ok := err.(problem); ok {
+	if p, ok := errors.AsType[problem](err); ok {
 		problems = append(problems, p)
 	}
 	add(g.Branch == "" || unsafeRef.MatchString(g.Branch), "branch", fmt.Sprintf("%q is not the name of a branch", g.Branch), "")

@@ -181,7 +181,7 @@ const (
 func (s *session) git(ctx context.Context, stdin string, args ...string) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, gitTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(limited, "git", args...)
+	cmd := exec.CommandContext(limited, "git", args...) //nolint:gosec // what is configured was checked, and stands behind --
 	stdout, stderr := &output{max: maxOutput}, &output{max: maxStderr, newest: true}
 	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.dir, s.env, strings.NewReader(stdin), stdout, stderr
 	cmd.WaitDelay = killDelay

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/slowburn-slo/slowburn/slo"
@@ -102,7 +103,7 @@ func (b *backend) targetOf(lbls map[string]string) string {
 
 // pairOf are the labels that the bucket and the count of a histogram share.
 func pairOf(lbls map[string]string) string {
-	return labels.NewBuilder(labels.FromMap(lbls)).Del(labels.MetricName, labels.BucketLabel).Labels().String()
+	return labels.NewBuilder(labels.FromMap(lbls)).Del(model.MetricNameLabel, labels.BucketLabel).Labels().String()
 }
 
 // errNoBucket says that a threshold is no bucket of a histogram.

@@ -45,22 +45,24 @@ func refused(err error) bool {
 
 // retryAfter is how long the backend asks to be left alone.
 func retryAfter(err error) time.Duration {
-	var q *queryError
-	if errors.As(err, &q) {
+	if q, ok := errors.AsType[*queryError](err); ok {
 		return q.retryAfter
 	}
 	return 0
 }
 
 // tooMuch reports whether a shorter range may be answered: the backend limits
-// samples, ranges, bytes or time.
-func tooMuch(err error) bool {
+// samples, ranges or bytes, or takes too long for a range that is not short.
+func tooMuch(err error, length Minute) bool {
+	if length < 2 {
+		return false
+	}
 	var q *queryError
 	if !errors.As(err, &q) {
-		return errors.Is(err, context.DeadlineExceeded)
+		return errors.Is(err, context.DeadlineExceeded) && length > 30
 	}
 	if q.status == http.StatusServiceUnavailable && q.kind == "timeout" {
-		return true
+		return length > 30
 	}
 	if q.status != http.StatusUnprocessableEntity && q.status != http.StatusBadRequest {
 		return false
@@ -142,8 +144,7 @@ func (b *backend) send(req *http.Request) ([]vector, error) {
 
 // plain is a transport error without the URL, which may hold a password.
 func plain(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

@@ -145,6 +145,7 @@ func (e *Evaluator) evaluate(t *track, end Minute) {
 	if t.judge != nil {
 		t.status.Alerts = append(t.status.Alerts, t.judge(t.slo, t.timeline, t.settled)...)
 	}
+	t.age(e.history(t.slo)) // before the numbers, so that a process that starts now gives the same
 	t.status.Compute(t.timeline, end, windows)
 	longest := 3 * time.Hour
 	if n := len(windows); n > 1 {
@@ -155,7 +156,6 @@ func (e *Evaluator) evaluate(t *track, end Minute) {
 		state, reason, since = StateStale, "the backend has no newer samples of anything", t.backend.stale
 	}
 	t.status.State, t.status.StateReason, t.status.StateSince = state, reason, since
-	t.age(e.history(t.slo))
 }
 
 // publish makes a report of all tracks.

@@ -2,7 +2,6 @@ package evaluator_test
 
 import (
 	"compress/gzip"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -47,7 +46,7 @@ func embedded(t *testing.T, step time.Duration, series string) *memprom.DB {
 	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	require.NoError(t, db.Load(context.Background(), start, step, series))
+	require.NoError(t, db.Load(t.Context(), start, step, series))
 	return db
 }
 
@@ -72,7 +71,7 @@ func at(minutes int) time.Time { return start.Add(time.Duration(minutes) * time.
 func evaluate(t *testing.T, url string, slos []*slo.SLO, end time.Time) *evaluator.Report {
 	t.Helper()
 	e := newEvaluator(url, func() time.Time { return end.Add(time.Hour) })
-	r, err := e.EvaluateAt(context.Background(), slos, end)
+	r, err := e.EvaluateAt(t.Context(), slos, end)
 	require.NoError(t, err)
 	require.Equal(t, end, r.EvaluatedAt)
 	return r
@@ -114,6 +113,17 @@ func TestNumbers(t *testing.T) {
 	// At a past instant, in the middle of the errors.
 	s = evaluate(t, server.URL, load(t, "1h", events), at(45)).SLOs[0]
 	require.EqualValues(t, 10, s.Windows[0].Bad)
+}
+
+// TestLongWindowsBeginOnTheGridOfTheirAge also at the first evaluation, when
+// nothing was folded before: a process that runs for long says the same.
+func TestLongWindowsBeginOnTheGridOfTheirAge(t *testing.T) {
+	db := embedded(t, time.Minute, `requests_total{job="shop",instance="a"} 0+10x70`)
+	server := httptest.NewServer(db.Handler())
+	defer server.Close()
+	own := evaluate(t, server.URL, load(t, "30d", events), at(67)).SLOs[0].Windows[1]
+	require.Equal(t, at(60).Add(-30*24*time.Hour), own.Start)
+	require.InDelta(t, 67.0/(30*24*60+7), own.Coverage, 1e-15)
 }
 
 func TestLatency(t *testing.T) {

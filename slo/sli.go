@@ -53,9 +53,13 @@ func parseEvents(v yamlfile.Value) Indicator {
 		}
 		v.Errorf(hint, "events needs two of good, bad and total, found %s", counted(m))
 	}
-	checkPair(m, "good", "bad", c.Good, c.Bad)
-	checkPair(m, "bad", "total", c.Bad, c.Total)
-	checkPair(m, "good", "total", c.Good, c.Total)
+	selectors := map[string]Selector{"good": c.Good, "bad": c.Bad, "total": c.Total}
+	for _, pair := range [][2]string{{"good", "bad"}, {"bad", "total"}, {"good", "total"}} {
+		a, b := selectors[pair[0]], selectors[pair[1]]
+		if !a.IsZero() && !b.IsZero() && a.String() == b.String() {
+			m.Get(pair[1]).Errorf(`one should select a part, such as code=~"5.."`, "%s and %s select the same series", pair[0], pair[1])
+		}
+	}
 	return Events{Selectors: c}
 }
 
@@ -73,13 +77,6 @@ func counted(m yamlfile.Map) string {
 	return "all three"
 }
 
-// checkPair finds two counters that are one and the same.
-func checkPair(m yamlfile.Map, a, b string, x, y Selector) {
-	if !x.IsZero() && !y.IsZero() && x.String() == y.String() {
-		m.Get(b).Errorf(`one should select a part, such as code=~"5.."`, "%s and %s select the same series", a, b)
-	}
-}
-
 // counterName is what counters are called by convention; anything else is
 // probably a gauge, whose increments mean nothing.
 var counterName = regexp.MustCompile(`_(total|count|sum|bucket|created)$`)
@@ -92,8 +89,8 @@ func parseCounter(v yamlfile.Value) Selector {
 	return s
 }
 
-// histogramSeries is how the series of a classic histogram end.
-var histogramSeries = regexp.MustCompile(`_(bucket|count|sum)$`)
+// histogramSuffix is what the names of a classic histogram's series end in.
+var histogramSuffix = regexp.MustCompile(`_(bucket|count|sum)$`)
 
 func parseLatency(v yamlfile.Value) Indicator {
 	m := v.Map("histogram", "threshold")
@@ -103,7 +100,7 @@ func parseLatency(v yamlfile.Value) Indicator {
 		return l
 	}
 	name := l.Histogram.Name()
-	base := histogramSeries.ReplaceAllString(name, "")
+	base := histogramSuffix.ReplaceAllString(name, "")
 	switch {
 	case name == "":
 		h.Errorf("", "histogram needs a metric name")

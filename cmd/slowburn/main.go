@@ -41,7 +41,9 @@ func (e codeError) Unwrap() error { return e.err }
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
-	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+	code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
 }
 
 // streams are what a command reads and writes.
@@ -100,7 +102,7 @@ Exit codes: 0 fine, 1 errors in your files, 2 usage, 3 failure.`),
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(newHelp())
-	root.AddCommand(newServe(s), newStatus(s), newValidate(s), newGenerate(s), newCompletion(s), newVersion(s))
+	root.AddCommand(newServe(s), newDemo(s), newStatus(s), newValidate(s), newGenerate(s), newCompletion(s), newVersion(s))
 	return root
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -34,14 +35,16 @@ func (s *server) slos(w http.ResponseWriter, r *http.Request) {
 	if part.Problems == nil {
 		part.Problems = []evaluator.Problem{}
 	}
-	body, err := json.Marshal(part)
-	if err != nil {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false) // as `status -o json` prints it
+	if err := enc.Encode(part); err != nil {
 		jsonError(w, http.StatusInternalServerError, fmt.Errorf("writing the report: %w", err))
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-cache")
-	respond(w, r, http.StatusOK, append(body, '\n'))
+	respond(w, r, http.StatusOK, body.Bytes())
 }
 
 type apiParams struct {

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -151,9 +152,7 @@ func listTitle(report *evaluator.Report) string {
 
 func (s *server) pageHref(values url.Values, page int) string {
 	out := url.Values{}
-	for name, v := range values {
-		out[name] = v
-	}
+	maps.Copy(out, values)
 	out.Set("page", strconv.Itoa(page))
 	return s.prefix + "/?" + out.Encode()
 }
