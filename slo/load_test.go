@@ -107,7 +107,7 @@ func TestObjectiveIsExact(t *testing.T) {
 		require.NoError(t, err, tt.text)
 		require.Equal(t, tt.ratio, o.RatioText())
 		require.Equal(t, tt.budget, o.BudgetText())
-		require.Equal(t, tt.float, o.Budget())
+		require.InDelta(t, tt.float, o.Budget(), 0)
 	}
 }
 

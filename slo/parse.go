@@ -48,8 +48,8 @@ var (
 // findings.
 func parse(in File) ([]*SLO, []yamlfile.Finding) {
 	f := yamlfile.Read(in.Name, in.Text)
-	var slos []*SLO
 	docs := f.Documents()
+	slos := make([]*SLO, 0, len(docs))
 	for _, d := range docs {
 		slos = append(slos, parseDocument(d, in)...)
 	}

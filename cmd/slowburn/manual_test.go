@@ -59,7 +59,7 @@ func helpBlock(name, help string) string {
 
 func helpOf(t *testing.T, name string) string {
 	var out strings.Builder
-	args := append(strings.Fields(name)[1:], "--help")
+	args := strings.Fields(name + " --help")[1:]
 	require.Equal(t, 0, run(t.Context(), args, streams{strings.NewReader(""), &out, &out}), name)
 	return out.String()
 }

@@ -70,12 +70,12 @@ func printTable(w io.Writer, r *evaluator.Report, sc screen) error {
 // sourcesOf names the commits that are shown.
 func sourcesOf(r *evaluator.Report) string {
 	var out strings.Builder
-	seen := map[string]bool{}
+	seen := map[[2]string]bool{}
 	for _, s := range r.SLOs {
-		text := fmt.Sprintf(", %s at commit %.12s", s.Source, s.Revision)
-		if s.Revision != "" && !seen[text] {
-			seen[text] = true
-			out.WriteString(text)
+		commit := [2]string{s.Source, s.Revision}
+		if s.Revision != "" && !seen[commit] {
+			seen[commit] = true
+			fmt.Fprintf(&out, ", %s at commit %.12s", s.Source, s.Revision)
 		}
 	}
 	return out.String()
