@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -49,8 +50,8 @@ func printTable(w io.Writer, r *evaluator.Report, sc screen) error {
 	slices.SortFunc(slos, func(a, b *evaluator.Status) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(remaining(a), remaining(b)), cmp.Compare(a.ID, b.ID))
 	})
-	t := newTable(slos, r.EvaluatedAt, detail{bar: true, since: true, objective: true})
-	for _, less := range []detail{{since: true, objective: true}, {objective: true}, {}} {
+	t := newTable(slos, r.EvaluatedAt, detail{bar: true, since: true, budget: true, objective: true})
+	for _, less := range []detail{{since: true, budget: true, objective: true}, {budget: true, objective: true}, {objective: true}, {}} {
 		if sc.width == 0 || t.width() <= sc.width {
 			break
 		}
@@ -129,7 +130,7 @@ func (sc screen) mark(s *evaluator.Status) (mark, colour string) {
 }
 
 // detail is what a narrow screen has no room for.
-type detail struct{ bar, since, objective bool }
+type detail struct{ bar, since, budget, objective bool }
 
 // table is columns of text. Behind the last column of a row is its note, which
 // may be cut.
@@ -166,9 +167,9 @@ func newTable(slos []*evaluator.Status, now time.Time, d detail) *table {
 		add("WINDOW", true, func(s *evaluator.Status) string { return s.Window })
 	}
 	add(window+"SLI", true, func(s *evaluator.Status) string { return plain(figures.SLI(own(s).SLI, s.Objective)) })
-	left := "BUDGET LEFT"
-	if !d.objective {
-		left = "LEFT"
+	left := "LEFT"
+	if d.budget {
+		left = "BUDGET LEFT"
 	}
 	add(left, true, func(s *evaluator.Status) string { return plain(figures.Percent(s.Budget.Remaining)) })
 	if d.bar {
@@ -337,12 +338,19 @@ func plain(figure string) string {
 	return strings.NewReplacer(figures.Space, " ", figures.Minus, "-", figures.Dash, "-").Replace(figure)
 }
 
-// bar is a picture of the budget that is left; none when that is unknown.
+// bar is a picture of the budget that is left; none when that is unknown. It is
+// full or empty only when the budget is.
 func bar(left *float64) string {
 	const width = 10
 	if left == nil {
 		return ""
 	}
-	full := int(min(max(*left, 0), 1) * width)
+	full := 0
+	switch {
+	case *left >= 1:
+		full = width
+	case *left > 0:
+		full = min(max(int(math.Round(*left*width)), 1), width-1)
+	}
 	return strings.Repeat("█", full) + strings.Repeat("░", width-full)
 }

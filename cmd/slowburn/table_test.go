@@ -76,6 +76,15 @@ at 2026-11-22 15:02 UTC
 	require.Equal(t, "no SLOs\n\nat 2026-11-22 15:02 UTC\n", printed(t, &evaluator.Report{EvaluatedAt: tableReport().EvaluatedAt}, screen{}))
 }
 
+func TestBar(t *testing.T) {
+	for left, want := range map[float64]string{
+		-3: "░░░░░░░░░░", 0: "░░░░░░░░░░", 0.0001: "█░░░░░░░░░", 0.14: "█░░░░░░░░░", 0.76: "████████░░", 0.9999: "█████████░", 1: "██████████",
+	} {
+		require.Equal(t, want, bar(&left), left)
+	}
+	require.Empty(t, bar(nil))
+}
+
 // TestTableFits shows what goes first where there is less room: the bar, words,
 // and then the objective.
 func TestTableFits(t *testing.T) {
