@@ -243,8 +243,8 @@ func dataAttrs(st *evaluator.Status) template.HTMLAttr {
 	return template.HTMLAttr(b.String()) // #nosec G203 -- values are escaped, names are constants and checked
 }
 
-// worstFirst orders SLOs for the list: firing pages, firing tickets, overspent
-// budgets, SLOs without numbers of now, then by what is left.
+// worstFirst orders SLOs for the list: firing pages, overspent budgets, firing
+// tickets, SLOs without numbers of now, then by what is left.
 func worstFirst(a, b *evaluator.Status) int {
 	if c := cmp.Compare(rank(a), rank(b)); c != 0 {
 		return c
@@ -260,9 +260,9 @@ func rank(st *evaluator.Status) int {
 	switch {
 	case a != nil && a.Severity == "page":
 		return 0
-	case a != nil:
-		return 1
 	case overspent(st):
+		return 1
+	case a != nil:
 		return 2
 	case unknown(st):
 		return 3
