@@ -47,10 +47,11 @@ func TestConfigurationIsReadAgain(t *testing.T) {
 	go func() {
 		exit <- run(ctx, []string{"serve", "--config", file}, streams{strings.NewReader(""), &out, &errs})
 	}()
-	shows := func(ids string, problems int) {
+	var r evaluator.Report
+	shows := func(ids, problem string) { // "" for none
 		t.Helper()
 		require.Eventually(t, func() bool {
-			var r evaluator.Report
+			r = evaluator.Report{}
 			if getJSON(ctx, "http://"+listen+"/api/v1/slos", &r) != nil {
 				return false
 			}
@@ -58,18 +59,57 @@ func TestConfigurationIsReadAgain(t *testing.T) {
 			for _, s := range r.SLOs {
 				found = append(found, s.ID)
 			}
-			return strings.Join(found, " ") == ids && len(r.Problems) == problems
+			if problem == "" {
+				return strings.Join(found, " ") == ids && len(r.Problems) == 0
+			}
+			return strings.Join(found, " ") == ids && len(r.Problems) == 1 && strings.Contains(r.Problems[0].Message, problem)
 		}, 30*time.Second, 50*time.Millisecond)
 	}
-	shows("a/x", 0)
+	shows("a/x", "")
 	configure("[{directory: a}, {directory: b}]")
-	shows("a/x b/x", 0)
+	shows("a/x b/x", "")
 	configure("[{directory: nowhere}]")
-	shows("a/x b/x", 1)
+	shows("a/x b/x", "nowhere")
 	configure("[{directori: a}]")
-	shows("a/x b/x", 1)
+	shows("a/x b/x", "directori")
+	require.Equal(t, evaluator.Problem{
+		Source: file, File: file, Line: 1, Column: 10, Severity: "error",
+		Message: `unknown key "directori"`, Hint: `did you mean "directory"? known keys: directory, git, backends`,
+	}, r.Problems[0])
 	configure("[{directory: b}]")
-	shows("b/x", 0)
+	shows("b/x", "")
 	stop()
 	require.Equal(t, 0, <-exit, errs.String())
+}
+
+// TestBadWebFile serves with a file of TLS and users that is wrong: one line
+// says which, before anything runs.
+func TestBadWebFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	web, file := filepath.Join(dir, "web.yml"), filepath.Join(dir, "slowburn.yaml")
+	slos := "apiVersion: slowburn/v1\nservice: a\nslos: [{name: x, objective: 99, sli: {events: {bad: x_total, total: y_total}}}]\n"
+	text := "specs: [{directory: slo.yaml}]\nbackends: [{url: 'http://127.0.0.1:1'}]\nweb: {listen: '127.0.0.1:0', config_file: web.yml}\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "slo.yaml"), []byte(slos), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	serve := func() string {
+		var out, errs bytes.Buffer
+		require.Equal(t, exitFailure, run(t.Context(), []string{"serve", "--config", file}, streams{strings.NewReader(""), &out, &errs}))
+		return errs.String()
+	}
+	require.Equal(t, "slowburn: reading web.config_file "+web+": open "+web+": no such file or directory\n", serve())
+	require.NoError(t, os.WriteFile(web, []byte("users: {}\n"), 0o600))
+	require.Regexp(t, `^slowburn: reading web.config_file \S+: yaml: .*users`, strings.ReplaceAll(serve(), "\n", " "))
+}
+
+func TestProblemOnOneLine(t *testing.T) {
+	t.Parallel()
+	for want, p := range map[string]evaluator.Problem{
+		"./slos: slos/a.yaml:3:5: objective is missing":     {Source: "./slos", File: "slos/a.yaml", Line: 3, Column: 5, Message: "objective is missing"},
+		"reading slos: no such file or directory":           {Source: "./slos", Message: "reading slos: no such file or directory"},
+		`slowburn.yaml:1:2: unknown key "foo"`:              {Source: "slowburn.yaml", File: "slowburn.yaml", Line: 1, Column: 2, Message: `unknown key "foo"`},
+		"slowburn.yaml: reading nowhere: no such directory": {Source: "slowburn.yaml", File: "slowburn.yaml", Message: "reading nowhere: no such directory"},
+	} {
+		require.Equal(t, want, lineOf(p))
+	}
 }

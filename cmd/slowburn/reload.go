@@ -80,7 +80,7 @@ func (r *reloader) reload(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	trees := map[config.Source]config.Tree{}
-	problems := slices.Clone(r.conf)
+	var problems []evaluator.Problem
 	for _, source := range r.sources {
 		tree, err := source.Read(ctx)
 		if ctx.Err() != nil {
@@ -111,6 +111,11 @@ func (r *reloader) reload(ctx context.Context) error {
 		set = slo.Load(r.files(trees))
 	}
 	r.good = trees
+	for _, p := range r.conf {
+		if !slices.Contains(problems, p) { // files that a new configuration names too
+			problems = append(problems, p)
+		}
+	}
 	r.apply(set.SLOs, problems)
 	return r.tell(problems)
 }
@@ -122,12 +127,33 @@ func (r *reloader) setConfigError(file string, err error) {
 	defer r.mu.Unlock()
 	r.conf = nil
 	r.loaded.WithLabelValues(file).Set(1)
-	if err != nil {
-		r.loaded.WithLabelValues(file).Set(0)
-		r.conf = []evaluator.Problem{{
-			Source: file, File: file, Severity: "error", Message: err.Error(), Hint: "the last good configuration stays live",
-		}}
+	if err == nil {
+		return
 	}
+	r.loaded.WithLabelValues(file).Set(0)
+	if found, ok := errors.AsType[findingsError](err); ok {
+		for _, p := range problemsOf(found) {
+			if p.Source == "" {
+				p.Source = file
+			}
+			r.conf = append(r.conf, p)
+		}
+		return
+	}
+	r.conf = []evaluator.Problem{{
+		Source: file, File: file, Severity: "error", Message: err.Error(), Hint: "the last good configuration stays live",
+	}}
+}
+
+// findingsError are findings that keep a configuration from being taken over.
+type findingsError []yamlfile.Finding
+
+func (e findingsError) Error() string {
+	lines := make([]string, len(e))
+	for i, f := range e {
+		lines[i] = f.String()
+	}
+	return strings.Join(lines, "\n")
 }
 
 func (r *reloader) files(trees map[config.Source]config.Tree) []slo.File {
@@ -142,14 +168,14 @@ func (r *reloader) files(trees map[config.Source]config.Tree) []slo.File {
 // reload that finds them again.
 func (r *reloader) tell(problems []evaluator.Problem) error {
 	failed := map[string]bool{}
-	var told strings.Builder
+	var lines []string
 	for _, p := range problems {
 		if p.Severity == "error" {
 			failed[p.Source] = true
-			fmt.Fprintf(&told, "%s: %s:%d:%d: %s\n", p.Source, p.File, p.Line, p.Column, p.Message)
+			lines = append(lines, lineOf(p))
 		}
 	}
-	text := told.String()
+	text := strings.Join(lines, "; ")
 	for source, tree := range r.good {
 		if failed[source.Name()] {
 			r.loaded.WithLabelValues(source.Name()).Set(0)
@@ -159,16 +185,32 @@ func (r *reloader) tell(problems []evaluator.Problem) error {
 	}
 	if text == "" {
 		if r.told != "" {
-			r.log.Info("SLO files are good again")
+			r.log.Info("Everything can be loaded again")
 		}
 		r.told = ""
 		return nil
 	}
 	if text != r.told {
-		r.log.Error("Reload failed, the last good SLO files stay", "err", text)
+		r.log.Error("Reload failed, what was good before stays", "err", text)
 	}
 	r.told = text
-	return fmt.Errorf("the last good SLO files stay:\n%s", text)
+	return fmt.Errorf("what was good before stays:\n%s", strings.Join(lines, "\n"))
+}
+
+// lineOf is a problem on one line. Files of a Git repository are told with
+// their repository.
+func lineOf(p evaluator.Problem) string {
+	text := p.Message
+	switch {
+	case p.Line > 0:
+		text = fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, text)
+	case p.File != "":
+		text = p.File + ": " + text
+	}
+	if p.File != "" && p.File != p.Source {
+		text = p.Source + ": " + text
+	}
+	return text
 }
 
 func (r *reloader) noteGood(source config.Source, tree config.Tree) {

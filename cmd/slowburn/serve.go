@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -53,11 +54,13 @@ func newServe(s streams) *cobra.Command {
 	c.Flags().StringArrayVar(&f.specs, "specs", nil, "`DIR` or file of SLOs, without --config; may be repeated")
 	c.Flags().StringVar(&f.listen, "listen", "", "`ADDRESS` of the page and the API (default 127.0.0.1:9099, or the configuration's)")
 	c.MarkFlagsMutuallyExclusive("config", "specs")
-	c.MarkFlagsOneRequired("config", "specs")
 	return c
 }
 
 func serve(ctx context.Context, s streams, f serveFlags) error {
+	if f.configFile == "" && len(f.specs) == 0 {
+		return usage("which SLO files? Give --config FILE, or --specs DIR and --backend URL")
+	}
 	var text []byte
 	if f.configFile != "" {
 		text, _ = os.ReadFile(f.configFile) // configuration gives the error
@@ -166,6 +169,9 @@ func (sv *service) run(ctx context.Context) error {
 		return failure("%w", err)
 	}
 	printFindings(sv.streams.err, set.Findings)
+	if err := toolkit.Validate(sv.cfg.Web.ConfigFile); err != nil {
+		return failure("reading web.config_file %s: %w", sv.cfg.Web.ConfigFile, err)
+	}
 	if sv.listener == nil {
 		if sv.listener, err = listenOn(ctx, sv.cfg.Web.Listen); err != nil {
 			return err
@@ -179,6 +185,7 @@ func (sv *service) run(ctx context.Context) error {
 	server := &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { sv.live.Load().handler.ServeHTTP(w, r) }),
 		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(sv.log.Handler(), slog.LevelWarn), // such as failed TLS handshakes
 	}
 	served := make(chan error, 1)
 	go func() { served <- sv.serveHTTP(server) }()
@@ -239,6 +246,7 @@ func (sv *service) replace(ctx context.Context, old *parts, text []byte) error {
 	} else if err != nil {
 		return err
 	}
+	p.reloader.setConfigError(sv.configFile, nil)
 	sv.start(p)
 	sv.live.Store(p)
 	sv.configText = text
@@ -247,15 +255,14 @@ func (sv *service) replace(ctx context.Context, old *parts, text []byte) error {
 	return nil
 }
 
-// errorOf is an error with all findings that are errors, nil without any.
+// errorOf is a findingsError with all findings that are errors, nil without any.
 func errorOf(findings []yamlfile.Finding) error {
-	var errs []error
-	for _, f := range findings {
-		if f.Severity == yamlfile.Error {
-			errs = append(errs, errors.New(f.String()))
-		}
+	errs := slices.Clone(findings)
+	errs = slices.DeleteFunc(errs, func(f yamlfile.Finding) bool { return f.Severity != yamlfile.Error })
+	if len(errs) == 0 {
+		return nil
 	}
-	return errors.Join(errs...)
+	return findingsError(errs)
 }
 
 // watchConfig reloads when the configuration's file changed.
