@@ -1,0 +1,137 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// pages are all that people read, from the top of the repository.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	for _, pattern := range []string{"*.md", "docs/*.md"} {
+		files, err := filepath.Glob("../../" + pattern)
+		require.NoError(t, err)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			out[strings.TrimPrefix(file, "../../")] = string(text)
+		}
+	}
+	require.NotEmpty(t, out)
+	return out
+}
+
+// TestExamplesInDocs parses every file that the documentation shows: people
+// begin with a copy.
+func TestExamplesInDocs(t *testing.T) {
+	t.Parallel()
+	block := regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	files := 0
+	for page, text := range pages(t) {
+		for _, example := range block.FindAllStringSubmatch(text, -1) {
+			files++
+			if strings.HasPrefix(example[1], "apiVersion:") {
+				set := slo.Load([]slo.File{{Name: page, Text: []byte(example[1])}})
+				require.Empty(t, set.Findings)
+				require.NotEmpty(t, set.SLOs)
+				continue
+			}
+			cfg, findings := config.Parse(page, []byte(example[1]))
+			require.Empty(t, findings)
+			require.NotEmpty(t, cfg.Sources())
+		}
+	}
+	require.GreaterOrEqual(t, files, 3)
+}
+
+// TestLinksInDocs follows the links that stay within the repository.
+func TestLinksInDocs(t *testing.T) {
+	t.Parallel()
+	link := regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
+	for page, text := range pages(t) {
+		for _, l := range link.FindAllStringSubmatch(text, -1) {
+			if !strings.Contains(l[1], "://") {
+				require.FileExists(t, filepath.Join("../..", filepath.Dir(page), l[1]), page)
+			}
+		}
+	}
+}
+
+// TestMetricsInDocs holds the metrics that docs/operating.md names against
+// those of a service.
+func TestMetricsInDocs(t *testing.T) {
+	t.Parallel()
+	name := regexp.MustCompile(`\bslo(?:wburn)?_[a-z_]+[a-z]\b`)
+	documented := map[string]bool{}
+	for line := range strings.Lines(pages(t)["docs/operating.md"]) {
+		if cell, _, ok := strings.Cut(strings.TrimPrefix(line, "| "), " | "); ok && strings.HasPrefix(line, "| `slo") {
+			for _, n := range name.FindAllString(cell, -1) {
+				documented[n] = true
+			}
+		}
+	}
+	require.Equal(t, strings.Join(metricNames(t), "\n"), strings.Join(slices.Sorted(maps.Keys(documented)), "\n"))
+}
+
+// metricNames are the names of all metrics of a service, sorted.
+func metricNames(t *testing.T) []string {
+	t.Helper()
+	r := nameRecorder{Registerer: prometheus.NewRegistry(), names: map[string]bool{}}
+	log := newLogger(t.Output())
+	newReloader(nil, log, r)
+	evaluator.New(evaluator.Options{Registerer: r, Log: log})
+	alerting.NewSender(alerting.SenderOptions{Registerer: r, Log: log})
+	one := 1.0
+	status := evaluator.Status{
+		ID: "a/b", State: evaluator.StateOK, Windows: []evaluator.WindowStatus{{Name: "30d", Coverage: 1, SLI: &one, BurnRate: &one}},
+		Budget: evaluator.Budget{Allowed: &one, Remaining: &one, ExhaustedInSeconds: &one},
+	}
+	slos := prometheus.NewRegistry()
+	slos.MustRegister(evaluator.NewCollector(func() *evaluator.Report { return &evaluator.Report{SLOs: []evaluator.Status{status}} }))
+	families, err := slos.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		r.names[f.GetName()] = true
+	}
+	return slices.Sorted(maps.Keys(r.names))
+}
+
+// nameRecorder notes the names of what is registered, series or not.
+type nameRecorder struct {
+	prometheus.Registerer
+	names map[string]bool
+}
+
+var fqName = regexp.MustCompile(`fqName: "([^"]*)"`)
+
+func (r nameRecorder) Register(c prometheus.Collector) error {
+	descs := make(chan *prometheus.Desc, 10)
+	c.Describe(descs)
+	close(descs)
+	for d := range descs {
+		r.names[fqName.FindStringSubmatch(d.String())[1]] = true
+	}
+	return r.Registerer.Register(c)
+}
+
+func (r nameRecorder) MustRegister(cs ...prometheus.Collector) {
+	for _, c := range cs {
+		if err := r.Register(c); err != nil {
+			panic(err)
+		}
+	}
+}
