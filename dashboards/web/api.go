@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
@@ -63,7 +64,7 @@ func parseParams(r *http.Request) (apiParams, error) {
 	known := []string{"service", "slo", "label", "state", "limit", "after"}
 	for name := range values {
 		if !slices.Contains(known, name) {
-			return apiParams{}, fmt.Errorf("unknown parameter %q, known are %q", name, known)
+			return apiParams{}, fmt.Errorf("unknown parameter %q, known are %s", name, strings.Join(known, ", "))
 		}
 	}
 	p := apiParams{after: values.Get("after")}

@@ -109,7 +109,7 @@ func TestBadParameters(t *testing.T) {
 		"limit=0":       `{"error":"limit \"0\" is not a number above 0"}`,
 		"limit=many":    `{"error":"limit \"many\" is not a number above 0"}`,
 		"slo=a&slo=b":   `{"error":"parameter slo is given 2 times"}`,
-		"services=shop": `{"error":"unknown parameter \"services\", known are [\"service\" \"slo\" \"label\" \"state\" \"limit\" \"after\"]"}`,
+		"services=shop": `{"error":"unknown parameter \"services\", known are service, slo, label, state, limit, after"}`,
 		"slo=%zz":       `{"error":"reading the parameters: invalid URL escape \"%zz\""}`,
 	} {
 		w := get(h, "/api/v1/slos?"+query)
