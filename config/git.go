@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -22,13 +23,16 @@ type Git struct {
 	KnownHostsFile string        // public keys of the hosts that ssh may talk to
 	Backends       []string      // what its SLOs may use; empty for all
 
+	name string // "" for the URL
+
 	mu   sync.Mutex
 	tree Tree   // the last one that was read well
 	seen string // the commit that the last Read found, or ""
 }
 
-// Name implements Source: the repository's URL, which holds no credentials.
-func (g *Git) Name() string { return g.URL }
+// Name implements Source: the repository's URL, which holds no credentials, and
+// the branch and the path when the configuration names the repository twice.
+func (g *Git) Name() string { return cmp.Or(g.name, g.URL) }
 
 // Read implements Source. It downloads a commit once.
 func (g *Git) Read(ctx context.Context) (Tree, error) {
@@ -67,7 +71,7 @@ func (g *Git) read(ctx context.Context) (Tree, error) {
 	if err != nil {
 		return Tree{}, fmt.Errorf("commit %s: %w", commit, err)
 	}
-	return Tree{Source: g.URL, Revision: commit, Files: files, Backends: g.Backends}, nil
+	return Tree{Source: g.Name(), Revision: commit, Files: files, Backends: g.Backends}, nil
 }
 
 // Wait implements Source. It returns as well when the repository can't be

@@ -79,6 +79,7 @@ func (p *parser) document(d yamlfile.Value) {
 	for _, v := range entries(m.Require("specs")) {
 		p.config.Specs = append(p.config.Specs, p.spec(v))
 	}
+	nameApart(p.config.Specs)
 	for _, v := range m.Get("alertmanagers").List() {
 		am := v.Map("url", "http")
 		p.config.Alertmanagers = append(p.config.Alertmanagers, Alertmanager{URL: address(am.Require("url")), HTTP: p.http(am.Get("http"))})
@@ -165,6 +166,22 @@ func (p *parser) spec(v yamlfile.Value) Spec {
 		s.Git.Backends = s.Backends
 	}
 	return s
+}
+
+// nameApart gives sources of one repository names that differ, for findings and
+// metrics tell sources by their names.
+func nameApart(specs []Spec) {
+	times := map[string]int{}
+	for _, s := range specs {
+		if s.Git != nil {
+			times[s.Git.URL]++
+		}
+	}
+	for _, s := range specs {
+		if s.Git != nil && times[s.Git.URL] > 1 {
+			s.Git.name = strings.TrimSuffix(s.Git.URL+" "+s.Git.Branch+":"+s.Git.Path, ":")
+		}
+	}
 }
 
 func (p *parser) git(spec yamlfile.Map) *Git {

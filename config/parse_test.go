@@ -111,6 +111,23 @@ func TestSources(t *testing.T) {
 	require.Equal(t, "https://x.example.org/y", sources[1].Name())
 }
 
+// TestSourcesOfOneRepository have names that tell them apart.
+func TestSourcesOfOneRepository(t *testing.T) {
+	c, findings := Parse("slowburn.yaml", []byte(`
+specs:
+  - git: {url: 'https://x.example.org/y', path: a}
+  - git: {url: 'https://x.example.org/y', branch: live}
+  - git: {url: 'https://x.example.org/z', path: a}
+backends: [{url: 'http://p'}]
+`))
+	require.Empty(t, findings)
+	var names []string
+	for _, s := range c.Sources() {
+		names = append(names, s.Name())
+	}
+	require.Equal(t, []string{"https://x.example.org/y main:a", "https://x.example.org/y live", "https://x.example.org/z"}, names)
+}
+
 // valid is what a file needs besides what a test is about.
 const valid = "specs: [directory: slos]\nbackends: [url: 'http://p:9090']\n"
 
