@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -109,27 +108,51 @@ func pairOf(lbls map[string]string) string {
 var errNoBucket = errors.New("the threshold is no bucket of the histogram")
 
 // paired leaves out the observations of histograms that lack the bucket at the
-// threshold: without it nobody knows how many were slow. The error is
-// errNoBucket when there are any.
+// threshold: without it nobody knows how many were slow. The bucket and the
+// count of a histogram are scraped at once, so a count at a time without a
+// bucket is of another layout. The error is errNoBucket when there are
+// histograms that lack it now.
 func paired(batch []rawSeries) ([]rawSeries, error) {
-	buckets := map[string]bool{}
+	buckets := map[string][]sample{}
 	for _, s := range batch {
 		if s.roles&roleGood != 0 {
-			buckets[s.pair] = true
+			buckets[s.pair] = s.samples
 		}
 	}
 	var err error
-	batch = slices.DeleteFunc(batch, func(s rawSeries) bool {
-		lacks := s.roles&roleTotal != 0 && !buckets[s.pair]
-		if lacks {
+	for i := range batch {
+		s := &batch[i]
+		if s.roles&roleTotal == 0 || len(s.samples) == 0 {
+			continue
+		}
+		bucket := buckets[s.pair]
+		both := atTimesOf(s.samples, bucket)
+		if len(both) == 0 && len(bucket) > 0 {
+			continue // recorded one after the other, not scraped
+		}
+		if len(bucket) == 0 || s.samples[len(s.samples)-1].t > bucket[len(bucket)-1].t {
 			err = errNoBucket
 		}
-		return lacks
-	})
+		s.samples = both
+	}
 	return batch, err
 }
 
 // nearBuckets says which bucket boundaries the histogram has around the
+// atTimesOf are the samples that have the time of one of the others.
+func atTimesOf(samples, others []sample) []sample {
+	out := make([]sample, 0, len(samples))
+	for _, s := range samples {
+		for len(others) > 0 && others[0].t < s.t {
+			others = others[1:]
+		}
+		if len(others) > 0 && others[0].t == s.t {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 // threshold.
 func (b *backend) nearBuckets(ctx context.Context, l slo.Latency, at Minute) error {
 	answer, err := b.query(ctx, fmt.Sprintf("group by (le) (%s)", l.Buckets()), at.Time())
@@ -149,10 +172,13 @@ func (b *backend) nearBuckets(ctx context.Context, l slo.Latency, at Minute) err
 	}
 	seconds := func(s float64) string { return time.Duration(math.Round(s * 1e9)).String() }
 	near := "the nearest are " + seconds(below) + " and " + seconds(above)
+	if below == 0 && math.IsInf(above, 1) {
+		return unfit{fmt.Errorf("threshold %s is no bucket of %s: it has none but +Inf", l.Threshold, l.Histogram)}
+	}
 	if math.IsInf(above, 1) {
 		near = "the nearest is " + seconds(below)
 	} else if below == 0 {
 		near = "the nearest is " + seconds(above)
 	}
-	return fmt.Errorf("threshold %s is no bucket of %s: %s", l.Threshold, l.Histogram, near)
+	return unfit{fmt.Errorf("threshold %s is no bucket of %s: %s", l.Threshold, l.Histogram, near)}
 }

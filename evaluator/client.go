@@ -35,11 +35,15 @@ func (e *queryError) Error() string {
 	return fmt.Sprintf("the backend answers %d %s: %s", e.status, e.kind, e.message)
 }
 
-// refused reports whether the backend is well but will not answer this query,
+// unfit says why an SLO does not fit the backend's data.
+type unfit struct{ error }
+
+// refused reports whether the backend is well but has no answer for this SLO,
 // now or ever.
 func refused(err error) bool {
+	var u unfit
 	var q *queryError
-	return errors.As(err, &q) && q.status >= 400 && q.status < 500 &&
+	return errors.As(err, &u) || errors.As(err, &q) && q.status >= 400 && q.status < 500 &&
 		q.status != http.StatusTooManyRequests && q.status != http.StatusUnauthorized && q.status != http.StatusForbidden
 }
 
