@@ -36,10 +36,11 @@ type backend struct {
 	readers chan struct{} // one for each SLO whose history is being read
 	metrics *metrics
 
-	fault atomic.Pointer[error] // the last that was no refusal of one query
-	down  error                 // why the last cycle got no answer at all
-	stale *time.Time            // the newest sample of anything, when too old
-	told  bool                  // the log says that it is down
+	answered atomic.Bool           // a query, since a try to read history ended
+	fault    atomic.Pointer[error] // the last that was no refusal of one query
+	down     error                 // why the last cycle got no answer at all
+	stale    *time.Time            // the newest sample of anything, when too old
+	told     bool                  // the log says that it is down
 }
 
 // admit waits for a place among the readers of history, whose memory is larger
@@ -138,7 +139,6 @@ func paired(batch []rawSeries) ([]rawSeries, error) {
 	return batch, err
 }
 
-// nearBuckets says which bucket boundaries the histogram has around the
 // atTimesOf are the samples that have the time of one of the others.
 func atTimesOf(samples, others []sample) []sample {
 	out := make([]sample, 0, len(samples))
@@ -153,6 +153,7 @@ func atTimesOf(samples, others []sample) []sample {
 	return out
 }
 
+// nearBuckets says which bucket boundaries the histogram has around the
 // threshold.
 func (b *backend) nearBuckets(ctx context.Context, l slo.Latency, at Minute) error {
 	answer, err := b.query(ctx, fmt.Sprintf("group by (le) (%s)", l.Buckets()), at.Time())
@@ -171,10 +172,10 @@ func (b *backend) nearBuckets(ctx context.Context, l slo.Latency, at Minute) err
 		}
 	}
 	seconds := func(s float64) string { return time.Duration(math.Round(s * 1e9)).String() }
-	near := "the nearest are " + seconds(below) + " and " + seconds(above)
 	if below == 0 && math.IsInf(above, 1) {
 		return unfit{fmt.Errorf("threshold %s is no bucket of %s: it has none but +Inf", l.Threshold, l.Histogram)}
 	}
+	near := "the nearest are " + seconds(below) + " and " + seconds(above)
 	if math.IsInf(above, 1) {
 		near = "the nearest is " + seconds(below)
 	} else if below == 0 {
