@@ -151,4 +151,3 @@ func generateDashboards(s streams, output string) error {
 	fmt.Fprintf(s.err, "2 dashboards in %s\n", output)
 	return nil
 }
-

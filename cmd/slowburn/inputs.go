@@ -88,7 +88,7 @@ func read(ctx context.Context, s streams, paths []string, cfg *config.Config) (*
 	for _, source := range sources {
 		tree, err := source.Read(ctx)
 		if err != nil {
-			return nil, failure("reading %s: %w", source.Name(), err)
+			return nil, failure("%w", err) // it names the source
 		}
 		files = append(files, filesOf(tree)...)
 	}

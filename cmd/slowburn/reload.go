@@ -56,7 +56,7 @@ func (r *reloader) first(ctx context.Context) (*slo.Set, error) {
 	for _, source := range r.sources {
 		tree, err := source.Read(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("reading %s: %w", source.Name(), err)
+			return nil, err // it names the source
 		}
 		r.good[source] = tree
 		files = append(files, filesOf(tree)...)
