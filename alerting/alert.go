@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
@@ -58,14 +60,17 @@ func annotations(s *evaluator.Status, f evaluator.FiringAlert) map[string]string
 		return out
 	}
 	out["summary"] += fmt.Sprintf(" %sx too fast", digits(*w.BurnRate, 2))
-	text := []string{fmt.Sprintf("%s of the events fail (%s of %s in the last %s, which began to alert at %s); %s is allowed.",
-		share(w.Bad/max(w.Total, 1)), number(w.Bad), number(w.Total), w.Name, f.Since.Format("15:04 MST on 2006-01-02"), share(percent))}
-	if s.Budget.Allowed != nil && *s.Budget.Allowed > 0 {
-		text = append(text, fmt.Sprintf("That window took %s of the %s budget; %s of it is left.",
-			share(w.Bad / *s.Budget.Allowed), s.Window, share(*s.Budget.Remaining)))
+	text := []string{fmt.Sprintf("%s of the events fail since %s (%s of %s in the last %s; %s is allowed).",
+		share(w.Bad/max(w.Total, 1)), f.Since.UTC().Format("15:04 MST on 2 Jan"), number(w.Bad), number(w.Total), w.Name, share(percent))}
+	if b := s.Budget; b.Allowed != nil && *b.Allowed > 0 {
+		left := share(*b.Remaining) + " of it is left"
+		if *b.Remaining <= 0 {
+			left = "nothing is left of it (" + share(*b.Remaining) + ")"
+		}
+		text = append(text, fmt.Sprintf("That window took %s of the %s budget; %s.", share(w.Bad / *b.Allowed), s.Window, left))
 	}
 	if at := s.Budget.ExhaustedInSeconds; at != nil && *at > 0 {
-		text = append(text, fmt.Sprintf("At this rate it is spent in %s.", time.Duration(*at)*time.Second))
+		text = append(text, fmt.Sprintf("At this rate it is spent in %s.", model.Duration(time.Duration(*at)*time.Second)))
 	}
 	if s.State == evaluator.StateQueryFailed {
 		text = append(text, fmt.Sprintf("These numbers are of %s, for the backend can't be read: %s.", w.End.Format("15:04 MST"), s.StateReason))

@@ -285,8 +285,7 @@ func (r *receiver) post(ctx context.Context, alerts []Alert) error {
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := r.HTTP.Do(req)
 	if err != nil {
-		var u *url.Error // whose text may hold a password
-		if errors.As(err, &u) {
+		if u, ok := errors.AsType[*url.Error](err); ok {
 			return u.Err
 		}
 		return err

@@ -39,7 +39,7 @@ func WriteFiles(dir string, files map[string][]byte, marker string) error {
 	staged := map[string]string{} // by name
 	defer func() {
 		for _, temp := range staged {
-			os.Remove(temp) // gone already when all went well
+			_ = os.Remove(temp) // gone already when all went well
 		}
 	}()
 	for _, name := range changed {
@@ -125,7 +125,7 @@ func stage(dir string, text []byte) (string, error) {
 	_, err = f.Write(text)
 	err = errors.Join(err, f.Chmod(0o644), f.Close())
 	if err != nil {
-		os.Remove(f.Name())
+		_ = os.Remove(f.Name()) // the error to tell is the first
 		return "", err
 	}
 	return f.Name(), nil

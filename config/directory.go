@@ -164,7 +164,7 @@ func (k *walk) directory(rel, shown string, above []string) error {
 		return fmt.Errorf("reading %s: %w", shown, cause(err))
 	}
 	entries, err := d.ReadDir(-1)
-	d.Close()
+	_ = d.Close() // it was only read
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", shown, cause(err))
 	}
@@ -258,8 +258,7 @@ func (k *walk) file(rel, shown string) error {
 
 // cause is what went wrong, without the path that the caller names better.
 func cause(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err
 	}
 	return err

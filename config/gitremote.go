@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -107,7 +108,7 @@ func (g *Git) check() (remote, []problem) {
 		}
 	}
 	r, err := parseRemote(g.URL)
-	if p, ok := err.(problem); ok {
+	if p, ok := errors.AsType[problem](err); ok {
 		problems = append(problems, p)
 	}
 	add(g.Branch == "" || unsafeRef.MatchString(g.Branch), "branch", fmt.Sprintf("%q is not the name of a branch", g.Branch), "")

@@ -24,7 +24,8 @@ import (
 type Source interface {
 	// Name is the source as it is configured: "./slos", or a repository's URL.
 	Name() string
-	// Read is the whole tree as of now, or an error and nothing of it.
+	// Read is the whole tree as of now, or an error, which names the source,
+	// and nothing of it.
 	Read(ctx context.Context) (Tree, error)
 	// Wait blocks until the tree may differ from what the last Read gave, an
 	// error of it included. Its own error is that of ctx.

@@ -54,7 +54,7 @@ func (d *Directory) waitOnce(ctx context.Context, first bool) (changed bool, err
 			if w.concerns(e) {
 				return false, w.settle(ctx)
 			}
-		case <-w.errors: // events were lost
+		case <-w.errors: //nolint:errcheck // whichever it is, events were lost
 			return false, w.settle(ctx)
 		}
 	}
@@ -80,7 +80,7 @@ func newWatch() *watch {
 
 func (w *watch) close() {
 	if w.watcher != nil {
-		w.watcher.Close()
+		_ = w.watcher.Close() // nothing follows from it
 	}
 }
 

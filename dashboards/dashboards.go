@@ -75,9 +75,9 @@ func (p *page) add(kind cog.Builder[dashboard.Panel], with panel) {
 	if p.x+with.w > 24 {
 		p.x, p.y, p.height = 0, p.y+p.height, 0
 	}
-	made.Id = ptr(uint32(len(p.panels) + 1))
+	made.Id = new(uint32(len(p.panels) + 1))
 	made.Title, made.Description = &with.title, &with.about
-	made.Datasource = ptr(datasource())
+	made.Datasource = new(datasource())
 	made.GridPos = &dashboard.GridPos{X: p.x, Y: p.y, W: with.w, H: with.h}
 	for i, q := range with.queries {
 		target, err := q.target(i)
@@ -114,7 +114,7 @@ func (q query) target(i int) (variants.Dataquery, error) {
 
 // datasource is the one that the variable of that name says.
 func datasource() common.DataSourceRef {
-	return common.DataSourceRef{Type: ptr("prometheus"), Uid: ptr("${datasource}")}
+	return common.DataSourceRef{Type: new("prometheus"), Uid: new("${datasource}")}
 }
 
 // datasourceVariable lets people choose one of their Prometheus data sources.
@@ -251,5 +251,3 @@ func firing(by, matchers string) string {
 func exhaustion(by, matchers string) string {
 	return "min " + by + "(slo_error_budget_exhaustion_seconds{" + matchers + "}) or -1 * max " + by + "(slo_info{" + matchers + "})"
 }
-
-func ptr[T any](v T) *T { return &v }

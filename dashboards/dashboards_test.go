@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/prometheus/prometheus/promql/parser"
@@ -152,7 +151,7 @@ func TestOverviewTable(t *testing.T) {
 			require.Contains(t, names, o.Matcher.Options)
 		}
 	}
-	require.True(t, strings.Contains(string(text), `/d/slowburn-detail?var-service=${__data.fields[\"Service\"]}&var-slo=${__value.raw}`), "no link to the detail")
+	require.Contains(t, string(text), `/d/slowburn-detail?var-service=${__data.fields[\"Service\"]}&var-slo=${__value.raw}`, "no link to the detail")
 }
 
 // The dashboards follow Grafana's schema. It was made from the npm package

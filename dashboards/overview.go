@@ -41,8 +41,8 @@ func Overview() ([]byte, error) {
 		WithVariable(datasourceVariable()).
 		WithVariable(all(labelVariable("service", "Service", "slo_info", "slo_service"))).
 		WithVariable(labelVariable("window", "Burn rate over", `slo_burn_rate{`+matchers+`}`, "window").Current(dashboard.VariableOption{
-			Text:  dashboard.StringOrArrayOfString{String: ptr("1h")},
-			Value: dashboard.StringOrArrayOfString{String: ptr("1h")},
+			Text:  dashboard.StringOrArrayOfString{String: new("1h")},
+			Value: dashboard.StringOrArrayOfString{String: new("1h")},
 		})).
 		Link(dashboard.NewDashboardLinkBuilder("SLO dashboards").Type(dashboard.DashboardLinkTypeDashboards).
 			Tags([]string{tag}).AsDropdown(false).KeepTime(true).IncludeVars(false)))

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/slowburn-slo/slowburn/slo"
@@ -102,11 +103,17 @@ func (b *backend) targetOf(lbls map[string]string) string {
 
 // pairOf are the labels that the bucket and the count of a histogram share.
 func pairOf(lbls map[string]string) string {
-	return labels.NewBuilder(labels.FromMap(lbls)).Del(labels.MetricName, labels.BucketLabel).Labels().String()
+	return labels.NewBuilder(labels.FromMap(lbls)).Del(model.MetricNameLabel, labels.BucketLabel).Labels().String()
 }
 
 // errNoBucket says that a threshold is no bucket of a histogram.
 var errNoBucket = errors.New("the threshold is no bucket of the histogram")
+
+// noBucketError is errNoBucket in words that help.
+type noBucketError string
+
+func (e noBucketError) Error() string { return string(e) }
+func (noBucketError) Unwrap() error   { return errNoBucket }
 
 // paired leaves out the observations of histograms that lack the bucket at the
 // threshold: without it nobody knows how many were slow. The bucket and the
@@ -173,7 +180,7 @@ func (b *backend) nearBuckets(ctx context.Context, l slo.Latency, at Minute) err
 	}
 	seconds := func(s float64) string { return time.Duration(math.Round(s * 1e9)).String() }
 	if below == 0 && math.IsInf(above, 1) {
-		return unfit{fmt.Errorf("threshold %s is no bucket of %s: it has none but +Inf", l.Threshold, l.Histogram)}
+		return noBucketError(fmt.Sprintf("threshold %s is no bucket of %s: it has none but +Inf", l.Threshold, l.Histogram))
 	}
 	near := "the nearest are " + seconds(below) + " and " + seconds(above)
 	if math.IsInf(above, 1) {
@@ -181,5 +188,5 @@ func (b *backend) nearBuckets(ctx context.Context, l slo.Latency, at Minute) err
 	} else if below == 0 {
 		near = "the nearest is " + seconds(above)
 	}
-	return unfit{fmt.Errorf("threshold %s is no bucket of %s: %s", l.Threshold, l.Histogram, near)}
+	return noBucketError(fmt.Sprintf("threshold %s is no bucket of %s: %s", l.Threshold, l.Histogram, near))
 }

@@ -35,36 +35,36 @@ func (e *queryError) Error() string {
 	return fmt.Sprintf("the backend answers %d %s: %s", e.status, e.kind, e.message)
 }
 
-// unfit says why an SLO does not fit the backend's data.
-type unfit struct{ error }
-
-// refused reports whether the backend is well but has no answer for this SLO,
-// now or ever.
+// refused reports whether the backend is well but will not answer this query,
+// now or ever. Other statuses, such as 401 or 404, speak of the whole backend.
 func refused(err error) bool {
-	var u unfit
-	var q *queryError
-	return errors.As(err, &u) || errors.As(err, &q) && q.status >= 400 && q.status < 500 &&
-		q.status != http.StatusTooManyRequests && q.status != http.StatusUnauthorized && q.status != http.StatusForbidden
+	if errors.Is(err, errNoBucket) {
+		return true
+	}
+	q, ok := errors.AsType[*queryError](err)
+	return ok && (q.status == http.StatusBadRequest || q.status == http.StatusUnprocessableEntity)
 }
 
 // retryAfter is how long the backend asks to be left alone.
 func retryAfter(err error) time.Duration {
-	var q *queryError
-	if errors.As(err, &q) {
+	if q, ok := errors.AsType[*queryError](err); ok {
 		return q.retryAfter
 	}
 	return 0
 }
 
 // tooMuch reports whether a shorter range may be answered: the backend limits
-// samples, ranges, bytes or time.
-func tooMuch(err error) bool {
+// samples, ranges or bytes, or takes too long for a range that is not short.
+func tooMuch(err error, length Minute) bool {
+	if length < 2 {
+		return false
+	}
 	var q *queryError
 	if !errors.As(err, &q) {
-		return errors.Is(err, context.DeadlineExceeded)
+		return errors.Is(err, context.DeadlineExceeded) && length > 30
 	}
 	if q.status == http.StatusServiceUnavailable && q.kind == "timeout" {
-		return true
+		return length > 30
 	}
 	if q.status != http.StatusUnprocessableEntity && q.status != http.StatusBadRequest {
 		return false
@@ -149,8 +149,7 @@ func (b *backend) send(req *http.Request) ([]vector, error) {
 
 // plain is a transport error without the URL, which may hold a password.
 func plain(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

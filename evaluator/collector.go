@@ -24,7 +24,7 @@ func (c *Collector) Describe(chan<- *prometheus.Desc) {}
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	r := c.report()
 	for i := range r.SLOs {
-		collect(&r.SLOs[i], r, ch)
+		collect(&r.SLOs[i], ch)
 	}
 }
 
@@ -45,7 +45,7 @@ var help = map[string]string{
 }
 
 // collect gives one SLO's metrics; undefined ones are absent.
-func collect(s *Status, r *Report, ch chan<- prometheus.Metric) {
+func collect(s *Status, ch chan<- prometheus.Metric) {
 	base := map[string]string{"slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO}
 	give := func(name string, v *float64, pairs ...string) {
 		if v == nil {

@@ -64,8 +64,9 @@ func budget(whole Sum, o slo.Objective) Budget {
 
 // exhaustion is the time until the budget is spent when coming slots are as
 // those since basis, and old slots leave the window; nil when that does not
-// happen within the window. It looks at each minute of the coming day, and at
-// each quarter of an hour after it.
+// happen within the window. It looks at each quarter of an hour of the coming
+// day and at each hour after it, and where the budget is spent by then, at the
+// minutes in between.
 func exhaustion(t *Timeline, end Minute, s *slo.SLO, basis Minute) *float64 {
 	recent := t.Sum(basis, end)
 	if recent.Known == 0 {
@@ -73,20 +74,27 @@ func exhaustion(t *Timeline, end Minute, s *slo.SLO, basis Minute) *float64 {
 	}
 	bad, total := max(recent.Bad, 0)/float64(recent.Known), recent.Total/float64(recent.Known)
 	window := Minute(s.Window.Duration() / time.Minute)
-	const day = 24 * 60
-	for ahead := Minute(0); ahead <= window; {
+	spent := func(ahead Minute) bool {
 		past := t.Sum(end-window+ahead, end)
 		n := past.Total + total*float64(ahead)
-		b := max(past.Bad, 0) + bad*float64(ahead)
-		if n > 0 && s.Objective.BurnRate(b, n) >= 1 {
-			seconds := float64(ahead) * 60
+		return n > 0 && s.Objective.BurnRate(max(past.Bad, 0)+bad*float64(ahead), n) >= 1
+	}
+	const day, hour = 24 * 60, 60
+	for before, ahead := Minute(-1), Minute(0); before < window; {
+		if spent(ahead) {
+			for before++; !spent(before); before++ {
+				continue // to the first minute; ahead is the last
+			}
+			seconds := float64(before) * 60
 			return &seconds
 		}
+		before = ahead
 		if ahead < day {
-			ahead++
-		} else {
 			ahead += quarter
+		} else {
+			ahead += hour
 		}
+		ahead = min(ahead, window)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package evaluator_test
 
 import (
 	"compress/gzip"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -47,7 +46,7 @@ func embedded(t *testing.T, step time.Duration, series string) *memprom.DB {
 	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	require.NoError(t, db.Load(context.Background(), start, step, series))
+	require.NoError(t, db.Load(t.Context(), start, step, series))
 	return db
 }
 
@@ -72,7 +71,7 @@ func at(minutes int) time.Time { return start.Add(time.Duration(minutes) * time.
 func evaluate(t *testing.T, url string, slos []*slo.SLO, end time.Time) *evaluator.Report {
 	t.Helper()
 	e := newEvaluator(url, func() time.Time { return end.Add(time.Hour) })
-	r, err := e.EvaluateAt(context.Background(), slos, end)
+	r, err := e.EvaluateAt(t.Context(), slos, end)
 	require.NoError(t, err)
 	require.Equal(t, end, r.EvaluatedAt)
 	return r

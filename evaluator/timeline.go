@@ -2,6 +2,7 @@ package evaluator
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -115,10 +116,15 @@ func (t *Timeline) MarkKnown(from, to Minute) {
 // Fold keeps of the boundaries before at those on the quarter grid, and none
 // before start.
 func (t *Timeline) Fold(start, at Minute) {
-	at -= at % quarter
-	for ; t.fineFrom+quarter <= min(at, t.End()); t.fineFrom += quarter {
-		t.coarse = append(t.coarse, t.fine[0])
-		t.fine = t.fine[quarter:]
+	at = min(at-at%quarter, t.End())
+	folded := 0
+	for ; t.fineFrom+quarter <= at; t.fineFrom += quarter {
+		t.coarse = append(t.coarse, t.fine[folded])
+		folded += quarter
+	}
+	t.fine = t.fine[folded:]
+	if folded > len(t.fine) { // much was folded at once: free it
+		t.fine = slices.Clone(t.fine)
 	}
 	if drop := int(start-t.coarseFrom) / quarter; drop > 0 {
 		drop = min(drop, len(t.coarse))

@@ -80,8 +80,8 @@ func (t *track) advance(ctx context.Context, end Minute) error {
 		}
 		batch, err := t.backend.read(ctx, t.slo, start, to)
 		switch {
-		case tooMuch(err) && t.piece > 1 && to-from > 1:
-			t.piece = max(1, (to-from)/2)
+		case tooMuch(err, to-from):
+			t.piece = (to - from) / 2
 			continue
 		case errors.Is(err, errNoBucket) && to < end:
 			// An old layout of buckets; its observations are unknown.
@@ -96,8 +96,11 @@ func (t *track) advance(ctx context.Context, end Minute) error {
 			t.newest = max(t.newest, t.counter.feed(batch, start, from).newest)
 		}
 		if upTo := min(to, settled); upTo > from {
-			t.apply(t.counter.feed(batch, from, upTo))
+			found := t.counter.feed(batch, from, upTo)
+			t.apply(found)
 			t.settled = upTo
+			t.backend.metrics.births.WithLabelValues("counted").Add(float64(found.births))
+			t.backend.metrics.births.WithLabelValues("ambiguous").Add(float64(found.ambiguous))
 		}
 		if to == end {
 			if end > t.settled {
@@ -126,8 +129,6 @@ func (t *track) apply(found *tally) {
 		t.timeline.MarkKnown(span[0], span[1])
 	}
 	t.newest = max(t.newest, found.newest)
-	t.backend.metrics.births.WithLabelValues("counted").Add(float64(found.births))
-	t.backend.metrics.births.WithLabelValues("ambiguous").Add(float64(found.ambiguous))
 }
 
 // age forgets what lies before the timeline's length.

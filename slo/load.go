@@ -66,12 +66,12 @@ func (set *Set) findDuplicates(files []File) {
 			continue
 		}
 		at := fmt.Sprintf("%s:%d", a.Origin.File, a.Origin.Line)
-		if a.Origin.Source != b.Origin.Source {
-			at = a.Origin.Source + ": " + at
+		if a.Origin.Revision != "" && a.Origin.Source != b.Origin.Source {
+			at = a.Origin.Source + ": " + at // names are within a repository
 		}
 		set.Findings = append(set.Findings, yamlfile.Finding{
 			File: b.Origin.File, Line: b.Origin.Line, Column: b.Origin.Column, Width: 1, Severity: yamlfile.Error,
-			Message: fmt.Sprintf("slo_id %s is there twice, first at %s", b.ID(), at),
+			Message: fmt.Sprintf("slo_id %s is taken already, by %s", b.ID(), at),
 			Hint:    "rename one of them, or its service",
 			Snippet: yamlfile.Line(text(files, b.Origin), b.Origin.Line),
 			Source:  b.Origin.Source,

@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 
@@ -47,8 +48,8 @@ var (
 // findings.
 func parse(in File) ([]*SLO, []yamlfile.Finding) {
 	f := yamlfile.Read(in.Name, in.Text)
-	var slos []*SLO
 	docs := f.Documents()
+	slos := make([]*SLO, 0, len(docs))
 	for _, d := range docs {
 		slos = append(slos, parseDocument(d, in)...)
 	}
@@ -81,7 +82,7 @@ func parseDocument(d yamlfile.Value, in File) []*SLO {
 	}
 	list := m.Require("slos")
 	values := list.List()
-	if list.Present() && len(values) == 0 {
+	if list.IsList() && len(values) == 0 {
 		list.Warnf("", "slos is an empty list")
 	}
 	slos := make([]*SLO, 0, len(values))
@@ -131,7 +132,9 @@ func sloMap(v yamlfile.Value) yamlfile.Map { return v.MapLater(laterKeys, sloKey
 func parseSLO(v yamlfile.Value, defaults yamlfile.Map, s *SLO) {
 	m := sloMap(v)
 	if len(m.Entries) == 0 {
-		v.Errorf("", "the SLO is empty")
+		if v.IsMap() || !v.Present() {
+			v.Errorf("", "the SLO is empty")
+		}
 		return
 	}
 	field := func(key string) yamlfile.Value {
@@ -152,7 +155,9 @@ func parseSLO(v yamlfile.Value, defaults yamlfile.Map, s *SLO) {
 	}
 	s.Window = parseWindow(field("window"))
 	s.Objective = parseObjective(required("objective"))
-	s.Indicator = parseIndicator(required("sli"))
+	if m.Has("sli") || !m.Has("worst_of") { // which has its error
+		s.Indicator = parseIndicator(required("sli"))
+	}
 }
 
 // DefaultWindow is the window of an SLO that names none.
@@ -164,7 +169,7 @@ func parseWindow(v yamlfile.Value) Window {
 	}
 	if v.IsMap() {
 		if v.Map("calendar", "timezone").Has("calendar") {
-			v.Errorf("", "calendar windows are not supported yet")
+			v.Errorf("write a rolling window such as 30d", "calendar windows are not supported yet")
 		} else {
 			v.Errorf("write a duration such as 30d", "expected a duration, found a mapping")
 		}
@@ -184,6 +189,8 @@ func parseObjective(v yamlfile.Value) Objective {
 	}
 	o, err := ParseObjective(text)
 	switch {
+	case err != nil && strings.HasSuffix(err.Error(), "decimals"):
+		v.Errorf("99.999999999 allows 0.3 ms of full outage a year", "%s", err)
 	case err != nil && strings.HasSuffix(err.Error(), "no error budget"):
 		v.Errorf("an SLO needs room for failure; 99.99 allows 4 min 19 s of full outage in 30d", "%s", err)
 	case err != nil:
@@ -212,9 +219,11 @@ func parseLabels(v yamlfile.Value) map[string]string {
 		hint, reserved := reservedLabels[key]
 		switch {
 		case reserved || strings.HasPrefix(key, "__"):
-			e.Key.Errorf(hint, "label %s is reserved", key)
+			e.Key.Errorf(cmp.Or(hint, "slowburn or Prometheus sets it; choose another name"), "label %s is reserved", key)
 		case !labelForm.MatchString(key):
-			e.Key.Errorf("use letters, digits and _", "%q is not a valid label name", key)
+			e.Key.Errorf("use letters, digits and _, the first not a digit", "%q is not a valid label name", key)
+		case !e.Value.Present() || e.Value.IsScalar() && e.Value.Text() == "":
+			e.Key.Warnf("an empty label is no label", "label %s is empty", key)
 		}
 	}
 	return m.Texts()

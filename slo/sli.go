@@ -47,11 +47,19 @@ func parseEvents(v yamlfile.Value) Indicator {
 		Total: parseCounter(m.Get("total")),
 	}
 	if n := len(m.Entries); v.IsMap() && n != 2 {
-		v.Errorf("", "events needs two of good, bad and total, found %s", counted(m))
+		hint := ""
+		if n == 3 {
+			hint = "leave one out; slowburn derives it from the others"
+		}
+		v.Errorf(hint, "events needs two of good, bad and total, found %s", counted(m))
 	}
-	checkPair(m, "good", "bad")
-	checkPair(m, "bad", "total")
-	checkPair(m, "good", "total")
+	selectors := map[string]Selector{"good": c.Good, "bad": c.Bad, "total": c.Total}
+	for _, pair := range [][2]string{{"good", "bad"}, {"bad", "total"}, {"good", "total"}} {
+		a, b := selectors[pair[0]], selectors[pair[1]]
+		if !a.IsZero() && !b.IsZero() && a.String() == b.String() {
+			m.Get(pair[1]).Errorf(`one should select a part, such as code=~"5.."`, "%s and %s select the same series", pair[0], pair[1])
+		}
+	}
 	return Events{Selectors: c}
 }
 
@@ -69,18 +77,6 @@ func counted(m yamlfile.Map) string {
 	return "all three"
 }
 
-// checkPair finds two counters that are one and the same.
-func checkPair(m yamlfile.Map, a, b string) {
-	if !m.Has(a) || !m.Has(b) {
-		return
-	}
-	x, errX := promQL.ParseExpr(m.Get(a).Text())
-	y, errY := promQL.ParseExpr(m.Get(b).Text())
-	if errX == nil && errY == nil && x.String() == y.String() {
-		m.Get(b).Errorf("", "%s and %s select the same series", a, b)
-	}
-}
-
 // counterName is what counters are called by convention; anything else is
 // probably a gauge, whose increments mean nothing.
 var counterName = regexp.MustCompile(`_(total|count|sum|bucket|created)$`)
@@ -93,6 +89,9 @@ func parseCounter(v yamlfile.Value) Selector {
 	return s
 }
 
+// histogramSuffix is what the names of a classic histogram's series end in.
+var histogramSuffix = regexp.MustCompile(`_(bucket|count|sum)$`)
+
 func parseLatency(v yamlfile.Value) Indicator {
 	m := v.Map("histogram", "threshold")
 	h := m.Require("histogram")
@@ -101,7 +100,7 @@ func parseLatency(v yamlfile.Value) Indicator {
 		return l
 	}
 	name := l.Histogram.Name()
-	base := regexp.MustCompile(`_(bucket|count|sum)$`).ReplaceAllString(name, "")
+	base := histogramSuffix.ReplaceAllString(name, "")
 	switch {
 	case name == "":
 		h.Errorf("", "histogram needs a metric name")
@@ -157,12 +156,12 @@ func parseSelector(v yamlfile.Value) Selector {
 	selector, ok := unwrapped(expr).(*parser.VectorSelector)
 	if !ok {
 		r := expr.PositionRange()
-		v.ErrorInside(int(r.Start), int(r.End), "write the counter itself, such as http_requests_total{job=\"shop\"}",
+		v.ErrorInside(int(r.Start), int(r.End), "write the counter itself"+counterIn(expr),
 			fmt.Sprintf("expected a selector of a counter, found %s", describe(expr)))
 		return Selector{}
 	}
 	if selector.OriginalOffset != 0 || selector.Timestamp != nil || selector.StartOrEnd != 0 {
-		v.ErrorInside(int(selector.PosRange.Start), int(selector.PosRange.End), "", "offset and @ are slowburn's to set")
+		v.ErrorInside(int(selector.PosRange.Start), int(selector.PosRange.End), "slowburn chooses the time", "a counter can't have offset or @")
 	}
 	checkMatchers(v, selector)
 	return NewSelector(selector.LabelMatchers...)
@@ -178,6 +177,24 @@ func reportParse(v yamlfile.Value, err error) {
 		start := min(int(e.PositionRange.Start), len(v.Text()))
 		v.ErrorInside(start, max(start, int(e.PositionRange.End)), "", "PromQL: "+e.Err.Error())
 	}
+}
+
+// counterIn is the end of a hint: the only selector in an expression, or an
+// example.
+func counterIn(e parser.Expr) string {
+	found := map[string]bool{}
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		if s, ok := n.(*parser.VectorSelector); ok {
+			found[NewSelector(s.LabelMatchers...).String()] = true
+		}
+		return nil
+	})
+	for text := range found {
+		if len(found) == 1 {
+			return ": " + text
+		}
+	}
+	return `, such as http_requests_total{job="shop"}`
 }
 
 func unwrapped(e parser.Expr) parser.Expr {
@@ -212,11 +229,11 @@ func checkMatchers(v yamlfile.Value, s *parser.VectorSelector) {
 	for _, m := range s.LabelMatchers {
 		equal := m.Type == labels.MatchEqual || m.Type == labels.MatchNotEqual
 		switch {
-		case m.Name == labels.MetricName && m.Type != labels.MatchEqual && m.Matches("anything"):
+		case m.Name == model.MetricNameLabel && m.Type != labels.MatchEqual && m.Matches("anything"):
 			v.WarnInside(start, end, "name the metric", "the selector matches series of any name")
-		case m.Name == labels.MetricName && m.Type == labels.MatchEqual && !validMetricName(m.Value):
+		case m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual && !validMetricName(m.Value):
 			v.WarnInside(start, end, "", fmt.Sprintf("%q is no classic metric name; older backends don't know it", m.Value))
-		case equal && m.Name != labels.MetricName && patternLike.MatchString(m.Value):
+		case equal && m.Name != model.MetricNameLabel && patternLike.MatchString(m.Value):
 			v.WarnInside(start, end, fmt.Sprintf("did you mean %s=~%q?", m.Name, m.Value),
 				fmt.Sprintf("%s compares with the text %q, not with a pattern", m.Name, m.Value))
 		}
@@ -228,7 +245,7 @@ func checkMatchers(v yamlfile.Value, s *parser.VectorSelector) {
 
 func hasNameMatcher(s *parser.VectorSelector) bool {
 	for _, m := range s.LabelMatchers {
-		if m.Name == labels.MetricName {
+		if m.Name == model.MetricNameLabel {
 			return true
 		}
 	}

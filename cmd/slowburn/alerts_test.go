@@ -151,7 +151,7 @@ web: {external_url: https://slo.example.org}
 	require.Equal(t, began.Add(5*time.Minute), resolved.StartsAt.UTC())
 	require.Greater(t, resolved.EndsAt, over.Add(time.Minute), "one good slot, and settled")
 	require.Less(t, resolved.EndsAt, over.Add(3*time.Minute), "told, not run out")
-	for _, s := range []*service{a, b} {
+	for _, s := range []*served{a, b} {
 		until(t, time.Minute, "both replicas see the end", func() bool {
 			return s.metrics()[`slo_alert_firing{severity="page",slo="availability",slo_id="checkout/availability",slo_service="checkout"}`] == 0
 		})
@@ -167,7 +167,7 @@ web: {external_url: https://slo.example.org}
 }
 
 // untilSent waits until the Alertmanager has taken alerts of this process.
-func (s *service) untilSent(am *servers.Server) {
+func (s *served) untilSent(am *servers.Server) {
 	s.t.Helper()
 	until(s.t, time.Minute, "alerts are sent", func() bool {
 		return s.metrics()[`slowburn_alerts_sent_total{alertmanager="`+am.URL+`"}`] > 0
@@ -175,7 +175,7 @@ func (s *service) untilSent(am *servers.Server) {
 }
 
 // requireSameJSON holds two replicas against each other at one instant.
-func requireSameJSON(t *testing.T, a, b *service) {
+func requireSameJSON(t *testing.T, a, b *served) {
 	t.Helper()
 	until(t, time.Minute, "reports of one instant", func() bool {
 		x, y := a.report(), b.report()

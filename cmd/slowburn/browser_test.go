@@ -29,7 +29,7 @@ const readPage = `({
 
 // requirePageSaysTheSame opens the page in a real browser and finds the numbers
 // of the API on it.
-func (s *service) requirePageSaysTheSame() {
+func (s *served) requirePageSaysTheSame() {
 	s.t.Helper()
 	type page struct {
 		Evaluated time.Time
@@ -80,7 +80,7 @@ func (s *service) requirePageSaysTheSame() {
 }
 
 // browser starts a headless Chromium, which is gone when the test is.
-func (s *service) browser() context.Context {
+func (s *served) browser() context.Context {
 	s.t.Helper()
 	path, err := exec.LookPath("chromium")
 	require.NoError(s.t, err, "this test opens the page in a real browser: `make test` installs Chromium")

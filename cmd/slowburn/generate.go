@@ -15,9 +15,7 @@ import (
 
 func newGenerate(s streams) *cobra.Command {
 	c := &cobra.Command{Use: "generate", Short: "Write Prometheus rules or Grafana dashboards", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return codeError{exitUsage, fmt.Errorf("generate what? rules or dashboards")}
-		}}
+		RunE: func(*cobra.Command, []string) error { return usage("generate what? rules or dashboards") }}
 	c.AddCommand(newGenerateRules(s), newGenerateDashboards(s))
 	return c
 }
@@ -35,24 +33,30 @@ func newGenerateRules(s streams) *cobra.Command {
 		Short: "Write Prometheus rule files that record and alert like the evaluator",
 		Long: "Write a Prometheus rule file for each SLO file. Files of an earlier run that have\n" +
 			"no SLO file any more are removed; files of other people are left alone.",
-		RunE: func(cmd *cobra.Command, args []string) error { return generateRules(cmd.Context(), s, args, f) },
+		Example:           "  slowburn generate rules slos/ -o /etc/prometheus/rules\n  slowburn generate rules slos/ -o - | promtool check rules /dev/stdin",
+		ValidArgsFunction: completePaths,
+		RunE:              func(cmd *cobra.Command, args []string) error { return generateRules(cmd.Context(), s, args, f) },
 	}
-	c.Flags().StringVar(&f.configFile, "config", "", "the service's own `FILE`, for SLO sources and target labels")
+	f.registerConfig(c, "the service's own `FILE`, for SLO sources and target labels")
 	c.Flags().StringVarP(&f.output, "output", "o", "", "`DIR` to write to, or - for standard output")
 	c.Flags().BoolVar(&f.alerts, "alerts", true, "alert by the classic policy; --alerts=false leaves alerting to the evaluator")
-	_ = c.MarkFlagRequired("output")
+	_ = c.MarkFlagDirname("output")
 	return c
 }
 
 func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags) error {
+	if f.output == "" {
+		return usage("where to? Give -o DIR, or -o - for standard output")
+	}
 	cfg, err := f.configuration(s)
 	if err != nil {
 		return err
 	}
-	slos, err := load(ctx, s, paths, cfg)
+	set, err := load(ctx, s, paths, cfg)
 	if err != nil {
 		return err
 	}
+	slos := set.SLOs
 	options := alerting.RuleOptions{Alerts: f.alerts}
 	if len(cfg.Backends) > 0 {
 		options.TargetLabels = cfg.Backends[0].TargetLabels
@@ -60,12 +64,13 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 	if f.output == "-" {
 		return generateOne(s, slos, options)
 	}
-	files := map[string][]byte{}
+	files, from := map[string][]byte{}, map[string]string{}
 	for _, part := range byFile(slos) {
 		name := ruleName(part[0].Origin)
 		if files[name] != nil {
-			return failure("two SLO files would both become %s; give one of them another name", name)
+			return failure("%s and %s would both become %s; give one of them another name", from[name], part[0].Origin.File, name)
 		}
+		from[name] = part[0].Origin.File
 		if files[name], err = alerting.RuleFile(part[0].Origin.File, part, options); err != nil {
 			return failure("%w", err)
 		}
@@ -111,7 +116,7 @@ func ruleName(o slo.Origin) string {
 	name := o.File
 	if rel, err := filepath.Rel(o.Source, o.File); err == nil && filepath.IsLocal(rel) && rel != "." {
 		name = rel
-	} else if name == "-" {
+	} else if name == stdinName {
 		name = "stdin"
 	} else if rel == "." {
 		name = filepath.Base(name)
@@ -127,15 +132,21 @@ func newGenerateDashboards(s streams) *cobra.Command {
 		Short: "Write Grafana dashboards: an overview and the detail of one SLO",
 		Long: "Write an overview and a detail dashboard for Grafana, which work with the metrics\n" +
 			"of the evaluator and of generated rules alike, and can be provisioned as they are.",
-		Args: cobra.NoArgs,
+		Args: noArgs("dashboards are the same for all SLOs"),
 		RunE: func(*cobra.Command, []string) error { return generateDashboards(s, output) },
 	}
 	c.Flags().StringVarP(&output, "output", "o", "", "`DIR` to write to")
-	_ = c.MarkFlagRequired("output")
+	_ = c.MarkFlagDirname("output")
 	return c
 }
 
 func generateDashboards(s streams, output string) error {
+	switch output {
+	case "":
+		return usage("where to? Give -o DIR")
+	case "-":
+		return usage("two dashboards can't go to standard output; give -o DIR")
+	}
 	overview, err := dashboards.Overview()
 	if err != nil {
 		return failure("making the overview: %w", err)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -20,40 +22,56 @@ type inputs struct {
 }
 
 func (in *inputs) register(c *cobra.Command) {
-	c.Flags().StringVar(&in.configFile, "config", "", "the service's own `FILE`, for backends and SLO sources")
-	c.Flags().StringVar(&in.backend, "backend", "", "`URL` of a Prometheus-compatible backend")
-	c.MarkFlagsMutuallyExclusive("config", "backend")
+	in.registerConfig(c, "the service's own `FILE`, for backends and SLO sources")
+	c.Flags().StringVar(&in.backend, "backend", "", "`URL` of a Prometheus-compatible backend, without --config")
+	_ = c.RegisterFlagCompletionFunc("backend", cobra.NoFileCompletions)
+}
+
+func (in *inputs) registerConfig(c *cobra.Command, usage string) {
+	c.Flags().StringVar(&in.configFile, "config", "", usage)
+	_ = c.MarkFlagFilename("config", "yaml", "yml")
 }
 
 // configuration is that of the file, or of the flags alone.
 func (in *inputs) configuration(s streams) (*config.Config, error) {
-	if in.configFile != "" {
+	cfg, findings, err := in.parse()
+	if err != nil {
+		return nil, err
+	}
+	printFindings(s.err, findings)
+	if yamlfile.HasErrors(findings) {
+		return nil, codeError{code: exitFindings}
+	}
+	return cfg, nil
+}
+
+func (in *inputs) parse() (*config.Config, []yamlfile.Finding, error) {
+	switch {
+	case in.configFile != "" && in.backend != "":
+		return nil, nil, usage("give --backend or --config, not both: the configuration has backends of its own")
+	case in.configFile != "":
 		text, err := os.ReadFile(in.configFile)
 		if err != nil {
-			return nil, failure("reading the configuration: %w", err)
+			return nil, nil, failure("reading the configuration: %w", err)
 		}
 		cfg, findings := config.Parse(in.configFile, text)
-		if yamlfile.HasErrors(findings) {
-			printFindings(s.err, findings)
-			return nil, codeError{code: exitFindings}
-		}
-		return cfg, nil
+		return cfg, findings, nil
 	}
 	cfg := config.Default()
 	if in.backend != "" {
 		b, err := config.NewBackend("default", in.backend)
 		if err != nil {
-			return nil, codeError{exitUsage, fmt.Errorf("--backend: %w", err)}
+			return nil, nil, usage("--backend: %w", err)
 		}
 		cfg.Backends = []config.Backend{b}
 	}
-	return cfg, nil
+	return cfg, nil, nil
 }
 
 // load reads SLO files of paths ("-" is standard input) or, without paths, of
 // the configured sources. Findings go to standard error; errors end the
 // command.
-func load(ctx context.Context, s streams, paths []string, cfg *config.Config) ([]*slo.SLO, error) {
+func load(ctx context.Context, s streams, paths []string, cfg *config.Config) (*slo.Set, error) {
 	set, err := read(ctx, s, paths, cfg)
 	if err != nil {
 		return nil, err
@@ -62,37 +80,86 @@ func load(ctx context.Context, s streams, paths []string, cfg *config.Config) ([
 	if yamlfile.HasErrors(set.Findings) {
 		return nil, codeError{code: exitFindings}
 	}
-	return set.SLOs, nil
+	return set, nil
 }
 
+// read parses the SLO files of paths, or those of the configured sources. That
+// there is no file at all is an error: it is a mistake, and what would follow
+// from it is that all rules are removed and that every check passes.
 func read(ctx context.Context, s streams, paths []string, cfg *config.Config) (*slo.Set, error) {
+	sources := cfg.Sources()
+	if len(paths) > 0 {
+		sources = nil
+	}
 	var files []slo.File
-	var sources []config.Source
-	for _, path := range paths {
-		if path == "-" {
-			text, err := io.ReadAll(io.LimitReader(s.in, 1<<20))
+	for i, path := range paths {
+		switch {
+		case path != "-":
+			sources = append(sources, config.NewDirectory(path, nil))
+		case slices.Contains(paths[:i], "-"):
+			return nil, usage("standard input can be read only once")
+		default:
+			text, err := readAll(ctx, s.in)
 			if err != nil {
 				return nil, failure("reading standard input: %w", err)
 			}
-			files = append(files, slo.File{Name: "-", Text: text, Source: "-"})
-			continue
+			files = append(files, slo.File{Name: stdinName, Text: text, Source: "-"})
 		}
-		sources = append(sources, config.NewDirectory(path, nil))
-	}
-	if len(paths) == 0 {
-		sources = cfg.Sources()
 	}
 	if len(sources) == 0 && len(files) == 0 {
-		return nil, codeError{exitUsage, fmt.Errorf("no SLO files are named")}
+		return nil, usage("which SLO files? Name files or directories, or give --config FILE")
 	}
+	seen := map[string]bool{} // paths may overlap
 	for _, source := range sources {
 		tree, err := source.Read(ctx)
 		if err != nil {
-			return nil, failure("%w", err) // it names the source
+			return nil, codeError{exitFailure, err} // names the source
 		}
-		files = append(files, filesOf(tree)...)
+		if len(tree.Files) == 0 && len(paths) > 0 {
+			return nil, failure("there is no SLO file in %s (*.yaml or *.yml)", source.Name())
+		}
+		for _, f := range filesOf(tree) {
+			path, err := filepath.Abs(f.Name)
+			if f.Revision == "" && err == nil && seen[path] {
+				continue
+			}
+			seen[path] = true
+			files = append(files, f)
+		}
+	}
+	if len(files) == 0 {
+		return nil, failure("there is no SLO file in any of the configured places")
 	}
 	return slo.Load(files), nil
+}
+
+// stdinName is what findings call standard input.
+const stdinName = "<stdin>"
+
+// maxInput is the size of standard input in bytes, that of an SLO file.
+const maxInput = 1 << 20
+
+// readAll reads standard input until it or ctx ends. A terminal on which
+// nobody types can't be interrupted, so the reading of it is left behind.
+func readAll(ctx context.Context, in io.Reader) ([]byte, error) {
+	type result struct {
+		text []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+		if len(text) > maxInput {
+			err = fmt.Errorf("it is larger than %d MiB", maxInput>>20)
+		}
+		done <- result{text, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case r := <-done:
+		return r.text, r.err
+	}
 }
 
 // filesOf are a source's files for the parser.

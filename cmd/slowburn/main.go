@@ -40,8 +40,10 @@ func (e codeError) Unwrap() error { return e.err }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
+	code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
 }
 
 // streams are what a command reads and writes.
@@ -54,17 +56,22 @@ type streams struct {
 func run(ctx context.Context, args []string, s streams) int {
 	root := newRoot(s)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
 	code := codeError{exitUsage, err}
-	errors.As(err, &code)
-	if message := code.Error(); message != "" {
-		fmt.Fprintln(s.err, "slowburn: "+message)
+	switch asked := errors.As(err, &code); {
+	case asked && ctx.Err() != nil:
+		fmt.Fprintln(s.err, "slowburn: interrupted")
+	case code.err != nil:
+		fmt.Fprintln(s.err, "slowburn: "+strings.TrimSpace(code.Error()))
 	}
 	if code.code == exitUsage {
-		fmt.Fprintln(s.err, "Run 'slowburn --help' for what there is.")
+		if cmd.Name() == "help" {
+			cmd = root
+		}
+		fmt.Fprintf(s.err, "Run '%s --help' for what there is.\n", cmd.CommandPath())
 	}
 	return code.code
 }
@@ -93,9 +100,54 @@ Exit codes: 0 fine, 1 errors in your files, 2 usage, 3 failure.`),
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(newServe(s), newStatus(s), newValidate(s), newGenerate(s), newVersion(s))
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(newHelp())
+	root.AddCommand(newServe(s), newDemo(s), newStatus(s), newValidate(s), newGenerate(s), newCompletion(s), newVersion(s))
 	return root
+}
+
+// newHelp is cobra's help command, but asking for a command that is not there
+// is an error.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Explain a command",
+		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			at, rest, err := c.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			var names []cobra.Completion
+			for _, sub := range at.Commands() {
+				names = append(names, cobra.CompletionWithDesc(sub.Name(), sub.Short))
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			at, rest, err := c.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usage("there is no command %q", strings.Join(args, " "))
+			}
+			at.InitDefaultHelpFlag()
+			at.InitDefaultVersionFlag()
+			return at.Help()
+		},
+	}
+}
+
+// noArgs refuses arguments of a command that takes none; why says so.
+func noArgs(why string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return usage("%q is too much: %s", args[0], why)
+		}
+		return nil
+	}
+}
+
+// usage makes an error about the command line.
+func usage(format string, args ...any) error {
+	return codeError{exitUsage, fmt.Errorf(format, args...)}
 }
 
 // failure makes an error end the process with exit code 3.

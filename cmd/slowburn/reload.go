@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +29,7 @@ type reloader struct {
 	mu   sync.Mutex
 	good map[config.Source]config.Tree
 	told string // the problems that the log knows
+	conf []evaluator.Problem
 
 	loaded   *prometheus.GaugeVec
 	lastGood *prometheus.GaugeVec
@@ -56,7 +59,7 @@ func (r *reloader) first(ctx context.Context) (*slo.Set, error) {
 	for _, source := range r.sources {
 		tree, err := source.Read(ctx)
 		if err != nil {
-			return nil, err // it names the source
+			return nil, err // names the source
 		}
 		r.good[source] = tree
 		files = append(files, filesOf(tree)...)
@@ -77,7 +80,7 @@ func (r *reloader) reload(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	trees := map[config.Source]config.Tree{}
-	var problems []evaluator.Problem
+	problems := slices.Clone(r.conf)
 	for _, source := range r.sources {
 		tree, err := source.Read(ctx)
 		if ctx.Err() != nil {
@@ -112,6 +115,21 @@ func (r *reloader) reload(ctx context.Context) error {
 	return r.tell(problems)
 }
 
+// setConfigError notes why the configuration was not taken over; nil when the
+// one that is live is the file's.
+func (r *reloader) setConfigError(file string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.conf = nil
+	r.loaded.WithLabelValues(file).Set(1)
+	if err != nil {
+		r.loaded.WithLabelValues(file).Set(0)
+		r.conf = []evaluator.Problem{{
+			Source: file, File: file, Severity: "error", Message: err.Error(), Hint: "the last good configuration stays live",
+		}}
+	}
+}
+
 func (r *reloader) files(trees map[config.Source]config.Tree) []slo.File {
 	var files []slo.File
 	for _, source := range r.sources {
@@ -124,13 +142,14 @@ func (r *reloader) files(trees map[config.Source]config.Tree) []slo.File {
 // reload that finds them again.
 func (r *reloader) tell(problems []evaluator.Problem) error {
 	failed := map[string]bool{}
-	text := ""
+	var told strings.Builder
 	for _, p := range problems {
 		if p.Severity == "error" {
 			failed[p.Source] = true
-			text += fmt.Sprintf("%s: %s:%d:%d: %s\n", p.Source, p.File, p.Line, p.Column, p.Message)
+			fmt.Fprintf(&told, "%s: %s:%d:%d: %s\n", p.Source, p.File, p.Line, p.Column, p.Message)
 		}
 	}
+	text := told.String()
 	for source, tree := range r.good {
 		if failed[source.Name()] {
 			r.loaded.WithLabelValues(source.Name()).Set(0)

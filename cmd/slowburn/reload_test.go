@@ -16,7 +16,7 @@ import (
 // soon is how long a change of files may take to be seen, on a loaded machine.
 const soon = 20 * time.Second
 
-func (s *service) untilObjective(id string, want float64) {
+func (s *served) untilObjective(id string, want float64) {
 	s.t.Helper()
 	until(s.t, soon, "the objective of "+id, func() bool {
 		st := s.report().slo(id)
@@ -29,7 +29,7 @@ func TestServeFollowsADirectory(t *testing.T) {
 	dir := t.TempDir()
 	slos := filepath.Join(dir, "slos")
 	write(t, slos, "checkout.yaml", checkout("99.9"))
-	s := serving(t, "--config", write(t, dir, "slowburn.yaml", "specs: [{directory: ./slos}]\nbackends: [{url: '"+shopServer(t).URL+"'}]\n"))
+	s := serving(t, "--config", write(t, dir, "slowburn.yaml", "specs: [{directory: ./slos}]\nbackends: [{url: '"+checkoutServer(t).URL+"'}]\n"))
 	s.untilState(time.Minute, "checkout/availability", "ok")
 	const loaded = `slowburn_source_last_load_successful{source="./slos"}`
 	require.Equal(t, 1.0, s.metrics()[loaded])
@@ -89,7 +89,7 @@ func TestServeFollowsADirectory(t *testing.T) {
 // does with ConfigMaps and git-sync with checkouts.
 func TestServeFollowsSymlinks(t *testing.T) {
 	t.Parallel()
-	prom := shopServer(t)
+	prom := checkoutServer(t)
 	for name, layout := range map[string]func(dir string) (specs, link string){
 		"ConfigMap": func(dir string) (string, string) {
 			specs := filepath.Join(dir, "volume")
@@ -155,7 +155,7 @@ func (r repository) commit(files ...string) string {
 	return r.git("rev-parse", "HEAD")
 }
 
-func (s *service) untilRevision(revision string) {
+func (s *served) untilRevision(revision string) {
 	s.t.Helper()
 	until(s.t, soon, "revision "+revision, func() bool {
 		r := s.report()
@@ -170,7 +170,7 @@ func TestServeFollowsAGitBranch(t *testing.T) {
 	first := repo.commit("slos/checkout.yaml", checkout("99"), "slos/other.yaml", other, "readme.yaml", "not: ours")
 	config := write(t, t.TempDir(), "slowburn.yaml", `
 specs: [{git: {url: 'file://`+repo.dir+`', path: slos, interval: 1s}}]
-backends: [{url: '`+shopServer(t).URL+`'}]
+backends: [{url: '`+checkoutServer(t).URL+`'}]
 `)
 	s := serving(t, "--config", config)
 	s.untilRevision(first)
@@ -206,7 +206,7 @@ backends: [{url: '`+shopServer(t).URL+`'}]
 }
 
 // requireShownRevision finds the commit that is live wherever one looks for it.
-func requireShownRevision(t *testing.T, s *service, config, revision string) {
+func requireShownRevision(t *testing.T, s *served, config, revision string) {
 	t.Helper()
 	until(t, soon, "the revision in slo_info", func() bool {
 		_, ok := s.metrics()[`slo_info{owner="",revision="`+revision+`",slo="availability",slo_id="checkout/availability",slo_service="checkout",source="evaluator",window="1h"}`]
@@ -232,7 +232,7 @@ func TestServeReloadsWhenTold(t *testing.T) {
 	repo.commit("checkout.yaml", checkout("99"))
 	s := serving(t, "--config", write(t, t.TempDir(), "slowburn.yaml", `
 specs: [{git: {url: 'file://`+repo.dir+`', interval: 1d}}]
-backends: [{url: '`+shopServer(t).URL+`'}]
+backends: [{url: '`+checkoutServer(t).URL+`'}]
 `))
 	second := repo.commit("checkout.yaml", checkout("98"))
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))

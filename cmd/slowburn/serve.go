@@ -1,15 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/dashboards/web"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
@@ -42,7 +44,8 @@ func newServe(s streams) *cobra.Command {
 		Short: "Evaluate for ever: metrics, pages, API, alerts",
 		Long: "Read SLO files from directories and Git repositories, evaluate them each minute,\n" +
 			"and serve a page, a JSON API and metrics; post alerts to Alertmanagers.\n\n" +
-			"SLO files are read again when they change, on SIGHUP and on POST /-/reload.",
+			"SLO files and the configuration are read again when they change, on SIGHUP and\n" +
+			"on POST /-/reload.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), s, f) },
 	}
@@ -55,6 +58,10 @@ func newServe(s streams) *cobra.Command {
 }
 
 func serve(ctx context.Context, s streams, f serveFlags) error {
+	var text []byte
+	if f.configFile != "" {
+		text, _ = os.ReadFile(f.configFile) // configuration gives the error
+	}
 	cfg, err := f.configuration(s)
 	if err != nil {
 		return err
@@ -65,29 +72,43 @@ func serve(ctx context.Context, s streams, f serveFlags) error {
 	if f.listen != "" {
 		cfg.Web.Listen = f.listen
 	}
-	p, err := newProcess(s, cfg)
-	if err != nil {
-		return err
-	}
-	return p.run(ctx, s)
+	sv := newService(s, cfg)
+	sv.configFile, sv.configText = f.configFile, text
+	return sv.run(ctx)
 }
 
-// process is a running service.
-type process struct {
-	cfg      *config.Config
-	log      *slog.Logger
+// service is a running process: what stays while its parts are replaced.
+type service struct {
+	streams    streams
+	log        *slog.Logger
+	configFile string         // "" when there is none to read again
+	cfg        *config.Config // at the start
+	listener   net.Listener   // nil until run, unless somebody took the port before
+	start      func(*parts)   // runs parts for as long as the service
+
+	mu         sync.Mutex // held while parts are replaced
+	configText []byte     // of the live parts
+	live       atomic.Pointer[parts]
+}
+
+func newService(s streams, cfg *config.Config) *service {
+	return &service{streams: s, log: newLogger(s.err), cfg: cfg}
+}
+
+// parts are what follows from a configuration.
+type parts struct {
 	reloader *reloader
 	eval     *evaluator.Evaluator
 	sender   *alerting.Sender
 	handler  http.Handler
+	stop     func() // ends all of it, and waits
 }
 
-// newProcess wires the parts together; nothing runs yet.
-func newProcess(s streams, cfg *config.Config) (*process, error) {
-	log := newLogger(s.err)
+// newParts wires the parts together; nothing runs yet.
+func (sv *service) newParts(cfg *config.Config) (*parts, error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	options, err := evaluatorOptions(cfg, log, reg)
+	options, err := evaluatorOptions(cfg, sv.log, reg)
 	if err != nil {
 		return nil, err
 	}
@@ -95,96 +116,188 @@ func newProcess(s streams, cfg *config.Config) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{cfg: cfg, log: log, reloader: newReloader(cfg.Sources(), log, reg)}
+	p := &parts{reloader: newReloader(cfg.Sources(), sv.log, reg)}
 	p.sender = alerting.NewSender(alerting.SenderOptions{
 		Alertmanagers: alertmanagers, ExternalURL: cfg.Web.ExternalURL,
-		Report: func() *evaluator.Report { return p.eval.Report() }, Log: log, Registerer: reg, Now: time.Now,
+		Report: func() *evaluator.Report { return p.eval.Report() }, Log: sv.log, Registerer: reg, Now: time.Now,
 	})
 	options.Publish = func(*evaluator.Report) { p.sender.Wake() }
 	p.eval = evaluator.New(options)
 	p.reloader.apply = p.eval.SetSLOs
 	reg.MustRegister(evaluator.NewCollector(p.eval.Report))
+	version, _, _ := stamp()
 	p.handler = web.Handler(web.Options{
 		Report: p.eval.Report, Ready: func() bool { return !p.eval.Report().EvaluatedAt.IsZero() },
-		Reload:  p.reloader.reload,
+		Reload:  sv.reload,
 		Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}), ExternalURL: cfg.Web.ExternalURL,
-		Version: versionText(), Now: time.Now,
+		Version: version, Now: time.Now,
 	})
 	return p, nil
 }
 
+// start runs the parts until ctx ends or stop is called.
+func (p *parts) start(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	p.stop = func() {
+		cancel()
+		wg.Wait()
+	}
+	wg.Go(func() { p.reloader.watch(ctx) })
+	wg.Go(func() { _ = p.eval.Run(ctx) })   // ends with ctx only
+	wg.Go(func() { _ = p.sender.Run(ctx) }) // likewise
+}
+
 // run serves until ctx ends, then stops HTTP, ends the loop and drains the
 // queue of alerts.
-func (p *process) run(ctx context.Context, s streams) error {
+func (sv *service) run(ctx context.Context) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
+	p, err := sv.newParts(sv.cfg)
+	if err != nil {
+		return err
+	}
 	set, err := p.reloader.first(ctx)
 	if errors.Is(err, errFindings) {
-		printFindings(s.err, set.Findings)
+		printFindings(sv.streams.err, set.Findings)
 		return codeError{code: exitFindings}
 	} else if err != nil {
 		return failure("%w", err)
 	}
-	printFindings(s.err, set.Findings)
-	listener, err := net.Listen("tcp", p.cfg.Web.Listen)
-	if err != nil {
-		return failure("listening on %s: %w", p.cfg.Web.Listen, plainListen(err))
+	printFindings(sv.streams.err, set.Findings)
+	if sv.listener == nil {
+		if sv.listener, err = listenOn(ctx, sv.cfg.Web.Listen); err != nil {
+			return err
+		}
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	server := &http.Server{Handler: p.handler, ReadHeaderTimeout: 10 * time.Second}
+	sv.start = func(p *parts) { p.start(ctx) }
+	sv.start(p)
+	sv.live.Store(p)
+	server := &http.Server{
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { sv.live.Load().handler.ServeHTTP(w, r) }),
+		ReadHeaderTimeout: 10 * time.Second,
+	}
 	served := make(chan error, 1)
-	go func() { served <- p.serveHTTP(listener, server) }()
-	p.log.Info("Serving", "address", listener.Addr().String(), "slos", len(set.SLOs))
-
-	var wg sync.WaitGroup
-	wg.Go(func() { p.reloader.watch(ctx) })
-	wg.Go(func() { p.onHangup(ctx, hangups) })
-	wg.Go(func() { _ = p.eval.Run(ctx) })   // ends with ctx only
-	wg.Go(func() { _ = p.sender.Run(ctx) }) // likewise
+	go func() { served <- sv.serveHTTP(server) }()
+	sv.log.Info("Serving", "address", sv.listener.Addr().String(), "slos", len(set.SLOs))
+	var watching sync.WaitGroup
+	watching.Go(func() { sv.onHangup(ctx, hangups) })
+	watching.Go(func() { sv.watchConfig(ctx) })
 	select {
 	case <-ctx.Done():
 		err = nil
 	case err = <-served:
 	}
-	p.log.Info("Stopping")
+	sv.log.Info("Stopping")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
 	_ = server.Shutdown(drain) // what is still open after the time is cut
 	stop()
-	wg.Wait()
+	watching.Wait()
+	sv.live.Load().stop()
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return failure("serving HTTP: %w", err)
 	}
 	return nil
 }
 
+// reload reads the SLO files again, and the configuration before it when that
+// changed. The error says that something old stayed.
+func (sv *service) reload(ctx context.Context) error {
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	p := sv.live.Load()
+	if sv.configFile == "" {
+		return p.reloader.reload(ctx)
+	}
+	text, err := os.ReadFile(sv.configFile)
+	if err == nil && !bytes.Equal(text, sv.configText) {
+		if err = sv.replace(ctx, p, text); err == nil {
+			return nil
+		}
+	}
+	p.reloader.setConfigError(sv.configFile, err)
+	return p.reloader.reload(ctx)
+}
+
+// replace starts the parts of a new configuration and ends the old ones.
+func (sv *service) replace(ctx context.Context, old *parts, text []byte) error {
+	cfg, findings := config.Parse(sv.configFile, text)
+	if err := errorOf(findings); err != nil {
+		return err
+	}
+	p, err := sv.newParts(cfg)
+	if err != nil {
+		return err
+	}
+	set, err := p.reloader.first(ctx)
+	if errors.Is(err, errFindings) {
+		return errorOf(set.Findings)
+	} else if err != nil {
+		return err
+	}
+	sv.start(p)
+	sv.live.Store(p)
+	sv.configText = text
+	old.stop()
+	sv.log.Info("Configuration is taken over", "slos", len(set.SLOs))
+	return nil
+}
+
+// errorOf is an error with all findings that are errors, nil without any.
+func errorOf(findings []yamlfile.Finding) error {
+	var errs []error
+	for _, f := range findings {
+		if f.Severity == yamlfile.Error {
+			errs = append(errs, errors.New(f.String()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// watchConfig reloads when the configuration's file changed.
+func (sv *service) watchConfig(ctx context.Context) {
+	if sv.configFile == "" {
+		return
+	}
+	for file := config.NewDirectory(sv.configFile, nil); file.Wait(ctx) == nil; {
+		_, _ = file.Read(ctx) // what Wait compares with; reload reads for itself
+		_ = sv.reload(ctx)    // the log, a metric and the page tell
+	}
+}
+
 // serveHTTP serves with the TLS and the users of the web configuration file.
-func (p *process) serveHTTP(l net.Listener, server *http.Server) error {
+func (sv *service) serveHTTP(server *http.Server) error {
 	socket := false
-	return toolkit.Serve(l, server, &toolkit.FlagConfig{
-		WebListenAddresses: &[]string{p.cfg.Web.Listen}, WebSystemdSocket: &socket, WebConfigFile: &p.cfg.Web.ConfigFile,
+	return toolkit.Serve(sv.listener, server, &toolkit.FlagConfig{
+		WebListenAddresses: &[]string{sv.cfg.Web.Listen}, WebSystemdSocket: &socket, WebConfigFile: &sv.cfg.Web.ConfigFile,
 	}, slog.New(slog.DiscardHandler))
 }
 
-func (p *process) onHangup(ctx context.Context, hangups <-chan os.Signal) {
+func (sv *service) onHangup(ctx context.Context, hangups <-chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hangups:
-			if p.reloader.reload(ctx) == nil {
-				p.log.Info("Reloaded")
+			if sv.reload(ctx) == nil {
+				sv.log.Info("Reloaded")
 			}
 		}
 	}
 }
 
-// plainListen says in words that a port is taken.
-func plainListen(err error) error {
+// listenOn takes a port; a taken one is a failure in one clear line.
+func listenOn(ctx context.Context, address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("another program uses the port")
+		return nil, failure("listening on %s: another program uses the port", address)
+	} else if err != nil {
+		return nil, failure("listening: %w", err)
 	}
-	return err
+	return l, nil
 }

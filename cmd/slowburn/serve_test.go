@@ -219,7 +219,7 @@ web: {external_url: https://slo.example.org}
 
 // requireStatusSaysTheSame holds `slowburn status` at the instant of a report
 // against it, byte for byte.
-func (s *service) requireStatusSaysTheSame(r api, slos, backend string) {
+func (s *served) requireStatusSaysTheSame(r api, slos, backend string) {
 	s.t.Helper()
 	until(s.t, time.Minute, "the default offset", func() bool { return time.Since(r.EvaluatedAt) > 31*time.Second })
 	code, stdout, stderr := command(s.t, "status", slos, "--backend", backend, "--at", strconv.FormatInt(r.EvaluatedAt.Unix(), 10), "-o", "json")
@@ -233,7 +233,7 @@ func (s *service) requireStatusSaysTheSame(r api, slos, backend string) {
 }
 
 // requireMetricsSayTheSame holds /metrics against the API's newest report.
-func (s *service) requireMetricsSayTheSame() {
+func (s *served) requireMetricsSayTheSame() {
 	s.t.Helper()
 	var r api
 	var metrics map[string]float64

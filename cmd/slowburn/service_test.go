@@ -26,8 +26,8 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 )
 
-// service is a running `slowburn serve`.
-type service struct {
+// served is a running `slowburn serve`.
+type served struct {
 	URL   string
 	t     *testing.T
 	log   *logBuffer
@@ -39,10 +39,10 @@ type service struct {
 }
 
 // serving starts `slowburn serve` on a free port and waits until it serves.
-func serving(t *testing.T, args ...string) *service {
+func serving(t *testing.T, args ...string) *served {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	s := &service{t: t, log: &logBuffer{}, stop: stop, ended: make(chan struct{})}
+	s := &served{t: t, log: &logBuffer{}, stop: stop, ended: make(chan struct{})}
 	go func() {
 		defer close(s.ended)
 		s.code = run(ctx, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...), streams{strings.NewReader(""), s.log, s.log})
@@ -120,7 +120,7 @@ func get(t *testing.T, url string) (int, string) {
 }
 
 // get is the status and the body of a path of the service.
-func (s *service) get(path string) (int, string) {
+func (s *served) get(path string) (int, string) {
 	s.t.Helper()
 	req, err := http.NewRequest(http.MethodGet, s.URL+path, nil)
 	require.NoError(s.t, err)
@@ -169,7 +169,7 @@ func decodeReport(t *testing.T, body string) api {
 	return out
 }
 
-func (s *service) report() api {
+func (s *served) report() api {
 	s.t.Helper()
 	code, body := s.get("/api/v1/slos")
 	require.Equal(s.t, http.StatusOK, code, body)
@@ -195,7 +195,7 @@ func (a api) ids() []string {
 }
 
 // untilState waits until an SLO is in a state and gives the report that says so.
-func (s *service) untilState(limit time.Duration, id string, state evaluator.State) api {
+func (s *served) untilState(limit time.Duration, id string, state evaluator.State) api {
 	s.t.Helper()
 	var r api
 	until(s.t, limit, id+" in state "+string(state), func() bool {
@@ -209,7 +209,7 @@ func (s *service) untilState(limit time.Duration, id string, state evaluator.Sta
 // metrics are the samples of /metrics by their name and labels, as in
 // slo_burn_rate{slo="a",window="5m"} with the labels sorted. They must parse,
 // and Prometheus' own linter must like them.
-func (s *service) metrics() map[string]float64 {
+func (s *served) metrics() map[string]float64 {
 	s.t.Helper()
 	code, body := s.get("/metrics")
 	require.Equal(s.t, http.StatusOK, code, body)
@@ -256,10 +256,10 @@ func write(t *testing.T, dir, name, text string) string {
 	return path
 }
 
-// shop is an embedded Prometheus with a service that was scraped each minute for
+// checkoutDB is an embedded Prometheus with a service that was scraped each minute for
 // the last two hours and goes on being for an hour: 60 requests a minute, of
 // which 1 in 60 fails.
-func shop(t *testing.T) *memprom.DB {
+func checkoutDB(t *testing.T) *memprom.DB {
 	t.Helper()
 	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
@@ -272,9 +272,9 @@ up{job="checkout",instance="a"} 1x180`))
 	return db
 }
 
-func shopServer(t *testing.T) *httptest.Server {
+func checkoutServer(t *testing.T) *httptest.Server {
 	t.Helper()
-	server := httptest.NewServer(shop(t).Handler())
+	server := httptest.NewServer(checkoutDB(t).Handler())
 	t.Cleanup(server.Close)
 	return server
 }

@@ -91,7 +91,7 @@ func TestServeStartsBeforeItsBackend(t *testing.T) {
 
 	l, err = net.Listen("tcp", address)
 	require.NoError(t, err)
-	server := &httptest.Server{Listener: l, Config: &http.Server{Handler: shop(t).Handler(), ReadHeaderTimeout: time.Minute}}
+	server := &httptest.Server{Listener: l, Config: &http.Server{Handler: checkoutDB(t).Handler(), ReadHeaderTimeout: time.Minute}}
 	server.Start()
 	defer server.Close()
 	s.untilState(time.Minute, "checkout/availability", evaluator.StateOK)
@@ -106,7 +106,7 @@ func TestServeOutlivesItsBackend(t *testing.T) {
 	t.Parallel()
 	var gone atomic.Bool
 	var asked atomic.Int32
-	inner := shop(t).Handler()
+	inner := checkoutDB(t).Handler()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if gone.Load() {
 			asked.Add(1)
@@ -195,7 +195,7 @@ func TestServeEndsInTime(t *testing.T) {
 // bucket. The others don't notice.
 func TestServeGoesOnBesideBrokenSLOs(t *testing.T) {
 	t.Parallel()
-	db := shop(t)
+	db := checkoutDB(t)
 	start := time.Now().Add(-2 * time.Hour).Truncate(time.Minute)
 	require.NoError(t, db.Load(t.Context(), start, time.Minute, `
 latency_seconds_count{job="checkout",instance="a"} 0+60x180

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,26 +24,38 @@ func newStatus(s streams) *cobra.Command {
 		Short: "Show budgets and burn rates, now or at a past instant",
 		Long: "Count the events of SLOs in a backend and show their error budgets, without a\n" +
 			"service running. PATH is a file, a directory, or - for standard input; without\n" +
-			"PATH, --config says where the SLO files are.",
-		RunE: func(cmd *cobra.Command, args []string) error { return status(cmd.Context(), s, args, f) },
+			"PATH, --config says where the SLO files are.\n\n" +
+			"The worst come first: ! marks a firing page or a spent budget, ~ a firing ticket,\n" +
+			"? numbers that are not known. BURN 1h is the burn rate over the last hour, or over\n" +
+			"the shortest window of an hour or more that the SLO's alerts look at. Times are UTC.\n\n" +
+			"An SLO that can't be evaluated makes the exit code 3; the others are shown all the same.",
+		Example: "  slowburn status slos/ --backend http://prometheus:9090\n" +
+			"  slowburn status --config slowburn.yaml --at 2026-11-22T06:00:00Z\n" +
+			"  slowburn status slos/ --backend http://prometheus:9090 -o json | jq '.slos[].budget.remaining'",
+		ValidArgsFunction: completePaths,
+		RunE:              func(cmd *cobra.Command, args []string) error { return status(cmd.Context(), s, args, f) },
 	}
 	f.register(c)
-	c.Flags().StringVar(&f.at, "at", "", "a past instant, as RFC 3339 or Unix seconds (default now)")
-	c.Flags().StringVarP(&f.output, "output", "o", "table", "`FORMAT`: table or json")
+	c.Flags().StringVar(&f.at, "at", "", "a past `TIME`, as RFC 3339 or Unix seconds (default now)")
+	_ = c.RegisterFlagCompletionFunc("at", cobra.NoFileCompletions)
+	registerOutput(c, &f.output, "table", "json")
 	c.Flags().BoolVar(&f.noColor, "no-color", false, "don't colour the table; NO_COLOR does the same")
-	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
 func status(ctx context.Context, s streams, paths []string, f statusFlags) error {
-	if f.output != "table" && f.output != "json" {
-		return codeError{exitUsage, fmt.Errorf("--output %q is neither table nor json", f.output)}
+	if err := checkOutput(f.output, "table", "json"); err != nil {
+		return err
 	}
 	at := time.Now()
 	if f.at != "" {
+		now := at
 		var err error
 		if at, err = parseTime(f.at); err != nil {
-			return codeError{exitUsage, fmt.Errorf("--at: %w", err)}
+			return usage("--at: %w", err)
+		}
+		if at.After(now) {
+			return usage("--at: %s is in the future", at.UTC().Format(time.RFC3339))
 		}
 	}
 	cfg, err := f.configuration(s)
@@ -57,34 +66,44 @@ func status(ctx context.Context, s streams, paths []string, f statusFlags) error
 	if err != nil {
 		return err
 	}
-	slos, err := load(ctx, s, paths, cfg)
+	set, err := load(ctx, s, paths, cfg)
 	if err != nil {
 		return err
 	}
-	report, err := evaluator.New(options).EvaluateAt(ctx, slos, at)
+	result, err := evaluator.New(options).EvaluateAt(ctx, set.SLOs, at)
 	if err != nil {
 		return failure("%w", err)
 	}
+	report := *result
+	report.Problems = problemsOf(set.Findings)
 	if f.output == "json" {
-		enc := json.NewEncoder(s.out)
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		err = enc.Encode(report)
+		err = writeJSON(s.out, report)
 	} else {
-		err = printTable(s.out, report, colours(s.out, f.noColor))
+		err = printTable(s.out, &report, screenOf(s.out, f.noColor))
 	}
 	if err != nil {
 		return failure("writing: %w", err)
 	}
-	return firstFailure(report)
+	return failed(&report)
 }
 
-// firstFailure is an error when an SLO could not be evaluated, so that scripts
-// don't take the numbers for whole.
-func firstFailure(r *evaluator.Report) error {
-	i := slices.IndexFunc(r.SLOs, func(s evaluator.Status) bool { return s.State == evaluator.StateQueryFailed })
-	if i < 0 {
-		return nil
+// failed is an error when SLOs could not be evaluated, so that scripts don't
+// take the numbers for whole.
+func failed(r *evaluator.Report) error {
+	var first *evaluator.Status
+	n := 0
+	for i := range r.SLOs {
+		if s := &r.SLOs[i]; s.State == evaluator.StateQueryFailed {
+			if n++; first == nil {
+				first = s
+			}
+		}
 	}
-	return failure("%s can't be evaluated: %s", r.SLOs[i].ID, r.SLOs[i].StateReason)
+	switch n {
+	case 0:
+		return nil
+	case 1:
+		return failure("%s can't be evaluated: %s", first.ID, first.StateReason)
+	}
+	return failure("%d of %d SLOs can't be evaluated, such as %s: %s", n, len(r.SLOs), first.ID, first.StateReason)
 }

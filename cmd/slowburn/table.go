@@ -1,142 +1,317 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
 	"os"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/term"
+
+	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
-// palette are the escape sequences of a terminal; empty without colours.
-type palette struct{ red, yellow, green, grey, reset string }
-
-// colours is the palette of a writer: empty unless it is a terminal, or when
-// the user wants none (https://no-color.org).
-func colours(w io.Writer, off bool) palette {
-	f, isFile := w.(*os.File)
-	if off || os.Getenv("NO_COLOR") != "" || !isFile {
-		return palette{}
-	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return palette{}
-	}
-	return palette{red: "\x1b[31m", yellow: "\x1b[33m", green: "\x1b[32m", grey: "\x1b[90m", reset: "\x1b[0m"}
+// screen is what a table is written for.
+type screen struct {
+	width                    int    // in characters; 0 for any, as in a file
+	red, yellow, grey, reset string // escape sequences, empty without colours
 }
 
-// printTable prints a line per SLO, those with an alert marked first.
-func printTable(w io.Writer, r *evaluator.Report, p palette) error {
-	rows := [][]string{{" ", "SERVICE", "SLO", "OBJECTIVE", "WINDOW", "SLI", "BUDGET LEFT", "BURN 1h", "ENDS IN", "ALERTS"}}
-	colour := []string{""}
-	for i := range r.SLOs {
-		s := &r.SLOs[i]
-		mark, c := markOf(s, p)
-		rows = append(rows, append([]string{mark, s.Service, s.SLO, percent(s.Objective), s.Window}, numbersOf(s)...))
-		colour = append(colour, c)
+// screenOf is the screen behind a writer: colours and a width only when it is a
+// terminal, and no colours when the user wants none (https://no-color.org).
+func screenOf(w io.Writer, noColor bool) screen {
+	f, isFile := w.(*os.File)
+	if !isFile || !term.IsTerminal(int(f.Fd())) {
+		return screen{}
 	}
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+	var sc screen
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil {
+		sc.width = width
+	}
+	if !noColor && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
+		sc.red, sc.yellow, sc.grey, sc.reset = "\x1b[31m", "\x1b[33m", "\x1b[90m", "\x1b[0m"
+	}
+	return sc
+}
+
+// printTable prints a line per SLO, the worst first.
+func printTable(w io.Writer, r *evaluator.Report, sc screen) error {
+	slos := make([]*evaluator.Status, len(r.SLOs))
+	for i := range r.SLOs {
+		slos[i] = &r.SLOs[i]
+	}
+	slices.SortFunc(slos, func(a, b *evaluator.Status) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(remaining(a), remaining(b)), cmp.Compare(a.ID, b.ID))
+	})
+	t := newTable(slos, r.EvaluatedAt, detail{bar: true, since: true, budget: true, objective: true})
+	for _, less := range []detail{{since: true, budget: true, objective: true}, {budget: true, objective: true}, {objective: true}, {}} {
+		if sc.width == 0 || t.width() <= sc.width {
+			break
 		}
+		t = newTable(slos, r.EvaluatedAt, less)
 	}
 	var b strings.Builder
-	for n, row := range rows {
-		var line strings.Builder
-		for i, cell := range row {
-			line.WriteString(cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)))
-			if i > 0 {
-				line.WriteString(" ")
-			}
-			line.WriteString(" ")
-		}
-		text := strings.TrimRight(line.String(), " ")
-		if colour[n] != "" {
-			text = colour[n] + text + p.reset
-		}
-		b.WriteString(text + "\n")
+	if len(slos) == 0 {
+		b.WriteString("no SLOs\n")
+	} else {
+		t.write(&b, slos, sc)
 	}
-	fmt.Fprintf(&b, "\nat %s%s\n", r.EvaluatedAt.Format("2006-01-02 15:04 MST"), sourcesOf(r))
+	fmt.Fprintf(&b, "\nat %s%s\n", r.EvaluatedAt.UTC().Format("2006-01-02 15:04 MST"), sourcesOf(r))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
 // sourcesOf names the commits that are shown.
 func sourcesOf(r *evaluator.Report) string {
-	var out []string
-	seen := map[string]bool{}
+	var out strings.Builder
+	seen := map[[2]string]bool{}
 	for _, s := range r.SLOs {
-		text := fmt.Sprintf("%s at commit %.12s", s.Source, s.Revision)
-		if s.Revision != "" && !seen[text] {
-			seen[text] = true
-			out = append(out, text)
+		commit := [2]string{s.Source, s.Revision}
+		if s.Revision != "" && !seen[commit] {
+			seen[commit] = true
+			fmt.Fprintf(&out, ", %s at commit %.12s", s.Source, s.Revision)
 		}
 	}
-	if len(out) == 0 {
-		return ""
-	}
-	return ", " + strings.Join(out, ", ")
+	return out.String()
 }
 
-// markOf is a row's first character and colour: ! for a page or a spent budget,
-// ~ for a ticket, ? for what is not known.
-func markOf(s *evaluator.Status, p palette) (mark, colour string) {
-	severity := ""
-	for _, a := range s.Alerts {
-		if severity != "page" {
-			severity = a.Severity
-		}
+// The ranks of SLOs, the worst first.
+const (
+	rankPage = iota
+	rankSpent
+	rankTicket
+	rankUnknown
+	rankFine
+)
+
+func rank(s *evaluator.Status) int {
+	fires := func(severity string) bool {
+		return slices.ContainsFunc(s.Alerts, func(a evaluator.FiringAlert) bool { return a.Severity == severity })
 	}
 	switch {
-	case severity == "page" || s.Budget.Remaining != nil && *s.Budget.Remaining <= 0:
-		return "!", p.red
-	case severity == "ticket":
-		return "~", p.yellow
-	case s.State != evaluator.StateOK:
-		return "?", p.grey
+	case fires("page"):
+		return rankPage
+	case s.Budget.Remaining != nil && *s.Budget.Remaining <= 0:
+		return rankSpent
+	case fires("ticket"):
+		return rankTicket
+	case s.State != evaluator.StateOK && s.State != evaluator.StateNoTraffic || s.Budget.Remaining == nil:
+		return rankUnknown
 	}
-	return " ", p.green
+	return rankFine
 }
 
-func numbersOf(s *evaluator.Status) []string {
-	if len(s.Windows) == 0 || s.Budget.Remaining == nil {
-		return []string{stateText(s), "-", "-", "-", alertText(s)}
+// remaining is the budget left, for ordering; undefined comes first.
+func remaining(s *evaluator.Status) float64 {
+	if s.Budget.Remaining == nil {
+		return -1e300
 	}
-	own := s.Windows[len(s.Windows)-1]
-	sli := "-"
-	if own.SLI != nil {
-		sli = percent(*own.SLI)
+	return *s.Budget.Remaining
+}
+
+// mark is a row's first character and colour.
+func (sc screen) mark(s *evaluator.Status) (mark, colour string) {
+	switch rank(s) {
+	case rankPage, rankSpent:
+		return "!", sc.red
+	case rankTicket:
+		return "~", sc.yellow
+	case rankUnknown:
+		return "?", sc.grey
 	}
-	if s.State != evaluator.StateOK {
-		sli = stateText(s)
+	return " ", ""
+}
+
+// detail is what a narrow screen has no room for.
+type detail struct{ bar, since, budget, objective bool }
+
+// table is columns of text. Behind the last column of a row is its note, which
+// may be cut.
+type table struct {
+	columns []column
+	notes   []string
+}
+
+type column struct {
+	head  string
+	right bool // aligned to the right, as numbers are
+	cells []string
+}
+
+func newTable(slos []*evaluator.Status, now time.Time, d detail) *table {
+	t := &table{}
+	add := func(head string, right bool, cell func(*evaluator.Status) string) {
+		c := column{head: head, right: right}
+		for _, s := range slos {
+			c.cells = append(c.cells, cell(s))
+		}
+		t.columns = append(t.columns, c)
 	}
-	burn := "-"
+	add("SERVICE", false, func(s *evaluator.Status) string { return s.Service })
+	add("SLO", false, func(s *evaluator.Status) string { return strings.TrimPrefix(s.ID, s.Service+"/") })
+	if d.objective {
+		add("OBJECTIVE", true, func(s *evaluator.Status) string { return plain(figures.Objective(s.Objective) + " %") })
+	}
+	window, oneWindow := common(slos, func(s *evaluator.Status) string { return s.Window })
+	if oneWindow {
+		window += " "
+	} else {
+		window = ""
+		add("WINDOW", true, func(s *evaluator.Status) string { return s.Window })
+	}
+	add(window+"SLI", true, func(s *evaluator.Status) string { return plain(figures.SLI(own(s).SLI, s.Objective)) })
+	left := "LEFT"
+	if d.budget {
+		left = "BUDGET LEFT"
+	}
+	add(left, true, func(s *evaluator.Status) string { return plain(figures.Percent(s.Budget.Remaining)) })
+	if d.bar {
+		add("", false, func(s *evaluator.Status) string { return bar(s.Budget.Remaining) })
+	}
+	burnWindow, oneBurn := common(slos, func(s *evaluator.Status) string { return recent(s).Name })
+	add(strings.TrimSpace("BURN "+burnWindow), true, func(s *evaluator.Status) string {
+		rate := plain(figures.BurnRate(recent(s).BurnRate))
+		if oneBurn || recent(s).BurnRate == nil {
+			return rate
+		}
+		return rate + " (" + recent(s).Name + ")"
+	})
+	add("ENDS IN", false, endsIn)
+	add("ALERTS", false, func(s *evaluator.Status) string { return events(s, now, d.since) })
+	for _, s := range slos {
+		t.notes = append(t.notes, note(s))
+	}
+	return t
+}
+
+// common is what all SLOs have in common that have it, if so.
+func common(slos []*evaluator.Status, of func(*evaluator.Status) string) (string, bool) {
+	same := ""
+	for _, s := range slos {
+		text := of(s)
+		if same != "" && text != "" && text != same {
+			return "", false
+		}
+		same = cmp.Or(same, text)
+	}
+	return same, same != ""
+}
+
+func (c *column) width() int {
+	w := len(c.head)
+	for _, cell := range c.cells {
+		w = max(w, utf8.RuneCountInString(cell))
+	}
+	return w
+}
+
+// width is that of the table without its notes.
+func (t *table) width() int {
+	w := 0
+	for i := range t.columns {
+		w += 2 + t.columns[i].width()
+	}
+	return w
+}
+
+func (t *table) write(b *strings.Builder, slos []*evaluator.Status, sc screen) {
+	widths := make([]int, len(t.columns))
+	for i := range t.columns {
+		widths[i] = t.columns[i].width()
+	}
+	line := func(mark, colour, note string, cell func(column) string) {
+		var text strings.Builder
+		text.WriteString(mark)
+		for i, c := range t.columns {
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell(c)))
+			if i > 0 {
+				text.WriteString(" ")
+			}
+			if c.right {
+				text.WriteString(" " + pad + cell(c))
+			} else {
+				text.WriteString(" " + cell(c) + pad)
+			}
+		}
+		full := strings.TrimRight(text.String(), " ") + note
+		if runes := []rune(full); sc.width > 1 && len(runes) > sc.width {
+			full = string(runes[:sc.width-1]) + "…"
+		}
+		if colour != "" {
+			full = colour + full + sc.reset
+		}
+		b.WriteString(full + "\n")
+	}
+	line(" ", "", "", func(c column) string { return c.head })
+	for n, s := range slos {
+		mark, colour := sc.mark(s)
+		line(mark, colour, t.notes[n], func(c column) string { return c.cells[n] })
+	}
+}
+
+// own is the SLO's own window, the last.
+func own(s *evaluator.Status) evaluator.WindowStatus {
+	if len(s.Windows) == 0 {
+		return evaluator.WindowStatus{}
+	}
+	return s.Windows[len(s.Windows)-1]
+}
+
+// recent is the shortest window of at least an hour. An SLO's own is one.
+func recent(s *evaluator.Status) evaluator.WindowStatus {
+	shortest := own(s)
 	for _, w := range s.Windows {
-		if w.Seconds == 3600 && w.BurnRate != nil {
-			burn = strconv.FormatFloat(*w.BurnRate, 'f', 1, 64)
+		if w.Seconds >= 3600 && w.Seconds < shortest.Seconds {
+			shortest = w
 		}
 	}
-	left := *s.Budget.Remaining
-	return []string{sli, fmt.Sprintf("%6s  %s", whole(left), bar(left)), burn, endsIn(s), alertText(s)}
+	return shortest
 }
 
-func stateText(s *evaluator.Status) string {
-	text := strings.ReplaceAll(string(s.State), "_", " ")
-	if s.StateSince != nil && s.State != evaluator.StateOK {
-		text += " since " + s.StateSince.Format("Jan 2 15:04")
+func endsIn(s *evaluator.Status) string {
+	switch at := s.Budget.ExhaustedInSeconds; {
+	case s.Budget.Remaining == nil:
+		return "-"
+	case *s.Budget.Remaining <= 0:
+		return "spent"
+	case at == nil:
+		return "-"
+	default:
+		return plain(figures.Duration(time.Duration(*at * float64(time.Second)).Truncate(time.Minute)))
 	}
-	return text
 }
 
-func alertText(s *evaluator.Status) string {
+// events is which alerts fire and what is the matter with the data.
+func events(s *evaluator.Status, now time.Time, withSince bool) string {
 	var out []string
+	add := func(what string, at *time.Time) {
+		since := figures.NewMoment(at, now)
+		switch {
+		case since != nil && withSince:
+			what += " since " + since.Text
+		case since != nil:
+			what += " " + since.Text
+		}
+		out = append(out, what)
+	}
 	for _, a := range s.Alerts {
-		out = append(out, a.Severity+" since "+a.Since.Format("Jan 2 15:04"))
+		if a.Severity == "page" || rank(s) != rankPage { // a page says it all
+			add(a.Severity, &a.Since)
+		}
+	}
+	switch s.State {
+	case evaluator.StateOK:
+	case evaluator.StateQueryFailed:
+		add("query failed", nil) // now
+	default:
+		add(strings.ReplaceAll(string(s.State), "_", " "), s.StateSince)
 	}
 	if len(out) == 0 {
 		return "-"
@@ -144,46 +319,38 @@ func alertText(s *evaluator.Status) string {
 	return strings.Join(out, ", ")
 }
 
-func endsIn(s *evaluator.Status) string {
-	switch at := s.Budget.ExhaustedInSeconds; {
-	case *s.Budget.Remaining <= 0:
-		return "spent"
-	case at == nil:
-		return "-"
-	default:
-		return span(time.Duration(*at) * time.Second)
+// note is why there are no numbers, where the state does not tell.
+func note(s *evaluator.Status) string {
+	if s.StateReason == "" || s.StateSince != nil && s.State != evaluator.StateQueryFailed {
+		return ""
 	}
+	return ": " + strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' ' // what a server says must not move the cursor
+		}
+		return r
+	}, s.StateReason)
 }
 
-// span prints a duration with its two largest units.
-func span(d time.Duration) string {
-	days, hours, minutes := d/(24*time.Hour), d/time.Hour%24, d/time.Minute%60
-	switch {
-	case days > 0:
-		return fmt.Sprintf("%d d %d h", days, hours)
-	case hours > 0:
-		return fmt.Sprintf("%d h %d min", hours, minutes)
-	}
-	return fmt.Sprintf("%d min", minutes)
+// plain is a figure in the characters of a keyboard, for grep and for
+// terminals.
+func plain(figure string) string {
+	return strings.NewReplacer(figures.Space, " ", figures.Minus, "-", figures.Dash, "-").Replace(figure)
 }
 
-// percent prints a ratio with the digits that tell it from 100 %: two of those
-// behind the nines. It never rounds up to 100.
-func percent(ratio float64) string {
-	digits := 2
-	if rest := 1 - ratio; rest > 0 && rest < 0.1 {
-		digits = min(9, int(math.Ceil(-math.Log10(rest)-1e-9)))
-	}
-	text := strconv.FormatFloat(math.Floor(ratio*100*math.Pow10(digits)+1e-6)/math.Pow10(digits), 'f', digits, 64)
-	return strings.TrimRight(strings.TrimRight(text, "0"), ".") + " %"
-}
-
-func whole(ratio float64) string {
-	return strconv.FormatFloat(math.Floor(ratio*100+1e-9), 'f', 0, 64) + " %"
-}
-
-func bar(ratio float64) string {
+// bar is a picture of the budget that is left; none when that is unknown. It is
+// full or empty only when the budget is.
+func bar(left *float64) string {
 	const width = 10
-	full := int(min(max(ratio, 0), 1) * width)
+	if left == nil {
+		return ""
+	}
+	full := 0
+	switch {
+	case *left >= 1:
+		full = width
+	case *left > 0:
+		full = min(max(int(math.Round(*left*width)), 1), width-1)
+	}
 	return strings.Repeat("█", full) + strings.Repeat("░", width-full)
 }

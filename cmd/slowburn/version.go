@@ -15,23 +15,31 @@ var (
 	date    = ""
 )
 
-// versionText is what `slowburn version` prints. A build without the linker's
-// values falls back to what the Go toolchain noted.
-func versionText() string {
-	v, c, d := version, commit, date
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if v == "" {
-			v = info.Main.Version
-		}
-		for _, s := range info.Settings {
-			switch {
-			case s.Key == "vcs.revision" && c == "":
-				c = s.Value
-			case s.Key == "vcs.time" && d == "":
-				d = s.Value
-			}
+// stamp is the version of the program, with what the Go toolchain noted where
+// the linker gave nothing.
+func stamp() (v, c, d string) {
+	v, c, d = version, commit, date
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v, c, d
+	}
+	if v == "" {
+		v = info.Main.Version
+	}
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision" && c == "":
+			c = s.Value
+		case s.Key == "vcs.time" && d == "":
+			d = s.Value
 		}
 	}
+	return v, c, d
+}
+
+// versionText is what `slowburn version` prints.
+func versionText() string {
+	v, c, d := stamp()
 	return fmt.Sprintf("slowburn %s, commit %s, built %s, %s %s/%s",
 		orUnknown(v), orUnknown(c), orUnknown(d), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,7 +25,7 @@ func newLogger(w io.Writer) *slog.Logger {
 // backendsOf are the configured backends with their HTTP clients.
 func backendsOf(cfg *config.Config) ([]evaluator.Backend, error) {
 	if len(cfg.Backends) == 0 {
-		return nil, codeError{exitUsage, errors.New("no backend: give --backend URL or --config FILE")}
+		return nil, usage("no backend: give --backend URL or --config FILE")
 	}
 	out := make([]evaluator.Backend, 0, len(cfg.Backends))
 	for _, b := range cfg.Backends {
@@ -78,9 +78,9 @@ func parseTime(text string) (time.Time, error) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
 		return at, nil
 	}
-	var seconds float64
-	if n, err := fmt.Sscanf(text, "%g", &seconds); n != 1 || err != nil || fmt.Sprintf("%.0f", seconds) != text {
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
 		return time.Time{}, fmt.Errorf("%q is neither RFC 3339, such as 2026-11-22T06:00:00Z, nor Unix seconds", text)
 	}
-	return time.Unix(int64(seconds), 0).UTC(), nil
+	return time.Unix(seconds, 0).UTC(), nil
 }

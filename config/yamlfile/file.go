@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -22,8 +20,13 @@ type File struct {
 	findings []Finding
 }
 
-// Read starts to read a file; name is what findings call it.
+// byteOrderMark is what some editors put before a text.
+const byteOrderMark = "\ufeff"
+
+// Read starts to read a file; name is what findings call it. A byte order mark
+// is no part of the text.
 func Read(name string, text []byte) *File {
+	text = bytes.TrimPrefix(text, []byte(byteOrderMark))
 	return &File{name: name, text: text, lines: strings.Split(string(text), "\n")}
 }
 
@@ -34,7 +37,7 @@ func (f *File) Findings() []Finding { return Sort(f.findings) }
 // left out. What is not YAML gives a finding.
 func (f *File) Documents() []Value {
 	if !utf8.Valid(f.text) {
-		f.add(Error, position{1, 1}, 1, "the file is not UTF-8 text", "")
+		f.foreign()
 		return nil
 	}
 	var docs []Value
@@ -52,26 +55,6 @@ func (f *File) Documents() []Value {
 			docs = append(docs, Value{f, n.Content[0]})
 		}
 	}
-}
-
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
-
-// syntax turns the library's error, which has a line at most, into a finding.
-func (f *File) syntax(err error) {
-	line, message, hint := 1, err.Error(), ""
-	if m := yamlLine.FindStringSubmatch(message); m != nil {
-		message = m[2]
-		if m[1] != "" {
-			line, _ = strconv.Atoi(m[1])
-		}
-	}
-	line = min(max(line, 1), len(f.lines))
-	text := f.line(line)
-	column := len(text) - len(strings.TrimLeft(text, " \t")) + 1
-	if strings.Contains(text[:column-1], "\t") {
-		hint = "indent with spaces; YAML does not allow tabs"
-	}
-	f.add(Error, position{line, column}, 1, "not YAML: "+message, hint)
 }
 
 // position is a place in the file, both 1-based, the column in characters.
@@ -94,7 +77,14 @@ func (f *File) line(n int) string {
 }
 
 // Line is the text of a 1-based line without its line end, "" beyond the file.
-func Line(text []byte, n int) string { return Read("", text).line(n) }
+func Line(text []byte, n int) string {
+	text = bytes.TrimPrefix(text, []byte(byteOrderMark))
+	for ; n > 1; n-- {
+		_, text, _ = bytes.Cut(text, []byte("\n"))
+	}
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	return string(bytes.TrimSuffix(line, []byte("\r")))
+}
 
 // Value is one value of a file. The zero Value is one that is not there.
 type Value struct {
@@ -222,7 +212,7 @@ func (v Value) List() []Value {
 	}
 	n := v.resolved()
 	if n.Kind != yaml.SequenceNode {
-		v.Errorf("", "expected a list, found %s", kind(n))
+		v.Errorf(`begin each entry with "- "`, "expected a list, found %s", kind(n))
 		return nil
 	}
 	out := make([]Value, len(n.Content))
@@ -263,6 +253,7 @@ func (v Value) MapLater(later []string, known ...string) Map {
 		hint := "known keys: " + strings.Join(known, ", ")
 		if near := nearest(e.Key.node.Value, known); near != "" {
 			hint = fmt.Sprintf("did you mean %q? %s", near, hint)
+			m.meant = append(m.meant, near)
 		}
 		e.Key.Errorf(hint, "unknown key %q", e.Key.node.Value)
 	}
@@ -273,6 +264,7 @@ func (v Value) MapLater(later []string, known ...string) Map {
 type Map struct {
 	Entries []Entry
 	self    Value
+	meant   []string // keys that unknown ones were probably meant to be
 }
 
 // Entry is one key of a mapping with its value.
@@ -301,10 +293,11 @@ func (m Map) Key(key string) Value {
 // Has reports whether the key is there, with whatever value.
 func (m Map) Has(key string) bool { return m.Key(key).node != nil }
 
-// Require is Get, with an error at the mapping when the key is not there.
+// Require is Get, with an error at the mapping when the key is not there; a
+// misspelt one has its error already.
 func (m Map) Require(key string) Value {
 	v := m.Get(key)
-	if !v.Present() && m.self.node != nil {
+	if !v.Present() && m.self.node != nil && !slices.Contains(m.meant, key) {
 		at := m.self
 		if m.Has(key) {
 			at = m.Key(key)
@@ -345,7 +338,7 @@ func (v Value) mapping(seen map[*yaml.Node]bool) Map {
 		case key.node.Kind != yaml.ScalarNode:
 			key.Errorf("", "expected a key that is text, found %s", kind(key.node))
 		case m.Has(key.node.Value):
-			key.Errorf("", "key %q is there twice, first in line %d", key.node.Value, m.Key(key.node.Value).Line())
+			key.Errorf("", "key %q is repeated; it is in line %d already", key.node.Value, m.Key(key.node.Value).Line())
 		default:
 			m.Entries = append(m.Entries, Entry{key, value})
 		}
@@ -397,6 +390,9 @@ func kind(n *yaml.Node) string {
 
 // IsMap reports whether the value is a mapping.
 func (v Value) IsMap() bool { return v.node != nil && v.resolved().Kind == yaml.MappingNode }
+
+// IsList reports whether the value is a list.
+func (v Value) IsList() bool { return v.node != nil && v.resolved().Kind == yaml.SequenceNode }
 
 // IsScalar reports whether the value is text or a number.
 func (v Value) IsScalar() bool { return v.node != nil && v.resolved().Kind == yaml.ScalarNode }

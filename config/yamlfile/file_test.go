@@ -29,7 +29,7 @@ func TestFindings(t *testing.T) {
   hint: did you mean "service"? known keys: service, owner
 `},
 		{"repeated key", "a: 1\nb: 2\na: 3\n", func(v Value) { v.Map("a", "b") },
-			`f.yaml:3:1: key "a" is there twice, first in line 1
+			`f.yaml:3:1: key "a" is repeated; it is in line 1 already
     3 | a: 3
       | ^
 `},
@@ -49,6 +49,7 @@ f.yaml:2:4: expected a number, found the text "7"
 f.yaml:3:4: expected a list, found a mapping
     3 | c: {d: e}
       |    ^
+  hint: begin each entry with "- "
 `},
 		{"missing and null", "m:\n  a:\n", func(v Value) {
 			m := v.Map("m").Get("m").Map("a", "b")
@@ -62,10 +63,39 @@ f.yaml:2:3: b is missing
     2 |   a:
       |   ^
 `},
+		{"misspelt and required", "servce: a\n", func(v Value) { v.Map("service", "owner").Require("service") },
+			`f.yaml:1:1: unknown key "servce"
+    1 | servce: a
+      | ^^^^^^
+  hint: did you mean "service"? known keys: service, owner
+`},
+		{"byte order mark", "\ufeffa: 1\n", func(v Value) { v.Map("other") },
+			`f.yaml:1:1: unknown key "a"
+    1 | a: 1
+      | ^
+  hint: known keys: other
+`},
+		{"wide characters", "{日本: 'e\u0301', größe: 語語}\n", func(v Value) { v.Map("日本", "größe").Get("größe").Number() },
+			`f.yaml:1:19: expected a number, found the text "語語"
+    1 | {日本: 'é', größe: 語語}
+      |                    ^^^^
+  hint: write it without quotes and without a unit
+`},
+		{"characters that a terminal obeys", "\"\\e[2J\": \"\u009b2J\"\n", func(Value) {},
+			`f.yaml:1:1: not YAML: control characters are not allowed
+    1 | "\e[2J": "` + "\ufffd" + `2J"
+      | ^
+`},
+		{"not UTF-8", "a: b\nc: ä\xfc\n", func(Value) {},
+			`f.yaml:2:5: the file is not UTF-8 text
+    2 | c: ä�
+      |     ^
+  hint: save it as UTF-8
+`},
 		{"not YAML", "a: b\n\tc: d\n", func(Value) {},
-			`f.yaml:2:2: not YAML: found a tab character that violates indentation
+			`f.yaml:2:1: not YAML: found a tab character that violates indentation
     2 | 	c: d
-      | 	^
+      | ^
   hint: indent with spaces; YAML does not allow tabs
 `},
 	}
@@ -76,6 +106,31 @@ f.yaml:2:3: b is missing
 				tt.walk(d)
 			}
 			require.Equal(t, tt.want, texts(f))
+		})
+	}
+}
+
+// TestSyntaxErrors holds where a mistake is found against where it is: the
+// YAML library knows the list or mapping around it at most.
+func TestSyntaxErrors(t *testing.T) {
+	for name, tt := range map[string]struct{ in, want, hint string }{
+		"brace left open":  {"a:\n  - {b: c\n  - {d: e}\n", "2:3: did not find expected ',' or '}'", "is a quote or a bracket"},
+		"quote in quotes":  {"a:\n  b: 1\n  c: \"x{y=\"z\"}\"\n  d: 2\n", "3:3: did not find expected key", "is a quote or a bracket"},
+		"brace in a flow":  {"a: {b: x{y=\"z\"}, c: d}\nb: 1\n", "1:1: did not find expected ',' or '}'", "is a quote or a bracket"},
+		"quote left open":  {"a: 1\nb: 'c\nd: 2\n", "2:1: found unexpected end of stream", ""},
+		"after a long one": {"a: [\n  1,\n  2\n]\nb: {c: [}\nd: 2\n", "5:1: did not find expected node content", "is a quote or a bracket"},
+		"text with colon":  {"a: 1\nb: ä: d\n", "2:5: mapping values are not allowed in this context", "quotes"},
+		"tab below a list": {"a:\n  - b: c\n\td: e\n", "3:1: found a tab character that violates indentation", "indent with spaces"},
+		"indented wrongly": {"a:\n  - b: c\n   d: e\n", "3:4: did not find expected '-' indicator", ""},
+		"unknown anchor":   {"a: 1\nb: *c\n", "2:1: unknown anchor 'c' referenced", ""},
+		"second document":  {"a: 1\n---\nb: [1\nc: 2\n", "3:1: did not find expected ',' or ']'", "is a quote or a bracket"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := Read("f", []byte(tt.in))
+			f.Documents()
+			require.Len(t, f.Findings(), 1)
+			require.Equal(t, tt.want, strings.Replace(strings.TrimPrefix(f.Findings()[0].String(), "f:"), "not YAML: ", "", 1))
+			require.Contains(t, f.Findings()[0].Hint, tt.hint)
 		})
 	}
 }

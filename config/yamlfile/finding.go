@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -50,9 +51,9 @@ func (f Finding) String() string {
 		message = "warning: " + message
 	}
 	if f.Line == 0 {
-		return f.File + ": " + message
+		return printable(f.File + ": " + message)
 	}
-	return fmt.Sprintf("%s:%d:%d: %s", f.File, f.Line, f.Column, message)
+	return printable(fmt.Sprintf("%s:%d:%d: %s", f.File, f.Line, f.Column, message))
 }
 
 // Text is the finding with the line of the file, a caret below the place and
@@ -62,30 +63,56 @@ func (f Finding) Text() string {
 	b.WriteString(f.String() + "\n")
 	if f.Line > 0 && f.Snippet != "" {
 		number := fmt.Sprintf("%5d", f.Line)
-		fmt.Fprintf(&b, "%s | %s\n", number, f.Snippet)
-		fmt.Fprintf(&b, "%s | %s%s\n", strings.Repeat(" ", len(number)),
-			blank(f.Snippet, f.Column-1), strings.Repeat("^", max(f.Width, 1)))
+		fmt.Fprintf(&b, "%s | %s\n", number, printable(f.Snippet))
+		fmt.Fprintf(&b, "%s | %s\n", strings.Repeat(" ", len(number)), f.carets())
 	}
 	if f.Hint != "" {
-		fmt.Fprintf(&b, "  hint: %s\n", f.Hint)
+		fmt.Fprintf(&b, "  hint: %s\n", printable(f.Hint))
 	}
 	return b.String()
 }
 
-// blank is the first n characters of a line with all but tabs made spaces, so
-// that what follows stands below character n.
-func blank(line string, n int) string {
+// carets stand below the part of the snippet that the finding is about.
+func (f Finding) carets() string {
 	var b strings.Builder
-	for _, r := range line {
-		if n--; n < 0 {
-			break
+	line := []rune(f.Snippet)
+	for i := range f.Column - 1 + max(f.Width, 1) {
+		r := ' '
+		if i < len(line) {
+			r = line[i]
 		}
-		if r != '\t' {
-			r = ' '
+		switch {
+		case i >= f.Column-1:
+			b.WriteString(strings.Repeat("^", max(cells(r), 1)))
+		case r == '\t':
+			b.WriteRune(r)
+		default:
+			b.WriteString(strings.Repeat(" ", cells(r)))
 		}
-		b.WriteRune(r)
 	}
-	return b.String() + strings.Repeat(" ", max(n, 0))
+	return b.String()
+}
+
+// cells is how many columns of a terminal a character takes.
+func cells(r rune) int {
+	switch {
+	case unicode.In(r, unicode.Mn, unicode.Me):
+		return 0
+	case unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana) || r >= 0xff01 && r <= 0xff60:
+		return 2
+	}
+	return 1
+}
+
+// printable replaces what would move a terminal's cursor, or worse: files are
+// other people's.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\t' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 // Sort orders findings by file and place, and drops repeated ones.
@@ -104,7 +131,7 @@ func HasErrors(findings []Finding) bool {
 
 // nearest is the known word that text was probably meant to be, or "".
 func nearest(text string, known []string) string {
-	best, least := "", max(2, utf8.RuneCountInString(text)/3)+1
+	best, least := "", max(1, (utf8.RuneCountInString(text)+1)/3)+1
 	for _, k := range known {
 		if d := distance(strings.ToLower(text), k); d < least {
 			best, least = k, d

@@ -29,7 +29,7 @@ func browser(t *testing.T) (ctx context.Context, complaints func() []string) {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	require.NoError(t, err, "this test opens the pages in a real browser: `make test` installs Chromium")
-	profile, err := os.MkdirTemp("", "slowburn-chromium-") // not t.TempDir: Chromium still writes while it ends
+	profile, err := os.MkdirTemp("", "slowburn-chromium-")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(profile) })
 
@@ -231,7 +231,7 @@ func TestBrowserRefresh(t *testing.T) {
 	run(`document.querySelector("[name=q]").value = "half typed", ` + link + `.focus()`)
 	next := sample(t)
 	i := slices.IndexFunc(next.SLOs, func(s evaluator.Status) bool { return s.ID == "checkout/latency" })
-	next.SLOs[i].Budget.Remaining = ptr(0.125)
+	next.SLOs[i].Budget.Remaining = new(0.125)
 	current.Store(next)
 
 	run(`document.dispatchEvent(new Event("visibilitychange"))`) // as when the reader comes back to the tab

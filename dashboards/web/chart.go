@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -45,14 +46,14 @@ func newBar(st *evaluator.Status) bar {
 	if left == nil {
 		return bar{Kind: "unknown", Label: "budget unknown"}
 	}
-	b := bar{X: barZero, Kind: "fine", Label: percent(left) + " of the budget left"}
+	b := bar{X: barZero, Kind: "fine", Label: figures.Percent(left) + " of the budget left"}
 	switch {
 	case *left < 0:
 		b.Width = min(int(math.Ceil(-*left*barFull)), barZero)
 		b.X -= b.Width
 		b.Cut = -*left*barFull > barZero
 		over := -*left
-		b.Kind, b.Label = "spent", "overspent by "+percent(&over)+" of the budget"
+		b.Kind, b.Label = "spent", "overspent by "+figures.Percent(&over)+" of the budget"
 	default:
 		b.Width = int(math.Ceil(math.Min(*left, 1) * barFull))
 		if *left < 0.25 {
@@ -143,7 +144,7 @@ func sparkLabel(parts, over, missing int, worst float64) string {
 	if parts == 0 {
 		return "no history"
 	}
-	label := fmt.Sprintf("burn rate over the window: above 1 in %d of %d parts, at most %s", over, parts, burnRate(&worst))
+	label := fmt.Sprintf("burn rate over the window: above 1 in %d of %d parts, at most %s", over, parts, figures.BurnRate(&worst))
 	if missing > 0 {
 		label += fmt.Sprintf(", %d unknown", missing)
 	}
@@ -161,7 +162,7 @@ func partBurn(p part, allowed float64) float64 {
 // allowedRatio is 1-o from the decimal digits of the objective, so that a part
 // with just what is allowed is not taken for one with more.
 func allowedRatio(objective float64) float64 {
-	o, err := slo.ParseObjective(ratioPercent(objective))
+	o, err := slo.ParseObjective(figures.Objective(objective))
 	if err != nil { // not an objective of an SLO file
 		return 1 - objective
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -39,7 +40,7 @@ type detailPage struct {
 	Method      string
 	Inexact     bool
 	State       string
-	DataUntil   *moment
+	DataUntil   *figures.Moment
 	JSON        string // address of this SLO in the API
 }
 
@@ -53,7 +54,7 @@ type link struct {
 // alert is a firing alert.
 type alert struct {
 	Severity, Icon, Tier string
-	Since                *moment
+	Since                *figures.Moment
 	For                  string
 	Windows              string
 }
@@ -61,7 +62,7 @@ type alert struct {
 // windowRow is a window in the table of the page.
 type windowRow struct {
 	Name                      string
-	Start, End                *moment
+	Start, End                *figures.Moment
 	Total, Bad, Coverage, SLI string
 	Burn                      burn
 	Own                       bool
@@ -83,21 +84,21 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	p := detailPage{
 		frame: s.frame(st.ID, report), Row: s.row(st, now),
 		Description: st.Description, Links: newLinks(st.Links), Labels: pairs(st.Group, st.Labels),
-		Allowed: dash, Consumed: percent(st.Budget.Consumed),
+		Allowed: figures.Dash, Consumed: figures.Percent(st.Budget.Consumed),
 		Source: st.Source, Revision: st.Revision, Backend: st.Backend,
 		Budgeting: st.Budgeting, Method: st.Method, Inexact: !st.Exact,
-		State: stateWords(st.State), DataUntil: newMoment(st.DataUntil, now),
+		State: stateWords(st.State), DataUntil: figures.NewMoment(st.DataUntil, now),
 		JSON: s.prefix + "/api/v1/slos?" + url.Values{"service": {st.Service}, "slo": {st.SLO}}.Encode(),
 	}
 	p.Live = true
 	if st.Budget.Allowed != nil {
-		p.Allowed = count(*st.Budget.Allowed) + " bad events in " + st.Window
+		p.Allowed = figures.Count(*st.Budget.Allowed) + " bad events in " + st.Window
 	}
 	if st.Budget.Consumed != nil {
-		p.Consumed += ", " + count(own.Bad) + " bad events"
+		p.Consumed += ", " + figures.Count(own.Bad) + " bad events"
 	}
 	if st.Excluded.Total != 0 || st.Excluded.Bad != 0 {
-		p.Excluded = count(st.Excluded.Total) + " events, " + count(st.Excluded.Bad) + " of them bad"
+		p.Excluded = figures.Count(st.Excluded.Total) + " events, " + figures.Count(st.Excluded.Bad) + " of them bad"
 	}
 	for _, a := range st.Alerts {
 		p.Alerts = append(p.Alerts, newAlert(a, now))
@@ -139,8 +140,8 @@ func (p *detailPage) describe(spec *slo.SLO) {
 
 func newAlert(a evaluator.FiringAlert, now time.Time) alert {
 	out := alert{
-		Severity: a.Severity, Icon: "◆", Tier: a.Tier, Since: newMoment(&a.Since, now),
-		For: duration(max(now.Sub(a.Since), 0).Truncate(time.Minute)), Windows: strings.Join(a.Windows, " and "),
+		Severity: a.Severity, Icon: "◆", Tier: a.Tier, Since: figures.NewMoment(&a.Since, now),
+		For: figures.Duration(max(now.Sub(a.Since), 0).Truncate(time.Minute)), Windows: strings.Join(a.Windows, " and "),
 	}
 	if a.Severity == "page" {
 		out.Icon = "▲"
@@ -150,12 +151,12 @@ func newAlert(a evaluator.FiringAlert, now time.Time) alert {
 
 func newWindowRow(st *evaluator.Status, w evaluator.WindowStatus, now time.Time) windowRow {
 	row := windowRow{
-		Name: w.Name, Start: newMoment(&w.Start, now), End: newMoment(&w.End, now),
-		Total: count(w.Total), Bad: count(w.Bad), Coverage: percent(&w.Coverage),
-		SLI: sliPercent(w.SLI, st.Objective), Burn: newBurn(st, w),
+		Name: w.Name, Start: figures.NewMoment(&w.Start, now), End: figures.NewMoment(&w.End, now),
+		Total: figures.Count(w.Total), Bad: figures.Count(w.Bad), Coverage: figures.Percent(&w.Coverage),
+		SLI: figures.SLI(w.SLI, st.Objective), Burn: newBurn(st, w),
 	}
 	if w.Coverage == 0 { // nothing is known to have been nothing
-		row.Total, row.Bad = dash, dash
+		row.Total, row.Bad = figures.Dash, figures.Dash
 	}
 	return row
 }

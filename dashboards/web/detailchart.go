@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
@@ -62,10 +63,10 @@ func budgetChart(st *evaluator.Status) *chart {
 
 	c := &chart{Rule: fixed(y(0)), X: timeTicks(parts)}
 	for v := 1.0; v >= bottom-1e-9; v -= step {
-		c.Y = append(c.Y, tick{At: fixed(y(v)), Text: percent(&v)})
+		c.Y = append(c.Y, tick{At: fixed(y(v)), Text: figures.Percent(&v)})
 	}
 	if step > 1 { // zero is between two steps
-		c.Y = append(c.Y, tick{At: fixed(y(0)), Text: "0" + nbsp + "%"})
+		c.Y = append(c.Y, tick{At: fixed(y(0)), Text: "0" + figures.Space + "%"})
 	}
 	c.Line, c.Area, c.Over = "M0 "+fixed(y(1)), "M0 "+fixed(y(1)), "M0 "+c.Rule
 	for i, p := range parts {
@@ -73,12 +74,12 @@ func budgetChart(st *evaluator.Status) *chart {
 		c.Line += x + fixed(y(left[i]))
 		c.Area += x + fixed(y(max(left[i], 0)))
 		c.Over += x + fixed(y(min(left[i], 0)))
-		c.add(len(parts), i, p, percent(&left[i])+" left after "+p.End.UTC().Format("2 Jan 15:04"))
+		c.add(len(parts), i, p, figures.Percent(&left[i])+" left after "+p.End.UTC().Format("2 Jan 15:04"))
 	}
 	c.Area += "V" + c.Rule + "H0Z"
 	c.Over += "V" + c.Rule + "Z"
 	c.Label = "Budget remaining, from 100 % at " + parts[0].Start.UTC().Format("2 Jan 15:04") + " to " +
-		percent(&left[len(left)-1]) + " at " + parts[len(parts)-1].End.UTC().Format("2 Jan 15:04") + " UTC"
+		figures.Percent(&left[len(left)-1]) + " at " + parts[len(parts)-1].End.UTC().Format("2 Jan 15:04") + " UTC"
 	return c
 }
 
@@ -99,9 +100,9 @@ func errorChart(st *evaluator.Status) *chart {
 	most = math.Max(most, 1.1*partBurn(parts[worst], allowed))
 	y := func(burn float64) float64 { return chartHeight * (1 - logScale(burn, most)) }
 
-	c := &chart{Rule: fixed(y(1)), X: timeTicks(parts), Y: []tick{{At: fixed(chartHeight), Text: "0" + nbsp + "%"}}}
+	c := &chart{Rule: fixed(y(1)), X: timeTicks(parts), Y: []tick{{At: fixed(chartHeight), Text: "0" + figures.Space + "%"}}}
 	for burn := 1.0; burn <= most && burn*allowed <= 1; burn *= 10 {
-		c.Y = append(c.Y, tick{At: fixed(y(burn)), Text: share(burn * allowed)})
+		c.Y = append(c.Y, tick{At: fixed(y(burn)), Text: figures.Share(burn * allowed)})
 	}
 	var under, over strings.Builder
 	for i, p := range parts {
@@ -139,7 +140,7 @@ func partText(p part) string {
 	case p.Total <= 0:
 		return "no events " + spanText(p)
 	}
-	return share(p.Bad/p.Total) + " bad (" + count(p.Bad) + " of " + count(p.Total) + ") " + spanText(p)
+	return figures.Share(p.Bad/p.Total) + " bad (" + figures.Count(p.Bad) + " of " + figures.Count(p.Total) + ") " + spanText(p)
 }
 
 func spanText(p part) string {

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
@@ -22,8 +24,8 @@ type frame struct {
 	CSS, JS  string
 	Icon     string
 	Version  string
-	Live     bool    // refreshes itself
-	At       *moment // of the evaluation; nil before the first
+	Live     bool            // refreshes itself
+	At       *figures.Moment // of the evaluation; nil before the first
 	Age      string
 	Late     bool // older than evaluations should get
 	Sources  []source
@@ -44,11 +46,11 @@ func (s *server) frame(title string, report *evaluator.Report) frame {
 	f := frame{
 		Title: title, Home: s.prefix + "/", API: s.prefix + "/api/v1/slos", Metrics: s.prefix + "/metrics",
 		CSS: s.assetURL("slowburn.css"), JS: s.assetURL("slowburn.js"), Icon: s.assetURL("icon.svg"),
-		Version: s.Version, Problems: report.Problems, At: newMoment(&report.EvaluatedAt, now),
+		Version: s.Version, Problems: report.Problems, At: figures.NewMoment(&report.EvaluatedAt, now),
 	}
 	if f.At != nil {
 		age := max(now.Sub(report.EvaluatedAt), 0)
-		f.Age, f.Late = duration(age.Truncate(time.Second)), age > lateAfter
+		f.Age, f.Late = figures.Duration(age.Truncate(time.Second)), age > lateAfter
 	}
 	for i := range report.SLOs {
 		st := &report.SLOs[i]
@@ -150,9 +152,7 @@ func listTitle(report *evaluator.Report) string {
 
 func (s *server) pageHref(values url.Values, page int) string {
 	out := url.Values{}
-	for name, v := range values {
-		out[name] = v
-	}
+	maps.Copy(out, values)
 	out.Set("page", strconv.Itoa(page))
 	return s.prefix + "/?" + out.Encode()
 }

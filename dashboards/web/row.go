@@ -3,11 +3,14 @@ package web
 import (
 	"cmp"
 	"html/template"
+	"math"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
@@ -17,14 +20,14 @@ type row struct {
 	Kind       string            // how it is painted: page, ticket, spent, unknown, idle, fine
 	Icon       string
 	Badge      string
-	Since      *moment // of the alert or the state that the badge tells
+	Since      *figures.Moment // of the alert or the state that the badge tells
 	ID         string
 	Service    string
 	Name       string // the id behind the service
 	Href       string
 	Owner      string
 	State      string // of the data, "" when it is fine
-	StateSince *moment
+	StateSince *figures.Moment
 	Reason     string // of the state
 	Objective  string
 	SLI        string
@@ -67,10 +70,10 @@ func (s *server) row(st *evaluator.Status, now time.Time) row {
 		Name:      name,
 		Href:      s.prefix + "/slo/" + url.PathEscape(st.Service) + "/" + url.PathEscape(name),
 		Owner:     st.Owner,
-		Objective: ratioPercent(st.Objective) + nbsp + "%",
-		SLI:       sliPercent(ownWindow(st).SLI, st.Objective),
+		Objective: figures.Objective(st.Objective) + figures.Space + "%",
+		SLI:       figures.SLI(ownWindow(st).SLI, st.Objective),
 		Window:    st.Window,
-		Remaining: percent(st.Budget.Remaining),
+		Remaining: figures.Percent(st.Budget.Remaining),
 		Meaning:   "left",
 		Burns:     burns(st),
 	}
@@ -79,10 +82,10 @@ func (s *server) row(st *evaluator.Status, now time.Time) row {
 	}
 	r.Kind, r.Icon, r.Badge = kindOf(st)
 	if a := worstAlert(st); a != nil {
-		r.Since = newMoment(&a.Since, now)
+		r.Since = figures.NewMoment(&a.Since, now)
 	}
 	if st.State != evaluator.StateOK {
-		r.State, r.StateSince, r.Reason = stateWords(st.State), newMoment(st.StateSince, now), st.StateReason
+		r.State, r.StateSince, r.Reason = stateWords(st.State), figures.NewMoment(st.StateSince, now), st.StateReason
 		if r.Badge == r.State {
 			r.Since = r.StateSince
 		}
@@ -162,11 +165,11 @@ func ends(b *evaluator.Budget) (text, title string) {
 	case b.Remaining != nil && *b.Remaining <= 0:
 		return "spent", "nothing of the budget is left"
 	case b.Remaining == nil:
-		return dash, "unknown"
+		return figures.Dash, "unknown"
 	case b.ExhaustedInSeconds == nil:
-		return dash, "not within the window, " + basis
+		return figures.Dash, "not within the window, " + basis
 	}
-	return duration(time.Duration(*b.ExhaustedInSeconds * float64(time.Second))), basis
+	return figures.Duration(time.Duration(*b.ExhaustedInSeconds * float64(time.Second))), basis
 }
 
 // burns are the burn rates over the long windows of the alert tiers, which are
@@ -194,11 +197,23 @@ func burns(st *evaluator.Status) []burn {
 }
 
 func newBurn(st *evaluator.Status, w evaluator.WindowStatus) burn {
-	b := burn{Window: w.Name, Text: burnRate(w.BurnRate), Hot: w.BurnRate != nil && *w.BurnRate > 1}
+	b := burn{Window: w.Name, Text: figures.BurnRate(w.BurnRate), Hot: w.BurnRate != nil && *w.BurnRate > 1}
 	for _, a := range st.Alerts {
 		b.Firing = b.Firing || slices.Contains(a.Windows, w.Name)
 	}
 	return b
+}
+
+// raw is a number as JSON has it, "" when it is undefined.
+func raw(v *float64) string {
+	if v == nil {
+		return ""
+	}
+	format := byte('f')
+	if a := math.Abs(*v); a != 0 && (a < 1e-6 || a >= 1e21) { // as encoding/json
+		format = 'e'
+	}
+	return strconv.FormatFloat(*v, format, -1, 64)
 }
 
 // dataAttrs are an SLO's numbers for tests and scripts, as the JSON API has
@@ -228,8 +243,8 @@ func dataAttrs(st *evaluator.Status) template.HTMLAttr {
 	return template.HTMLAttr(b.String()) // #nosec G203 -- values are escaped, names are constants and checked
 }
 
-// worstFirst orders SLOs for the list: firing pages, firing tickets, overspent
-// budgets, SLOs without numbers of now, then by what is left.
+// worstFirst orders SLOs for the list: firing pages, overspent budgets, firing
+// tickets, SLOs without numbers of now, then by what is left.
 func worstFirst(a, b *evaluator.Status) int {
 	if c := cmp.Compare(rank(a), rank(b)); c != 0 {
 		return c
@@ -245,9 +260,9 @@ func rank(st *evaluator.Status) int {
 	switch {
 	case a != nil && a.Severity == "page":
 		return 0
-	case a != nil:
-		return 1
 	case overspent(st):
+		return 1
+	case a != nil:
 		return 2
 	case unknown(st):
 		return 3

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
@@ -21,8 +22,6 @@ import (
 // evaluated is the instant of the sample report; the pages are looked at 42 s
 // later.
 var evaluated = time.Date(2026, 11, 22, 15, 4, 0, 0, time.UTC)
-
-func ptr[T any](v T) *T { return &v }
 
 // handler serves a report.
 func handler(r *evaluator.Report, change ...func(*web.Options)) http.Handler {
@@ -117,13 +116,13 @@ func (s story) status(t testing.TB) evaluator.Status {
 		Links:       map[string]string{"runbook": "https://runbooks.example.org/" + service, "dashboard": "https://grafana.example.org/d/" + service},
 		Description: "What users of " + service + " get within the promise of " + name + ".",
 		Objective:   objective.Ratio(), Window: "30d", Budgeting: "occurrences",
-		State: evaluator.StateOK, Method: "raw", Exact: true, DataUntil: ptr(evaluated),
+		State: evaluator.StateOK, Method: "raw", Exact: true, DataUntil: new(evaluated),
 		Backend: "default", Source: "https://git.example.org/slos.git", Revision: "4f2c81aa09be1177c2d3",
 		Alerts: []evaluator.FiringAlert{},
 	}
 	if s.state != "" {
 		st.State, st.StateReason = s.state, s.reason
-		st.StateSince = ptr(evaluated.Add(-84 * time.Minute))
+		st.StateSince = new(evaluated.Add(-84 * time.Minute))
 		st.DataUntil = st.StateSince
 	}
 	if s.alert != nil {
@@ -131,7 +130,7 @@ func (s story) status(t testing.TB) evaluator.Status {
 	}
 	job := labels.MustNewMatcher(labels.MatchEqual, "job", service)
 	bad := labels.MustNewMatcher(labels.MatchRegexp, "code", "5..")
-	metric := labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "http_requests_total")
+	metric := labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, "http_requests_total")
 	st.Spec = &slo.SLO{
 		Service: service, Name: name, Objective: objective,
 		Indicator: slo.Events{Selectors: slo.Counters{Bad: slo.NewSelector(metric, job, bad), Total: slo.NewSelector(metric, job)}},
@@ -175,9 +174,9 @@ func (s story) numbers(st *evaluator.Status, allowed float64) {
 		}
 		switch {
 		case ws.Total > 0:
-			ws.SLI, ws.BurnRate = ptr(1-ws.Bad/ws.Total), ptr(ws.Bad/ws.Total/allowed)
+			ws.SLI, ws.BurnRate = new(1-ws.Bad/ws.Total), new(ws.Bad/ws.Total/allowed)
 		case ws.Coverage > 0:
-			ws.BurnRate = ptr(0.0)
+			ws.BurnRate = new(0.0)
 		}
 		st.Windows = append(st.Windows, ws)
 	}
@@ -185,13 +184,13 @@ func (s story) numbers(st *evaluator.Status, allowed float64) {
 	if own.Coverage == 0 {
 		return
 	}
-	st.Budget = evaluator.Budget{Allowed: ptr(allowed * own.Total), Consumed: ptr(own.Bad / (allowed * own.Total)), Basis: "6h"}
-	st.Budget.Remaining = ptr(1 - *st.Budget.Consumed)
-	switch six := *cmpOr(st.Windows[4].BurnRate, ptr(0.0)); {
+	st.Budget = evaluator.Budget{Allowed: new(allowed * own.Total), Consumed: new(own.Bad / (allowed * own.Total)), Basis: "6h"}
+	st.Budget.Remaining = new(1 - *st.Budget.Consumed)
+	switch six := *cmpOr(st.Windows[4].BurnRate, new(0.0)); {
 	case *st.Budget.Remaining <= 0:
-		st.Budget.ExhaustedInSeconds = ptr(0.0)
+		st.Budget.ExhaustedInSeconds = new(0.0)
 	case six > 1:
-		st.Budget.ExhaustedInSeconds = ptr(math.Round(*st.Budget.Remaining / six * 30 * 86400))
+		st.Budget.ExhaustedInSeconds = new(math.Round(*st.Budget.Remaining / six * 30 * 86400))
 	}
 }
 

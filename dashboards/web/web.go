@@ -136,11 +136,11 @@ func only(methods []string, h http.HandlerFunc) http.Handler {
 	})
 }
 
-func (s *server) healthy(w http.ResponseWriter, r *http.Request) {
+func (s *server) healthy(w http.ResponseWriter, _ *http.Request) {
 	plain(w, http.StatusOK, "slowburn is alive")
 }
 
-func (s *server) ready(w http.ResponseWriter, r *http.Request) {
+func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 	if !s.Ready() {
 		plain(w, http.StatusServiceUnavailable, "slowburn is not ready")
 		return

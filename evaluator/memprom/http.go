@@ -5,19 +5,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/timestamp"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage"
-	"github.com/prometheus/prometheus/util/httputil"
 )
 
 const (
@@ -46,8 +48,31 @@ func (db *DB) Handler() http.Handler {
 		mux.HandleFunc("GET "+pattern, h)
 		mux.HandleFunc("POST "+pattern, h)
 	}
-	return httputil.CompressionHandler{Handler: mux}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Vary", "Accept-Encoding")
+		if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		// The level is valid, so there is no error. A higher one takes longer
+		// than the query.
+		compressed, _ := gzip.NewWriterLevel(w, gzip.BestSpeed)
+		mux.ServeHTTP(gzipWriter{w, compressed}, r)
+		if err := compressed.Close(); err != nil {
+			db.log.Debug("Writing an answer ended early", "err", err)
+		}
+	})
 }
+
+// gzipWriter compresses an answer's body.
+type gzipWriter struct {
+	http.ResponseWriter
+	body io.Writer
+}
+
+// Write implements io.Writer.
+func (w gzipWriter) Write(b []byte) (int, error) { return w.body.Write(b) }
 
 // apiError is an error that the API has a name and a status for.
 type apiError struct {

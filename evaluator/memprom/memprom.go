@@ -56,6 +56,7 @@ func Open(dir string, log *slog.Logger) (*DB, error) {
 	opts.MaxBlockDuration = headRange.Milliseconds()
 	opts.NoLockfile = true
 	opts.StripeSize = 1 << 10
+	opts.IsolationDisabled = true                          // it reads in quadratic time where the head is long
 	opts.BlockReloadInterval = tsdb.MinBlockReloadInterval // full chunks go to disk this often
 	db, err := tsdb.Open(dir, log, nil, opts, nil)
 	if err != nil {
@@ -85,7 +86,8 @@ func (db *DB) Close() error {
 }
 
 // Appender begins a transaction, as storage.Appendable has it. What it holds is
-// in memory until Commit, so a long history is best written in several.
+// in memory until Commit, so a long history is best written in several. Queries
+// may see a part of a transaction while it is being committed.
 func (db *DB) Appender(ctx context.Context) storage.Appender { return db.tsdb.Appender(ctx) }
 
 // Queryable reads samples without PromQL.

@@ -56,7 +56,7 @@ func TestInstantQueries(t *testing.T) {
 	for query, want := range map[string]string{
 		`requests_total{job="b"}`:             `requests_total{job="b"} => +Inf @[1772366580]`,
 		`sum(increase(requests_total[150s]))`: `{} => +Inf @[1772366580]`,
-		`requests_total{job="a"}[65s] @ 1772366520 `: `requests_total{job="a", path="/\"x"} =>
+		`requests_total{job="a"}[65s] @ 1772366520`: `requests_total{job="a", path="/\"x"} =>
 20 @[1772366460]
 30 @[1772366490]`,
 		`scalar(vector(1.25))`: `scalar: 1.25 @[1772366580]`,
@@ -174,7 +174,7 @@ func TestFormsTimesAndStats(t *testing.T) {
 	require.Contains(t, body, `"totalQueryableSamples":2`)
 
 	_, body = fetch(t, address+"/api/v1/query?query=%22%C3%BC%22&time=0")
-	require.Equal(t, `{"status":"success","data":{"resultType":"string","result":[0,"ü"]}}`, body)
+	require.JSONEq(t, `{"status":"success","data":{"resultType":"string","result":[0,"ü"]}}`, body)
 
 	status, _ := fetch(t, address+"/-/ready")
 	require.Equal(t, http.StatusOK, status)
@@ -290,6 +290,6 @@ func BenchmarkRawSamples(b *testing.B) {
 		n, err := io.Copy(io.Discard, resp.Body)
 		require.NoError(b, err)
 		require.Greater(b, n, int64(20_000_000))
-		resp.Body.Close()
+		_ = resp.Body.Close()
 	}
 }

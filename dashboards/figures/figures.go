@@ -1,4 +1,11 @@
-package web
+// Package figures writes numbers and times for people, the same on pages and on
+// the command line. Undefined is Dash, and no number is rounded to one that
+// means something else, such as 100 %.
+//
+// A use:
+//
+//	fmt.Println(figures.SLI(window.SLI, status.Objective)) // 99.871 %
+package figures
 
 import (
 	"math"
@@ -7,23 +14,12 @@ import (
 	"time"
 )
 
+// The characters beside digits.
 const (
-	dash  = "–"      // what people see of an undefined number
-	minus = "\u2212" // of the width of a digit
-	nbsp  = "\u00a0" // between a number and its unit
+	Dash  = "–"      // what people see of an undefined number
+	Minus = "\u2212" // of the width of a digit
+	Space = "\u00a0" // between a number and its unit, where no line may end
 )
-
-// raw is a number as JSON has it, "" when it is undefined.
-func raw(v *float64) string {
-	if v == nil {
-		return ""
-	}
-	format := byte('f')
-	if a := math.Abs(*v); a != 0 && (a < 1e-6 || a >= 1e21) { // as encoding/json
-		format = 'e'
-	}
-	return strconv.FormatFloat(*v, format, -1, 64)
-}
 
 // grouped rounds v to the given decimals and separates thousands by commas.
 func grouped(v float64, decimals int) string {
@@ -36,14 +32,14 @@ func grouped(v float64, decimals int) string {
 		whole += "." + frac
 	}
 	if v < 0 && strings.Trim(whole, "0.,") != "" {
-		return minus + whole
+		return Minus + whole
 	}
 	return whole
 }
 
-// count is a number of events: whole where they are many, with up to two
+// Count is a number of events: whole where they are many, with up to two
 // decimals where extrapolation gives fractions of few.
-func count(v float64) string {
+func Count(v float64) string {
 	decimals := 0
 	if a := math.Abs(v); a != math.Trunc(a) && a < 100 {
 		decimals = 2
@@ -54,9 +50,9 @@ func count(v float64) string {
 	return grouped(v, decimals)
 }
 
-// ratioPercent is the ratio as exact decimal percent, 0.999 as "99.9": for
+// Objective is the ratio as exact decimal percent, 0.999 as "99.9": for
 // objectives, which have few digits.
-func ratioPercent(ratio float64) string {
+func Objective(ratio float64) string {
 	digits, ok := strings.CutPrefix(strconv.FormatFloat(ratio, 'f', -1, 64), "0.")
 	if !ok {
 		return strconv.FormatFloat(100*ratio, 'f', -1, 64)
@@ -74,57 +70,57 @@ func ratioPercent(ratio float64) string {
 // maxDecimals bounds the digits of an SLI; an objective has at most 9.
 const maxDecimals = 10
 
-// sliPercent is an SLI with two decimals more than its objective, and as many
+// SLI is an SLI with two decimals more than its objective, and as many
 // more as it takes to tell it from the objective and from 100 %.
-func sliPercent(sli *float64, objective float64) string {
+func SLI(sli *float64, objective float64) string {
 	if sli == nil {
-		return dash
+		return Dash
 	}
 	if *sli == 1 {
-		return "100" + nbsp + "%"
+		return "100" + Space + "%"
 	}
-	_, frac, _ := strings.Cut(ratioPercent(objective), ".")
+	_, frac, _ := strings.Cut(Objective(objective), ".")
 	for decimals := len(frac) + 2; ; decimals++ {
 		s := strconv.FormatFloat(100**sli, 'f', decimals, 64)
 		same := s == strconv.FormatFloat(100*objective, 'f', decimals, 64) || isHundred(s)
 		if *sli == objective || decimals >= maxDecimals || !same {
-			return s + nbsp + "%"
+			return s + Space + "%"
 		}
 	}
 }
 
-// percent is a share: whole percent, one decimal below 10 %, and as many more
+// Percent is a share: whole percent, one decimal below 10 %, and as many more
 // as it takes to tell it from 0 and from 100 %. What is closer to them than
 // 5e-9 is noise of the arithmetic.
-func percent(v *float64) string {
+func Percent(v *float64) string {
 	if v == nil {
-		return dash
+		return Dash
 	}
 	const finest = 6 // decimals, of percent
 	p := 100 * *v
 	if whole := math.Round(p); math.Abs(p-whole) < 5e-7 {
-		return grouped(whole, 0) + nbsp + "%"
+		return grouped(whole, 0) + Space + "%"
 	}
 	decimals := 0
 	if math.Abs(p) < 9.95 {
 		decimals = 1
 	}
 	for ; decimals < finest; decimals++ {
-		if shown := grouped(p, decimals); strings.Trim(shown, minus+"0.") != "" && !isHundred(shown) {
+		if shown := grouped(p, decimals); strings.Trim(shown, Minus+"0.") != "" && !isHundred(shown) {
 			break
 		}
 	}
-	return grouped(p, decimals) + nbsp + "%"
+	return grouped(p, decimals) + Space + "%"
 }
 
-// share is a ratio of bad events as percent, with two significant digits below
+// Share is a ratio of bad events as percent, with two significant digits below
 // 10 %.
-func share(ratio float64) string {
+func Share(ratio float64) string {
 	if p := 100 * ratio; p > 0 && p < 9.95 {
 		digits, _ := strconv.ParseFloat(strconv.FormatFloat(p, 'g', 2, 64), 64) // just printed
-		return strconv.FormatFloat(digits, 'f', -1, 64) + nbsp + "%"
+		return strconv.FormatFloat(digits, 'f', -1, 64) + Space + "%"
 	}
-	return percent(&ratio)
+	return Percent(&ratio)
 }
 
 // isHundred reports whether the text is 100 with any number of decimals.
@@ -132,11 +128,11 @@ func isHundred(text string) bool {
 	return text == "100" || strings.HasPrefix(text, "100.") && strings.Trim(text[4:], "0") == ""
 }
 
-// burnRate is a burn rate: one decimal, two below 0.1, none from 100.
-func burnRate(v *float64) string {
+// BurnRate is a burn rate: one decimal, two below 0.1, none from 100.
+func BurnRate(v *float64) string {
 	switch {
 	case v == nil:
-		return dash
+		return Dash
 	case *v == 0:
 		return "0"
 	case *v > 0 && *v < 0.005:
@@ -149,8 +145,8 @@ func burnRate(v *float64) string {
 	return grouped(*v, 0)
 }
 
-// duration is a length of time in its two largest units: "4 d 10 h".
-func duration(d time.Duration) string {
+// Duration is a length of time in its two largest units: "4 d 10 h".
+func Duration(d time.Duration) string {
 	units := []struct {
 		name string
 		size time.Duration
@@ -159,26 +155,26 @@ func duration(d time.Duration) string {
 		if d < u.size {
 			continue
 		}
-		s := strconv.FormatInt(int64(d/u.size), 10) + nbsp + u.name
+		s := strconv.FormatInt(int64(d/u.size), 10) + Space + u.name
 		if i+1 < len(units) {
 			if rest := d % u.size / units[i+1].size; rest > 0 {
-				s += nbsp + strconv.FormatInt(int64(rest), 10) + nbsp + units[i+1].name
+				s += Space + strconv.FormatInt(int64(rest), 10) + Space + units[i+1].name
 			}
 		}
 		return s
 	}
-	return "0" + nbsp + "s"
+	return "0" + Space + "s"
 }
 
-// moment is an instant as people and as programs read it, in UTC.
-type moment struct {
+// Moment is an instant as people and as programs read it, in UTC.
+type Moment struct {
 	Text string // "14:02", "Tue 14:02", "17 Nov 14:02": as short as it is clear
 	Full string // "2026-11-22 14:02:00 UTC"
 	RFC  string
 }
 
-// newMoment says t as seen from now; nil when there is no t.
-func newMoment(t *time.Time, now time.Time) *moment {
+// NewMoment says t as seen from now; nil when there is no t.
+func NewMoment(t *time.Time, now time.Time) *Moment {
 	if t == nil || t.IsZero() {
 		return nil
 	}
@@ -193,7 +189,7 @@ func newMoment(t *time.Time, now time.Time) *moment {
 	default:
 		layout = "2 Jan 15:04"
 	}
-	return &moment{
+	return &Moment{
 		Text: u.Format(layout),
 		Full: u.Format("2006-01-02 15:04:05") + " UTC",
 		RFC:  u.Format(time.RFC3339),

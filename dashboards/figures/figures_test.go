@@ -1,4 +1,4 @@
-package web
+package figures
 
 import (
 	"testing"
@@ -6,8 +6,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 )
-
-func ptr(v float64) *float64 { return &v }
 
 // plainSpaces makes the expected texts readable.
 func plainSpaces(s string) string {
@@ -35,14 +33,14 @@ func TestSLIPercent(t *testing.T) {
 		{0, 0.9, "0.00 %"},
 		{0.5, 0.005, "50.000 %"},
 	} {
-		require.Equal(t, c.want, plainSpaces(sliPercent(&c.sli, c.objective)))
+		require.Equal(t, c.want, plainSpaces(SLI(&c.sli, c.objective)))
 	}
-	require.Equal(t, "–", sliPercent(nil, 0.999))
+	require.Equal(t, "–", SLI(nil, 0.999))
 }
 
 func TestRatioPercent(t *testing.T) {
 	for ratio, want := range map[float64]string{0.999: "99.9", 0.5: "50", 0.05: "5", 0.005: "0.5", 0.99999999999: "99.999999999"} {
-		require.Equal(t, want, ratioPercent(ratio))
+		require.Equal(t, want, Objective(ratio))
 	}
 }
 
@@ -55,9 +53,9 @@ func TestPercent(t *testing.T) {
 		{0.0512, "5.1 %"}, {-0.004, "−0.4 %"}, {0.9996, "99.96 %"}, {0.00004, "0.004 %"}, {-0.00001, "−0.001 %"},
 		{0.99999, "99.999 %"}, {0.9999999999999998, "100 %"},
 	} {
-		require.Equal(t, c.want, plainSpaces(percent(&c.v)), c.v)
+		require.Equal(t, c.want, plainSpaces(Percent(&c.v)), c.v)
 	}
-	require.Equal(t, "–", percent(nil))
+	require.Equal(t, "–", Percent(nil))
 }
 
 func TestBurnRateAndCount(t *testing.T) {
@@ -65,11 +63,11 @@ func TestBurnRateAndCount(t *testing.T) {
 		v    float64
 		want string
 	}{{18.06, "18.1"}, {0, "0"}, {0.001, "<0.01"}, {0.04, "0.04"}, {0.4, "0.4"}, {99.96, "100"}, {1234.5, "1,234"}} {
-		require.Equal(t, c.want, burnRate(&c.v))
+		require.Equal(t, c.want, BurnRate(&c.v))
 	}
-	require.Equal(t, "–", burnRate(nil))
+	require.Equal(t, "–", BurnRate(nil))
 	for v, want := range map[float64]string{48160: "48,160", 103678.85: "103,679", 12.34: "12.3", 0.25: "0.25", 1e9: "1,000,000,000", 999: "999"} {
-		require.Equal(t, want, count(v))
+		require.Equal(t, want, Count(v))
 	}
 }
 
@@ -78,7 +76,7 @@ func TestDuration(t *testing.T) {
 		106 * time.Hour: "4 d 10 h", 24 * time.Hour: "1 d", 3*time.Hour + 20*time.Minute: "3 h 20 min",
 		42 * time.Second: "42 s", 90 * time.Second: "1 min 30 s", 0: "0 s", 24*time.Hour + 59*time.Minute: "1 d",
 	} {
-		require.Equal(t, want, plainSpaces(duration(d)))
+		require.Equal(t, want, plainSpaces(Duration(d)))
 	}
 }
 
@@ -91,8 +89,8 @@ func TestMoment(t *testing.T) {
 		"2025-11-22 14:02": time.Date(2025, 11, 22, 14, 2, 0, 0, time.UTC),
 		"23 Nov 01:00":     time.Date(2026, 11, 23, 1, 0, 0, 0, time.UTC),
 	} {
-		require.Equal(t, text, newMoment(&at, now).Text)
+		require.Equal(t, text, NewMoment(&at, now).Text)
 	}
-	require.Nil(t, newMoment(nil, now))
-	require.Nil(t, newMoment(&time.Time{}, now))
+	require.Nil(t, NewMoment(nil, now))
+	require.Nil(t, NewMoment(&time.Time{}, now))
 }

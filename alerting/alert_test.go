@@ -1,0 +1,51 @@
+package alerting
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// TestAlertSaysWhatATiredPersonNeeds: 870 of 48,160 are 1.81 %; 103,678.85 bad
+// events are allowed in 30 days, of which 870 are 0.84 %; 129 % is spent.
+func TestAlertSaysWhatATiredPersonNeeds(t *testing.T) {
+	objective, err := slo.ParseObjective("99.9")
+	require.NoError(t, err)
+	since := time.Date(2026, 11, 20, 14, 2, 0, 0, time.UTC)
+	burn, allowed, remaining := 18.06, 103678.85, -0.29
+	status := evaluator.Status{
+		ID: "checkout/availability", Service: "checkout", SLO: "availability", Window: "30d", State: evaluator.StateOK,
+		Labels:  map[string]string{"tier": "1"},
+		Links:   map[string]string{"runbook": "https://runbooks.example.org/checkout", "wiki": "https://wiki.example.org"},
+		Windows: []evaluator.WindowStatus{{Name: "5m"}, {Name: "1h", Total: 48160, Bad: 870, BurnRate: &burn, End: since.Add(time.Hour)}},
+		Budget:  evaluator.Budget{Allowed: &allowed, Remaining: &remaining},
+		Spec:    &slo.SLO{Objective: objective},
+	}
+	fires := evaluator.FiringAlert{Severity: Page, Tier: "fast", Since: since, Windows: []string{"1h", "5m"}}
+	a := newAlert(&status, fires, "https://slo.example.org/")
+	require.Equal(t, map[string]string{
+		"alertname": "ErrorBudgetBurn", "slo_id": "checkout/availability", "slo_service": "checkout",
+		"slo": "availability", "severity": "page", "tier": "1",
+	}, a.Labels)
+	require.Equal(t, since, a.StartsAt)
+	require.Equal(t, map[string]string{
+		"summary": "checkout availability burns its error budget 18x too fast",
+		"description": "1.8 % of the events fail since 14:02 UTC on 20 Nov (870 of 48,160 in the last 1h; 0.1 % is allowed). " +
+			"That window took 0.84 % of the 30d budget; nothing is left of it (-29 %).",
+		"tier": "fast (1h, 5m)", "runbook_url": "https://runbooks.example.org/checkout",
+		"slo_url": "https://slo.example.org/slo/checkout/availability",
+	}, a.Annotations)
+
+	remaining = 0.31
+	hours := 5400.0
+	status.Budget.ExhaustedInSeconds = &hours
+	status.State, status.StateReason = evaluator.StateQueryFailed, "connection refused"
+	require.Equal(t, "1.8 % of the events fail since 14:02 UTC on 20 Nov (870 of 48,160 in the last 1h; 0.1 % is allowed). "+
+		"That window took 0.84 % of the 30d budget; 31 % of it is left. At this rate it is spent in 1h30m. "+
+		"These numbers are of 15:02 UTC, for the backend can't be read: connection refused.",
+		newAlert(&status, fires, "").Annotations["description"])
+}

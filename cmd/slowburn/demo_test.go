@@ -1,0 +1,233 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	neturl "net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/dashboards"
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/memprom/shop"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// shopSLOs are the SLOs of the demo.
+func shopSLOs(t *testing.T) []*slo.SLO {
+	t.Helper()
+	names, err := fs.Glob(shop.Specs(), "*.yaml")
+	require.NoError(t, err)
+	var files []slo.File
+	for _, name := range names {
+		text, err := fs.ReadFile(shop.Specs(), name)
+		require.NoError(t, err)
+		files = append(files, slo.File{Name: name, Text: text})
+	}
+	set := slo.Load(files)
+	require.Empty(t, set.Findings)
+	return set.SLOs
+}
+
+// shopDays is a shop with some days of history before live, gone on until end.
+func shopDays(t *testing.T, days int, live, end time.Time) (db *memprom.DB, url string) {
+	t.Helper()
+	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	s := shop.New(shop.Options{Seed: 1, HistoryStart: live.AddDate(0, 0, -days), LiveStart: live})
+	require.NoError(t, s.Advance(context.Background(), db, end))
+	server := httptest.NewServer(db.Handler())
+	t.Cleanup(server.Close)
+	return db, server.URL
+}
+
+func shopReport(t *testing.T, url string, slos []*slo.SLO, at time.Time) *evaluator.Report {
+	t.Helper()
+	cfg := config.Default()
+	b, err := config.NewBackend("demo", url)
+	require.NoError(t, err)
+	cfg.Backends = []config.Backend{b}
+	options, err := evaluatorOptions(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	require.NoError(t, err)
+	r, err := evaluator.New(options).EvaluateAt(context.Background(), slos, at)
+	require.NoError(t, err)
+	return r
+}
+
+// TestDemoIncident follows the demo's incident by its own clock: the page fires
+// while one watches, and resolves.
+func TestDemoIncident(t *testing.T) {
+	t.Parallel()
+	live := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	_, url := shopDays(t, 2, live, live.Add(20*time.Minute))
+	fired, resolved := time.Duration(0), time.Duration(0)
+	for _, s := range shopSLOs(t) {
+		if s.ID() != "checkout/availability" {
+			continue
+		}
+		for after := time.Duration(0); after < 20*time.Minute; after += time.Minute {
+			alerts := shopReport(t, url, []*slo.SLO{s}, live.Add(after)).SLOs[0].Alerts
+			switch pages := len(alerts) > 0 && alerts[0].Severity == alerting.Page; {
+			case pages && fired == 0:
+				fired = after
+			case !pages && fired > 0 && resolved == 0:
+				resolved = after
+			}
+		}
+	}
+	require.NotZero(t, fired)
+	require.LessOrEqual(t, fired, 5*time.Minute)
+	require.NotZero(t, resolved)
+	require.LessOrEqual(t, resolved, 15*time.Minute)
+}
+
+// TestDashboardsOnTheDemo runs each query of both dashboards on the demo's
+// data, recorded from the evaluator's metrics and from generated rules: none
+// gives nothing.
+func TestDashboardsOnTheDemo(t *testing.T) {
+	t.Parallel()
+	live := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	end := live.Add(10 * time.Minute)
+	slos := shopSLOs(t)
+	sources := map[string]func(*memprom.DB, string){
+		"evaluator": func(db *memprom.DB, url string) {
+			for at := live; !at.After(end); at = at.Add(time.Minute) {
+				scrape(t, db, shopReport(t, url, slos, at), at)
+			}
+		},
+		"rules": func(db *memprom.DB, _ string) {
+			text, err := alerting.RuleFile("demo", slos, alerting.RuleOptions{Alerts: true})
+			require.NoError(t, err)
+			require.NoError(t, db.EvalRules(context.Background(), text, live.Add(-35*time.Minute), end))
+		},
+	}
+	for name, record := range sources {
+		t.Run(name, func(t *testing.T) {
+			db, url := shopDays(t, 2, live, end)
+			record(db, url)
+			for _, make := range []func() ([]byte, error){dashboards.Overview, dashboards.Detail} {
+				text, err := make()
+				require.NoError(t, err)
+				queries, err := dashboards.Queries(text, map[string]string{"service": "checkout", "slo": "availability", "window": "1h"})
+				require.NoError(t, err)
+				require.NotEmpty(t, queries)
+				for _, q := range queries {
+					require.NotZero(t, resultSize(t, url, q, end), "%s: %s", name, q)
+				}
+			}
+		})
+	}
+}
+
+// scrape writes a report's metrics as a Prometheus would that scrapes them.
+func scrape(t *testing.T, db *memprom.DB, r *evaluator.Report, at time.Time) {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(evaluator.NewCollector(func() *evaluator.Report { return r }))
+	families, err := reg.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			b := labels.NewScratchBuilder(8)
+			b.Add(model.MetricNameLabel, f.GetName())
+			b.Add("job", "slowburn")
+			b.Add("instance", "slowburn:9099")
+			for _, l := range m.GetLabel() {
+				if l.GetValue() != "" {
+					b.Add(l.GetName(), l.GetValue())
+				}
+			}
+			b.Sort()
+			require.NoError(t, db.Add(context.Background(), b.Labels(), memprom.Sample{Time: at, Value: m.GetGauge().GetValue()}))
+		}
+	}
+}
+
+func resultSize(t *testing.T, url, query string, at time.Time) int {
+	t.Helper()
+	var answer struct {
+		Error string
+		Data  struct{ Result []json.RawMessage }
+	}
+	form := neturl.Values{"query": {query}, "time": {fmt.Sprint(at.Unix())}}
+	require.NoError(t, getJSON(context.Background(), url+"/api/v1/query?"+form.Encode(), &answer))
+	require.Empty(t, answer.Error, query)
+	return len(answer.Data.Result)
+}
+
+// TestDemo runs the command as a new user does, until every SLO has a budget,
+// and ends it.
+func TestDemo(t *testing.T) {
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	listener := newPort(t)
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	var out, errs bytes.Buffer
+	exit := make(chan int, 1)
+	go func() {
+		exit <- run(ctx, []string{"demo", "--listen", listener}, streams{strings.NewReader(""), &out, &errs})
+	}()
+	require.Eventually(t, func() bool {
+		var r evaluator.Report
+		return getJSON(ctx, "http://"+listener+"/api/v1/slos", &r) == nil && len(r.SLOs) >= 8 && budgets(r)
+	}, 3*time.Minute, 200*time.Millisecond)
+	stop()
+	require.Equal(t, 0, <-exit, errs.String())
+	require.Contains(t, out.String(), "http://"+listener)
+	left, err := filepath.Glob(filepath.Join(temp, "slowburn-*"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+	_, err = os.Stat(temp)
+	require.NoError(t, err)
+}
+
+func budgets(r evaluator.Report) bool {
+	for _, s := range r.SLOs {
+		if s.Budget.Remaining == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// newPort is an address that was free a moment ago.
+func newPort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	return l.Addr().String()
+}
+
+func getJSON(ctx context.Context, url string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return json.NewDecoder(resp.Body).Decode(into)
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/require"
+)
+
+const manual = "../../docs/cli.md"
+
+// TestManual holds docs/cli.md against the program: every command is there with
+// its help, word for word, and nothing that the program doesn't have. With
+// -update it is brought up to date.
+func TestManual(t *testing.T) {
+	text, err := os.ReadFile(manual)
+	require.NoError(t, err)
+	help := map[string]string{}
+	var names []string
+	var collect func(*cobra.Command)
+	collect = func(c *cobra.Command) {
+		names = append(names, c.CommandPath())
+		help[c.CommandPath()] = helpOf(t, c.CommandPath())
+		for _, sub := range c.Commands() {
+			if sub.Name() != "help" {
+				collect(sub)
+			}
+		}
+	}
+	collect(newRoot(streams{}))
+
+	block := regexp.MustCompile("(?s)```console\n\\$ ([^\n]*) --help\n.*?```\n")
+	documented := map[string]bool{}
+	want := block.ReplaceAllStringFunc(string(text), func(old string) string {
+		name := block.FindStringSubmatch(old)[1]
+		documented[name] = true
+		if help[name] == "" {
+			return "" // gone
+		}
+		return helpBlock(name, help[name])
+	})
+	for _, name := range names {
+		if !documented[name] {
+			want += "\n## " + name + "\n\n" + helpBlock(name, help[name])
+		}
+	}
+	if *update {
+		require.NoError(t, os.WriteFile(manual, []byte(want), 0o644))
+	}
+	require.Equal(t, want, string(text), "go test ./cmd/slowburn -run TestManual -update writes what is missing")
+}
+
+func helpBlock(name, help string) string {
+	return "```console\n$ " + name + " --help\n" + help + "```\n"
+}
+
+func helpOf(t *testing.T, name string) string {
+	var out strings.Builder
+	args := strings.Fields(name + " --help")[1:]
+	require.Equal(t, 0, run(t.Context(), args, streams{strings.NewReader(""), &out, &out}), name)
+	return out.String()
+}

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+)
+
+// registerOutput adds the flag that chooses the form of the results; the first
+// format is the default.
+func registerOutput(c *cobra.Command, to *string, formats ...string) {
+	c.Flags().StringVarP(to, "output", "o", formats[0], "`FORMAT` of the results: "+oneOf(formats))
+	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+}
+
+func checkOutput(format string, formats ...string) error {
+	if !slices.Contains(formats, format) {
+		return usage("--output %q is not %s", format, oneOf(formats))
+	}
+	return nil
+}
+
+// writeJSON writes what scripts read.
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}

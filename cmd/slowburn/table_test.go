@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+// tableReport has an SLO of each sort, in the order of their ids.
+func tableReport() *evaluator.Report {
+	at := time.Date(2026, 11, 22, 15, 2, 0, 0, time.UTC)
+	ptr := func(v float64) *float64 { return &v }
+	slo := func(service, name string, objective, sli, left, burn float64) evaluator.Status {
+		return evaluator.Status{
+			ID: service + "/" + name, Service: service, SLO: name, Objective: objective, Window: "30d",
+			State: evaluator.StateOK, StateSince: &time.Time{},
+			Windows: []evaluator.WindowStatus{
+				{Name: "5m", Seconds: 300, BurnRate: ptr(99)}, {Name: "1h", Seconds: 3600, BurnRate: ptr(burn)},
+				{Name: "6h", Seconds: 21600, BurnRate: ptr(88)}, {Name: "30d", Seconds: 30 * 86400, SLI: ptr(sli)},
+			},
+			Budget: evaluator.Budget{Remaining: ptr(left)},
+		}
+	}
+	alert := func(severity string, since time.Time) evaluator.FiringAlert {
+		return evaluator.FiringAlert{Severity: severity, Since: since}
+	}
+	page := slo("checkout", "availability", 0.999, 0.99871, -0.29, 18.16)
+	page.Alerts = []evaluator.FiringAlert{alert("page", at.Add(-time.Hour)), alert("ticket", at.Add(-50*time.Hour))}
+	ticket := slo("search", "latency", 0.99, 0.9931, 0.31, 2.1)
+	ticket.Alerts = []evaluator.FiringAlert{alert("ticket", at.Add(-5*24*time.Hour))}
+	ticket.Budget.ExhaustedInSeconds = ptr(106*3600 + 59)
+	spent := slo("cart", "saves", 0.9, 0.5, 0, 0.04)
+	nobody := slo("intranet", "search", 0.5, 1, 1, 0)
+	nobody.State, nobody.StateSince = evaluator.StateNoTraffic, &at
+	lost := slo("mail", "delivery", 0.9995, 0.99999999, 0.99998, 0)
+	gone := at.Add(-82 * time.Minute)
+	lost.State, lost.StateReason, lost.StateSince = evaluator.StateNoData, "no samples of sent_total since …", &gone
+	lost.Windows[1].BurnRate = nil
+	never := slo("billing", "invoices", 0.9995, 0, 0, 0)
+	never.State, never.StateReason, never.StateSince = evaluator.StateNoData, "no series match invoices_total", nil
+	never.Windows, never.Budget = nil, evaluator.Budget{}
+	warming := never
+	warming.ID, warming.SLO, warming.State, warming.StateReason = "billing/pdf", "pdf", evaluator.StateWarming, "history is being\nread"
+	return &evaluator.Report{EvaluatedAt: at, SLOs: []evaluator.Status{
+		never, warming, spent, page, slo("checkout", "latency", 0.99, 0.9974, 0.74, 0.4), nobody, lost, ticket,
+		slo("shop", "overspent", 0.99, 0.86660, -12.34, 1234.5),
+	}}
+}
+
+func printed(t *testing.T, r *evaluator.Report, sc screen) string {
+	var b strings.Builder
+	require.NoError(t, printTable(&b, r, sc))
+	return b.String()
+}
+
+func TestTable(t *testing.T) {
+	require.Equal(t, `  SERVICE   SLO           OBJECTIVE      30d SLI  BUDGET LEFT              BURN 1h  ENDS IN   ALERTS
+! checkout  availability     99.9 %     99.871 %        -29 %  ░░░░░░░░░░     18.2  spent     page since 14:02
+! shop      overspent          99 %      86.66 %     -1,234 %  ░░░░░░░░░░    1,234  spent     -
+! cart      saves              90 %      50.00 %          0 %  ░░░░░░░░░░     0.04  spent     -
+~ search    latency            99 %      99.31 %         31 %  ███░░░░░░░      2.1  4 d 10 h  ticket since Tue 15:02
+? billing   invoices        99.95 %            -            -                    -  -         no data: no series match invoices_total
+? billing   pdf             99.95 %            -            -                    -  -         warming: history is being read
+? mail      delivery        99.95 %  99.999999 %     99.998 %  █████████░        -  -         no data since 13:40
+  checkout  latency            99 %      99.74 %         74 %  ███████░░░      0.4  -         -
+  intranet  search             50 %        100 %        100 %  ██████████        0  -         no traffic since 15:02
+
+at 2026-11-22 15:02 UTC
+`, printed(t, tableReport(), screen{}))
+	require.Equal(t, "no SLOs\n\nat 2026-11-22 15:02 UTC\n", printed(t, &evaluator.Report{EvaluatedAt: tableReport().EvaluatedAt}, screen{}))
+}
+
+func TestBar(t *testing.T) {
+	for left, want := range map[float64]string{
+		-3: "░░░░░░░░░░", 0: "░░░░░░░░░░", 0.0001: "█░░░░░░░░░", 0.14: "█░░░░░░░░░", 0.76: "████████░░", 0.9999: "█████████░", 1: "██████████",
+	} {
+		require.Equal(t, want, bar(&left), left)
+	}
+	require.Empty(t, bar(nil))
+}
+
+// TestTableFits shows what goes first where there is less room: the bar, words,
+// and then the objective.
+func TestTableFits(t *testing.T) {
+	require.Equal(t, `  SERVICE   SLO           OBJECTIVE      30d SLI  BUDGET LEFT  BURN 1h  ENDS IN   ALERTS
+! checkout  availability     99.9 %     99.871 %        -29 %     18.2  spent     page 14:02
+! shop      overspent          99 %      86.66 %     -1,234 %    1,234  spent     -
+! cart      saves              90 %      50.00 %          0 %     0.04  spent     -
+~ search    latency            99 %      99.31 %         31 %      2.1  4 d 10 h  ticket Tue 15:02
+? billing   invoices        99.95 %            -            -        -  -         no data: no serie…
+? billing   pdf             99.95 %            -            -        -  -         warming: history …
+? mail      delivery        99.95 %  99.999999 %     99.998 %        -  -         no data 13:40
+  checkout  latency            99 %      99.74 %         74 %      0.4  -         -
+  intranet  search             50 %        100 %        100 %        0  -         no traffic 15:02
+
+at 2026-11-22 15:02 UTC
+`, printed(t, tableReport(), screen{width: 100}))
+	require.Equal(t, `  SERVICE   SLO               30d SLI      LEFT  BURN 1h  ENDS IN   ALERTS
+! checkout  availability     99.871 %     -29 %     18.2  spent     page 14:02
+! shop      overspent         86.66 %  -1,234 %    1,234  spent     -
+! cart      saves             50.00 %       0 %     0.04  spent     -
+~ search    latency           99.31 %      31 %      2.1  4 d 10 h  ticket Tue …
+? billing   invoices                -         -        -  -         no data: no…
+? billing   pdf                     -         -        -  -         warming: hi…
+? mail      delivery      99.999999 %  99.998 %        -  -         no data 13:…
+  checkout  latency           99.74 %      74 %      0.4  -         -
+  intranet  search              100 %     100 %        0  -         no traffic …
+
+at 2026-11-22 15:02 UTC
+`, printed(t, tableReport(), screen{width: 80}))
+}
+
+// TestTableOfSeveralWindows names the windows in the rows where they differ.
+func TestTableOfSeveralWindows(t *testing.T) {
+	r := tableReport()
+	r.SLOs = []evaluator.Status{r.SLOs[4], r.SLOs[7]}
+	r.SLOs[0].Window = "90d"
+	r.SLOs[0].Windows[1].Name = "2h"
+	require.Equal(t, `  SERVICE   SLO      OBJECTIVE  WINDOW      SLI  BUDGET LEFT                  BURN  ENDS IN   ALERTS
+<33>~ search    latency       99 %     30d  99.31 %         31 %  ███░░░░░░░  2.1 (1h)  4 d 10 h  ticket since Tue 15:02<0>
+  checkout  latency       99 %     90d  99.74 %         74 %  ███████░░░  0.4 (2h)  -         -
+
+at 2026-11-22 15:02 UTC
+`, printed(t, r, screen{yellow: "<33>", red: "<31>", reset: "<0>"}))
+}
+
+func TestParseTime(t *testing.T) {
+	want := time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
+	for _, text := range []string{"2026-11-22T06:00:00Z", "2026-11-22T07:00:00+01:00", "1795327200"} {
+		at, err := parseTime(text)
+		require.NoError(t, err)
+		require.True(t, want.Equal(at), text)
+	}
+	for _, text := range []string{"", "now", "2026-11-22", "2026-11-22T06:00Z", "1795327200.5", "99999999999999999999", "1e9"} {
+		_, err := parseTime(text)
+		require.Error(t, err, text)
+	}
+}
+
+// TestInterruptedInput ends the reading of a terminal on which nobody types.
+func TestInterruptedInput(t *testing.T) {
+	in, _ := io.Pipe()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stderr strings.Builder
+	require.Equal(t, exitFailure, run(ctx, []string{"validate", "-"}, streams{in, io.Discard, &stderr}))
+	require.Equal(t, "slowburn: interrupted\n", stderr.String())
+}

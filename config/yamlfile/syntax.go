@@ -1,0 +1,109 @@
+package yamlfile
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+// syntax turns the library's error into a finding. The error has a line at
+// most, and that of the list or mapping around the mistake.
+func (f *File) syntax(err error) {
+	message, line := err.Error(), 0
+	if m := yamlLine.FindStringSubmatch(message); m != nil {
+		message = m[2]
+		line, _ = strconv.Atoi(m[1]) // 0 when it has none
+	}
+	if at := f.mistake(); at > 0 {
+		line = at
+	}
+	line = min(max(line, 1), len(f.lines))
+	text := f.line(line)
+	blank := len(text) - len(strings.TrimLeft(text, " \t"))
+	column, hint := blank+1, ""
+	switch {
+	case strings.Contains(text[:blank], "\t"):
+		column, hint = strings.Index(text, "\t")+1, "indent with spaces; YAML does not allow tabs"
+	case strings.HasPrefix(message, "mapping values are not allowed") && strings.Count(text, ": ") > 1:
+		first := strings.Index(text, ": ") + 2
+		column = utf8.RuneCountInString(text[:first+strings.Index(text[first:], ": ")]) + 1
+		hint = `put text with ": " in it in quotes`
+	case strings.HasPrefix(message, "did not find expected") && strings.ContainsAny(text, `"'{[`):
+		hint = "is a quote or a bracket left open? Put text that holds quotes or braces, such as a query, in single quotes"
+	}
+	f.add(Error, position{line, column}, 1, "not YAML: "+message, hint)
+}
+
+// mistakeWork bounds how many lines are read in search of a mistake.
+const mistakeWork = 100_000
+
+// mistake is the line of a syntax error: the last one whose lines above are
+// YAML by themselves, up to where the library gave up. It is 0 when that is not
+// found.
+func (f *File) mistake() int {
+	r := &lineReader{lines: f.lines}
+	_ = decodeAll(r)
+	work := mistakeWork
+	for n := r.next; n > 0 && work > 0; n-- {
+		if decodeAll(strings.NewReader(strings.Join(f.lines[:n-1], "\n"))) == nil {
+			return n
+		}
+		work -= n
+	}
+	return 0
+}
+
+func decodeAll(r io.Reader) error {
+	for d := yaml.NewDecoder(r); ; {
+		var n yaml.Node
+		if err := d.Decode(&n); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// lineReader gives one line at a time, and so knows how many were asked for.
+type lineReader struct {
+	lines []string
+	next  int
+	rest  []byte
+}
+
+// Read implements io.Reader.
+func (r *lineReader) Read(to []byte) (int, error) {
+	if len(r.rest) == 0 {
+		if r.next == len(r.lines) {
+			return 0, io.EOF
+		}
+		r.rest = []byte(r.lines[r.next] + "\n")
+		r.next++
+	}
+	n := copy(to, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+// foreign finds the first character that is not UTF-8.
+func (f *File) foreign() {
+	at := 0
+	for at < len(f.text) {
+		r, size := utf8.DecodeRune(f.text[at:])
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		at += size
+	}
+	line := f.text[bytes.LastIndexByte(f.text[:at], '\n')+1 : at]
+	f.add(Error, position{bytes.Count(f.text[:at], []byte("\n")) + 1, utf8.RuneCount(line) + 1}, 1,
+		"the file is not UTF-8 text", "save it as UTF-8")
+}

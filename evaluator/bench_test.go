@@ -1,0 +1,42 @@
+package evaluator
+
+import (
+	"testing"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// BenchmarkEvaluate1000 adds a slot to the timelines of 1,000 SLOs over 30 d
+// and computes all that is published of each.
+func BenchmarkEvaluate1000(b *testing.B) {
+	const month = 30 * 24 * 60
+	objective, err := slo.ParseObjective("99.9")
+	if err != nil {
+		b.Fatal(err)
+	}
+	spec := &slo.SLO{Service: "shop", Name: "availability", Objective: objective, Window: slo.DefaultWindow}
+	windows := []slo.Window{}
+	for _, d := range []time.Duration{5 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 6 * time.Hour, 24 * time.Hour, 72 * time.Hour, 30 * 24 * time.Hour} {
+		windows = append(windows, slo.Window(d))
+	}
+	start := MinuteOf(time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC))
+	timelines := make([]*Timeline, 1000)
+	for i := range timelines {
+		t := NewTimeline(start)
+		for m := range month {
+			t.Append(Slot{Total: 2400, Bad: float64((m + i) % 3), Known: true})
+		}
+		t.Fold(start, t.End()-fineAge)
+		timelines[i] = t
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, t := range timelines {
+			t.Append(Slot{Total: 2400, Bad: 1, Known: true})
+			t.Fold(t.End()-month, t.End()-fineAge)
+			s := newStatus(spec, "default")
+			s.Compute(t, t.End(), windows)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+// Package shop is a simulated shop: a dozen services with a story each, scraped
+// into a database as Prometheus would scrape them, and what really happened in
+// them beside it.
+//
+// A use, 30 days of history and then whatever has happened since:
+//
+//	s := shop.New(shop.Options{Seed: 1, HistoryStart: now.Add(-30 * 24 * time.Hour), LiveStart: now})
+//	err := s.Advance(ctx, db, now)
+//	total, bad := s.Truth("checkout", "availability", now.Add(-time.Hour), now)
+package shop
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/prometheus/prometheus/storage"
+)
+
+const (
+	// step is the resolution of the simulation, in seconds: processes start and
+	// stop between steps, events happen within them.
+	step = 10
+	// slice is how many seconds each service is taken forward before the next
+	// one is, so no sample is written more than that behind the newest.
+	slice = 3600
+	// scrapeInterval is in milliseconds.
+	scrapeInterval = 30_000
+)
+
+//go:embed specs/*.yaml
+var specs embed.FS
+
+// Specs are the SLO files of the shop, one a service.
+func Specs() fs.FS {
+	files, err := fs.Sub(specs, "specs")
+	if err != nil {
+		panic(err) // only for a path that is none
+	}
+	return files
+}
+
+// Options of a shop. The same options give the same history, to the bit.
+type Options struct {
+	Seed         uint64
+	HistoryStart time.Time // rounded down to a whole minute
+	LiveStart    time.Time // rounded down to a whole second; the live incidents are counted from it
+}
+
+// Shop is the simulation. Its methods may be called from several goroutines.
+type Shop struct {
+	mu       sync.Mutex
+	now      int64 // Unix seconds, until which everything has happened
+	start    int64 // Unix seconds
+	services []*service
+}
+
+// New makes a shop in which nothing has happened yet.
+func New(opts Options) *Shop {
+	start := opts.HistoryStart.Truncate(time.Minute).Unix()
+	s := &Shop{now: start, start: start}
+	for i, st := range stories() {
+		s.services = append(s.services, &service{
+			story: st,
+			start: start,
+			live:  opts.LiveStart.Unix(),
+			rng:   rand.New(rand.NewPCG(opts.Seed, uint64(i))),
+		})
+	}
+	return s
+}
+
+// Advance lets everything happen until to, rounded down to 10 s, and writes
+// what a Prometheus scrapes meanwhile: every 30 s, each target at its own
+// moment, with stale markers where series or targets end. A scrape is written
+// at most 10 s after its time. Once it has returned an error, the shop and the
+// database don't belong together any more.
+func (s *Shop) Advance(ctx context.Context, app storage.Appendable, to time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	end := to.Unix() - to.Unix()%step
+	for s.now < end {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		until := min(end, s.now+slice)
+		errs := make([]error, len(s.services))
+		var group sync.WaitGroup
+		for i, service := range s.services {
+			group.Go(func() {
+				if err := service.advance(app.Appender(ctx), s.now, until); err != nil {
+					errs[i] = fmt.Errorf("simulating %s: %w", service.name, err)
+				}
+			})
+		}
+		group.Wait()
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+		s.now = until
+	}
+	return nil
+}
+
+// Truth is how many events of an SLO of Specs happened in (from, to], and how
+// many of them were bad, scraped or not. Both times are rounded down to whole
+// minutes. It is NaN for an SLO that the shop doesn't have.
+func (s *Shop) Truth(service, slo string, from, to time.Time) (total, bad float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sv := range s.services {
+		latency := sv.slow != nil && slo == "latency"
+		if sv.name != service || !latency && slo != sv.slo {
+			continue
+		}
+		first := max(0, (from.Unix()-s.start)/60)
+		last := min(int64(len(sv.minutes)), (to.Unix()-s.start)/60)
+		for i := first; i < last; i++ {
+			total += sv.minutes[i].total
+			if latency {
+				bad += sv.minutes[i].slow
+			} else {
+				bad += sv.minutes[i].bad
+			}
+		}
+		return total, bad
+	}
+	return math.NaN(), math.NaN()
+}
