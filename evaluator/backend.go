@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -38,10 +37,11 @@ type backend struct {
 	readers chan struct{} // one for each SLO whose history is being read
 	metrics *metrics
 
-	fault atomic.Pointer[error] // the last that was no refusal of one query
-	down  error                 // why the last cycle got no answer at all
-	stale *time.Time            // the newest sample of anything, when too old
-	told  bool                  // the log says that it is down
+	answered atomic.Bool           // a query, since a try to read history ended
+	fault    atomic.Pointer[error] // the last that was no refusal of one query
+	down     error                 // why the last cycle got no answer at all
+	stale    *time.Time            // the newest sample of anything, when too old
+	told     bool                  // the log says that it is down
 }
 
 // admit waits for a place among the readers of history, whose memory is larger
@@ -109,25 +109,55 @@ func pairOf(lbls map[string]string) string {
 // errNoBucket says that a threshold is no bucket of a histogram.
 var errNoBucket = errors.New("the threshold is no bucket of the histogram")
 
+// noBucketError is errNoBucket in words that help.
+type noBucketError string
+
+func (e noBucketError) Error() string { return string(e) }
+func (noBucketError) Unwrap() error   { return errNoBucket }
+
 // paired leaves out the observations of histograms that lack the bucket at the
-// threshold: without it nobody knows how many were slow. The error is
-// errNoBucket when there are any.
+// threshold: without it nobody knows how many were slow. The bucket and the
+// count of a histogram are scraped at once, so a count at a time without a
+// bucket is of another layout. The error is errNoBucket when there are
+// histograms that lack it now.
 func paired(batch []rawSeries) ([]rawSeries, error) {
-	buckets := map[string]bool{}
+	buckets := map[string][]sample{}
 	for _, s := range batch {
 		if s.roles&roleGood != 0 {
-			buckets[s.pair] = true
+			buckets[s.pair] = s.samples
 		}
 	}
 	var err error
-	batch = slices.DeleteFunc(batch, func(s rawSeries) bool {
-		lacks := s.roles&roleTotal != 0 && !buckets[s.pair]
-		if lacks {
+	for i := range batch {
+		s := &batch[i]
+		if s.roles&roleTotal == 0 || len(s.samples) == 0 {
+			continue
+		}
+		bucket := buckets[s.pair]
+		both := atTimesOf(s.samples, bucket)
+		if len(both) == 0 && len(bucket) > 0 {
+			continue // recorded one after the other, not scraped
+		}
+		if len(bucket) == 0 || s.samples[len(s.samples)-1].t > bucket[len(bucket)-1].t {
 			err = errNoBucket
 		}
-		return lacks
-	})
+		s.samples = both
+	}
 	return batch, err
+}
+
+// atTimesOf are the samples that have the time of one of the others.
+func atTimesOf(samples, others []sample) []sample {
+	out := make([]sample, 0, len(samples))
+	for _, s := range samples {
+		for len(others) > 0 && others[0].t < s.t {
+			others = others[1:]
+		}
+		if len(others) > 0 && others[0].t == s.t {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // nearBuckets says which bucket boundaries the histogram has around the
@@ -149,11 +179,14 @@ func (b *backend) nearBuckets(ctx context.Context, l slo.Latency, at Minute) err
 		}
 	}
 	seconds := func(s float64) string { return time.Duration(math.Round(s * 1e9)).String() }
+	if below == 0 && math.IsInf(above, 1) {
+		return noBucketError(fmt.Sprintf("threshold %s is no bucket of %s: it has none but +Inf", l.Threshold, l.Histogram))
+	}
 	near := "the nearest are " + seconds(below) + " and " + seconds(above)
 	if math.IsInf(above, 1) {
 		near = "the nearest is " + seconds(below)
 	} else if below == 0 {
 		near = "the nearest is " + seconds(above)
 	}
-	return fmt.Errorf("threshold %s is no bucket of %s: %s", l.Threshold, l.Histogram, near)
+	return noBucketError(fmt.Sprintf("threshold %s is no bucket of %s: %s", l.Threshold, l.Histogram, near))
 }

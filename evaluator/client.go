@@ -36,11 +36,13 @@ func (e *queryError) Error() string {
 }
 
 // refused reports whether the backend is well but will not answer this query,
-// now or ever.
+// now or ever. Other statuses, such as 401 or 404, speak of the whole backend.
 func refused(err error) bool {
-	var q *queryError
-	return errors.As(err, &q) && q.status >= 400 && q.status < 500 &&
-		q.status != http.StatusTooManyRequests && q.status != http.StatusUnauthorized && q.status != http.StatusForbidden
+	if errors.Is(err, errNoBucket) {
+		return true
+	}
+	q, ok := errors.AsType[*queryError](err)
+	return ok && (q.status == http.StatusBadRequest || q.status == http.StatusUnprocessableEntity)
 }
 
 // retryAfter is how long the backend asks to be left alone.
@@ -103,6 +105,9 @@ func (b *backend) query(ctx context.Context, promql string, at time.Time) ([]vec
 	out, err := b.send(req)
 	if ctx.Err() != nil && err != nil {
 		err = fmt.Errorf("no answer within %s: %w", b.Timeout, ctx.Err())
+	}
+	if err == nil || refused(err) {
+		b.answered.Store(true)
 	}
 	b.metrics.requests.WithLabelValues(b.Name, outcome(err)).Inc()
 	for _, v := range out {

@@ -174,7 +174,7 @@ func (e *Evaluator) publish() {
 // note logs when an SLO's query begins to fail and when it is well again; one
 // that fails with its whole backend is the backend's to tell.
 func (e *Evaluator) note(t *track, err error) {
-	failing := err != nil && (t.backend.down == nil || !t.warm)
+	failing := err != nil && (t.backend.down == nil || refused(err))
 	switch {
 	case failing && !t.told:
 		e.Log.Warn("SLO can't be evaluated", "slo_id", t.slo.ID(), "backend", t.backend.Name, "err", err)
@@ -184,18 +184,40 @@ func (e *Evaluator) note(t *track, err error) {
 	t.told = failing || err != nil && t.told
 }
 
+// noteBackend logs when a backend begins to give no answers at all and when it
+// is well again.
 func (e *Evaluator) noteBackend(b *backend) {
-	up := 1.0
-	switch {
-	case b.down != nil && !b.told:
+	down := b.down != nil
+	if down == b.told {
+		return
+	}
+	b.told = down
+	state, reason, up := StateWarming, readingHistory, 1.0
+	if down {
+		state, reason, up = StateQueryFailed, b.down.Error(), 0
 		e.Log.Error("Backend can't be read", "backend", b.Name, "err", b.down)
-	case b.down == nil && b.told:
+	} else {
 		e.Log.Info("Backend can be read again", "backend", b.Name)
 	}
-	if b.told = b.down != nil; b.told {
-		up = 0
-	}
 	e.metrics.up.WithLabelValues(b.Name).Set(up)
+	for _, t := range e.tracks {
+		if t.backend == b && !t.warm && !t.told {
+			t.status.State, t.status.StateReason = state, reason
+		}
+	}
+}
+
+// noteWarmth notes how a try to read history ended. A backend that answered
+// nothing since the try before is down, for there may be no cycle to find out.
+func (e *Evaluator) noteWarmth(b *backend, err error) {
+	answered := b.answered.Swap(false)
+	switch {
+	case err == nil || refused(err):
+		b.down = nil
+	case !answered:
+		b.down = err
+	}
+	e.noteBackend(b)
 }
 
 // EvaluateAt evaluates SLOs once at an instant, or at the newest slot that

@@ -147,6 +147,27 @@ func TestLatency(t *testing.T) {
 	require.Nil(t, none.Budget.Remaining)
 }
 
+// TestLatencyWithoutItsBucket for a while counts nothing then: a count whose
+// bucket is missing is not slow.
+func TestLatencyWithoutItsBucket(t *testing.T) {
+	db := embedded(t, time.Minute, `
+		latency_seconds_bucket{job="shop",instance="a",le="0.3"} 0+9x30 _x19 450+9x10
+		latency_seconds_bucket{job="shop",instance="a",le="+Inf"} 0+10x60
+		latency_seconds_count{job="shop",instance="a"} 0+10x60`)
+	server := httptest.NewServer(db.Handler())
+	defer server.Close()
+	slos := load(t, "1h", latency)
+	for minutes, known := range map[int]float64{30: 30, 60: 40} {
+		own := evaluate(t, server.URL, slos, at(minutes)).SLOs[0].Windows[1]
+		require.EqualValues(t, 10*minutes, own.Total, "a gap counts when it is over")
+		require.EqualValues(t, minutes, own.Bad)
+		require.InDelta(t, known/60, own.Coverage, 1e-12)
+	}
+	missing := evaluate(t, server.URL, slos, at(40)).SLOs[0]
+	require.Equal(t, evaluator.StateQueryFailed, missing.State)
+	require.Equal(t, "threshold 300ms is no bucket of latency_seconds: it has none but +Inf", missing.StateReason)
+}
+
 func TestStates(t *testing.T) {
 	db := embedded(t, time.Minute, `
 		up{job="shop",instance="a"} 1x120

@@ -163,21 +163,21 @@ func (e *Evaluator) apply(ctx context.Context) {
 	}
 }
 
+// readingHistory is the reason of StateWarming.
+const readingHistory = "reading history"
+
 // start makes a track and reads its history beside the loop, again and again
 // until it succeeds.
 func (e *Evaluator) start(ctx context.Context, s *slo.SLO, b *backend) *track {
 	t := e.newTrack(s, b)
 	t.status = newStatus(s, b.Name)
-	t.status.State, t.status.StateReason = StateWarming, "reading history"
+	t.status.State, t.status.StateReason = StateWarming, readingHistory
 	t.status.Compute(t.timeline, e.end, e.Windows(s))
 	ctx, t.stop = context.WithCancel(ctx)
 	e.warming.Go(func() {
-		if !b.admit(ctx) {
-			return
-		}
-		defer func() { <-b.readers }()
-		for pause := time.Second; ; pause = min(2*pause, time.Minute) {
+		for pause := time.Second; b.admit(ctx); pause = min(2*pause, time.Minute) {
 			err := t.advance(ctx, max(t.settled, e.behindNow()))
+			<-b.readers
 			select {
 			case e.warmed <- warmth{t, err}:
 			case <-ctx.Done():
@@ -198,6 +198,7 @@ func (e *Evaluator) warmUp(w warmth) {
 	if e.tracks[t.slo.ID()] != t {
 		return
 	}
+	e.noteWarmth(t.backend, w.err)
 	if w.err != nil {
 		t.status.State, t.status.StateReason = StateQueryFailed, w.err.Error()
 		e.note(t, w.err)

@@ -63,10 +63,11 @@ func newTrack(s *slo.SLO, b *backend, end Minute, history time.Duration) *track 
 }
 
 // advance reads and counts the slots up to end. Those up to end-settle become
-// final, the others are counted again next time. On an error the timeline ends
+// final, the others are counted again next time; settle is whole minutes, rounded
+// up. On an error the timeline ends
 // with the last final slot, and the next call goes on from there.
 func (t *track) advance(ctx context.Context, end Minute) error {
-	settled := max(t.settled, end.Add(-t.backend.Settle))
+	settled := max(t.settled, end-Minute((t.backend.Settle+time.Minute-1)/time.Minute))
 	t.timeline.Truncate(t.settled)
 	for {
 		from, to := t.settled, min(t.settled+t.piece, end)

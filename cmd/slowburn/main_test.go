@@ -16,8 +16,10 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// TestMain lets scripts run this program as slowburn.
+// TestMain lets scripts run this program as slowburn. Many tests at a time, for
+// they wait for minutes of the clock to pass; go test -parallel says otherwise.
 func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "32") // a flag that is always there
 	testscript.Main(m, map[string]func(){"slowburn": main})
 }
 

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
+)
+
+// sentAlert is an alert as Alertmanager's API lists it, or as it notifies of it.
+type sentAlert struct {
+	Labels, Annotations map[string]string
+	StartsAt, EndsAt    time.Time
+	Status              any // in a notification, "firing" or "resolved"
+}
+
+// notifications are what an Alertmanager told its receiver, a group each.
+type notifications struct {
+	mu     sync.Mutex
+	groups [][]sentAlert
+}
+
+func (n *notifications) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var group struct{ Alerts []sentAlert }
+	if err := json.NewDecoder(r.Body).Decode(&group); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.groups = append(n.groups, group.Alerts)
+}
+
+// told are the notifications of alerts with a severity and a status.
+func (n *notifications) told(severity, status string) []sentAlert {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var out []sentAlert
+	for _, g := range n.groups {
+		for _, a := range g {
+			if a.Labels["severity"] == severity && a.Status == status {
+				out = append(out, a)
+			}
+		}
+	}
+	return out
+}
+
+func listAlerts(t *testing.T, am *servers.Server) []sentAlert {
+	t.Helper()
+	code, body := get(t, am.URL+"/api/v2/alerts")
+	require.Equal(t, http.StatusOK, code, body)
+	var out []sentAlert
+	require.NoError(t, json.Unmarshal([]byte(body), &out))
+	return out
+}
+
+// incident is a Prometheus with 100 requests a minute, of which 7 fail in
+// (from, to]. It was scraped each minute, and goes on being.
+func incident(t *testing.T, from, to time.Time) *httptest.Server {
+	t.Helper()
+	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	before, during := 120, int(to.Sub(from)/time.Minute)
+	require.NoError(t, db.Load(t.Context(), from.Add(-time.Duration(before)*time.Minute), time.Minute, fmt.Sprintf(`
+http_requests_total{job="checkout",instance="a",code="200"} 0+100x%d %d+93x%d %d+100x60
+http_requests_total{job="checkout",instance="a",code="500"} 0x%d 7+7x%d %d+0x60
+up{job="checkout",instance="a"} 1x300`,
+		before, 100*before+93, during-1, 100*before+93*during+100, before, during-1, 7*during)))
+	server := httptest.NewServer(db.Handler())
+	t.Cleanup(server.Close)
+	return server
+}
+
+// TestTwoReplicasAndAnAlertmanager runs two replicas on one configuration: a
+// real Alertmanager sees one alert, whose beginning a restart doesn't move, and
+// which ends when the incident is over.
+func TestTwoReplicasAndAnAlertmanager(t *testing.T) {
+	t.Parallel()
+	minute := time.Now().UTC().Truncate(time.Minute)
+	began, over := minute.Add(-20*time.Minute), minute.Add(3*time.Minute)
+	prom := incident(t, began, over)
+	var told notifications
+	receiver := httptest.NewServer(&told)
+	t.Cleanup(receiver.Close)
+	am := servers.Alertmanager(t, `
+route: {receiver: hook, group_by: [slo_id, severity], group_wait: 1s, group_interval: 1s}
+receivers: [{name: hook, webhook_configs: [{url: '`+receiver.URL+`'}]}]
+`)
+	dir := t.TempDir()
+	write(t, dir, "slos/checkout.yaml", checkout("99")+`labels: {tier: "1"}
+links: {runbook: https://runbooks.example.org/checkout}
+`)
+	args := []string{"--config", write(t, dir, "slowburn.yaml", `
+specs: [{directory: ./slos}]
+backends: [{url: `+prom.URL+`, offset: 5s, settle: 1m}]
+alertmanagers: [{url: `+am.URL+`}]
+web: {external_url: https://slo.example.org}
+`)}
+	a, b := serving(t, args...), serving(t, args...)
+	a.untilSent(am)
+	b.untilSent(am)
+
+	// 7 % of bad events burn at 7. That is above the page's 6 once all slots of
+	// its 5 m are bad, and no longer with the first good one.
+	requireOnePage := func() {
+		t.Helper()
+		alerts := listAlerts(t, am)
+		require.Len(t, alerts, 2, "a page and a ticket")
+		page := alerts[0]
+		if page.Labels["severity"] != "page" {
+			page = alerts[1]
+		}
+		require.Equal(t, map[string]string{
+			"alertname": "ErrorBudgetBurn", "slo_id": "checkout/availability", "slo_service": "checkout", "slo": "availability",
+			"severity": "page", "tier": "1",
+		}, page.Labels)
+		require.Equal(t, began.Add(5*time.Minute), page.StartsAt.UTC())
+		require.Greater(t, page.EndsAt, time.Now().Add(3*time.Minute), "it outlives some lost posts")
+		require.Contains(t, page.Annotations["summary"], "checkout availability burns its error budget 7x too fast")
+		require.Contains(t, page.Annotations["description"], "7 % of the events fail")
+		require.Equal(t, "https://runbooks.example.org/checkout", page.Annotations["runbook_url"])
+		require.Equal(t, "https://slo.example.org/slo/checkout/availability", page.Annotations["slo_url"])
+	}
+	requireOnePage()
+	requireSameJSON(t, a, b)
+
+	b.stop()
+	<-b.ended
+	require.Equal(t, 0, b.code)
+	requireOnePage()
+	b = serving(t, args...)
+	b.untilSent(am)
+	requireOnePage()
+	requireSameJSON(t, a, b)
+	require.Less(t, time.Now(), over, "all of that during the incident")
+
+	until(t, time.Until(over)+3*time.Minute, "resolved", func() bool { return len(told.told("page", "resolved")) > 0 })
+	require.Len(t, told.told("page", "firing"), 1, "two replicas and a restart are one notification")
+	resolved := told.told("page", "resolved")[0]
+	require.Equal(t, began.Add(5*time.Minute), resolved.StartsAt.UTC())
+	require.Greater(t, resolved.EndsAt, over.Add(time.Minute), "one good slot, and settled")
+	require.Less(t, resolved.EndsAt, over.Add(3*time.Minute), "told, not run out")
+	for _, s := range []*served{a, b} {
+		until(t, time.Minute, "both replicas see the end", func() bool {
+			return s.metrics()[`slo_alert_firing{severity="page",slo="availability",slo_id="checkout/availability",slo_service="checkout"}`] == 0
+		})
+	}
+	until(t, time.Minute, "the Alertmanager has no page", func() bool {
+		for _, alert := range listAlerts(t, am) {
+			if alert.Labels["severity"] == "page" {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// untilSent waits until the Alertmanager has taken alerts of this process.
+func (s *served) untilSent(am *servers.Server) {
+	s.t.Helper()
+	until(s.t, time.Minute, "alerts are sent", func() bool {
+		return s.metrics()[`slowburn_alerts_sent_total{alertmanager="`+am.URL+`"}`] > 0
+	})
+}
+
+// requireSameJSON holds two replicas against each other at one instant.
+func requireSameJSON(t *testing.T, a, b *served) {
+	t.Helper()
+	until(t, time.Minute, "reports of one instant", func() bool {
+		x, y := a.report(), b.report()
+		if !x.EvaluatedAt.Equal(y.EvaluatedAt) {
+			return false
+		}
+		require.Equal(t, x.raw, y.raw)
+		return true
+	})
+}
