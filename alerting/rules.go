@@ -43,8 +43,8 @@ const header = `
 # A slot that was not evaluated is unknown: its events count nowhere, and
 # slo_coverage_ratio says so. What a counter grew by during a gap in scraping of
 # up to 30 m counts when the gap is over. A new series counts from zero only
-# when another one of its target (%s) was there before and
-# after, and none ended.
+# when its target (%s) restarted, or when another series of it
+# was there before and after, and none ended.
 `
 
 // RuleFile makes the Prometheus rule file of SLOs, which come from the SLO file
