@@ -140,7 +140,9 @@ func (w *ruleWriter) longGroup() {
 		if win <= longestDirect {
 			continue
 		}
-		span := "[" + rangeText(slo.Window(tiles(win))*tile) + ":" + tile.String() + "]"
+		// A millisecond less than the window: as long as can be without two
+		// ends on the grid in Prometheus 2, whose ranges are closed.
+		span := "[" + rangeText(slo.Window(tiles(win))*tile) + "999ms:" + tile.String() + "]"
 		sum := func(of string) string { return "sum_over_time(" + of + "{" + w.sel + "}" + span + ")" }
 		w.record("slo:window_events:sum", sum("slo:quarter_events:sum"), "window", win.String())
 		w.record("slo:window_bad_events:sum", sum("slo:quarter_bad_events:sum"), "window", win.String())
