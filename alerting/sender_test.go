@@ -64,8 +64,8 @@ func (b *board) sender(ams ...Alertmanager) *Sender {
 }
 
 // start runs a sender until the returned function is called.
-func start(s *Sender) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
+func start(t *testing.T, s *Sender) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = s.Run(ctx) }) // ends with ctx only
 	return func() { cancel(); wg.Wait() }
@@ -89,8 +89,8 @@ func TestAlertmanager(t *testing.T) {
 	at := time.Now().UTC().Truncate(time.Minute)
 	b.show(t, at, evaluator.StateOK, Page, Ticket)
 	first, second := b.sender(Alertmanager{am.URL, http.DefaultClient}), b.sender(Alertmanager{am.URL, http.DefaultClient})
-	defer start(first)()
-	defer start(second)()
+	defer start(t, first)()
+	defer start(t, second)()
 	sent := func(s *Sender) float64 {
 		return testutil.ToFloat64(s.receivers[0].metrics.sent.WithLabelValues(am.URL))
 	}
@@ -125,7 +125,7 @@ func TestAlertmanager(t *testing.T) {
 	// The page ends. A replica that starts now saw nothing fire: it says nothing.
 	b.show(t, at, evaluator.StateOK, Ticket)
 	third := b.sender(Alertmanager{am.URL, http.DefaultClient})
-	defer start(third)()
+	defer start(t, third)()
 	third.Wake()
 	soon(func() bool { return sent(third) == 1 }, "the new replica posted the ticket")
 	require.Len(t, listed(t, am), 2)
@@ -231,7 +231,7 @@ func (p post) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := p(r); err != nil {
 		return nil, err
 	}
-	return &http.Response{StatusCode: 200, Status: "200 OK", Body: io.NopCloser(strings.NewReader("")), Request: r}, nil
+	return &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Body: io.NopCloser(strings.NewReader("")), Request: r}, nil
 }
 
 func (p post) client() *http.Client { return &http.Client{Transport: p} }
@@ -253,7 +253,7 @@ func TestSenderRetries(t *testing.T) {
 		up := Alertmanager{"http://up", post(func(*http.Request) error { posts = append(posts, time.Since(begun)); return nil }).client()}
 		s := b.sender(down, up)
 		b.show(t, begun, evaluator.StateOK, Page, Ticket)
-		stop := start(s)
+		stop := start(t, s)
 		s.Wake()
 		<-time.After(125 * time.Second) // of the bubble's own clock
 		stop()
@@ -283,7 +283,7 @@ func TestSenderDrains(t *testing.T) {
 		})
 		dead := post(func(r *http.Request) error { <-r.Context().Done(); return r.Context().Err() })
 		s := b.sender(Alertmanager{"http://slow", slow.client()}, Alertmanager{"http://dead", dead.client()})
-		stop := start(s)
+		stop := start(t, s)
 		b.show(t, time.Now(), evaluator.StateOK, Page)
 		s.Wake()
 		synctest.Wait()

@@ -39,8 +39,8 @@ type follower struct {
 	judge    evaluator.Judge
 }
 
-func follow(s *slo.SLO, start evaluator.Minute) *follower {
-	t := evaluator.NewTimeline(start)
+func follow(s *slo.SLO) *follower {
+	t := evaluator.NewTimeline(begin)
 	return &follower{s, t, t.Start(), NewJudge()}
 }
 
@@ -57,7 +57,7 @@ func (f *follower) see(slots []evaluator.Slot, unsure int) []evaluator.FiringAle
 
 // firesAt is what a process says that starts at the end of the slots.
 func firesAt(s *slo.SLO, slots []evaluator.Slot, unsure int) []evaluator.FiringAlert {
-	return follow(s, begin).see(slots, unsure)
+	return follow(s).see(slots, unsure)
 }
 
 func slotAt(n int) time.Time { return (begin + evaluator.Minute(n)).Time() }
@@ -129,7 +129,7 @@ func TestAlertsEndByCompleteWindows(t *testing.T) {
 // one that looked well does not end it.
 func TestAlertsOnProvisionalSlots(t *testing.T) {
 	s := policySLO(t)
-	f := follow(s, begin)
+	f := follow(s)
 	half := evaluator.Slot{Total: 1000, Bad: 1000, Known: true}
 	require.Empty(t, f.see(slotsOf(720, healthy), 2))
 	// One minute in which all fail is 1.7 % of the hour and 20 % of 5 minutes.
@@ -163,7 +163,7 @@ func TestAlertsAreAFunctionOfTheTimeline(t *testing.T) {
 			final = append(final, slotsOf(1+r.IntN(200), healthy)...)
 		}
 	}
-	first, second := follow(s, begin), follow(s, begin)
+	first, second := follow(s), follow(s)
 	fired := 0
 	for end := 600; end < len(final); end++ {
 		now := append([]evaluator.Slot{}, final[:end]...)
@@ -186,7 +186,7 @@ func TestAlertsAreAFunctionOfTheTimeline(t *testing.T) {
 
 // A changed objective is judged over the days behind, as a restart would.
 func TestAlertsOfAChangedObjective(t *testing.T) {
-	f := follow(policySLO(t), begin)
+	f := follow(policySLO(t))
 	slots := slotsOf(720, healthy, 60, evaluator.Slot{Total: 1000, Bad: 1, Known: true})
 	require.Empty(t, f.see(slots, 2))
 	f.slo = policySLO(t)
