@@ -201,13 +201,7 @@ func (w *ruleWriter) budget() {
 
 // state writes the state of the data: one of three, 1 while it lasts.
 func (w *ruleWriter) state() {
-	longest := w.s.Window
-	for _, t := range w.tiers {
-		if t.Severity == Page {
-			longest = t.Long
-		}
-	}
-	total, lately := w.sums(longest).total, w.over("count", "slo:slot_events:count", slo.Window(5*time.Minute))
+	total, lately := w.sums(PageWindow(w.s)).total, w.over("count", "slo:slot_events:count", slo.Window(5*time.Minute))
 	w.record("slo_data_state", "vector(1) unless on () "+lately, "state", "no_data")
 	w.record("slo_data_state", "("+total+" == 0) + 1 and "+lately, "state", "no_traffic")
 	w.record("slo_data_state", total+" > bool 0 == 1 and "+lately, "state", "ok")
