@@ -21,6 +21,8 @@ type Alert struct {
 	StartsAt     time.Time         `json:"startsAt"`
 	EndsAt       time.Time         `json:"endsAt"`
 	GeneratorURL string            `json:"generatorURL,omitempty"`
+
+	held time.Time // end of the last slot in which its tier held
 }
 
 // key is what tells an alert from others.
@@ -29,7 +31,7 @@ func key(s *evaluator.Status, f evaluator.FiringAlert) string { return s.ID + " 
 // newAlert makes the alert for what fires. Its labels are the same in every
 // process and for the whole episode; numbers are in the annotations.
 func newAlert(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) Alert {
-	a := Alert{Labels: maps.Clone(s.Labels), Annotations: annotations(s, f), StartsAt: f.Since}
+	a := Alert{Labels: maps.Clone(s.Labels), Annotations: annotations(s, f), StartsAt: f.Since, held: f.Held}
 	if a.Labels == nil {
 		a.Labels = map[string]string{}
 	}

@@ -88,6 +88,18 @@ func Windows(tiers []Tier, w slo.Window) []slo.Window {
 	return append(out, w)
 }
 
+// PageWindow is the longest window of the classic policy that pages. When
+// nothing happened for so long, an SLO has no traffic.
+func PageWindow(s *slo.SLO) slo.Window {
+	longest := slo.Window(0)
+	for _, t := range Classic(s.Window, s.Objective) {
+		if t.Severity == Page {
+			longest = max(longest, t.Long)
+		}
+	}
+	return longest
+}
+
 // ladder are the windows of policies. What is longer than the last becomes it.
 func ladder() []slo.Window {
 	const minute, hour, day = slo.Window(time.Minute), slo.Window(time.Hour), slo.Window(24 * time.Hour)

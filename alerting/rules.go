@@ -43,8 +43,8 @@ const header = `
 # A slot that was not evaluated is unknown: its events count nowhere, and
 # slo_coverage_ratio says so. What a counter grew by during a gap in scraping of
 # up to 30 m counts when the gap is over. A new series counts from zero only
-# when another one of its target (%s) was there before and
-# after, and none ended.
+# when its target (%s) restarted, or when another series of it
+# was there before and after, and none ended.
 `
 
 // RuleFile makes the Prometheus rule file of SLOs, which come from the SLO file
@@ -140,7 +140,9 @@ func (w *ruleWriter) longGroup() {
 		if win <= longestDirect {
 			continue
 		}
-		span := "[" + rangeText(slo.Window(tiles(win))*tile) + ":" + tile.String() + "]"
+		// A millisecond less than the window: as long as can be without two
+		// ends on the grid in Prometheus 2, whose ranges are closed.
+		span := "[" + rangeText(slo.Window(tiles(win))*tile) + "999ms:" + tile.String() + "]"
 		sum := func(of string) string { return "sum_over_time(" + of + "{" + w.sel + "}" + span + ")" }
 		w.record("slo:window_events:sum", sum("slo:quarter_events:sum"), "window", win.String())
 		w.record("slo:window_bad_events:sum", sum("slo:quarter_bad_events:sum"), "window", win.String())
@@ -199,13 +201,7 @@ func (w *ruleWriter) budget() {
 
 // state writes the state of the data: one of three, 1 while it lasts.
 func (w *ruleWriter) state() {
-	longest := w.s.Window
-	for _, t := range w.tiers {
-		if t.Severity == Page {
-			longest = t.Long
-		}
-	}
-	total, lately := w.sums(longest).total, w.over("count", "slo:slot_events:count", slo.Window(5*time.Minute))
+	total, lately := w.sums(PageWindow(w.s)).total, w.over("count", "slo:slot_events:count", slo.Window(5*time.Minute))
 	w.record("slo_data_state", "vector(1) unless on () "+lately, "state", "no_data")
 	w.record("slo_data_state", "("+total+" == 0) + 1 and "+lately, "state", "no_traffic")
 	w.record("slo_data_state", total+" > bool 0 == 1 and "+lately, "state", "ok")

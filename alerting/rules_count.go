@@ -2,6 +2,7 @@ package alerting
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/slowburn-slo/slowburn/slo"
@@ -22,15 +23,14 @@ func newCounting(s *slo.SLO, targetLabels []string) (counting, error) {
 	good, bad, total := newCounter(c.Good), newCounter(c.Bad), newCounter(c.Total)
 	switch {
 	case !good.set && bad.set && total.set:
-		t := target{on, siblings(total, bad)}
-		return counting{total: slot(t.known(t.delta(total))), other: slot(t.delta(bad))}, nil
+		t := target{on, siblings(total, bad), []counter{total}}
+		return counting{total: slot(t.all()), other: slot(t.delta(bad))}, nil
 	case good.set && !bad.set && total.set:
-		t := target{on, siblings(total, good)}
-		return counting{total: slot(t.known(t.delta(total))), other: slot(t.delta(good)), good: true}, nil
+		t := target{on, siblings(total, good), []counter{total}}
+		return counting{total: slot(t.all()), other: slot(t.delta(good)), good: true}, nil
 	case good.set && bad.set && !total.set:
-		t := target{on, []counter{good, bad}}
-		sum := "(\n" + t.known(t.delta(good)) + "\n) + (\n" + t.known(t.delta(bad)) + "\n)"
-		return counting{total: slot(sum), other: slot(t.delta(bad))}, nil
+		t := target{on, []counter{good, bad}, []counter{good, bad}}
+		return counting{total: slot(t.all()), other: slot(t.delta(bad))}, nil
 	}
 	return counting{}, errors.New("the indicator needs two of good, bad and total")
 }
@@ -61,10 +61,12 @@ func slot(expr string) string {
 }
 
 // target says what is known about scraped processes: by which labels series
-// belong to the same one, and which series tell that it was there.
+// belong to the same one, which series tell that it was there, and which count
+// all events.
 type target struct {
 	on       string // "on (job, instance)"
 	siblings []counter
+	clock    []counter // total, or good and bad
 }
 
 // siblings are the counters to look at for evidence. A counter whose matchers
@@ -76,56 +78,84 @@ func siblings(total, other counter) []counter {
 	return []counter{total, other}
 }
 
-// delta is how much c grew in the slot, as the sum over its series of the last
-// value in the slot minus the last value before it. Nothing is extrapolated,
-// and consecutive slots leave nothing out. By the first rule that fits:
+// growth is how much each series of c grew in the slot: its last value in the
+// slot minus the last value before it. Nothing is extrapolated, and consecutive
+// slots leave nothing out. By the first rule that fits:
 //
-//   - A series that was absent at the start of the slot counts from zero when its
-//     target was there, all series of it still are, and it restarted in the last
-//     half hour. (This is a label set's return after a restart.)
+//   - A series that was absent at the start of the slot counts from zero on
+//     evidence and when its target restarted in the last half hour. (This is a
+//     label set's return after a restart.)
 //   - A series counts from its last value of the last half hour.
 //   - A series that fell since counts from zero: its process restarted.
-//   - A new series counts from zero when its target was there before and all
-//     series of it still are. Otherwise what it counted may be old.
-func (t target) delta(c counter) string {
+//   - A new series counts from zero on evidence. Otherwise what it counted may be
+//     old.
+func (t target) growth(c counter) string {
 	newest, last := c.newest(), c.last()
-	return "sum(\n  " + newest + " unless " + c.before() +
+	return "  " + newest + " unless " + c.before() +
 		" and " + t.on + " " + t.evidence() +
-		" and " + t.on + " " + t.siblings[0].resets() +
+		" and " + t.on + " " + t.restarted() +
 		"\n  or " + newest + " - " + last + " >= 0" +
 		"\n  or " + newest + " < " + last +
-		"\n  or " + newest + " and " + t.on + " " + t.evidence() +
-		"\n)"
+		"\n  or " + newest + " and " + t.on + " " + t.evidence()
 }
 
-// known is the number, or 0 where it is absent and there were samples at the
-// start and at the end of the slot.
-func (t target) known(number string) string {
-	return number + "\nor 0 * count(" + t.there() + ")"
+// delta is how much all series of c grew in the slot.
+func (t target) delta(c counter) string { return "sum(\n" + t.growth(c) + "\n)" }
+
+// all are all events of the slot. They are 0 where no series grew and there
+// were samples at the start and at the end of the slot.
+func (t target) all() string {
+	number := t.delta(t.clock[0])
+	if len(t.clock) > 1 {
+		// One of them may be missing, and a label tells them apart.
+		number = "sum(\n"
+		for i, c := range t.clock {
+			if i > 0 {
+				number += "\n  or\n"
+			}
+			number += "  label_replace((\n" + t.growth(c) + "\n  ), \"slo_counter\", \"" + strconv.Itoa(i) + "\", \"\", \"\")"
+		}
+		number += "\n)"
+	}
+	return number + "\nor 0 * count(" + there(t.clock) + ")"
 }
 
 // there are the series with samples at both ends of the slot.
-func (t target) there() string {
-	parts := make([]string, 0, len(t.siblings))
-	for _, c := range t.siblings {
-		parts = append(parts, c.now()+" and "+c.before())
+func there(counters []counter) string {
+	return joined(counters, func(c counter) string { return c.now() + " and " + c.before() })
+}
+
+// joined are the series of any of the counters, in a form.
+func joined(counters []counter, form func(counter) string) string {
+	parts := make([]string, 0, len(counters))
+	for _, c := range counters {
+		parts = append(parts, form(c))
 	}
 	return strings.Join(parts, " or ")
 }
 
-// evidence are series of targets that were there at both ends of the slot and
-// of which no series ended in it.
+// evidence are series of targets that restarted in the slot, or that were there
+// at both ends of it while none of their series ended: what is new in these has
+// counted from zero.
 func (t target) evidence() string {
-	ended := make([]string, 0, len(t.siblings))
-	for _, c := range t.siblings {
-		ended = append(ended, c.before()+" unless "+c.now())
-	}
-	return "((" + t.there() + ") unless " + t.on + " (" + strings.Join(ended, " or ") + "))"
+	ended := joined(t.siblings, func(c counter) string { return c.before() + " unless " + c.now() })
+	fell := joined(t.siblings, func(c counter) string { return c.now() + " < " + c.before() })
+	return "((" + there(t.siblings) + ") unless " + t.on + " (" + ended + ") or " + fell + ")"
 }
 
-// gap is for how long a series may be absent and still go on from its last
-// value.
-const gap = "30m"
+// restarted are series that fell in the slot or in the half hour before it.
+func (t target) restarted() string {
+	return "(" + joined(t.clock, func(c counter) string { return c.resets() + " > 0" }) + ")"
+}
+
+const (
+	// gap is for how long before the slot a series may be absent and still go
+	// on from its last value.
+	gap = "30m"
+	// gapAndSlot is for how long before the end of the slot a restart matters:
+	// it may have ended a series gap ago.
+	gapAndSlot = "31m"
+)
 
 // counter prints a selector of counters in the forms that rules need.
 type counter struct {
@@ -157,12 +187,12 @@ func (c counter) last() string {
 	return c.distinct("last_over_time(" + c.text + "[" + gap + "] offset 1m)")
 }
 
-// resets are the series that fell in the last half hour.
+// resets are how often the series fell in the slot and the half hour before.
 func (c counter) resets() string {
 	if c.named {
-		return "(resets(" + c.text + "[" + gap + "]) > 0)"
+		return "resets(" + c.text + "[" + gapAndSlot + "])"
 	}
-	return "(resets(" + c.now() + "[" + gap + ":1m]) > 0)"
+	return "resets(" + c.now() + "[" + gapAndSlot + ":1m])"
 }
 
 // distinct keeps series apart that differ only in their name, which

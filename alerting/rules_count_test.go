@@ -83,6 +83,11 @@ func slotCases() []slotCase {
 			[]string{c200 + " 0+10x11", c500 + " 0 2 4 4 stale _ _ _ _ _ 9 9"},
 			[]float64{unknown, 22, 20, 20, 20, 25}, []float64{unknown, 2, 0, 0, 0, 5},
 		}, {
+			// What is new at a restart is new, though another series ended with it.
+			"birth at a restart", "", bad, all,
+			[]string{c200 + " 0 10 20 30 2 4 6 8", at("requests_total", `,code="404"`) + " 5 5 5 5 stale _ _ _", c500 + " _ _ _ _ 3 3 4 4"},
+			[]float64{unknown, 20, 7, 5}, []float64{unknown, 0, 3, 1},
+		}, {
 			"end of a target", "", bad, all,
 			[]string{c200 + " 0 10 20 stale", c500 + " 0 1 3 stale", "unrelated_total 0x7"},
 			[]float64{unknown, 12, unknown, unknown}, []float64{unknown, 2, unknown, unknown},
@@ -111,6 +116,14 @@ func slotCases() []slotCase {
 		}, {
 			"good alone", ok, failed, "", []string{at(ok, "") + " 0+9x7"},
 			[]float64{unknown, 18, 18, 18}, []float64{unknown, 0, 0, 0},
+		}, {
+			"gap while bad is missing", ok, failed, "",
+			[]string{at(ok, "") + " 0 10 20 30 stale _ _ _ 100 110 120 130"},
+			[]float64{unknown, 20, unknown, unknown, 80, 20}, []float64{unknown, 0, unknown, unknown, 0, 0},
+		}, {
+			"total missing, then born", "", failed, ok,
+			[]string{at(failed, "") + " 1x7", at(ok, "") + " _ _ _ _ 5 15 25 35"},
+			[]float64{unknown, unknown, 15, 20}, []float64{unknown, unknown, 0, 0},
 		}, {
 			"bad alone, then good is born", ok, failed, "",
 			[]string{at(failed, "") + " 0+1x7", at(ok, "") + " _ _ _ _ 1 3 3 3"},
@@ -171,6 +184,18 @@ func TestSlotsOfSlowScrapes(t *testing.T) {
 	b.run(withWindow(example(t, "", "errors_total", "requests_total"), hour), RuleOptions{}, 0, 10*time.Minute)
 	require.Equal(t, texts([]float64{unknown, 0, 10, 0, 10, 0, 10}), texts(b.slots("slo:slot_events:count", 7)))
 	require.Equal(t, texts([]float64{unknown, 0, 0, 0, 4, 0, 0}), texts(b.slots("slo:slot_bad_events:count", 7)))
+}
+
+// A restart is known of for as long as the last value of a series that ended
+// with it. Here that is at 2:07, and the series comes back in the slot that ends
+// at 33:00: the half hour before that slot begins at 2:00.
+func TestSlotsOfLateReturn(t *testing.T) {
+	b := newBackend(t)
+	b.load(7*time.Second, time.Minute,
+		`requests_total{job="j",instance="a",code="200"} 0+10x2 5+10x32`, `requests_total{job="j",instance="a",code="500"} 4x2 stale _x28 9 9`)
+	b.run(withWindow(example(t, "", `requests_total{code="500"}`, "requests_total"), hour), RuleOptions{}, 0, 36*time.Minute)
+	bad := b.slots("slo:slot_bad_events:count", 34)
+	require.Equal(t, texts([]float64{0, 9, 0}), texts(bad[31:34]))
 }
 
 // TestSlotsOldest has the oldest supported Prometheus, in its promtool, run the

@@ -62,13 +62,13 @@ func TestShortWindows(t *testing.T) {
 
 // A window over 6 h is made of quarters of the clock, each whole and once.
 func TestLongWindows(t *testing.T) {
-	for _, phase := range []time.Duration{29 * time.Second, 4*time.Minute + 59999*time.Millisecond} {
+	for _, phase := range []time.Duration{29 * time.Second, 4*time.Minute + 59998*time.Millisecond} {
 		t.Run(phase.String(), func(t *testing.T) {
 			b := newBackend(t)
 			b.ramp(9 * 60)
-			b.run(rampSLO(t, 8*hour), RuleOptions{}, phase, 8*time.Hour+47*time.Minute)
+			b.run(rampSLO(t, 8*hour), RuleOptions{}, phase, 9*time.Hour)
 			// The newest quarter is the one recorded last by 8:45:00, at
-			// 8:44:29 or at 8:44:59.999, for a slot that ended half a minute
+			// 8:44:29 or at 8:44:59.998, for a slot that ended half a minute
 			// before that.
 			last := 523.0 // the slot that ended at 8:44
 			if phase == 29*time.Second {
@@ -80,6 +80,10 @@ func TestLongWindows(t *testing.T) {
 			require.Equal(t, 1.0, b.value(`slo_coverage_ratio`, at+time.Minute))
 			require.Equal(t, 500.0, b.value(`slo_burn_rate{window="8h"}`, at+time.Minute))
 			require.Equal(t, 500.0, b.value(`slo_burn_rate{window="5m"}`, at+time.Minute))
+			// Evaluated once more 5 and 10 minutes later, up to two
+			// milliseconds before the next quarter, it holds the same quarters.
+			require.Equal(t, total, b.value(`sum(slo_window_events)`, at+14*time.Minute))
+			require.Equal(t, 1.0, b.value(`slo_coverage_ratio`, at+14*time.Minute))
 		})
 	}
 }
@@ -130,8 +134,8 @@ func TestRulesCost(t *testing.T) {
 	windows := once - minute
 	// The engine's statistics leave out what a subquery loads of an expression.
 	total, bad := newCounter(s.Indicator.Counters().Total), newCounter(s.Indicator.Counters().Bad)
-	job := target{"on (job, instance)", siblings(total, bad)}
-	for _, expr := range []string{job.known(job.delta(total)), job.delta(bad)} {
+	job := target{"on (job, instance)", siblings(total, bad), []counter{total}}
+	for _, expr := range []string{job.all(), job.delta(bad)} {
 		before := b.loaded
 		_, err := b.instant(t.Context(), expr, b.epoch)
 		require.NoError(t, err)

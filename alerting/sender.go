@@ -150,7 +150,8 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 			k := key(status, evaluator.FiringAlert{Severity: severity})
 			a, was := before[k]
 			if _, is := s.firing[k]; was && !is {
-				s.end(k, a, now, sure)
+				// When it was held for long it ended for want of numbers.
+				s.end(k, a, now, sure && r.EvaluatedAt.Sub(a.held) < hold*time.Minute)
 			}
 		}
 	}

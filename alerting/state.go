@@ -30,16 +30,18 @@ func PolicyWindows(s *slo.SLO) []slo.Window {
 	return Windows(Classic(s.Window, s.Objective), s.Window)
 }
 
-// NewJudge makes a judge of one SLO. What fires is a function of the timeline:
-// the first call replays the last seven days, each later one the new slots, so
-// that a process that was restarted, and a second replica, say the same.
+// NewJudge makes a judge of one SLO, whose window stays the same. What fires is a
+// function of the timeline: the first call, and one with another objective,
+// replays the last seven days, each later one the new slots, so that a process
+// that was restarted, and a second replica, say the same.
 func NewJudge() evaluator.Judge {
 	at := evaluator.Minute(0)
 	var final state
+	var p policy
 	return func(s *slo.SLO, t *evaluator.Timeline, settled evaluator.Minute) []evaluator.FiringAlert {
-		p := policy{Classic(s.Window, s.Objective), s.Objective}
-		if at == 0 {
-			at = max(t.Start(), settled.Add(-lookback))
+		if at == 0 || p.objective != s.Objective {
+			p = policy{Classic(s.Window, s.Objective), s.Objective}
+			at, final = max(t.Start(), settled.Add(-lookback)), state{}
 		}
 		for at < settled {
 			at++
@@ -130,6 +132,6 @@ func firing(final, newest episode, severity string) []evaluator.FiringAlert {
 	}
 	return []evaluator.FiringAlert{{
 		Severity: severity, Tier: e.tier.Name, Since: e.since.Time(),
-		Windows: []string{e.tier.Long.String(), e.tier.Short.String()},
+		Windows: []string{e.tier.Long.String(), e.tier.Short.String()}, Held: e.sure.Time(),
 	}}
 }

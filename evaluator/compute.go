@@ -133,15 +133,15 @@ func orEmpty(m map[string]string) map[string]string {
 
 // dataState is the state that follows from the data alone, its reason, and
 // since when. longest is the longest page window.
-func (t *track) dataState(end Minute, longest time.Duration) (State, string, *time.Time) {
+func (t *track) dataState(end Minute, longest slo.Window) (State, string, *time.Time) {
 	until := t.dataUntil()
 	switch {
 	case until == nil:
 		return StateNoData, "no series match " + clockText(t.slo), nil
 	case end.Time().Sub(*until) > t.silence():
 		return StateNoData, fmt.Sprintf("no samples of %s since %s", clockText(t.slo), until.Format("2006-01-02 15:04 MST")), until
-	case t.timeline.Sum(end.Add(-longest), end).Total == 0:
-		return StateNoTraffic, "no events in the last " + slo.Window(longest).String(), t.lastTraffic(end)
+	case t.timeline.Sum(end.Add(-longest.Duration()), end).Total == 0:
+		return StateNoTraffic, "no events in the last " + longest.String(), t.lastTraffic(end)
 	}
 	return StateOK, "", t.knownSince(end)
 }

@@ -43,7 +43,7 @@ type counter struct {
 type target struct {
 	series map[string]*series
 	last   int64 // time of the last scrape; 0 before the first
-	fell   int64 // time of the last scrape at which a counter had fallen
+	fell   int64 // the process has restarted since this time, by a counter that fell
 	ticks  int64 // time of the last sample of a clock series
 	gaps   gaps
 }
@@ -181,10 +181,11 @@ func skip(cursors []cursor, now int64) {
 }
 
 // scrape counts what one scrape brings. A process restarted when one of its
-// counters fell. A series that was not there at the scrape before was born, and
-// counts from zero, when the process restarted or when the scrapes around are
-// whole: some series is in both, and none ended in between. It was born again
-// when it had ended and the process restarted since.
+// counters fell: when it did is known as well as when that counter was scraped
+// before. A series that was not there at the scrape before was born, and counts
+// from zero, when the process restarted since that scrape or when the scrapes
+// around are whole: some series is in both, and none ended in between. It was
+// born again when it had ended and the process restarted since.
 func (t *target) scrape(cursors []cursor, now int64, out *tally) {
 	went, came := 0, 0
 	for i := range cursors {
@@ -196,7 +197,7 @@ func (t *target) scrape(cursors []cursor, now int64, out *tally) {
 			went++
 		}
 		if c.samples[0].v < c.known.last.v {
-			t.fell = now
+			t.fell = max(t.fell, c.known.last.t)
 		}
 	}
 	for _, s := range t.series {
@@ -212,13 +213,13 @@ func (t *target) scrape(cursors []cursor, now int64, out *tally) {
 		}
 		v, delta := c.samples[0].v, 0.0
 		switch {
-		case c.known != nil && (v < c.known.last.v || c.known.last.t < t.last && t.fell > c.known.last.t):
+		case c.known != nil && (v < c.known.last.v || c.known.last.t < t.last && t.fell >= c.known.last.t):
 			delta = v
 		case c.known != nil:
 			delta = v - c.known.last.v
 		case t.last == 0:
 			// The first scrape of a target tells nothing of its past.
-		case whole || t.fell == now:
+		case whole || t.fell == t.last:
 			delta = v
 			out.births++
 		case v > 0:

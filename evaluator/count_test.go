@@ -77,6 +77,27 @@ func TestCounting(t *testing.T) {
 			total: 30, bad: 3,
 		},
 		{
+			// The second bad series shows only that the process restarted since
+			// the second scrape. The first one ended later.
+			name: "a series that comes back lower does not restart the others",
+			series: map[string][]float64{
+				"total":      {100, 110, 3, 9, 20, 30},
+				"bad{first}": {50, 50, 1, 4, none, 6},
+				"bad{again}": {5, 5, none, none, none, 2},
+			},
+			total: 10 + 3 + 6 + 11 + 10, bad: 1 + 3 + 2 + 2,
+		},
+		{
+			name: "nor does it bear those that are new beside ends",
+			series: map[string][]float64{
+				"total{old}": {100, 3, 9, 20, none},
+				"total{up}":  {100, 3, 4, 5, 6},
+				"bad{again}": {5, none, none, none, 2},
+				"bad{new}":   {none, none, none, none, 7},
+			},
+			total: 3 + 6 + 11 + 3 + 1 + 1 + 1, bad: 2, ambiguousBirth: 1,
+		},
+		{
 			name: "births at a restart count, though others ended",
 			series: map[string][]float64{
 				"total{200}": {100, 110, 3, 4},

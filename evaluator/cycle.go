@@ -139,17 +139,16 @@ func (e *Evaluator) evaluate(t *track, end Minute) {
 		t.status.State, t.status.StateReason, t.status.StateSince = StateQueryFailed, t.err.Error(), &since
 		return
 	}
-	windows := e.Windows(t.slo)
 	t.status = newStatus(t.slo, t.backend.Name)
 	t.status.DataUntil = t.dataUntil()
 	if t.judge != nil {
 		t.status.Alerts = append(t.status.Alerts, t.judge(t.slo, t.timeline, t.settled)...)
 	}
 	t.age(e.history(t.slo)) // before the numbers, so that a process that starts now gives the same
-	t.status.Compute(t.timeline, end, windows)
-	longest := 3 * time.Hour
-	if n := len(windows); n > 1 {
-		longest = min(6*time.Hour, windows[n-2].Duration())
+	t.status.Compute(t.timeline, end, e.Windows(t.slo))
+	longest := min(slo.Window(6*time.Hour), t.slo.Window)
+	if e.PageWindow != nil {
+		longest = e.PageWindow(t.slo)
 	}
 	state, reason, since := t.dataState(end, longest)
 	if state == StateNoData && t.backend.stale != nil {

@@ -201,6 +201,22 @@ func TestStates(t *testing.T) {
 	require.Equal(t, at(120), *r.SLOs[0].StateSince)
 }
 
+// TestNoTraffic has an SLO without events for the last 20 of 60 minutes: no
+// traffic for a policy that pages by a quarter of an hour, some for one that
+// pages by the half.
+func TestNoTraffic(t *testing.T) {
+	db := embedded(t, time.Minute, `requests_total{job="shop",instance="a",code="200"} 0+10x100 1000x20`)
+	server := httptest.NewServer(db.Handler())
+	defer server.Close()
+	for window, want := range map[time.Duration]evaluator.State{15 * time.Minute: evaluator.StateNoTraffic, 30 * time.Minute: evaluator.StateOK} {
+		o := options(server.URL, func() time.Time { return at(180) })
+		o.PageWindow = func(*slo.SLO) slo.Window { return slo.Window(window) }
+		r, err := evaluator.New(o).EvaluateAt(t.Context(), load(t, "1h", events), at(120))
+		require.NoError(t, err)
+		require.Equal(t, want, r.SLOs[0].State, window)
+	}
+}
+
 // TestJSON holds the shape of the contract: every key, null for what is not
 // defined, and no NaN.
 func TestJSON(t *testing.T) {

@@ -28,6 +28,9 @@ type Options struct {
 	Backends []Backend // at least one; the first is the default
 	// Windows are the windows to publish for an SLO, ascending, its own last.
 	Windows func(*slo.SLO) []slo.Window
+	// PageWindow is how long an SLO without events has no traffic: the longest
+	// window that pages. Nil is 6 h, or the SLO's own window when that is less.
+	PageWindow func(*slo.SLO) slo.Window
 	// NewJudge makes a Judge for an SLO whose timeline begins anew. Nil judges
 	// nothing.
 	NewJudge func() Judge

@@ -97,6 +97,8 @@ type FiringAlert struct {
 	Tier     string    `json:"tier"`     // "fast"
 	Since    time.Time `json:"since"`    // end of the slot in which the episode began
 	Windows  []string  `json:"windows"`  // long, short
+
+	Held time.Time `json:"-"` // end of the last slot in which the tier held
 }
 
 // Bucket is a part of the SLO's own window, for pictures.

@@ -69,7 +69,7 @@ func evaluatorOptions(cfg *config.Config, log *slog.Logger, reg prometheus.Regis
 	}
 	return evaluator.Options{
 		Backends: backends, Windows: alerting.PolicyWindows, NewJudge: alerting.NewJudge, Lookback: alerting.Lookback,
-		Log: log, Registerer: reg, Now: time.Now,
+		PageWindow: alerting.PageWindow, Log: log, Registerer: reg, Now: time.Now,
 	}, nil
 }
 

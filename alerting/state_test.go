@@ -1,0 +1,197 @@
+package alerting
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// begin is where the timelines of these tests begin, at a quarter of an hour.
+const begin = evaluator.Minute(30_000_000)
+
+var (
+	healthy = evaluator.Slot{Total: 1000, Known: true}
+	failing = evaluator.Slot{Total: 1000, Bad: 300, Known: true} // 300 times what 99.9 % allows
+	missing = evaluator.Slot{}
+)
+
+// slots is a list of n times a slot, and so on.
+func slotsOf(parts ...any) []evaluator.Slot {
+	var out []evaluator.Slot
+	for i := 0; i < len(parts); i += 2 {
+		for range parts[i].(int) {
+			out = append(out, parts[i+1].(evaluator.Slot))
+		}
+	}
+	return out
+}
+
+// follower is a process that evaluates one SLO.
+type follower struct {
+	slo      *slo.SLO
+	timeline *evaluator.Timeline
+	settled  evaluator.Minute
+	judge    evaluator.Judge
+}
+
+func follow(s *slo.SLO) *follower {
+	t := evaluator.NewTimeline(begin)
+	return &follower{s, t, t.Start(), NewJudge()}
+}
+
+// see evaluates at the end of the slots, which begin at begin. The last unsure
+// of them are read again the next time.
+func (f *follower) see(slots []evaluator.Slot, unsure int) []evaluator.FiringAlert {
+	f.timeline.Truncate(f.settled)
+	for _, s := range slots[f.timeline.End()-begin:] {
+		f.timeline.Append(s)
+	}
+	f.settled = f.timeline.End() - evaluator.Minute(unsure)
+	return f.judge(f.slo, f.timeline, f.settled)
+}
+
+// firesAt is what a process says that starts at the end of the slots.
+func firesAt(s *slo.SLO, slots []evaluator.Slot, unsure int) []evaluator.FiringAlert {
+	return follow(s).see(slots, unsure)
+}
+
+func slotAt(n int) time.Time { return (begin + evaluator.Minute(n)).Time() }
+
+func policySLO(t *testing.T) *slo.SLO { return example(t, "", "bad_total", "all_total") } // 99.9 % over 30d
+
+func TestAlertsBeginWhenBothWindowsExceed(t *testing.T) {
+	s := policySLO(t)
+	// After two failing minutes of 30 % the hour has 600 of 60,000 bad, 1 %. After
+	// three it has 1.5 %, more than the 1.44 % that 14.4 times 0.1 % are. The three
+	// days, of which half a one is known, have 900 of 723,000, more than 0.1 %.
+	require.Empty(t, firesAt(s, slotsOf(720, healthy, 2, failing), 0))
+	page := evaluator.FiringAlert{Severity: Page, Tier: "fast", Since: slotAt(723), Windows: []string{"1h", "5m"}, Held: slotAt(723)}
+	ticket := evaluator.FiringAlert{Severity: Ticket, Tier: "trend", Since: slotAt(723), Windows: []string{"3d", "6h"}, Held: slotAt(723)}
+	require.Equal(t, []evaluator.FiringAlert{page, ticket}, firesAt(s, slotsOf(720, healthy, 3, failing), 0))
+
+	// After eight, the day has 2,400 of 728,000, more than 0.3 %: the ticket's
+	// tier changes, not its beginning.
+	page.Held, ticket.Held = slotAt(728), slotAt(728)
+	ticket.Tier, ticket.Windows = "daily", []string{"1d", "2h"}
+	require.Equal(t, []evaluator.FiringAlert{page, ticket}, firesAt(s, slotsOf(720, healthy, 8, failing), 0))
+
+	// The hour alone is not enough: nothing fails in its last five minutes, and
+	// the six hours have 0.5 %.
+	require.Empty(t, pages(firesAt(s, slotsOf(720, healthy, 6, failing, 5, healthy), 0)))
+}
+
+func pages(alerts []evaluator.FiringAlert) []evaluator.FiringAlert {
+	var out []evaluator.FiringAlert
+	for _, a := range alerts {
+		if a.Severity == Page {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func TestAlertsEndByCompleteWindows(t *testing.T) {
+	s := policySLO(t)
+	// With 20 failing minutes the six hours have 1.7 %, more than 0.6 %, so it is
+	// the half hour that ends the page: it has a failing minute, 1 %, until 29
+	// minutes later.
+	incident := func(after ...any) []evaluator.Slot {
+		return slotsOf(append([]any{720, healthy, 20, failing}, after...)...)
+	}
+	require.Equal(t, []evaluator.FiringAlert{{Severity: Page, Tier: "slow", Since: slotAt(723), Windows: []string{"6h", "30m"}, Held: slotAt(769)}},
+		pages(firesAt(s, incident(29, healthy), 0)))
+	require.Empty(t, pages(firesAt(s, incident(30, healthy), 0)))
+	// Slots that may change yet end nothing.
+	require.NotEmpty(t, pages(firesAt(s, incident(31, healthy), 2)))
+	require.Empty(t, pages(firesAt(s, incident(32, healthy), 2)))
+
+	// A minute is unknown: the half hour is complete only when it is over.
+	gap := incident(10, healthy, 1, missing, 29, healthy)
+	require.NotEmpty(t, pages(firesAt(s, gap, 0)))
+	require.Empty(t, pages(firesAt(s, append(gap, healthy), 0)))
+
+	// Nothing is known any more. Of the half hour the failing minutes are all
+	// that is, for 29 minutes; an hour after that nobody holds the page.
+	require.Equal(t, slotAt(769), firesAt(s, incident(88, missing), 0)[0].Held)
+	require.NotEmpty(t, pages(firesAt(s, incident(88, missing), 0)))
+	require.Empty(t, pages(firesAt(s, incident(89, missing), 0)))
+	// It begins anew when it is seen again.
+	again := firesAt(s, incident(100, missing, 3, failing), 0)
+	require.Equal(t, slotAt(841), again[0].Since)
+}
+
+// A minute that looked bad until the rest of its events came is no episode, and
+// one that looked well does not end it.
+func TestAlertsOnProvisionalSlots(t *testing.T) {
+	s := policySLO(t)
+	f := follow(s)
+	half := evaluator.Slot{Total: 1000, Bad: 1000, Known: true}
+	require.Empty(t, f.see(slotsOf(720, healthy), 2))
+	// One minute in which all fail is 1.7 % of the hour and 20 % of 5 minutes.
+	require.Equal(t, slotAt(721), pages(f.see(slotsOf(720, healthy, 1, half), 2))[0].Since)
+	require.Empty(t, f.see(slotsOf(722, healthy), 2))
+	require.Empty(t, f.see(slotsOf(730, healthy), 2))
+
+	// The third failing minute begins it. It first looks like the second.
+	require.Equal(t, slotAt(732), pages(f.see(slotsOf(730, healthy, 1, failing, 1, half), 2))[0].Since)
+	require.Equal(t, slotAt(733), pages(f.see(slotsOf(730, healthy, 3, failing), 2))[0].Since)
+	require.Equal(t, slotAt(733), pages(f.see(slotsOf(730, healthy, 10, failing), 2))[0].Since)
+	// Half an hour later it looks as if it were over, but the last minute fails.
+	require.Equal(t, slotAt(733), pages(f.see(slotsOf(730, healthy, 10, failing, 30, healthy), 2))[0].Since)
+	require.Equal(t, slotAt(733), pages(f.see(slotsOf(730, healthy, 10, failing, 29, healthy, 8, failing), 2))[0].Since)
+}
+
+// A process that was there all along says at each minute what one says that
+// starts then, or that started a minute later. Incidents, unknown stretches and
+// slots that change until they settle come at random.
+func TestAlertsAreAFunctionOfTheTimeline(t *testing.T) {
+	s := policySLO(t)
+	r := rand.New(rand.NewPCG(1, 2))
+	var final []evaluator.Slot
+	for len(final) < 3000 {
+		switch r.IntN(4) {
+		case 0:
+			final = append(final, slotsOf(1+r.IntN(40), failing)...)
+		case 1:
+			final = append(final, slotsOf(1+r.IntN(100), missing)...)
+		default:
+			final = append(final, slotsOf(1+r.IntN(200), healthy)...)
+		}
+	}
+	first, second := follow(s), follow(s)
+	fired := 0
+	for end := 600; end < len(final); end++ {
+		now := append([]evaluator.Slot{}, final[:end]...)
+		for i := range 2 { // not all of these slots has arrived
+			if r.IntN(3) == 0 {
+				now[end-1-i] = slotsOf(1, []evaluator.Slot{missing, failing, healthy}[r.IntN(3)])[0]
+			}
+		}
+		got := first.see(now, 2)
+		fired += len(got)
+		if end > 600 {
+			require.Equal(t, got, second.see(now, 2), "at slot %d", end)
+		}
+		if end%7 == 0 {
+			require.Equal(t, got, firesAt(s, now, 2), "at slot %d", end)
+		}
+	}
+	require.Greater(t, fired, 500)
+}
+
+// A changed objective is judged over the days behind, as a restart would.
+func TestAlertsOfAChangedObjective(t *testing.T) {
+	f := follow(policySLO(t))
+	slots := slotsOf(720, healthy, 60, evaluator.Slot{Total: 1000, Bad: 1, Known: true})
+	require.Empty(t, f.see(slots, 2))
+	f.slo = policySLO(t)
+	f.slo.Objective = objective(t, "99.999")
+	got := f.see(append(slots, healthy), 2)
+	require.NotEmpty(t, got)
+	require.Equal(t, firesAt(f.slo, append(slots, healthy), 2), got)
+}
