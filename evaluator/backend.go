@@ -109,6 +109,12 @@ func pairOf(lbls map[string]string) string {
 // errNoBucket says that a threshold is no bucket of a histogram.
 var errNoBucket = errors.New("the threshold is no bucket of the histogram")
 
+// noBucketError is errNoBucket in words that help.
+type noBucketError string
+
+func (e noBucketError) Error() string { return string(e) }
+func (noBucketError) Unwrap() error   { return errNoBucket }
+
 // paired leaves out the observations of histograms that lack the bucket at the
 // threshold: without it nobody knows how many were slow. The error is
 // errNoBucket when there are any.
@@ -155,5 +161,5 @@ func (b *backend) nearBuckets(ctx context.Context, l slo.Latency, at Minute) err
 	} else if below == 0 {
 		near = "the nearest is " + seconds(above)
 	}
-	return fmt.Errorf("threshold %s is no bucket of %s: %s", l.Threshold, l.Histogram, near)
+	return noBucketError(fmt.Sprintf("threshold %s is no bucket of %s: %s", l.Threshold, l.Histogram, near))
 }
