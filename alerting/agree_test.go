@@ -200,8 +200,8 @@ func (c *comparison) longWindow(quarter int) {
 
 // window compares a window and, when it is the SLO's own, the budget.
 func (c *comparison) window(w evaluator.WindowStatus, now time.Time, b evaluator.Budget, own bool) {
-	c.equal(w.BurnRate, `slo_burn_rate{window="`+w.Name+`"}`, now)
 	if !own {
+		c.equal(w.BurnRate, `slo_burn_rate{window="`+w.Name+`"}`, now)
 		return
 	}
 	good := w.Total - w.Bad

@@ -132,14 +132,14 @@ func (t *track) silent(end Minute) bool {
 // failed, the last good numbers stay.
 func (e *Evaluator) evaluate(t *track, end Minute) {
 	if t.err != nil {
-		since := t.settled.Time()
-		if n := len(t.status.Windows); n > 0 {
-			since = t.status.Windows[n-1].End
+		t.status.State, t.status.StateReason, t.status.StateSince = StateQueryFailed, t.err.Error(), nil
+		if at := t.status.At; !at.IsZero() {
+			t.status.StateSince = &at
 		}
-		t.status.State, t.status.StateReason, t.status.StateSince = StateQueryFailed, t.err.Error(), &since
 		return
 	}
 	t.status = newStatus(t.slo, t.backend.Name)
+	t.status.At = end.Time()
 	t.status.DataUntil = t.dataUntil()
 	if t.judge != nil {
 		t.status.Alerts = append(t.status.Alerts, t.judge(t.slo, t.timeline, t.settled)...)
