@@ -106,9 +106,6 @@ func (b *backend) query(ctx context.Context, promql string, at time.Time) ([]vec
 	if ctx.Err() != nil && err != nil {
 		err = fmt.Errorf("no answer within %s: %w", b.Timeout, ctx.Err())
 	}
-	if err == nil || refused(err) {
-		b.answered.Store(true)
-	}
 	b.metrics.requests.WithLabelValues(b.Name, outcome(err)).Inc()
 	for _, v := range out {
 		b.metrics.samples.WithLabelValues(b.Name).Add(float64(len(v.samples)))
