@@ -239,9 +239,15 @@ func (r *receiver) run(ctx context.Context) {
 	}
 }
 
+// refusal is an answer that another try would not change.
+type refusal string
+
+func (e refusal) Error() string { return string(e) }
+
 // deliver posts alerts, trying again with pauses until something newer is
-// queued.
+// queued. What is refused keeps the rest from nothing.
 func (r *receiver) deliver(ctx context.Context, alerts []Alert) error {
+	var refused error
 	for part := range slices.Chunk(alerts, batch) {
 		pause := time.Second
 		for {
@@ -251,13 +257,17 @@ func (r *receiver) deliver(ctx context.Context, alerts []Alert) error {
 				break
 			}
 			r.metrics.failed.WithLabelValues(r.name).Inc()
+			if _, ok := errors.AsType[refusal](err); ok {
+				refused = err
+				break
+			}
 			if pause > 8*time.Second || len(r.queue) > 0 || !wait(ctx, pause) {
 				return err
 			}
 			pause *= 2
 		}
 	}
-	return nil
+	return refused
 }
 
 func wait(ctx context.Context, d time.Duration) bool {
@@ -294,10 +304,14 @@ func (r *receiver) post(ctx context.Context, alerts []Alert) error {
 	}
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 512)) // for the error, if it is one
-	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("it answers %s: %s", resp.Status, strings.TrimSpace(string(text)))
+	answer := fmt.Sprintf("it answers %s: %s", resp.Status, strings.TrimSpace(string(text)))
+	switch {
+	case resp.StatusCode/100 == 2:
+		return nil
+	case resp.StatusCode == http.StatusBadRequest:
+		return refusal(answer)
 	}
-	return nil
+	return errors.New(answer)
 }
 
 // metrics are the program's metrics about alerts.

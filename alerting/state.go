@@ -107,7 +107,7 @@ func (p policy) next(e episode, severity string, t *evaluator.Timeline, end eval
 func (p policy) look(tier Tier, t *evaluator.Timeline, end evaluator.Minute) (holds, refuted bool) {
 	holds = true
 	for _, w := range []slo.Window{tier.Short, tier.Long} {
-		sum := t.Sum(end.Add(-w.Duration()), end)
+		sum := t.Window(w.Duration(), end)
 		rate := evaluator.BurnRate(sum, p.objective)
 		if rate == nil || *rate <= tier.Factor {
 			holds = false

@@ -102,7 +102,7 @@ func (c *cycle) run(ctx context.Context) {
 			fault.Store(&err)
 			broken.Add(1)
 		}
-		t.settle(err, c.end)
+		t.settle(err)
 	}
 	if c.down != nil {
 		broken.Store(maxBroken - 1)
@@ -126,6 +126,12 @@ func (c *cycle) run(ctx context.Context) {
 	c.down = nil
 	if err := fault.Load(); err != nil && !answered.Load() {
 		c.down = *err
+	}
+	well := c.down == nil && broken.Load() < maxBroken
+	for _, t := range c.tracks {
+		if t.err != nil && (well || refused(t.err)) {
+			t.backOff(c.end)
+		}
 	}
 	if c.down == nil && slices.ContainsFunc(c.tracks, func(t *track) bool { return t.silent(c.end) }) {
 		c.stale = b.probe(ctx, c.end)
@@ -242,7 +248,7 @@ func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Tim
 		e.tracks[s.ID()] = t
 		wg.Go(func() {
 			if t.backend.admit(ctx) {
-				t.settle(t.advance(ctx, e.end), e.end)
+				t.settle(t.advance(ctx, e.end))
 				<-t.backend.readers
 			}
 		})

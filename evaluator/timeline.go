@@ -159,6 +159,18 @@ func (t *Timeline) Sum(from, to Minute) Sum {
 	return Sum{Start: from, End: to, Total: b.total - a.total, Bad: b.bad - a.bad, Known: int(b.known - a.known)}
 }
 
+// Window adds up the slots of the last d before end. The start of a window that
+// is longer than slots are kept singly lies on the quarter of an hour, be it
+// folded yet or not: a process that looks back says the same as one that was
+// there.
+func (t *Timeline) Window(d time.Duration, end Minute) Sum {
+	start := end.Add(-d)
+	if end-start > fineAge {
+		start -= start % quarter
+	}
+	return t.Sum(start, end)
+}
+
 // at is the sum up to m, or up to the boundary before it.
 func (t *Timeline) at(m Minute) (Minute, running) {
 	if m >= t.fineFrom {

@@ -93,3 +93,21 @@ func TestTimelineAgainstPlainSlots(t *testing.T) {
 		require.Equal(rt, want, got)
 	})
 }
+
+// TestWindowsAreTheSameBeforeAndAfterFolding, so that an episode of an alert
+// begins at the same instant for a process that looks back.
+func TestWindowsAreTheSameBeforeAndAfterFolding(t *testing.T) {
+	start := MinuteOf(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC))
+	unfolded, folded := NewTimeline(start), NewTimeline(start)
+	for i := range 9 * 24 * 60 {
+		s := Slot{Total: float64(i), Known: true}
+		unfolded.Append(s)
+		folded.Append(s)
+		folded.Fold(start, folded.End()-fineAge)
+		if end := folded.End(); end-start > 8*24*60 {
+			for _, d := range []time.Duration{time.Hour, 3 * 24 * time.Hour, 7 * 24 * time.Hour} {
+				require.Equal(t, folded.Window(d, end), unfolded.Window(d, end))
+			}
+		}
+	}
+}

@@ -34,7 +34,7 @@ type track struct {
 	next     *slo.SLO // a changed version that takes over when warm
 	stop     func()   // ends the reading of history
 	err      error    // of the last advance
-	failures int      // refusals in a row
+	failures int      // of this SLO alone, in a row
 	retry    Minute
 	told     bool   // the log says that it fails
 	status   Status // as last evaluated
@@ -141,21 +141,24 @@ func (t *track) age(history time.Duration) {
 	t.counter.forget(start.millis())
 }
 
-// settle notes how an advance ended. What the backend refuses is asked again
-// less and less often; what it can't answer is asked at the next cycle, which
-// spares a backend that is down by itself.
-func (t *track) settle(err error, now Minute) {
+// settle notes how an advance ended.
+func (t *track) settle(err error) {
 	t.err, t.retry = err, 0
-	if !refused(err) {
+	if err == nil {
 		t.failures = 0
-		return
 	}
+}
+
+// backOff asks again less and less often for what fails while the backend
+// answers others. A backend that is down spares itself: it gets one query a
+// cycle.
+func (t *track) backOff(now Minute) {
 	t.failures++
 	t.retry = now + min(Minute(1)<<min(t.failures-1, 4), maxRetry)
 }
 
-// maxRetry is the longest time between two tries of a query that the backend
-// refuses, in minutes.
+// maxRetry is the longest time between two tries of a query that fails alone, in
+// minutes.
 const maxRetry = 4
 
 // scrape is the usual time between two scrapes.
