@@ -92,7 +92,12 @@ func windowOf(s *evaluator.Status, f evaluator.FiringAlert) *evaluator.WindowSta
 }
 
 // share prints a ratio as a percentage with two significant digits.
-func share(ratio float64) string { return digits(ratio*100, 2) + " %" }
+func share(ratio float64) string {
+	if math.Abs(ratio) >= 10 {
+		return number(ratio*100) + " %"
+	}
+	return digits(ratio*100, 2) + " %"
+}
 
 // digits prints a number with at least n significant digits, and no digits
 // behind the point that add nothing.

@@ -171,19 +171,22 @@ func (w *ruleWriter) facts() {
 	w.record("slo_objective_ratio", "vector("+w.s.Objective.RatioText()+")")
 }
 
-// burnRates writes the burn rate over each window: one rule for each short
-// window and one for all long ones.
+// burnRates writes the burn rate over each window of the policy: one rule for
+// each short window and one for all long ones. Over the SLO's own window it is
+// the budget consumed, which has a metric of its own.
 func (w *ruleWriter) burnRates() {
 	burn := func(n sums) string {
 		return n.bad + " / (" + n.total + " > 0) / " + w.s.Objective.BudgetText() + "\nor " + n.total + " == 0"
 	}
-	for _, win := range Windows(w.tiers, w.s.Window) {
+	windows := Windows(w.tiers, w.s.Window)
+	windows = windows[:len(windows)-1]
+	for _, win := range windows {
 		if win <= longestDirect {
 			w.record("slo_burn_rate", burn(w.short(win)), "window", win.String())
 		}
 	}
-	if w.s.Window > longestDirect {
-		w.record("slo_burn_rate", burn(w.long("")))
+	if len(windows) > 0 && windows[len(windows)-1] > longestDirect {
+		w.record("slo_burn_rate", burn(w.long(",window!="+strconv.Quote(w.s.Window.String()))))
 	}
 }
 

@@ -203,6 +203,7 @@ func newReceiver(am Alertmanager, log *slog.Logger, m *metrics) *receiver {
 	if u, err := url.Parse(am.URL); err == nil {
 		name = u.Redacted()
 	}
+	m.create(name)
 	return &receiver{Alertmanager: am, name: name, queue: make(chan []Alert, 1), log: log, metrics: m}
 }
 
@@ -318,4 +319,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "slowburn_alerts_queued", Help: "Alerts waiting to be posted.",
 		}, []string{"alertmanager"}),
 	}
+}
+
+// create makes an Alertmanager's series, so that the first failure is a rise.
+func (m *metrics) create(alertmanager string) {
+	for _, c := range []*prometheus.CounterVec{m.sent, m.failed, m.dropped} {
+		c.WithLabelValues(alertmanager)
+	}
+	m.queued.WithLabelValues(alertmanager)
 }

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -37,11 +36,11 @@ type backend struct {
 	readers chan struct{} // one for each SLO whose history is being read
 	metrics *metrics
 
-	answered atomic.Bool           // a query, since a try to read history ended
-	fault    atomic.Pointer[error] // the last that was no refusal of one query
-	down     error                 // why the last cycle got no answer at all
-	stale    *time.Time            // the newest sample of anything, when too old
-	told     bool                  // the log says that it is down
+	// What follows belongs to the goroutine of Run.
+	busy  bool       // a cycle is under way
+	down  error      // why the last cycle got no answer at all
+	stale *time.Time // the newest sample of anything, when too old
+	told  bool       // the log says that it is down
 }
 
 // admit waits for a place among the readers of history, whose memory is larger

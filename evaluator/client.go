@@ -70,7 +70,7 @@ func tooMuch(err error, length Minute) bool {
 		return false
 	}
 	text := strings.ToLower(q.message)
-	for _, word := range []string{"too many", "exceed", "limit", "too long", "too large"} {
+	for _, word := range []string{"too many", "more than", "exceed", "limit", "too long", "too large"} {
 		if strings.Contains(text, word) {
 			return true
 		}
@@ -105,9 +105,6 @@ func (b *backend) query(ctx context.Context, promql string, at time.Time) ([]vec
 	out, err := b.send(req)
 	if ctx.Err() != nil && err != nil {
 		err = fmt.Errorf("no answer within %s: %w", b.Timeout, ctx.Err())
-	}
-	if err == nil || refused(err) {
-		b.answered.Store(true)
 	}
 	b.metrics.requests.WithLabelValues(b.Name, outcome(err)).Inc()
 	for _, v := range out {
@@ -175,13 +172,17 @@ func answerError(resp *http.Response, body io.Reader) error {
 }
 
 // decodeAnswer reads {"status", "data": {"result": [...]}, "warnings"}. An
-// answer that is cut off, or partial by its own words, is an error.
+// answer that is cut off, or partial by its own words, is an error; isPartial
+// is VictoriaMetrics' word for it.
 func decodeAnswer(r io.Reader) ([]vector, error) {
 	dec := jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	var out []vector
 	var status, message string
 	var warnings []string
 	err := object(dec, func(key string) (err error) {
+		if dec.PeekKind() == 'n' { // null says no more than an absent key
+			return dec.SkipValue()
+		}
 		switch key {
 		case "status":
 			status, err = text(dec)
@@ -193,6 +194,11 @@ func decodeAnswer(r io.Reader) ([]vector, error) {
 				warnings = append(warnings, w)
 				return err
 			})
+		case "isPartial":
+			if dec.PeekKind() == 't' {
+				warnings = append(warnings, "the backend says so")
+			}
+			err = dec.SkipValue()
 		case "data":
 			out, err = decodeData(dec)
 		default:
@@ -254,8 +260,12 @@ func decodeSeries(dec *jsontext.Decoder) (vector, error) {
 	return v, err
 }
 
-// decodePair reads [time in seconds, "value"]. Values that are no finite
-// number are no counts, and left out.
+// maxCount is far more than anything counts, and so little that no sum of such
+// counts is infinite.
+const maxCount = 1e100
+
+// decodePair reads [time in seconds, "value"]. Values that no counter can have,
+// such as NaN or a negative one, are left out.
 func decodePair(dec *jsontext.Decoder) (sample, bool, error) {
 	raw, err := dec.ReadValue()
 	if err != nil {
@@ -273,8 +283,7 @@ func decodePair(dec *jsontext.Decoder) (sample, bool, error) {
 	if err != nil {
 		return sample{}, false, fmt.Errorf("%q is not a sample: %w", string(raw), err)
 	}
-	finite := v-v == 0
-	return sample{t: int64(seconds*1000 + 0.5), v: v}, finite, nil
+	return sample{t: int64(seconds*1000 + 0.5), v: v}, v >= 0 && v <= maxCount, nil
 }
 
 // object calls f for each key of an object; f must read the value.

@@ -78,14 +78,14 @@ func collect(s *Status, ch chan<- prometheus.Metric) {
 		}
 		give("slo_alert_firing", &firing, "severity", severity)
 	}
-	for _, w := range s.Windows {
+	for _, w := range s.Windows[:max(0, len(s.Windows)-1)] { // the policy's
 		give("slo_burn_rate", w.BurnRate, "window", w.Name)
 	}
-	if len(s.Windows) == 0 || s.State == StateWarming {
+	if len(s.Windows) == 0 || s.At.IsZero() {
 		return
 	}
 	own := s.Windows[len(s.Windows)-1]
-	at := float64(own.End.Unix())
+	at := float64(s.At.Unix())
 	give("slo_last_evaluation_timestamp_seconds", &at)
 	give("slo_coverage_ratio", &own.Coverage)
 	give("slo_sli_ratio", own.SLI)

@@ -2,8 +2,10 @@ package evaluator
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"sort"
+	"strings"
 )
 
 // role says what the increments of a series count.
@@ -39,23 +41,32 @@ type counter struct {
 	targets map[string]*target
 }
 
-// target is one scraped process: series that are scraped together.
+// target is what the target labels tell apart. As a rule that is one process;
+// it is several where those labels are missing, or where two replicas of a
+// Prometheus scrape the same.
 type target struct {
 	series map[string]*series
-	last   int64 // time of the last scrape; 0 before the first
-	fell   int64 // the process has restarted since this time, by a counter that fell
-	ticks  int64 // time of the last sample of a clock series
-	gaps   gaps
+}
+
+// process is a set of series that are scraped together, at the same times.
+type process struct {
+	heir      bool  // its target had other series before
+	last      int64 // time of the last scrape; 0 before the first
+	size      int   // series in the last scrape
+	restarted int64 // it restarted after this time, the latest such; 0 for never
+	ticks     int64 // time of the last sample of a clock series
+	gaps      gaps
 }
 
 // series is what is remembered of a counter.
 type series struct {
-	roles role
-	last  sample
+	process *process
+	last    sample // its time is 0 before the first
 }
 
 // tally is where a counter puts what it finds.
 type tally struct {
+	clock     role   // as the counter's
 	from      Minute // the slots begin here
 	total     []float64
 	good, bad []float64
@@ -66,10 +77,10 @@ type tally struct {
 	newest    int64       // time of the newest clock sample, in milliseconds
 }
 
-func newTally(from, to Minute) *tally {
+func (c *counter) newTally(from, to Minute) *tally {
 	n := int(to - from)
 	return &tally{
-		from: from, known: make([]bool, n),
+		clock: c.clock, from: from, known: make([]bool, n),
 		total: make([]float64, n), good: make([]float64, n), bad: make([]float64, n),
 	}
 }
@@ -92,21 +103,24 @@ func newCounter(clock role) *counter {
 // clone is a copy to try unsettled samples on.
 func (c *counter) clone() *counter {
 	out := newCounter(c.clock)
+	processes := map[*process]*process{}
 	for key, t := range c.targets {
-		copied := *t
-		copied.series = make(map[string]*series, len(t.series))
+		copied := &target{series: make(map[string]*series, len(t.series))}
 		for k, s := range t.series {
-			remembered := *s
-			copied.series[k] = &remembered
+			if processes[s.process] == nil {
+				p := *s.process
+				processes[s.process] = &p
+			}
+			copied.series[k] = &series{process: processes[s.process], last: s.last}
 		}
-		out.targets[key] = &copied
+		out.targets[key] = copied
 	}
 	return out
 }
 
 // feed counts the samples of (from, to] into slots.
 func (c *counter) feed(batch []rawSeries, from, to Minute) *tally {
-	out := newTally(from, to)
+	out := c.newTally(from, to)
 	byTarget := map[string][]cursor{}
 	for _, s := range batch {
 		samples := between(s.samples, from.millis(), to.millis())
@@ -120,7 +134,7 @@ func (c *counter) feed(batch []rawSeries, from, to Minute) *tally {
 			t = &target{series: map[string]*series{}}
 			c.targets[key] = t
 		}
-		t.feed(byTarget[key], c.clock, out)
+		t.feed(byTarget[key], out)
 	}
 	return out
 }
@@ -142,42 +156,78 @@ type cursor struct {
 	key     string
 	roles   role
 	samples []sample
-	known   *series
+	series  *series
 }
 
-// feed walks over the scrapes of a target. All series of a scrape have the
-// same time.
-func (t *target) feed(cursors []cursor, clock role, out *tally) {
+// feed walks over the scrapes of a target.
+func (t *target) feed(cursors []cursor, out *tally) {
+	slices.SortFunc(cursors, func(a, b cursor) int { return strings.Compare(a.key, b.key) })
 	for i := range cursors {
-		cursors[i].known = t.series[cursors[i].key]
+		cursors[i].series = t.series[cursors[i].key]
 	}
+	var together []*cursor // those with a sample at now
 	for {
-		now := int64(0)
-		for _, c := range cursors {
-			if len(c.samples) > 0 && (now == 0 || c.samples[0].t < now) {
-				now = c.samples[0].t
+		now := int64(math.MaxInt64)
+		together = together[:0]
+		for i := range cursors {
+			c := &cursors[i]
+			if len(c.samples) == 0 || c.samples[0].t > now {
+				continue
 			}
+			if c.samples[0].t < now {
+				now, together = c.samples[0].t, together[:0]
+			}
+			together = append(together, c)
 		}
-		if now == 0 {
+		if len(together) == 0 {
 			return
 		}
-		if now <= t.last {
-			skip(cursors, now)
-			continue
+		t.admit(together)
+		for rest := together; len(rest) > 0; {
+			p := rest[0].series.process
+			n := gather(rest, p)
+			if now > p.last { // else a second sample of one time
+				p.scrape(rest[:n], now, out)
+			}
+			rest = rest[n:]
 		}
-		t.scrape(cursors, now, out)
-		t.tick(cursors, clock, now, out)
-		t.remember(cursors, now)
-	}
-}
-
-// skip passes samples of a time that was counted before.
-func skip(cursors []cursor, now int64) {
-	for i := range cursors {
-		if c := &cursors[i]; len(c.samples) > 0 && c.samples[0].t == now {
+		for _, c := range together {
 			c.samples = c.samples[1:]
 		}
 	}
+}
+
+// admit gives each new series of a scrape its process: that of the first series
+// known from before, or one of its own.
+func (t *target) admit(together []*cursor) {
+	var home *process
+	for _, c := range together {
+		if c.series != nil {
+			home = c.series.process
+			break
+		}
+	}
+	if home == nil {
+		home = &process{heir: len(t.series) > 0}
+	}
+	for _, c := range together {
+		if c.series == nil {
+			c.series = &series{process: home}
+			t.series[c.key] = c.series
+		}
+	}
+}
+
+// gather moves the series of a process to the front and counts them.
+func gather(cursors []*cursor, p *process) int {
+	n := 0
+	for i, c := range cursors {
+		if c.series.process == p {
+			cursors[n], cursors[i] = c, cursors[n]
+			n++
+		}
+	}
+	return n
 }
 
 // scrape counts what one scrape brings. A process restarted when one of its
@@ -186,81 +236,53 @@ func skip(cursors []cursor, now int64) {
 // from zero, when the process restarted since that scrape or when the scrapes
 // around are whole: some series is in both, and none ended in between. It was
 // born again when it had ended and the process restarted since.
-func (t *target) scrape(cursors []cursor, now int64, out *tally) {
-	went, came := 0, 0
-	for i := range cursors {
-		c := &cursors[i]
-		if len(c.samples) == 0 || c.samples[0].t != now || c.known == nil {
-			continue
-		}
-		if c.known.last.t == t.last {
+func (p *process) scrape(together []*cursor, now int64, out *tally) {
+	went := 0
+	for _, c := range together {
+		last := c.series.last
+		if last.t != 0 && last.t == p.last {
 			went++
 		}
-		if c.samples[0].v < c.known.last.v {
-			t.fell = max(t.fell, c.known.last.t)
+		if last.t != 0 && rounded(c.samples[0].v) < last.v {
+			p.restarted = max(p.restarted, last.t)
 		}
 	}
-	for _, s := range t.series {
-		if s.last.t == t.last {
-			came++
-		}
-	}
-	whole := went > 0 && went == came
-	for i := range cursors {
-		c := &cursors[i]
-		if len(c.samples) == 0 || c.samples[0].t != now {
-			continue
-		}
-		v, delta := c.samples[0].v, 0.0
+	whole := went > 0 && went == p.size
+	for _, c := range together {
+		last, v, delta := c.series.last, rounded(c.samples[0].v), 0.0
 		switch {
-		case c.known != nil && (v < c.known.last.v || c.known.last.t < t.last && t.fell >= c.known.last.t):
+		case last.t != 0 && (v < last.v || last.t < p.last && last.t <= p.restarted):
 			delta = v
-		case c.known != nil:
-			delta = v - c.known.last.v
-		case t.last == 0:
+		case last.t != 0:
+			delta = v - last.v
+		case p.last == 0 && !p.heir:
 			// The first scrape of a target tells nothing of its past.
-		case whole || t.fell == t.last:
+		case whole || p.last != 0 && p.restarted == p.last:
 			delta = v
 			out.births++
 		case v > 0:
 			out.ambiguous++
 		}
 		out.add(slotEnd(now), c.roles, delta)
+		c.series.last = sample{t: now, v: v}
 	}
-}
-
-// remember moves on behind a scrape.
-func (t *target) remember(cursors []cursor, now int64) {
-	for i := range cursors {
-		c := &cursors[i]
-		if len(c.samples) == 0 || c.samples[0].t != now {
-			continue
-		}
-		if c.known == nil {
-			c.known = &series{}
-			t.series[c.key] = c.known
-		}
-		c.known.roles, c.known.last = c.roles, c.samples[0]
-		c.samples = c.samples[1:]
-	}
-	t.last = now
+	p.tick(together, now, out)
+	p.last, p.size = now, len(together)
 }
 
 // tick finds whether the time since the last sample of a clock series is known.
-func (t *target) tick(cursors []cursor, clock role, now int64, out *tally) {
-	if !slices.ContainsFunc(cursors, func(c cursor) bool {
-		return c.roles&clock != 0 && len(c.samples) > 0 && c.samples[0].t == now
-	}) {
+func (p *process) tick(together []*cursor, now int64, out *tally) {
+	if !slices.ContainsFunc(together, func(c *cursor) bool { return c.roles&out.clock != 0 }) {
 		return
 	}
-	if t.ticks != 0 {
-		gap := now - t.ticks
-		if gap <= t.gaps.limit() {
-			out.mark(slotEnd(t.ticks+1)-1, slotEnd(now))
+	if p.ticks != 0 {
+		gap := now - p.ticks
+		if gap <= p.gaps.limit() {
+			out.mark(slotEnd(p.ticks+1)-1, slotEnd(now))
 		}
-		t.gaps.push(gap)
+		p.gaps.push(gap)
 	}
-	t.ticks = now
+	p.ticks = now
 	out.newest = max(out.newest, now)
 }
 
@@ -301,13 +323,15 @@ func (c *counter) forget(before int64) {
 	}
 }
 
-// interval is the usual time between two scrapes, the smallest of the targets',
+// interval is the usual time between two scrapes, the smallest of the processes',
 // in milliseconds; 0 when it isn't known.
 func (c *counter) interval() int64 {
 	least := int64(0)
 	for _, t := range c.targets {
-		if g := t.gaps.usual(); g > 0 && (least == 0 || g < least) {
-			least = g
+		for _, s := range t.series {
+			if g := s.process.gaps.usual; g > 0 && (least == 0 || g < least) {
+				least = g
+			}
 		}
 	}
 	return least
@@ -316,32 +340,26 @@ func (c *counter) interval() int64 {
 // maxScrape is the longest scrape interval that gives known slots.
 const maxScrape = 5 * 60 * 1000
 
-// gaps are the last times between scrapes of a target, in milliseconds.
+// gaps are the last times between scrapes of a process, in milliseconds.
 type gaps struct {
-	last [9]int64
-	n    int
+	last  [9]int64
+	n     int
+	usual int64 // the median, which one outage among nine scrapes doesn't move; 0 for none
 }
 
 func (g *gaps) push(gap int64) {
 	g.last[g.n%len(g.last)] = gap
 	g.n++
-}
-
-// usual is the median, which one outage among nine scrapes doesn't move.
-func (g *gaps) usual() int64 {
-	n := min(g.n, len(g.last))
-	if n == 0 {
-		return 0
-	}
-	sorted := slices.Clone(g.last[:n])
-	slices.Sort(sorted)
-	return sorted[n/2]
+	sorted := g.last
+	known := sorted[:min(g.n, len(sorted))]
+	slices.Sort(known)
+	g.usual = known[len(known)/2]
 }
 
 // limit is how far two samples may be apart for the time between them to be
 // known: two scrapes, and a tenth for the jitter of scraping.
 func (g *gaps) limit() int64 {
-	usual := g.usual()
+	usual := g.usual
 	if usual == 0 || usual > maxScrape {
 		usual = maxScrape
 	}

@@ -172,3 +172,68 @@ func TestKnownSlots(t *testing.T) {
 	}
 	require.Equal(t, want, got.known)
 }
+
+// at makes a series of a target without labels of its own, with the values at
+// times in seconds.
+func at(name string, roles role, interval, first int64, values ...float64) rawSeries {
+	s := rawSeries{key: name, roles: roles}
+	for i, v := range values {
+		if v != none {
+			s.samples = append(s.samples, sample{t: (first + int64(i)*interval) * 1000, v: v})
+		}
+	}
+	return s
+}
+
+// TestProcessesThatNoLabelTellsApart have their own scrapes, births and
+// restarts: one's restart says nothing of the other.
+func TestProcessesThatNoLabelTellsApart(t *testing.T) {
+	got := newCounter(roleTotal).feed([]rawSeries{
+		at("total{a}", roleTotal, 60, 10, 1e7, 1e7+5, none, 1e7+15, 1e7+20), // one scrape is missing
+		at("total{b}", roleTotal, 60, 25, 500, 7, 9, 11, 13),                // restarts meanwhile
+		at("bad{a}", roleBad, 60, 10, none, none, none, none, 3),            // the first error
+	}, 0, 10)
+	require.Equal(t, 20+7+6.0, sum(got.total))
+	require.Equal(t, 3.0, sum(got.bad))
+	require.Equal(t, 1, got.births)
+
+	// Two that are scraped each 5 min, half a minute apart, leave no gap.
+	got = newCounter(roleTotal).feed([]rawSeries{
+		at("total{a}", roleTotal, 300, 10, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
+		at("total{b}", roleTotal, 300, 40, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
+	}, 0, 46)
+	require.NotContains(t, got.known, false)
+}
+
+// TestReplicasWhoseSamplesAlternate: of a restart only that is certain which
+// every sample tells for itself.
+func TestReplicasWhoseSamplesAlternate(t *testing.T) {
+	got := newCounter(roleTotal).feed([]rawSeries{
+		at("total{x}", roleTotal, 60, 10, 100, none, 7, 8),
+		at("total{y}", roleTotal, 60, 10, 100, 101, none, 150), // seen since x was
+	}, 0, 5)
+	require.Equal(t, 7+1+1+49.0, sum(got.total))
+}
+
+func TestSmallPartsOfEventsAddUp(t *testing.T) {
+	var values []float64
+	for i := range 1001 {
+		values = append(values, float64(i)*0.0004)
+	}
+	got := newCounter(roleTotal).feed([]rawSeries{at("seconds_total", roleTotal, 60, 0, values...)}, 0, 1000)
+	require.InDelta(t, 0.4, sum(got.total), 1.0/1024)
+}
+
+func TestASampleThatCameTwiceCountsOnce(t *testing.T) {
+	s := rawSeries{key: "total", roles: roleTotal, samples: []sample{{60_000, 1}, {60_000, 1}, {90_000, 4}, {90_000, 4}}}
+	got := newCounter(roleTotal).feed([]rawSeries{s}, 0, 2)
+	require.Equal(t, []float64{0, 3}, got.total)
+}
+
+func sum(values []float64) float64 {
+	total := 0.0
+	for _, v := range values {
+		total += v
+	}
+	return total
+}

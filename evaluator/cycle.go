@@ -12,64 +12,99 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// cycle evaluates every track that is warm at the instant end, and publishes.
-func (e *Evaluator) cycle(ctx context.Context, end Minute) {
-	begin := e.Now()
+// cycle is the evaluation of a backend's tracks at an instant.
+type cycle struct {
+	backend *backend
+	tracks  []*track // its loop's until it ends
+	end     Minute
+	begin   time.Time
+	down    error      // why there was no answer at all, before and behind it
+	stale   *time.Time // as a backend's
+}
+
+// begin starts a cycle of each backend that has none under way: one that hangs
+// keeps no other waiting.
+func (e *Evaluator) begin(ctx context.Context, end Minute) {
 	e.end = end
-	var wg sync.WaitGroup
 	for _, b := range e.backends {
-		var due []*track
-		for _, t := range e.tracks {
-			if t.warm && t.backend == b && t.retry <= end {
-				due = append(due, t)
-			}
-		}
-		slices.SortFunc(due, func(x, y *track) int { return cmp.Compare(x.slo.ID(), y.slo.ID()) })
-		if len(due) > 0 {
-			wg.Go(func() { b.cycle(ctx, due, end) })
-		}
-	}
-	wg.Wait()
-	if ctx.Err() != nil {
-		return
-	}
-	for _, b := range e.backends {
-		e.noteBackend(b)
-	}
-	for _, t := range e.tracks {
-		if !t.warm {
+		if b.busy {
 			continue
 		}
+		c := &cycle{backend: b, end: end, begin: e.Now(), down: b.down}
+		for _, t := range e.tracks {
+			if t.warm && t.backend == b && t.retry <= end {
+				c.tracks = append(c.tracks, t)
+			}
+		}
+		slices.SortFunc(c.tracks, func(x, y *track) int { return cmp.Compare(x.slo.ID(), y.slo.ID()) })
+		b.busy = true
+		e.started.Go(func() {
+			c.run(ctx)
+			if ctx.Err() != nil {
+				return // what it found speaks of the end
+			}
+			select {
+			case e.cycled <- c:
+			case <-ctx.Done():
+			}
+		})
+	}
+}
+
+// finish evaluates what a cycle read, and publishes.
+func (e *Evaluator) finish(c *cycle) {
+	b := c.backend
+	b.busy, b.down, b.stale = false, c.down, c.stale
+	e.noteBackend(b)
+	for _, t := range c.tracks {
 		e.note(t, t.err)
-		e.evaluate(t, end)
+		e.evaluate(t, c.end)
 	}
 	e.publish()
-	e.metrics.cycles.Observe(e.Now().Sub(begin).Seconds())
+	e.metrics.cycles.Observe(e.Now().Sub(c.begin).Seconds())
+}
+
+// idle waits for the cycles that are under way. It reports false when ctx ends
+// before.
+func (e *Evaluator) idle(ctx context.Context) bool {
+	for slices.ContainsFunc(e.backends, func(b *backend) bool { return b.busy }) {
+		select {
+		case c := <-e.cycled:
+			e.finish(c)
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 // maxBroken is the number of failures that make a cycle give up on a backend.
 const maxBroken = 3
 
-// cycle advances tracks. A backend that was down gets one query first, and the
-// others only when that one is answered.
-func (b *backend) cycle(ctx context.Context, due []*track, end Minute) {
+// run advances the tracks. A backend that was down gets one query first, and
+// the others only when that one is answered.
+func (c *cycle) run(ctx context.Context) {
+	b, due := c.backend, c.tracks
+	if len(due) == 0 {
+		return
+	}
 	var broken atomic.Int32
 	var answered atomic.Bool
+	var fault atomic.Pointer[error] // the last that was no refusal of one query
 	advance := func(t *track) {
-		err := b.gaveUp(&broken)
-		if err == nil {
-			err = t.advance(ctx, end)
-			if err == nil || refused(err) {
-				answered.Store(true)
-				broken.Store(0)
-			} else if ctx.Err() == nil {
-				b.fault.Store(&err)
-				broken.Add(1)
-			}
+		var err error
+		if broken.Load() >= maxBroken {
+			err = *fault.Load() // the rest of the cycle is not asked
+		} else if err = t.advance(ctx, c.end); err == nil || refused(err) {
+			answered.Store(true)
+			broken.Store(0)
+		} else if ctx.Err() == nil {
+			fault.Store(&err)
+			broken.Add(1)
 		}
-		t.settle(err, end)
+		t.settle(err, c.end)
 	}
-	if b.down != nil {
+	if c.down != nil {
 		broken.Store(maxBroken - 1)
 		advance(due[0])
 		due = due[1:]
@@ -88,23 +123,13 @@ func (b *backend) cycle(ctx context.Context, due []*track, end Minute) {
 	}
 	close(queue)
 	wg.Wait()
-	b.down = nil
-	if fault := b.fault.Load(); fault != nil && !answered.Load() {
-		b.down = *fault
+	c.down = nil
+	if err := fault.Load(); err != nil && !answered.Load() {
+		c.down = *err
 	}
-	b.fault.Store(nil)
-	b.stale = nil
-	if b.down == nil && slices.ContainsFunc(due, func(t *track) bool { return t.silent(end) }) {
-		b.stale = b.probe(ctx, end)
+	if c.down == nil && slices.ContainsFunc(c.tracks, func(t *track) bool { return t.silent(c.end) }) {
+		c.stale = b.probe(ctx, c.end)
 	}
-}
-
-// gaveUp is the fault for which the rest of the cycle is not asked.
-func (b *backend) gaveUp(broken *atomic.Int32) error {
-	if broken.Load() < maxBroken {
-		return nil
-	}
-	return *b.fault.Load()
 }
 
 // probe finds whether the whole backend lags: it has no sample of up, which
@@ -132,14 +157,14 @@ func (t *track) silent(end Minute) bool {
 // failed, the last good numbers stay.
 func (e *Evaluator) evaluate(t *track, end Minute) {
 	if t.err != nil {
-		since := t.settled.Time()
-		if n := len(t.status.Windows); n > 0 {
-			since = t.status.Windows[n-1].End
+		t.status.State, t.status.StateReason, t.status.StateSince = StateQueryFailed, t.err.Error(), nil
+		if at := t.status.At; !at.IsZero() {
+			t.status.StateSince = &at
 		}
-		t.status.State, t.status.StateReason, t.status.StateSince = StateQueryFailed, t.err.Error(), &since
 		return
 	}
 	t.status = newStatus(t.slo, t.backend.Name)
+	t.status.At = end.Time()
 	t.status.DataUntil = t.dataUntil()
 	if t.judge != nil {
 		t.status.Alerts = append(t.status.Alerts, t.judge(t.slo, t.timeline, t.settled)...)
@@ -204,19 +229,6 @@ func (e *Evaluator) noteBackend(b *backend) {
 			t.status.State, t.status.StateReason = state, reason
 		}
 	}
-}
-
-// noteWarmth notes how a try to read history ended. A backend that answered
-// nothing since the try before is down, for there may be no cycle to find out.
-func (e *Evaluator) noteWarmth(b *backend, err error) {
-	answered := b.answered.Swap(false)
-	switch {
-	case err == nil || refused(err):
-		b.down = nil
-	case !answered:
-		b.down = err
-	}
-	e.noteBackend(b)
 }
 
 // EvaluateAt evaluates SLOs once at an instant, or at the newest slot that

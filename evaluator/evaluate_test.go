@@ -270,14 +270,15 @@ func TestBrokenAnswers(t *testing.T) {
 		body   string
 		want   string
 	}{
-		"half a JSON":       {200, "application/json", good[:len(good)-30], "reading the answer: it is cut off: unexpected EOF"},
-		"HTML":              {200, "text/html", "<html>sign in</html>", `the answer is "text/html", not JSON: is this the URL of a Prometheus API?`},
-		"503":               {503, "text/plain", "no healthy upstream", "the backend answers 503: Service Unavailable"},
-		"429":               {429, "text/plain", "", "the backend answers 429: Too Many Requests"},
-		"422":               {422, "application/json", `{"status":"error","errorType":"execution","error":"out of memory"}`, "the backend answers 422 execution: out of memory"},
-		"partial":           {200, "application/json", good + `,"warnings":["store gateway unreachable"]}`, "reading the answer: it may be partial: store gateway unreachable"},
-		"error with 200":    {200, "application/json", `{"status":"error","error":"who knows"}`, `reading the answer: its status is "error": who knows`},
-		"not what was said": {200, "application/json", `[1, 2]`, `reading the answer: expected {, found [`},
+		"half a JSON":                 {200, "application/json", good[:len(good)-30], "reading the answer: it is cut off: unexpected EOF"},
+		"HTML":                        {200, "text/html", "<html>sign in</html>", `the answer is "text/html", not JSON: is this the URL of a Prometheus API?`},
+		"503":                         {503, "text/plain", "no healthy upstream", "the backend answers 503: Service Unavailable"},
+		"429":                         {429, "text/plain", "", "the backend answers 429: Too Many Requests"},
+		"422":                         {422, "application/json", `{"status":"error","errorType":"execution","error":"out of memory"}`, "the backend answers 422 execution: out of memory"},
+		"partial":                     {200, "application/json", good + `,"warnings":["store gateway unreachable"]}`, "reading the answer: it may be partial: store gateway unreachable"},
+		"partial, in VictoriaMetrics": {200, "application/json", `{"isPartial":true,` + good[1:] + `}`, "reading the answer: it may be partial: the backend says so"},
+		"error with 200":              {200, "application/json", `{"status":"error","error":"who knows"}`, `reading the answer: its status is "error": who knows`},
+		"not what was said":           {200, "application/json", `[1, 2]`, `reading the answer: expected {, found [`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -324,6 +325,16 @@ func TestHistoryInPieces(t *testing.T) {
 	require.NoError(t, err)
 	require.Positive(t, refusals.Load())
 	require.JSONEq(t, string(want), string(got))
+}
+
+// TestValuesThatAreNoCounts are left out, and don't make others infinite.
+func TestValuesThatAreNoCounts(t *testing.T) {
+	db := embedded(t, time.Minute, `requests_total{job="shop",instance="a"} 0+10x20 NaN Inf 1.7e308 -1.7e308 1.7e308 -5 250+10x33`)
+	server := httptest.NewServer(db.Handler())
+	defer server.Close()
+	s := evaluate(t, server.URL, load(t, "1h", events), at(60)).SLOs[0]
+	require.EqualValues(t, 580, s.Windows[1].Total)
+	require.EqualValues(t, 0, s.Windows[1].Bad)
 }
 
 func TestCompressedAnswers(t *testing.T) {

@@ -59,12 +59,13 @@ type Evaluator struct {
 	pending atomic.Pointer[config]
 	changed chan struct{}
 	warmed  chan warmth
+	cycled  chan *cycle
 
 	// What follows belongs to the goroutine of Run.
 	end      Minute // the instant of the newest report
 	problems []Problem
 	tracks   map[string]*track
-	warming  sync.WaitGroup
+	started  sync.WaitGroup // what Run started
 }
 
 // config is a set of SLOs to evaluate from now on.
@@ -82,7 +83,7 @@ type warmth struct {
 // New makes an Evaluator that evaluates nothing yet.
 func New(o Options) *Evaluator {
 	e := &Evaluator{
-		Options: o, metrics: newMetrics(o.Registerer), changed: make(chan struct{}, 1), warmed: make(chan warmth),
+		Options: o, metrics: newMetrics(o.Registerer), changed: make(chan struct{}, 1), warmed: make(chan warmth), cycled: make(chan *cycle),
 		tracks: map[string]*track{}, problems: []Problem{},
 	}
 	for _, b := range o.Backends {
@@ -112,7 +113,7 @@ func (e *Evaluator) SetSLOs(slos []*slo.SLO, problems []Problem) {
 
 // Run evaluates once a minute until ctx ends, then waits for what it started.
 func (e *Evaluator) Run(ctx context.Context) error {
-	defer e.warming.Wait()
+	defer e.started.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -120,19 +121,46 @@ func (e *Evaluator) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-e.changed:
-			e.end = max(e.end, e.behindNow())
-			e.apply(ctx)
-			e.publish()
+			if e.idle(ctx) {
+				e.end = max(e.end, e.behindNow())
+				e.apply(ctx)
+				e.publish()
+			}
 		case w := <-e.warmed:
 			e.warmUp(w)
 			e.publish()
+		case c := <-e.cycled:
+			e.finish(c)
 		case <-timer.C:
-			if end := e.behindNow(); end > e.end {
-				e.cycle(ctx, end)
+			switch end := e.behindNow(); {
+			case end > e.end:
+				e.begin(ctx, end)
+			case end < e.end-maxClockStep:
+				e.restart(ctx, end)
 			}
 			next := e.behindNow() + 1
 			timer.Reset(next.Time().Add(e.offset).Sub(e.Now()))
 		}
+	}
+}
+
+// maxClockStep is how many minutes the clock may go backwards before what was
+// evaluated is taken for the future of a clock that was wrong.
+const maxClockStep = 5
+
+// restart begins anew at end, as a new process does.
+func (e *Evaluator) restart(ctx context.Context, end Minute) {
+	if !e.idle(ctx) {
+		return
+	}
+	e.Log.Warn("The clock went backwards, all history is read again", "from", e.end.Time(), "to", end.Time())
+	for _, t := range e.tracks {
+		t.stop()
+	}
+	e.tracks, e.end = map[string]*track{}, end
+	if e.pending.Load() != nil {
+		e.apply(ctx)
+		e.publish()
 	}
 }
 
@@ -177,10 +205,10 @@ func (e *Evaluator) start(ctx context.Context, s *slo.SLO, b *backend) *track {
 	t.status.State, t.status.StateReason = StateWarming, readingHistory
 	t.status.Compute(t.timeline, e.end, e.Windows(s))
 	ctx, t.stop = context.WithCancel(ctx)
-	e.warming.Go(func() {
+	e.started.Go(func() {
 		for pause := time.Second; b.admit(ctx); pause = min(2*pause, time.Minute) {
 			err := t.advance(ctx, max(t.settled, e.behindNow()))
-			<-b.readers
+			<-b.readers // others go first while this one pauses
 			select {
 			case e.warmed <- warmth{t, err}:
 			case <-ctx.Done():
@@ -201,18 +229,41 @@ func (e *Evaluator) warmUp(w warmth) {
 	if e.tracks[t.slo.ID()] != t {
 		return
 	}
-	e.noteWarmth(t.backend, w.err)
+	b := t.backend
 	if w.err != nil {
 		t.status.State, t.status.StateReason = StateQueryFailed, w.err.Error()
-		e.note(t, w.err)
+		if refused(w.err) || e.answers(b) {
+			e.note(t, w.err)
+			return
+		}
+		b.down = w.err
+		e.noteBackend(b)
 		return
 	}
 	t.warm = true
+	if b.down != nil { // it is not any more
+		b.down = nil
+		e.noteBackend(b)
+	}
 	if t.next != nil {
 		t.slo, t.next = t.next, nil
 	}
 	e.note(t, nil)
 	e.evaluate(t, t.timeline.End())
+}
+
+// answers reports whether a backend answered of late, as far as its SLOs that
+// are warm can tell.
+func (e *Evaluator) answers(b *backend) bool {
+	if b.down != nil {
+		return false
+	}
+	for _, t := range e.tracks {
+		if t.warm && t.backend == b {
+			return true
+		}
+	}
+	return false
 }
 
 func (e *Evaluator) newTrack(s *slo.SLO, b *backend) *track {

@@ -43,8 +43,9 @@ type Status struct {
 	Source      string            `json:"source"`
 	Revision    string            `json:"revision"`
 
-	Spec    *slo.SLO `json:"-"`
-	History []Bucket `json:"-"` // the SLO's own window in equal parts, oldest first
+	Spec    *slo.SLO  `json:"-"`
+	At      time.Time `json:"-"` // the instant of the numbers; zero when there never were any
+	History []Bucket  `json:"-"` // the SLO's own window in equal parts, oldest first
 }
 
 // State is the state of an SLO's data.

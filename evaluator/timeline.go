@@ -152,7 +152,7 @@ func (s Sum) Coverage() float64 {
 func (s Sum) Complete() bool { return s.Known == int(s.End-s.Start) }
 
 // Sum adds up the slots of (from, to]. An edge among folded slots moves back
-// to the quarter of an hour. What lies before the timeline is unknown.
+// to the quarter of an hour. What lies before or behind the timeline is unknown.
 func (t *Timeline) Sum(from, to Minute) Sum {
 	from, a := t.at(from)
 	to, b := t.at(to)
@@ -162,8 +162,7 @@ func (t *Timeline) Sum(from, to Minute) Sum {
 // at is the sum up to m, or up to the boundary before it.
 func (t *Timeline) at(m Minute) (Minute, running) {
 	if m >= t.fineFrom {
-		m = min(m, t.End())
-		return m, t.fine[m-t.fineFrom]
+		return m, t.fine[min(m, t.End())-t.fineFrom]
 	}
 	m -= m % quarter
 	if m <= t.coarseFrom || len(t.coarse) == 0 {

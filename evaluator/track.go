@@ -82,6 +82,9 @@ func (t *track) advance(ctx context.Context, end Minute) error {
 		switch {
 		case tooMuch(err, to-from):
 			t.piece = (to - from) / 2
+			if t.warm && !refused(err) {
+				return err // it took long enough for one cycle
+			}
 			continue
 		case errors.Is(err, errNoBucket) && to < end:
 			// An old layout of buckets; its observations are unknown.
