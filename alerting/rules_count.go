@@ -21,6 +21,9 @@ func newCounting(s *slo.SLO, targetLabels []string) (counting, error) {
 	c := s.Indicator.Counters()
 	on := "on (" + strings.Join(targetLabels, ", ") + ")"
 	good, bad, total := newCounter(c.Good), newCounter(c.Bad), newCounter(c.Total)
+	if _, ok := s.Indicator.(slo.Latency); ok {
+		total.bucket = good.text
+	}
 	switch {
 	case !good.set && bad.set && total.set:
 		t := target{on, siblings(total, bad), []counter{total}}
@@ -117,7 +120,7 @@ func (t target) all() string {
 		}
 		number += "\n)"
 	}
-	return number + "\nor 0 * count(" + there(t.clock) + ")"
+	return number + "\nor 0 * count(" + joined(t.clock, func(c counter) string { return c.bucketed(c.now() + " and " + c.before()) }) + ")"
 }
 
 // there are the series with samples at both ends of the slot.
@@ -163,6 +166,7 @@ type counter struct {
 	named    bool // all series have one name
 	selector slo.Selector
 	text     string
+	bucket   string // selects the buckets at a threshold; "" unless c counts observations
 }
 
 func newCounter(s slo.Selector) counter {
@@ -180,7 +184,16 @@ func (c counter) before() string { return c.distinct(c.text + " offset 1m") }
 
 // newest are the last samples in the slot. Prometheus 2 also takes one exactly
 // at its start, which adds 0.
-func (c counter) newest() string { return c.distinct("last_over_time(" + c.text + "[1m])") }
+func (c counter) newest() string { return c.distinct(c.bucketed("last_over_time(" + c.text + "[1m])")) }
+
+// bucketed leaves out the observations of histograms that lack the bucket at
+// the threshold: nobody knows how many of them were slow.
+func (c counter) bucketed(expr string) string {
+	if c.bucket == "" {
+		return expr
+	}
+	return "(" + expr + " and ignoring (le) last_over_time(" + c.bucket + "[1m]))"
+}
 
 // last are the last samples before the slot, of series that may have ended.
 func (c counter) last() string {

@@ -277,3 +277,22 @@ func spread(t *testing.T, series, values string) string {
 	}
 	return strings.Join(out, " ")
 }
+
+// TestRulesWithoutTheBucket lets one of two histograms, and then both, lack the
+// bucket at the threshold: what they observe is unknown, not slow.
+func TestRulesWithoutTheBucket(t *testing.T) {
+	b := newBackend(t)
+	b.load(0, 30*time.Second,
+		`latency_seconds_count{job="j",instance="a"} 0+10x19`, `latency_seconds_bucket{job="j",instance="a",le="0.3"} 0+9x9`,
+		`latency_seconds_count{job="j",instance="b"} 0+10x19`, `latency_seconds_bucket{job="j",instance="b",le="0.1"} 0+9x19`)
+	text := "apiVersion: slowburn/v1\nservice: s\nslos: [{name: x, objective: 99, window: 1h, sli: {latency: {histogram: latency_seconds, threshold: 300ms}}}]\n"
+	set := slo.Load([]slo.File{{Name: "x.yaml", Text: []byte(text)}})
+	require.Empty(t, set.Findings)
+	b.run(set.SLOs[0], RuleOptions{}, 30*time.Second, 15*time.Minute)
+	at := func(minutes int) time.Duration { return time.Duration(minutes)*time.Minute + 30*time.Second }
+	require.Equal(t, 20.0, b.value("slo:slot_events:count", at(4)))
+	require.Equal(t, 2.0, b.value("slo:slot_bad_events:count", at(4)))
+	require.True(t, math.IsNaN(b.value("last_over_time(slo:slot_events:count[30s])", at(14))), "no bucket is left")
+	require.InDelta(t, 10, b.value(`slo_burn_rate{window="5m"}`, at(4)), 1e-9)
+	require.True(t, math.IsNaN(b.value(`slo_burn_rate{window="5m"}`, at(14))))
+}
