@@ -49,9 +49,9 @@ func parseEvents(v yamlfile.Value) Indicator {
 	if n := len(m.Entries); v.IsMap() && n != 2 {
 		v.Errorf("", "events needs two of good, bad and total, found %s", counted(m))
 	}
-	checkPair(m, "good", "bad")
-	checkPair(m, "bad", "total")
-	checkPair(m, "good", "total")
+	checkPair(m, "good", "bad", c.Good, c.Bad)
+	checkPair(m, "bad", "total", c.Bad, c.Total)
+	checkPair(m, "good", "total", c.Good, c.Total)
 	return Events{Selectors: c}
 }
 
@@ -70,13 +70,8 @@ func counted(m yamlfile.Map) string {
 }
 
 // checkPair finds two counters that are one and the same.
-func checkPair(m yamlfile.Map, a, b string) {
-	if !m.Has(a) || !m.Has(b) {
-		return
-	}
-	x, errX := promQL.ParseExpr(m.Get(a).Text())
-	y, errY := promQL.ParseExpr(m.Get(b).Text())
-	if errX == nil && errY == nil && x.String() == y.String() {
+func checkPair(m yamlfile.Map, a, b string, x, y Selector) {
+	if !x.IsZero() && !y.IsZero() && x.String() == y.String() {
 		m.Get(b).Errorf("", "%s and %s select the same series", a, b)
 	}
 }
