@@ -7,7 +7,6 @@
 package alerting
 
 import (
-	"math/big"
 	"slices"
 	"time"
 
@@ -48,13 +47,13 @@ const outageShare = 95
 func Classic(w slo.Window, o slo.Objective) []Tier {
 	shares := []struct {
 		name, severity string
-		factor         *big.Rat
+		factor         float64
 		part           int64 // the long window is w/part
 	}{
-		{"fast", Page, big.NewRat(144, 10), 720},
-		{"slow", Page, big.NewRat(6, 1), 120},
-		{"daily", Ticket, big.NewRat(3, 1), 30},
-		{"trend", Ticket, big.NewRat(1, 1), 10},
+		{"fast", Page, 14.4, 720},
+		{"slow", Page, 6, 120},
+		{"daily", Ticket, 3, 30},
+		{"trend", Ticket, 1, 10},
 	}
 	var tiers []Tier
 	for _, s := range shares {
@@ -90,9 +89,11 @@ func Windows(tiers []Tier, w slo.Window) []slo.Window {
 
 // PageWindow is the longest window of the classic policy that pages. When
 // nothing happened for so long, an SLO has no traffic.
-func PageWindow(s *slo.SLO) slo.Window {
+func PageWindow(s *slo.SLO) slo.Window { return pageWindow(Classic(s.Window, s.Objective)) }
+
+func pageWindow(tiers []Tier) slo.Window {
 	longest := slo.Window(0)
-	for _, t := range Classic(s.Window, s.Objective) {
+	for _, t := range tiers {
 		if t.Severity == Page {
 			longest = max(longest, t.Long)
 		}
@@ -122,12 +123,9 @@ func part(w slo.Window, n int64) slo.Window {
 
 // reachable is the factor, or the burn rate of a total outage where even the
 // failure of all events burns no faster than the factor: factor*(1-o) >= 1.
-func reachable(factor *big.Rat, o slo.Objective) float64 {
-	// BudgetText always is a decimal number above 0.
-	budget, _ := new(big.Rat).SetString(o.BudgetText())
-	if new(big.Rat).Mul(factor, budget).Cmp(big.NewRat(1, 1)) >= 0 {
-		factor = new(big.Rat).Quo(big.NewRat(outageShare, 100), budget)
+func reachable(factor float64, o slo.Objective) float64 {
+	if factor >= o.BurnRate(1, 1) {
+		return o.BurnRate(outageShare, 100)
 	}
-	f, _ := factor.Float64()
-	return f
+	return factor
 }

@@ -69,9 +69,11 @@ func (p *process) run(slot int) int {
 		}
 		for i := range scrapes {
 			// Limit: rules count a new series only when its target is scraped
-			// just before and at the end of the slot; and if series end, they
-			// can't tell which came first.
-			p.births = there && p.downFor == 0 && (i == 0 || !structural)
+			// just before the slot and at the end of it. If series end in the
+			// slot, they can't tell which came first, and of what is new then
+			// they don't see what it counts between the scrapes of the slot.
+			surely := p.interval == 60 || p.restarted == slot && p.old["200"].all > 0
+			p.births = there && p.downFor == 0 && (!structural || i == 0 && surely)
 			p.work(slot)
 			fails := p.downFor > 0 && i >= p.down
 			if fails {

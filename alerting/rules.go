@@ -2,11 +2,15 @@ package alerting
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -60,7 +64,7 @@ func RuleFile(file string, slos []*slo.SLO, o RuleOptions) ([]byte, error) {
 		o.TargetLabels = []string{"job", "instance"}
 	}
 	var b bytes.Buffer
-	b.Grow(len(header) + 24<<10*len(slos)) // what most need, at once
+	b.Grow(len(header) + 17<<10*len(slos)) // what most need, at once
 	b.WriteString(Marker)
 	// A file's name must not end the comment that it is in.
 	fmt.Fprintf(&b, header, strings.Join(strings.Fields(file), " "), strings.Join(o.TargetLabels, ", "))
@@ -79,6 +83,28 @@ func RuleFile(file string, slos []*slo.SLO, o RuleOptions) ([]byte, error) {
 		w.longGroup()
 	}
 	return b.Bytes(), nil
+}
+
+// RuleFiles makes the rule files of several SLO files, of which each list has
+// the SLOs, as RuleFile does, on all processors.
+func RuleFiles(lists [][]*slo.SLO, o RuleOptions) ([][]byte, error) {
+	texts, errs := make([][]byte, len(lists)), make([]error, len(lists))
+	inParallel(len(lists), func(i int) { texts[i], errs[i] = RuleFile(lists[i][0].Origin.File, lists[i], o) })
+	return texts, errors.Join(errs...)
+}
+
+// inParallel calls f for each number below n, on all processors.
+func inParallel(n int, f func(i int)) {
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // The parts of windows. A window over longestDirect is summed from tiles.
@@ -204,7 +230,7 @@ func (w *ruleWriter) budget() {
 
 // state writes the state of the data: one of three, 1 while it lasts.
 func (w *ruleWriter) state() {
-	total, lately := w.sums(PageWindow(w.s)).total, w.over("count", "slo:slot_events:count", slo.Window(5*time.Minute))
+	total, lately := w.sums(pageWindow(w.tiers)).total, w.over("count", "slo:slot_events:count", slo.Window(5*time.Minute))
 	w.record("slo_data_state", "vector(1) unless on () "+lately, "state", "no_data")
 	w.record("slo_data_state", "("+total+" == 0) + 1 and "+lately, "state", "no_traffic")
 	w.record("slo_data_state", total+" > bool 0 == 1 and "+lately, "state", "ok")

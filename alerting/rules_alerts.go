@@ -34,14 +34,11 @@ func (w *ruleWriter) alerts() {
 func (w *ruleWriter) alert(severity string, tiers []Tier) {
 	// The labels of the alert are the same whichever tier holds; its value is
 	// the highest burn rate over the long windows of those that do.
-	var expr strings.Builder
-	expr.WriteString("max by (slo_id, slo_service, slo) (")
+	holds := make([]string, len(tiers))
 	for i, t := range tiers {
-		if i > 0 {
-			expr.WriteString(" or")
-		}
-		expr.WriteString("\n  " + w.burns(t))
+		holds[i] = w.burns(t)
 	}
+	expr := "max by (slo_id, slo_service, slo) (\n  " + strings.Join(holds, " or\n  ") + "\n)"
 	labels := []string{"severity", severity}
 	for i, v := range sortedPairs(w.s.Labels) {
 		if i%2 == 1 {
@@ -50,7 +47,7 @@ func (w *ruleWriter) alert(severity string, tiers []Tier) {
 		labels = append(labels, v)
 	}
 	w.b.WriteString("      - alert: " + AlertName + "\n")
-	w.body(expr.String()+"\n)", labels)
+	w.body(expr, labels)
 	w.b.WriteString("        annotations:\n")
 	for _, a := range w.annotations(tiers) {
 		w.b.WriteString("          " + a[0] + ": " + strconv.Quote(a[1]) + "\n")

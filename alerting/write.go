@@ -36,23 +36,27 @@ func WriteFiles(dir string, files map[string][]byte, marker string) error {
 	if err != nil {
 		return err
 	}
-	staged := map[string]string{} // by name
+	staged, errs := make([]string, len(changed)), make([]error, len(changed))
 	defer func() {
 		for _, temp := range staged {
-			_ = os.Remove(temp) // gone already when all went well
+			if temp != "" {
+				_ = os.Remove(temp)
+			}
 		}
 	}()
-	for _, name := range changed {
-		temp, err := stage(dir, files[name])
-		if err != nil {
-			return fmt.Errorf("writing %s: %w", filepath.Join(dir, name), err)
+	inParallel(len(changed), func(i int) {
+		if staged[i], errs[i] = stage(dir, files[changed[i]]); errs[i] != nil {
+			errs[i] = fmt.Errorf("writing %s: %w", filepath.Join(dir, changed[i]), errs[i])
 		}
-		staged[name] = temp
+	})
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
-	for _, name := range changed {
-		if err := os.Rename(staged[name], filepath.Join(dir, name)); err != nil {
+	for i, name := range changed {
+		if err := os.Rename(staged[i], filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("putting a generated file in its place: %w", err)
 		}
+		staged[i] = ""
 	}
 	for _, name := range stale {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
@@ -125,7 +129,7 @@ func stage(dir string, text []byte) (string, error) {
 	_, err = f.Write(text)
 	err = errors.Join(err, f.Chmod(0o644), f.Close())
 	if err != nil {
-		_ = os.Remove(f.Name()) // the error to tell is the first
+		_ = os.Remove(f.Name())
 		return "", err
 	}
 	return f.Name(), nil

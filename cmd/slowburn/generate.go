@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,6 +49,8 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 	if f.output == "" {
 		return usage("where to? Give -o DIR, or -o - for standard output")
 	}
+	// A process that ends soon gains little by collecting its garbage.
+	debug.SetGCPercent(300)
 	cfg, err := f.configuration(s)
 	if err != nil {
 		return err
@@ -65,15 +68,18 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 		return generateOne(s, slos, options)
 	}
 	files, from := map[string][]byte{}, map[string]string{}
-	for _, part := range byFile(slos) {
+	parts := byFile(slos)
+	texts, err := alerting.RuleFiles(parts, options)
+	if err != nil {
+		return failure("%w", err)
+	}
+	for i, part := range parts {
 		name := ruleName(part[0].Origin)
 		if files[name] != nil {
 			return failure("%s and %s would both become %s; give one of them another name", from[name], part[0].Origin.File, name)
 		}
 		from[name] = part[0].Origin.File
-		if files[name], err = alerting.RuleFile(part[0].Origin.File, part, options); err != nil {
-			return failure("%w", err)
-		}
+		files[name] = texts[i]
 	}
 	if err := alerting.WriteFiles(f.output, files, alerting.Marker); err != nil {
 		return failure("%w", err)
