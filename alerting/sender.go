@@ -286,9 +286,8 @@ func (r *receiver) post(ctx context.Context, alerts []Alert) error {
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := r.HTTP.Do(req)
 	if err != nil {
-		var u *url.Error // whose text may hold a password
-		if errors.As(err, &u) {
-			return u.Err
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			return u.Err // the text of u may hold a password
 		}
 		return err
 	}
