@@ -40,10 +40,9 @@ func FuzzAgree(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, bytes []byte) {
 		w := newWorld(t, bytes)
-		if w.slo.Window > day {
-			t.Skip("the fuzzer gives an input 10 s")
+		if w.slo.Window <= day { // the fuzzer gives an input 10 s
+			agree(t, w, runSeries, 0)
 		}
-		agree(t, w, runSeries, 0)
 	})
 }
 

@@ -23,9 +23,10 @@ func incidentDay(t *testing.T) *memprom.DB {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	for _, instance := range []string{"a", "b"} {
-		var good, bad []memprom.Sample
+		const scrapes = 2 * 30 * 60
+		good, bad := make([]memprom.Sample, 0, scrapes), make([]memprom.Sample, 0, scrapes)
 		ok, failed := 5000.0, 3.0
-		for scrape := range 2 * 30 * 60 {
+		for scrape := range scrapes {
 			now := epoch.Add(7*time.Second + time.Duration(scrape)*30*time.Second)
 			fails := 0.0
 			switch minute := scrape / 2; {

@@ -298,7 +298,7 @@ func (r *receiver) post(ctx context.Context, alerts []Alert) error {
 	resp, err := r.HTTP.Do(req)
 	if err != nil {
 		if u, ok := errors.AsType[*url.Error](err); ok {
-			return u.Err
+			return u.Err // the text of u may hold a password
 		}
 		return err
 	}

@@ -90,12 +90,12 @@ func traffic(t *testing.T, db *memprom.DB, rng *rand.Rand, name string, from, to
 		g, b, rate := 0.0, 0.0, 0.0
 		down := from
 		for at := from.Add(time.Duration(rng.IntN(int(interval)))).Truncate(time.Millisecond); at.Before(to); at = at.Add(interval) {
-			switch n := rng.IntN(int(6 * time.Hour / interval)); {
-			case n == 0:
+			switch rng.IntN(int(6 * time.Hour / interval)) {
+			case 0:
 				rate = []float64{0, 0, 0.002, 0.02, 0.2}[rng.IntN(5)]
-			case n == 1:
+			case 1:
 				g, b = 0, 0
-			case n == 2:
+			case 2:
 				down = at.Add(time.Duration(rng.IntN(20)) * time.Minute)
 			}
 			g += float64(rng.IntN(int(interval / time.Second)))
@@ -109,7 +109,7 @@ func traffic(t *testing.T, db *memprom.DB, rng *rand.Rand, name string, from, to
 			}
 		}
 		series := func(code string) labels.Labels {
-			return labels.FromStrings(labels.MetricName, name, "job", "shop", "instance", instance, "code", code)
+			return labels.FromStrings(model.MetricNameLabel, name, "job", "shop", "instance", instance, "code", code)
 		}
 		require.NoError(t, db.Add(t.Context(), series("200"), good...))
 		require.NoError(t, db.Add(t.Context(), series("500"), bad...))
