@@ -307,7 +307,7 @@ func TestALongRunSaysWhatANewProcessSays(t *testing.T) {
 	var slos []*slo.SLO
 	for _, interval := range []time.Duration{20 * time.Second, 2 * time.Minute, 5 * time.Minute} {
 		name := fmt.Sprintf("every%.0fs", interval.Seconds())
-		traffic(t, db, rng, name+"_total", begin.Add(-day-4*day*interval/time.Minute/2), begin.Add(day), interval)
+		traffic(t, db, rng, name+"_total", begin.Add(-day-time.Duration(2*interval.Minutes()*float64(day))), begin.Add(day), interval)
 		text := "apiVersion: slowburn/v1\nservice: " + name + "\nslos:\n"
 		for i, objective := range []string{"50", "99"} {
 			for _, window := range []string{"1h", "90d"} {
