@@ -101,8 +101,8 @@ func New(o Options) *Evaluator {
 // Report is the newest report. It is never nil, and never changes.
 func (e *Evaluator) Report() *Report { return e.report.Load() }
 
-// SetSLOs replaces the SLOs from the next moment on. Those whose counters,
-// window and objective are the same keep their timeline.
+// SetSLOs replaces the SLOs from the next moment on. Those whose counters
+// and window are the same keep their timeline.
 func (e *Evaluator) SetSLOs(slos []*slo.SLO, problems []Problem) {
 	e.pending.Store(&config{slos: slos, problems: append([]Problem{}, problems...)})
 	select {
@@ -292,11 +292,10 @@ func (e *Evaluator) backendOf(s *slo.SLO) *backend {
 }
 
 // sameCounts reports whether two versions of an SLO count the same events over
-// the same window, and judge them by the same objective: what fires depends on
-// all of the history.
+// the same window.
 func sameCounts(a, b *slo.SLO) bool {
 	x, y := a.Indicator.Counters(), b.Indicator.Counters()
-	return a.Window == b.Window && a.Objective == b.Objective && a.Indicator.Kind() == b.Indicator.Kind() &&
+	return a.Window == b.Window && a.Indicator.Kind() == b.Indicator.Kind() &&
 		x.Good.String() == y.Good.String() && x.Bad.String() == y.Bad.String() && x.Total.String() == y.Total.String()
 }
 

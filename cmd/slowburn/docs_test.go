@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -97,8 +98,9 @@ func metricNames(t *testing.T) []string {
 	alerting.NewSender(alerting.SenderOptions{Registerer: r, Log: log})
 	one := 1.0
 	status := evaluator.Status{
-		ID: "a/b", State: evaluator.StateOK, Windows: []evaluator.WindowStatus{{Name: "30d", Coverage: 1, SLI: &one, BurnRate: &one}},
-		Budget: evaluator.Budget{Allowed: &one, Remaining: &one, ExhaustedInSeconds: &one},
+		ID: "a/b", State: evaluator.StateOK, At: time.Unix(1, 0),
+		Windows: []evaluator.WindowStatus{{Name: "1h", BurnRate: &one}, {Name: "30d", Coverage: 1, SLI: &one}},
+		Budget:  evaluator.Budget{Allowed: &one, Remaining: &one, ExhaustedInSeconds: &one},
 	}
 	slos := prometheus.NewRegistry()
 	slos.MustRegister(evaluator.NewCollector(func() *evaluator.Report { return &evaluator.Report{SLOs: []evaluator.Status{status}} }))
