@@ -108,6 +108,9 @@ func (p policy) look(tier Tier, t *evaluator.Timeline, end evaluator.Minute) (ho
 	holds = true
 	for _, w := range []slo.Window{tier.Short, tier.Long} {
 		sum := t.Window(w.Duration(), end)
+		if sum.Start < t.Start() {
+			return false, false // a part of it is not read yet
+		}
 		rate := evaluator.BurnRate(sum, p.objective)
 		if rate == nil || *rate <= tier.Factor {
 			holds = false

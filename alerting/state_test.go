@@ -40,8 +40,11 @@ type follower struct {
 }
 
 func follow(s *slo.SLO) *follower {
-	t := evaluator.NewTimeline(begin)
-	return &follower{s, t, t.Start(), NewJudge()}
+	t := evaluator.NewTimeline(begin.Add(-Lookback(s)))
+	for t.End() < begin {
+		t.Append(evaluator.Slot{}) // nothing is known before begin
+	}
+	return &follower{s, t, begin, NewJudge()}
 }
 
 // see evaluates at the end of the slots, which begin at begin. The last unsure

@@ -29,13 +29,16 @@ type Spec struct {
 type Backend struct {
 	Name           string
 	URL            string // http or https
+	Kind           string // auto, prometheus, victoriametrics, thanos or mimir
 	HTTP           promconfig.HTTPClientConfig
 	Offset         time.Duration // how old a slot must be to be evaluated
 	Settle         time.Duration // for how long later it is read again
 	Timeout        time.Duration // of one query
 	MaxConcurrency int           // queries at a time
 	MaxSamples     int           // that one query may load
+	MaxSeries      int           // of an SLO that is counted by raw samples
 	TargetLabels   []string      // what makes a scraped process
+	ReplicaLabels  []string      // what tells HA replicas behind one endpoint apart
 }
 
 // Alertmanager is a server that takes alerts.
@@ -71,12 +74,14 @@ func NewBackend(name, address string) (Backend, error) {
 func defaultBackend() Backend {
 	return Backend{
 		Name:           "default",
+		Kind:           "auto",
 		HTTP:           promconfig.DefaultHTTPClientConfig,
 		Offset:         30 * time.Second,
 		Settle:         2 * time.Minute,
 		Timeout:        30 * time.Second,
 		MaxConcurrency: 8,
 		MaxSamples:     50_000_000, // the default limit of Prometheus
+		MaxSeries:      10_000,
 		TargetLabels:   []string{"job", "instance"},
 	}
 }

@@ -97,7 +97,7 @@ func entries(v yamlfile.Value) []yamlfile.Value {
 }
 
 func (p *parser) backend(v yamlfile.Value) Backend {
-	m := v.Map("name", "url", "kind", "http", "offset", "settle", "timeout", "max_concurrency", "max_samples", "target_labels", "replica_labels")
+	m := v.Map("name", "url", "kind", "http", "offset", "settle", "timeout", "max_concurrency", "max_samples", "max_series", "target_labels", "replica_labels")
 	b := defaultBackend()
 	if name := m.Get("name"); name.Present() {
 		if b.Name = name.Text(); name.IsScalar() && !nameForm.MatchString(b.Name) {
@@ -105,37 +105,47 @@ func (p *parser) backend(v yamlfile.Value) Backend {
 		}
 	}
 	b.URL = address(m.Require("url"))
-	kind(m.Get("kind"))
+	kind(m.Get("kind"), &b.Kind)
 	b.HTTP = p.http(m.Get("http"))
 	duration(m.Get("offset"), &b.Offset)
 	duration(m.Get("settle"), &b.Settle)
 	duration(m.Get("timeout"), &b.Timeout)
 	count(m.Get("max_concurrency"), &b.MaxConcurrency)
 	count(m.Get("max_samples"), &b.MaxSamples)
+	count(m.Get("max_series"), &b.MaxSeries)
 	if labels := m.Get("target_labels"); labels.Present() {
-		b.TargetLabels = nil
-		for _, l := range entries(labels) {
-			name := l.Text()
-			if l.IsScalar() && !model.LegacyValidation.IsValidLabelName(name) {
-				l.Errorf("", "%q is not a label's name", name)
-			}
-			b.TargetLabels = append(b.TargetLabels, name)
-		}
+		b.TargetLabels = labelNames(entries(labels), nil)
 	}
-	if len(m.Get("replica_labels").List()) > 0 {
-		m.Key("replica_labels").Errorf("", "replica_labels is not supported yet")
-	}
+	b.ReplicaLabels = labelNames(m.Get("replica_labels").List(), b.TargetLabels)
 	return b
 }
 
-// kind takes only what does not limit the requests to one product's.
-func kind(v yamlfile.Value) {
-	switch text := v.Text(); text {
-	case "", "auto":
-	case "prometheus", "victoriametrics", "thanos", "mimir":
-		v.Errorf("leave it out, or write auto", "kind: %s is not supported yet", text)
-	default:
-		v.Errorf("leave it out, or write auto", "unknown kind %q", text)
+// labelNames are the names of a list, none of which may be among others.
+func labelNames(list []yamlfile.Value, others []string) []string {
+	var out []string
+	for _, l := range list {
+		name := l.Text()
+		switch {
+		case l.IsScalar() && !model.LegacyValidation.IsValidLabelName(name):
+			l.Errorf("", "%q is not a label's name", name)
+		case slices.Contains(others, name):
+			l.Errorf("a label tells either targets or replicas apart", "%s is one of target_labels", name)
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+// kinds are the products that a backend may be.
+var kinds = []string{"auto", "prometheus", "victoriametrics", "thanos", "mimir"}
+
+func kind(v yamlfile.Value, into *string) {
+	if !v.Present() {
+		return
+	}
+	*into = v.Text()
+	if v.IsScalar() && !slices.Contains(kinds, *into) {
+		v.Errorf("one of "+strings.Join(kinds, ", "), "unknown kind %q", *into)
 	}
 }
 

@@ -35,7 +35,7 @@ specs:
 backends:
   - name: eu
     url: https://eu.example.org/prometheus
-    kind: auto
+    kind: thanos
     http:
       basic_auth: {username: me, password_file: secrets/password}
       http_headers: {X-Scope-OrgID: {values: [tenant]}}
@@ -46,7 +46,8 @@ backends:
     max_concurrency: 2
     max_samples: 1000
     target_labels: [instance]
-    replica_labels: []
+    replica_labels: [prometheus_replica]
+    max_series: 500
   - {name: us, url: "http://us:9090"}
 alertmanagers:
   - url: http://alertmanager:9093
@@ -74,10 +75,11 @@ func TestParse(t *testing.T) {
 			{Git: &Git{URL: "/etc/slos.git", Branch: "main", Interval: time.Minute}},
 		},
 		Backends: []Backend{
-			{Name: "eu", URL: "https://eu.example.org/prometheus", HTTP: eu, Offset: time.Minute, Settle: 5 * time.Minute,
-				Timeout: 90 * time.Second, MaxConcurrency: 2, MaxSamples: 1000, TargetLabels: []string{"instance"}},
-			{Name: "us", URL: "http://us:9090", HTTP: promconfig.DefaultHTTPClientConfig, Offset: 30 * time.Second, Settle: 2 * time.Minute,
-				Timeout: 30 * time.Second, MaxConcurrency: 8, MaxSamples: 50000000, TargetLabels: []string{"job", "instance"}},
+			{Name: "eu", URL: "https://eu.example.org/prometheus", Kind: "thanos", HTTP: eu, Offset: time.Minute, Settle: 5 * time.Minute,
+				Timeout: 90 * time.Second, MaxConcurrency: 2, MaxSamples: 1000, MaxSeries: 500,
+				TargetLabels: []string{"instance"}, ReplicaLabels: []string{"prometheus_replica"}},
+			{Name: "us", URL: "http://us:9090", Kind: "auto", HTTP: promconfig.DefaultHTTPClientConfig, Offset: 30 * time.Second, Settle: 2 * time.Minute,
+				Timeout: 30 * time.Second, MaxConcurrency: 8, MaxSamples: 50000000, MaxSeries: 10000, TargetLabels: []string{"job", "instance"}},
 		},
 		Alertmanagers: []Alertmanager{{URL: "http://alertmanager:9093", HTTP: am}},
 		Web:           Web{Listen: ":80", ExternalURL: "https://slo.example.org", ConfigFile: "/etc/slowburn/web.yml"},

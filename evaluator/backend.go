@@ -7,10 +7,8 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/slowburn-slo/slowburn/slo"
@@ -20,21 +18,27 @@ import (
 type Backend struct {
 	Name           string
 	URL            string
+	Kind           string // auto or "": asked for; prometheus, victoriametrics, thanos, mimir
 	HTTP           *http.Client
 	Offset         time.Duration // how far behind now slots are evaluated
 	Settle         time.Duration // how much longer they are read again
 	Timeout        time.Duration // of one query
 	MaxConcurrency int
 	MaxSamples     int      // in one answer
+	MaxSeries      int      // an SLO with more is counted by aggregation on the server; 0 for no limit
 	TargetLabels   []string // labels that tell scraped processes apart
+	ReplicaLabels  []string // labels that tell replicas of a Prometheus apart
 }
 
 // backend is a Backend in use.
 type backend struct {
 	Backend
 	slots   chan struct{} // one for each query under way
-	readers chan struct{} // one for each SLO whose history is being read
 	metrics *metrics
+
+	// Places of those that read history, whose memory is larger than what a
+	// timeline keeps: its newest part, all of it, and again.
+	firsts, readers, rereader chan struct{}
 
 	// What follows belongs to the goroutine of Run.
 	busy  bool       // a cycle is under way
@@ -43,11 +47,17 @@ type backend struct {
 	told  bool       // the log says that it is down
 }
 
-// admit waits for a place among the readers of history, whose memory is larger
-// than what a timeline keeps. It reports false when ctx ends before.
-func (b *backend) admit(ctx context.Context) bool {
+func newBackend(b Backend, m *metrics) *backend {
+	return &backend{
+		Backend: b, metrics: m, slots: make(chan struct{}, b.MaxConcurrency), firsts: make(chan struct{}, b.MaxConcurrency),
+		readers: make(chan struct{}, max(1, b.MaxConcurrency/2)), rereader: make(chan struct{}, 1),
+	}
+}
+
+// admit waits for a place among readers. It reports false when ctx ends before.
+func (b *backend) admit(ctx context.Context, places chan struct{}) bool {
 	select {
-	case b.readers <- struct{}{}:
+	case places <- struct{}{}:
 		return true
 	case <-ctx.Done():
 		return false
@@ -57,53 +67,6 @@ func (b *backend) admit(ctx context.Context) bool {
 // answerSamples is what one answer should hold at most: enough for the price
 // of a request not to matter, few enough for memory not to.
 const answerSamples = 500_000
-
-// read reads the raw samples of an SLO's counters in (from, to].
-func (b *backend) read(ctx context.Context, s *slo.SLO, from, to Minute) ([]rawSeries, error) {
-	byKey := map[string]int{}
-	var batch []rawSeries
-	c := s.Indicator.Counters()
-	for _, q := range []struct {
-		roles    role
-		selector slo.Selector
-	}{{roleGood, c.Good}, {roleBad, c.Bad}, {roleTotal, c.Total}} {
-		if q.selector.IsZero() {
-			continue
-		}
-		answer, err := b.query(ctx, q.selector.Range(time.Duration(to-from)*time.Minute), to.Time())
-		if err != nil {
-			return nil, fmt.Errorf("querying %s: %w", q.selector, err)
-		}
-		for _, v := range answer {
-			key := labels.FromMap(v.labels).String()
-			if i, ok := byKey[key]; ok {
-				batch[i].roles |= q.roles
-				continue
-			}
-			byKey[key] = len(batch)
-			batch = append(batch, rawSeries{
-				key: key, pair: pairOf(v.labels), target: b.targetOf(v.labels), roles: q.roles, samples: v.samples,
-			})
-		}
-	}
-	if _, ok := s.Indicator.(slo.Latency); ok {
-		return paired(batch)
-	}
-	return batch, nil
-}
-
-func (b *backend) targetOf(lbls map[string]string) string {
-	values := make([]string, len(b.TargetLabels))
-	for i, name := range b.TargetLabels {
-		values[i] = lbls[name]
-	}
-	return strings.Join(values, "\xff")
-}
-
-// pairOf are the labels that the bucket and the count of a histogram share.
-func pairOf(lbls map[string]string) string {
-	return labels.NewBuilder(labels.FromMap(lbls)).Del(model.MetricNameLabel, labels.BucketLabel).Labels().String()
-}
 
 // errNoBucket says that a threshold is no bucket of a histogram.
 var errNoBucket = errors.New("the threshold is no bucket of the histogram")
@@ -120,7 +83,7 @@ func (noBucketError) Unwrap() error   { return errNoBucket }
 // bucket is of another layout. The error is errNoBucket when there are
 // histograms that lack it now.
 func paired(batch []rawSeries) ([]rawSeries, error) {
-	buckets := map[string][]sample{}
+	buckets := map[uint64][]sample{}
 	for _, s := range batch {
 		if s.roles&roleGood != 0 {
 			buckets[s.pair] = s.samples

@@ -13,10 +13,15 @@ func (s *Status) Compute(t *Timeline, end Minute, windows []slo.Window) {
 	o := s.Spec.Objective
 	s.Windows = make([]WindowStatus, 0, len(windows))
 	for _, w := range windows {
-		s.Windows = append(s.Windows, windowStatus(t.Sum(end.Add(-w.Duration()), end), w, o))
+		sum := t.Sum(end.Add(-w.Duration()), end)
+		s.Windows = append(s.Windows, windowStatus(sum, w, o, sum.Start >= t.Start()))
 	}
 	whole := t.Sum(end.Add(-s.Spec.Window.Duration()), end)
-	s.Budget = budget(whole, o)
+	read := whole.Start >= t.Start()
+	s.Budget = Budget{}
+	if read {
+		s.Budget = budget(whole, o)
+	}
 	basis := 6 * time.Hour
 	for _, a := range s.Alerts {
 		if a.Severity == "page" {
@@ -24,21 +29,27 @@ func (s *Status) Compute(t *Timeline, end Minute, windows []slo.Window) {
 		}
 	}
 	s.Budget.Basis = slo.Window(basis).String()
-	s.Budget.ExhaustedInSeconds = exhaustion(t, end, s.Spec, end.Add(-basis))
+	if read {
+		s.Budget.ExhaustedInSeconds = exhaustion(t, end, s.Spec, end.Add(-basis))
+	}
 	s.History = history(t, end, s.Spec.Window)
 }
 
-func windowStatus(sum Sum, w slo.Window, o slo.Objective) WindowStatus {
+// windowStatus is the status of a window. Its ratios are undefined while a part
+// of it is not read yet.
+func windowStatus(sum Sum, w slo.Window, o slo.Objective, read bool) WindowStatus {
 	out := WindowStatus{
 		Name: w.String(), Seconds: int64(w.Duration() / time.Second),
 		Start: sum.Start.Time(), End: sum.End.Time(),
 		Total: sum.Total, Bad: max(sum.Bad, 0), Coverage: sum.Coverage(),
 	}
-	if sum.Total > 0 {
+	if sum.Total > 0 && read {
 		sli := 1 - out.Bad/out.Total
 		out.SLI = &sli
 	}
-	out.BurnRate = BurnRate(sum, o)
+	if read {
+		out.BurnRate = BurnRate(sum, o)
+	}
 	return out
 }
 
@@ -74,10 +85,11 @@ func exhaustion(t *Timeline, end Minute, s *slo.SLO, basis Minute) *float64 {
 	}
 	bad, total := max(recent.Bad, 0)/float64(recent.Known), recent.Total/float64(recent.Known)
 	window := Minute(s.Window.Duration() / time.Minute)
+	_, now := t.at(end)
 	spent := func(ahead Minute) bool {
-		past := t.Sum(end-window+ahead, end)
-		n := past.Total + total*float64(ahead)
-		return n > 0 && s.Objective.BurnRate(max(past.Bad, 0)+bad*float64(ahead), n) >= 1
+		_, then := t.at(end - window + ahead)
+		n := now.total - then.total + total*float64(ahead)
+		return n > 0 && s.Objective.BurnRate(max(now.bad-then.bad, 0)+bad*float64(ahead), n) >= 1
 	}
 	const day, hour = 24 * 60, 60
 	for before, ahead := Minute(-1), Minute(0); before < window; {
@@ -106,9 +118,12 @@ func history(t *Timeline, end Minute, w slo.Window) []Bucket {
 	length := Minute(w.Duration() / time.Minute)
 	n := min(buckets, length)
 	out := make([]Bucket, n)
+	from, a := t.at(end - length)
 	for i := range n {
-		sum := t.Sum(end-length+length*i/n, end-length+length*(i+1)/n)
-		out[i] = Bucket{End: sum.End.Time(), Total: sum.Total, Bad: max(sum.Bad, 0), Coverage: sum.Coverage()}
+		to, b := t.at(end - length + length*(i+1)/n)
+		sum := sumOf(from, to, a, b)
+		out[i] = Bucket{End: to.Time(), Total: sum.Total, Bad: max(sum.Bad, 0), Coverage: sum.Coverage()}
+		from, a = to, b
 	}
 	return out
 }
@@ -134,21 +149,22 @@ func orEmpty(m map[string]string) map[string]string {
 // dataState is the state that follows from the data alone, its reason, and
 // since when. longest is the longest page window.
 func (t *track) dataState(end Minute, longest slo.Window) (State, string, *time.Time) {
-	until := t.dataUntil()
+	k := t.ledger.book
+	until := k.dataUntil()
 	switch {
 	case until == nil:
-		return StateNoData, "no series match " + clockText(t.slo), nil
-	case end.Time().Sub(*until) > t.silence():
-		return StateNoData, fmt.Sprintf("no samples of %s since %s", clockText(t.slo), until.Format("2006-01-02 15:04 MST")), until
-	case t.timeline.Sum(end.Add(-longest.Duration()), end).Total == 0:
+		return StateNoData, "no series match " + clockText(t.slo.Indicator), nil
+	case end.Time().Sub(*until) > k.silence():
+		return StateNoData, fmt.Sprintf("no samples of %s since %s", clockText(t.slo.Indicator), until.Format("2006-01-02 15:04 MST")), until
+	case k.timeline.Sum(end.Add(-longest.Duration()), end).Total == 0:
 		return StateNoTraffic, "no events in the last " + longest.String(), t.lastTraffic(end)
 	}
 	return StateOK, "", t.knownSince(end)
 }
 
 // clockText is the selector whose samples tell that an SLO has data.
-func clockText(s *slo.SLO) string {
-	c := s.Indicator.Counters()
+func clockText(i slo.Indicator) string {
+	c := i.Counters()
 	if c.Total.IsZero() {
 		return c.Good.String()
 	}
@@ -157,25 +173,34 @@ func clockText(s *slo.SLO) string {
 
 // lastTraffic is the end of the last quarter of an hour with events.
 func (t *track) lastTraffic(end Minute) *time.Time {
-	return t.walk(end, func(sum Sum) bool { return sum.Total > 0 })
+	return t.last(end, func(sum Sum) bool { return sum.Total > 0 })
 }
 
 // knownSince is the end of the last quarter of an hour with no known slot.
 func (t *track) knownSince(end Minute) *time.Time {
-	return t.walk(end, func(sum Sum) bool { return sum.Known == 0 })
+	return t.last(end, func(sum Sum) bool { return int(sum.End-sum.Start)-sum.Known >= quarter })
 }
 
-// walk looks back from end for the last quarter of an hour for which holds is
-// true, and returns its end; the beginning of the SLO's window without any.
-func (t *track) walk(end Minute, holds func(Sum) bool) *time.Time {
+// last is the end of the last quarter of an hour in the SLO's window for which
+// may is true, and the beginning of the window without any. What may is not
+// true of has no such quarter in it.
+func (t *track) last(end Minute, may func(Sum) bool) *time.Time {
 	end -= end % quarter
 	start := end.Add(-t.slo.Window.Duration())
-	at := start.Time()
-	for to := end; to > start; to -= quarter {
-		if holds(t.timeline.Sum(to-quarter, to)) {
-			at = to.Time()
-			break
+	var find func(from, to Minute) Minute
+	find = func(from, to Minute) Minute {
+		if from >= to || !may(t.ledger.book.timeline.Sum(from, to)) {
+			return start
 		}
+		if to-from <= quarter {
+			return to
+		}
+		middle := from + (to-from)/quarter/2*quarter
+		if at := find(middle, to); at > start {
+			return at
+		}
+		return find(from, middle)
 	}
+	at := find(start, end).Time()
 	return &at
 }

@@ -3,17 +3,26 @@ package evaluator
 import (
 	"testing"
 
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 )
 
 const none = -1 // no sample at this scrape
+
+// series1 is a series without samples.
+func series1(name string, roles role) rawSeries {
+	l := labels.FromStrings(model.MetricNameLabel, name)
+	return rawSeries{key: l.Hash(), labels: l, roles: roles}
+}
 
 // scraped makes the series of one target, scraped each 30 s from second 30 on.
 // The names tell the role: "bad..." or "total...".
 func scraped(series map[string][]float64) []rawSeries {
 	var out []rawSeries
 	for name, values := range series {
-		s := rawSeries{key: name, target: "a", roles: roleTotal}
+		s := series1(name, roleTotal)
+		s.target = "a"
 		if name[0] == 'b' {
 			s.roles = roleBad
 		}
@@ -116,6 +125,9 @@ func TestCounting(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCounter(roleTotal)
 			got := c.feed(scraped(tt.series), 0, 10)
+			for _, claim := range got.claims {
+				got.settle(claim)
+			}
 			var total, bad float64
 			for i := range got.total {
 				s := got.slot(i, roleBad|roleTotal)
@@ -149,16 +161,14 @@ func TestCountingInPieces(t *testing.T) {
 }
 
 func TestDeltasBelongToTheSlotOfTheLaterSample(t *testing.T) {
-	s := rawSeries{key: "total", target: "a", roles: roleTotal, samples: []sample{
-		{30_000, 1}, {60_000, 3}, {60_001, 7}, {125_000, 15},
-	}}
+	s := series1("total", roleTotal)
+	s.samples = []sample{{30_000, 1}, {60_000, 3}, {60_001, 7}, {125_000, 15}}
 	got := newCounter(roleTotal).feed([]rawSeries{s}, 0, 3)
 	require.Equal(t, []float64{2, 4, 8}, got.total) // a slot holds its end, not its start
 }
 
 func TestKnownSlots(t *testing.T) {
-	var s rawSeries
-	s.key, s.target, s.roles = "total", "a", roleTotal
+	s := series1("total", roleTotal)
 	for at := int64(10); at <= 600; at += 30 { // seconds, until 10 min
 		s.samples = append(s.samples, sample{at * 1000, 1})
 	}
@@ -176,7 +186,7 @@ func TestKnownSlots(t *testing.T) {
 // at makes a series of a target without labels of its own, with the values at
 // times in seconds.
 func at(name string, roles role, interval, first int64, values ...float64) rawSeries {
-	s := rawSeries{key: name, roles: roles}
+	s := series1(name, roles)
 	for i, v := range values {
 		if v != none {
 			s.samples = append(s.samples, sample{t: (first + int64(i)*interval) * 1000, v: v})
@@ -225,7 +235,8 @@ func TestSmallPartsOfEventsAddUp(t *testing.T) {
 }
 
 func TestASampleThatCameTwiceCountsOnce(t *testing.T) {
-	s := rawSeries{key: "total", roles: roleTotal, samples: []sample{{60_000, 1}, {60_000, 1}, {90_000, 4}, {90_000, 4}}}
+	s := series1("total", roleTotal)
+	s.samples = []sample{{60_000, 1}, {60_000, 1}, {90_000, 4}, {90_000, 4}}
 	got := newCounter(roleTotal).feed([]rawSeries{s}, 0, 2)
 	require.Equal(t, []float64{0, 3}, got.total)
 }

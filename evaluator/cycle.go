@@ -12,14 +12,18 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// cycle is the evaluation of a backend's tracks at an instant.
+// cycle is the evaluation of a backend's ledgers at an instant.
 type cycle struct {
 	backend *backend
-	tracks  []*track // its loop's until it ends
+	ledgers []*ledger // its own until it ends
 	end     Minute
 	begin   time.Time
 	down    error      // why there was no answer at all, before and behind it
 	stale   *time.Time // as a backend's
+
+	broken   atomic.Int32          // queries in a row without an answer
+	answered atomic.Bool           // some were
+	fault    atomic.Pointer[error] // the last that was no refusal of one query
 }
 
 // begin starts a cycle of each backend that has none under way: one that hangs
@@ -31,12 +35,16 @@ func (e *Evaluator) begin(ctx context.Context, end Minute) {
 			continue
 		}
 		c := &cycle{backend: b, end: end, begin: e.Now(), down: b.down}
-		for _, t := range e.tracks {
-			if t.warm && t.backend == b && t.retry <= end {
-				c.tracks = append(c.tracks, t)
+		for _, l := range e.ledgers {
+			if l.backend != b {
+				continue
+			}
+			e.takeOver(l)
+			if l.book != nil && l.retry <= end {
+				c.ledgers = append(c.ledgers, l)
 			}
 		}
-		slices.SortFunc(c.tracks, func(x, y *track) int { return cmp.Compare(x.slo.ID(), y.slo.ID()) })
+		slices.SortFunc(c.ledgers, func(x, y *ledger) int { return cmp.Compare(x.key, y.key) })
 		b.busy = true
 		e.started.Go(func() {
 			c.run(ctx)
@@ -52,16 +60,24 @@ func (e *Evaluator) begin(ctx context.Context, end Minute) {
 }
 
 // finish evaluates what a cycle read, and publishes.
-func (e *Evaluator) finish(c *cycle) {
+func (e *Evaluator) finish(ctx context.Context, c *cycle) {
 	b := c.backend
 	b.busy, b.down, b.stale = false, c.down, c.stale
 	e.noteBackend(b)
-	for _, t := range c.tracks {
-		e.note(t, t.err)
-		e.evaluate(t, c.end)
+	for _, l := range c.ledgers {
+		for _, t := range e.byLedger[l] {
+			e.note(t, l.err)
+			if l.err != nil {
+				t.fail(l.err)
+			}
+		}
+		if l.err == nil {
+			e.evaluateAll(l, c.end)
+		}
 	}
 	e.publish()
 	e.metrics.cycles.Observe(e.Now().Sub(c.begin).Seconds())
+	e.rereadOld(ctx, b)
 }
 
 // idle waits for the cycles that are under way. It reports false when ctx ends
@@ -70,7 +86,7 @@ func (e *Evaluator) idle(ctx context.Context) bool {
 	for slices.ContainsFunc(e.backends, func(b *backend) bool { return b.busy }) {
 		select {
 		case c := <-e.cycled:
-			e.finish(c)
+			e.finish(ctx, c)
 		case <-ctx.Done():
 			return false
 		}
@@ -78,63 +94,90 @@ func (e *Evaluator) idle(ctx context.Context) bool {
 	return true
 }
 
+// families are the ledgers that are read together, in the order of the first.
+func families(ledgers []*ledger) [][]*ledger {
+	at := map[string]int{}
+	var out [][]*ledger
+	for _, l := range ledgers {
+		i, ok := at[l.family()]
+		if !ok {
+			i = len(out)
+			at[l.family()] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], l)
+	}
+	return out
+}
+
 // maxBroken is the number of failures that make a cycle give up on a backend.
 const maxBroken = 3
 
-// run advances the tracks. A backend that was down gets one query first, and
+// run advances the ledgers. A backend that was down gets one query first, and
 // the others only when that one is answered.
 func (c *cycle) run(ctx context.Context) {
-	b, due := c.backend, c.tracks
+	b, due := c.backend, families(c.ledgers)
 	if len(due) == 0 {
 		return
 	}
-	var broken atomic.Int32
-	var answered atomic.Bool
-	var fault atomic.Pointer[error] // the last that was no refusal of one query
-	advance := func(t *track) {
-		var err error
-		if broken.Load() >= maxBroken {
-			err = *fault.Load() // the rest of the cycle is not asked
-		} else if err = t.advance(ctx, c.end); err == nil || refused(err) {
-			answered.Store(true)
-			broken.Store(0)
-		} else if ctx.Err() == nil {
-			fault.Store(&err)
-			broken.Add(1)
-		}
-		t.settle(err)
-	}
 	if c.down != nil {
-		broken.Store(maxBroken - 1)
-		advance(due[0])
+		c.broken.Store(maxBroken - 1)
+		c.advance(ctx, due[0])
 		due = due[1:]
 	}
-	queue := make(chan *track)
+	queue := make(chan []*ledger)
 	var wg sync.WaitGroup
 	for range min(b.MaxConcurrency, len(due)) {
 		wg.Go(func() {
-			for t := range queue {
-				advance(t)
+			for family := range queue {
+				c.advance(ctx, family)
 			}
 		})
 	}
-	for _, t := range due {
-		queue <- t
+	for _, family := range due {
+		queue <- family
 	}
 	close(queue)
 	wg.Wait()
 	c.down = nil
-	if err := fault.Load(); err != nil && !answered.Load() {
+	if err := c.fault.Load(); err != nil && !c.answered.Load() {
 		c.down = *err
 	}
-	well := c.down == nil && broken.Load() < maxBroken
-	for _, t := range c.tracks {
-		if t.err != nil && (well || refused(t.err)) {
-			t.backOff(c.end)
+	well := c.down == nil && c.broken.Load() < maxBroken
+	for _, l := range c.ledgers {
+		if l.err != nil && (well || refused(l.err)) {
+			l.backOff(c.end)
 		}
 	}
-	if c.down == nil && slices.ContainsFunc(c.tracks, func(t *track) bool { return t.silent(c.end) }) {
+	if c.down == nil && slices.ContainsFunc(c.ledgers, func(l *ledger) bool { return l.book.silent(c.end) }) {
 		c.stale = b.probe(ctx, c.end)
+	}
+}
+
+// advance advances a family, unless the cycle gave up on its backend.
+func (c *cycle) advance(ctx context.Context, family []*ledger) {
+	if c.broken.Load() >= maxBroken {
+		for _, l := range family {
+			l.settle(*c.fault.Load())
+		}
+		return
+	}
+	entries := make([]*entry, len(family))
+	for i, l := range family {
+		entries[i] = &entry{ledger: l, book: l.book}
+	}
+	c.backend.advance(ctx, entries, c.end, true)
+	for _, e := range entries {
+		e.ledger.settle(e.err)
+		if e.err == nil || refused(e.err) {
+			c.answered.Store(true)
+			c.broken.Store(0)
+		} else if ctx.Err() == nil {
+			c.fault.Store(&e.err)
+		}
+	}
+	if last := entries[len(entries)-1].err; last != nil && !refused(last) && ctx.Err() == nil {
+		c.broken.Add(1)
 	}
 }
 
@@ -154,40 +197,6 @@ func (b *backend) probe(ctx context.Context, end Minute) *time.Time {
 	return &newest
 }
 
-// silent reports whether no samples came of late.
-func (t *track) silent(end Minute) bool {
-	return t.newest == 0 || end.Time().Sub(time.UnixMilli(t.newest)) > t.silence()
-}
-
-// evaluate computes a track's status from its timeline. When the last advance
-// failed, the last good numbers stay.
-func (e *Evaluator) evaluate(t *track, end Minute) {
-	if t.err != nil {
-		t.status.State, t.status.StateReason, t.status.StateSince = StateQueryFailed, t.err.Error(), nil
-		if at := t.status.At; !at.IsZero() {
-			t.status.StateSince = &at
-		}
-		return
-	}
-	t.status = newStatus(t.slo, t.backend.Name)
-	t.status.At = end.Time()
-	t.status.DataUntil = t.dataUntil()
-	if t.judge != nil {
-		t.status.Alerts = append(t.status.Alerts, t.judge(t.slo, t.timeline, t.settled)...)
-	}
-	t.age(e.history(t.slo)) // before the numbers, so that a process that starts now gives the same
-	t.status.Compute(t.timeline, end, e.Windows(t.slo))
-	longest := min(slo.Window(6*time.Hour), t.slo.Window)
-	if e.PageWindow != nil {
-		longest = e.PageWindow(t.slo)
-	}
-	state, reason, since := t.dataState(end, longest)
-	if state == StateNoData && t.backend.stale != nil {
-		state, reason, since = StateStale, "the backend has no newer samples of anything", t.backend.stale
-	}
-	t.status.State, t.status.StateReason, t.status.StateSince = state, reason, since
-}
-
 // publish makes a report of all tracks.
 func (e *Evaluator) publish() {
 	r := &Report{Format: 1, EvaluatedAt: e.end.Time(), SLOs: make([]Status, 0, len(e.tracks)), Problems: e.problems}
@@ -196,6 +205,7 @@ func (e *Evaluator) publish() {
 	}
 	slices.SortFunc(r.SLOs, func(a, b Status) int { return cmp.Compare(a.ID, b.ID) })
 	e.report.Store(r)
+	e.published, e.unpublished = e.Now(), false
 	if e.Publish != nil {
 		e.Publish(r)
 	}
@@ -204,12 +214,13 @@ func (e *Evaluator) publish() {
 // note logs when an SLO's query begins to fail and when it is well again; one
 // that fails with its whole backend is the backend's to tell.
 func (e *Evaluator) note(t *track, err error) {
-	failing := err != nil && (t.backend.down == nil || refused(err))
+	b := t.ledger.backend
+	failing := err != nil && (b.down == nil || refused(err))
 	switch {
 	case failing && !t.told:
-		e.Log.Warn("SLO can't be evaluated", "slo_id", t.slo.ID(), "backend", t.backend.Name, "err", err)
+		e.Log.Warn("SLO can't be evaluated", "slo_id", t.slo.ID(), "backend", b.Name, "err", err)
 	case err == nil && t.told:
-		e.Log.Info("SLO is evaluated again", "slo_id", t.slo.ID(), "backend", t.backend.Name)
+		e.Log.Info("SLO is evaluated again", "slo_id", t.slo.ID(), "backend", b.Name)
 	}
 	t.told = failing || err != nil && t.told
 }
@@ -231,7 +242,7 @@ func (e *Evaluator) noteBackend(b *backend) {
 	}
 	e.metrics.up.WithLabelValues(b.Name).Set(up)
 	for _, t := range e.tracks {
-		if t.backend == b && !t.warm && !t.told {
+		if t.ledger.backend == b && t.ledger.book == nil && !t.told {
 			t.status.State, t.status.StateReason = state, reason
 		}
 	}
@@ -242,32 +253,51 @@ func (e *Evaluator) noteBackend(b *backend) {
 // the state query_failed; only the end of ctx is an error.
 func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Time) (*Report, error) {
 	e.end = min(MinuteOf(at), e.behindNow())
-	var wg sync.WaitGroup
 	for _, s := range slos {
-		t := e.newTrack(s, e.backendOf(s))
+		t, l := e.newTrack(s)
 		e.tracks[s.ID()] = t
-		wg.Go(func() {
-			if t.backend.admit(ctx) {
-				t.settle(t.advance(ctx, e.end))
-				<-t.backend.readers
+		e.byLedger[l] = append(e.byLedger[l], t)
+	}
+	var wg sync.WaitGroup
+	for _, b := range e.backends {
+		for _, family := range families(e.ledgersOf(b)) {
+			var entries []*entry
+			for _, l := range family {
+				en := e.wholeEntry(l, e.end)
+				l.book = en.book
+				entries = append(entries, en)
 			}
-		})
+			wg.Go(func() {
+				if b.admit(ctx, b.readers) {
+					b.advance(ctx, entries, e.end, false)
+					<-b.readers
+				}
+				for _, en := range entries {
+					en.ledger.settle(en.err)
+					en.finish()
+				}
+			})
+		}
 	}
 	wg.Wait()
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("evaluating: %w", err)
 	}
 	for _, b := range e.backends {
-		if slices.ContainsFunc(slos, func(s *slo.SLO) bool { t := e.tracks[s.ID()]; return t.backend == b && t.err == nil && t.silent(e.end) }) {
+		if slices.ContainsFunc(e.ledgersOf(b), func(l *ledger) bool { return l.err == nil && l.book.silent(e.end) }) {
 			b.stale = b.probe(ctx, e.end)
 		}
-	}
-	for _, t := range e.tracks {
-		if t.err != nil {
-			t.status = newStatus(t.slo, t.backend.Name)
-			t.status.Compute(NewTimeline(e.end), e.end, e.Windows(t.slo))
+		for _, l := range e.ledgersOf(b) {
+			if l.err == nil {
+				e.evaluateAll(l, e.end)
+				continue
+			}
+			for _, t := range e.byLedger[l] {
+				t.status = newStatus(t.slo, b.Name)
+				t.status.Compute(NewTimeline(e.end), e.end, e.Windows(t.slo))
+				t.fail(l.err)
+			}
 		}
-		e.evaluate(t, e.end)
 	}
 	e.publish()
 	return e.Report(), nil

@@ -11,6 +11,7 @@
 package evaluator
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -55,17 +56,24 @@ type Evaluator struct {
 	backends []*backend
 	offset   time.Duration // the largest of the backends'
 
-	report  atomic.Pointer[Report]
-	pending atomic.Pointer[config]
-	changed chan struct{}
-	warmed  chan warmth
-	cycled  chan *cycle
+	report   atomic.Pointer[Report]
+	pending  atomic.Pointer[config]
+	changed  chan struct{}
+	rereads  chan struct{}
+	warmed   chan warmth
+	cycled   chan *cycle
+	progress progress
 
 	// What follows belongs to the goroutine of Run.
-	end      Minute // the instant of the newest report
-	problems []Problem
-	tracks   map[string]*track
-	started  sync.WaitGroup // what Run started
+	end         Minute // the instant of the newest report
+	problems    []Problem
+	tracks      map[string]*track
+	ledgers     map[string]*ledger
+	byLedger    map[*ledger][]*track
+	published   time.Time
+	noted       time.Time // when the log told of progress; zero when nothing is read
+	unpublished bool
+	started     sync.WaitGroup // what Run started
 }
 
 // config is a set of SLOs to evaluate from now on.
@@ -74,26 +82,19 @@ type config struct {
 	problems []Problem
 }
 
-// warmth says that a track's history is read, or why not yet.
-type warmth struct {
-	track *track
-	err   error
-}
-
 // New makes an Evaluator that evaluates nothing yet.
 func New(o Options) *Evaluator {
 	e := &Evaluator{
-		Options: o, metrics: newMetrics(o.Registerer), changed: make(chan struct{}, 1), warmed: make(chan warmth), cycled: make(chan *cycle),
-		tracks: map[string]*track{}, problems: []Problem{},
+		Options: o, metrics: newMetrics(o.Registerer),
+		changed: make(chan struct{}, 1), rereads: make(chan struct{}, 1), warmed: make(chan warmth), cycled: make(chan *cycle),
+		tracks: map[string]*track{}, ledgers: map[string]*ledger{}, byLedger: map[*ledger][]*track{}, problems: []Problem{},
 	}
 	for _, b := range o.Backends {
-		e.backends = append(e.backends, &backend{
-			Backend: b, metrics: e.metrics,
-			slots: make(chan struct{}, b.MaxConcurrency), readers: make(chan struct{}, b.MaxConcurrency),
-		})
+		e.backends = append(e.backends, newBackend(b, e.metrics))
 		e.offset = max(e.offset, b.Offset)
 		e.metrics.up.WithLabelValues(b.Name).Set(1)
 	}
+	e.metrics.history(o.Registerer, e.Progress)
 	e.report.Store(&Report{Format: 1, SLOs: []Status{}, Problems: []Problem{}})
 	return e
 }
@@ -105,17 +106,30 @@ func (e *Evaluator) Report() *Report { return e.report.Load() }
 // and window are the same keep their timeline.
 func (e *Evaluator) SetSLOs(slos []*slo.SLO, problems []Problem) {
 	e.pending.Store(&config{slos: slos, problems: append([]Problem{}, problems...)})
+	wake(e.changed)
+}
+
+// Reread reads all history again, beside what goes on, so that data which came
+// late counts. It returns at once.
+func (e *Evaluator) Reread() { wake(e.rereads) }
+
+func wake(c chan struct{}) {
 	select {
-	case e.changed <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
+
+// publishEvery is the shortest time between two reports while SLOs warm up.
+const publishEvery = time.Second
 
 // Run evaluates once a minute until ctx ends, then waits for what it started.
 func (e *Evaluator) Run(ctx context.Context) error {
 	defer e.started.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	publisher := time.NewTicker(publishEvery)
+	defer publisher.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -126,11 +140,22 @@ func (e *Evaluator) Run(ctx context.Context) error {
 				e.apply(ctx)
 				e.publish()
 			}
+		case <-e.rereads:
+			if e.idle(ctx) {
+				e.rereadAll(ctx)
+			}
 		case w := <-e.warmed:
 			e.warmUp(w)
-			e.publish()
+			if e.unpublished = true; e.Now().Sub(e.published) >= publishEvery {
+				e.publish()
+			}
+		case <-publisher.C:
+			if e.unpublished {
+				e.publish()
+			}
+			e.noteProgress()
 		case c := <-e.cycled:
-			e.finish(c)
+			e.finish(ctx, c)
 		case <-timer.C:
 			switch end := e.behindNow(); {
 			case end > e.end:
@@ -154,10 +179,10 @@ func (e *Evaluator) restart(ctx context.Context, end Minute) {
 		return
 	}
 	e.Log.Warn("The clock went backwards, all history is read again", "from", e.end.Time(), "to", end.Time())
-	for _, t := range e.tracks {
-		t.stop()
+	for _, l := range e.ledgers {
+		l.stop()
 	}
-	e.tracks, e.end = map[string]*track{}, end
+	e.tracks, e.ledgers, e.end = map[string]*track{}, map[string]*ledger{}, end
 	if e.pending.Load() != nil {
 		e.apply(ctx)
 		e.publish()
@@ -171,108 +196,73 @@ func (e *Evaluator) behindNow() Minute { return MinuteOf(e.Now().Add(-e.offset))
 func (e *Evaluator) apply(ctx context.Context) {
 	set := e.pending.Load()
 	e.problems = set.problems
-	old := e.tracks
-	e.tracks = make(map[string]*track, len(set.slos))
+	tracks, ledgers := e.tracks, e.ledgers
+	e.tracks, e.ledgers, e.byLedger = make(map[string]*track, len(set.slos)), map[string]*ledger{}, map[*ledger][]*track{}
+	var begun []*ledger
 	for _, s := range set.slos {
-		b := e.backendOf(s)
-		t := old[s.ID()]
-		if t == nil || t.backend != b || !sameCounts(t.slo, s) {
-			e.tracks[s.ID()] = e.start(ctx, s, b)
-			continue
+		key := e.keyOf(s)
+		if l := ledgers[key]; l != nil {
+			e.ledgers[key] = l
 		}
-		delete(old, s.ID())
+		known := e.ledgers[key] != nil
+		t, l := e.newTrack(s)
+		if !known {
+			begun = append(begun, l)
+		}
+		if old := tracks[s.ID()]; old != nil && old.ledger == l && old.slo.Window == s.Window {
+			t.judge, t.told = old.judge, old.told
+			if l.err != nil {
+				t.status = old.status
+			}
+		}
 		e.tracks[s.ID()] = t
-		if t.warm {
-			t.slo = s
-			e.evaluate(t, t.timeline.End())
-		} else {
-			t.next = s
+		e.byLedger[l] = append(e.byLedger[l], t)
+	}
+	for key, l := range ledgers {
+		if e.ledgers[key] == nil {
+			l.stop()
 		}
 	}
-	for _, t := range old {
-		t.stop()
+	for _, l := range e.ledgers {
+		if l.book != nil && l.err == nil {
+			e.evaluateAll(l, l.book.timeline.End())
+		}
 	}
+	e.readHistory(ctx, begun)
 }
 
-// readingHistory is the reason of StateWarming.
-const readingHistory = "reading history"
+// ledgersOf are the ledgers of a backend, in the order of their keys.
+func (e *Evaluator) ledgersOf(b *backend) []*ledger {
+	var out []*ledger
+	for _, l := range e.ledgers {
+		if l.backend == b {
+			out = append(out, l)
+		}
+	}
+	slices.SortFunc(out, func(x, y *ledger) int { return cmp.Compare(x.key, y.key) })
+	return out
+}
 
-// start makes a track and reads its history beside the loop, again and again
-// until it succeeds.
-func (e *Evaluator) start(ctx context.Context, s *slo.SLO, b *backend) *track {
-	t := e.newTrack(s, b)
-	t.status = newStatus(s, b.Name)
+// newTrack makes a track on the ledger that it shares, or on a new one.
+func (e *Evaluator) newTrack(s *slo.SLO) (*track, *ledger) {
+	b, key := e.backendOf(s), e.keyOf(s)
+	l := e.ledgers[key]
+	if l == nil {
+		l = newLedger(key, s, b, e.history(s))
+		l.recent = e.pageWindow(s).Duration()
+		e.ledgers[key] = l
+	}
+	t := &track{slo: s, ledger: l, status: newStatus(s, b.Name)}
 	t.status.State, t.status.StateReason = StateWarming, readingHistory
-	t.status.Compute(t.timeline, e.end, e.Windows(s))
-	ctx, t.stop = context.WithCancel(ctx)
-	e.started.Go(func() {
-		for pause := time.Second; b.admit(ctx); pause = min(2*pause, time.Minute) {
-			err := t.advance(ctx, max(t.settled, e.behindNow()))
-			<-b.readers // others go first while this one pauses
-			select {
-			case e.warmed <- warmth{t, err}:
-			case <-ctx.Done():
-				return
-			}
-			if err == nil {
-				return
-			}
-			wait(ctx, max(pause, retryAfter(err)))
-		}
-	})
-	return t
-}
-
-// warmUp takes over a track from the goroutine that read its history.
-func (e *Evaluator) warmUp(w warmth) {
-	t := w.track
-	if e.tracks[t.slo.ID()] != t {
-		return
-	}
-	b := t.backend
-	if w.err != nil {
-		t.status.State, t.status.StateReason = StateQueryFailed, w.err.Error()
-		if refused(w.err) || e.answers(b) {
-			e.note(t, w.err)
-			return
-		}
-		b.down = w.err
-		e.noteBackend(b)
-		return
-	}
-	t.warm = true
-	if b.down != nil { // it is not any more
-		b.down = nil
-		e.noteBackend(b)
-	}
-	if t.next != nil {
-		t.slo, t.next = t.next, nil
-	}
-	e.note(t, nil)
-	e.evaluate(t, t.timeline.End())
-}
-
-// answers reports whether a backend answered of late, as far as its SLOs that
-// are warm can tell.
-func (e *Evaluator) answers(b *backend) bool {
-	if b.down != nil {
-		return false
-	}
-	for _, t := range e.tracks {
-		if t.warm && t.backend == b {
-			return true
-		}
-	}
-	return false
-}
-
-func (e *Evaluator) newTrack(s *slo.SLO, b *backend) *track {
-	t := newTrack(s, b, e.end, e.history(s))
+	t.status.Compute(NewTimeline(e.end), e.end, e.Windows(s))
 	if e.NewJudge != nil {
 		t.judge = e.NewJudge()
 	}
-	return t
+	return t, l
 }
+
+// keyOf tells which SLOs share a ledger.
+func (e *Evaluator) keyOf(s *slo.SLO) string { return ledgerKey(s, e.backendOf(s), e.history(s)) }
 
 // history is how far back an SLO's timeline goes.
 func (e *Evaluator) history(s *slo.SLO) time.Duration {
@@ -289,14 +279,6 @@ func (e *Evaluator) backendOf(s *slo.SLO) *backend {
 		}
 	}
 	return e.backends[0]
-}
-
-// sameCounts reports whether two versions of an SLO count the same events over
-// the same window.
-func sameCounts(a, b *slo.SLO) bool {
-	x, y := a.Indicator.Counters(), b.Indicator.Counters()
-	return a.Window == b.Window && a.Indicator.Kind() == b.Indicator.Kind() &&
-		x.Good.String() == y.Good.String() && x.Bad.String() == y.Bad.String() && x.Total.String() == y.Total.String()
 }
 
 func wait(ctx context.Context, d time.Duration) {

@@ -11,6 +11,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	samples  *prometheus.CounterVec
 	births   *prometheus.CounterVec
+	late     *prometheus.CounterVec
 	up       *prometheus.GaugeVec
 }
 
@@ -31,8 +32,19 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "slowburn_births_total",
 			Help: "Counters that appeared: counted from zero on evidence, or ambiguous and counted as nothing.",
 		}, []string{"result"}),
+		late: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "slowburn_slots_changed_late_total",
+			Help: "Slots whose counts late data changed: while they settled, or found by reading them again.",
+		}, []string{"when"}),
 		up: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "slowburn_backend_up", Help: "Whether a backend answered at all in the last cycle.",
 		}, []string{"backend"}),
 	}
+}
+
+// history registers a gauge of how much of the history is read.
+func (m *metrics) history(reg prometheus.Registerer, progress func() float64) {
+	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "slowburn_history_read_ratio", Help: "How much of the history is read that new SLOs need; 1 when all is.",
+	}, progress)
 }

@@ -2,7 +2,6 @@ package evaluator
 
 import (
 	"math"
-	"slices"
 	"time"
 )
 
@@ -43,44 +42,40 @@ type Slot struct {
 	Known      bool
 }
 
-// running are counts summed up from the beginning of a timeline.
-type running struct {
-	total, bad float64
-	known      int32
-}
-
 // Timeline holds the events of one SLO per slot. It keeps sums up to the slots'
 // boundaries, so that the sum over any window is one subtraction, and folding
 // old slots is forgetting boundaries.
 type Timeline struct {
-	coarseFrom Minute    // boundary of coarse[0], on the quarter grid
-	coarse     []running // at coarseFrom, coarseFrom+15m, ...
+	coarseFrom Minute // of the first boundary in coarse, on the quarter grid
+	coarse     sums   // at coarseFrom, coarseFrom+15m, ...
 	fineFrom   Minute
-	fine       []running // at fineFrom, fineFrom+1m, ...; never empty
+	fine       sums // at fineFrom, fineFrom+1m, ...; never empty
 }
 
 // NewTimeline makes an empty timeline that begins at the quarter of an hour at
 // or before start.
 func NewTimeline(start Minute) *Timeline {
 	start -= start % quarter
-	return &Timeline{coarseFrom: start, fineFrom: start, fine: make([]running, 1, 256)}
+	t := &Timeline{coarseFrom: start, fineFrom: start}
+	t.fine.push(running{})
+	return t
 }
 
 // Start is where the timeline begins.
 func (t *Timeline) Start() Minute { return t.coarseFrom }
 
 // End is the end of its last slot.
-func (t *Timeline) End() Minute { return t.fineFrom + Minute(len(t.fine)) - 1 }
+func (t *Timeline) End() Minute { return t.fineFrom + Minute(t.fine.len()) - 1 }
 
 // Append adds the slot after End.
 func (t *Timeline) Append(s Slot) {
-	r := t.fine[len(t.fine)-1]
+	r := t.fine.last
 	r.total += rounded(s.Total)
 	r.bad += rounded(s.Bad)
 	if s.Known {
 		r.known++
 	}
-	t.fine = append(t.fine, r)
+	t.fine.push(r)
 }
 
 func rounded(events float64) float64 {
@@ -90,7 +85,7 @@ func rounded(events float64) float64 {
 // Truncate forgets the slots behind end. Only slots that are not folded can go.
 func (t *Timeline) Truncate(end Minute) {
 	if end < t.End() {
-		t.fine = t.fine[:max(1, int(end-t.fineFrom)+1)]
+		t.fine.truncate(max(1, int(end-t.fineFrom)+1))
 	}
 }
 
@@ -100,35 +95,33 @@ func (t *Timeline) MarkKnown(from, to Minute) {
 	if from >= to {
 		return
 	}
-	added := int32(0)
-	before := t.fine[from-t.fineFrom].known
-	for m := from + 1; m <= t.End(); m++ {
-		r := &t.fine[m-t.fineFrom]
-		wasKnown := r.known > before
-		before = r.known
-		if m <= to && !wasKnown {
-			added++
-		}
-		r.known += added
+	slots := t.slots(from)
+	t.Truncate(from)
+	for i, s := range slots {
+		t.Append(Slot{Total: s.Total, Bad: s.Bad, Known: s.Known > 0 || from+Minute(i) < to})
 	}
+}
+
+// slots are the sums of the single slots behind an instant.
+func (t *Timeline) slots(from Minute) []Sum {
+	var out []Sum
+	for m := from; m < t.End(); m++ {
+		out = append(out, t.Sum(m, m+1))
+	}
+	return out
 }
 
 // Fold keeps of the boundaries before at those on the quarter grid, and none
 // before start.
 func (t *Timeline) Fold(start, at Minute) {
 	at = min(at-at%quarter, t.End())
-	folded := 0
 	for ; t.fineFrom+quarter <= at; t.fineFrom += quarter {
-		t.coarse = append(t.coarse, t.fine[folded])
-		folded += quarter
-	}
-	t.fine = t.fine[folded:]
-	if folded > len(t.fine) { // much was folded at once: free it
-		t.fine = slices.Clone(t.fine)
+		t.coarse.push(t.fine.at(0))
+		t.fine.drop(quarter)
 	}
 	if drop := int(start-t.coarseFrom) / quarter; drop > 0 {
-		drop = min(drop, len(t.coarse))
-		t.coarse = t.coarse[drop:]
+		drop = min(drop, t.coarse.len())
+		t.coarse.drop(drop)
 		t.coarseFrom += Minute(drop) * quarter
 	}
 }
@@ -156,6 +149,10 @@ func (s Sum) Complete() bool { return s.Known == int(s.End-s.Start) }
 func (t *Timeline) Sum(from, to Minute) Sum {
 	from, a := t.at(from)
 	to, b := t.at(to)
+	return sumOf(from, to, a, b)
+}
+
+func sumOf(from, to Minute, a, b running) Sum {
 	return Sum{Start: from, End: to, Total: b.total - a.total, Bad: b.bad - a.bad, Known: int(b.known - a.known)}
 }
 
@@ -174,15 +171,39 @@ func (t *Timeline) Window(d time.Duration, end Minute) Sum {
 // at is the sum up to m, or up to the boundary before it.
 func (t *Timeline) at(m Minute) (Minute, running) {
 	if m >= t.fineFrom {
-		return m, t.fine[min(m, t.End())-t.fineFrom]
+		return m, t.fine.at(int(min(m, t.End()) - t.fineFrom))
 	}
 	m -= m % quarter
-	if m <= t.coarseFrom || len(t.coarse) == 0 {
-		first := t.fine[0]
-		if len(t.coarse) > 0 {
-			first = t.coarse[0]
-		}
-		return m, first
+	if t.coarse.len() == 0 {
+		return m, t.fine.at(0)
 	}
-	return m, t.coarse[(m-t.coarseFrom)/quarter]
+	return m, t.coarse.at(int(max(0, m-t.coarseFrom) / quarter))
+}
+
+// Clone is a copy.
+func (t *Timeline) Clone() *Timeline {
+	out := *t
+	out.coarse, out.fine = t.coarse.clone(), t.fine.clone()
+	return &out
+}
+
+// Differs counts the slots in (from, to] whose events differ between two
+// timelines. Where either is folded they are quarters of an hour. What one of
+// them does not hold is left out.
+func (t *Timeline) Differs(other *Timeline, from, to Minute) int {
+	from, to = max(from, t.Start(), other.Start()), min(to, t.End(), other.End())
+	single := max(t.fineFrom, other.fineFrom)
+	n := 0
+	for from < to {
+		next := from + 1
+		if from < single {
+			next = from - from%quarter + quarter
+		}
+		a, b := t.Sum(from, min(next, to)), other.Sum(from, min(next, to))
+		if a.Total != b.Total || a.Bad != b.Bad {
+			n++
+		}
+		from = next
+	}
+	return n
 }

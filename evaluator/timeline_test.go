@@ -1,6 +1,7 @@
 package evaluator
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -49,6 +50,101 @@ func TestTimelineKeepsPartsOfEventsExactly(t *testing.T) {
 	})
 }
 
+// events draws a count: mostly small and whole, but also fractions, negative ones
+// and such that no counter of ours has. Sums of all of them are exact.
+func events(rt *rapid.T, label string) float64 {
+	return rapid.OneOf(
+		rapid.Map(rapid.IntRange(0, 3000), func(n int) float64 { return float64(n) }),
+		rapid.Map(rapid.IntRange(-1e6, 1e6), func(n int) float64 { return float64(n) / 1024 }),
+		rapid.SampledFrom([]float64{0, 0, 1e9, -1e9, 1.0 / 1024}),
+	).Draw(rt, label)
+}
+
+// TestHugeCounts are more than grains can hold: they are kept as they are.
+func TestHugeCounts(t *testing.T) {
+	tl := NewTimeline(0)
+	for range 100 {
+		tl.Append(Slot{Total: 1e20, Bad: -1e20, Known: true})
+	}
+	sum := tl.Sum(30, 40)
+	require.InEpsilon(t, 1e21, sum.Total, 1e-9)
+	require.InEpsilon(t, -1e21, sum.Bad, 1e-9)
+	require.Equal(t, 10, sum.Known)
+}
+
+// TestDiffers finds the slots that reading again changed.
+func TestDiffers(t *testing.T) {
+	a := NewTimeline(0)
+	for range 5 * 24 * 60 {
+		a.Append(Slot{Total: 7, Bad: 1, Known: true})
+	}
+	b := a.Clone()
+	require.Zero(t, a.Differs(b, 0, a.End()))
+	b.Truncate(b.End() - 10)
+	for i := range 10 {
+		b.Append(Slot{Total: 7, Bad: float64(i % 2), Known: true}) // every other one differs
+	}
+	require.Equal(t, 5, a.Differs(b, 0, a.End()))
+	require.Equal(t, 3, a.Differs(b, 0, a.End()-5))
+	a.Fold(0, a.End()-fineAge)
+	require.Equal(t, 5, a.Differs(b, 0, a.End()))
+	// 100 minutes in the folded part are at most seven quarters of an hour.
+	c := NewTimeline(0)
+	for i := range 5 * 24 * 60 {
+		s := Slot{Total: 7, Bad: 1, Known: true}
+		if i >= 15 && i < 115 {
+			s.Total++
+		}
+		c.Append(s)
+	}
+	require.Equal(t, 7, a.Differs(c, 0, a.End()-10))
+}
+
+// TestTimelinesAreSmall: those of 30 d take less than 64 KiB of memory where
+// counts are whole, and less than 128 KiB whatever they are.
+func TestTimelinesAreSmall(t *testing.T) {
+	const month, n = 30 * 24 * 60, 50
+	for name, tt := range map[string]struct {
+		slot func(i int) Slot
+		most uint64
+	}{
+		"some requests a minute": {func(i int) Slot { return Slot{Total: float64(i % 40), Bad: float64(i % 40 / 39), Known: true} }, 64 << 10},
+		"thousands a minute":     {func(i int) Slot { return Slot{Total: float64(5000 + i*7919%3000), Bad: float64(i % 17), Known: true} }, 64 << 10},
+		"millions a minute": {func(i int) Slot {
+			return Slot{Total: float64(5e6 + i*7919%1e6), Bad: float64(i * 31 % 5000), Known: true}
+		}, 64 << 10},
+		"parts of events": {func(i int) Slot {
+			return Slot{Total: float64(i*7919%1e7) / 1024, Bad: float64(i*104729%1e7) / 1024, Known: true}
+		}, 128 << 10},
+		"more than anything can say": {func(i int) Slot { return Slot{Total: 1e18 + float64(i), Bad: 1e17, Known: true} }, 128 << 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			timelines := make([]*Timeline, n)
+			heap := func() uint64 {
+				var m runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&m)
+				return m.HeapAlloc
+			}
+			before := heap()
+			for i := range timelines {
+				tl := NewTimeline(0)
+				for m := range month + 1000 {
+					tl.Append(tt.slot(m))
+					if m%15 == 0 {
+						tl.Fold(tl.End()-month, tl.End()-fineAge)
+					}
+				}
+				timelines[i] = tl
+			}
+			each := (heap() - before) / n
+			t.Logf("%d bytes", each)
+			require.Less(t, each, tt.most)
+			runtime.KeepAlive(timelines)
+		})
+	}
+}
+
 // TestTimelineAgainstPlainSlots holds the timeline against a list of slots that
 // are added up one by one.
 func TestTimelineAgainstPlainSlots(t *testing.T) {
@@ -60,7 +156,7 @@ func TestTimelineAgainstPlainSlots(t *testing.T) {
 			switch rapid.IntRange(0, 5).Draw(rt, "step") {
 			case 0, 1, 2:
 				for range rapid.IntRange(1, 40).Draw(rt, "n") {
-					s := Slot{Total: float64(rapid.IntRange(0, 9).Draw(rt, "total")), Known: rapid.Bool().Draw(rt, "known")}
+					s := Slot{Total: events(rt, "total"), Bad: events(rt, "bad"), Known: rapid.Bool().Draw(rt, "known")}
 					plain, folded = append(plain, s), folded+0
 					tl.Append(s)
 				}
@@ -76,6 +172,9 @@ func TestTimelineAgainstPlainSlots(t *testing.T) {
 					plain[m].Known = true
 				}
 			case 5:
+				copied := tl.Clone()
+				tl.Append(Slot{Total: 1e9}) // must not show in the copy
+				tl = copied
 				tl.Fold(0, tl.End()-30)
 				folded = max(folded, tl.End()-30)
 			}
@@ -86,6 +185,7 @@ func TestTimelineAgainstPlainSlots(t *testing.T) {
 		want := Sum{Start: got.Start, End: end}
 		for _, s := range plain[got.Start:] {
 			want.Total += s.Total
+			want.Bad += s.Bad
 			if s.Known {
 				want.Known++
 			}

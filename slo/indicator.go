@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,6 +92,26 @@ func (s Selector) Name() string {
 // With is the selector with more matchers.
 func (s Selector) With(more ...*labels.Matcher) Selector {
 	return Selector{append(append([]*labels.Matcher{}, s.matchers...), more...)}
+}
+
+// More reports whether the series that other selects are among those that s
+// does, because it has all of its matchers, and gives the matchers that it has
+// beyond them.
+func (s Selector) More(other Selector) (more []*labels.Matcher, ok bool) {
+	same := func(m *labels.Matcher) func(*labels.Matcher) bool {
+		return func(o *labels.Matcher) bool { return o.Type == m.Type && o.Name == m.Name && o.Value == m.Value }
+	}
+	for _, m := range s.matchers {
+		if !slices.ContainsFunc(other.matchers, same(m)) {
+			return nil, false
+		}
+	}
+	for _, m := range other.matchers {
+		if !slices.ContainsFunc(s.matchers, same(m)) {
+			more = append(more, m)
+		}
+	}
+	return more, true
 }
 
 func (s Selector) suffixed(suffix string) Selector {

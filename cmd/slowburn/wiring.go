@@ -34,8 +34,9 @@ func backendsOf(cfg *config.Config) ([]evaluator.Backend, error) {
 			return nil, err
 		}
 		out = append(out, evaluator.Backend{
-			Name: b.Name, URL: b.URL, HTTP: client, Offset: b.Offset, Settle: b.Settle, Timeout: b.Timeout,
-			MaxConcurrency: b.MaxConcurrency, MaxSamples: b.MaxSamples, TargetLabels: b.TargetLabels,
+			Name: b.Name, URL: b.URL, Kind: b.Kind, HTTP: client, Offset: b.Offset, Settle: b.Settle, Timeout: b.Timeout,
+			MaxConcurrency: b.MaxConcurrency, MaxSamples: b.MaxSamples, MaxSeries: b.MaxSeries,
+			TargetLabels: b.TargetLabels, ReplicaLabels: b.ReplicaLabels,
 		})
 	}
 	return out, nil

@@ -29,6 +29,7 @@ func handler(r *evaluator.Report, change ...func(*web.Options)) http.Handler {
 		Report:  func() *evaluator.Report { return r },
 		Ready:   func() bool { return true },
 		Reload:  func(context.Context) error { return nil },
+		Reread:  func() {},
 		Metrics: http.NotFoundHandler(),
 		Version: "1.2.3",
 		Now:     func() time.Time { return evaluated.Add(42 * time.Second) },

@@ -35,6 +35,8 @@ type Options struct {
 	// Reload reads the configuration and the SLO files again. Its error is
 	// shown to whoever asked for the reload.
 	Reload func(ctx context.Context) error
+	// Reread begins to read all history again, so that late data counts.
+	Reread func()
 	// Metrics answers /metrics.
 	Metrics http.Handler
 	// ExternalURL is the address under which people reach the pages. When it
@@ -54,7 +56,7 @@ type Options struct {
 //	/api/v1/slos            the report as JSON
 //	/metrics                for Prometheus
 //	/-/healthy, /-/ready    200, or 503 while not ready
-//	/-/reload               POST or PUT
+//	/-/reload, /-/reread    POST or PUT
 //	/static/                style sheet, script and icon
 func Handler(o Options) http.Handler {
 	s := &server{Options: o, prefix: pathPrefix(o.ExternalURL), assets: loadAssets()}
@@ -69,8 +71,9 @@ func Handler(o Options) http.Handler {
 	mux.Handle("/metrics", o.Metrics)
 	mux.Handle("/-/healthy", only(read, s.healthy))
 	mux.Handle("/-/ready", only(read, s.ready))
-	mux.Handle("/-/reload", only([]string{http.MethodPost, http.MethodPut},
-		http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.reload)).ServeHTTP))
+	for path, h := range map[string]http.HandlerFunc{"/-/reload": s.reload, "/-/reread": s.reread} {
+		mux.Handle(path, only([]string{http.MethodPost, http.MethodPut}, http.NewCrossOriginProtection().Handler(h).ServeHTTP))
+	}
 	mux.Handle("/static/{name}", only(read, s.static))
 	mux.Handle("/", http.HandlerFunc(s.notFound))
 	return secured(s.below(mux))
@@ -154,6 +157,11 @@ func (s *server) reload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	plain(w, http.StatusOK, "reloaded")
+}
+
+func (s *server) reread(w http.ResponseWriter, _ *http.Request) {
+	s.Reread()
+	plain(w, http.StatusAccepted, "reading all history again")
 }
 
 func plain(w http.ResponseWriter, status int, text string) {

@@ -282,9 +282,10 @@ func TestSecurityHeaders(t *testing.T) {
 }
 
 func TestOperationalPaths(t *testing.T) {
-	ready, reloaded := false, 0
+	ready, reloaded, reread := false, 0, 0
 	h := handler(sample(t), func(o *web.Options) {
 		o.Ready = func() bool { return ready }
+		o.Reread = func() { reread++ }
 		o.Reload = func(context.Context) error {
 			if reloaded++; reloaded > 2 {
 				return errors.New("slos/x.yaml:3:5: unknown key")
@@ -310,6 +311,10 @@ func TestOperationalPaths(t *testing.T) {
 	w = ask(h, http.MethodPost, "/-/reload")
 	require.Equal(t, http.StatusInternalServerError, w.Code)
 	require.Equal(t, "reloading: slos/x.yaml:3:5: unknown key\n", w.Body.String())
+	require.Equal(t, http.StatusMethodNotAllowed, get(h, "/-/reread").Code)
+	require.Zero(t, reread)
+	require.Equal(t, http.StatusAccepted, ask(h, http.MethodPost, "/-/reread").Code)
+	require.Equal(t, 1, reread)
 
 	for _, path := range []string{"/", "/slo/a/b", "/api/v1/slos", "/-/healthy", "/-/ready", "/static/slowburn.js"} {
 		w := ask(h, http.MethodPost, path)

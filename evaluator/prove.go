@@ -1,0 +1,125 @@
+package evaluator
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// startTime is the metric in which client libraries say when their process
+// began, in seconds since the epoch.
+const startTime = "process_start_time_seconds"
+
+const (
+	// proofs is how many slots are asked about one by one; behind that it is
+	// cheaper to read all in between.
+	proofs = 20
+	// names is how many targets one query names.
+	names = 100
+)
+
+// prove decides the claims of a tally in slots behind an instant, by the start
+// times of their processes. On an error it has decided none.
+func (b *backend) prove(ctx context.Context, found *tally, behind Minute) error {
+	bySlot := map[Minute][]*claim{}
+	for i := range found.claims {
+		c := &found.claims[i]
+		if slot := slotEnd(c.at); slot > behind {
+			bySlot[slot] = append(bySlot[slot], c)
+		}
+	}
+	slots := slices.Sorted(maps.Keys(bySlot))
+	if len(slots) > proofs {
+		var all []*claim
+		for _, slot := range slots {
+			all = append(all, bySlot[slot]...)
+		}
+		if err := b.ask(ctx, all, slots[0]-1, slots[len(slots)-1]); err != nil {
+			return err
+		}
+	} else {
+		for _, slot := range slots {
+			if err := b.ask(ctx, bySlot[slot], slot-1, slot); err != nil {
+				return err
+			}
+		}
+	}
+	for _, slot := range slots {
+		for _, c := range bySlot[slot] {
+			found.settle(*c)
+		}
+	}
+	return nil
+}
+
+// ask finds when the processes of claims began, whose samples are in (from, to].
+func (b *backend) ask(ctx context.Context, claims []*claim, from, to Minute) error {
+	targets := map[string]labels.Labels{}
+	for _, c := range claims {
+		targets[c.raw.target] = c.raw.labels
+	}
+	began := map[string][]sample{}
+	for keys := range slices.Chunk(slices.Sorted(maps.Keys(targets)), names) {
+		selector, ok := b.startTimes(keys, targets)
+		if !ok {
+			return nil // there are no target labels
+		}
+		answer, err := b.query(ctx, selector.Range(time.Duration(to-from)*time.Minute), to.Time())
+		if err != nil && !refused(err) {
+			return fmt.Errorf("querying %s: %w", selector, err)
+		}
+		for _, s := range b.rawSeries(answer) {
+			began[s.target] = merged(began[s.target], s.samples)
+		}
+	}
+	for _, c := range claims {
+		c.began = nearest(began[c.raw.target], c.at)
+	}
+	return nil
+}
+
+// startTimes selects the start times of targets. Labels of one value are
+// matched by it, the others by any of their values, which may select too much.
+func (b *backend) startTimes(keys []string, targets map[string]labels.Labels) (slo.Selector, bool) {
+	matchers := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, startTime)}
+	for _, name := range b.TargetLabels {
+		values := map[string]bool{}
+		for _, key := range keys {
+			values[targets[key].Get(name)] = true
+		}
+		sorted := slices.Sorted(maps.Keys(values))
+		if len(sorted) == 1 {
+			matchers = append(matchers, labels.MustNewMatcher(labels.MatchEqual, name, sorted[0]))
+			continue
+		}
+		for i, v := range sorted {
+			sorted[i] = regexp.QuoteMeta(v)
+		}
+		matchers = append(matchers, labels.MustNewMatcher(labels.MatchRegexp, name, strings.Join(sorted, "|")))
+	}
+	return slo.NewSelector(matchers...), len(matchers) > 1
+}
+
+// nearest is the value, in milliseconds, of the sample that is nearest in time,
+// at most a minute away; 0 without any.
+func nearest(samples []sample, at int64) int64 {
+	if len(samples) == 0 {
+		return 0
+	}
+	distance := func(s sample) int64 { return max(s.t-at, at-s.t) }
+	s := slices.MinFunc(samples, func(x, y sample) int { return cmp.Compare(distance(x), distance(y)) })
+	if distance(s) > 60_000 {
+		return 0
+	}
+	return int64(s.v * 1000)
+}

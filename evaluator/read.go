@@ -1,0 +1,196 @@
+package evaluator
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// query is a counter's selector and what its increments count.
+type query struct {
+	role     role
+	selector slo.Selector
+}
+
+// queriesOf are the counters of an indicator.
+func queriesOf(c slo.Counters) []query {
+	var out []query
+	for _, q := range []query{{roleGood, c.Good}, {roleBad, c.Bad}, {roleTotal, c.Total}} {
+		if !q.selector.IsZero() {
+			out = append(out, q)
+		}
+	}
+	return out
+}
+
+// reading is what one round of queries brought, for all who count in it.
+type reading struct {
+	from, to Minute
+	answers  []answered
+}
+
+type answered struct {
+	selector slo.Selector
+	series   []rawSeries // without roles
+	err      error       // the backend is well but refuses this query
+}
+
+// distinct are the selectors of queries that have to be read: not one whose
+// series are among another's.
+func distinct(queries []query) []slo.Selector {
+	seen := map[string]bool{}
+	var all, out []slo.Selector
+	for _, q := range queries {
+		if !seen[q.selector.String()] {
+			seen[q.selector.String()] = true
+			all = append(all, q.selector)
+		}
+	}
+	// What has fewer matchers comes first: it may hold the others.
+	slices.SortStableFunc(all, func(a, b slo.Selector) int { return len(a.Matchers()) - len(b.Matchers()) })
+	for _, s := range all {
+		if !slices.ContainsFunc(out, func(o slo.Selector) bool { _, ok := o.More(s); return ok }) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// read reads the raw samples of selectors in (from, to]. The error is one of
+// the whole backend, or says that a shorter range should be asked for.
+func (b *backend) read(ctx context.Context, selectors []slo.Selector, from, to Minute) (*reading, error) {
+	r := &reading{from: from, to: to}
+	for _, s := range selectors {
+		answer, err := b.query(ctx, s.Range(time.Duration(to-from)*time.Minute), to.Time())
+		if err != nil {
+			err = fmt.Errorf("querying %s: %w", s, err)
+			if !refused(err) || tooMuch(err, to-from) {
+				return nil, err
+			}
+		}
+		r.answers = append(r.answers, answered{s, b.rawSeries(answer), err})
+	}
+	return r, nil
+}
+
+// samples is how many the reading brought.
+func (r *reading) samples() int {
+	n := 0
+	for _, a := range r.answers {
+		for _, s := range a.series {
+			n += len(s.samples)
+		}
+	}
+	return n
+}
+
+// rawSeries are the series of an answer without their replica labels; those that
+// are the same without them become one.
+func (b *backend) rawSeries(answer []vector) []rawSeries {
+	out := make([]rawSeries, 0, len(answer))
+	var byKey map[uint64]int
+	if len(b.ReplicaLabels) > 0 {
+		byKey = map[uint64]int{}
+	}
+	for _, v := range answer {
+		for _, name := range b.ReplicaLabels {
+			delete(v.labels, name)
+		}
+		s := rawSeries{labels: labels.FromMap(v.labels), target: b.targetOf(v.labels), samples: v.samples}
+		s.key, s.pair = s.labels.Hash(), pairOf(s.labels)
+		if i, ok := byKey[s.key]; ok {
+			out[i].samples = merged(out[i].samples, s.samples)
+			continue
+		}
+		if byKey != nil {
+			byKey[s.key] = len(out)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// merged are the samples of two replicas in the order of time. Of two at one
+// time it is the larger.
+func merged(a, b []sample) []sample {
+	out := make([]sample, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0].t < b[0].t:
+			out, a = append(out, a[0]), a[1:]
+		case a[0].t > b[0].t:
+			out, b = append(out, b[0]), b[1:]
+		default:
+			out = append(out, sample{a[0].t, max(a[0].v, b[0].v)})
+			a, b = a[1:], b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
+}
+
+// series are the series that queries select, with their roles. A series of two
+// queries has both roles.
+func (r *reading) series(queries []query) ([]rawSeries, error) {
+	var out []rawSeries
+	byKey := map[uint64]int{}
+	for _, q := range queries {
+		answer, more := r.find(q.selector)
+		if answer.err != nil {
+			return nil, answer.err
+		}
+		for _, s := range answer.series {
+			if !matches(more, s.labels) {
+				continue
+			}
+			if i, ok := byKey[s.key]; ok {
+				out[i].roles |= q.role
+				continue
+			}
+			byKey[s.key] = len(out)
+			s.roles = q.role
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+// find gives the answer that holds a selector's series, and what more they match.
+func (r *reading) find(s slo.Selector) (*answered, []*labels.Matcher) {
+	for i := range r.answers {
+		if more, ok := r.answers[i].selector.More(s); ok {
+			return &r.answers[i], more
+		}
+	}
+	panic("evaluator: a selector was not read: " + s.String())
+}
+
+func matches(matchers []*labels.Matcher, l labels.Labels) bool {
+	for _, m := range matchers {
+		if !m.Matches(l.Get(m.Name)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (b *backend) targetOf(lbls map[string]string) string {
+	values := make([]string, len(b.TargetLabels))
+	for i, name := range b.TargetLabels {
+		values[i] = lbls[name]
+	}
+	return strings.Join(values, "\xff")
+}
+
+// pairOf is a hash of the labels that the bucket and the count of a histogram
+// share.
+func pairOf(l labels.Labels) uint64 {
+	h, _ := l.HashWithoutLabels(nil, model.MetricNameLabel, labels.BucketLabel)
+	return h
+}

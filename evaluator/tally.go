@@ -1,0 +1,132 @@
+package evaluator
+
+import (
+	"time"
+)
+
+// tally is where a counter puts what it finds.
+type tally struct {
+	clock     role   // as the counter's
+	from      Minute // the slots begin here
+	total     []float64
+	good, bad []float64
+	known     []bool      // slots with samples near enough to each other
+	before    [][2]Minute // (from, to] that are known, in slots before these
+	claims    []claim
+	births    int   // counted from zero, on evidence
+	ambiguous int   // births without evidence, counted as nothing
+	newest    int64 // time of the newest clock sample, in milliseconds
+	explain   func(Finding)
+}
+
+// claim is a count that the series themselves don't prove: events that happened
+// if the process began after a time.
+type claim struct {
+	kind     FindingKind
+	raw      *rawSeries
+	roles    role
+	at       int64   // time of the sample, in milliseconds
+	since    int64   // the process would have to have begun after it
+	began    int64   // when it did, in milliseconds; 0 when nobody knows
+	doubt    bool    // leaving it out is worth telling
+	events   float64 // to add when it did
+	unproven float64 // to add when nobody knows when it began
+}
+
+// Finding is something in the samples of a counter that is more than a plain
+// increment.
+type Finding struct {
+	Time   time.Time
+	Kind   FindingKind
+	Series string
+	Events float64 // counted by it; for a gap its length in seconds
+}
+
+// FindingKind is a kind of Finding.
+type FindingKind string
+
+// The kinds of findings; docs/counting.md has the rules.
+const (
+	FindReset     FindingKind = "reset"     // it fell: the process restarted
+	FindBirth     FindingKind = "birth"     // it is new, and counted from zero
+	FindRebirth   FindingKind = "rebirth"   // it was away, and began again from zero
+	FindAmbiguous FindingKind = "ambiguous" // it may have begun from zero; nothing is counted
+	FindDip       FindingKind = "dip"       // it fell a little: samples of two replicas
+	FindGap       FindingKind = "gap"       // scrapes are missing before it
+)
+
+func (c *counter) newTally(from, to Minute) *tally {
+	n := int(to - from)
+	return &tally{
+		clock: c.clock, from: from, known: make([]bool, n), explain: c.explain,
+		total: make([]float64, n), good: make([]float64, n), bad: make([]float64, n),
+	}
+}
+
+// mark makes the slots of (from, to] known.
+func (o *tally) mark(from, to Minute) {
+	if from < o.from {
+		o.before = append(o.before, [2]Minute{from, min(to, o.from)})
+		from = o.from
+	}
+	for m := from; m < to; m++ {
+		o.known[m-o.from] = true
+	}
+}
+
+func (o *tally) add(slot Minute, roles role, events float64) {
+	i := int(slot-o.from) - 1
+	if roles&roleTotal != 0 {
+		o.total[i] += events
+	}
+	if roles&roleGood != 0 {
+		o.good[i] += events
+	}
+	if roles&roleBad != 0 {
+		o.bad[i] += events
+	}
+}
+
+// slot is the i-th slot: of good, bad and total two are counted, the third
+// follows. A bad count that follows is signed, and clamped in sums only.
+func (o *tally) slot(i int, counted role) Slot {
+	s := Slot{Total: o.total[i], Bad: o.bad[i], Known: o.known[i]}
+	switch counted {
+	case roleGood | roleTotal:
+		s.Bad = o.total[i] - o.good[i]
+	case roleGood | roleBad:
+		s.Total = o.good[i] + o.bad[i]
+	}
+	return s
+}
+
+func (o *tally) claim(c claim) { o.claims = append(o.claims, c) }
+
+// find tells of a finding.
+func (o *tally) find(kind FindingKind, raw *rawSeries, at int64, events float64) {
+	if o.explain != nil {
+		o.explain(Finding{Time: time.UnixMilli(at).UTC(), Kind: kind, Series: raw.labels.String(), Events: events})
+	}
+}
+
+// settle decides a claim.
+func (o *tally) settle(c claim) {
+	events := c.events
+	switch {
+	case c.began == 0:
+		events = c.unproven
+	case c.began <= c.since:
+		events = 0
+	}
+	switch {
+	case events > 0:
+		if c.kind == FindBirth {
+			o.births++
+		}
+		o.add(slotEnd(c.at), c.roles, events)
+		o.find(c.kind, c.raw, c.at, events)
+	case c.doubt:
+		o.ambiguous++
+		o.find(FindAmbiguous, c.raw, c.at, c.events)
+	}
+}

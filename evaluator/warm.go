@@ -1,0 +1,328 @@
+package evaluator
+
+import (
+	"context"
+	"hash/fnv"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// What is read beside the cycles: first the newest part of the history of every
+// new ledger, so that what pages is right within seconds, then the whole of it,
+// and later again what late data may have changed. Each reading fills a book of
+// its own, which the loop then takes over.
+
+// span is how much of its history a ledger's new book holds.
+type span uint8
+
+const (
+	newest span = iota // the longest page window
+	whole
+	again // read before; late data may have changed it
+)
+
+// warmth is what a round of reading brought: books, or why not yet.
+type warmth struct {
+	span    span
+	entries []*entry
+}
+
+// progress is how much history is read, in minutes of all ledgers.
+type progress struct{ read, of atomic.Int64 }
+
+// Progress is the share of the history that is read, from 0 to 1.
+func (e *Evaluator) Progress() float64 {
+	of := e.progress.of.Load()
+	if of == 0 {
+		return 1
+	}
+	return min(1, float64(e.progress.read.Load())/float64(of))
+}
+
+// noteEvery is the time between two words of the log about progress.
+const noteEvery = 30 * time.Second
+
+// noteProgress logs how much history is read, when that takes long.
+func (e *Evaluator) noteProgress() {
+	share := e.Progress()
+	switch {
+	case share == 1 && e.noted.IsZero():
+		return
+	case share == 1:
+		e.noted = time.Time{}
+		e.Log.Info("All history is read")
+	case e.noted.IsZero():
+		e.noted = e.Now()
+	case e.Now().Sub(e.noted) >= noteEvery:
+		e.noted = e.Now()
+		e.Log.Info("Reading history", "percent", int(100*share))
+	}
+}
+
+// newestLeadIn is what is read before the newest part, in minutes.
+const newestLeadIn = 60
+
+// readHistory reads the history of new ledgers beside the loop, again and again
+// until it succeeds. Nobody's whole history is read before everybody's newest
+// part was tried.
+func (e *Evaluator) readHistory(ctx context.Context, begun []*ledger) {
+	for _, b := range e.backends {
+		var first sync.WaitGroup
+		var mine []*ledger
+		for _, l := range begun {
+			if l.backend == b {
+				mine = append(mine, l)
+			}
+		}
+		for _, family := range families(mine) {
+			ctx, done := e.stoppable(ctx, family)
+			first.Add(1)
+			e.started.Go(func() {
+				defer done()
+				tried := sync.OnceFunc(first.Done)
+				defer tried()
+				e.readNew(ctx, family, newest, b.firsts, tried)
+				tried()
+				first.Wait()
+				e.readNew(ctx, family, whole, b.readers, func() {})
+			})
+		}
+	}
+}
+
+// stoppable makes a context that ends when every ledger of a family is stopped.
+func (e *Evaluator) stoppable(ctx context.Context, family []*ledger) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	left := len(family)
+	for _, l := range family {
+		before := l.stop
+		l.stop = func() {
+			before()
+			if left--; left == 0 {
+				cancel()
+			}
+		}
+	}
+	return ctx, cancel
+}
+
+// readNew reads new books of a family's ledgers.
+func (e *Evaluator) readNew(ctx context.Context, family []*ledger, span span, admission chan struct{}, tried func()) {
+	var entries []*entry
+	for _, l := range family {
+		if en := e.newEntry(l, span); en != nil {
+			entries = append(entries, en)
+		}
+	}
+	e.readEntries(ctx, entries, span, admission, tried)
+}
+
+// readEntries reads the books of a family's ledgers until it has all of them;
+// tried is called after each try.
+func (e *Evaluator) readEntries(ctx context.Context, entries []*entry, span span, admission chan struct{}, tried func()) {
+	if len(entries) == 0 {
+		return
+	}
+	b := entries[0].ledger.backend
+	all := slices.Clone(entries)
+	defer func() {
+		for _, en := range all {
+			en.finish()
+		}
+	}()
+	for pause := time.Second; len(entries) > 0 && b.admit(ctx, admission); pause = min(2*pause, time.Minute) {
+		end := e.behindNow()
+		for _, en := range entries {
+			en.done = false
+			end = max(end, en.book.settled)
+		}
+		b.advance(ctx, entries, end, false)
+		<-admission // others go first while this one pauses
+		tried()
+		select {
+		case e.warmed <- warmth{span, slices.Clone(entries)}:
+		case <-ctx.Done():
+			return
+		}
+		after := pause
+		entries = slices.DeleteFunc(entries, func(en *entry) bool {
+			after = max(after, retryAfter(en.err))
+			return en.err == nil || span == newest && refused(en.err) // which all of it may not be
+		})
+		if len(entries) > 0 {
+			wait(ctx, after)
+		}
+	}
+}
+
+// newEntry makes the book that a reading of a span fills, or nil when the whole
+// history is not much longer.
+func (e *Evaluator) newEntry(l *ledger, span span) *entry {
+	end := e.behindNow()
+	if span == newest {
+		if 4*l.recent >= l.history {
+			return nil
+		}
+		return &entry{ledger: l, book: l.newBook(end.Add(-l.recent), newestLeadIn)}
+	}
+	return e.wholeEntry(l, end)
+}
+
+// wholeEntry makes an empty book for all of a ledger's history before end, whose
+// filling counts as progress.
+func (e *Evaluator) wholeEntry(l *ledger, end Minute) *entry {
+	k := l.newBook(end.Add(-l.history), leadIn)
+	en := &entry{ledger: l, book: k, progress: &e.progress, left: int64(end - k.settled)}
+	e.progress.of.Add(en.left)
+	l.left.Store(en.left)
+	return en
+}
+
+// advanced tells of progress.
+func (en *entry) advanced(minutes Minute) {
+	if en.progress == nil {
+		return
+	}
+	step := min(int64(minutes), en.left)
+	en.left -= step
+	en.progress.read.Add(step)
+	en.ledger.left.Store(en.left)
+}
+
+// finish tells that nothing is left to read.
+func (en *entry) finish() { en.advanced(Minute(en.left)) }
+
+// warmUp takes over what a round of reading brought.
+func (e *Evaluator) warmUp(w warmth) {
+	for _, en := range w.entries {
+		l := en.ledger
+		if e.ledgers[l.key] != l {
+			continue
+		}
+		if en.err != nil {
+			e.notWarm(l, en.err)
+			continue
+		}
+		b := l.backend
+		if b.down != nil { // it is not any more
+			b.down = nil
+			e.noteBackend(b)
+		}
+		if w.span == newest && l.book != nil {
+			continue // all of it came first
+		}
+		l.next, l.nextSpan = en.book, w.span
+		// The instant of a book that was read for long may lie before what is
+		// published. The next cycle brings it up to date.
+		if l.book == nil || !b.busy && en.book.timeline.End() >= l.book.timeline.End() {
+			e.takeOver(l)
+			for _, t := range e.byLedger[l] {
+				e.note(t, nil)
+			}
+			l.settle(nil)
+			e.evaluateAll(l, l.book.timeline.End())
+		}
+	}
+}
+
+// notWarm shows why a ledger's history is not read.
+func (e *Evaluator) notWarm(l *ledger, err error) {
+	own := refused(err) || e.answers(l.backend)
+	for _, t := range e.byLedger[l] {
+		if l.book == nil {
+			t.status.State, t.status.StateReason = StateQueryFailed, err.Error()
+		}
+		if own {
+			e.note(t, err)
+		}
+	}
+	if !own {
+		l.backend.down = err
+		e.noteBackend(l.backend)
+	}
+}
+
+// answers reports whether a backend answered of late, as far as its ledgers
+// that are read can tell.
+func (e *Evaluator) answers(b *backend) bool {
+	return b.down == nil && slices.ContainsFunc(e.ledgersOf(b), func(l *ledger) bool { return l.book != nil })
+}
+
+// takeOver puts a book that was read in the place of the old one. No cycle may
+// be under way.
+func (e *Evaluator) takeOver(l *ledger) {
+	if l.next == nil {
+		return
+	}
+	changed := 0
+	if l.book != nil && l.nextSpan != newest && !l.preview {
+		changed = l.book.timeline.Differs(l.next.timeline, l.book.timeline.Start(), min(l.book.settled, l.next.settled))
+		e.metrics.late.WithLabelValues("reread").Add(float64(changed))
+	}
+	for _, t := range e.byLedger[l] {
+		if e.NewJudge != nil && (l.preview || changed > 0) {
+			t.judge = e.NewJudge()
+		}
+	}
+	l.book, l.next, l.preview = l.next, nil, l.nextSpan == newest
+	if l.nextSpan != newest {
+		l.rereading = false
+		l.book.remember()
+	}
+}
+
+// rereadAfter is the time between two rereads of a ledger's newest history.
+const rereadAfter = 24 * time.Hour
+
+// rereadOld reads again what a backend's ledgers counted since their last
+// reread, when that is a day ago, one after the other. Each has an hour of its
+// own, so that not all come at once.
+func (e *Evaluator) rereadOld(ctx context.Context, b *backend) {
+	if b.busy {
+		return
+	}
+	for _, l := range e.ledgersOf(b) {
+		if l.book == nil || l.preview || l.rereading || l.next != nil || l.book.settled < l.book.past.settled.Add(rereadAfter)+l.spread() {
+			continue
+		}
+		l.rereading = true
+		en := &entry{ledger: l, book: l.book.reread()}
+		ctx, done := e.stoppable(ctx, []*ledger{l})
+		e.started.Go(func() {
+			defer done()
+			e.readEntries(ctx, []*entry{en}, again, b.rereader, func() {})
+		})
+	}
+}
+
+// spread is when in the hours after a day a ledger is read again, in minutes.
+func (l *ledger) spread() Minute {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(l.key)) // never fails
+	return Minute(h.Sum32() % (6 * 60))
+}
+
+// rereadAll reads the whole history of all ledgers again.
+func (e *Evaluator) rereadAll(ctx context.Context) {
+	e.Log.Info("All history is read again")
+	for _, b := range e.backends {
+		for _, family := range families(e.ledgersOf(b)) {
+			var entries []*entry
+			for _, l := range family {
+				if l.book != nil && !l.preview && !l.rereading {
+					l.rereading = true
+					entries = append(entries, e.newEntry(l, again))
+				}
+			}
+			if len(entries) > 0 {
+				ctx, done := e.stoppable(ctx, family)
+				e.started.Go(func() {
+					defer done()
+					e.readEntries(ctx, entries, again, b.rereader, func() {})
+				})
+			}
+		}
+	}
+}
