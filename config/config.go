@@ -30,6 +30,7 @@ type Backend struct {
 	Name           string
 	URL            string // http or https
 	Kind           string // auto, prometheus, victoriametrics, thanos or mimir
+	Method         string // of counting: auto, raw or aggregated
 	HTTP           promconfig.HTTPClientConfig
 	Offset         time.Duration // how old a slot must be to be evaluated
 	Settle         time.Duration // for how long later it is read again
@@ -75,6 +76,7 @@ func defaultBackend() Backend {
 	return Backend{
 		Name:           "default",
 		Kind:           "auto",
+		Method:         "auto",
 		HTTP:           promconfig.DefaultHTTPClientConfig,
 		Offset:         30 * time.Second,
 		Settle:         2 * time.Minute,

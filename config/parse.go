@@ -97,7 +97,7 @@ func entries(v yamlfile.Value) []yamlfile.Value {
 }
 
 func (p *parser) backend(v yamlfile.Value) Backend {
-	m := v.Map("name", "url", "kind", "http", "offset", "settle", "timeout", "max_concurrency", "max_samples", "max_series", "target_labels", "replica_labels")
+	m := v.Map("name", "url", "kind", "method", "http", "offset", "settle", "timeout", "max_concurrency", "max_samples", "max_series", "target_labels", "replica_labels")
 	b := defaultBackend()
 	if name := m.Get("name"); name.Present() {
 		if b.Name = name.Text(); name.IsScalar() && !nameForm.MatchString(b.Name) {
@@ -105,7 +105,8 @@ func (p *parser) backend(v yamlfile.Value) Backend {
 		}
 	}
 	b.URL = address(m.Require("url"))
-	kind(m.Get("kind"), &b.Kind)
+	choice(m, "kind", &b.Kind, "auto", "prometheus", "victoriametrics", "thanos", "mimir")
+	choice(m, "method", &b.Method, "auto", "raw", "aggregated")
 	b.HTTP = p.http(m.Get("http"))
 	duration(m.Get("offset"), &b.Offset)
 	duration(m.Get("settle"), &b.Settle)
@@ -136,16 +137,15 @@ func labelNames(list []yamlfile.Value, others []string) []string {
 	return out
 }
 
-// kinds are the products that a backend may be.
-var kinds = []string{"auto", "prometheus", "victoriametrics", "thanos", "mimir"}
-
-func kind(v yamlfile.Value, into *string) {
+// choice reads one of some words.
+func choice(m yamlfile.Map, key string, into *string, words ...string) {
+	v := m.Get(key)
 	if !v.Present() {
 		return
 	}
 	*into = v.Text()
-	if v.IsScalar() && !slices.Contains(kinds, *into) {
-		v.Errorf("one of "+strings.Join(kinds, ", "), "unknown kind %q", *into)
+	if v.IsScalar() && !slices.Contains(words, *into) {
+		v.Errorf("one of "+strings.Join(words, ", "), "unknown %s %q", key, *into)
 	}
 }
 

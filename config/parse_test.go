@@ -36,6 +36,7 @@ backends:
   - name: eu
     url: https://eu.example.org/prometheus
     kind: thanos
+    method: raw
     http:
       basic_auth: {username: me, password_file: secrets/password}
       http_headers: {X-Scope-OrgID: {values: [tenant]}}
@@ -75,10 +76,10 @@ func TestParse(t *testing.T) {
 			{Git: &Git{URL: "/etc/slos.git", Branch: "main", Interval: time.Minute}},
 		},
 		Backends: []Backend{
-			{Name: "eu", URL: "https://eu.example.org/prometheus", Kind: "thanos", HTTP: eu, Offset: time.Minute, Settle: 5 * time.Minute,
+			{Name: "eu", URL: "https://eu.example.org/prometheus", Kind: "thanos", Method: "raw", HTTP: eu, Offset: time.Minute, Settle: 5 * time.Minute,
 				Timeout: 90 * time.Second, MaxConcurrency: 2, MaxSamples: 1000, MaxSeries: 500,
 				TargetLabels: []string{"instance"}, ReplicaLabels: []string{"prometheus_replica"}},
-			{Name: "us", URL: "http://us:9090", Kind: "auto", HTTP: promconfig.DefaultHTTPClientConfig, Offset: 30 * time.Second, Settle: 2 * time.Minute,
+			{Name: "us", URL: "http://us:9090", Kind: "auto", Method: "auto", HTTP: promconfig.DefaultHTTPClientConfig, Offset: 30 * time.Second, Settle: 2 * time.Minute,
 				Timeout: 30 * time.Second, MaxConcurrency: 8, MaxSamples: 50000000, MaxSeries: 10000, TargetLabels: []string{"job", "instance"}},
 		},
 		Alertmanagers: []Alertmanager{{URL: "http://alertmanager:9093", HTTP: am}},

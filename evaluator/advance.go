@@ -25,9 +25,19 @@ type entry struct {
 // timeline ends with the last final slot, and the next call goes on from there.
 // A cycle has no time to try again what took long.
 func (b *backend) advance(ctx context.Context, entries []*entry, end Minute, cycle bool) {
+	byMethod := map[string][]*entry{}
 	for _, e := range entries {
-		e.err = b.settlePending(ctx, e)
+		if e.err = b.choose(ctx, e, end); e.err == nil {
+			e.err = b.settlePending(ctx, e)
+		}
+		byMethod[e.book.method] = append(byMethod[e.book.method], e)
 	}
+	b.advanceBy(ctx, b.read, byMethod[MethodRaw], end, cycle)
+	b.advanceBy(ctx, b.readSums, byMethod[MethodAggregated], end, cycle)
+}
+
+// advanceBy advances books that are read in the same way.
+func (b *backend) advanceBy(ctx context.Context, read readFunc, entries []*entry, end Minute, cycle bool) {
 	settled := end - Minute((b.Settle+time.Minute-1)/time.Minute)
 	for {
 		due, from, to := next(entries, settled, end)
@@ -38,7 +48,7 @@ func (b *backend) advance(ctx context.Context, entries []*entry, end Minute, cyc
 		for _, e := range due {
 			queries = append(queries, e.ledger.queries...)
 		}
-		r, err := b.read(ctx, distinct(queries), from, to)
+		r, err := read(ctx, queries, from, to)
 		switch {
 		case err != nil && tooMuch(err, to-from) && (!cycle || refused(err)):
 			for _, e := range due {
@@ -99,14 +109,18 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 			return b.nearBuckets(ctx, l, r.to)
 		}
 	}
+	k.outgrown = e.done && k.method == MethodRaw && b.Method != MethodRaw && b.MaxSeries > 0 && len(batch) > b.MaxSeries
+	if err := b.size(ctx, e, batch, r); err != nil {
+		return err
+	}
 	from := max(k.settled, k.timeline.Start())
 	before := k.timeline.slots(from)
 	k.timeline.Truncate(from)
 	if e.done {
-		settled = k.counter.hold(batch, r.to, settled)
+		settled = k.accounts.hold(batch, r.to, settled)
 	}
 	if upTo := min(r.to, settled); upTo > k.settled {
-		k.pending = k.counter.feed(batch, k.settled, upTo)
+		k.pending = k.accounts.feed(batch, k.settled, upTo)
 		if err := b.settlePending(ctx, e); err != nil {
 			return err
 		}
@@ -115,7 +129,7 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 		return nil
 	}
 	if r.to > k.settled {
-		found := k.counter.clone().feed(batch, k.settled, r.to)
+		found := k.accounts.clone().feed(batch, k.settled, r.to)
 		if err := b.prove(ctx, found, k.timeline.Start()); err != nil {
 			return err
 		}

@@ -25,7 +25,8 @@ type Backend struct {
 	Timeout        time.Duration // of one query
 	MaxConcurrency int
 	MaxSamples     int      // in one answer
-	MaxSeries      int      // an SLO with more is counted by aggregation on the server; 0 for no limit
+	Method         string   // of counting: MethodRaw, MethodAggregated, or auto or "" for what fits the number of series
+	MaxSeries      int      // more than that are aggregated where Method does not say; 0 for no limit
 	TargetLabels   []string // labels that tell scraped processes apart
 	ReplicaLabels  []string // labels that tell replicas of a Prometheus apart
 }

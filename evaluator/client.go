@@ -87,6 +87,20 @@ type vector struct {
 // query sends an instant query at a time and reads the answer as a stream: a
 // matrix for a range of raw samples, or a vector.
 func (b *backend) query(ctx context.Context, promql string, at time.Time) ([]vector, error) {
+	return b.ask(ctx, "query", url.Values{"query": {promql}, "time": {unix(at)}})
+}
+
+// queryRange sends a query for each minute from one instant to another.
+func (b *backend) queryRange(ctx context.Context, promql string, from, to Minute) ([]vector, error) {
+	return b.ask(ctx, "query_range", url.Values{
+		"query": {promql}, "start": {unix(from.Time())}, "end": {unix(to.Time())}, "step": {"60"},
+	})
+}
+
+func unix(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
+
+// ask sends a form to an endpoint of the API, when one of the places is free.
+func (b *backend) ask(ctx context.Context, endpoint string, form url.Values) ([]vector, error) {
 	select {
 	case b.slots <- struct{}{}:
 		defer func() { <-b.slots }()
@@ -95,9 +109,9 @@ func (b *backend) query(ctx context.Context, promql string, at time.Time) ([]vec
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.Timeout)
 	defer cancel()
-	form := url.Values{"query": {promql}, "time": {strconv.FormatInt(at.Unix(), 10)}, "timeout": {b.Timeout.String()}}
-	endpoint := strings.TrimSuffix(b.URL, "/") + "/api/v1/query"
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
+	form.Set("timeout", b.Timeout.String())
+	address := strings.TrimSuffix(b.URL, "/") + "/api/v1/" + endpoint
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, err
 	}

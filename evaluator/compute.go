@@ -134,7 +134,7 @@ func newStatus(s *slo.SLO, backend string) Status {
 		ID: s.ID(), Service: s.Service, SLO: s.Name, Group: map[string]string{},
 		Owner: s.Owner, Labels: orEmpty(s.Labels), Links: orEmpty(s.Links), Description: s.Description,
 		Objective: s.Objective.Ratio(), Window: s.Window.String(), Budgeting: "occurrences",
-		Method: "raw", Exact: true, Windows: []WindowStatus{}, Alerts: []FiringAlert{},
+		Method: MethodRaw, Exact: true, Windows: []WindowStatus{}, Alerts: []FiringAlert{},
 		Backend: backend, Source: s.Origin.Source, Revision: s.Origin.Revision, Spec: s,
 	}
 }

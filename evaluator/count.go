@@ -33,6 +33,7 @@ type rawSeries struct {
 	labels  labels.Labels
 	roles   role
 	samples []sample
+	sizes   []sample // of an aggregated one: how many counters its samples are sums of; empty when that does not matter
 }
 
 // counter turns samples of counters into events per slot. It remembers each
@@ -69,7 +70,7 @@ func newCounter(clock role) *counter {
 }
 
 // clone is a copy to try unsettled samples on.
-func (c *counter) clone() *counter {
+func (c *counter) clone() accounts {
 	out := &counter{clock: c.clock, targets: make(map[string]*target, len(c.targets)), explain: c.explain}
 	processes := map[*process]*process{}
 	for key, t := range c.targets {
@@ -88,7 +89,8 @@ func (c *counter) clone() *counter {
 
 // feed counts the samples of (from, to] into slots.
 func (c *counter) feed(batch []rawSeries, from, to Minute) *tally {
-	out := c.newTally(from, to)
+	out := newTally(c.clock, from, to)
+	out.explain = c.explain
 	byTarget := map[string][]cursor{}
 	for i := range batch {
 		s := &batch[i]

@@ -77,6 +77,7 @@ func (e *Evaluator) finish(ctx context.Context, c *cycle) {
 	}
 	e.publish()
 	e.metrics.cycles.Observe(e.Now().Sub(c.begin).Seconds())
+	e.rereadOutgrown(ctx, c.ledgers)
 	e.rereadOld(ctx, b)
 }
 

@@ -71,7 +71,9 @@ func (l *ledger) family() string {
 // book is a timeline and what is needed to go on with it.
 type book struct {
 	timeline *Timeline
-	counter  *counter
+	accounts accounts
+	method   string // MethodRaw or MethodAggregated; "" before that is chosen
+	outgrown bool   // it has more series than may be read raw
 	settled  Minute // slots up to here are final; before the timeline while the lead-in is read
 	newest   int64  // time of the newest sample, in milliseconds; 0 for none
 	pending  *tally // counted, not proven yet
@@ -81,8 +83,8 @@ type book struct {
 
 // past is what a reread begins with.
 type past struct {
-	settled Minute
-	counter *counter
+	settled  Minute
+	accounts accounts
 }
 
 // firstPiece is the minutes of history that are read first; what they hold
@@ -95,24 +97,24 @@ const (
 // newBook makes an empty book whose timeline begins at start.
 func (l *ledger) newBook(start, leadIn Minute) *book {
 	t := NewTimeline(start)
-	return &book{timeline: t, counter: newCounter(l.clock()), settled: t.Start() - leadIn, piece: firstPiece}
+	return &book{timeline: t, settled: t.Start() - leadIn, piece: firstPiece}
 }
 
 // reread makes a book that goes on from the last one's past.
 func (k *book) reread() *book {
 	t := k.timeline.Clone()
 	t.Truncate(k.past.settled)
-	return &book{timeline: t, counter: k.past.counter.clone(), settled: k.past.settled, newest: k.newest, piece: firstPiece}
+	return &book{timeline: t, accounts: k.past.accounts.clone(), method: k.method, settled: k.past.settled, newest: k.newest, piece: firstPiece}
 }
 
 // remember keeps what the next reread begins with.
 func (k *book) remember() {
-	k.past = &past{k.settled, k.counter.clone()}
+	k.past = &past{k.settled, k.accounts.clone()}
 }
 
 // silence is how long a ledger may be without samples before it has no data.
 func (k *book) silence() time.Duration {
-	return max(5*time.Minute, 5*time.Duration(k.counter.interval())*time.Millisecond)
+	return max(5*time.Minute, 5*time.Duration(k.accounts.interval())*time.Millisecond)
 }
 
 // silent reports whether no samples came of late.
@@ -133,7 +135,7 @@ func (k *book) dataUntil() *time.Time {
 func (k *book) age(history time.Duration) {
 	start := k.settled.Add(-history)
 	k.timeline.Fold(start, k.settled-fineAge)
-	k.counter.forget(k.settled.millis(), (start - leadIn).millis())
+	k.accounts.forget(k.settled.millis(), (start - leadIn).millis())
 }
 
 // backOff asks again less and less often for what fails while the backend

@@ -249,7 +249,7 @@ func (e *Evaluator) newTrack(s *slo.SLO) (*track, *ledger) {
 	l := e.ledgers[key]
 	if l == nil {
 		l = newLedger(key, s, b, e.history(s))
-		l.recent = e.pageWindow(s).Duration()
+		l.recent = e.pageWindow(s).Duration() + recentMore
 		e.ledgers[key] = l
 	}
 	t := &track{slo: s, ledger: l, status: newStatus(s, b.Name)}
@@ -260,6 +260,10 @@ func (e *Evaluator) newTrack(s *slo.SLO) (*track, *ledger) {
 	}
 	return t, l
 }
+
+// recentMore is what is read first beyond the longest window that pages, so that
+// what fires since less than that is dated right at once.
+const recentMore = time.Hour
 
 // keyOf tells which SLOs share a ledger.
 func (e *Evaluator) keyOf(s *slo.SLO) string { return ledgerKey(s, e.backendOf(s), e.history(s)) }

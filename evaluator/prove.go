@@ -44,12 +44,12 @@ func (b *backend) prove(ctx context.Context, found *tally, behind Minute) error 
 		for _, slot := range slots {
 			all = append(all, bySlot[slot]...)
 		}
-		if err := b.ask(ctx, all, slots[0]-1, slots[len(slots)-1]); err != nil {
+		if err := b.began(ctx, all, slots[0]-1, slots[len(slots)-1]); err != nil {
 			return err
 		}
 	} else {
 		for _, slot := range slots {
-			if err := b.ask(ctx, bySlot[slot], slot-1, slot); err != nil {
+			if err := b.began(ctx, bySlot[slot], slot-1, slot); err != nil {
 				return err
 			}
 		}
@@ -62,13 +62,13 @@ func (b *backend) prove(ctx context.Context, found *tally, behind Minute) error 
 	return nil
 }
 
-// ask finds when the processes of claims began, whose samples are in (from, to].
-func (b *backend) ask(ctx context.Context, claims []*claim, from, to Minute) error {
+// began finds when the processes of claims began, whose samples are in (from, to].
+func (b *backend) began(ctx context.Context, claims []*claim, from, to Minute) error {
 	targets := map[string]labels.Labels{}
 	for _, c := range claims {
 		targets[c.raw.target] = c.raw.labels
 	}
-	began := map[string][]sample{}
+	starts := map[string][]sample{}
 	for keys := range slices.Chunk(slices.Sorted(maps.Keys(targets)), names) {
 		selector, ok := b.startTimes(keys, targets)
 		if !ok {
@@ -79,11 +79,11 @@ func (b *backend) ask(ctx context.Context, claims []*claim, from, to Minute) err
 			return fmt.Errorf("querying %s: %w", selector, err)
 		}
 		for _, s := range b.rawSeries(answer) {
-			began[s.target] = merged(began[s.target], s.samples)
+			starts[s.target] = merged(starts[s.target], s.samples)
 		}
 	}
 	for _, c := range claims {
-		c.began = nearest(began[c.raw.target], c.at)
+		c.began = nearest(starts[c.raw.target], c.at)
 	}
 	return nil
 }

@@ -33,6 +33,7 @@ func queriesOf(c slo.Counters) []query {
 // reading is what one round of queries brought, for all who count in it.
 type reading struct {
 	from, to Minute
+	summed   bool // answers hold no single counters, so none has a part of another's
 	answers  []answered
 }
 
@@ -42,19 +43,28 @@ type answered struct {
 	err      error       // the backend is well but refuses this query
 }
 
-// distinct are the selectors of queries that have to be read: not one whose
-// series are among another's.
+// readFunc reads the counters of queries in (from, to]. The error is one of the
+// whole backend, or says that a shorter range should be asked for.
+type readFunc func(ctx context.Context, queries []query, from, to Minute) (*reading, error)
+
+// distinct are the selectors of queries, each once.
 func distinct(queries []query) []slo.Selector {
 	seen := map[string]bool{}
-	var all, out []slo.Selector
+	var out []slo.Selector
 	for _, q := range queries {
 		if !seen[q.selector.String()] {
 			seen[q.selector.String()] = true
-			all = append(all, q.selector)
+			out = append(out, q.selector)
 		}
 	}
+	return out
+}
+
+// largest are the selectors whose series are not among another's.
+func largest(all []slo.Selector) []slo.Selector {
 	// What has fewer matchers comes first: it may hold the others.
 	slices.SortStableFunc(all, func(a, b slo.Selector) int { return len(a.Matchers()) - len(b.Matchers()) })
+	var out []slo.Selector
 	for _, s := range all {
 		if !slices.ContainsFunc(out, func(o slo.Selector) bool { _, ok := o.More(s); return ok }) {
 			out = append(out, s)
@@ -63,21 +73,29 @@ func distinct(queries []query) []slo.Selector {
 	return out
 }
 
-// read reads the raw samples of selectors in (from, to]. The error is one of
-// the whole backend, or says that a shorter range should be asked for.
-func (b *backend) read(ctx context.Context, selectors []slo.Selector, from, to Minute) (*reading, error) {
+// read is a readFunc of raw samples.
+func (b *backend) read(ctx context.Context, queries []query, from, to Minute) (*reading, error) {
 	r := &reading{from: from, to: to}
-	for _, s := range selectors {
+	for _, s := range largest(distinct(queries)) {
 		answer, err := b.query(ctx, s.Range(time.Duration(to-from)*time.Minute), to.Time())
-		if err != nil {
-			err = fmt.Errorf("querying %s: %w", s, err)
-			if !refused(err) || tooMuch(err, to-from) {
-				return nil, err
-			}
+		if err := r.add(s, b.rawSeries(answer), err); err != nil {
+			return nil, err
 		}
-		r.answers = append(r.answers, answered{s, b.rawSeries(answer), err})
 	}
 	return r, nil
+}
+
+// add takes an answer. An error that speaks of this selector alone is that of
+// who counts it.
+func (r *reading) add(s slo.Selector, series []rawSeries, err error) error {
+	if err != nil {
+		err = fmt.Errorf("querying %s: %w", s, err)
+		if !refused(err) || tooMuch(err, r.to-r.from) {
+			return err
+		}
+	}
+	r.answers = append(r.answers, answered{s, series, err})
+	return nil
 }
 
 // samples is how many the reading brought.
@@ -164,7 +182,7 @@ func (r *reading) series(queries []query) ([]rawSeries, error) {
 // find gives the answer that holds a selector's series, and what more they match.
 func (r *reading) find(s slo.Selector) (*answered, []*labels.Matcher) {
 	for i := range r.answers {
-		if more, ok := r.answers[i].selector.More(s); ok {
+		if more, ok := r.answers[i].selector.More(s); ok && (len(more) == 0 || !r.summed) {
 			return &r.answers[i], more
 		}
 	}

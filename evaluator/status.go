@@ -33,7 +33,7 @@ type Status struct {
 	StateReason string            `json:"state_reason"`
 	StateSince  *time.Time        `json:"state_since"`
 	DataUntil   *time.Time        `json:"data_until"` // time of the newest sample
-	Method      string            `json:"method"`     // how the events were counted: "raw"
+	Method      string            `json:"method"`     // how the events are counted: MethodRaw or MethodAggregated
 	Exact       bool              `json:"exact"`
 	Windows     []WindowStatus    `json:"windows"` // the policy's, the SLO's own last
 	Budget      Budget            `json:"budget"`
@@ -47,6 +47,14 @@ type Status struct {
 	At      time.Time `json:"-"` // the instant of the numbers; zero when there never were any
 	History []Bucket  `json:"-"` // the SLO's own window in equal parts, oldest first
 }
+
+// The methods of counting; docs/counting.md says what each can't know.
+const (
+	// MethodRaw reads the raw samples of each counter.
+	MethodRaw = "raw"
+	// MethodAggregated reads sums of the counters of each target.
+	MethodAggregated = "aggregated"
+)
 
 // State is the state of an SLO's data.
 type State string

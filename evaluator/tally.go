@@ -6,7 +6,7 @@ import (
 
 // tally is where a counter puts what it finds.
 type tally struct {
-	clock     role   // as the counter's
+	clock     role   // as the accounts'
 	from      Minute // the slots begin here
 	total     []float64
 	good, bad []float64
@@ -55,10 +55,10 @@ const (
 	FindGap       FindingKind = "gap"       // scrapes are missing before it
 )
 
-func (c *counter) newTally(from, to Minute) *tally {
+func newTally(clock role, from, to Minute) *tally {
 	n := int(to - from)
 	return &tally{
-		clock: c.clock, from: from, known: make([]bool, n), explain: c.explain,
+		clock: clock, from: from, known: make([]bool, n),
 		total: make([]float64, n), good: make([]float64, n), bad: make([]float64, n),
 	}
 }

@@ -39,6 +39,7 @@ func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
 	t.status = newStatus(t.slo, l.backend.Name)
 	t.status.At = end.Time()
 	t.status.DataUntil = l.book.dataUntil()
+	t.status.Method, t.status.Exact = l.book.method, l.book.method == MethodRaw
 	t.status.Alerts = alerts
 	t.status.Compute(l.book.timeline, end, e.Windows(t.slo))
 	state, reason, since := t.dataState(end, e.pageWindow(t.slo))

@@ -309,20 +309,43 @@ func (e *Evaluator) rereadAll(ctx context.Context) {
 	e.Log.Info("All history is read again")
 	for _, b := range e.backends {
 		for _, family := range families(e.ledgersOf(b)) {
-			var entries []*entry
-			for _, l := range family {
-				if l.book != nil && !l.preview && !l.rereading {
-					l.rereading = true
-					entries = append(entries, e.newEntry(l, again))
-				}
-			}
-			if len(entries) > 0 {
-				ctx, done := e.stoppable(ctx, family)
-				e.started.Go(func() {
-					defer done()
-					e.readEntries(ctx, entries, again, b.rereader, func() {})
-				})
-			}
+			e.rereadWhole(ctx, family)
+		}
+	}
+}
+
+// rereadWhole reads the whole history of a family again, beside what goes on.
+func (e *Evaluator) rereadWhole(ctx context.Context, family []*ledger) {
+	var entries []*entry
+	for _, l := range family {
+		if l.book == nil || l.preview || l.rereading {
+			continue
+		}
+		l.rereading = true
+		en := e.newEntry(l, again)
+		if l.book.outgrown {
+			en.book.method = MethodAggregated
+		}
+		entries = append(entries, en)
+	}
+	if len(entries) == 0 {
+		return
+	}
+	ctx, done := e.stoppable(ctx, family)
+	e.started.Go(func() {
+		defer done()
+		e.readEntries(ctx, entries, again, entries[0].ledger.backend.rereader, func() {})
+	})
+}
+
+// rereadOutgrown reads anew, in sums, what a cycle found to have more series than
+// may be read raw.
+func (e *Evaluator) rereadOutgrown(ctx context.Context, ledgers []*ledger) {
+	for _, l := range ledgers {
+		if l.book.outgrown && !l.rereading {
+			e.Log.Warn("An SLO has too many series to read them one by one, its history is read anew in sums of targets",
+				"slo_id", e.byLedger[l][0].slo.ID(), "backend", l.backend.Name, "max_series", l.backend.MaxSeries)
+			e.rereadWhole(ctx, []*ledger{l})
 		}
 	}
 }

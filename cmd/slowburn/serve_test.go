@@ -65,14 +65,15 @@ slos:
         total: no_such_metric_total
 `
 
-// scraping starts a Prometheus that scrapes itself and a node each second.
+// scraping starts a Prometheus that scrapes itself and a node each second. The
+// options' configuration is of each job.
 func scraping(t *testing.T, o servers.PrometheusOptions) *servers.Server {
 	t.Helper()
 	o.ConfigYAML = `
 global: {scrape_interval: 1s}
 scrape_configs:
-- {job_name: self, static_configs: [{targets: [$ADDR]}]}
-- {job_name: node, static_configs: [{targets: [` + servers.NodeExporter(t).Addr + `]}]}
+- {job_name: self, static_configs: [{targets: [$ADDR]}], ` + o.ConfigYAML + `}
+- {job_name: node, static_configs: [{targets: [` + servers.NodeExporter(t).Addr + `]}], ` + o.ConfigYAML + `}
 `
 	return servers.Prometheus(t, o)
 }

@@ -34,7 +34,7 @@ func backendsOf(cfg *config.Config) ([]evaluator.Backend, error) {
 			return nil, err
 		}
 		out = append(out, evaluator.Backend{
-			Name: b.Name, URL: b.URL, Kind: b.Kind, HTTP: client, Offset: b.Offset, Settle: b.Settle, Timeout: b.Timeout,
+			Name: b.Name, URL: b.URL, Kind: b.Kind, Method: b.Method, HTTP: client, Offset: b.Offset, Settle: b.Settle, Timeout: b.Timeout,
 			MaxConcurrency: b.MaxConcurrency, MaxSamples: b.MaxSamples, MaxSeries: b.MaxSeries,
 			TargetLabels: b.TargetLabels, ReplicaLabels: b.ReplicaLabels,
 		})

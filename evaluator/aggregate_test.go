@@ -1,0 +1,61 @@
+package evaluator
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestAggregate has sums of one target at the boundaries of slots, with how many
+// counters they are of.
+func TestAggregate(t *testing.T) {
+	tests := []struct {
+		name  string
+		sums  []float64 // at minute 0, 1, ...
+		sizes []float64
+		began float64 // when a process began, in minutes; 0 for long ago
+		want  []float64
+		doubt int  // ambiguous
+		asks  bool // for the sizes
+	}{
+		{name: "grows", sums: []float64{100, 110, 130}, want: []float64{0, 10, 20}},
+		{name: "a new process", sums: []float64{none, none, none, 40, 50}, began: 2, want: []float64{0, 0, 0, 40, 10}},
+		{name: "an old process that is scraped from now on", sums: []float64{none, none, none, 9e6, 9e6 + 5}, began: -5000, want: []float64{0, 0, 0, 0, 5}},
+		{name: "restarts", sums: []float64{900, 910, 7, 12}, sizes: []float64{3, 3, 3, 3}, asks: true, want: []float64{0, 10, 7, 5}},
+		{name: "restarts with fewer counters, as it says", sums: []float64{900, 910, 7, 12}, sizes: []float64{3, 3, 2, 2}, began: 1.5, asks: true, want: []float64{0, 10, 7, 5}},
+		{name: "a counter is born", sums: []float64{900, 910, 921}, sizes: []float64{3, 3, 4}, want: []float64{0, 10, 11}},
+		{name: "a partial scrape", sums: []float64{5e6, 5e6 + 10, 60, 5e6 + 30, 5e6 + 40}, sizes: []float64{9, 9, 2, 9, 9},
+			began: -5000, asks: true, want: []float64{0, 10, 0, 0, 10}, doubt: 2},
+		{name: "doubled for two minutes by a changed label", sums: []float64{5e6, 1e7, 1e7 + 20, 5e6 + 20, 5e6 + 30}, sizes: []float64{4, 8, 8, 4, 4},
+			began: -5000, asks: true, want: []float64{0, 0, 20, 0, 10}, doubt: 2},
+		{name: "away for a while", sums: []float64{900, none, none, none, 950}, began: -5000, want: []float64{0, 0, 0, 0, 50}},
+		{name: "away, and began again", sums: []float64{900, none, none, none, 950}, began: 3, want: []float64{0, 0, 0, 0, 950}},
+		{name: "a burst", sums: []float64{900, 901, 90_901}, sizes: []float64{3, 3, 3}, asks: true, want: []float64{0, 1, 90_000}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			const first = 1000 // minutes
+			s := series1("total", roleTotal)
+			for i, v := range tt.sums {
+				if v != none {
+					s.samples = append(s.samples, sample{Minute(first + i).millis(), v})
+				}
+				if tt.sizes != nil {
+					s.sizes = append(s.sizes, sample{Minute(first + i).millis(), tt.sizes[i]})
+				}
+			}
+			a := newAggregate(roleTotal)
+			end := Minute(first + len(tt.sums) - 1)
+			got := a.feed([]rawSeries{s}, first-1, end)
+			for _, c := range got.claims {
+				if c.began = int64((first + tt.began) * 60_000); tt.began == 0 || c.began > c.at {
+					c.began = 1 // another process, that began long ago
+				}
+				got.settle(c)
+			}
+			require.Equal(t, tt.want, got.total)
+			require.Equal(t, tt.doubt, got.ambiguous)
+			require.Equal(t, tt.asks, newAggregate(roleTotal).unsure([]rawSeries{s}, first-1))
+		})
+	}
+}

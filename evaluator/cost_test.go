@@ -1,0 +1,165 @@
+package evaluator_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// meter counts what a backend loads to answer, by its own query statistics.
+type meter struct {
+	http.Handler
+
+	mu      sync.Mutex
+	samples int
+	queries int
+}
+
+func (m *meter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		panic(err)
+	}
+	r.Form.Set("stats", "all")
+	rec := httptest.NewRecorder()
+	m.Handler.ServeHTTP(rec, r)
+	var answer struct {
+		Data struct {
+			Stats struct {
+				Samples struct {
+					TotalQueryableSamples int `json:"totalQueryableSamples"`
+				} `json:"samples"`
+			} `json:"stats"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal(rec.Body.Bytes(), &answer); err != nil {
+		panic(err)
+	}
+	m.mu.Lock()
+	m.samples += answer.Data.Stats.Samples.TotalQueryableSamples
+	m.queries++
+	m.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(rec.Code)
+	_, _ = bytes.NewReader(rec.Body.Bytes()).WriteTo(w)
+}
+
+// taken gives what was counted since the last call.
+func (m *meter) taken() (samples, queries int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	samples, queries = m.samples, m.queries
+	m.samples, m.queries = 0, 0
+	return samples, queries
+}
+
+// hundred writes 100 series that are scraped each 30 s: those of 50 instances, a
+// good one that counts an event a second and a bad one.
+func hundred(t *testing.T, from, to time.Time) *memprom.DB {
+	t.Helper()
+	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	scrape(t, db, 0, 50, from, to)
+	return db
+}
+
+// scrape writes what some instances count in a time, from zero.
+func scrape(t *testing.T, db *memprom.DB, first, last int, from, to time.Time) {
+	t.Helper()
+	for i := first; i < last; i++ {
+		for code, each := range map[string]float64{"200": 30, "500": 1} {
+			var samples []memprom.Sample
+			for at := from.Add(time.Duration(i*500) * time.Millisecond); at.Before(to); at = at.Add(30 * time.Second) {
+				samples = append(samples, memprom.Sample{Time: at, Value: each * float64(len(samples))})
+			}
+			l := labels.FromStrings(model.MetricNameLabel, "requests_total", "job", "shop", "instance", strconv.Itoa(i), "code", code)
+			require.NoError(t, db.Add(t.Context(), l, samples...))
+		}
+	}
+}
+
+// TestCostOfTheStart holds what reading 30 days of 100 series costs the backend
+// against one direct increase of each counter.
+func TestCostOfTheStart(t *testing.T) {
+	end := start.Add(30 * 24 * time.Hour)
+	m := &meter{Handler: hundred(t, start.Add(-26*time.Hour), end.Add(time.Millisecond)).Handler()}
+	for _, promql := range []string{`increase(requests_total{code="500"}[30d])`, `increase(requests_total[30d])`} {
+		form := url.Values{"query": {promql}, "time": {strconv.FormatInt(end.Unix(), 10)}}
+		m.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/api/v1/query?"+form.Encode(), nil))
+	}
+	direct, _ := m.taken()
+	require.Equal(t, 150*30*24*120, direct, "50 series and 100, 2 samples a minute")
+	for _, method := range []string{evaluator.MethodRaw, evaluator.MethodAggregated} {
+		o := options("http://localhost", func() time.Time { return end.Add(time.Minute) })
+		o.Backends[0].HTTP = &http.Client{Transport: transport{m}}
+		o.Backends[0].Method, o.Backends[0].Timeout = method, time.Minute
+		r, err := evaluator.New(o).EvaluateAt(t.Context(), load(t, "30d", events), end)
+		require.NoError(t, err)
+		own := r.SLOs[0].Windows[1]
+		require.Equal(t, [2]float64{50 * 31 * 30 * 24 * 120, 50 * 30 * 24 * 120}, [2]float64{own.Total, own.Bad})
+		samples, queries := m.taken()
+		t.Logf("%s: %d samples in %d queries, %.2f of the direct ones", method, samples, queries, float64(samples)/float64(direct))
+		require.LessOrEqual(t, float64(samples), 1.5*float64(direct), method)
+	}
+}
+
+// TestCostOfAnHour holds what an hour of evaluation costs the backend against
+// the samples that come in it. SLOs of the same counters cost as much as one.
+func TestCostOfAnHour(t *testing.T) {
+	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	db := hundred(t, begin.Add(-30*time.Hour), begin.Add(2*time.Hour))
+	const arriving = 100 * 120 // samples an hour
+	for _, method := range []string{evaluator.MethodRaw, evaluator.MethodAggregated} {
+		hour := func(t *testing.T, slos []*slo.SLO) (samples, queries int) {
+			m := &meter{Handler: db.Handler()}
+			synctest.Test(t, func(t *testing.T) {
+				o := live(slog.New(slog.DiscardHandler), m)
+				o.NewJudge = nil
+				o.Backends[0].Method = method
+				e := evaluator.New(o)
+				e.SetSLOs(slos, nil)
+				stop := run(t, e)
+				defer stop()
+				until(begin.Add(10*time.Minute + 40*time.Second))
+				m.taken()
+				until(begin.Add(70*time.Minute + 40*time.Second))
+				samples, queries = m.taken()
+				for _, s := range e.Report().SLOs {
+					require.Equal(t, evaluator.StateOK, s.State)
+					require.InDelta(t, 50*31*120*6, s.Windows[len(s.Windows)-1].Total, 1e-9)
+				}
+			})
+			return samples, queries
+		}
+		samples, queries := hour(t, load(t, "6h", events))
+		t.Logf("%s: %d samples an hour in %d queries, %.2f of those that come", method, samples, queries, float64(samples)/arriving)
+		require.LessOrEqual(t, samples, 5*arriving, method)
+
+		var more []string
+		for i := range 9 {
+			more = append(more, fmt.Sprintf(`{events: {bad: 'requests_total{code=~"50[0%d]"}', total: requests_total}}`, i+1))
+		}
+		shared, _ := hour(t, load(t, "6h", more...))
+		t.Logf("%s: %d samples for nine SLOs", method, shared)
+		if method == evaluator.MethodRaw {
+			require.Equal(t, samples, shared, "nine SLOs of the same total")
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package evaluator
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// choose chooses how a new book counts: by raw samples, unless the series are
+// too many at the end of what it is to count.
+func (b *backend) choose(ctx context.Context, e *entry, end Minute) error {
+	k := e.book
+	if k.method == "" {
+		switch b.Method {
+		case MethodRaw, MethodAggregated:
+			k.method = b.Method
+		default:
+			many, err := b.many(ctx, e.ledger, end)
+			if err != nil {
+				return err
+			}
+			if k.method = MethodRaw; many {
+				k.method = MethodAggregated
+			}
+		}
+	}
+	switch {
+	case k.accounts != nil:
+	case k.method == MethodAggregated:
+		k.accounts = newAggregate(e.ledger.clock())
+	default:
+		k.accounts = newCounter(e.ledger.clock())
+	}
+	return nil
+}
+
+// many reports whether a ledger has more series than may be read raw. Where the
+// backend won't count them, reading them will tell.
+func (b *backend) many(ctx context.Context, l *ledger, at Minute) (bool, error) {
+	if b.MaxSeries == 0 {
+		return false, nil
+	}
+	n := 0.0
+	for _, q := range l.queries {
+		if q.role&l.clock() == 0 {
+			continue
+		}
+		answer, err := b.query(ctx, "count("+q.selector.String()+")", at.Time())
+		if err != nil && !refused(err) {
+			return false, fmt.Errorf("querying %s: %w", q.selector, err)
+		}
+		for _, v := range answer {
+			for _, x := range v.samples {
+				n += x.v
+			}
+		}
+	}
+	return n > float64(b.MaxSeries), nil
+}
+
+// readSums is a readFunc of the sums of each target's counters at the boundaries
+// of slots, from itself among them.
+func (b *backend) readSums(ctx context.Context, queries []query, from, to Minute) (*reading, error) {
+	r := &reading{from: from, to: to, summed: true}
+	for _, s := range distinct(queries) {
+		series, err := b.perTarget(ctx, "sum", s, r)
+		if err := r.add(s, series, err); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// perTarget reads an aggregation of a selector's counters by target. Of replicas
+// it takes the largest.
+func (b *backend) perTarget(ctx context.Context, operation string, s slo.Selector, r *reading) ([]rawSeries, error) {
+	counters := s.String()
+	if len(b.ReplicaLabels) > 0 {
+		counters = "max without (" + strings.Join(b.ReplicaLabels, ", ") + ") (" + counters + ")"
+	}
+	answer, err := b.queryRange(ctx, fmt.Sprintf("%s by (%s) (%s)", operation, strings.Join(b.TargetLabels, ", "), counters), r.from, r.to)
+	for _, v := range answer {
+		v.labels[model.MetricNameLabel] = s.String() // what tells the sums of a target apart
+	}
+	return b.rawSeries(answer), err
+}
+
+// size finds how many counters the sums of a batch are of, when that matters.
+func (b *backend) size(ctx context.Context, e *entry, batch []rawSeries, r *reading) error {
+	a, ok := e.book.accounts.(*aggregate)
+	if !ok || !a.unsure(batch, e.book.settled) {
+		return nil
+	}
+	sizes := map[uint64][]sample{}
+	for _, s := range distinct(e.ledger.queries) {
+		series, err := b.perTarget(ctx, "count", s, r)
+		if err != nil {
+			return fmt.Errorf("counting the series of %s: %w", s, err)
+		}
+		for _, x := range series {
+			sizes[x.key] = x.samples
+		}
+	}
+	for i := range batch {
+		batch[i].sizes = sizes[batch[i].key]
+	}
+	return nil
+}
