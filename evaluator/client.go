@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -87,30 +88,56 @@ type vector struct {
 // query sends an instant query at a time and reads the answer as a stream: a
 // matrix for a range of raw samples, or a vector.
 func (b *backend) query(ctx context.Context, promql string, at time.Time) ([]vector, error) {
-	select {
-	case b.slots <- struct{}{}:
-		defer func() { <-b.slots }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	ctx, cancel := context.WithTimeout(ctx, b.Timeout)
-	defer cancel()
-	form := url.Values{"query": {promql}, "time": {strconv.FormatInt(at.Unix(), 10)}, "timeout": {b.Timeout.String()}}
-	endpoint := strings.TrimSuffix(b.URL, "/") + "/api/v1/query"
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
+	id, err := b.identify(ctx)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	out, err := b.send(req)
-	if ctx.Err() != nil && err != nil {
-		err = fmt.Errorf("no answer within %s: %w", b.Timeout, ctx.Err())
-	}
-	b.metrics.requests.WithLabelValues(b.Name, outcome(err)).Inc()
+	return b.instant(ctx, promql, at, id.parameters())
+}
+
+// instant sends an instant query with more parameters.
+func (b *backend) instant(ctx context.Context, promql string, at time.Time, more url.Values) ([]vector, error) {
+	form := url.Values{"query": {promql}, "time": {strconv.FormatInt(at.Unix(), 10)}, "timeout": {b.Timeout.String()}}
+	maps.Copy(form, more)
+	var out []vector
+	err := b.call(ctx, "/api/v1/query", form, func(body io.Reader) (err error) {
+		out, err = decodeAnswer(body)
+		return err
+	})
 	for _, v := range out {
 		b.metrics.samples.WithLabelValues(b.Name).Add(float64(len(v.samples)))
 	}
 	return out, err
+}
+
+// call sends a request, with a form or without one, when there is a place for
+// it, and decodes the answer.
+func (b *backend) call(ctx context.Context, path string, form url.Values, decode func(io.Reader) error) error {
+	select {
+	case b.slots <- struct{}{}:
+		defer func() { <-b.slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.Timeout)
+	defer cancel()
+	method := http.MethodGet
+	if form != nil {
+		method = http.MethodPost
+	}
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(b.URL, "/")+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
+	}
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	err = b.send(req, decode)
+	if ctx.Err() != nil && err != nil {
+		err = fmt.Errorf("no answer within %s: %w", b.Timeout, ctx.Err())
+	}
+	b.metrics.requests.WithLabelValues(b.Name, outcome(err)).Inc()
+	return err
 }
 
 func outcome(err error) string {
@@ -124,24 +151,24 @@ func outcome(err error) string {
 	return "error"
 }
 
-func (b *backend) send(req *http.Request) ([]vector, error) {
+func (b *backend) send(req *http.Request, decode func(io.Reader) error) error {
 	resp, err := b.HTTP.Do(req)
 	if err != nil {
-		return nil, plain(err)
+		return plain(err)
 	}
 	defer resp.Body.Close()
 	body := io.LimitReader(resp.Body, maxBody)
 	if resp.StatusCode != http.StatusOK {
-		return nil, answerError(resp, body)
+		return answerError(resp, body)
 	}
-	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "application/json" {
-		return nil, fmt.Errorf("the answer is %q, not JSON: is this the URL of a Prometheus API?", kind)
+	// VictoriaMetrics says that raw samples are a stream of JSON.
+	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "application/json" && kind != "application/stream+json" {
+		return fmt.Errorf("the answer is %q, not JSON: is this the URL of a Prometheus API?", kind)
 	}
-	out, err := decodeAnswer(body)
-	if err != nil {
-		return nil, fmt.Errorf("reading the answer: %w", err)
+	if err := decode(body); err != nil {
+		return fmt.Errorf("reading the answer: %w", err)
 	}
-	return out, nil
+	return nil
 }
 
 // plain is a transport error without the URL, which may hold a password.
