@@ -54,25 +54,25 @@ func TestWhatABackendIs(t *testing.T) {
 	const now = `{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1795545798,"1795545798.88"]}]}}`
 	const own = `"revision":"1","branch":"HEAD","buildUser":"root","buildDate":"20261101","goVersion":"go1.26.8"`
 	for name, tt := range map[string]struct {
-		product
+		*product
 		configured    string
 		kind, version string
 		more          string // parameters, beside the usual ones
 	}{
-		"Prometheus":                 {product: product{status: 200, buildInfo: `{"version":"3.15.0",` + own + `}`}, kind: "prometheus", version: "3.15.0"},
-		"a Prometheus built by hand": {product: product{status: 200, buildInfo: `{"version":"",` + own + `}`}, kind: "prometheus"},
-		"Thanos": {product: product{status: 200, buildInfo: `{"version":"0.40.1",` + own + `}`}, kind: "thanos", version: "0.40.1",
+		"Prometheus":                 {product: &product{status: 200, buildInfo: `{"version":"3.15.0",` + own + `}`}, kind: "prometheus", version: "3.15.0"},
+		"a Prometheus built by hand": {product: &product{status: 200, buildInfo: `{"version":"",` + own + `}`}, kind: "prometheus"},
+		"Thanos": {product: &product{status: 200, buildInfo: `{"version":"0.40.1",` + own + `}`}, kind: "thanos", version: "0.40.1",
 			more: "dedup=true&max_source_resolution=0s&partial_response=false"},
-		"Mimir": {product: product{status: 200, buildInfo: `{"application":"Grafana Mimir","version":"3.0.2",` + own + `,"features":{}}`},
+		"Mimir": {product: &product{status: 200, buildInfo: `{"application":"Grafana Mimir","version":"3.0.2",` + own + `,"features":{}}`},
 			kind: "mimir", version: "3.0.2"},
-		"the newest VictoriaMetrics": {product: product{status: 200, buildInfo: `{"version":"2.24.0"}`, now: now}, kind: "victoriametrics", more: "nocache=1"},
-		"an old VictoriaMetrics":     {product: product{status: 200, buildInfo: `{}`, now: now}, kind: "victoriametrics", more: "nocache=1"},
-		"one that does not tell":     {product: product{status: 404, buildInfo: `{}`}, kind: "prometheus"},
-		"one that answers anything":  {product: product{status: 200, buildInfo: `{}`, now: strings.Replace(now, `{"metric":{},"value":[1795545798,"1795545798.88"]}`, "", 1)}, kind: "prometheus"},
-		"what the user says":         {product: product{status: 200, buildInfo: `{"version":"3.15.0",` + own + `}`}, configured: "victoriametrics", kind: "victoriametrics", more: "nocache=1"},
+		"the newest VictoriaMetrics": {product: &product{status: 200, buildInfo: `{"version":"2.24.0"}`, now: now}, kind: "victoriametrics", more: "nocache=1"},
+		"an old VictoriaMetrics":     {product: &product{status: 200, buildInfo: `{}`, now: now}, kind: "victoriametrics", more: "nocache=1"},
+		"one that does not tell":     {product: &product{status: 404, buildInfo: `{}`}, kind: "prometheus"},
+		"one that answers anything":  {product: &product{status: 200, buildInfo: `{}`, now: strings.Replace(now, `{"metric":{},"value":[1795545798,"1795545798.88"]}`, "", 1)}, kind: "prometheus"},
+		"what the user says":         {product: &product{status: 200, buildInfo: `{"version":"3.15.0",` + own + `}`}, configured: "victoriametrics", kind: "victoriametrics", more: "nocache=1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := httptest.NewServer(&tt.product)
+			server := httptest.NewServer(tt.product)
 			defer server.Close()
 			o := options(server.URL, func() time.Time { return at(120) })
 			o.Backends[0].Kind = tt.configured
