@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -37,6 +38,9 @@ type backend struct {
 	slots   chan struct{} // one for each query under way
 	metrics *metrics
 
+	mu      sync.Mutex
+	inquiry *inquiry // what it is; nil before it was asked
+
 	// Places of those that read history, whose memory is larger than what a
 	// timeline keeps: its newest part, all of it, and again.
 	firsts, readers, rereader chan struct{}
@@ -49,10 +53,15 @@ type backend struct {
 }
 
 func newBackend(b Backend, m *metrics) *backend {
-	return &backend{
+	out := &backend{
 		Backend: b, metrics: m, slots: make(chan struct{}, b.MaxConcurrency), firsts: make(chan struct{}, b.MaxConcurrency),
 		readers: make(chan struct{}, max(1, b.MaxConcurrency/2)), rereader: make(chan struct{}, 1),
 	}
+	if out.configured() {
+		out.inquiry = &inquiry{done: make(chan struct{}), id: identity{kind: b.Kind}}
+		out.conclude(out.inquiry)
+	}
+	return out
 }
 
 // admit waits for a place among readers. It reports false when ctx ends before.

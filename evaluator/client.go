@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -87,44 +88,75 @@ type vector struct {
 // query sends an instant query at a time and reads the answer as a stream: a
 // matrix for a range of raw samples, or a vector.
 func (b *backend) query(ctx context.Context, promql string, at time.Time) ([]vector, error) {
-	return b.ask(ctx, "query", url.Values{"query": {promql}, "time": {unix(at)}})
+	id, err := b.identify(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return b.instant(ctx, promql, at, id.parameters())
+}
+
+// instant sends an instant query with more parameters.
+func (b *backend) instant(ctx context.Context, promql string, at time.Time, more url.Values) ([]vector, error) {
+	form := url.Values{"query": {promql}, "time": {unix(at)}}
+	maps.Copy(form, more)
+	return b.ask(ctx, "/api/v1/query", form)
 }
 
 // queryRange sends a query for each minute from one instant to another.
 func (b *backend) queryRange(ctx context.Context, promql string, from, to Minute) ([]vector, error) {
-	return b.ask(ctx, "query_range", url.Values{
-		"query": {promql}, "start": {unix(from.Time())}, "end": {unix(to.Time())}, "step": {"60"},
-	})
+	id, err := b.identify(ctx)
+	if err != nil {
+		return nil, err
+	}
+	form := url.Values{"query": {promql}, "start": {unix(from.Time())}, "end": {unix(to.Time())}, "step": {"60"}}
+	maps.Copy(form, id.parameters())
+	return b.ask(ctx, "/api/v1/query_range", form)
 }
 
 func unix(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
 
-// ask sends a form to an endpoint of the API, when one of the places is free.
-func (b *backend) ask(ctx context.Context, endpoint string, form url.Values) ([]vector, error) {
-	select {
-	case b.slots <- struct{}{}:
-		defer func() { <-b.slots }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	ctx, cancel := context.WithTimeout(ctx, b.Timeout)
-	defer cancel()
+// ask sends a query.
+func (b *backend) ask(ctx context.Context, path string, form url.Values) ([]vector, error) {
 	form.Set("timeout", b.Timeout.String())
-	address := strings.TrimSuffix(b.URL, "/") + "/api/v1/" + endpoint
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	out, err := b.send(req)
-	if ctx.Err() != nil && err != nil {
-		err = fmt.Errorf("no answer within %s: %w", b.Timeout, ctx.Err())
-	}
-	b.metrics.requests.WithLabelValues(b.Name, outcome(err)).Inc()
+	var out []vector
+	err := b.call(ctx, path, form, func(body io.Reader) (err error) {
+		out, err = decodeAnswer(body)
+		return err
+	})
 	for _, v := range out {
 		b.metrics.samples.WithLabelValues(b.Name).Add(float64(len(v.samples)))
 	}
 	return out, err
+}
+
+// call sends a request, with a form or without one, when there is a place for
+// it, and decodes the answer.
+func (b *backend) call(ctx context.Context, path string, form url.Values, decode func(io.Reader) error) error {
+	select {
+	case b.slots <- struct{}{}:
+		defer func() { <-b.slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.Timeout)
+	defer cancel()
+	method := http.MethodGet
+	if form != nil {
+		method = http.MethodPost
+	}
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(b.URL, "/")+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
+	}
+	if form != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	err = b.send(req, decode)
+	if ctx.Err() != nil && err != nil {
+		err = fmt.Errorf("no answer within %s: %w", b.Timeout, ctx.Err())
+	}
+	b.metrics.requests.WithLabelValues(b.Name, outcome(err)).Inc()
+	return err
 }
 
 func outcome(err error) string {
@@ -138,24 +170,24 @@ func outcome(err error) string {
 	return "error"
 }
 
-func (b *backend) send(req *http.Request) ([]vector, error) {
+func (b *backend) send(req *http.Request, decode func(io.Reader) error) error {
 	resp, err := b.HTTP.Do(req)
 	if err != nil {
-		return nil, plain(err)
+		return plain(err)
 	}
 	defer resp.Body.Close()
 	body := io.LimitReader(resp.Body, maxBody)
 	if resp.StatusCode != http.StatusOK {
-		return nil, answerError(resp, body)
+		return answerError(resp, body)
 	}
-	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "application/json" {
-		return nil, fmt.Errorf("the answer is %q, not JSON: is this the URL of a Prometheus API?", kind)
+	// VictoriaMetrics says that raw samples are a stream of JSON.
+	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "application/json" && kind != "application/stream+json" {
+		return fmt.Errorf("the answer is %q, not JSON: is this the URL of a Prometheus API?", kind)
 	}
-	out, err := decodeAnswer(body)
-	if err != nil {
-		return nil, fmt.Errorf("reading the answer: %w", err)
+	if err := decode(body); err != nil {
+		return fmt.Errorf("reading the answer: %w", err)
 	}
-	return out, nil
+	return nil
 }
 
 // plain is a transport error without the URL, which may hold a password.

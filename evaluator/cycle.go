@@ -200,7 +200,7 @@ func (b *backend) probe(ctx context.Context, end Minute) *time.Time {
 
 // publish makes a report of all tracks.
 func (e *Evaluator) publish() {
-	r := &Report{Format: 1, EvaluatedAt: e.end.Time(), SLOs: make([]Status, 0, len(e.tracks)), Problems: e.problems}
+	r := &Report{Format: 1, EvaluatedAt: e.end.Time(), SLOs: make([]Status, 0, len(e.tracks)), Problems: e.problems, Backends: e.backendInfos()}
 	for _, t := range e.tracks {
 		r.SLOs = append(r.SLOs, t.status)
 	}
@@ -234,6 +234,9 @@ func (e *Evaluator) noteBackend(b *backend) {
 		return
 	}
 	b.told = down
+	if down {
+		b.forget()
+	}
 	state, reason, up := StateWarming, readingHistory, 1.0
 	if down {
 		state, reason, up = StateQueryFailed, b.down.Error(), 0

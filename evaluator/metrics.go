@@ -13,6 +13,7 @@ type metrics struct {
 	births   *prometheus.CounterVec
 	late     *prometheus.CounterVec
 	up       *prometheus.GaugeVec
+	info     *prometheus.GaugeVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -39,6 +40,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		up: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "slowburn_backend_up", Help: "Whether a backend answered at all in the last cycle.",
 		}, []string{"backend"}),
+		info: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "slowburn_backend_info", Help: "1, with what a backend is; absent before it answered.",
+		}, []string{"backend", "kind", "version"}),
 	}
 }
 

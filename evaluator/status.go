@@ -14,6 +14,8 @@ type Report struct {
 	EvaluatedAt time.Time `json:"evaluated_at"`
 	SLOs        []Status  `json:"slos"` // sorted by ID
 	Problems    []Problem `json:"problems"`
+
+	Backends []BackendInfo `json:"-"` // those that said what they are
 }
 
 // Status is what is known about one SLO at one instant.

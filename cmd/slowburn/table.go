@@ -63,7 +63,7 @@ func printTable(w io.Writer, r *evaluator.Report, sc screen) error {
 	} else {
 		t.write(&b, slos, sc)
 	}
-	fmt.Fprintf(&b, "\nat %s%s\n", r.EvaluatedAt.UTC().Format("2006-01-02 15:04 MST"), sourcesOf(r))
+	fmt.Fprintf(&b, "\nat %s%s%s\n", r.EvaluatedAt.UTC().Format("2006-01-02 15:04 MST"), sourcesOf(r), methodsOf(r))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -80,6 +80,29 @@ func sourcesOf(r *evaluator.Report) string {
 		}
 	}
 	return out.String()
+}
+
+// products are the names of kinds of backends.
+var products = map[string]string{"prometheus": "Prometheus", "victoriametrics": "VictoriaMetrics", "thanos": "Thanos", "mimir": "Mimir"}
+
+// methodsOf tells how and where the events were counted.
+func methodsOf(r *evaluator.Report) string {
+	var ways []string
+	for _, s := range r.SLOs {
+		for _, b := range r.Backends {
+			if b.Name != s.Backend || s.State == evaluator.StateQueryFailed {
+				continue
+			}
+			way := plain(strings.TrimSpace(s.Method + " samples in " + cmp.Or(products[b.Kind], b.Kind) + " " + b.Version))
+			if !slices.Contains(ways, way) {
+				ways = append(ways, way)
+			}
+		}
+	}
+	if len(ways) == 0 {
+		return ""
+	}
+	return ", counted from " + strings.Join(ways, " and ")
 }
 
 // The ranks of SLOs, the worst first.

@@ -1,5 +1,5 @@
-// Package servers runs real programs for tests: Prometheus, Alertmanager,
-// node exporter and promtool. Each server listens on a free port of loopback,
+// Package servers runs real programs for tests: Prometheus, VictoriaMetrics,
+// Alertmanager, node exporter and promtool. Each server listens on a free port of loopback,
 // has answered when the function returns, and ends with the test. Its log is
 // printed when the test fails.
 //
@@ -74,6 +74,41 @@ func Prometheus(t testing.TB, o PrometheusOptions) *Server {
 func Newest(t testing.TB) string {
 	t.Helper()
 	return built(t, "prometheus")
+}
+
+// VictoriaMetricsOptions say which VictoriaMetrics runs, with what. The zero
+// value is the oldest supported version.
+type VictoriaMetricsOptions struct {
+	Bin   string   // the program; "" for Debian's, the oldest supported. See NewestVictoriaMetrics
+	Flags []string // more flags, such as -search.maxSamplesPerQuery=1000
+}
+
+// VictoriaMetrics runs an empty VictoriaMetrics of a single node, which scrapes
+// nothing. No data is dropped for its age; what is written is there once
+// /internal/force_flush was asked for.
+func VictoriaMetrics(t testing.TB, o VictoriaMetricsOptions) *Server {
+	t.Helper()
+	dir := t.TempDir()
+	if o.Bin == "" {
+		o.Bin = program(t, "victoria-metrics", "victoria-metrics-prod")
+	}
+	s := &Server{Dir: dir, t: t, ready: "/health"}
+	s.start(func(addr string) []string {
+		return append([]string{
+			o.Bin,
+			"-storageDataPath=" + filepath.Join(dir, "data"),
+			"-retentionPeriod=100y",
+			"-httpListenAddr=" + addr,
+		}, o.Flags...)
+	})
+	return s
+}
+
+// NewestVictoriaMetrics is the newest VictoriaMetrics that slowburn is tested
+// with, for VictoriaMetricsOptions.Bin.
+func NewestVictoriaMetrics(t testing.TB) string {
+	t.Helper()
+	return built(t, "victoria-metrics")
 }
 
 // Alertmanager runs an Alertmanager that is not part of a cluster. Its

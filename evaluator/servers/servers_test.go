@@ -45,6 +45,20 @@ func TestPrometheusReloads(t *testing.T) {
 	require.Contains(t, get(t, prom.URL+"/api/v1/status/config"), "replica: reloaded")
 }
 
+func TestVictoriaMetricsTakesSamples(t *testing.T) {
+	for name, bin := range map[string]string{"oldest": "", "newest": servers.NewestVictoriaMetrics(t)} {
+		t.Run(name, func(t *testing.T) {
+			vm := servers.VictoriaMetrics(t, servers.VictoriaMetricsOptions{Bin: bin})
+			resp, err := http.Post(vm.URL+"/api/v1/import/prometheus", "text/plain", strings.NewReader("events_total 37 1700000000000\n"))
+			require.NoError(t, err)
+			defer resp.Body.Close()
+			require.Equal(t, http.StatusNoContent, resp.StatusCode)
+			get(t, vm.URL+"/internal/force_flush")
+			require.Equal(t, "37", query(t, vm, "events_total @ 1700000000"))
+		})
+	}
+}
+
 func TestStopEndsTheServer(t *testing.T) {
 	node := servers.NodeExporter(t)
 	node.Stop()
