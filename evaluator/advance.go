@@ -50,7 +50,7 @@ func (b *backend) advanceBy(ctx context.Context, read readFunc, entries []*entry
 		}
 		r, err := read(ctx, queries, from, to)
 		switch {
-		case err != nil && tooMuch(err, to-from) && (!cycle || refused(err)):
+		case err != nil && tooMuch(err, to-from) && !(cycle && tookLong(err)):
 			for _, e := range due {
 				e.book.piece = (to - from) / 2
 			}
@@ -113,6 +113,7 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 	if err := b.size(ctx, e, batch, r); err != nil {
 		return err
 	}
+	k.lose(batch)
 	from := max(k.settled, k.timeline.Start())
 	before := k.timeline.slots(from)
 	k.timeline.Truncate(from)
@@ -128,12 +129,17 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 	if !e.done {
 		return nil
 	}
+	k.tried = nil
 	if r.to > k.settled {
-		found := k.accounts.clone().feed(batch, k.settled, r.to)
+		accounts := k.accounts.clone()
+		found := accounts.feed(batch, k.settled, r.to)
 		if err := b.prove(ctx, found, k.timeline.Start()); err != nil {
 			return err
 		}
 		k.apply(found, e.ledger.counted)
+		if found.newest != 0 {
+			k.tried = &past{r.to, accounts}
+		}
 	}
 	for i, was := range before {
 		is := k.timeline.Sum(from+Minute(i), from+Minute(i)+1)

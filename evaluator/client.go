@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,8 +19,27 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxBody bounds what is read of one answer, in bytes.
-const maxBody = 1 << 30
+// maxBody bounds what is read of one answer, in bytes: a million samples and more.
+const maxBody = 32 << 20
+
+// errTooLarge says that an answer is larger than maxBody.
+var errTooLarge = fmt.Errorf("the answer is larger than %d MiB", maxBody>>20)
+
+// limited reads at most n more bytes. Behind them it fails, unlike
+// io.LimitedReader.
+type limited struct {
+	io.Reader
+	n int
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	if l.n <= 0 {
+		return 0, errTooLarge
+	}
+	n, err := l.Reader.Read(p[:min(len(p), l.n)])
+	l.n -= n
+	return n, err
+}
 
 // queryError is a backend's refusal of a query.
 type queryError struct {
@@ -57,26 +77,28 @@ func retryAfter(err error) time.Duration {
 // tooMuch reports whether a shorter range may be answered: the backend limits
 // samples, ranges or bytes, or takes too long for a range that is not short.
 func tooMuch(err error, length Minute) bool {
-	if length < 2 {
+	switch q, ok := errors.AsType[*queryError](err); {
+	case length < 2:
 		return false
-	}
-	var q *queryError
-	if !errors.As(err, &q) {
-		return errors.Is(err, context.DeadlineExceeded) && length > 30
-	}
-	if q.status == http.StatusServiceUnavailable && q.kind == "timeout" {
+	case tookLong(err):
 		return length > 30
-	}
-	if q.status != http.StatusUnprocessableEntity && q.status != http.StatusBadRequest {
+	case !ok:
+		return errors.Is(err, errTooLarge)
+	case q.status != http.StatusUnprocessableEntity && q.status != http.StatusBadRequest:
 		return false
+	default:
+		text := strings.ToLower(q.message)
+		return slices.ContainsFunc(limitWords, func(word string) bool { return strings.Contains(text, word) })
 	}
-	text := strings.ToLower(q.message)
-	for _, word := range []string{"too many", "more than", "exceed", "limit", "too long", "too large"} {
-		if strings.Contains(text, word) {
-			return true
-		}
-	}
-	return false
+}
+
+// limitWords are in what backends say when a query asks for too much.
+var limitWords = []string{"too many", "more than", "exceed", "limit", "too long", "too large"}
+
+// tookLong reports whether a query got no answer in time.
+func tookLong(err error) bool {
+	q, ok := errors.AsType[*queryError](err)
+	return ok && q.status == http.StatusServiceUnavailable && q.kind == "timeout" || errors.Is(err, context.DeadlineExceeded)
 }
 
 // vector is one series of an answer.
@@ -150,6 +172,7 @@ func (b *backend) call(ctx context.Context, path string, form url.Values, decode
 	}
 	if form != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header["Idempotency-Key"] = nil // not sent: a connection that the server just closed is no failure
 	}
 	err = b.send(req, decode)
 	if ctx.Err() != nil && err != nil {
@@ -176,7 +199,7 @@ func (b *backend) send(req *http.Request, decode func(io.Reader) error) error {
 		return plain(err)
 	}
 	defer resp.Body.Close()
-	body := io.LimitReader(resp.Body, maxBody)
+	body := &limited{resp.Body, maxBody}
 	if resp.StatusCode != http.StatusOK {
 		return answerError(resp, body)
 	}

@@ -1,6 +1,7 @@
 package evaluator
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -79,9 +80,10 @@ type book struct {
 	pending  *tally // counted, not proven yet
 	piece    Minute // how much the next query asks for
 	past     *past  // for the next reread
+	tried    *past  // behind the slots that are not settled; nil when they held no samples
 }
 
-// past is what a reread begins with.
+// past is what counting went on from, or goes on from again.
 type past struct {
 	settled  Minute
 	accounts accounts
@@ -110,6 +112,17 @@ func (k *book) reread() *book {
 // remember keeps what the next reread begins with.
 func (k *book) remember() {
 	k.past = &past{k.settled, k.accounts.clone()}
+}
+
+// lose takes what is not settled for final when a batch of samples lacks all
+// that were seen there: the backend lost them.
+func (k *book) lose(batch []rawSeries) {
+	if k.tried == nil || slices.ContainsFunc(batch, func(s rawSeries) bool {
+		return len(between(s.samples, k.settled.millis(), k.tried.settled.millis())) > 0
+	}) {
+		return
+	}
+	k.settled, k.accounts, k.tried = k.tried.settled, k.tried.accounts, nil
 }
 
 // silence is how long a ledger may be without samples before it has no data.

@@ -157,15 +157,20 @@ func (e *Evaluator) Run(ctx context.Context) error {
 		case c := <-e.cycled:
 			e.finish(ctx, c)
 		case <-timer.C:
-			switch end := e.behindNow(); {
-			case end > e.end:
-				e.begin(ctx, end)
-			case end < e.end-maxClockStep:
-				e.restart(ctx, end)
-			}
+			e.tick(ctx)
 			next := e.behindNow() + 1
 			timer.Reset(next.Time().Add(e.offset).Sub(e.Now()))
 		}
+	}
+}
+
+// tick begins the cycles that are due.
+func (e *Evaluator) tick(ctx context.Context) {
+	switch end := e.behindNow(); {
+	case end > e.end:
+		e.begin(ctx, end)
+	case end < e.end-maxClockStep:
+		e.restart(ctx, end)
 	}
 }
 
