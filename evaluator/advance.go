@@ -50,7 +50,7 @@ func (b *backend) advanceBy(ctx context.Context, read readFunc, entries []*entry
 		}
 		r, err := read(ctx, queries, from, to)
 		switch {
-		case err != nil && tooMuch(err, to-from) && !(cycle && tookLong(err)):
+		case err != nil && tooMuch(err, to-from) && (!cycle || !tookLong(err)):
 			for _, e := range due {
 				e.book.piece = (to - from) / 2
 			}
