@@ -8,12 +8,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/klauspost/compress/snappy"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/prompb"
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/stretchr/testify/require"
@@ -26,33 +29,28 @@ import (
 )
 
 // dataEnd is the end of the data in real servers, of which VictoriaMetrics
-// takes none from the future.
-var dataEnd = time.Date(2025, 6, 20, 12, 0, 0, 0, time.UTC)
+// takes none from the future. It is not on the grid of anything.
+var dataEnd = time.Date(2025, 6, 20, 12, 3, 0, 0, time.UTC)
 
 // history is all that an SLO over 3 days reads, and an hour.
 const history = (3*24 + 24 + 1) * time.Hour
 
-// lastDays are all scenarios in one world each, by job, with the samples of a
-// time before the end.
-func lastDays(length time.Duration) map[string]*truth.World {
+// lastDays simulates services, and keeps the samples of the last days.
+func lastDays(services []truth.Service) map[string]*truth.World {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	worlds := map[string]*truth.World{}
-	places := make(chan struct{}, 2)
-	for _, s := range truth.Scenarios() {
+	places := make(chan struct{}, runtime.GOMAXPROCS(0)) // worlds are large before they are cut
+	from := dataEnd.Add(-history).UnixMilli()
+	for _, s := range services {
 		wg.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
 			w := truth.Simulate(s, dataEnd.Add(-truth.Days*24*time.Hour), dataEnd)
-			var kept []*truth.Series
-			for _, series := range w.Series {
-				series.Samples = slices.DeleteFunc(series.Samples, func(x truth.Sample) bool { return x.T <= dataEnd.Add(-length).UnixMilli() })
-				if len(series.Samples) > 0 {
-					series.Samples = slices.Clone(series.Samples)
-					kept = append(kept, series)
-				}
+			for _, x := range w.Series {
+				x.Samples = slices.Clone(slices.DeleteFunc(x.Samples, func(x truth.Sample) bool { return x.T <= from }))
 			}
-			w.Series = kept
+			w.Series = slices.DeleteFunc(w.Series, func(x *truth.Series) bool { return len(x.Samples) == 0 })
 			mu.Lock()
 			defer mu.Unlock()
 			worlds[s.Job] = w
@@ -124,22 +122,34 @@ func embeddedWith(t *testing.T, worlds map[string]*truth.World) string {
 	return server.URL
 }
 
-// countIn counts the worlds' SLOs over 3 days in a server.
-func countIn(t *testing.T, url string, worlds map[string]*truth.World) *evaluator.Report {
+// countIn counts the services' SLOs over 3 days in a server, at an instant. It
+// gives the number of queries that were refused, too.
+func countIn(t *testing.T, url string, services []truth.Service, at time.Time) (r *evaluator.Report, refused float64) {
 	t.Helper()
-	scenarios := truth.Scenarios()
+	return countBy(t, evaluator.MethodRaw, url, services, at)
+}
+
+func countBy(t *testing.T, method, url string, services []truth.Service, at time.Time) (*evaluator.Report, float64) {
+	t.Helper()
 	var slos []*slo.SLO
-	for _, name := range slices.Sorted(maps.Keys(scenarios)) {
-		if s := scenarios[name]; worlds[s.Job] != nil {
-			slos = append(slos, specOf(t, s, "3d"))
+	for _, s := range services {
+		slos = append(slos, specOf(t, s, "3d"))
+	}
+	o := options(url, func() time.Time { return at.Add(time.Hour) })
+	o.Windows = truthWindows
+	o.Backends[0].ReplicaLabels, o.Backends[0].Timeout, o.Backends[0].Method = []string{"prometheus_replica"}, time.Minute, method
+	r, err := evaluator.New(o).EvaluateAt(t.Context(), slos, at)
+	require.NoError(t, err)
+	families, err := o.Registerer.(prometheus.Gatherer).Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == "slowburn_backend_requests_total" && m.GetLabel()[1].GetValue() == "422" {
+				return r, m.GetCounter().GetValue()
+			}
 		}
 	}
-	o := options(url, func() time.Time { return dataEnd.Add(time.Hour) })
-	o.Windows = truthWindows
-	o.Backends[0].ReplicaLabels, o.Backends[0].Timeout = []string{"prometheus_replica"}, time.Minute
-	r, err := evaluator.New(o).EvaluateAt(t.Context(), slos, dataEnd)
-	require.NoError(t, err)
-	return r
+	return r, 0
 }
 
 // requireSame holds the JSON of reports against each other, an SLO at a time.
@@ -160,26 +170,77 @@ func requireSame(t *testing.T, want, got *evaluator.Report) {
 
 // TestTheSameNumbersInEveryBackend counts all scenarios in the oldest and the
 // newest servers and in the embedded one, and holds the counts against the
-// truth.
+// truth. Hours later all say that the whole backend is stale, and since when.
 func TestTheSameNumbersInEveryBackend(t *testing.T) {
-	worlds := lastDays(history)
-	want := countIn(t, embeddedWith(t, worlds), worlds)
+	scenarios := truth.Scenarios()
+	services := slices.SortedFunc(maps.Values(scenarios), func(a, b truth.Service) int { return strings.Compare(a.Job, b.Job) })
+	worlds := lastDays(services)
+	embedded := embeddedWith(t, worlds)
+	want, _ := countIn(t, embedded, services, dataEnd)
 	for i := range want.SLOs {
 		requireTrue(t, &want.SLOs[i], worlds[want.SLOs[i].Service], within)
 	}
-	for name, url := range map[string]func(t *testing.T) string{
+	later := dataEnd.Add(2 * time.Hour)
+	stale, _ := countIn(t, embedded, services[:1], later)
+	require.Equal(t, evaluator.StateStale, stale.SLOs[0].State)
+	for name, start := range map[string]func(*testing.T) string{
 		"the oldest Prometheus":      func(t *testing.T) string { return prometheusWith(t, "", worlds) },
 		"the newest Prometheus":      func(t *testing.T) string { return prometheusWith(t, servers.Newest(t), worlds) },
 		"the oldest VictoriaMetrics": func(t *testing.T) string { return victoriaMetricsWith(t, "", worlds) },
 		"the newest VictoriaMetrics": func(t *testing.T) string { return victoriaMetricsWith(t, servers.NewestVictoriaMetrics(t), worlds) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			begin := time.Now()
-			u := url(t)
-			t.Log("loaded", time.Since(begin))
-			got := countIn(t, u, worlds)
-			t.Log(time.Since(begin), got.Backends)
+			url := start(t)
+			got, _ := countIn(t, url, services, dataEnd)
 			requireSame(t, want, got)
+			require.Equal(t, kindOf(name), got.Backends[0].Kind)
+			got, _ = countIn(t, url, services[:1], later)
+			requireSame(t, stale, got)
+			sums, _ := countBy(t, evaluator.MethodAggregated, url, services, dataEnd)
+			for i := range sums.SLOs {
+				requireTrue(t, &sums.SLOs[i], worlds[sums.SLOs[i].Service], max(within, aggregatedLess[nameOf(sums.SLOs[i].Service)]))
+			}
+		})
+	}
+}
+
+// nameOf is a scenario's name by its job.
+func nameOf(job string) string { return strings.ReplaceAll(job, "-", " ") }
+
+// kindOf is the kind of a backend that is called "the newest Prometheus".
+func kindOf(name string) string { return strings.ToLower(name[strings.LastIndex(name, " ")+1:]) }
+
+// TestTheLimitsOfRealServers are kept: what is refused is asked for in pieces,
+// and the numbers are the same. For a query, not for a series, VictoriaMetrics
+// counts whole blocks of up to 8192 samples.
+func TestTheLimitsOfRealServers(t *testing.T) {
+	always := func(v float64) func(truth.Time) float64 { return func(truth.Time) float64 { return v } }
+	services := []truth.Service{{Job: "busy", Interval: 5, Instances: 1, Rate: always(8), Bad: always(0.01)}}
+	worlds := lastDays(services)
+	want, refused := countIn(t, embeddedWith(t, worlds), services, dataEnd)
+	requireTrue(t, &want.SLOs[0], worlds["busy"], within)
+	require.Zero(t, refused)
+	const (
+		samples   = "--query.max-samples=20000"
+		perQuery  = "-search.maxSamplesPerQuery=40000"
+		perSeries = "-search.maxSamplesPerSeries=10000"
+	)
+	for name, start := range map[string]func(*testing.T) string{
+		"the oldest Prometheus":      func(t *testing.T) string { return prometheusWith(t, "", worlds, samples) },
+		"the newest Prometheus":      func(t *testing.T) string { return prometheusWith(t, servers.Newest(t), worlds, samples) },
+		"the oldest VictoriaMetrics": func(t *testing.T) string { return victoriaMetricsWith(t, "", worlds, perQuery) },
+		"the newest VictoriaMetrics": func(t *testing.T) string {
+			return victoriaMetricsWith(t, servers.NewestVictoriaMetrics(t), worlds, perQuery)
+		},
+		"the oldest VictoriaMetrics, per series": func(t *testing.T) string { return victoriaMetricsWith(t, "", worlds, perSeries) },
+		"the newest VictoriaMetrics, per series": func(t *testing.T) string {
+			return victoriaMetricsWith(t, servers.NewestVictoriaMetrics(t), worlds, perSeries)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, refused := countIn(t, start(t), services, dataEnd)
+			requireSame(t, want, got)
+			require.Positive(t, refused)
 		})
 	}
 }

@@ -50,7 +50,7 @@ type queryError struct {
 }
 
 func (e *queryError) Error() string {
-	if e.kind == "" {
+	if e.kind == "" || e.kind == strconv.Itoa(e.status) {
 		return fmt.Sprintf("the backend answers %d: %s", e.status, e.message)
 	}
 	return fmt.Sprintf("the backend answers %d %s: %s", e.status, e.kind, e.message)
@@ -63,7 +63,12 @@ func refused(err error) bool {
 		return true
 	}
 	q, ok := errors.AsType[*queryError](err)
-	return ok && (q.status == http.StatusBadRequest || q.status == http.StatusUnprocessableEntity)
+	return ok && q.ofQuery()
+}
+
+// ofQuery reports whether the status speaks of the query.
+func (e *queryError) ofQuery() bool {
+	return e.status == http.StatusBadRequest || e.status == http.StatusUnprocessableEntity || e.status == http.StatusRequestEntityTooLarge
 }
 
 // retryAfter is how long the backend asks to be left alone.
@@ -77,28 +82,46 @@ func retryAfter(err error) time.Duration {
 // tooMuch reports whether a shorter range may be answered: the backend limits
 // samples, ranges or bytes, or takes too long for a range that is not short.
 func tooMuch(err error, length Minute) bool {
-	switch q, ok := errors.AsType[*queryError](err); {
+	q, ok := errors.AsType[*queryError](err)
+	switch {
 	case length < 2:
 		return false
 	case tookLong(err):
-		return length > 30
+		return length > slowLength
 	case !ok:
 		return errors.Is(err, errTooLarge)
-	case q.status != http.StatusUnprocessableEntity && q.status != http.StatusBadRequest:
-		return false
-	default:
-		text := strings.ToLower(q.message)
-		return slices.ContainsFunc(limitWords, func(word string) bool { return strings.Contains(text, word) })
+	case q.status == http.StatusRequestEntityTooLarge:
+		return true
 	}
+	return q.ofQuery() && q.says(tooMuchWords)
 }
-
-// limitWords are in what backends say when a query asks for too much.
-var limitWords = []string{"too many", "more than", "exceed", "limit", "too long", "too large"}
 
 // tookLong reports whether a query got no answer in time.
 func tookLong(err error) bool {
 	q, ok := errors.AsType[*queryError](err)
-	return ok && q.status == http.StatusServiceUnavailable && q.kind == "timeout" || errors.Is(err, context.DeadlineExceeded)
+	switch {
+	case !ok:
+		return errors.Is(err, context.DeadlineExceeded)
+	case q.status == http.StatusGatewayTimeout, q.status == http.StatusServiceUnavailable && q.kind == "timeout":
+		return true
+	}
+	return q.ofQuery() && q.says(tooSlowWords) // VictoriaMetrics has no status of its own for it
+}
+
+// slowLength is a range so short, in minutes, that a backend which takes too
+// long for it is slow in itself.
+const slowLength = 30
+
+// The words in which Prometheus, VictoriaMetrics, Thanos and Mimir refuse a
+// query for its size.
+var (
+	tooSlowWords = []string{"timeout exceeded", "timed out", "deadline exceeded"}
+	tooMuchWords = []string{"too many", "more than", "larger than", "exceed", "limit", "too long", "too large"}
+)
+
+func (e *queryError) says(words []string) bool {
+	text := strings.ToLower(e.message)
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
 }
 
 // vector is one series of an answer.
@@ -225,19 +248,26 @@ func plain(err error) error {
 func answerError(resp *http.Response, body io.Reader) error {
 	text, _ := io.ReadAll(io.LimitReader(body, 64<<10)) // half an error is better than none
 	e := &queryError{status: resp.StatusCode}
-	var answer struct {
-		ErrorType string `json:"errorType"`
-		Error     string `json:"error"`
-	}
-	if json.Unmarshal(text, &answer) == nil && answer.Error != "" {
-		e.kind, e.message = answer.ErrorType, answer.Error
-	} else {
+	if !e.read(text) {
 		e.message = http.StatusText(resp.StatusCode)
 	}
 	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
 		e.retryAfter = time.Duration(s) * time.Second
 	}
 	return e
+}
+
+// read takes the kind and the message from an answer, if it has them.
+func (e *queryError) read(text []byte) bool {
+	var answer struct {
+		ErrorType string `json:"errorType"`
+		Error     string `json:"error"`
+	}
+	if json.Unmarshal(text, &answer) != nil || answer.Error == "" {
+		return false
+	}
+	e.kind, e.message = answer.ErrorType, answer.Error
+	return true
 }
 
 // decodeAnswer reads {"status", "data": {"result": [...]}, "warnings"}. An
@@ -285,7 +315,23 @@ func decodeAnswer(r io.Reader) ([]vector, error) {
 	case len(warnings) > 0:
 		return nil, fmt.Errorf("it may be partial: %s", strings.Join(warnings, "; "))
 	}
-	return out, nil
+	return out, decodeRest(dec)
+}
+
+// decodeRest reads what follows behind an answer: nothing. VictoriaMetrics, when
+// it fails while it sends, ends the answer well and adds one with the error.
+func decodeRest(dec *jsontext.Decoder) error {
+	raw, err := dec.ReadValue()
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("behind its end: %w", err)
+	}
+	if e := (&queryError{status: http.StatusUnprocessableEntity}); e.read(raw) {
+		return e
+	}
+	return errors.New("more follows behind its end")
 }
 
 func decodeData(dec *jsontext.Decoder) ([]vector, error) {

@@ -277,6 +277,8 @@ func TestBrokenAnswers(t *testing.T) {
 		"422":                         {422, "application/json", `{"status":"error","errorType":"execution","error":"out of memory"}`, "the backend answers 422 execution: out of memory"},
 		"partial":                     {200, "application/json", good + `,"warnings":["store gateway unreachable"]}`, "reading the answer: it may be partial: store gateway unreachable"},
 		"partial, in VictoriaMetrics": {200, "application/json", `{"isPartial":true,` + good[1:] + `}`, "reading the answer: it may be partial: the backend says so"},
+		"an error behind it":          {200, "application/json", good + `}{"status":"error","errorType":"422","error":"out of luck"}`, "reading the answer: the backend answers 422: out of luck"},
+		"more than an answer":         {200, "application/json", good + `}{}`, "reading the answer: more follows behind its end"},
 		"error with 200":              {200, "application/json", `{"status":"error","error":"who knows"}`, `reading the answer: its status is "error": who knows`},
 		"not what was said":           {200, "application/json", `[1, 2]`, `reading the answer: expected {, found [`},
 	} {
@@ -295,36 +297,59 @@ func TestBrokenAnswers(t *testing.T) {
 	}
 }
 
-// TestHistoryInPieces lets a backend refuse long ranges, as Prometheus, Thanos
-// and Mimir do in different words. The numbers are the same as without limits.
+// TestHistoryInPieces lets a backend refuse long ranges, in the words of each.
+// The numbers are the same as without limits.
 func TestHistoryInPieces(t *testing.T) {
 	db := embedded(t, 30*time.Second, `
 		requests_total{job="shop",instance="a",code="200"} 0+10x2880
 		requests_total{job="shop",instance="a",code="500"} _x99 1+1x2780`)
 	whole := httptest.NewServer(db.Handler())
 	defer whole.Close()
-	handler := db.Handler()
-	var refusals atomic.Int32
-	limited := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		if strings.Contains(string(body), "h") && strings.Contains(string(body), "%5B") && !strings.Contains(string(body), "m%5D") {
-			refusals.Add(1)
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusUnprocessableEntity)
-			_, _ = io.WriteString(w, `{"status":"error","errorType":"execution","error":"query processing would load too many samples into memory in query execution"}`)
-			return
-		}
-		r.Body = io.NopCloser(strings.NewReader(string(body)))
-		handler.ServeHTTP(w, r)
-	}))
-	defer limited.Close()
 	slos := load(t, "23h", events)
 	want, err := json.Marshal(evaluate(t, whole.URL, slos, at(24*60)))
 	require.NoError(t, err)
-	got, err := json.Marshal(evaluate(t, limited.URL, slos, at(24*60)))
-	require.NoError(t, err)
-	require.Positive(t, refusals.Load())
-	require.JSONEq(t, string(want), string(got))
+	for name, tt := range map[string]struct {
+		status  int
+		message string
+	}{
+		"Prometheus":                  {422, `"execution","error":"query processing would load too many samples into memory in query execution"`},
+		"Prometheus, slow":            {503, `"timeout","error":"query timed out in expression evaluation"`},
+		"VictoriaMetrics":             {422, `"422","error":"cannot select more than -search.maxSamplesPerQuery=70000 samples; possible solutions: ..."`},
+		"VictoriaMetrics, many":       {422, `"422","error":"the number of matching timeseries exceeds 2; either narrow down the search or increase -search.max*"`},
+		"VictoriaMetrics, slow":       {422, `"422","error":"timeout exceeded while fetching data block #7 from storage: 30 seconds"`},
+		"VictoriaMetrics, after data": {200, `"422","error":"cannot process more than 20000 samples per series; either increase -search.maxSamplesPerSeries or ..."`},
+		"Mimir, range":                {422, `"execution","error":"the query time range exceeds the limit (query length: 1h0m0s, limit: 1m0s) (err-mimir-max-query-length)"`},
+		"Mimir, total range":          {400, `"bad_data","error":"the total query time range exceeds the limit (query length: 1h0m0s, limit: 1m0s) (err-mimir-max-total-query-length)"`},
+		"Mimir, chunks":               {422, `"execution","error":"expanding series: the query exceeded the maximum number of chunks (limit: 11 chunks) (err-mimir-max-chunks-per-query)"`},
+		"Mimir, bytes":                {413, `"too_large_entry","error":"JSON response is larger than the maximum allowed (100 bytes)"`},
+		"Thanos, series":              {422, `"execution","error":"expanding series: rpc error: code = ResourceExhausted desc = exceeded series limit: limit 2 violated (got 3)"`},
+		"Thanos, samples":             {422, `"execution","error":"expanding series: failed to send samples: limit 50 violated (got 120)"`},
+		"Thanos, bytes":               {422, `"execution","error":"expanding series: rpc error: code = ResourceExhausted desc = grpc: received message larger than max (5 vs. 4)"`},
+		"a proxy":                     {504, ``},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var refusals atomic.Int32
+			handler := db.Handler()
+			limited := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if !strings.HasSuffix(r.FormValue("query"), "h]") && !strings.HasSuffix(r.FormValue("query"), "d]") {
+					handler.ServeHTTP(w, r)
+					return
+				}
+				refusals.Add(1)
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(tt.status)
+				if tt.status == http.StatusOK {
+					_, _ = io.WriteString(w, `{"status":"success","data":{"resultType":"matrix","result":[]}}`)
+				}
+				_, _ = fmt.Fprintf(w, `{"status":"error","errorType":%s}`, tt.message)
+			}))
+			defer limited.Close()
+			got, err := json.Marshal(evaluate(t, limited.URL, slos, at(24*60)))
+			require.NoError(t, err)
+			require.Positive(t, refusals.Load())
+			require.JSONEq(t, string(want), string(got))
+		})
+	}
 }
 
 // TestValuesThatAreNoCounts are left out, and don't make others infinite.
