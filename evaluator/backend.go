@@ -35,6 +35,7 @@ type backend struct {
 	Backend
 	slots   chan struct{} // one for each query under way
 	metrics *metrics
+	trace   func(Query) // told of each query; nil but for Explain
 
 	// Places of those that read history, whose memory is larger than what a
 	// timeline keeps: its newest part, all of it, and again.

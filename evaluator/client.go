@@ -110,6 +110,9 @@ func (b *backend) query(ctx context.Context, promql string, at time.Time) ([]vec
 	for _, v := range out {
 		b.metrics.samples.WithLabelValues(b.Name).Add(float64(len(v.samples)))
 	}
+	if b.trace != nil {
+		b.trace(newQuery(promql, at, out, err))
+	}
 	return out, err
 }
 

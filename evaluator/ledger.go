@@ -19,6 +19,7 @@ type ledger struct {
 	history   time.Duration
 	recent    time.Duration // the newest part, that is read first
 	left      atomic.Int64  // minutes of history that are not read
+	witness   *witness      // of how it is counted; nil but for Explain
 
 	// What follows belongs to the goroutine of Run, but for a cycle.
 	book      *book // nil before anything is read
@@ -95,7 +96,9 @@ const (
 // newBook makes an empty book whose timeline begins at start.
 func (l *ledger) newBook(start, leadIn Minute) *book {
 	t := NewTimeline(start)
-	return &book{timeline: t, counter: newCounter(l.clock()), settled: t.Start() - leadIn, piece: firstPiece}
+	c := newCounter(l.clock())
+	c.witness = l.witness
+	return &book{timeline: t, counter: c, settled: t.Start() - leadIn, piece: firstPiece}
 }
 
 // reread makes a book that goes on from the last one's past.
