@@ -115,15 +115,15 @@ func (w *witness) parts(r role, kind string) []Part {
 		before += t.before
 		extrapolated += t.extrapolated(w.from.millis(), w.to.millis())
 	}
-	out := []Part{{"restarts", apart, "series that came back from zero, or fell without a restart: increase() sees neither"}}
+	out := []Part{{"restarts", apart, "of series back from zero, or lower without a restart"}}
 	if kind == "victoriametrics" {
 		// It looks before the window by itself, extrapolates nothing, and has a
 		// rule of its own for births.
 		return out
 	}
-	return append([]Part{{"births", births, "births: increase() does not count what a new series begins with"}}, append(out,
-		Part{"before", before, "grown between the last sample before the window and the first in it: increase() does not see it"},
-		Part{"extrapolation", -extrapolated, "what increase() adds for the time before the first and after the last sample"})...)
+	return append([]Part{{"births", births, "what new series begin with, which increase() leaves out"}}, append(out,
+		Part{"before", before, "grown since the last sample before the window"},
+		Part{"extrapolation", -extrapolated, "what increase() adds at the window's ends"})...)
 }
 
 // extrapolated is what increase() adds to what a series grew by in (from, to].

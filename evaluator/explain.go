@@ -91,7 +91,7 @@ func newQuery(promql string, at time.Time, answer []vector, err error) Query {
 }
 
 // Step is one number with the formula that gives it. The words in the formula
-// are the keys of Inputs.
+// are the keys of Inputs, but for those that are undefined.
 type Step struct {
 	Name    string             `json:"name"`
 	Formula string             `json:"formula"`
@@ -171,7 +171,7 @@ func (p *Proof) witnessed(w *witness) {
 		p.Findings.Kinds = append(p.Findings.Kinds, k)
 	}
 	slices.SortFunc(p.Findings.List, func(a, b Finding) int {
-		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Series, b.Series), cmp.Compare(a.Kind, b.Kind))
+		return cmp.Or(a.Time.Compare(b.Time), compareSeries(a, b), cmp.Compare(a.Kind, b.Kind))
 	})
 }
 
@@ -179,24 +179,20 @@ func (p *Proof) witnessed(w *witness) {
 func arithmetic(s *Status, sum Sum) []Step {
 	own := s.Windows[len(s.Windows)-1]
 	good, coverage := own.Total-own.Bad, own.Coverage
-	allowed, consumed := zero(s.Budget.Allowed), zero(s.Budget.Consumed)
 	type in = map[string]float64
-	return []Step{
+	steps := []Step{
 		{"coverage", "known / slots", in{"known": float64(sum.Known), "slots": float64(sum.End - sum.Start)}, &coverage},
 		{"good", "total - bad", in{"total": own.Total, "bad": own.Bad}, &good},
 		{"sli", "1 - bad / total", in{"total": own.Total, "bad": own.Bad}, own.SLI},
 		{"burn_rate", "bad / total / (1 - objective)", in{"total": own.Total, "bad": own.Bad, "objective": s.Objective}, own.BurnRate},
 		{"allowed", "(1 - objective) * total", in{"total": own.Total, "objective": s.Objective}, s.Budget.Allowed},
-		{"consumed", "bad / allowed", in{"bad": own.Bad, "allowed": allowed}, s.Budget.Consumed},
-		{"remaining", "1 - consumed", in{"consumed": consumed}, s.Budget.Remaining},
+		{"consumed", "bad / allowed", in{"bad": own.Bad}, s.Budget.Consumed},
+		{"remaining", "1 - consumed", in{}, s.Budget.Remaining},
 	}
-}
-
-func zero(v *float64) float64 {
-	if v == nil {
-		return 0
+	if s.Budget.Allowed != nil {
+		steps[5].Inputs["allowed"], steps[6].Inputs["consumed"] = *s.Budget.Allowed, *s.Budget.Consumed
 	}
-	return *v
+	return steps
 }
 
 // note adds what else there is to know about the numbers.
@@ -213,7 +209,7 @@ func (p *Proof) note(sum Sum) {
 		add("nothing happened: the SLI is undefined, and no budget is consumed")
 	}
 	if missing := p.Slots.Count - sum.Known; sum.Known > 0 && missing > 0 {
-		add("%d slots are not known: no two samples at most two scrapes apart are around them. Events that came"+
-			" meanwhile count in the slot of the sample that shows them", missing)
+		add("%d of the slots are not known: no samples that are two scrapes apart at most are around them", missing)
+		add("events of unknown slots count in the slot of the next sample, where there is one")
 	}
 }

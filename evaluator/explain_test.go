@@ -59,14 +59,18 @@ func TestExplain(t *testing.T) {
 	require.Equal(t, at(1), *p.Samples.First)
 	require.Equal(t, at(60), *p.Samples.Last)
 
-	series := func(rest string) string { return `{__name__="requests_total", code=` + rest + `}` }
+	series := func(instance, code string) map[string]string {
+		return map[string]string{"__name__": "requests_total", "job": "shop", "instance": instance, "code": code}
+	}
+	relabelled := series("d", "200")
+	relabelled["zone"] = "x"
 	both := []string{"bad", "total"}
 	require.Equal(t, []evaluator.Finding{
-		{Time: at(20), Kind: evaluator.FindBirth, Series: series(`"500", instance="a", job="shop"`), Counts: both, Events: 7},
-		{Time: at(21), Kind: evaluator.FindAmbiguous, Series: series(`"200", instance="d", job="shop", zone="x"`), Counts: both[1:], NotCounted: 1210},
-		{Time: at(31), Kind: evaluator.FindReset, Series: series(`"200", instance="b", job="shop"`), Counts: both[1:], Events: 4},
-		{Time: at(31), Kind: evaluator.FindGap, Series: series(`"200", instance="c", job="shop"`), Counts: both[1:], Seconds: 21 * 60},
-		{Time: at(40), Kind: evaluator.FindRebirth, Series: series(`"500", instance="b", job="shop"`), Counts: both, Events: 9},
+		{Time: at(20), Kind: evaluator.FindBirth, Series: series("a", "500"), Counts: both, Events: 7},
+		{Time: at(21), Kind: evaluator.FindAmbiguous, Series: relabelled, Counts: both[1:], NotCounted: 1210},
+		{Time: at(31), Kind: evaluator.FindReset, Series: series("b", "200"), Counts: both[1:], Events: 4},
+		{Time: at(31), Kind: evaluator.FindGap, Series: series("c", "200"), Counts: both[1:], Seconds: 21 * 60},
+		{Time: at(40), Kind: evaluator.FindRebirth, Series: series("b", "500"), Counts: both, Events: 9},
 	}, p.Findings.List)
 	type by = map[string]float64
 	require.Equal(t, []evaluator.KindOf{

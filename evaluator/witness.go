@@ -4,18 +4,20 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
 )
 
 // Finding is something in the samples of a counter that is more than a plain
 // increment.
 type Finding struct {
-	Time       time.Time   `json:"time"` // of the sample that shows it
-	Kind       FindingKind `json:"kind"`
-	Series     string      `json:"series"`
-	Counts     []string    `json:"counts"`      // what the series counts: good, bad, total
-	Events     float64     `json:"events"`      // counted by it
-	NotCounted float64     `json:"not_counted"` // events left out for want of evidence
-	Seconds    float64     `json:"seconds"`     // the length of a gap
+	Time       time.Time         `json:"time"` // of the sample that shows it
+	Kind       FindingKind       `json:"kind"`
+	Series     map[string]string `json:"series"`      // its labels, the name among them
+	Counts     []string          `json:"counts"`      // what the series counts: good, bad, total
+	Events     float64           `json:"events"`      // counted by it
+	NotCounted float64           `json:"not_counted"` // events left out for want of evidence
+	Seconds    float64           `json:"seconds"`     // the length of a gap
 }
 
 // FindingKind is a kind of Finding.
@@ -116,7 +118,7 @@ func (w *witness) find(kind FindingKind, raw *rawSeries, at int64, events float6
 		f = &found{byRole: map[role]float64{}}
 		w.found[kind] = f
 	}
-	x := Finding{Time: time.UnixMilli(at).UTC(), Kind: kind, Series: raw.labels.String(), Counts: raw.roles.names()}
+	x := Finding{Time: time.UnixMilli(at).UTC(), Kind: kind, Series: raw.labels.Map(), Counts: raw.roles.names()}
 	switch kind {
 	case FindGap:
 		x.Seconds = events
@@ -146,9 +148,13 @@ const maxFindings = 1000
 // cut keeps the largest, the newest of those that are as large.
 func (f *found) cut() {
 	slices.SortFunc(f.largest, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(b.size(), a.size()), b.Time.Compare(a.Time), cmp.Compare(a.Series, b.Series))
+		return cmp.Or(cmp.Compare(b.size(), a.size()), b.Time.Compare(a.Time), compareSeries(a, b))
 	})
 	f.largest = f.largest[:min(len(f.largest), maxFindings)]
+}
+
+func compareSeries(a, b Finding) int {
+	return labels.Compare(labels.FromMap(a.Series), labels.FromMap(b.Series))
 }
 
 // size orders the findings of a kind.
