@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
@@ -197,18 +198,14 @@ func (b *proofPage) largest(list []evaluator.Finding) {
 	events := slices.DeleteFunc(slices.Clone(list), gap)
 	gaps := slices.DeleteFunc(slices.Clone(list), func(f evaluator.Finding) bool { return !gap(f) })
 	gaps = gaps[:min(len(gaps), max(shownFindings/2, shownFindings-len(events)))]
-	shown := append(events[:min(len(events), shownFindings-len(gaps))], gaps...)
+	shown := slices.Concat(events[:min(len(events), shownFindings-len(gaps))], gaps)
 	slices.SortStableFunc(shown, func(x, y evaluator.Finding) int { return x.Time.Compare(y.Time) })
 	title := "In detail"
 	if len(list) > len(shown) {
 		title = fmt.Sprintf("The %d largest", len(shown))
 	}
-	same := map[string]string{}
-	if len(shown) > 1 {
-		same = commonLabels(shown)
-		title += ", of " + seriesText(same)
-	}
-	b.title(title)
+	same := commonLabels(shown)
+	b.title(title + ", of " + seriesText(same))
 	var at, kind, size, series []string
 	for _, f := range shown {
 		rest := maps.Clone(f.Series)
@@ -224,9 +221,13 @@ func (b *proofPage) largest(list []evaluator.Finding) {
 		column{head: "EVENTS", right: true, cells: size}, column{head: "SERIES", cells: series})
 }
 
-// commonLabels are those that all findings have in common.
+// commonLabels are those that all findings have in common; of a single one
+// that is its name.
 func commonLabels(findings []evaluator.Finding) map[string]string {
 	same := maps.Clone(findings[0].Series)
+	if len(findings) == 1 {
+		return map[string]string{model.MetricNameLabel: same[model.MetricNameLabel]}
+	}
 	for _, f := range findings {
 		maps.DeleteFunc(same, func(name, value string) bool { v, ok := f.Series[name]; return !ok || v != value })
 	}
@@ -235,8 +236,8 @@ func commonLabels(findings []evaluator.Finding) map[string]string {
 
 // seriesText is a series as PromQL has it.
 func seriesText(series map[string]string) string {
-	name := series[labels.MetricName]
-	rest := labels.FromMap(series).MatchLabels(false, labels.MetricName)
+	name := series[model.MetricNameLabel]
+	rest := labels.FromMap(series).MatchLabels(false, model.MetricNameLabel)
 	if rest.IsEmpty() {
 		return name
 	}
