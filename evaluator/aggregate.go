@@ -30,7 +30,7 @@ type accounts interface {
 type aggregate struct {
 	clock   role
 	sums    map[uint64]*targetSum
-	explain func(Finding) // as a counter's
+	witness *witness // as a counter's
 }
 
 // targetSum is what is remembered of the sum of a target's counters.
@@ -49,7 +49,7 @@ func newAggregate(clock role) *aggregate {
 }
 
 func (a *aggregate) clone() accounts {
-	out := &aggregate{clock: a.clock, sums: make(map[uint64]*targetSum, len(a.sums)), explain: a.explain}
+	out := &aggregate{clock: a.clock, sums: make(map[uint64]*targetSum, len(a.sums)), witness: a.witness}
 	for key, s := range a.sums {
 		copied := *s
 		out.sums[key] = &copied
@@ -67,7 +67,7 @@ func (a *aggregate) hold(_ []rawSeries, _, settled Minute) Minute { return settl
 
 func (a *aggregate) feed(batch []rawSeries, from, to Minute) *tally {
 	out := newTally(a.clock, from, to)
-	out.explain = a.explain
+	out.witness = a.witness
 	ordered := slices.Clone(batch)
 	slices.SortFunc(ordered, func(x, y rawSeries) int { return cmp.Compare(x.key, y.key) })
 	for i := range ordered {
@@ -126,6 +126,9 @@ func (s *targetSum) step(raw *rawSeries, x sample, out *tally) {
 	}
 	if last.t != 0 {
 		s.growth.push(float32(delta))
+	}
+	if out.witness != nil {
+		out.witness.sample(raw, sample{x.t, v}, delta)
 	}
 	out.add(slotEnd(x.t), raw.roles, delta)
 	s.last = sample{t: x.t, v: v}

@@ -37,6 +37,7 @@ type backend struct {
 	Backend
 	slots   chan struct{} // one for each query under way
 	metrics *metrics
+	trace   func(Query) // told of each query; nil but for Explain
 
 	mu      sync.Mutex
 	inquiry *inquiry // what it is; nil before it was asked

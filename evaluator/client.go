@@ -133,29 +133,32 @@ type vector struct {
 // query sends an instant query at a time and reads the answer as a stream: a
 // matrix for a range of raw samples, or a vector.
 func (b *backend) query(ctx context.Context, promql string, at time.Time) ([]vector, error) {
-	id, err := b.identify(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return b.instant(ctx, promql, at, id.parameters())
+	return b.suited(ctx, "/api/v1/query", instant(promql, at))
 }
 
-// instant sends an instant query with more parameters.
-func (b *backend) instant(ctx context.Context, promql string, at time.Time, more url.Values) ([]vector, error) {
-	form := url.Values{"query": {promql}, "time": {unix(at)}}
-	maps.Copy(form, more)
-	return b.ask(ctx, "/api/v1/query", form)
+func instant(promql string, at time.Time) url.Values {
+	return url.Values{"query": {promql}, "time": {unix(at)}}
 }
 
 // queryRange sends a query for each minute from one instant to another.
 func (b *backend) queryRange(ctx context.Context, promql string, from, to Minute) ([]vector, error) {
+	return b.suited(ctx, "/api/v1/query_range", url.Values{
+		"query": {promql}, "start": {unix(from.Time())}, "end": {unix(to.Time())}, "step": {"60"},
+	})
+}
+
+// suited sends a query as it suits what the backend is.
+func (b *backend) suited(ctx context.Context, path string, form url.Values) ([]vector, error) {
 	id, err := b.identify(ctx)
-	if err != nil {
-		return nil, err
+	var out []vector
+	if err == nil {
+		maps.Copy(form, id.parameters())
+		out, err = b.ask(ctx, path, form)
 	}
-	form := url.Values{"query": {promql}, "start": {unix(from.Time())}, "end": {unix(to.Time())}, "step": {"60"}}
-	maps.Copy(form, id.parameters())
-	return b.ask(ctx, "/api/v1/query_range", form)
+	if b.trace != nil {
+		b.trace(newQuery(form, out, err))
+	}
+	return out, err
 }
 
 func unix(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }

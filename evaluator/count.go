@@ -43,7 +43,7 @@ type rawSeries struct {
 type counter struct {
 	clock   role // the roles whose samples make a slot known
 	targets map[string]*target
-	explain func(Finding) // told of all that is not a plain delta; may be nil
+	witness *witness // nil but for Explain
 }
 
 // target is what the target labels tell apart. As a rule that is one process;
@@ -71,7 +71,7 @@ func newCounter(clock role) *counter {
 
 // clone is a copy to try unsettled samples on.
 func (c *counter) clone() accounts {
-	out := &counter{clock: c.clock, targets: make(map[string]*target, len(c.targets)), explain: c.explain}
+	out := &counter{clock: c.clock, targets: make(map[string]*target, len(c.targets)), witness: c.witness}
 	processes := map[*process]*process{}
 	for key, t := range c.targets {
 		copied := &target{series: make(map[uint64]*series, len(t.series)), last: t.last}
@@ -90,7 +90,7 @@ func (c *counter) clone() accounts {
 // feed counts the samples of (from, to] into slots.
 func (c *counter) feed(batch []rawSeries, from, to Minute) *tally {
 	out := newTally(c.clock, from, to)
-	out.explain = c.explain
+	out.witness = c.witness
 	byTarget := map[string][]cursor{}
 	for i := range batch {
 		s := &batch[i]

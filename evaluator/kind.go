@@ -141,7 +141,7 @@ func (b *backend) inquire(ctx context.Context) (identity, error) {
 	if ctx.Err() != nil {
 		return identity{}, err
 	}
-	answer, err := b.instant(ctx, "now()", time.Unix(0, 0), nil)
+	answer, err := b.ask(ctx, "/api/v1/query", instant("now()", time.Unix(0, 0)))
 	switch {
 	case err != nil && !refused(err):
 		return identity{}, err

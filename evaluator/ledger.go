@@ -20,6 +20,7 @@ type ledger struct {
 	history   time.Duration
 	recent    time.Duration // the newest part, that is read first
 	left      atomic.Int64  // minutes of history that are not read
+	witness   *witness      // of how it is counted; nil but for Explain
 
 	// What follows belongs to the goroutine of Run, but for a cycle.
 	book      *book // nil before anything is read

@@ -74,6 +74,7 @@ type Evaluator struct {
 	noted       time.Time // when the log told of progress; zero when nothing is read
 	unpublished bool
 	started     sync.WaitGroup // what Run started
+	witness     *witness       // of how everything is counted; nil but for Explain
 }
 
 // config is a set of SLOs to evaluate from now on.
@@ -254,7 +255,7 @@ func (e *Evaluator) newTrack(s *slo.SLO) (*track, *ledger) {
 	l := e.ledgers[key]
 	if l == nil {
 		l = newLedger(key, s, b, e.history(s))
-		l.recent = e.pageWindow(s).Duration() + recentMore
+		l.recent, l.witness = e.pageWindow(s).Duration()+recentMore, e.witness
 		e.ledgers[key] = l
 	}
 	t := &track{slo: s, ledger: l, status: newStatus(s, b.Name)}

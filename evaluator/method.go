@@ -31,9 +31,11 @@ func (b *backend) choose(ctx context.Context, e *entry, end Minute) error {
 	switch {
 	case k.accounts != nil:
 	case k.method == MethodAggregated:
-		k.accounts = newAggregate(e.ledger.clock())
+		a := newAggregate(e.ledger.clock())
+		a.witness, k.accounts = e.ledger.witness, a
 	default:
-		k.accounts = newCounter(e.ledger.clock())
+		c := newCounter(e.ledger.clock())
+		c.witness, k.accounts = e.ledger.witness, c
 	}
 	return nil
 }

@@ -96,6 +96,9 @@ func (p *process) scrape(together []*cursor, now int64, out *tally) {
 	for _, c := range together {
 		last, v := c.series.last, rounded(c.samples[0].v)
 		delta := p.delta(c, now, e, out)
+		if out.witness != nil {
+			out.witness.sample(c.raw, sample{t: now, v: v}, delta)
+		}
 		if e.fall == dip && v < last.v {
 			v = last.v // what it grows from here on has been counted
 		}

@@ -1,9 +1,5 @@
 package evaluator
 
-import (
-	"time"
-)
-
 // tally is where a counter puts what it finds.
 type tally struct {
 	clock     role   // as the accounts'
@@ -13,10 +9,10 @@ type tally struct {
 	known     []bool      // slots with samples near enough to each other
 	before    [][2]Minute // (from, to] that are known, in slots before these
 	claims    []claim
-	births    int   // counted from zero, on evidence
-	ambiguous int   // births without evidence, counted as nothing
-	newest    int64 // time of the newest clock sample, in milliseconds
-	explain   func(Finding)
+	births    int      // counted from zero, on evidence
+	ambiguous int      // births without evidence, counted as nothing
+	newest    int64    // time of the newest clock sample, in milliseconds
+	witness   *witness // as the counter's
 }
 
 // claim is a count that the series themselves don't prove: events that happened
@@ -32,28 +28,6 @@ type claim struct {
 	events   float64 // to add when it did
 	unproven float64 // to add when nobody knows when it began
 }
-
-// Finding is something in the samples of a counter that is more than a plain
-// increment.
-type Finding struct {
-	Time   time.Time
-	Kind   FindingKind
-	Series string
-	Events float64 // counted by it; for a gap its length in seconds
-}
-
-// FindingKind is a kind of Finding.
-type FindingKind string
-
-// The kinds of findings; docs/counting.md has the rules.
-const (
-	FindReset     FindingKind = "reset"     // it fell: the process restarted
-	FindBirth     FindingKind = "birth"     // it is new, and counted from zero
-	FindRebirth   FindingKind = "rebirth"   // it was away, and began again from zero
-	FindAmbiguous FindingKind = "ambiguous" // it may have begun from zero; nothing is counted
-	FindDip       FindingKind = "dip"       // it fell a little: samples of two replicas
-	FindGap       FindingKind = "gap"       // scrapes are missing before it
-)
 
 func newTally(clock role, from, to Minute) *tally {
 	n := int(to - from)
@@ -102,10 +76,10 @@ func (o *tally) slot(i int, counted role) Slot {
 
 func (o *tally) claim(c claim) { o.claims = append(o.claims, c) }
 
-// find tells of a finding.
+// find tells of a finding; for a gap, events are its length in seconds.
 func (o *tally) find(kind FindingKind, raw *rawSeries, at int64, events float64) {
-	if o.explain != nil {
-		o.explain(Finding{Time: time.UnixMilli(at).UTC(), Kind: kind, Series: raw.labels.String(), Events: events})
+	if o.witness != nil {
+		o.witness.find(kind, raw, at, events)
 	}
 }
 
@@ -124,6 +98,9 @@ func (o *tally) settle(c claim) {
 			o.births++
 		}
 		o.add(slotEnd(c.at), c.roles, events)
+		if o.witness != nil {
+			o.witness.settled(c.raw, c.at, events)
+		}
 		o.find(c.kind, c.raw, c.at, events)
 	case c.doubt:
 		o.ambiguous++

@@ -160,12 +160,14 @@ func sumOf(from, to Minute, a, b running) Sum {
 // is longer than slots are kept singly lies on the quarter of an hour, be it
 // folded yet or not: a process that looks back says the same as one that was
 // there.
-func (t *Timeline) Window(d time.Duration, end Minute) Sum {
+func (t *Timeline) Window(d time.Duration, end Minute) Sum { return t.Sum(windowStart(d, end), end) }
+
+func windowStart(d time.Duration, end Minute) Minute {
 	start := end.Add(-d)
 	if end-start > fineAge {
 		start -= start % quarter
 	}
-	return t.Sum(start, end)
+	return start
 }
 
 // at is the sum up to m, or up to the boundary before it.

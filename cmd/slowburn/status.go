@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 type statusFlags struct {
@@ -36,41 +37,63 @@ func newStatus(s streams) *cobra.Command {
 		RunE:              func(cmd *cobra.Command, args []string) error { return status(cmd.Context(), s, args, f) },
 	}
 	f.register(c)
+	return c
+}
+
+func (f *statusFlags) register(c *cobra.Command) {
+	f.inputs.register(c)
 	c.Flags().StringVar(&f.at, "at", "", "a past `TIME`, as RFC 3339 or Unix seconds (default now)")
 	_ = c.RegisterFlagCompletionFunc("at", cobra.NoFileCompletions)
 	registerOutput(c, &f.output, "table", "json")
 	c.Flags().BoolVar(&f.noColor, "no-color", false, "don't colour the table; NO_COLOR does the same")
-	return c
 }
 
-func status(ctx context.Context, s streams, paths []string, f statusFlags) error {
-	if err := checkOutput(f.output, "table", "json"); err != nil {
-		return err
-	}
-	at := time.Now()
-	if f.at != "" {
-		now := at
-		var err error
-		if at, err = parseTime(f.at); err != nil {
-			return usage("--at: %w", err)
-		}
-		if at.After(now) {
-			return usage("--at: %s is in the future", at.UTC().Format(time.RFC3339))
-		}
+// prepare makes an evaluator of the flags, and gives the SLOs and the instant to
+// evaluate.
+func (f *statusFlags) prepare(ctx context.Context, s streams, paths []string) (*evaluator.Evaluator, *slo.Set, time.Time, error) {
+	at, err := f.instant()
+	if err != nil {
+		return nil, nil, at, err
 	}
 	cfg, err := f.configuration(s)
 	if err != nil {
-		return err
+		return nil, nil, at, err
 	}
 	options, err := evaluatorOptions(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
-		return err
+		return nil, nil, at, err
 	}
 	set, err := load(ctx, s, paths, cfg)
 	if err != nil {
+		return nil, nil, at, err
+	}
+	return evaluator.New(options), set, at, nil
+}
+
+// instant is the one to evaluate. It checks the output flag too.
+func (f *statusFlags) instant() (time.Time, error) {
+	now := time.Now()
+	if err := checkOutput(f.output, "table", "json"); err != nil || f.at == "" {
+		return now, err
+	}
+	at, err := parseTime(f.at)
+	switch {
+	case err != nil:
+		return now, usage("--at: %w", err)
+	case at.After(now):
+		return now, usage("--at: %s is in the future", at.UTC().Format(time.RFC3339))
+	}
+	return at, nil
+}
+
+func status(ctx context.Context, s streams, paths []string, f statusFlags) error {
+	e, set, at, err := f.prepare(ctx, s, paths)
+	if err != nil {
 		return err
 	}
-	result, err := evaluator.New(options).EvaluateAt(ctx, set.SLOs, at)
+	stop := showProgress(s.err, e.Progress)
+	result, err := e.EvaluateAt(ctx, set.SLOs, at)
+	stop()
 	if err != nil {
 		return failure("%w", err)
 	}

@@ -245,14 +245,23 @@ func (t *table) width() int {
 }
 
 func (t *table) write(b *strings.Builder, slos []*evaluator.Status, sc screen) {
-	widths := make([]int, len(t.columns))
-	for i := range t.columns {
-		widths[i] = t.columns[i].width()
+	head, rows := rowsOf(t.columns)
+	b.WriteString(sc.line("", " "+head))
+	for n, s := range slos {
+		mark, colour := sc.mark(s)
+		b.WriteString(sc.line(colour, mark+rows[n]+t.notes[n]))
 	}
-	line := func(mark, colour, note string, cell func(column) string) {
+}
+
+// rowsOf lays out columns.
+func rowsOf(columns []column) (head string, rows []string) {
+	widths := make([]int, len(columns))
+	for i := range columns {
+		widths[i] = columns[i].width()
+	}
+	row := func(cell func(column) string) string {
 		var text strings.Builder
-		text.WriteString(mark)
-		for i, c := range t.columns {
+		for i, c := range columns {
 			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell(c)))
 			if i > 0 {
 				text.WriteString(" ")
@@ -263,20 +272,23 @@ func (t *table) write(b *strings.Builder, slos []*evaluator.Status, sc screen) {
 				text.WriteString(" " + cell(c) + pad)
 			}
 		}
-		full := strings.TrimRight(text.String(), " ") + note
-		if runes := []rune(full); sc.width > 1 && len(runes) > sc.width {
-			full = string(runes[:sc.width-1]) + "…"
-		}
-		if colour != "" {
-			full = colour + full + sc.reset
-		}
-		b.WriteString(full + "\n")
+		return strings.TrimRight(text.String(), " ")
 	}
-	line(" ", "", "", func(c column) string { return c.head })
-	for n, s := range slos {
-		mark, colour := sc.mark(s)
-		line(mark, colour, t.notes[n], func(c column) string { return c.cells[n] })
+	for n := range columns[0].cells {
+		rows = append(rows, row(func(c column) string { return c.cells[n] }))
 	}
+	return row(func(c column) string { return c.head }), rows
+}
+
+// line is a line that fits the screen.
+func (sc screen) line(colour, text string) string {
+	if runes := []rune(text); sc.width > 1 && len(runes) > sc.width {
+		text = string(runes[:sc.width-1]) + "…"
+	}
+	if colour != "" {
+		text = colour + text + sc.reset
+	}
+	return text + "\n"
 }
 
 // own is the SLO's own window, the last.
@@ -347,12 +359,17 @@ func note(s *evaluator.Status) string {
 	if s.StateReason == "" || s.StateSince != nil && s.State != evaluator.StateQueryFailed {
 		return ""
 	}
-	return ": " + strings.Map(func(r rune) rune {
+	return ": " + printable(s.StateReason)
+}
+
+// printable is what others say without what would move the cursor.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
-			return ' ' // what a server says must not move the cursor
+			return ' '
 		}
 		return r
-	}, s.StateReason)
+	}, text)
 }
 
 // plain is a figure in the characters of a keyboard, for grep and for

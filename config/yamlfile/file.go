@@ -251,7 +251,7 @@ func (v Value) MapLater(later []string, known ...string) Map {
 			continue
 		}
 		hint := "known keys: " + strings.Join(known, ", ")
-		if near := nearest(e.Key.node.Value, known); near != "" {
+		if near := Nearest(e.Key.node.Value, known); near != "" {
 			hint = fmt.Sprintf("did you mean %q? %s", near, hint)
 			m.meant = append(m.meant, near)
 		}

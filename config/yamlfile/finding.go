@@ -129,8 +129,8 @@ func HasErrors(findings []Finding) bool {
 	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == Error })
 }
 
-// nearest is the known word that text was probably meant to be, or "".
-func nearest(text string, known []string) string {
+// Nearest is the known word that text was probably meant to be, or "".
+func Nearest(text string, known []string) string {
 	best, least := "", max(1, (utf8.RuneCountInString(text)+1)/3)+1
 	for _, k := range known {
 		if d := distance(strings.ToLower(text), k); d < least {

@@ -50,6 +50,9 @@ func Count(v float64) string {
 	return grouped(v, decimals)
 }
 
+// Fixed is a number with so many decimals, for sums whose parts people add up.
+func Fixed(v float64, decimals int) string { return grouped(v, decimals) }
+
 // Objective is the ratio as exact decimal percent, 0.999 as "99.9": for
 // objectives, which have few digits.
 func Objective(ratio float64) string {

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+func newExplain(s streams) *cobra.Command {
+	var f statusFlags
+	c := &cobra.Command{
+		Use:   "explain SLO [PATH...] --backend URL",
+		Short: "Prove the numbers of one SLO",
+		Long: "Count the events of one SLO, as status does, and show how its numbers come about:\n" +
+			"the slots that are summed, what in the samples is more than a plain increment, the\n" +
+			"queries that were sent, and the arithmetic with the numbers put in. A direct query\n" +
+			"of increase(...) over the whole window checks the counts, and what it differs by\n" +
+			"is explained as far as the samples tell.\n\n" +
+			"SLO is an id such as checkout/availability. PATH is a file, a directory, or - for\n" +
+			"standard input; without PATH, --config says where the SLO files are. Times are UTC.\n\n" +
+			"An SLO that can't be evaluated makes the exit code 3.",
+		Example: "  slowburn explain checkout/availability slos/ --backend http://prometheus:9090\n" +
+			"  slowburn explain checkout/availability --config slowburn.yaml --at 2026-11-22T06:00:00Z\n" +
+			"  slowburn explain checkout/availability --config slowburn.yaml -o json | jq '.findings.list[]'",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage("which SLO? Give its id, such as checkout/availability")
+			}
+			return nil
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, text string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return completePaths(cmd, args, text)
+			}
+			return f.completeIDs(cmd.Context(), s)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return explain(cmd.Context(), s, args[0], args[1:], f) },
+	}
+	f.register(c)
+	return c
+}
+
+func explain(ctx context.Context, s streams, id string, paths []string, f statusFlags) error {
+	e, set, at, err := f.prepare(ctx, s, paths)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(set.SLOs, func(o *slo.SLO) bool { return o.ID() == id })
+	if i < 0 {
+		return usage("there is no SLO %q%s", id, suggestions(id, set.SLOs))
+	}
+	stop := showProgress(s.err, e.Progress)
+	proof, err := e.Explain(ctx, set.SLOs[i], at)
+	stop()
+	if err != nil {
+		return failure("%w", err)
+	}
+	proof.Problems = problemsOf(set.Findings)
+	if f.output == "json" {
+		err = writeJSON(s.out, proof)
+	} else {
+		err = printProof(s.out, proof, screenOf(s.out, f.noColor))
+	}
+	if err != nil {
+		return failure("writing: %w", err)
+	}
+	return failed(&evaluator.Report{SLOs: []evaluator.Status{proof.SLO}})
+}
+
+// maxSuggestions is how many ids a message lists.
+const maxSuggestions = 8
+
+// suggestions are the ids that may be meant, or those that there are.
+func suggestions(text string, slos []*slo.SLO) string {
+	var ids, near []string
+	for _, s := range slos {
+		id := s.ID()
+		ids = append(ids, id)
+		if strings.Contains(id, strings.ToLower(text)) {
+			near = append(near, id)
+		}
+	}
+	slices.Sort(ids)
+	slices.Sort(near)
+	if best := yamlfile.Nearest(text, ids); best != "" && !slices.Contains(near, best) {
+		near = append(near, best)
+	}
+	words, listed := ", there are ", ids
+	switch {
+	case len(near) == 1:
+		return "; did you mean " + near[0] + "?"
+	case len(near) > 1:
+		words, listed = "; did you mean ", near
+	case len(ids) == 1:
+		return ", there is only " + ids[0]
+	}
+	if len(listed) > maxSuggestions {
+		listed = append(slices.Clone(listed[:maxSuggestions]), "others")
+	}
+	words += oneOf(listed)
+	if len(near) > 1 {
+		return words + "?"
+	}
+	return words
+}
+
+// completeIDs completes the ids of the SLOs in the configuration's directories.
+// Git repositories are not read: a shell should not wait for them.
+func (f *statusFlags) completeIDs(ctx context.Context, s streams) ([]cobra.Completion, cobra.ShellCompDirective) {
+	cfg, _, err := f.parse()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var directories []string
+	for _, spec := range cfg.Specs {
+		if spec.Directory != "" {
+			directories = append(directories, spec.Directory)
+		}
+	}
+	if len(directories) == 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	set, err := read(ctx, s, directories, cfg)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var ids []cobra.Completion
+	for _, o := range set.SLOs {
+		ids = append(ids, cobra.CompletionWithDesc(o.ID(), o.Description))
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
+}

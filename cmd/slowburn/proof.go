@@ -1,0 +1,323 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/slowburn-slo/slowburn/dashboards/figures"
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+// proofPage is the text of a proof.
+type proofPage struct {
+	strings.Builder
+	sc screen
+}
+
+// printProof prints how the numbers of an SLO come about.
+func printProof(w io.Writer, p *evaluator.Proof, sc screen) error {
+	b := &proofPage{sc: sc}
+	s := &p.SLO
+	b.line("", fmt.Sprintf("%s: %s %% of the events good over %s, at %s",
+		s.ID, figures.Objective(s.Objective), s.Window, minuteText(p.EvaluatedAt)))
+	source := cmp.Or(s.Source, "-")
+	if s.Revision != "" {
+		source += fmt.Sprintf(" at commit %.12s", s.Revision)
+	}
+	b.line("", fmt.Sprintf("from %s, counted in the backend %s", source, s.Backend))
+	for _, n := range p.Notes {
+		b.line(sc.yellow, "! "+printable(n))
+	}
+	b.window(p)
+	if s.State != evaluator.StateQueryFailed {
+		b.numbers(p)
+		b.findings(p)
+	}
+	b.queries(p)
+	for i := range p.Checks {
+		b.check(&p.Checks[i])
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (b *proofPage) line(colour, text string) { b.WriteString(b.sc.line(colour, text)) }
+
+func (b *proofPage) title(text string) { b.WriteString("\n" + b.sc.line("", text)) }
+
+// grid prints columns, with their heads if they have any.
+func (b *proofPage) grid(columns ...column) {
+	head, rows := rowsOf(columns)
+	if head != "" {
+		rows = append([]string{head}, rows...)
+	}
+	for _, row := range rows {
+		b.line("", " "+row)
+	}
+}
+
+// count is a number of events, or of anything else that is counted.
+func count[T int | float64](n T) string { return plain(figures.Count(float64(n))) }
+
+func minuteText(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 MST") }
+
+// secondText is an instant of a sample.
+func secondText(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05") }
+
+func (b *proofPage) window(p *evaluator.Proof) {
+	b.title("Window")
+	slots := count(p.Slots.Count) + " of a minute"
+	if p.Slots.Quarters > 0 {
+		slots += fmt.Sprintf(": %s quarters of an hour, of 15 each, and %s single ones", count(p.Slots.Quarters), count(p.Slots.Single))
+	}
+	samples := "none"
+	if p.Samples.First != nil {
+		samples = fmt.Sprintf("%s in %s series, from %s to %s", count(p.Samples.Count), count(p.Samples.Series),
+			secondText(*p.Samples.First), secondText(*p.Samples.Last))
+	}
+	excluded := "none"
+	if p.Slots.Excluded > 0 {
+		excluded = fmt.Sprintf("%s slots, with %s events, %s of them bad", count(p.Slots.Excluded), count(p.SLO.Excluded.Total), count(p.SLO.Excluded.Bad))
+	}
+	b.grid(
+		column{cells: []string{"from", "to", "slots", "excluded", "samples"}},
+		column{cells: []string{minuteText(p.Start), minuteText(p.End), slots, excluded, samples}},
+	)
+}
+
+// word is an input in a formula.
+var word = regexp.MustCompile(`[a-z]+`)
+
+func (b *proofPage) numbers(p *evaluator.Proof) {
+	b.title("Numbers")
+	var names, formulas, inserted, values []string
+	for _, step := range p.Arithmetic {
+		names = append(names, strings.ReplaceAll(step.Name, "_", " "))
+		formulas = append(formulas, step.Formula)
+		inserted = append(inserted, "= "+word.ReplaceAllStringFunc(step.Formula, func(name string) string {
+			if v, ok := step.Inputs[name]; ok {
+				return figure(name, &v, p.SLO.Objective)
+			}
+			return "-"
+		}))
+		values = append(values, "= "+figure(step.Name, step.Value, p.SLO.Objective))
+	}
+	b.grid(column{cells: names}, column{cells: formulas}, column{cells: inserted}, column{cells: values})
+}
+
+// figure is a number of a proof for people.
+func figure(name string, v *float64, objective float64) string {
+	switch name {
+	case "objective":
+		return strconv.FormatFloat(objective, 'f', -1, 64)
+	case "sli":
+		return plain(figures.SLI(v, objective))
+	case "coverage", "consumed", "remaining":
+		return plain(figures.Percent(v))
+	case "burn_rate":
+		return plain(figures.BurnRate(v))
+	}
+	if v == nil {
+		return "-"
+	}
+	return count(*v)
+}
+
+// meanings say what the kinds of findings are.
+var meanings = map[evaluator.FindingKind]string{
+	evaluator.FindReset:     "it fell: the process restarted, and its value counts",
+	evaluator.FindBirth:     "new beside what goes on: its value counts",
+	evaluator.FindRebirth:   "back after a restart: its value counts",
+	evaluator.FindAmbiguous: "may have begun from zero: NOT counted, for want of proof",
+	evaluator.FindDip:       "a little lower, by replicas in turns: nothing counts",
+	evaluator.FindGap:       "scrapes are missing; the longest ",
+}
+
+func (b *proofPage) findings(p *evaluator.Proof) {
+	b.title("More than plain increments, by series")
+	var kinds, found, meaning []string
+	byCounter := map[string][]string{}
+	for _, c := range p.Checks {
+		byCounter[c.Counter] = nil
+	}
+	for _, k := range p.Findings.Kinds {
+		if k.Count == 0 {
+			continue
+		}
+		kinds, found = append(kinds, string(k.Kind)), append(found, count(k.Count))
+		means := meanings[k.Kind]
+		if k.Kind == evaluator.FindGap {
+			means += length(k.Longest)
+		}
+		meaning = append(meaning, means)
+		for name := range byCounter {
+			events := "-"
+			if v, ok := k.Events[name]; ok {
+				events = count(v)
+			}
+			byCounter[name] = append(byCounter[name], events)
+		}
+	}
+	if len(kinds) == 0 {
+		b.line("", "  none")
+		return
+	}
+	columns := []column{{head: "FOUND", right: true, cells: found}, {head: "KIND", cells: kinds}}
+	for _, name := range slices.Sorted(maps.Keys(byCounter)) {
+		columns = append(columns, column{head: strings.ToUpper(name), right: true, cells: byCounter[name]})
+	}
+	b.grid(append(columns, column{head: "MEANING", cells: meaning})...)
+	b.largest(p.Findings.List)
+}
+
+func length(seconds float64) string {
+	return plain(figures.Duration(time.Duration(math.Round(seconds)) * time.Second))
+}
+
+// shownFindings is how many findings people see.
+const shownFindings = 10
+
+// largest prints the findings with the most events, and the longest gaps.
+func (b *proofPage) largest(list []evaluator.Finding) {
+	list = slices.Clone(list)
+	gap := func(f evaluator.Finding) bool { return f.Kind == evaluator.FindGap }
+	slices.SortStableFunc(list, func(x, y evaluator.Finding) int {
+		return cmp.Compare(y.Events+y.NotCounted+y.Seconds, x.Events+x.NotCounted+x.Seconds)
+	})
+	events := slices.DeleteFunc(slices.Clone(list), gap)
+	gaps := slices.DeleteFunc(slices.Clone(list), func(f evaluator.Finding) bool { return !gap(f) })
+	gaps = gaps[:min(len(gaps), max(shownFindings/2, shownFindings-len(events)))]
+	shown := slices.Concat(events[:min(len(events), shownFindings-len(gaps))], gaps)
+	slices.SortStableFunc(shown, func(x, y evaluator.Finding) int { return x.Time.Compare(y.Time) })
+	title := "In detail"
+	if len(list) > len(shown) {
+		title = fmt.Sprintf("The %d largest", len(shown))
+	}
+	same := commonLabels(shown)
+	b.title(title + ", of " + seriesText(same))
+	var at, kind, size, series []string
+	for _, f := range shown {
+		rest := maps.Clone(f.Series)
+		maps.DeleteFunc(rest, func(name, _ string) bool { _, common := same[name]; return common })
+		at, kind, series = append(at, secondText(f.Time)), append(kind, string(f.Kind)), append(series, seriesText(rest))
+		if gap(f) {
+			size = append(size, length(f.Seconds))
+		} else {
+			size = append(size, count(f.Events+f.NotCounted))
+		}
+	}
+	b.grid(column{head: "AT", cells: at}, column{head: "KIND", cells: kind},
+		column{head: "EVENTS", right: true, cells: size}, column{head: "SERIES", cells: series})
+}
+
+// commonLabels are those that all findings have in common; of a single one
+// that is its name.
+func commonLabels(findings []evaluator.Finding) map[string]string {
+	same := maps.Clone(findings[0].Series)
+	if len(findings) == 1 {
+		return map[string]string{model.MetricNameLabel: same[model.MetricNameLabel]}
+	}
+	for _, f := range findings {
+		maps.DeleteFunc(same, func(name, value string) bool { v, ok := f.Series[name]; return !ok || v != value })
+	}
+	return same
+}
+
+// seriesText is a series as PromQL has it.
+func seriesText(series map[string]string) string {
+	name := series[model.MetricNameLabel]
+	rest := labels.FromMap(series).MatchLabels(false, model.MetricNameLabel)
+	if rest.IsEmpty() {
+		return name
+	}
+	return name + rest.String()
+}
+
+// queries prints those that were sent, each text once.
+func (b *proofPage) queries(p *evaluator.Proof) {
+	type sent struct {
+		times, samples int
+		first, last    time.Time
+		failed         string
+	}
+	byText := map[string]*sent{}
+	var texts []string
+	samples := 0
+	for _, q := range p.Queries {
+		s := byText[q.Query]
+		if s == nil {
+			s = &sent{first: q.Time, last: q.Time}
+			byText[q.Query] = s
+			texts = append(texts, q.Query)
+		}
+		s.times, s.samples, s.failed = s.times+1, s.samples+q.Samples, cmp.Or(s.failed, q.Error)
+		s.first, s.last = slices.MinFunc([]time.Time{s.first, q.Time}, time.Time.Compare), slices.MaxFunc([]time.Time{s.last, q.Time}, time.Time.Compare)
+		samples += q.Samples
+	}
+	b.title(fmt.Sprintf("Queries: %s, answered by %s. What lies before the window is evidence, or for alerts", count(len(p.Queries)), samplesText(samples)))
+	for _, text := range texts {
+		s := byText[text]
+		b.line("", "  "+printable(text))
+		at := "at " + minuteText(s.first)
+		if s.times > 1 {
+			at = fmt.Sprintf("%s times, at %s to %s", count(s.times), minuteText(s.first), minuteText(s.last))
+		}
+		b.line(b.sc.grey, "    "+at+": "+samplesText(s.samples))
+		if s.failed != "" {
+			b.line(b.sc.yellow, "    "+printable(s.failed))
+		}
+	}
+}
+
+func samplesText(n int) string {
+	if n == 1 {
+		return "1 sample"
+	}
+	return count(n) + " samples"
+}
+
+// check prints how what was counted compares with a direct query.
+func (b *proofPage) check(c *evaluator.Check) {
+	b.title(fmt.Sprintf("Check of %s, by one query at %s", c.Counter, minuteText(c.Time)))
+	b.line("", "  "+printable(c.Query))
+	if c.Direct == nil {
+		b.line(b.sc.yellow, "  not available: "+printable(c.Unavailable))
+		return
+	}
+	numbers := []float64{c.Counted, *c.Direct, *c.Difference}
+	texts := []string{"counted from the samples", "answered by the backend", "difference"}
+	for _, part := range c.Parts {
+		numbers, texts = append(numbers, part.Events), append(texts, "  "+part.Name+": "+part.Text)
+	}
+	left := "  not explained"
+	if c.RemainderShare != nil {
+		share := math.Abs(*c.RemainderShare)
+		left += ", " + plain(figures.Percent(&share)) + " of what was counted"
+	}
+	numbers, texts = append(numbers, *c.Remainder), append(texts, left)
+	decimals := 0
+	for _, v := range numbers {
+		if math.Abs(v-math.Round(v)) > 0.005 {
+			decimals = 2
+		}
+	}
+	cells := make([]string, len(numbers))
+	for i, v := range numbers {
+		cells[i] = plain(figures.Fixed(v, decimals))
+		if i >= 2 && v > 0 && strings.Trim(cells[i], "0.") != "" {
+			cells[i] = "+" + cells[i]
+		}
+	}
+	b.grid(column{right: true, cells: cells}, column{cells: texts})
+}

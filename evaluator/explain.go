@@ -1,0 +1,230 @@
+package evaluator
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// Proof is how the numbers of one SLO over its own window came about. It is
+// what `explain -o json` prints, a contract as that of Report.
+type Proof struct {
+	Format      int       `json:"format"` // 1
+	EvaluatedAt time.Time `json:"evaluated_at"`
+	SLO         Status    `json:"slo"` // as in a Report
+	Start       time.Time `json:"start"`
+	End         time.Time `json:"end"`
+	Slots       Slots     `json:"slots"`
+	Events      Counted   `json:"events"`
+	Samples     Samples   `json:"samples"`
+	Findings    Findings  `json:"findings"`
+	Queries     []Query   `json:"queries"` // in the order in which they were sent
+	Arithmetic  []Step    `json:"arithmetic"`
+	Checks      []Check   `json:"checks"` // one per counter
+	Notes       []string  `json:"notes"`  // what else to know
+	Problems    []Problem `json:"problems"`
+}
+
+// Slots are those of the window, a minute each.
+type Slots struct {
+	Count    int     `json:"count"`
+	Known    int     `json:"known"`
+	Coverage float64 `json:"coverage"` // Known of Count, 0 to 1
+	Single   int     `json:"single"`   // summed one by one
+	Quarters int     `json:"quarters"` // summed in quarters of an hour, 15 slots each
+	Excluded int     `json:"excluded"`
+}
+
+// Counted are events.
+type Counted struct {
+	Total float64 `json:"total"`
+	Good  float64 `json:"good"`
+	Bad   float64 `json:"bad"`
+}
+
+// Samples are those of the window that were counted.
+type Samples struct {
+	Count  int        `json:"count"`
+	Series int        `json:"series"`
+	First  *time.Time `json:"first"`
+	Last   *time.Time `json:"last"`
+}
+
+// Findings are what the samples of the window hold beside plain increments.
+type Findings struct {
+	Kinds   []KindOf  `json:"kinds"`    // all of them, found or not
+	List    []Finding `json:"list"`     // by time; of each kind the largest 1000
+	LeftOut int       `json:"left_out"` // of the list
+}
+
+// KindOf sums up the findings of a kind.
+type KindOf struct {
+	Kind    FindingKind        `json:"kind"`
+	Count   int                `json:"count"`
+	Events  map[string]float64 `json:"events"`  // by what is counted; of ambiguous those that were not
+	Longest float64            `json:"longest"` // gap, in seconds
+}
+
+// Query is a query that was sent to the backend.
+type Query struct {
+	Query   string     `json:"query"`
+	Time    time.Time  `json:"time"`
+	Start   *time.Time `json:"start"`  // when it is asked for each minute from then to Time
+	Series  int        `json:"series"` // in the answer
+	Samples int        `json:"samples"`
+	Error   string     `json:"error"`
+}
+
+func newQuery(form url.Values, answer []vector, err error) Query {
+	q := Query{Query: form.Get("query"), Time: unixTime(cmp.Or(form.Get("time"), form.Get("end"))), Series: len(answer)}
+	if form.Has("start") {
+		start := unixTime(form.Get("start"))
+		q.Start = &start
+	}
+	for _, v := range answer {
+		q.Samples += len(v.samples)
+	}
+	if err != nil {
+		q.Error = err.Error()
+	}
+	return q
+}
+
+func unixTime(text string) time.Time {
+	seconds, _ := strconv.ParseInt(text, 10, 64) // the program wrote it
+	return time.Unix(seconds, 0).UTC()
+}
+
+// Step is one number with the formula that gives it. The words in the formula
+// are the keys of Inputs, but for those that are undefined.
+type Step struct {
+	Name    string             `json:"name"`
+	Formula string             `json:"formula"`
+	Inputs  map[string]float64 `json:"inputs"`
+	Value   *float64           `json:"value"`
+}
+
+// Explain evaluates an SLO once, as EvaluateAt does, and proves its numbers. An
+// SLO that can't be evaluated is in the state query_failed; only the end of ctx
+// is an error.
+func (e *Evaluator) Explain(ctx context.Context, s *slo.SLO, at time.Time) (*Proof, error) {
+	end := min(MinuteOf(at), e.behindNow())
+	w := newWitness(windowStart(s.Window.Duration(), end), end)
+	b := e.backendOf(s)
+	p := &Proof{Format: 1, Start: w.from.Time(), End: w.to.Time(), Queries: []Query{}, Checks: []Check{}, Problems: e.problems}
+	b.trace = func(q Query) { p.Queries = append(p.Queries, q) }
+	defer func() { b.trace = nil }()
+	e.witness = w
+	r, err := e.EvaluateAt(ctx, []*slo.SLO{s}, end.Time())
+	if err != nil {
+		return nil, err
+	}
+	p.EvaluatedAt, p.SLO = r.EvaluatedAt, r.SLOs[0]
+	l := e.ledgers[e.keyOf(s)]
+	sum := Sum{Start: w.from, End: w.to}
+	if l.err == nil {
+		sum = l.book.timeline.Sum(w.from, w.to)
+		p.Slots.Quarters = int(max(0, l.book.timeline.fineFrom-w.from) / quarter)
+	}
+	p.account(sum)
+	p.witnessed(w)
+	p.Arithmetic = arithmetic(&p.SLO, sum)
+	p.note(sum)
+	if l.err == nil {
+		p.Checks = b.check(ctx, l, w, sum)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("checking: %w", err)
+	}
+	return p, nil
+}
+
+// account fills in what the timeline holds.
+func (p *Proof) account(sum Sum) {
+	p.Slots.Count, p.Slots.Known, p.Slots.Coverage = int(sum.End-sum.Start), sum.Known, sum.Coverage()
+	p.Slots.Single = p.Slots.Count - p.Slots.Quarters*quarter
+	bad := max(sum.Bad, 0)
+	p.Events = Counted{Total: sum.Total, Good: sum.Total - bad, Bad: bad}
+}
+
+// witnessed fills in what the samples hold.
+func (p *Proof) witnessed(w *witness) {
+	first, last := int64(math.MaxInt64), int64(0)
+	for _, t := range w.series {
+		if t.samples > 0 {
+			p.Samples.Series++
+			p.Samples.Count += t.samples
+			first, last = min(first, t.first.t), max(last, t.last.t)
+		}
+	}
+	if p.Samples.Count > 0 {
+		from, to := time.UnixMilli(first).UTC(), time.UnixMilli(last).UTC()
+		p.Samples.First, p.Samples.Last = &from, &to
+	}
+	p.Findings.List = []Finding{}
+	for _, kind := range FindingKinds {
+		k := KindOf{Kind: kind, Events: map[string]float64{}}
+		if f := w.found[kind]; f != nil {
+			f.cut()
+			k.Count, k.Longest = f.count, f.longest
+			for r, events := range f.byRole {
+				k.Events[r.names()[0]] = events
+			}
+			p.Findings.List = append(p.Findings.List, f.largest...)
+			p.Findings.LeftOut += f.count - len(f.largest)
+		}
+		p.Findings.Kinds = append(p.Findings.Kinds, k)
+	}
+	slices.SortFunc(p.Findings.List, func(a, b Finding) int {
+		return cmp.Or(a.Time.Compare(b.Time), compareSeries(a, b), cmp.Compare(a.Kind, b.Kind))
+	})
+}
+
+// arithmetic spells out how the numbers of a status follow from the counts.
+func arithmetic(s *Status, sum Sum) []Step {
+	own := s.Windows[len(s.Windows)-1]
+	good, coverage := own.Total-own.Bad, own.Coverage
+	type in = map[string]float64
+	steps := []Step{
+		{"coverage", "known / slots", in{"known": float64(sum.Known), "slots": float64(sum.End - sum.Start)}, &coverage},
+		{"good", "total - bad", in{"total": own.Total, "bad": own.Bad}, &good},
+		{"sli", "1 - bad / total", in{"total": own.Total, "bad": own.Bad}, own.SLI},
+		{"burn_rate", "bad / total / (1 - objective)", in{"total": own.Total, "bad": own.Bad, "objective": s.Objective}, own.BurnRate},
+		{"allowed", "(1 - objective) * total", in{"total": own.Total, "objective": s.Objective}, s.Budget.Allowed},
+		{"consumed", "bad / allowed", in{"bad": own.Bad}, s.Budget.Consumed},
+		{"remaining", "1 - consumed", in{}, s.Budget.Remaining},
+	}
+	if s.Budget.Allowed != nil {
+		steps[5].Inputs["allowed"], steps[6].Inputs["consumed"] = *s.Budget.Allowed, *s.Budget.Consumed
+	}
+	return steps
+}
+
+// note adds what else there is to know about the numbers.
+func (p *Proof) note(sum Sum) {
+	p.Notes = []string{}
+	add := func(format string, args ...any) { p.Notes = append(p.Notes, fmt.Sprintf(format, args...)) }
+	if p.SLO.StateReason != "" {
+		add("%s: %s", p.SLO.State, p.SLO.StateReason)
+	}
+	if p.SLO.Method == MethodAggregated {
+		add("counted by sums of targets: series are sums, and what differs from the checks is not explained in parts")
+	}
+	if sum.Bad < 0 {
+		add("the good events are %g more than all events; bad counts as 0", -sum.Bad)
+	}
+	if sum.Known > 0 && sum.Total == 0 {
+		add("nothing happened: the SLI is undefined, and no budget is consumed")
+	}
+	if missing := p.Slots.Count - sum.Known; sum.Known > 0 && missing > 0 {
+		add("%d of the slots are not known: no samples that are two scrapes apart at most are around them", missing)
+		add("events of unknown slots count in the slot of the next sample, where there is one")
+	}
+}
