@@ -124,8 +124,7 @@ func TestCountsAgainstTheTruth(t *testing.T) {
 // arrivals are samples that a backend gets while time passes.
 type arrivals struct {
 	db     *memprom.DB
-	series []*truth.Series
-	next   []int // of each series
+	series []*truth.Series // whose samples are in the order in which they arrive
 }
 
 // newArrivals are those of worlds from an instant on.
@@ -134,7 +133,9 @@ func newArrivals(db *memprom.DB, worlds map[string]*truth.World, from time.Time)
 	for _, name := range slices.Sorted(maps.Keys(worlds)) {
 		for _, s := range worlds[name].Series {
 			first, _ := slices.BinarySearchFunc(s.Samples, from.UnixMilli(), func(x truth.Sample, t int64) int { return cmp.Compare(x.T, t) })
-			a.series, a.next = append(a.series, s), append(a.next, first)
+			samples := slices.Clone(s.Samples[first:])
+			slices.SortStableFunc(samples, func(x, y truth.Sample) int { return cmp.Compare(x.Arrives, y.Arrives) })
+			a.series = append(a.series, &truth.Series{Labels: s.Labels, Samples: samples})
 		}
 	}
 	return a
@@ -143,11 +144,10 @@ func newArrivals(db *memprom.DB, worlds map[string]*truth.World, from time.Time)
 // until lets come what arrives until an instant.
 func (a *arrivals) until(t *testing.T, now time.Time) {
 	t.Helper()
-	for i, s := range a.series {
+	for _, s := range a.series {
 		var samples []memprom.Sample
-		for ; a.next[i] < len(s.Samples) && s.Samples[a.next[i]].Arrives <= now.UnixMilli(); a.next[i]++ {
-			x := s.Samples[a.next[i]]
-			samples = append(samples, memprom.Sample{Time: time.UnixMilli(x.T), Value: x.V})
+		for ; len(s.Samples) > 0 && s.Samples[0].Arrives <= now.UnixMilli(); s.Samples = s.Samples[1:] {
+			samples = append(samples, memprom.Sample{Time: time.UnixMilli(s.Samples[0].T), Value: s.Samples[0].V})
 		}
 		if len(samples) > 0 {
 			require.NoError(t, a.db.Add(t.Context(), s.Labels, samples...))

@@ -85,6 +85,9 @@ func sourcesOf(r *evaluator.Report) string {
 // products are the names of kinds of backends.
 var products = map[string]string{"prometheus": "Prometheus", "victoriametrics": "VictoriaMetrics", "thanos": "Thanos", "mimir": "Mimir"}
 
+// methods are what each method of counting reads.
+var methods = map[string]string{evaluator.MethodRaw: "raw samples", evaluator.MethodAggregated: "sums of targets"}
+
 // methodsOf tells how and where the events were counted.
 func methodsOf(r *evaluator.Report) string {
 	var ways []string
@@ -93,7 +96,7 @@ func methodsOf(r *evaluator.Report) string {
 			if b.Name != s.Backend || s.State == evaluator.StateQueryFailed {
 				continue
 			}
-			way := plain(strings.TrimSpace(s.Method + " samples in " + cmp.Or(products[b.Kind], b.Kind) + " " + b.Version))
+			way := plain(strings.TrimSpace(methods[s.Method] + " in " + cmp.Or(products[b.Kind], b.Kind) + " " + b.Version))
 			if !slices.Contains(ways, way) {
 				ways = append(ways, way)
 			}

@@ -86,7 +86,7 @@ func TestTableSaysHowEventsWereCounted(t *testing.T) {
 	}...)
 	r.Backends = []evaluator.BackendInfo{{Name: "eu", Kind: "prometheus", Version: "3.15.0"}, {Name: "us", Kind: "victoriametrics"}, {Name: "failed", Kind: "thanos"}}
 	require.Contains(t, printed(t, r, screen{}),
-		"\nat 2026-11-22 15:02 UTC, counted from raw samples in Prometheus 3.15.0 and aggregated samples in Prometheus 3.15.0 and raw samples in VictoriaMetrics\n")
+		"\nat 2026-11-22 15:02 UTC, counted from raw samples in Prometheus 3.15.0 and sums of targets in Prometheus 3.15.0 and raw samples in VictoriaMetrics\n")
 }
 
 func TestBar(t *testing.T) {

@@ -35,10 +35,12 @@ const (
 	// maxSamples and queryTimeout are a Prometheus server's own defaults.
 	maxSamples   = 50_000_000
 	queryTimeout = 2 * time.Minute
+	// lateness is how much older than the newest of its series a sample may be.
+	lateness = 31 * 24 * time.Hour
 )
 
 // DB is a Prometheus inside the process. Its methods may be called from several
-// goroutines. Samples of one series are to come in order of time.
+// goroutines. Samples of one series are best written in order of time.
 type DB struct {
 	tsdb   *tsdb.DB
 	engine *promql.Engine
@@ -54,6 +56,7 @@ func Open(dir string, log *slog.Logger) (*DB, error) {
 	opts.RetentionDuration = 0
 	opts.MinBlockDuration = headRange.Milliseconds()
 	opts.MaxBlockDuration = headRange.Milliseconds()
+	opts.OutOfOrderTimeWindow = lateness.Milliseconds()
 	opts.NoLockfile = true
 	opts.StripeSize = 1 << 10
 	opts.IsolationDisabled = true                          // it reads in quadratic time where the head is long
