@@ -79,13 +79,10 @@ at 2026-11-22 15:02 UTC
 // TestTableSaysHowEventsWereCounted once for each way, and not of SLOs that
 // could not be counted.
 func TestTableSaysHowEventsWereCounted(t *testing.T) {
-	r := &evaluator.Report{EvaluatedAt: tableReport().EvaluatedAt}
-	for _, s := range []evaluator.Status{
+	r := &evaluator.Report{EvaluatedAt: tableReport().EvaluatedAt, SLOs: []evaluator.Status{
 		{Backend: "eu", Method: "raw"}, {Backend: "eu", Method: "raw"}, {Backend: "eu", Method: "aggregated"},
 		{Backend: "us", Method: "raw"}, {Backend: "failed", Method: "raw", State: evaluator.StateQueryFailed}, {Backend: "silent", Method: "raw"},
-	} {
-		r.SLOs = append(r.SLOs, s)
-	}
+	}}
 	r.Backends = []evaluator.BackendInfo{{Name: "eu", Kind: "prometheus", Version: "3.15.0"}, {Name: "us", Kind: "victoriametrics"}, {Name: "failed", Kind: "thanos"}}
 	require.Contains(t, printed(t, r, screen{}),
 		"\nat 2026-11-22 15:02 UTC, counted from raw samples in Prometheus 3.15.0 and aggregated samples in Prometheus 3.15.0 and raw samples in VictoriaMetrics\n")
