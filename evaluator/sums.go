@@ -20,6 +20,7 @@ type sums struct {
 	skip   int // boundaries at the front of the first block that are dropped
 	n      int // boundaries
 	last   running
+	plain  []running // the last boundaries, unpacked; nil but in a copy to read
 }
 
 type block struct {
@@ -61,8 +62,31 @@ func (s *sums) at(i int) running {
 	if i == s.n-1 {
 		return s.last
 	}
+	if j := i - (s.n - len(s.plain)); j >= 0 {
+		return s.plain[j]
+	}
 	r, _ := s.find(i)
 	return r
+}
+
+// unpack gives the boundaries from the i-th on.
+func (s *sums) unpack(i int) []running {
+	if i >= s.n {
+		return nil
+	}
+	out := make([]running, 0, s.n-i)
+	r, used := s.find(i)
+	for out = append(out, r); len(out) < cap(out); out = append(out, r) {
+		i++
+		b := s.blocks[(i+s.skip)/perBlock]
+		if (i+s.skip)%perBlock == 0 {
+			r, used = b.first, 0
+			continue
+		}
+		total, bad, known, n := readStep(b.steps[used:])
+		r.total, r.bad, r.known, used = r.total+total, r.bad+bad, r.known+known, used+n
+	}
+	return out
 }
 
 // find is the i-th boundary, and how many bytes of its block lead to it.

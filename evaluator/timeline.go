@@ -180,6 +180,15 @@ func (t *Timeline) at(m Minute) (Minute, running) {
 	return m, t.coarse.at(int(max(0, m-t.coarseFrom) / quarter))
 }
 
+// Unpacked is a copy to read only, in which sums behind an instant are at hand:
+// for whoever looks at the windows of many instants.
+func (t *Timeline) Unpacked(from Minute) *Timeline {
+	out := *t
+	out.coarse.plain = t.coarse.unpack(int(max(from-t.coarseFrom, 0)) / quarter)
+	out.fine.plain = t.fine.unpack(int(max(from-t.fineFrom, 0)))
+	return &out
+}
+
 // Clone is a copy.
 func (t *Timeline) Clone() *Timeline {
 	out := *t
