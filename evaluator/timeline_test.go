@@ -75,6 +75,26 @@ func TestUnpacked(t *testing.T) {
 	}
 }
 
+// TestLooker finds the sums that a look from the beginning finds, in any order.
+func TestLooker(t *testing.T) {
+	tl := NewTimeline(1000)
+	for i := range 9 * 24 * 60 {
+		tl.Append(Slot{Total: float64(i % 7), Bad: float64(i%11) / 4, Known: i%13 != 0})
+	}
+	tl.Fold(tl.Start()+400, tl.End()-fineAge)
+	rapid.Check(t, func(rt *rapid.T) {
+		l := looker{timeline: tl}
+		for _, m := range rapid.SliceOfN(rapid.Int64Range(900, 1100+9*24*60), 1, 40).Draw(rt, "starts") {
+			for step := range Minute(30) {
+				wantAt, want := tl.at(Minute(m) + step)
+				at, got := l.at(Minute(m) + step)
+				require.Equal(rt, wantAt, at)
+				require.Equal(rt, want, got)
+			}
+		}
+	})
+}
+
 // TestHugeCounts are more than grains can hold: they are kept as they are.
 func TestHugeCounts(t *testing.T) {
 	tl := NewTimeline(0)
