@@ -52,8 +52,9 @@ fuzz: ## Run each fuzz target for FUZZTIME (2m).
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
 	done
 
-# Six runs are what benchstat needs for a confidence interval.
-bench_run = go test -run '^$$' -bench '$(BENCH)' -benchmem -count 6 ./...
+# Six runs are what benchstat needs for a confidence interval. Benchmarks beside
+# real servers are no such runs.
+bench_run = go test -run '^$$' -bench '$(BENCH)' -benchmem -count 6 -timeout 40m $$(go list ./... | grep -v '/evaluator/peers$$')
 
 .PHONY: bench
 bench: ## Run the benchmarks (BENCH=regexp) six times, into .cache/bench/new.txt.
@@ -66,6 +67,10 @@ bench-diff: bench bin/benchstat ## Compare the benchmarks with those of BASE (or
 	git archive '$(BASE)' | tar -x -C .cache/bench/base
 	cd .cache/bench/base && $(bench_run) > ../old.txt
 	bin/benchstat .cache/bench/old.txt .cache/bench/new.txt
+
+.PHONY: bench-peers
+bench-peers: build bin/prometheus bin/sloth bin/peers ## Compare with Sloth and Pyrra in real Prometheis (20 min).
+	go test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 40m ./evaluator/peers
 
 .PHONY: clean
 clean: ## Remove what was built.
@@ -100,3 +105,9 @@ bin/benchstat:     PACKAGE = golang.org/x/perf/cmd/benchstat
 bin/golangci-lint bin/gotestsum bin/benchstat: .tools/lint/go.mod .tools/lint/go.sum
 	@echo "building $@"
 	@go build -C .tools/lint -o ../../bin/ $(PACKAGE)
+
+bin/sloth: PACKAGE = github.com/slok/sloth/cmd/sloth
+bin/peers: PACKAGE = .
+bin/sloth bin/peers: .tools/peers/go.mod .tools/peers/go.sum .tools/peers/main.go
+	@echo "building $@"
+	@go build -C .tools/peers -o ../../bin/ $(PACKAGE)

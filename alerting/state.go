@@ -18,11 +18,7 @@ const (
 // Lookback is the history that a judge needs at its first call for an SLO: the
 // longest window before the first instant it looks at.
 func Lookback(s *slo.SLO) time.Duration {
-	longest := time.Duration(0)
-	for _, t := range Classic(s.Window, s.Objective) {
-		longest = max(longest, t.Long.Duration())
-	}
-	return lookback + longest
+	return lookback + policy{Classic(s.Window, s.Objective), s.Objective}.longest()
 }
 
 // PolicyWindows are the windows to publish for an SLO.
@@ -43,9 +39,13 @@ func NewJudge() evaluator.Judge {
 			p = policy{Classic(s.Window, s.Objective), s.Objective}
 			at, final = max(t.Start(), settled.Add(-lookback)), state{}
 		}
+		past := t
+		if settled-at > long {
+			past = t.Unpacked(at.Add(-p.longest()))
+		}
 		for at < settled {
 			at++
-			final = p.step(final, t, at)
+			final = p.step(final, past, at)
 		}
 		newest := final
 		for end := settled + 1; end <= t.End(); end++ {
@@ -55,10 +55,23 @@ func NewJudge() evaluator.Judge {
 	}
 }
 
+// long is the number of slots from which on a replay is quicker on an unpacked
+// timeline.
+const long = 60
+
 // policy is what decides for one SLO.
 type policy struct {
 	tiers     []Tier
 	objective slo.Objective
+}
+
+// longest is the longest window of the tiers.
+func (p policy) longest() time.Duration {
+	longest := time.Duration(0)
+	for _, t := range p.tiers {
+		longest = max(longest, t.Long.Duration())
+	}
+	return longest
 }
 
 // state is what fires for an SLO.
@@ -105,19 +118,21 @@ func (p policy) next(e episode, severity string, t *evaluator.Timeline, end eval
 // look asks whether a tier holds at end, and whether a complete window says
 // that it does not.
 func (p policy) look(tier Tier, t *evaluator.Timeline, end evaluator.Minute) (holds, refuted bool) {
+	if end.Add(-tier.Long.Duration()) < t.Start() {
+		return false, false // a part of it is not read yet
+	}
 	holds = true
 	for _, w := range []slo.Window{tier.Short, tier.Long} {
 		sum := t.Window(w.Duration(), end)
-		if sum.Start < t.Start() {
-			return false, false // a part of it is not read yet
-		}
 		rate := evaluator.BurnRate(sum, p.objective)
 		if rate == nil || *rate <= tier.Factor {
 			holds = false
-			refuted = refuted || sum.Complete()
+			if sum.Complete() {
+				return false, true
+			}
 		}
 	}
-	return holds, refuted
+	return holds, false
 }
 
 // firing is what fires when an episode of settled slots is carried on by newer

@@ -1,6 +1,7 @@
 package evaluator
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -22,6 +23,9 @@ func BenchmarkEvaluate1000(b *testing.B) {
 	}
 	start := MinuteOf(time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC))
 	timelines := make([]*Timeline, 1000)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
 	for i := range timelines {
 		t := NewTimeline(start)
 		for m := range month {
@@ -30,6 +34,8 @@ func BenchmarkEvaluate1000(b *testing.B) {
 		t.Fold(start, t.End()-fineAge)
 		timelines[i] = t
 	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, t := range timelines {
@@ -39,4 +45,5 @@ func BenchmarkEvaluate1000(b *testing.B) {
 			s.Compute(t, t.End(), windows)
 		}
 	}
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/1000, "B/timeline")
 }

@@ -86,8 +86,9 @@ func exhaustion(t *Timeline, end Minute, s *slo.SLO, basis Minute) *float64 {
 	bad, total := max(recent.Bad, 0)/float64(recent.Known), recent.Total/float64(recent.Known)
 	window := Minute(s.Window.Duration() / time.Minute)
 	_, now := t.at(end)
+	l := looker{timeline: t}
 	spent := func(ahead Minute) bool {
-		_, then := t.at(end - window + ahead)
+		_, then := l.at(end - window + ahead)
 		n := now.total - then.total + total*float64(ahead)
 		return n > 0 && s.Objective.BurnRate(max(now.bad-then.bad, 0)+bad*float64(ahead), n) >= 1
 	}
@@ -118,9 +119,10 @@ func history(t *Timeline, end Minute, w slo.Window) []Bucket {
 	length := Minute(w.Duration() / time.Minute)
 	n := min(buckets, length)
 	out := make([]Bucket, n)
-	from, a := t.at(end - length)
+	l := looker{timeline: t}
+	from, a := l.at(end - length)
 	for i := range n {
-		to, b := t.at(end - length + length*(i+1)/n)
+		to, b := l.at(end - length + length*(i+1)/n)
 		sum := sumOf(from, to, a, b)
 		out[i] = Bucket{End: to.Time(), Total: sum.Total, Bad: max(sum.Bad, 0), Coverage: sum.Coverage()}
 		from, a = to, b

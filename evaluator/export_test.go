@@ -1,6 +1,10 @@
 package evaluator
 
-import "context"
+import (
+	"context"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
 
 // Tick does what Run does when a minute is over, and waits until it is done and
 // all that is new was tried to be read.
@@ -31,4 +35,43 @@ func (e *Evaluator) cold() bool {
 		}
 	}
 	return false
+}
+
+// Fill takes SLOs over as if it had read their whole history before end, and
+// counted what f gives.
+func (e *Evaluator) Fill(slos []*slo.SLO, end Minute, f func(m Minute) Slot) {
+	e.end = end
+	filled := map[Minute]*Timeline{} // by their start
+	for _, s := range slos {
+		t, l := e.newTrack(s)
+		e.tracks[s.ID()] = t
+		e.byLedger[l] = append(e.byLedger[l], t)
+		k := l.newBook(end.Add(-l.history), 0)
+		start := k.timeline.Start()
+		if filled[start] == nil {
+			for m := start; m < end; m++ {
+				k.timeline.Append(f(m))
+			}
+			filled[start] = k.timeline
+		}
+		k.timeline = filled[start].Clone()
+		k.settled, k.newest = end-2, end.millis()
+		k.method, k.accounts = MethodRaw, newCounter(l.clock())
+		k.remember()
+		l.book = k
+		e.evaluateAll(l, end)
+	}
+}
+
+// Cycle evaluates once, at end, and publishes.
+func (e *Evaluator) Cycle(ctx context.Context, end Minute) bool {
+	e.begin(ctx, end)
+	return e.idle(ctx)
+}
+
+// Remember lets each ledger keep what a reread begins with.
+func (e *Evaluator) Remember() {
+	for _, l := range e.ledgers {
+		l.book.remember()
+	}
 }

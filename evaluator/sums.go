@@ -20,6 +20,7 @@ type sums struct {
 	skip   int // boundaries at the front of the first block that are dropped
 	n      int // boundaries
 	last   running
+	plain  []running // the last boundaries, unpacked; nil but in a copy to read
 }
 
 type block struct {
@@ -58,11 +59,63 @@ func (s *sums) push(r running) {
 
 // at is the i-th boundary.
 func (s *sums) at(i int) running {
+	var p place
+	return s.near(&p, i)
+}
+
+// place is where a boundary was found. The zero value is no place.
+type place struct {
+	found   bool
+	i, used int // the boundary, and how many bytes of its block lead to it
+	sum     running
+}
+
+// near is the i-th boundary, which is quickly found from a place a little before
+// it. The place moves there.
+func (s *sums) near(p *place, i int) running {
 	if i == s.n-1 {
 		return s.last
 	}
-	r, _ := s.find(i)
-	return r
+	if j := i - (s.n - len(s.plain)); j >= 0 {
+		return s.plain[j]
+	}
+	if !p.found || i < p.i || (i+s.skip)/perBlock != (p.i+s.skip)/perBlock {
+		p.sum, p.used = s.find(i)
+		p.found, p.i = true, i
+		return p.sum
+	}
+	for steps := s.blocks[(i+s.skip)/perBlock].steps; p.i < i; p.i++ {
+		p.used += p.sum.step(steps[p.used:])
+	}
+	return p.sum
+}
+
+// step adds what a step adds, and gives how many bytes it takes.
+func (r *running) step(in []byte) int {
+	total, bad, known, n := readStep(in)
+	r.total += total
+	r.bad += bad
+	r.known += known
+	return n
+}
+
+// unpack gives the boundaries from the i-th on.
+func (s *sums) unpack(i int) []running {
+	if i >= s.n {
+		return nil
+	}
+	out := make([]running, 0, s.n-i)
+	r, used := s.find(i)
+	for out = append(out, r); len(out) < cap(out); out = append(out, r) {
+		i++
+		b := s.blocks[(i+s.skip)/perBlock]
+		if (i+s.skip)%perBlock == 0 {
+			r, used = b.first, 0
+			continue
+		}
+		used += r.step(b.steps[used:])
+	}
+	return out
 }
 
 // find is the i-th boundary, and how many bytes of its block lead to it.
@@ -70,11 +123,7 @@ func (s *sums) find(i int) (running, int) {
 	b := s.blocks[(i+s.skip)/perBlock]
 	r, used := b.first, 0
 	for range (i + s.skip) % perBlock {
-		total, bad, known, n := readStep(b.steps[used:])
-		r.total += total
-		r.bad += bad
-		r.known += known
-		used += n
+		used += r.step(b.steps[used:])
 	}
 	return r, used
 }

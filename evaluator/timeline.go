@@ -172,14 +172,36 @@ func windowStart(d time.Duration, end Minute) Minute {
 
 // at is the sum up to m, or up to the boundary before it.
 func (t *Timeline) at(m Minute) (Minute, running) {
+	l := looker{timeline: t}
+	return l.at(m)
+}
+
+// looker looks up the sums of a timeline that stays as it is, quickly where each
+// instant is a little behind the last.
+type looker struct {
+	timeline     *Timeline
+	coarse, fine place
+}
+
+func (l *looker) at(m Minute) (Minute, running) {
+	t := l.timeline
 	if m >= t.fineFrom {
-		return m, t.fine.at(int(min(m, t.End()) - t.fineFrom))
+		return m, t.fine.near(&l.fine, int(min(m, t.End())-t.fineFrom))
 	}
 	m -= m % quarter
 	if t.coarse.len() == 0 {
-		return m, t.fine.at(0)
+		return m, t.fine.near(&l.fine, 0)
 	}
-	return m, t.coarse.at(int(max(0, m-t.coarseFrom) / quarter))
+	return m, t.coarse.near(&l.coarse, int(max(0, m-t.coarseFrom)/quarter))
+}
+
+// Unpacked is a copy to read only, in which sums behind an instant are at hand:
+// for whoever looks at the windows of many instants.
+func (t *Timeline) Unpacked(from Minute) *Timeline {
+	out := *t
+	out.coarse.plain = t.coarse.unpack(int(max(from-t.coarseFrom, 0)) / quarter)
+	out.fine.plain = t.fine.unpack(int(max(from-t.fineFrom, 0)))
+	return &out
 }
 
 // Clone is a copy.

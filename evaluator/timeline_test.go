@@ -60,6 +60,41 @@ func events(rt *rapid.T, label string) float64 {
 	).Draw(rt, label)
 }
 
+// TestUnpacked sums are those of the timeline.
+func TestUnpacked(t *testing.T) {
+	tl := NewTimeline(1000)
+	for i := range 9 * 24 * 60 {
+		tl.Append(Slot{Total: float64(i % 7), Bad: float64(i%11) / 4, Known: i%13 != 0})
+	}
+	tl.Fold(tl.Start()+400, tl.End()-fineAge)
+	for _, from := range []Minute{0, tl.Start() + 100, tl.End() - 5*24*60, tl.End() - 700, tl.End(), tl.End() + 5} {
+		u := tl.Unpacked(from)
+		for m := tl.Start() - 20; m < tl.End()+20; m += 17 {
+			require.Equal(t, tl.Sum(m, tl.End()), u.Sum(m, tl.End()))
+		}
+	}
+}
+
+// TestLooker finds the sums that a look from the beginning finds, in any order.
+func TestLooker(t *testing.T) {
+	tl := NewTimeline(1000)
+	for i := range 9 * 24 * 60 {
+		tl.Append(Slot{Total: float64(i % 7), Bad: float64(i%11) / 4, Known: i%13 != 0})
+	}
+	tl.Fold(tl.Start()+400, tl.End()-fineAge)
+	rapid.Check(t, func(rt *rapid.T) {
+		l := looker{timeline: tl}
+		for _, m := range rapid.SliceOfN(rapid.Int64Range(900, 1100+9*24*60), 1, 40).Draw(rt, "starts") {
+			for step := range Minute(30) {
+				wantAt, want := tl.at(Minute(m) + step)
+				at, got := l.at(Minute(m) + step)
+				require.Equal(rt, wantAt, at)
+				require.Equal(rt, want, got)
+			}
+		}
+	})
+}
+
 // TestHugeCounts are more than grains can hold: they are kept as they are.
 func TestHugeCounts(t *testing.T) {
 	tl := NewTimeline(0)

@@ -247,7 +247,15 @@ func (e *Evaluator) notWarm(l *ledger, err error) {
 // answers reports whether a backend answered of late, as far as its ledgers
 // that are read can tell.
 func (e *Evaluator) answers(b *backend) bool {
-	return b.down == nil && slices.ContainsFunc(e.ledgersOf(b), func(l *ledger) bool { return l.book != nil })
+	if b.down != nil {
+		return false
+	}
+	for _, l := range e.ledgers {
+		if l.backend == b && l.book != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // takeOver puts a book that was read in the place of the old one. No cycle may
