@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -174,12 +175,14 @@ func (s *served) untilSent(am *servers.Server) {
 	})
 }
 
-// requireSameJSON holds two replicas against each other at one instant.
+// requireSameJSON holds two replicas that have read their history against each
+// other at one instant.
 func requireSameJSON(t *testing.T, a, b *served) {
 	t.Helper()
 	until(t, time.Minute, "reports of one instant", func() bool {
 		x, y := a.report(), b.report()
-		if !x.EvaluatedAt.Equal(y.EvaluatedAt) {
+		const read = `"state":"ok"`
+		if !x.EvaluatedAt.Equal(y.EvaluatedAt) || !strings.Contains(x.raw["checkout/availability"], read) || !strings.Contains(y.raw["checkout/availability"], read) {
 			return false
 		}
 		require.Equal(t, x.raw, y.raw)
