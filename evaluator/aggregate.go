@@ -114,7 +114,7 @@ func (s *targetSum) step(raw *rawSeries, x sample, out *tally) {
 		s.short = x.t + shortTime
 		claim.kind = FindReset
 		out.claim(claim)
-	case n > before && (x.t < s.short || v-last.v > s.plausible(x.t)):
+	case n > before && (x.t < s.short || s.leaps(v, x.t)):
 		claim.kind, claim.events, claim.since = FindBirth, v-last.v, min(last.t, x.t-shortTime)
 		out.claim(claim)
 	default:
@@ -139,8 +139,14 @@ func (s *targetSum) plausible(now int64) float64 {
 	return 100 + 10*float64(s.growth.most())*max(1, float64(now-s.last.t)/60_000)
 }
 
+// leaps reports whether a sum grows by far more than before. Of the first growth
+// nothing is known but that a sum which is doubled by a changed label doubles.
+func (s *targetSum) leaps(v float64, now int64) bool {
+	return v-s.last.v > s.plausible(now) && (s.growth.n > 0 || v >= 1.9*s.last.v)
+}
+
 // unsure reports whether the number of counters in the sums matters: one fell,
-// grew by far, or is short of counters.
+// grew by far more than before, or is short of counters.
 func (a *aggregate) unsure(batch []rawSeries, from Minute) bool {
 	for i := range batch {
 		s := targetSum{}
@@ -150,7 +156,7 @@ func (a *aggregate) unsure(batch []rawSeries, from Minute) bool {
 		samples := batch[i].samples
 		for _, x := range samples[sort.Search(len(samples), func(j int) bool { return samples[j].t > from.millis() }):] {
 			v := rounded(x.v)
-			if s.last.t != 0 && (v < s.last.v || x.t < s.short || v-s.last.v > s.plausible(x.t)) {
+			if s.last.t != 0 && (v < s.last.v || x.t < s.short || s.leaps(v, x.t)) {
 				return true
 			}
 			if s.last.t != 0 {

@@ -3,12 +3,16 @@ package evaluator_test
 import (
 	"bytes"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
@@ -79,4 +83,38 @@ func TestAnSLOThatOutgrowsTheLimit(t *testing.T) {
 		}
 		require.Equal(t, 1, strings.Count(log.String(), "too many series"), log.String())
 	})
+}
+
+// TestAnSLOOfVeryManySeries: 12,000 of them, with the limit that a configuration
+// has by default, cost what a sum of each target does.
+func TestAnSLOOfVeryManySeries(t *testing.T) {
+	end := start.Add(time.Hour)
+	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	app := db.Appender(t.Context())
+	for i := range 12_000 {
+		code := "200"
+		if i%100 == 0 {
+			code = "500"
+		}
+		l := labels.FromStrings(model.MetricNameLabel, "requests_total", "job", "shop", "instance", strconv.Itoa(i/200), "path", strconv.Itoa(i%200), "code", code)
+		for m := -60; m <= 60; m++ {
+			_, err := app.Append(0, l, start.Add(time.Duration(m)*time.Minute).UnixMilli(), float64(1000+m))
+			require.NoError(t, err)
+		}
+	}
+	require.NoError(t, app.Commit())
+	m := &meter{Handler: db.Handler()}
+	o := options("http://localhost", func() time.Time { return end.Add(time.Minute) })
+	o.Backends[0].HTTP, o.Backends[0].MaxSeries, o.Backends[0].Timeout = &http.Client{Transport: transport{m}}, 10_000, time.Minute
+	r, err := evaluator.New(o).EvaluateAt(t.Context(), load(t, "1h", events), end)
+	require.NoError(t, err)
+	s := r.SLOs[0]
+	require.Equal(t, evaluator.MethodAggregated, s.Method)
+	require.False(t, s.Exact)
+	require.Equal(t, 1.0, s.Windows[1].Coverage)
+	require.Equal(t, [2]float64{12_000 * 60, 120 * 60}, [2]float64{s.Windows[1].Total, s.Windows[1].Bad})
+	samples, _ := m.taken()
+	require.LessOrEqual(t, samples, 12_240*(2*60+10), "one of each series a minute, and to begin with")
 }
