@@ -263,6 +263,7 @@ func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Tim
 		e.byLedger[l] = append(e.byLedger[l], t)
 	}
 	var wg sync.WaitGroup
+	var mu sync.Mutex // of what belongs to the goroutine of Run
 	for _, b := range e.backends {
 		for _, family := range families(e.ledgersOf(b)) {
 			var entries []*entry
@@ -272,13 +273,18 @@ func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Tim
 				entries = append(entries, en)
 			}
 			wg.Go(func() {
-				if b.admit(ctx, b.readers) {
-					b.advance(ctx, entries, e.end, false)
-					<-b.readers
+				if !b.admit(ctx, b.readers) {
+					return
 				}
+				b.advance(ctx, entries, e.end, false)
+				<-b.readers
+				mu.Lock()
+				defer mu.Unlock()
 				for _, en := range entries {
-					en.ledger.settle(en.err)
 					en.finish()
+					if en.ledger.settle(en.err); en.err == nil {
+						e.evaluateAll(en.ledger, e.end) // and folds, while others are still read
+					}
 				}
 			})
 		}
@@ -292,11 +298,11 @@ func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Tim
 			b.stale = b.probe(ctx, e.end)
 		}
 		for _, l := range e.ledgersOf(b) {
-			if l.err == nil {
-				e.evaluateAll(l, e.end)
-				continue
-			}
 			for _, t := range e.byLedger[l] {
+				if l.err == nil {
+					e.evaluate(t, e.end, t.status.Alerts) // it may be stale
+					continue
+				}
 				t.status = newStatus(t.slo, b.Name)
 				t.status.Compute(NewTimeline(e.end), e.end, e.Windows(t.slo))
 				t.fail(l.err)

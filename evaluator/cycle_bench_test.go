@@ -95,7 +95,7 @@ func instant(processes int, now func() time.Time) evaluator.Options {
 	o := options("http://localhost", now)
 	o.Log, o.Registerer = slog.New(slog.DiscardHandler), prometheus.NewRegistry()
 	o.Windows, o.NewJudge, o.Lookback = alerting.PolicyWindows, alerting.NewJudge, alerting.Lookback
-	o.Backends[0].HTTP = &http.Client{Transport: counters(processes)}
+	o.Backends[0].HTTP, o.Backends[0].Kind = &http.Client{Transport: counters(processes)}, "prometheus"
 	return o
 }
 

@@ -276,13 +276,18 @@ func (e *Evaluator) takeOver(l *ledger) {
 	}
 	l.book, l.next, l.preview = l.next, nil, l.nextSpan == newest
 	if l.nextSpan != newest {
-		l.rereading = false
+		l.stop() // nothing is read any more
+		l.stop, l.rereading = func() {}, false
 		l.book.remember()
 	}
 }
 
 // rereadAfter is the time between two rereads of a ledger's newest history.
 const rereadAfter = 24 * time.Hour
+
+// maxRereads is how many ledgers of a backend wait for a reread at a time; each
+// holds a copy of its timeline.
+const maxRereads = 100
 
 // rereadOld reads again what a backend's ledgers counted since their last
 // reread, when that is a day ago, one after the other. Each has an hour of its
@@ -291,11 +296,22 @@ func (e *Evaluator) rereadOld(ctx context.Context, b *backend) {
 	if b.busy {
 		return
 	}
-	for _, l := range e.ledgersOf(b) {
+	ledgers := e.ledgersOf(b)
+	waiting := 0
+	for _, l := range ledgers {
+		if l.rereading {
+			waiting++
+		}
+	}
+	for _, l := range ledgers {
+		if waiting >= maxRereads {
+			return
+		}
 		if l.book == nil || l.preview || l.rereading || l.next != nil || l.book.settled < l.book.past.settled.Add(rereadAfter)+l.spread() {
 			continue
 		}
 		l.rereading = true
+		waiting++
 		en := &entry{ledger: l, book: l.book.reread()}
 		ctx, done := e.stoppable(ctx, []*ledger{l})
 		e.started.Go(func() {
