@@ -50,7 +50,7 @@ func (b *backend) advanceBy(ctx context.Context, read readFunc, entries []*entry
 		}
 		r, err := read(ctx, queries, from, to)
 		switch {
-		case err != nil && tooMuch(err, to-from) && (!cycle || !tookLong(err)):
+		case err != nil && from < settled && tooMuch(err, to-from) && (!cycle || !tookLong(err)):
 			for _, e := range due {
 				e.book.piece = (to - from) / 2
 			}
@@ -109,11 +109,12 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 			return b.nearBuckets(ctx, l, r.to)
 		}
 	}
-	k.outgrown = e.done && k.method == MethodRaw && b.Method != MethodRaw && b.MaxSeries > 0 && len(batch) > b.MaxSeries
+	k.outgrown = e.done && k.method == MethodRaw && b.Method != MethodRaw && b.MaxSeries > 0 && e.ledger.live(batch, r.to) > b.MaxSeries
 	if err := b.size(ctx, e, batch, r); err != nil {
 		return err
 	}
 	k.lose(batch)
+	k.tried = nil
 	from := max(k.settled, k.timeline.Start())
 	before := k.timeline.slots(from)
 	k.timeline.Truncate(from)
@@ -129,7 +130,6 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 	if !e.done {
 		return nil
 	}
-	k.tried = nil
 	if r.to > k.settled {
 		accounts := k.accounts.clone()
 		found := accounts.feed(batch, k.settled, r.to)

@@ -3,6 +3,7 @@ package evaluator
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"sort"
 )
@@ -36,13 +37,14 @@ type aggregate struct {
 // targetSum is what is remembered of the sum of a target's counters.
 type targetSum struct {
 	last   sample // its time is 0 before the first
-	short  int64  // until then counters that come may be those that had gone
+	short  int    // for so many sums more, counters that come may be those that had gone
+	lost   sample // what it fell by when counters left, at most a day ago
 	growth recent[float32]
 }
 
-// shortTime is how long after counters left a sum others that come are taken for
-// them, in milliseconds.
-const shortTime = 10 * 60_000
+// shortSums is for how many sums after counters left one, others that come are
+// taken for them: ten minutes.
+const shortSums = 10
 
 func newAggregate(clock role) *aggregate {
 	return &aggregate{clock: clock, sums: map[uint64]*targetSum{}}
@@ -78,6 +80,9 @@ func (a *aggregate) feed(batch []rawSeries, from, to Minute) *tally {
 			a.sums[raw.key] = s
 		}
 		for _, x := range between(raw.samples, from.millis(), to.millis()) {
+			if x.t-s.last.t > memory { // it is as if it were new
+				*s = targetSum{}
+			}
 			if raw.roles&a.clock != 0 {
 				s.tick(x.t, out)
 			}
@@ -100,7 +105,10 @@ func (s *targetSum) tick(now int64, out *tally) {
 // before, needs evidence.
 func (s *targetSum) step(raw *rawSeries, x sample, out *tally) {
 	v, last := rounded(x.v), s.last
-	n, before := sizeAt(raw.sizes, x.t), sizeAt(raw.sizes, last.t)
+	n, before := 0.0, 0.0
+	if x.t-last.t <= 60_000 && s.doubtful(v, x.t) { // else it is not known to everybody
+		n, before = sizeAt(raw.sizes, x.t), sizeAt(raw.sizes, last.t)
+	}
 	claim := claim{at: x.t, since: last.t, roles: raw.roles, raw: raw, events: v, doubt: true}
 	delta := 0.0
 	switch {
@@ -111,11 +119,16 @@ func (s *targetSum) step(raw *rawSeries, x sample, out *tally) {
 		delta = v
 		out.find(FindReset, raw, x.t, v)
 	case v < last.v || n < before:
-		s.short = x.t + shortTime
-		claim.kind = FindReset
+		s.short = shortSums + 1
+		if lost := last.v - v; lost >= s.lost.v || x.t-s.lost.t > memory {
+			s.lost = sample{x.t, max(lost, 0)}
+		}
+		if claim.kind = FindReset; v > s.plausible(x.t) { // not all that it counts is new
+			claim.since = math.MaxInt64
+		}
 		out.claim(claim)
-	case n > before && (x.t < s.short || s.leaps(v, x.t)):
-		claim.kind, claim.events, claim.since = FindBirth, v-last.v, min(last.t, x.t-shortTime)
+	case n > before || s.returns(v, x.t): // some came, or took the place of others
+		claim.kind, claim.events, claim.since = FindBirth, v-last.v, min(last.t, x.t-shortSums*60_000)
 		out.claim(claim)
 	default:
 		delta = v - last.v
@@ -131,7 +144,7 @@ func (s *targetSum) step(raw *rawSeries, x sample, out *tally) {
 		out.witness.sample(raw, sample{x.t, v}, delta)
 	}
 	out.add(slotEnd(x.t), raw.roles, delta)
-	s.last = sample{t: x.t, v: v}
+	s.last, s.short = sample{t: x.t, v: v}, max(0, s.short-1)
 }
 
 // plausible is how much a sum may grow until an instant without being suspect.
@@ -145,8 +158,19 @@ func (s *targetSum) leaps(v float64, now int64) bool {
 	return v-s.last.v > s.plausible(now) && (s.growth.n > 0 || v >= 1.9*s.last.v)
 }
 
-// unsure reports whether the number of counters in the sums matters: one fell,
-// grew by far more than before, or is short of counters.
+// returns reports whether a sum leaps as it does when counters come back that had
+// left it.
+func (s *targetSum) returns(v float64, now int64) bool {
+	return s.leaps(v, now) && (s.short > 0 || s.lost.v > 0 && now-s.lost.t <= memory && v-s.last.v >= s.lost.v/2)
+}
+
+// doubtful reports whether the number of counters in a sum matters: it fell, leaps,
+// or is short of counters.
+func (s *targetSum) doubtful(v float64, now int64) bool {
+	return v < s.last.v || s.short > 0 || s.leaps(v, now)
+}
+
+// unsure reports whether the number of counters in any of the sums matters.
 func (a *aggregate) unsure(batch []rawSeries, from Minute) bool {
 	for i := range batch {
 		s := targetSum{}
@@ -156,7 +180,7 @@ func (a *aggregate) unsure(batch []rawSeries, from Minute) bool {
 		samples := batch[i].samples
 		for _, x := range samples[sort.Search(len(samples), func(j int) bool { return samples[j].t > from.millis() }):] {
 			v := rounded(x.v)
-			if s.last.t != 0 && (v < s.last.v || x.t < s.short || s.leaps(v, x.t)) {
+			if s.last.t != 0 && s.doubtful(v, x.t) {
 				return true
 			}
 			if s.last.t != 0 {

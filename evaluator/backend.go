@@ -94,10 +94,14 @@ func (noBucketError) Unwrap() error   { return errNoBucket }
 // bucket is of another layout. The error is errNoBucket when there are
 // histograms that lack it now.
 func paired(batch []rawSeries) ([]rawSeries, error) {
-	buckets := map[uint64][]sample{}
+	type histogram struct {
+		pair    uint64
+		replica string
+	}
+	buckets := map[histogram][]sample{}
 	for _, s := range batch {
 		if s.roles&roleGood != 0 {
-			buckets[s.pair] = s.samples
+			buckets[histogram{s.pair, s.replica}] = s.samples
 		}
 	}
 	var err error
@@ -106,7 +110,7 @@ func paired(batch []rawSeries) ([]rawSeries, error) {
 		if s.roles&roleTotal == 0 || len(s.samples) == 0 {
 			continue
 		}
-		bucket := buckets[s.pair]
+		bucket := buckets[histogram{s.pair, s.replica}]
 		both := atTimesOf(s.samples, bucket)
 		if len(both) == 0 && len(bucket) > 0 {
 			continue // recorded one after the other, not scraped

@@ -162,7 +162,7 @@ func newChaos(t *testing.T, backend string, worlds map[string]*truth.World) *cha
 	c := &chaos{T: t, proxy: newProxy(t, backend), now: chaosBegin, worlds: worlds, less: within}
 	o := options("http://"+c.proxy.address, func() time.Time { return c.now })
 	o.Log, o.Registerer, o.Windows = slog.New(slog.DiscardHandler), prometheus.NewRegistry(), truthWindows
-	o.Backends[0].Timeout, o.Backends[0].MaxConcurrency = 4*time.Second, 8
+	o.Backends[0].Timeout, o.Backends[0].MaxConcurrency = 4*time.Second, 2
 	o.Backends[0].HTTP = &http.Client{Transport: &http.Transport{}}
 	c.Evaluator = evaluator.New(o)
 	c.SetSLOs(chaosSLOs(t, worlds), nil)

@@ -13,10 +13,10 @@ func (s *Status) Compute(t *Timeline, end Minute, windows []slo.Window) {
 	o := s.Spec.Objective
 	s.Windows = make([]WindowStatus, 0, len(windows))
 	for _, w := range windows {
-		sum := t.Sum(end.Add(-w.Duration()), end)
+		sum := t.Window(w.Duration(), end)
 		s.Windows = append(s.Windows, windowStatus(sum, w, o, sum.Start >= t.Start()))
 	}
-	whole := t.Sum(end.Add(-s.Spec.Window.Duration()), end)
+	whole := t.Window(s.Spec.Window.Duration(), end)
 	read := whole.Start >= t.Start()
 	s.Budget = Budget{}
 	if read {
@@ -29,8 +29,8 @@ func (s *Status) Compute(t *Timeline, end Minute, windows []slo.Window) {
 		}
 	}
 	s.Budget.Basis = slo.Window(basis).String()
-	if read {
-		s.Budget.ExhaustedInSeconds = exhaustion(t, end, s.Spec, end.Add(-basis))
+	if read && whole.Known > 0 {
+		s.Budget.ExhaustedInSeconds = exhaustion(t, end, s.Spec, max(end.Add(-basis), whole.Start))
 	}
 	s.History = history(t, end, s.Spec.Window)
 }
@@ -194,7 +194,7 @@ func (t *track) last(end Minute, may func(Sum) bool) *time.Time {
 		if from >= to || !may(t.ledger.book.timeline.Sum(from, to)) {
 			return start
 		}
-		if to-from <= quarter {
+		if to-from < 2*quarter {
 			return to
 		}
 		middle := from + (to-from)/quarter/2*quarter

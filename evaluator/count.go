@@ -30,6 +30,7 @@ type rawSeries struct {
 	key     uint64 // of the labels
 	pair    uint64 // of the labels that a bucket shares with its histogram's count
 	target  string // the values of the target labels
+	replica string // the values of the replica labels
 	labels  labels.Labels
 	roles   role
 	samples []sample
@@ -50,11 +51,14 @@ type counter struct {
 // it is several where those labels are missing, or where two replicas of a
 // Prometheus scrape the same.
 type target struct {
-	series map[uint64]*series
-	last   int64 // time of the last sample
+	series  map[uint64]*series
+	last    int64  // time of the last sample
+	replica string // that it is of
+	better  int64  // time of the last sample of a replica before that in order, since then
 }
 
-// memory is how long a target that is gone is remembered, in milliseconds. A
+// memory is how long a target or a series that is gone is remembered, in
+// milliseconds. A
 // process that starts reads as much before its first slot, so that it knows what
 // one that is up for long remembers.
 const memory = int64(leadIn * 60_000)
@@ -74,7 +78,8 @@ func (c *counter) clone() accounts {
 	out := &counter{clock: c.clock, targets: make(map[string]*target, len(c.targets)), witness: c.witness}
 	processes := map[*process]*process{}
 	for key, t := range c.targets {
-		copied := &target{series: make(map[uint64]*series, len(t.series)), last: t.last}
+		copied := *t
+		copied.series = make(map[uint64]*series, len(t.series))
 		for k, s := range t.series {
 			if processes[s.process] == nil {
 				p := *s.process
@@ -82,7 +87,7 @@ func (c *counter) clone() accounts {
 			}
 			copied.series[k] = &series{process: processes[s.process], last: s.last}
 		}
-		out.targets[key] = copied
+		out.targets[key] = &copied
 	}
 	return out
 }
@@ -149,18 +154,8 @@ func (t *target) feed(cursors []cursor, out *tally) {
 		if len(together) == 0 {
 			return
 		}
-		if t.series == nil || now-t.last > memory { // it is as if it were new
-			t.series = map[uint64]*series{}
-		}
-		t.last = now
-		t.admit(together)
-		for rest := together; len(rest) > 0; {
-			p := rest[0].series.process
-			n := gather(rest, p)
-			if now > p.last { // else a second sample of one time
-				p.scrape(rest[:n], now, out)
-			}
-			rest = rest[n:]
+		if replica := firstReplica(together); t.follows(replica, now) {
+			t.scrape(slices.DeleteFunc(slices.Clone(together), func(c *cursor) bool { return c.raw.replica != replica }), now, out)
 		}
 		for _, c := range together {
 			c.samples = c.samples[1:]
@@ -168,12 +163,80 @@ func (t *target) feed(cursors []cursor, out *tally) {
 	}
 }
 
+// scrape counts what one scrape of a target brings.
+func (t *target) scrape(together []*cursor, now int64, out *tally) {
+	if t.series == nil || now-t.last > memory { // it is as if it were new
+		t.series = map[uint64]*series{}
+	}
+	t.last = now
+	t.admit(together, now)
+	for rest := together; len(rest) > 0; {
+		p := rest[0].series.process
+		n := gather(rest, p)
+		if now > p.last { // else a second sample of one time
+			p.scrape(rest[:n], now, out)
+		}
+		rest = rest[n:]
+	}
+}
+
+// firstReplica is the first in order of the replicas that scraped.
+func firstReplica(together []*cursor) string {
+	first := together[0].raw.replica
+	for _, c := range together {
+		first = min(first, c.raw.replica)
+	}
+	return first
+}
+
+// follows chooses of the replicas of a Prometheus that scrape a target the first
+// in order of those whose samples come. Two that take turns would see a counter
+// fall, because neither is as late as the other.
+func (t *target) follows(replica string, now int64) bool {
+	since := now - t.last
+	if t.last != 0 && since <= memory && (replica != t.replica || t.better != 0) {
+		usual := t.usual()
+		soon := usual * 11 / 10 // when the next sample of a replica should be there
+		switch {
+		case replica == t.replica:
+			if now-t.better <= soon {
+				return false
+			}
+		case usual == 0:
+			if since <= maxScrape {
+				return false
+			}
+		case replica < t.replica && since < usual/2:
+			t.better = now
+			return false
+		case replica > t.replica && since <= soon:
+			return false
+		}
+	}
+	t.replica, t.better = replica, 0
+	return true
+}
+
+// usual is the time between two scrapes, 0 when it isn't known.
+func (t *target) usual() int64 {
+	most := int64(0)
+	for _, s := range t.series {
+		most = max(most, s.process.gaps.usual)
+	}
+	return most
+}
+
 // admit gives each new series of a scrape its process: that of the first series
 // known from before, or one of its own.
-func (t *target) admit(together []*cursor) {
+func (t *target) admit(together []*cursor, now int64) {
 	var home *process
 	for _, c := range together {
-		if c.series = t.series[c.raw.key]; c.series != nil && home == nil {
+		c.series = t.series[c.raw.key]
+		if c.series != nil && now-c.series.last.t > memory { // it is as if it were new
+			delete(t.series, c.raw.key)
+			c.series = nil
+		}
+		if c.series != nil && home == nil {
 			home = c.series.process
 		}
 	}
@@ -264,13 +327,10 @@ func (c *counter) hold(batch []rawSeries, end, settled Minute) Minute {
 
 // usual is the time between two scrapes of a target, 0 when it isn't known.
 func (c *counter) usual(key string) int64 {
-	most := int64(0)
 	if t := c.targets[key]; t != nil {
-		for _, s := range t.series {
-			most = max(most, s.process.gaps.usual)
-		}
+		return t.usual()
 	}
-	return most
+	return 0
 }
 
 // leadIn is how much is read before a timeline, in minutes, so that the first

@@ -1,6 +1,7 @@
 package evaluator
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -139,7 +140,7 @@ func (b *backend) inquire(ctx context.Context) (identity, error) {
 		return id, nil
 	}
 	if ctx.Err() != nil {
-		return identity{}, err
+		return identity{}, cmp.Or(err, ctx.Err())
 	}
 	answer, err := b.ask(ctx, "/api/v1/query", instant("now()", time.Unix(0, 0)))
 	switch {

@@ -220,6 +220,8 @@ func (e *Evaluator) apply(ctx context.Context) {
 			if l.err != nil {
 				t.status = old.status
 			}
+		} else if l.err != nil {
+			t.fail(l.err)
 		}
 		e.tracks[s.ID()] = t
 		e.byLedger[l] = append(e.byLedger[l], t)

@@ -2,7 +2,9 @@ package evaluator
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/common/model"
@@ -10,10 +12,20 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
+// errReplicaLabel says that an SLO selects by what is no difference.
+var errReplicaLabel = errors.New("backend's replica_labels, of which any is as good as the other")
+
 // choose chooses how a new book counts: by raw samples, unless the series are
 // too many at the end of what it is to count.
 func (b *backend) choose(ctx context.Context, e *entry, end Minute) error {
 	k := e.book
+	for _, q := range e.ledger.queries {
+		for _, m := range q.selector.Matchers() {
+			if slices.Contains(b.ReplicaLabels, m.Name) {
+				return fmt.Errorf("%s selects by %s, one of the %w", q.selector, m.Name, errReplicaLabel)
+			}
+		}
+	}
 	if k.method == "" {
 		switch b.Method {
 		case MethodRaw, MethodAggregated:
@@ -62,6 +74,19 @@ func (b *backend) many(ctx context.Context, l *ledger, at Minute) (bool, error) 
 		}
 	}
 	return n > float64(b.MaxSeries), nil
+}
+
+// live is how many series with the ledger's events are in a batch that ends at an
+// instant, as many counts them.
+func (l *ledger) live(batch []rawSeries, at Minute) int {
+	n := 0
+	for i := range batch {
+		samples := batch[i].samples
+		if batch[i].roles&l.clock() != 0 && len(samples) > 0 && samples[len(samples)-1].t > (at-lag).millis() {
+			n++
+		}
+	}
+	return n
 }
 
 // readSums is a readFunc of the sums of each target's counters at the boundaries

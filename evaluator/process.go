@@ -10,15 +10,10 @@ type process struct {
 	last      int64 // time of the last scrape; 0 before the first
 	size      int   // series in the last scrape
 	restarted int64 // it restarted after this time, the latest such; 0 for never
-	scrapes   int   // since it restarted, up to grownUp
 	growth    recent[float32]
 	ticks     int64 // time of the last sample of a clock series
 	gaps      gaps
 }
-
-// grownUp is the number of scrapes after which a process is taken for one that
-// is not in a loop of crashes.
-const grownUp = 10
 
 // fall is what it means that counters of a process are lower than before; 0 when
 // none is.
@@ -27,8 +22,9 @@ type fall uint8
 const (
 	// restart: they began again.
 	restart fall = iota + 1
-	// dip: they are a little lower, all of them together, in a process that
-	// has been up for long. Two replicas took samples that came out of order.
+	// dip: they are a little lower, or right after the scrape before. Two
+	// replicas took samples that came out of order, unless the process says that
+	// it began since.
 	dip
 	// suspect: they are lower, but by far higher than what the process counts
 	// in such a time. It restarted, or these are the counters of another.
@@ -39,8 +35,11 @@ const (
 type evidence struct {
 	fall    fall
 	was, is float64 // the sums of what fell, before and now
-	whole   bool    // some series is in both scrapes, and none ended in between
-	gap     bool    // scrapes are missing
+	// plausible is what a counter of the process may count since the last scrape
+	// without being suspect.
+	plausible float64
+	whole     bool // some series is in both scrapes, and none ended in between
+	gap       bool // scrapes are missing
 }
 
 // look gathers the evidence of a scrape.
@@ -63,11 +62,12 @@ func (p *process) look(together []*cursor, now int64) evidence {
 	if usual := p.gaps.usual; usual > 0 {
 		scrapes = max(1, float64(now-p.last)/float64(usual))
 	}
+	e.plausible = 100 + 10*scrapes*float64(p.growth.most())
 	switch {
 	case e.was == 0:
-	case p.scrapes >= grownUp && !e.gap && e.is >= 0.9*e.was:
+	case !e.gap && (e.is >= 0.9*e.was || now-p.last < p.gaps.usual/2):
 		e.fall = dip
-	case e.is > 100+10*scrapes*float64(p.growth.most()):
+	case e.is > e.plausible:
 		e.fall = suspect
 	default:
 		e.fall = restart
@@ -85,7 +85,6 @@ func (p *process) look(together []*cursor, now int64) evidence {
 func (p *process) scrape(together []*cursor, now int64, out *tally) {
 	e := p.look(together, now)
 	if e.fall == restart || e.fall == suspect {
-		p.scrapes = 0
 		for _, c := range together {
 			if last := c.series.last; last.t != 0 && rounded(c.samples[0].v) < last.v {
 				p.restarted = max(p.restarted, last.t)
@@ -111,7 +110,6 @@ func (p *process) scrape(together []*cursor, now int64, out *tally) {
 	}
 	p.tick(together, now, out)
 	p.last, p.size = now, len(together)
-	p.scrapes = min(p.scrapes+1, grownUp)
 }
 
 // delta is what a series counts at a scrape, as far as the process' own series
@@ -123,8 +121,10 @@ func (p *process) delta(c *cursor, now int64, e evidence, out *tally) float64 {
 	switch {
 	case last.t != 0 && v < last.v && e.fall == dip:
 		out.find(FindDip, c.raw, now, 0)
+		claim.kind = FindReset
+		out.claim(claim)
 		return 0
-	case last.t != 0 && (v < last.v || away && last.t <= p.restarted):
+	case last.t != 0 && (v < last.v || away && last.t <= p.restarted && v <= e.plausible):
 		claim.kind = FindReset
 		if v >= last.v {
 			claim.kind = FindRebirth
@@ -140,7 +140,7 @@ func (p *process) delta(c *cursor, now int64, e evidence, out *tally) float64 {
 		out.find(claim.kind, c.raw, now, v)
 		return v
 	case last.t != 0:
-		if (away || e.gap) && last.v > 0 {
+		if (away || e.gap || e.fall == restart || e.fall == suspect) && last.v > 0 {
 			claim.kind, claim.since, claim.events = FindRebirth, last.t, last.v
 			out.claim(claim)
 		}

@@ -110,16 +110,15 @@ func (b *backend) startTimes(keys []string, targets map[string]labels.Labels) (s
 	return slo.NewSelector(matchers...), len(matchers) > 1
 }
 
-// nearest is the value, in milliseconds, of the sample that is nearest in time,
-// at most a minute away; 0 without any.
+// nearest is the value, in milliseconds, of the sample in the slot of an instant
+// that is nearest to it; 0 without any.
 func nearest(samples []sample, at int64) int64 {
+	end := slotEnd(at).millis()
+	samples = between(samples, end-60_000, end)
 	if len(samples) == 0 {
 		return 0
 	}
 	distance := func(s sample) int64 { return max(s.t-at, at-s.t) }
 	s := slices.MinFunc(samples, func(x, y sample) int { return cmp.Compare(distance(x), distance(y)) })
-	if distance(s) > 60_000 {
-		return 0
-	}
 	return int64(s.v * 1000)
 }

@@ -109,30 +109,27 @@ func (r *reading) samples() int {
 	return n
 }
 
-// rawSeries are the series of an answer without their replica labels; those that
-// are the same without them become one.
+// rawSeries are the series of an answer, without their replica labels.
 func (b *backend) rawSeries(answer []vector) []rawSeries {
 	out := make([]rawSeries, 0, len(answer))
-	var byKey map[uint64]int
-	if len(b.ReplicaLabels) > 0 {
-		byKey = map[uint64]int{}
-	}
 	for _, v := range answer {
+		replica := valuesOf(v.labels, b.ReplicaLabels)
 		for _, name := range b.ReplicaLabels {
 			delete(v.labels, name)
 		}
-		s := rawSeries{labels: labels.FromMap(v.labels), target: b.targetOf(v.labels), samples: v.samples}
+		s := rawSeries{labels: labels.FromMap(v.labels), target: valuesOf(v.labels, b.TargetLabels), replica: replica, samples: v.samples}
 		s.key, s.pair = s.labels.Hash(), pairOf(s.labels)
-		if i, ok := byKey[s.key]; ok {
-			out[i].samples = merged(out[i].samples, s.samples)
-			continue
-		}
-		if byKey != nil {
-			byKey[s.key] = len(out)
-		}
 		out = append(out, s)
 	}
 	return out
+}
+
+func valuesOf(lbls map[string]string, names []string) string {
+	values := make([]string, len(names))
+	for i, name := range names {
+		values[i] = lbls[name]
+	}
+	return strings.Join(values, "\xff")
 }
 
 // merged are the samples of two replicas in the order of time. Of two at one
@@ -157,7 +154,11 @@ func merged(a, b []sample) []sample {
 // queries has both roles.
 func (r *reading) series(queries []query) ([]rawSeries, error) {
 	var out []rawSeries
-	byKey := map[uint64]int{}
+	type identity struct {
+		key     uint64
+		replica string
+	}
+	byKey := map[identity]int{}
 	for _, q := range queries {
 		answer, more := r.find(q.selector)
 		if answer.err != nil {
@@ -167,11 +168,11 @@ func (r *reading) series(queries []query) ([]rawSeries, error) {
 			if !matches(more, s.labels) {
 				continue
 			}
-			if i, ok := byKey[s.key]; ok {
+			if i, ok := byKey[identity{s.key, s.replica}]; ok {
 				out[i].roles |= q.role
 				continue
 			}
-			byKey[s.key] = len(out)
+			byKey[identity{s.key, s.replica}] = len(out)
 			s.roles = q.role
 			out = append(out, s)
 		}
@@ -196,14 +197,6 @@ func matches(matchers []*labels.Matcher, l labels.Labels) bool {
 		}
 	}
 	return true
-}
-
-func (b *backend) targetOf(lbls map[string]string) string {
-	values := make([]string, len(b.TargetLabels))
-	for i, name := range b.TargetLabels {
-		values[i] = lbls[name]
-	}
-	return strings.Join(values, "\xff")
 }
 
 // pairOf is a hash of the labels that the bucket and the count of a histogram

@@ -87,7 +87,7 @@ func (o *tally) find(kind FindingKind, raw *rawSeries, at int64, events float64)
 func (o *tally) settle(c claim) {
 	events := c.events
 	switch {
-	case c.began == 0:
+	case c.began == 0 || c.began > c.at: // a clock that is wrong says nothing
 		events = c.unproven
 	case c.began <= c.since:
 		events = 0

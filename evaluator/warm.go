@@ -51,6 +51,9 @@ func (e *Evaluator) noteProgress() {
 	case share == 1 && e.noted.IsZero():
 		return
 	case share == 1:
+		done := e.progress.of.Load() // what comes is counted from nothing
+		e.progress.of.Add(-done)
+		e.progress.read.Add(-done)
 		e.noted = time.Time{}
 		e.Log.Info("All history is read")
 	case e.noted.IsZero():
@@ -148,7 +151,7 @@ func (e *Evaluator) readEntries(ctx context.Context, entries []*entry, span span
 		}
 		after := pause
 		entries = slices.DeleteFunc(entries, func(en *entry) bool {
-			after = max(after, retryAfter(en.err))
+			after = max(after, min(retryAfter(en.err), maxRetryAfter))
 			return en.err == nil || span == newest && refused(en.err) // which all of it may not be
 		})
 		if len(entries) > 0 {
@@ -156,6 +159,9 @@ func (e *Evaluator) readEntries(ctx context.Context, entries []*entry, span span
 		}
 	}
 }
+
+// maxRetryAfter bounds how long a backend may ask to be left alone.
+const maxRetryAfter = 10 * time.Minute
 
 // newEntry makes the book that a reading of a span fills, or nil when the whole
 // history is not much longer.
@@ -234,7 +240,7 @@ func (e *Evaluator) notWarm(l *ledger, err error) {
 		if l.book == nil {
 			t.status.State, t.status.StateReason = StateQueryFailed, err.Error()
 		}
-		if own {
+		if own && !l.rereading {
 			e.note(t, err)
 		}
 	}
@@ -346,7 +352,7 @@ func (e *Evaluator) rereadWhole(ctx context.Context, family []*ledger) {
 			continue
 		}
 		l.rereading = true
-		en := e.newEntry(l, again)
+		en := &entry{ledger: l, book: l.newBook(e.behindNow().Add(-l.history), leadIn)}
 		if l.book.outgrown {
 			en.book.method = MethodAggregated
 		}
