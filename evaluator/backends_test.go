@@ -190,18 +190,31 @@ func TestTheSameNumbersInEveryBackend(t *testing.T) {
 		"the newest VictoriaMetrics": func(t *testing.T) string { return victoriaMetricsWith(t, servers.NewestVictoriaMetrics(t), worlds) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			url := start(t)
-			got, _ := countIn(t, url, services, dataEnd)
+			address := start(t)
+			got, _ := countIn(t, address, services, dataEnd)
 			requireSame(t, want, got)
 			require.Equal(t, kindOf(name), got.Backends[0].Kind)
-			got, _ = countIn(t, url, services[:1], later)
+			got, _ = countIn(t, address, services[:1], later)
 			requireSame(t, stale, got)
-			sums, _ := countBy(t, evaluator.MethodAggregated, url, services, dataEnd)
+			got, _ = countIn(t, below(t, "/select/0/prometheus", address), services, dataEnd) // as a vmselect is
+			requireSame(t, want, got)
+			sums, _ := countBy(t, evaluator.MethodAggregated, address, services, dataEnd)
 			for i := range sums.SLOs {
 				requireTrue(t, &sums.SLOs[i], worlds[sums.SLOs[i].Service], max(within, aggregatedLess[nameOf(sums.SLOs[i].Service)]))
 			}
 		})
 	}
+}
+
+// below serves a server below a path.
+func below(t *testing.T, path, backend string) string {
+	t.Helper()
+	server := httptest.NewServer(http.StripPrefix(path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status, body := ask(r, backend)
+		says(status, string(body))(w, r)
+	})))
+	t.Cleanup(server.Close)
+	return server.URL + path
 }
 
 // nameOf is a scenario's name by its job.

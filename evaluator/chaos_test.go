@@ -242,7 +242,7 @@ func TestChaos(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c.T = t
 			good := c.Report().SLOs[0].Windows[0].End
-			memory := inUse()
+			defer c.requireFlat(inUse())
 			c.proxy.use(prom, tt.fault)
 			for range 2 {
 				c.minute()
@@ -250,11 +250,11 @@ func TestChaos(t *testing.T) {
 			}
 			c.proxy.use(prom, nil)
 			c.recover()
-			require.Less(t, inUse(), memory+4<<20, "memory is flat")
 		})
 	}
 	t.Run("refused", func(t *testing.T) {
 		c.T = t
+		defer c.requireFlat(inUse())
 		good := c.Report().SLOs[0].Windows[0].End
 		c.proxy.refuse()
 		c.minute()
@@ -265,6 +265,7 @@ func TestChaos(t *testing.T) {
 	})
 	t.Run("the clock goes backwards", func(t *testing.T) {
 		c.T, c.now = t, c.now.Add(-10*time.Minute)
+		defer c.requireFlat(inUse())
 		c.recover()
 	})
 }
@@ -275,6 +276,12 @@ func (c *chaos) recover() {
 	c.minute()
 	c.minute()
 	c.requireWell()
+}
+
+// requireFlat says that memory is in use as before.
+func (c *chaos) requireFlat(before uint64) {
+	c.Helper()
+	require.Less(c, inUse(), before+4<<20, "memory is flat")
 }
 
 // inUse is the memory in use.
@@ -312,6 +319,7 @@ func TestABackendThatLosesItsLastHour(t *testing.T) {
 	c.requireWell()
 	lost := without(worlds, c.now.Add(-time.Hour), c.now)
 	c.proxy.use(prometheusWith(t, servers.Newest(t), lost), nil)
+	defer c.requireFlat(inUse())
 	c.less = 0.05 // a minute of 60, and few errors in it
 	c.minute()
 	c.less = within
@@ -343,6 +351,7 @@ func TestABackendThatComesBackWithOtherData(t *testing.T) {
 		others[job] = &other
 	}
 	c.proxy.use(prometheusWith(t, servers.Newest(t), others), nil)
+	defer c.requireFlat(inUse())
 	c.less = 2.0 / 120 // the first scrape tells nothing of before it, of the 120 of an hour
 	for range 20 {
 		c.minute()

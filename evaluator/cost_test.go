@@ -152,6 +152,9 @@ func TestCostOfAnHour(t *testing.T) {
 		t.Logf("%s: %d samples an hour in %d queries, %.2f of those that come", method, samples, queries, float64(samples)/arriving)
 		require.LessOrEqual(t, samples, 5*arriving, method)
 
+		alike, asked := hour(t, load(t, "6h", events, events, events))
+		require.Equal(t, [2]int{samples, queries}, [2]int{alike, asked}, "three SLOs of the same counters, by %s", method)
+
 		var more []string
 		for i := range 9 {
 			more = append(more, fmt.Sprintf(`{events: {bad: 'requests_total{code=~"50[0%d]"}', total: requests_total}}`, i+1))

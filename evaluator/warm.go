@@ -336,16 +336,22 @@ func (l *ledger) spread() Minute {
 
 // rereadAll reads the whole history of all ledgers again.
 func (e *Evaluator) rereadAll(ctx context.Context) {
-	e.Log.Info("All history is read again")
+	n := 0
 	for _, b := range e.backends {
 		for _, family := range families(e.ledgersOf(b)) {
-			e.rereadWhole(ctx, family)
+			n += e.rereadWhole(ctx, family)
 		}
 	}
+	if n == 0 {
+		e.Log.Info("No history is read again: all is being read")
+		return
+	}
+	e.Log.Info("All history is read again", "counted", n)
 }
 
-// rereadWhole reads the whole history of a family again, beside what goes on.
-func (e *Evaluator) rereadWhole(ctx context.Context, family []*ledger) {
+// rereadWhole reads the whole history of a family again, beside what goes on, but
+// of those that are being read. It tells how many that are.
+func (e *Evaluator) rereadWhole(ctx context.Context, family []*ledger) int {
 	var entries []*entry
 	for _, l := range family {
 		if l.book == nil || l.preview || l.rereading {
@@ -358,14 +364,14 @@ func (e *Evaluator) rereadWhole(ctx context.Context, family []*ledger) {
 		}
 		entries = append(entries, en)
 	}
-	if len(entries) == 0 {
-		return
+	if len(entries) > 0 {
+		ctx, done := e.stoppable(ctx, family)
+		e.started.Go(func() {
+			defer done()
+			e.readEntries(ctx, entries, again, entries[0].ledger.backend.rereader, func() {})
+		})
 	}
-	ctx, done := e.stoppable(ctx, family)
-	e.started.Go(func() {
-		defer done()
-		e.readEntries(ctx, entries, again, entries[0].ledger.backend.rereader, func() {})
-	})
+	return len(entries)
 }
 
 // rereadOutgrown reads anew, in sums, what a cycle found to have more series than
