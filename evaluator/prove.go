@@ -79,8 +79,11 @@ func (b *backend) began(ctx context.Context, claims []*claim, from, to Minute) e
 			return fmt.Errorf("querying %s: %w", selector, err)
 		}
 		for _, s := range b.rawSeries(answer) {
-			starts[s.target] = merged(starts[s.target], s.samples)
+			starts[s.target] = append(starts[s.target], s.samples...)
 		}
+	}
+	for _, samples := range starts { // of all processes and replicas
+		slices.SortFunc(samples, func(x, y sample) int { return cmp.Or(cmp.Compare(x.t, y.t), cmp.Compare(y.v, x.v)) })
 	}
 	for _, c := range claims {
 		c.began = nearest(starts[c.raw.target], c.at)

@@ -132,24 +132,6 @@ func valuesOf(lbls map[string]string, names []string) string {
 	return strings.Join(values, "\xff")
 }
 
-// merged are the samples of two replicas in the order of time. Of two at one
-// time it is the larger.
-func merged(a, b []sample) []sample {
-	out := make([]sample, 0, len(a)+len(b))
-	for len(a) > 0 && len(b) > 0 {
-		switch {
-		case a[0].t < b[0].t:
-			out, a = append(out, a[0]), a[1:]
-		case a[0].t > b[0].t:
-			out, b = append(out, b[0]), b[1:]
-		default:
-			out = append(out, sample{a[0].t, max(a[0].v, b[0].v)})
-			a, b = a[1:], b[1:]
-		}
-	}
-	return append(append(out, a...), b...)
-}
-
 // series are the series that queries select, with their roles. A series of two
 // queries has both roles.
 func (r *reading) series(queries []query) ([]rawSeries, error) {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 func TestTimelineSumsWindowsOnTheGridOfTheirAge(t *testing.T) {
@@ -245,4 +247,25 @@ func TestWindowsAreTheSameBeforeAndAfterFolding(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestWhatIsComputedTakesNoMoreMemoryForALongerWindow, once the timeline is there.
+func TestWhatIsComputedTakesNoMoreMemoryForALongerWindow(t *testing.T) {
+	objective, err := slo.ParseObjective("99.9")
+	require.NoError(t, err)
+	allocated := func(days int) float64 {
+		tl := NewTimeline(0)
+		for range days * 24 * 60 {
+			tl.Append(Slot{Total: 100, Bad: 1, Known: true})
+		}
+		tl.Fold(0, tl.End()-fineAge)
+		w := slo.Window(time.Duration(days) * 24 * time.Hour)
+		spec := &slo.SLO{Service: "a", Name: "b", Objective: objective, Window: w}
+		windows := []slo.Window{slo.Window(time.Hour), slo.Window(6 * time.Hour), w}
+		return testing.AllocsPerRun(5, func() {
+			s := newStatus(spec, "default")
+			s.Compute(tl, tl.End(), windows)
+		})
+	}
+	require.Equal(t, allocated(7), allocated(98)) // a name of three digits takes memory
 }
