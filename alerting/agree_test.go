@@ -40,7 +40,7 @@ func FuzzAgree(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, bytes []byte) {
 		w := newWorld(t, bytes)
-		if w.slo.Window <= day { // the fuzzer gives an input 10 s
+		if w.slo.Window.Length <= day { // the fuzzer gives an input 10 s
 			agree(t, w, runSeries, 0)
 		}
 	})
@@ -63,7 +63,7 @@ type runner func(t *testing.T, db *memprom.DB, s *slo.SLO, from, to time.Time)
 // windows.
 func agree(t *testing.T, w *world, run runner, from int) {
 	t.Helper()
-	t.Logf("%s over %s, scraped each %d s\n%s", w.shape.name, w.slo.Window, w.interval, strings.Join(w.story, "\n"))
+	t.Logf("%s over %s, scraped each %d s\n%s", w.shape.name, w.slo.Window.Length, w.interval, strings.Join(w.story, "\n"))
 	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
@@ -81,7 +81,7 @@ func agree(t *testing.T, w *world, run runner, from int) {
 		status, timeline := c.evaluate(end)
 		c.slots(end, timeline)
 		c.windows(end, status)
-		if w.slo.Window > longestDirect {
+		if w.slo.Window.Length > longestDirect {
 			// The quarter of an hour that was complete 6 minutes ago: by then
 			// both groups have evaluated it.
 			end -= end % 15
@@ -128,7 +128,7 @@ func (c *comparison) evaluate(end int) (*evaluator.Status, *evaluator.Timeline) 
 			return nil
 		}
 	}
-	o.Lookback = func(s *slo.SLO) time.Duration { return s.Window.Duration() + runUp }
+	o.Lookback = func(s *slo.SLO) time.Duration { return s.Window.Length.Duration() + runUp }
 	return evaluateAt(c.t, o, c.slo, at(end)), timeline
 }
 
@@ -157,7 +157,7 @@ func evaluateAt(t *testing.T, o evaluator.Options, s *slo.SLO, end time.Time) *e
 
 // slots compares each slot of the SLO's window.
 func (c *comparison) slots(end int, timeline *evaluator.Timeline) {
-	for m := end - int(c.slo.Window.Duration()/time.Minute); m <= end; m++ {
+	for m := end - int(c.slo.Window.Length.Duration()/time.Minute); m <= end; m++ {
 		to := evaluator.MinuteOf(at(m))
 		got := timeline.Sum(to-1, to)
 		total, known := c.total[m]

@@ -89,7 +89,7 @@ func Windows(tiers []Tier, w slo.Window) []slo.Window {
 
 // PageWindow is the longest window of the classic policy that pages. When
 // nothing happened for so long, an SLO has no traffic.
-func PageWindow(s *slo.SLO) slo.Window { return pageWindow(Classic(s.Window, s.Objective)) }
+func PageWindow(s *slo.SLO) slo.Window { return pageWindow(Classic(s.Window.Length, s.Objective)) }
 
 func pageWindow(tiers []Tier) slo.Window {
 	longest := slo.Window(0)

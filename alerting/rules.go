@@ -128,7 +128,7 @@ func newRuleWriter(b *bytes.Buffer, s *slo.SLO) *ruleWriter {
 		b: b, s: s,
 		labels: "slo_id: " + id + ", slo_service: " + strconv.Quote(s.Service) + ", slo: " + strconv.Quote(s.Name),
 		sel:    "slo_id=" + id,
-		tiers:  Classic(s.Window, s.Objective),
+		tiers:  Classic(s.Window.Length, s.Objective),
 	}
 }
 
@@ -138,7 +138,7 @@ func (w *ruleWriter) minuteGroup(c counting, alerts bool) {
 	w.group("slots", time.Minute)
 	w.record("slo:slot_events:count", c.total)
 	w.record("slo:slot_bad_events:count", c.bad(w.sel))
-	if w.s.Window > longestDirect {
+	if w.s.Window.Length > longestDirect {
 		// One second short of a quarter of an hour: 15 samples a minute
 		// apart, whether a range is open or closed on the left.
 		w.record("slo:quarter_events:sum", w.over("sum", "slo:slot_events:count", tile))
@@ -158,11 +158,11 @@ func (w *ruleWriter) minuteGroup(c counting, alerts bool) {
 // than each minute: 30 d are 2,880 quarters of an hour. The steps of a
 // subquery are quarters of the clock, so they neither overlap nor leave gaps.
 func (w *ruleWriter) longGroup() {
-	if w.s.Window <= longestDirect {
+	if w.s.Window.Length <= longestDirect {
 		return
 	}
 	w.group("windows", w.longInterval())
-	for _, win := range Windows(w.tiers, w.s.Window) {
+	for _, win := range Windows(w.tiers, w.s.Window.Length) {
 		if win <= longestDirect {
 			continue
 		}
@@ -172,7 +172,7 @@ func (w *ruleWriter) longGroup() {
 		sum := func(of string) string { return "sum_over_time(" + of + "{" + w.sel + "}" + span + ")" }
 		w.record("slo:window_events:sum", sum("slo:quarter_events:sum"), "window", win.String())
 		w.record("slo:window_bad_events:sum", sum("slo:quarter_bad_events:sum"), "window", win.String())
-		if win == w.s.Window {
+		if win == w.s.Window.Length {
 			w.record("slo:window_slots:count", sum("slo:quarter_slots:count"), "window", win.String())
 		}
 	}
@@ -181,7 +181,7 @@ func (w *ruleWriter) longGroup() {
 // longInterval is how often the long windows are summed. It is three times as
 // long for windows over 90 d, which have up to 35,040 quarters of an hour.
 func (w *ruleWriter) longInterval() time.Duration {
-	if w.s.Window > slo.Window(90*24*time.Hour) {
+	if w.s.Window.Length > slo.Window(90*24*time.Hour) {
 		return 15 * time.Minute
 	}
 	return 5 * time.Minute
@@ -204,7 +204,7 @@ func (w *ruleWriter) burnRates() {
 	burn := func(n sums) string {
 		return n.bad + " / (" + n.total + " > 0) / " + w.s.Objective.BudgetText() + "\nor " + n.total + " == 0"
 	}
-	windows := Windows(w.tiers, w.s.Window)
+	windows := Windows(w.tiers, w.s.Window.Length)
 	windows = windows[:len(windows)-1]
 	for _, win := range windows {
 		if win <= longestDirect {
@@ -218,7 +218,7 @@ func (w *ruleWriter) burnRates() {
 
 // budget writes what the SLO's own window holds.
 func (w *ruleWriter) budget() {
-	n, budget := w.sums(w.s.Window), w.s.Objective.BudgetText()
+	n, budget := w.sums(w.s.Window.Length), w.s.Objective.BudgetText()
 	w.record("slo_sli_ratio", "1 - "+n.bad+" / ("+n.total+" > 0)")
 	w.record("slo_coverage_ratio", n.coverage+" or on () vector(0)")
 	w.record("slo_window_events", n.total+" - "+n.bad, "result", "good")

@@ -18,7 +18,7 @@ type counting struct {
 
 // newCounting fails unless the SLO's indicator gives exactly two counters.
 func newCounting(s *slo.SLO, targetLabels []string) (counting, error) {
-	c := s.Indicator.Counters()
+	c, _ := s.Indicator.Measure().(slo.Counters)
 	on := "on (" + strings.Join(targetLabels, ", ") + ")"
 	good, bad, total := newCounter(c.Good), newCounter(c.Bad), newCounter(c.Total)
 	if _, ok := s.Indicator.(slo.Latency); ok {
@@ -169,8 +169,9 @@ type counter struct {
 	bucket   string // selects the buckets at a threshold; "" unless c counts observations
 }
 
-func newCounter(s slo.Selector) counter {
-	if s.IsZero() {
+func newCounter(c slo.Counter) counter {
+	s, ok := c.Plain()
+	if !ok {
 		return counter{}
 	}
 	return counter{set: true, named: s.Name() != "", selector: s, text: s.String()}

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
@@ -30,31 +29,31 @@ func selector(t testing.TB, text string) slo.Selector {
 func example(t testing.TB, good, bad, total string) *slo.SLO {
 	t.Helper()
 	var c slo.Counters
-	for text, s := range map[string]*slo.Selector{good: &c.Good, bad: &c.Bad, total: &c.Total} {
+	for text, s := range map[string]*slo.Counter{good: &c.Good, bad: &c.Bad, total: &c.Total} {
 		if text != "" {
-			*s = selector(t, text)
+			*s = slo.NewCounter(selector(t, text))
 		}
 	}
 	return &slo.SLO{
 		Service: "checkout", Name: "availability", Owner: "team-payments",
 		Labels:    map[string]string{"tier": "1", "region": `eu {{ "x" }}`},
 		Links:     map[string]string{"runbook": "https://runbooks.example.org/checkout", "dashboard": "https://grafana.example.org/d/x"},
-		Objective: objective(t, "99.9"), Window: 30 * day,
-		Indicator: slo.Events{Selectors: c},
+		Objective: objective(t, "99.9"), Window: slo.Rolling(30 * day),
+		Indicator: slo.Events{Numbers: c},
 	}
 }
 
-func withWindow(s *slo.SLO, w slo.Window) *slo.SLO { s.Window = w; return s }
+func withWindow(s *slo.SLO, w slo.Window) *slo.SLO { s.Window = slo.Rolling(w); return s }
 
 // files are SLOs of every shape that rules differ by.
 func files(t testing.TB) map[string][]*slo.SLO {
 	t.Helper()
 	latency := example(t, "", "", "x")
 	latency.Name = "latency"
-	latency.Indicator = slo.Latency{Histogram: selector(t, `http_request_duration_seconds{job="checkout"}`), Threshold: 300 * time.Millisecond}
+	latency.Indicator = slo.Latency{Histogram: selector(t, `http_request_duration_seconds{job="checkout"}`), Threshold: 0.3, Text: "300ms"}
 	wholeSeconds := *latency
 	wholeSeconds.Name, wholeSeconds.Owner, wholeSeconds.Labels, wholeSeconds.Links = "latency-1s", "", nil, nil
-	wholeSeconds.Indicator = slo.Latency{Histogram: selector(t, `http_request_duration_seconds{job="checkout"}`), Threshold: time.Second}
+	wholeSeconds.Indicator = slo.Latency{Histogram: selector(t, `http_request_duration_seconds{job="checkout"}`), Threshold: 1, Text: "1s"}
 	return map[string][]*slo.SLO{
 		"bad-total":  {example(t, "", `http_requests_total{job="checkout",code=~"5.."}`, `http_requests_total{job="checkout"}`)},
 		"good-bad":   {withWindow(example(t, `jobs_ok_total{job="batch"}`, `jobs_failed_total{job="batch"}`, ""), 7*day)},

@@ -131,7 +131,7 @@ func TestRulesCost(t *testing.T) {
 	minute := b.loaded - 2*once // the group "slots" alone
 	windows := once - minute
 	// The engine's statistics leave out what a subquery loads of an expression.
-	total, bad := newCounter(s.Indicator.Counters().Total), newCounter(s.Indicator.Counters().Bad)
+	total, bad := newCounter(s.Indicator.Measure().(slo.Counters).Total), newCounter(s.Indicator.Measure().(slo.Counters).Bad)
 	job := target{"on (job, instance)", siblings(total, bad), []counter{total}}
 	for _, expr := range []string{job.all(), job.delta(bad)} {
 		before := b.loaded

@@ -48,11 +48,11 @@ func newWorld(t testing.TB, bytes []byte) *world {
 	windows := []slo.Window{hour, 90 * minute, 2 * hour, 5 * hour, 6 * hour, 7 * hour, 12 * hour, day, 30*hour + 15*minute, 2 * day}
 	w.slo = example(t, w.shape.good, w.shape.bad, w.shape.total)
 	if w.shape.name == "latency" {
-		w.slo.Indicator = slo.Latency{Histogram: selector(t, `seconds{job="shop"}`), Threshold: 300 * time.Millisecond}
+		w.slo.Indicator = slo.Latency{Histogram: selector(t, `seconds{job="shop"}`), Threshold: 0.3, Text: "300ms"}
 	}
-	w.slo.Window = windows[min(w.pick(2*len(windows)), w.pick(2*len(windows)), w.pick(len(windows)))]
+	w.slo.Window = slo.Rolling(windows[min(w.pick(2*len(windows)), w.pick(2*len(windows)), w.pick(len(windows)))])
 	w.slo.Objective = objective(t, []string{"99.9", "99", "90", "99.95", "50"}[w.pick(5)])
-	w.minutes = int((w.slo.Window.Duration() + runUp + time.Hour) / time.Minute)
+	w.minutes = int((w.slo.Window.Length.Duration() + runUp + time.Hour) / time.Minute)
 	w.noise = uint32(1 + w.pick(256) + w.pick(256)<<8)
 	w.reached = make([]bool, w.minutes)
 	for i := range 1 + w.pick(3) {

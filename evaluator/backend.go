@@ -147,7 +147,7 @@ func (b *backend) nearBuckets(ctx context.Context, l slo.Latency, at Minute) err
 	below, above := 0.0, math.Inf(1)
 	for _, v := range answer {
 		le, err := strconv.ParseFloat(v.labels[labels.BucketLabel], 64)
-		switch t := l.Threshold.Seconds(); {
+		switch t := l.Threshold; {
 		case err != nil:
 		case le < t:
 			below = max(below, le)
@@ -157,7 +157,7 @@ func (b *backend) nearBuckets(ctx context.Context, l slo.Latency, at Minute) err
 	}
 	seconds := func(s float64) string { return time.Duration(math.Round(s * 1e9)).String() }
 	if below == 0 && math.IsInf(above, 1) {
-		return noBucketError(fmt.Sprintf("threshold %s is no bucket of %s: it has none but +Inf", l.Threshold, l.Histogram))
+		return noBucketError(fmt.Sprintf("threshold %s is no bucket of %s: it has none but +Inf", l.Text, l.Histogram))
 	}
 	near := "the nearest are " + seconds(below) + " and " + seconds(above)
 	if math.IsInf(above, 1) {
@@ -165,5 +165,5 @@ func (b *backend) nearBuckets(ctx context.Context, l slo.Latency, at Minute) err
 	} else if below == 0 {
 		near = "the nearest is " + seconds(above)
 	}
-	return noBucketError(fmt.Sprintf("threshold %s is no bucket of %s: %s", l.Threshold, l.Histogram, near))
+	return noBucketError(fmt.Sprintf("threshold %s is no bucket of %s: %s", l.Text, l.Histogram, near))
 }

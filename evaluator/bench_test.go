@@ -16,7 +16,7 @@ func BenchmarkEvaluate1000(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	spec := &slo.SLO{Service: "shop", Name: "availability", Objective: objective, Window: slo.DefaultWindow}
+	spec := &slo.SLO{Service: "shop", Name: "availability", Objective: objective, Window: slo.Rolling(slo.DefaultWindow)}
 	windows := []slo.Window{}
 	for _, d := range []time.Duration{5 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 6 * time.Hour, 24 * time.Hour, 72 * time.Hour, 30 * 24 * time.Hour} {
 		windows = append(windows, slo.Window(d))

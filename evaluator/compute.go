@@ -16,7 +16,7 @@ func (s *Status) Compute(t *Timeline, end Minute, windows []slo.Window) {
 		sum := t.Window(w.Duration(), end)
 		s.Windows = append(s.Windows, windowStatus(sum, w, o, sum.Start >= t.Start()))
 	}
-	whole := t.Window(s.Spec.Window.Duration(), end)
+	whole := t.Window(s.Spec.Window.Length.Duration(), end)
 	read := whole.Start >= t.Start()
 	s.Budget = Budget{}
 	if read {
@@ -32,7 +32,7 @@ func (s *Status) Compute(t *Timeline, end Minute, windows []slo.Window) {
 	if read && whole.Known > 0 {
 		s.Budget.ExhaustedInSeconds = exhaustion(t, end, s.Spec, max(end.Add(-basis), whole.Start))
 	}
-	s.History = history(t, end, s.Spec.Window)
+	s.History = history(t, end, s.Spec.Window.Length)
 }
 
 // windowStatus is the status of a window. Its ratios are undefined while a part
@@ -84,7 +84,7 @@ func exhaustion(t *Timeline, end Minute, s *slo.SLO, basis Minute) *float64 {
 		return nil
 	}
 	bad, total := max(recent.Bad, 0)/float64(recent.Known), recent.Total/float64(recent.Known)
-	window := Minute(s.Window.Duration() / time.Minute)
+	window := Minute(s.Window.Length.Duration() / time.Minute)
 	_, now := t.at(end)
 	l := looker{timeline: t}
 	spent := func(ahead Minute) bool {
@@ -166,7 +166,7 @@ func (t *track) dataState(end Minute, longest slo.Window) (State, string, *time.
 
 // clockText is the selector whose samples tell that an SLO has data.
 func clockText(i slo.Indicator) string {
-	c := i.Counters()
+	c := i.Measure().(slo.Counters)
 	if c.Total.IsZero() {
 		return c.Good.String()
 	}
@@ -188,7 +188,7 @@ func (t *track) knownSince(end Minute) *time.Time {
 // true of has no such quarter in it.
 func (t *track) last(end Minute, may func(Sum) bool) *time.Time {
 	end -= end % quarter
-	start := end.Add(-t.slo.Window.Duration())
+	start := end.Add(-t.slo.Window.Length.Duration())
 	var find func(from, to Minute) Minute
 	find = func(from, to Minute) Minute {
 		if from >= to || !may(t.ledger.book.timeline.Sum(from, to)) {

@@ -35,7 +35,7 @@ type ledger struct {
 }
 
 func newLedger(key string, s *slo.SLO, b *backend, history time.Duration) *ledger {
-	l := &ledger{key: key, backend: b, indicator: s.Indicator, queries: queriesOf(s.Indicator.Counters()), history: history, stop: func() {}}
+	l := &ledger{key: key, backend: b, indicator: s.Indicator, queries: queriesOf(s.Indicator.Measure().(slo.Counters)), history: history, stop: func() {}}
 	for _, q := range l.queries {
 		l.counted |= q.role
 	}
@@ -46,14 +46,8 @@ func newLedger(key string, s *slo.SLO, b *backend, history time.Duration) *ledge
 // ledgerKey tells ledgers apart.
 func ledgerKey(s *slo.SLO, b *backend, history time.Duration) string {
 	parts := []string{b.Name, history.String(), s.Indicator.Kind()}
-	c := s.Indicator.Counters()
-	for _, selector := range []slo.Selector{c.Good, c.Bad, c.Total} {
-		if selector.IsZero() {
-			parts = append(parts, "")
-		} else {
-			parts = append(parts, selector.String())
-		}
-	}
+	c := s.Indicator.Measure().(slo.Counters)
+	parts = append(parts, c.Good.String(), c.Bad.String(), c.Total.String())
 	return strings.Join(parts, "\xff")
 }
 

@@ -279,9 +279,9 @@ func (e *Evaluator) keyOf(s *slo.SLO) string { return ledgerKey(s, e.backendOf(s
 // history is how far back an SLO's timeline goes.
 func (e *Evaluator) history(s *slo.SLO) time.Duration {
 	if e.NewJudge == nil {
-		return s.Window.Duration()
+		return s.Window.Length.Duration()
 	}
-	return max(s.Window.Duration(), e.Lookback(s))
+	return max(s.Window.Length.Duration(), e.Lookback(s))
 }
 
 func (e *Evaluator) backendOf(s *slo.SLO) *backend {

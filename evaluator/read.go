@@ -22,9 +22,12 @@ type query struct {
 // queriesOf are the counters of an indicator.
 func queriesOf(c slo.Counters) []query {
 	var out []query
-	for _, q := range []query{{roleGood, c.Good}, {roleBad, c.Bad}, {roleTotal, c.Total}} {
-		if !q.selector.IsZero() {
-			out = append(out, q)
+	for _, counted := range []struct {
+		role    role
+		counter slo.Counter
+	}{{roleGood, c.Good}, {roleBad, c.Bad}, {roleTotal, c.Total}} {
+		for _, t := range counted.counter {
+			out = append(out, query{counted.role, t.Selector})
 		}
 	}
 	return out

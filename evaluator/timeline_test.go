@@ -260,7 +260,7 @@ func TestWhatIsComputedTakesNoMoreMemoryForALongerWindow(t *testing.T) {
 		}
 		tl.Fold(0, tl.End()-fineAge)
 		w := slo.Window(time.Duration(days) * 24 * time.Hour)
-		spec := &slo.SLO{Service: "a", Name: "b", Objective: objective, Window: w}
+		spec := &slo.SLO{Service: "a", Name: "b", Objective: objective, Window: slo.Rolling(w)}
 		windows := []slo.Window{slo.Window(time.Hour), slo.Window(6 * time.Hour), w}
 		return testing.AllocsPerRun(5, func() {
 			s := newStatus(spec, "default")

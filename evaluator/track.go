@@ -70,7 +70,7 @@ func (e *Evaluator) pageWindow(s *slo.SLO) slo.Window {
 	if e.PageWindow != nil {
 		return e.PageWindow(s)
 	}
-	return min(slo.Window(6*time.Hour), s.Window)
+	return min(slo.Window(6*time.Hour), s.Window.Length)
 }
 
 // readingHistory is the reason of StateWarming.

@@ -50,11 +50,11 @@ func store(t *testing.T, db *memprom.DB, w *truth.World) {
 func truthWindows(s *slo.SLO) []slo.Window {
 	var out []slo.Window
 	for _, w := range []time.Duration{time.Hour, 6 * time.Hour, 72 * time.Hour} {
-		if slo.Window(w) < s.Window {
+		if slo.Window(w) < s.Window.Length {
 			out = append(out, slo.Window(w))
 		}
 	}
-	return append(out, s.Window)
+	return append(out, s.Window.Length)
 }
 
 // within is the largest relative error of a count by raw samples.

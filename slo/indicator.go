@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,53 +17,285 @@ import (
 type Indicator interface {
 	// Kind is the key under "sli:" in the SLO file.
 	Kind() string
-	// Counters are the counters that hold the events.
-	Counters() Counters
+	// Measure is how the events are got from a backend.
+	Measure() Measure
+	// Fields are what the SLO file says of it, for people to read.
+	Fields() []Field
 }
 
-// Counters are selectors of counters of events. Exactly two of them are set;
-// the third follows, with total = good + bad.
+// Field is a key of an SLO file and its value.
+type Field struct{ Key, Text string }
+
+// Measure is a way of getting events from a backend: Counters, States, Levels,
+// Runs, Rates or Parts.
+type Measure interface{ measure() }
+
+// Counters are counters of events. Exactly two of them are set; the third
+// follows, with total = good + bad.
 type Counters struct {
-	Good, Bad, Total Selector
+	Good, Bad, Total Counter
+	Native           *Native // the native histograms that hold good and total too
 }
 
-// Events is the indicator that counts increments of counters.
-type Events struct {
-	Selectors Counters
+// Counter is a sum of counters, each counted Weight times.
+type Counter []Term
+
+// Term is a selector of counters in a sum of them.
+type Term struct {
+	Selector Selector
+	Weight   float64
 }
+
+// NewCounter counts what a selector selects.
+func NewCounter(s Selector) Counter { return Counter{{s, 1}} }
+
+// IsZero reports whether nothing is counted.
+func (c Counter) IsZero() bool { return len(c) == 0 }
+
+// Plain is the selector of a counter that is one selector counted once.
+func (c Counter) Plain() (Selector, bool) {
+	if len(c) == 1 && c[0].Weight == 1 {
+		return c[0].Selector, true
+	}
+	return Selector{}, false
+}
+
+// String is the counter as a sum of selectors.
+func (c Counter) String() string {
+	var b strings.Builder
+	for i, t := range c {
+		switch {
+		case i > 0 && t.Weight < 0:
+			b.WriteString(" - ")
+		case i > 0:
+			b.WriteString(" + ")
+		case t.Weight < 0:
+			b.WriteString("-")
+		}
+		if w := math.Abs(t.Weight); w != 1 {
+			b.WriteString(strconv.FormatFloat(w, 'g', -1, 64) + " * ")
+		}
+		b.WriteString(t.Selector.String())
+	}
+	return b.String()
+}
+
+// Native are native histograms whose buckets tell how many observations took at
+// most Threshold.
+type Native struct {
+	Histogram Selector
+	Threshold float64 // in the histogram's unit
+}
+
+// States are 0/1 gauges: each series has one event in each slot with samples, a
+// bad one when any of them is 0.
+type States struct {
+	Gauge  Selector
+	Absent bool // a series that is gone goes on with bad events for a time
+}
+
+// Levels are the values of an expression at the end of each slot. A slot is one
+// event, a bad one unless all values are good.
+type Levels struct {
+	Query    string
+	Good     func(at time.Time, v float64) bool
+	Remember time.Duration // for how long a series that is gone goes on with its last value
+	Absent   bool          // a slot without values is bad as long as there were some within a time
+}
+
+// Runs are runs of jobs, of which an expression gives the time of the last
+// success. Each new time is a good event; a bad one is each Every that passes
+// after a success without another, at its end and Grace.
+type Runs struct {
+	LastSuccess  string
+	Every, Grace time.Duration
+}
+
+// Rates are expressions that give numbers of events, as they are at the end of
+// each slot. Two of Good, Bad and Total are set.
+type Rates struct{ Good, Bad, Total Rate }
+
+// Rate is an expression over a range that ends with the slot.
+type Rate struct {
+	Query  string
+	Factor float64 // from its value to events in a slot
+}
+
+// Parts are SLOs of which a slot of any makes a slot bad.
+type Parts []*SLO
+
+func (Counters) measure() {}
+func (States) measure()   {}
+func (Levels) measure()   {}
+func (Runs) measure()     {}
+func (Rates) measure()    {}
+func (Parts) measure()    {}
+
+// Events is the indicator that counts events by counters, or by expressions.
+type Events struct{ Numbers Measure }
 
 // Kind implements Indicator.
 func (Events) Kind() string { return "events" }
 
-// Counters implements Indicator.
-func (e Events) Counters() Counters { return e.Selectors }
+// Fields implements Indicator.
+func (e Events) Fields() []Field { return numbers(e.Numbers, "good", "bad") }
 
-// Latency is the indicator that counts the observations of a classic histogram
-// that took at most Threshold as good.
+// numbers are the fields of what is counted by counters or rates.
+func numbers(m Measure, good, bad string) []Field {
+	var texts [3]string
+	switch m := m.(type) {
+	case Counters:
+		texts = [3]string{m.Good.String(), m.Bad.String(), m.Total.String()}
+	case Rates:
+		texts = [3]string{m.Good.Query, m.Bad.Query, m.Total.Query}
+	}
+	var out []Field
+	for i, key := range []string{good, bad, "total"} {
+		if texts[i] != "" {
+			out = append(out, Field{key, texts[i]})
+		}
+	}
+	return out
+}
+
+// Measure implements Indicator.
+func (e Events) Measure() Measure { return e.Numbers }
+
+// Latency is the indicator that counts the observations of a histogram that
+// took at most Threshold as good.
 type Latency struct {
 	Histogram Selector // the histogram's name, without _bucket or _count
-	Threshold time.Duration
+	Threshold float64  // in the histogram's unit
+	Text      string   // the threshold as it is written
 }
 
 // Kind implements Indicator.
 func (Latency) Kind() string { return "latency" }
 
-// Counters implements Indicator: good is the bucket at the threshold, total is
+// Fields implements Indicator.
+func (l Latency) Fields() []Field {
+	return []Field{{"histogram", l.Histogram.String()}, {"threshold", l.Text}}
+}
+
+// Measure implements Indicator: good is the bucket at the threshold, total is
 // the histogram's count.
-func (l Latency) Counters() Counters {
-	le := strconv.FormatFloat(l.Threshold.Seconds(), 'f', -1, 64)
-	bucket := l.Histogram.suffixed("_bucket")
+func (l Latency) Measure() Measure {
+	le := strconv.FormatFloat(l.Threshold, 'f', -1, 64)
+	bucket := l.Buckets()
 	if strings.Contains(le, ".") {
 		bucket = bucket.With(labels.MustNewMatcher(labels.MatchEqual, "le", le))
 	} else {
 		// Prometheus 2 wrote le="1" as it was exposed, 3 writes le="1.0".
 		bucket = bucket.With(labels.MustNewMatcher(labels.MatchRegexp, "le", le+`(\.0)?`))
 	}
-	return Counters{Good: bucket, Total: l.Histogram.suffixed("_count")}
+	return Counters{
+		Good: NewCounter(bucket), Total: NewCounter(l.Histogram.suffixed("_count")),
+		Native: &Native{l.Histogram, l.Threshold},
+	}
 }
 
 // Buckets selects all buckets of the histogram, whatever their boundary.
 func (l Latency) Buckets() Selector { return l.Histogram.suffixed("_bucket") }
+
+// Probe is the indicator that asks in each slot whether each target is up.
+type Probe struct{ States States }
+
+// Kind implements Indicator.
+func (Probe) Kind() string { return "probe" }
+
+// Fields implements Indicator.
+func (p Probe) Fields() []Field { return []Field{{"metric", p.States.Gauge.String()}} }
+
+// Measure implements Indicator.
+func (p Probe) Measure() Measure { return p.States }
+
+// Threshold is the indicator that compares the values of a query.
+type Threshold struct {
+	Query  string
+	Op     string // <, <=, >, >=, == or !=; good when the value is so
+	Value  float64
+	Absent bool
+}
+
+// Kind implements Indicator.
+func (Threshold) Kind() string { return "threshold" }
+
+// Fields implements Indicator.
+func (t Threshold) Fields() []Field {
+	return []Field{{"query", t.Query}, {"op", t.Op}, {"value", strconv.FormatFloat(t.Value, 'g', -1, 64)}}
+}
+
+// Measure implements Indicator.
+func (t Threshold) Measure() Measure {
+	good := map[string]func(v float64) bool{
+		"<": func(v float64) bool { return v < t.Value }, "<=": func(v float64) bool { return v <= t.Value },
+		">": func(v float64) bool { return v > t.Value }, ">=": func(v float64) bool { return v >= t.Value },
+		"==": func(v float64) bool { return v == t.Value }, "!=": func(v float64) bool { return v != t.Value },
+	}[t.Op]
+	return Levels{Query: t.Query, Good: func(_ time.Time, v float64) bool { return good(v) }, Absent: t.Absent}
+}
+
+// Freshness is the indicator that asks in each slot how old something is.
+type Freshness struct {
+	Timestamp string // an expression, in seconds since the epoch
+	MaxAge    time.Duration
+}
+
+// Kind implements Indicator.
+func (Freshness) Kind() string { return "freshness" }
+
+// Fields implements Indicator.
+func (f Freshness) Fields() []Field {
+	return []Field{{"timestamp", f.Timestamp}, {"max_age", model.Duration(f.MaxAge).String()}}
+}
+
+// Measure implements Indicator.
+func (f Freshness) Measure() Measure {
+	return Levels{
+		Query:    f.Timestamp,
+		Good:     func(at time.Time, v float64) bool { return float64(at.Unix())-v <= f.MaxAge.Seconds() },
+		Remember: f.MaxAge + Remembrance,
+	}
+}
+
+// Remembrance is for how long what is gone counts as bad, where its absence is
+// bad: after that it is taken for removed on purpose.
+const Remembrance = 7 * 24 * time.Hour
+
+// JobRuns is the indicator that counts runs of jobs: by counters of runs, or by
+// the time of the last success.
+type JobRuns struct{ Numbers Measure }
+
+// Kind implements Indicator.
+func (JobRuns) Kind() string { return "runs" }
+
+// Fields implements Indicator.
+func (r JobRuns) Fields() []Field {
+	if runs, ok := r.Numbers.(Runs); ok {
+		return []Field{
+			{"last_success", runs.LastSuccess}, {"every", model.Duration(runs.Every).String()}, {"grace", model.Duration(runs.Grace).String()},
+		}
+	}
+	return numbers(r.Numbers, "succeeded", "failed")
+}
+
+// Measure implements Indicator.
+func (r JobRuns) Measure() Measure { return r.Numbers }
+
+// WorstOf is the indicator of an SLO of other SLOs.
+type WorstOf struct {
+	Names []string // their ids
+	Parts []*SLO
+}
+
+// Kind implements Indicator.
+func (*WorstOf) Kind() string { return "worst_of" }
+
+// Fields implements Indicator.
+func (w *WorstOf) Fields() []Field { return []Field{{"worst_of", strings.Join(w.Names, ", ")}} }
+
+// Measure implements Indicator.
+func (w *WorstOf) Measure() Measure { return Parts(w.Parts) }
 
 // Selector is a bare PromQL selector of series. The zero value selects nothing
 // and is not set.

@@ -161,11 +161,11 @@ func parseSLO(v yamlfile.Value, defaults yamlfile.Map, s *SLO) {
 }
 
 // DefaultWindow is the window of an SLO that names none.
-const DefaultWindow = Window(30 * 24 * 60 * 60 * 1e9)
+const DefaultWindow = 30 * day
 
-func parseWindow(v yamlfile.Value) Window {
+func parseWindow(v yamlfile.Value) Period {
 	if !v.Present() {
-		return DefaultWindow
+		return Rolling(DefaultWindow)
 	}
 	if v.IsMap() {
 		if v.Map("calendar", "timezone").Has("calendar") {
@@ -173,13 +173,13 @@ func parseWindow(v yamlfile.Value) Window {
 		} else {
 			v.Errorf("write a duration such as 30d", "expected a duration, found a mapping")
 		}
-		return DefaultWindow
+		return Rolling(DefaultWindow)
 	}
 	w, err := ParseWindow(v.Text())
 	if err != nil {
 		v.Errorf("a rolling window is a duration from 1h to 1y, such as 30d", "%s", err)
 	}
-	return w
+	return Rolling(w)
 }
 
 func parseObjective(v yamlfile.Value) Objective {

@@ -41,10 +41,12 @@ func parseIndicator(v yamlfile.Value) Indicator {
 
 func parseEvents(v yamlfile.Value) Indicator {
 	m := v.Map("good", "bad", "total")
-	c := Counters{
-		Good:  parseCounter(m.Get("good")),
-		Bad:   parseCounter(m.Get("bad")),
-		Total: parseCounter(m.Get("total")),
+	selectors := map[string]Selector{}
+	var c Counters
+	for key, counter := range map[string]*Counter{"good": &c.Good, "bad": &c.Bad, "total": &c.Total} {
+		if s := parseCounter(m.Get(key)); !s.IsZero() {
+			selectors[key], *counter = s, NewCounter(s)
+		}
 	}
 	if n := len(m.Entries); v.IsMap() && n != 2 {
 		hint := ""
@@ -53,14 +55,13 @@ func parseEvents(v yamlfile.Value) Indicator {
 		}
 		v.Errorf(hint, "events needs two of good, bad and total, found %s", counted(m))
 	}
-	selectors := map[string]Selector{"good": c.Good, "bad": c.Bad, "total": c.Total}
 	for _, pair := range [][2]string{{"good", "bad"}, {"bad", "total"}, {"good", "total"}} {
 		a, b := selectors[pair[0]], selectors[pair[1]]
 		if !a.IsZero() && !b.IsZero() && a.String() == b.String() {
 			m.Get(pair[1]).Errorf(`one should select a part, such as code=~"5.."`, "%s and %s select the same series", pair[0], pair[1])
 		}
 	}
-	return Events{Selectors: c}
+	return Events{c}
 }
 
 func counted(m yamlfile.Map) string {
@@ -95,7 +96,8 @@ var histogramSuffix = regexp.MustCompile(`_(bucket|count|sum)$`)
 func parseLatency(v yamlfile.Value) Indicator {
 	m := v.Map("histogram", "threshold")
 	h := m.Require("histogram")
-	l := Latency{Histogram: parseSelector(h), Threshold: parseThreshold(m.Require("threshold"))}
+	threshold := parseThreshold(m.Require("threshold"))
+	l := Latency{Histogram: parseSelector(h), Threshold: threshold.Seconds(), Text: threshold.String()}
 	if l.Histogram.IsZero() {
 		return l
 	}

@@ -8,19 +8,81 @@
 //	for _, s := range set.SLOs { fmt.Println(s.ID(), s.Objective.Percent()) }
 package slo
 
+import (
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
 // SLO is one service level objective. The parser makes it; every other
 // package takes it and leaves it unchanged.
 type SLO struct {
-	Service     string
-	Name        string
-	Description string
-	Owner       string
-	Labels      map[string]string // on slo_info and on every alert
-	Links       map[string]string // by name: runbook, dashboard, ...
-	Objective   Objective
-	Window      Window
-	Indicator   Indicator
-	Origin      Origin
+	Service        string
+	Name           string
+	Group          map[string]string // the label values of one group of a grouped SLO
+	Description    string
+	Owner          string
+	Labels         map[string]string // on slo_info and on every alert
+	Links          map[string]string // by name: runbook, dashboard, ...
+	Objective      Objective
+	PastObjectives []PastObjective // in the order of time
+	Window         Period
+	Slice          *Slice // of time-slice budgeting; nil where occurrences are counted
+	Indicator      Indicator
+	NoDataBad      bool    // time without data is bad, where that is not unknown
+	Groups         *Groups // what the SLO is split by; nil unless it is
+	Exclusions     []Exclusion
+	BudgetPolicy   []BudgetStep // by falling Below
+	Backend        string       // "" for the first
+	Origin         Origin
+}
+
+// Slice is a slice of time-slice budgeting, which is bad when less than Target
+// of its events are good (OpenSLO v1, timeSliceTarget and timeSliceWindow).
+type Slice struct {
+	Length Window
+	Target Objective
+}
+
+// Groups say how an SLO is split into one for each value of labels.
+type Groups struct {
+	By         []string             // names of labels
+	Limit      int                  // of groups
+	Objectives map[string]Objective // of groups that have their own, by their values joined with commas
+}
+
+// PastObjective is the objective until a time.
+type PastObjective struct {
+	Until     time.Time
+	Objective Objective
+}
+
+// BudgetStep is what people agreed to do when less than Below of a budget
+// remains.
+type BudgetStep struct {
+	Below  float64 // ratio; negative when more than all is spent
+	Action string
+	Gate   Gate
+}
+
+// Gate is what a budget step asks of pipelines.
+type Gate string
+
+// The gates, from the mildest to the strictest.
+const (
+	GateOpen  Gate = ""
+	GateWarn  Gate = "warn"
+	GateBlock Gate = "block"
+)
+
+// ObjectiveAt is the objective that was promised for an instant.
+func (s *SLO) ObjectiveAt(t time.Time) Objective {
+	for _, p := range s.PastObjectives {
+		if !t.After(p.Until) {
+			return p.Objective
+		}
+	}
+	return s.Objective
 }
 
 // Origin says where an SLO was read.
@@ -33,5 +95,11 @@ type Origin struct {
 	Backends []string // names of the backends that the source may use; empty for all
 }
 
-// ID is the SLO's identity over all sources: "checkout/availability".
-func (s *SLO) ID() string { return s.Service + "/" + s.Name }
+// ID is the SLO's identity over all sources: "checkout/availability", or
+// `checkout/availability{tenant="acme"}` for a group.
+func (s *SLO) ID() string {
+	if len(s.Group) == 0 {
+		return s.Service + "/" + s.Name
+	}
+	return s.Service + "/" + s.Name + labels.FromMap(s.Group).String()
+}

@@ -30,7 +30,6 @@ type detailPage struct {
 	Errors      *chart
 	Labels      []pair
 	Indicator   string // its kind
-	Threshold   string
 	Queries     []pair
 	Source      string
 	Revision    string
@@ -124,17 +123,8 @@ func (p *detailPage) describe(spec *slo.SLO) {
 		return
 	}
 	p.Indicator = spec.Indicator.Kind()
-	if l, ok := spec.Indicator.(slo.Latency); ok {
-		p.Threshold = l.Threshold.String()
-	}
-	c := spec.Indicator.Counters()
-	for _, q := range []struct {
-		name     string
-		selector slo.Selector
-	}{{"good", c.Good}, {"bad", c.Bad}, {"total", c.Total}} {
-		if !q.selector.IsZero() {
-			p.Queries = append(p.Queries, pair{q.name, q.selector.String()})
-		}
+	for _, f := range spec.Indicator.Fields() {
+		p.Queries = append(p.Queries, pair{f.Key, f.Text})
 	}
 }
 

@@ -134,7 +134,9 @@ func (s story) status(t testing.TB) evaluator.Status {
 	metric := labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, "http_requests_total")
 	st.Spec = &slo.SLO{
 		Service: service, Name: name, Objective: objective,
-		Indicator: slo.Events{Selectors: slo.Counters{Bad: slo.NewSelector(metric, job, bad), Total: slo.NewSelector(metric, job)}},
+		Indicator: slo.Events{Numbers: slo.Counters{
+			Bad: slo.NewCounter(slo.NewSelector(metric, job, bad)), Total: slo.NewCounter(slo.NewSelector(metric, job)),
+		}},
 		Origin:    slo.Origin{Source: st.Source, Revision: st.Revision, File: "slos/" + service + ".yaml", Line: 11},
 	}
 	s.numbers(&st, objective.Budget())
