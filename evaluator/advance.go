@@ -2,10 +2,8 @@ package evaluator
 
 import (
 	"context"
-	"errors"
+	"slices"
 	"time"
-
-	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // entry is a ledger's book that is advanced, and how that ended.
@@ -25,19 +23,11 @@ type entry struct {
 // timeline ends with the last final slot, and the next call goes on from there.
 // A cycle has no time to try again what took long.
 func (b *backend) advance(ctx context.Context, entries []*entry, end Minute, cycle bool) {
-	byMethod := map[string][]*entry{}
 	for _, e := range entries {
 		if e.err = b.choose(ctx, e, end); e.err == nil {
 			e.err = b.settlePending(ctx, e)
 		}
-		byMethod[e.book.method] = append(byMethod[e.book.method], e)
 	}
-	b.advanceBy(ctx, b.read, byMethod[MethodRaw], end, cycle)
-	b.advanceBy(ctx, b.readSums, byMethod[MethodAggregated], end, cycle)
-}
-
-// advanceBy advances books that are read in the same way.
-func (b *backend) advanceBy(ctx context.Context, read readFunc, entries []*entry, end Minute, cycle bool) {
 	settled := end - Minute((b.Settle+time.Minute-1)/time.Minute)
 	for {
 		due, from, to := next(entries, settled, end)
@@ -46,9 +36,9 @@ func (b *backend) advanceBy(ctx context.Context, read readFunc, entries []*entry
 		}
 		var queries []query
 		for _, e := range due {
-			queries = append(queries, e.ledger.queries...)
+			queries = append(queries, e.queries()...)
 		}
-		r, err := read(ctx, queries, from, to)
+		r, err := b.read(ctx, queries, from, to)
 		switch {
 		case err != nil && from < settled && tooMuch(err, to-from) && (!cycle || !tookLong(err)):
 			for _, e := range due {
@@ -98,31 +88,23 @@ func next(entries []*entry, settled, end Minute) (due []*entry, from, to Minute)
 // take counts what a reading brought, up to settled for good. The last reading
 // of an advance holds the slots behind that too.
 func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute) error {
-	k := e.book
-	batch, err := r.series(e.ledger.queries)
+	k, l := e.book, e.ledger
+	batches, err := b.batches(ctx, e, r)
 	if err != nil {
 		return err
 	}
-	if l, ok := e.ledger.indicator.(slo.Latency); ok {
-		// An old layout of buckets is no error: its observations are unknown.
-		if batch, err = paired(batch); errors.Is(err, errNoBucket) && e.done {
-			return b.nearBuckets(ctx, l, r.to)
-		}
-	}
-	k.outgrown = e.done && k.method == MethodRaw && b.Method != MethodRaw && b.MaxSeries > 0 && e.ledger.live(batch, r.to) > b.MaxSeries
-	if err := b.size(ctx, e, batch, r); err != nil {
-		return err
-	}
-	k.lose(batch)
+	k.lose(batches)
 	k.tried = nil
 	from := max(k.settled, k.timeline.Start())
 	before := k.timeline.slots(from)
 	k.timeline.Truncate(from)
 	if e.done {
-		settled = k.accounts.hold(batch, r.to, settled)
+		for i := range k.parts {
+			settled = min(settled, k.parts[i].accounts.hold(batches[i], r.to, settled))
+		}
 	}
 	if upTo := min(r.to, settled); upTo > k.settled {
-		k.pending = k.accounts.feed(batch, k.settled, upTo)
+		k.pending = feed(k.parts, batches, k.settled, upTo)
 		if err := b.settlePending(ctx, e); err != nil {
 			return err
 		}
@@ -131,14 +113,15 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 		return nil
 	}
 	if r.to > k.settled {
-		accounts := k.accounts.clone()
-		found := accounts.feed(batch, k.settled, r.to)
+		parts, record := cloned(k.parts), k.record.clone()
+		found := feed(parts, batches, k.settled, r.to)
 		if err := b.prove(ctx, found, k.timeline.Start()); err != nil {
 			return err
 		}
-		k.apply(found, e.ledger.counted)
-		if found.newest != 0 {
-			k.tried = &past{r.to, accounts}
+		k.apply(l, found, record)
+		noteNewest(k.parts, found)
+		if slices.ContainsFunc(found, func(f *tally) bool { return f.newest != 0 }) {
+			k.tried = &past{r.to, parts, record}
 		}
 	}
 	for i, was := range before {
@@ -148,6 +131,15 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 		}
 	}
 	return nil
+}
+
+// feed counts the samples of (from, to] of each part.
+func feed(parts []part, batches [][]rawSeries, from, to Minute) []*tally {
+	found := make([]*tally, len(parts))
+	for i := range parts {
+		found[i] = parts[i].accounts.feed(batches[i], from, to)
+	}
+	return found
 }
 
 // settlePending proves what is counted for good, and takes it into the timeline.
@@ -160,26 +152,55 @@ func (b *backend) settlePending(ctx context.Context, e *entry) error {
 	if err := b.prove(ctx, found, k.timeline.Start()); err != nil {
 		return err
 	}
-	k.apply(found, e.ledger.counted)
-	k.pending, k.settled = nil, found.from+Minute(len(found.known))
-	if k.settled > k.timeline.Start() {
-		b.metrics.births.WithLabelValues("counted").Add(float64(found.births))
-		b.metrics.births.WithLabelValues("ambiguous").Add(float64(found.ambiguous))
+	k.apply(e.ledger, found, k.record)
+	noteNewest(k.parts, found)
+	if k.record != nil {
+		k.record.trim(e.ledger)
+	}
+	k.pending, k.settled = nil, found[0].from+Minute(len(found[0].known))
+	for _, f := range found {
+		if k.settled > k.timeline.Start() {
+			b.metrics.births.WithLabelValues("counted").Add(float64(f.births))
+			b.metrics.births.WithLabelValues("ambiguous").Add(float64(f.ambiguous))
+		}
 	}
 	return nil
 }
 
+// noteNewest notes until when parts have samples.
+func noteNewest(parts []part, found []*tally) {
+	for i, f := range found {
+		parts[i].newest, parts[i].alive = max(parts[i].newest, f.newest), max(parts[i].alive, f.alive)
+	}
+}
+
 // apply takes what was found into the timeline, without what lies before it.
-func (k *book) apply(found *tally, counted role) {
-	for _, span := range found.before {
+func (k *book) apply(l *ledger, found []*tally, r *record) {
+	if r != nil {
+		behind := r.end()
+		for i, f := range found {
+			for _, span := range f.before {
+				behind = min(behind, r.mark(i, span[0], span[1]))
+			}
+		}
+		for i := range found[0].known {
+			all := make(leaves, len(found))
+			for j, f := range found {
+				all[j] = f.slot(i, l.meters[j].counted)
+			}
+			r.slots = append(r.slots, all)
+		}
+		l.derive(k.timeline, r, behind)
+		return
+	}
+	for _, span := range found[0].before {
 		k.timeline.MarkKnown(span[0], span[1])
 	}
-	for i := range found.known {
-		if found.from+Minute(i) >= k.timeline.End() {
-			k.timeline.Append(found.slot(i, counted))
+	for i := range found[0].known {
+		if found[0].from+Minute(i) >= k.timeline.End() {
+			k.timeline.Append(found[0].slot(i, l.meters[0].counted))
 		}
 	}
-	k.newest = max(k.newest, found.newest)
 }
 
 // adapt chooses how much to ask for next, by how much the last answer held.

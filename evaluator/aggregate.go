@@ -109,7 +109,7 @@ func (s *targetSum) step(raw *rawSeries, x sample, out *tally) {
 	if x.t-last.t <= 60_000 && s.doubtful(v, x.t) { // else it is not known to everybody
 		n, before = sizeAt(raw.sizes, x.t), sizeAt(raw.sizes, last.t)
 	}
-	claim := claim{at: x.t, since: last.t, roles: raw.roles, raw: raw, events: v, doubt: true}
+	claim := claim{at: x.t, since: last.t, raw: raw, events: v, doubt: true}
 	delta := 0.0
 	switch {
 	case last.t == 0:
@@ -143,7 +143,7 @@ func (s *targetSum) step(raw *rawSeries, x sample, out *tally) {
 	if out.witness != nil {
 		out.witness.sample(raw, sample{x.t, v}, delta)
 	}
-	out.add(slotEnd(x.t), raw.roles, delta)
+	out.add(slotEnd(x.t), raw, delta)
 	s.last, s.short = sample{t: x.t, v: v}, max(0, s.short-1)
 }
 

@@ -33,21 +33,35 @@ type Part struct {
 	Text   string  `json:"text"`
 }
 
-// check asks the backend for the increase of each counter of a ledger.
+// check asks the backend for the increase of each counter of a ledger that counts
+// by counters, each once.
 func (b *backend) check(ctx context.Context, l *ledger, w *witness, sum Sum) []Check {
+	out := []Check{}
+	m := l.meters[0]
+	if l.derived() || m.fresh != nil || slices.ContainsFunc(m.queries, func(q query) bool { return q.weight != 1 }) {
+		return out
+	}
 	counted := map[role]float64{roleGood: sum.Total - sum.Bad, roleBad: sum.Bad, roleTotal: sum.Total}
 	id, _ := b.known()
-	out := make([]Check, 0, len(l.queries))
-	for _, q := range l.queries {
-		c := Check{
-			Counter: q.role.names()[0], Query: b.increase(q.selector, w.to-w.from), Time: w.to.Time(),
-			Counted: counted[q.role], Parts: []Part{},
+	for _, r := range allRoles {
+		var grown []string
+		for _, q := range m.queries {
+			if q.role == r {
+				grown = append(grown, b.increase(q.selector.With(q.only...), w.to-w.from))
+			}
 		}
-		switch answer, err := b.directly(ctx, c.Query, w, q.role); {
+		if len(grown) == 0 {
+			continue
+		}
+		c := Check{
+			Counter: r.names()[0], Query: strings.Join(grown, " + "), Time: w.to.Time(),
+			Counted: counted[r], Parts: []Part{},
+		}
+		switch answer, err := b.directly(ctx, c.Query, w, r); {
 		case err != nil:
 			c.Unavailable = err.Error()
 		default:
-			c.compare(answer, w.parts(q.role, l.book.method, id.kind))
+			c.compare(answer, w.parts(r, l.book.parts[0].method, id.kind))
 		}
 		out = append(out, c)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"mime"
 	"net/http"
 	"net/url"
@@ -126,8 +127,9 @@ func (e *queryError) says(words []string) bool {
 
 // vector is one series of an answer.
 type vector struct {
-	labels  map[string]string
-	samples []sample
+	labels     map[string]string
+	samples    []sample
+	histograms []histogram
 }
 
 // query sends an instant query at a time and reads the answer as a stream: a
@@ -372,18 +374,19 @@ func decodeSeries(dec *jsontext.Decoder) (vector, error) {
 			return pair()
 		case "values":
 			return array(dec, pair)
+		case "histograms":
+			return array(dec, func() error {
+				h, err := decodeHistogram(dec)
+				v.histograms = append(v.histograms, h)
+				return err
+			})
 		}
 		return dec.SkipValue()
 	})
 	return v, err
 }
 
-// maxCount is far more than anything counts, and so little that no sum of such
-// counts is infinite.
-const maxCount = 1e100
-
-// decodePair reads [time in seconds, "value"]. Values that no counter can have,
-// such as NaN or a negative one, are left out.
+// decodePair reads [time in seconds, "value"]. What is not a number is left out.
 func decodePair(dec *jsontext.Decoder) (sample, bool, error) {
 	raw, err := dec.ReadValue()
 	if err != nil {
@@ -401,7 +404,7 @@ func decodePair(dec *jsontext.Decoder) (sample, bool, error) {
 	if err != nil {
 		return sample{}, false, fmt.Errorf("%q is not a sample: %w", string(raw), err)
 	}
-	return sample{t: int64(seconds*1000 + 0.5), v: v}, v >= 0 && v <= maxCount, nil
+	return sample{t: int64(seconds*1000 + 0.5), v: v}, !math.IsNaN(v), nil
 }
 
 // object calls f for each key of an object; f must read the value.

@@ -152,25 +152,22 @@ func orEmpty(m map[string]string) map[string]string {
 // since when. longest is the longest page window.
 func (t *track) dataState(end Minute, longest slo.Window) (State, string, *time.Time) {
 	k := t.ledger.book
-	until := k.dataUntil()
+	for i := range k.parts {
+		p, text := &k.parts[i], t.ledger.meters[i].clockText()
+		switch until := p.until(); {
+		case !p.silent(end):
+		case until == nil:
+			return StateNoData, "no series match " + text, nil
+		default:
+			return StateNoData, fmt.Sprintf("no samples of %s since %s", text, until.Format("2006-01-02 15:04 MST")), until
+		}
+	}
 	switch {
-	case until == nil:
-		return StateNoData, "no series match " + clockText(t.slo.Indicator), nil
-	case end.Time().Sub(*until) > k.silence():
-		return StateNoData, fmt.Sprintf("no samples of %s since %s", clockText(t.slo.Indicator), until.Format("2006-01-02 15:04 MST")), until
+	case t.ledger.sparse():
 	case k.timeline.Sum(end.Add(-longest.Duration()), end).Total == 0:
 		return StateNoTraffic, "no events in the last " + longest.String(), t.lastTraffic(end)
 	}
 	return StateOK, "", t.knownSince(end)
-}
-
-// clockText is the selector whose samples tell that an SLO has data.
-func clockText(i slo.Indicator) string {
-	c := i.Measure().(slo.Counters)
-	if c.Total.IsZero() {
-		return c.Good.String()
-	}
-	return c.Total.String()
 }
 
 // lastTraffic is the end of the last quarter of an hour with events.

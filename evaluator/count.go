@@ -10,15 +10,6 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// role says what the increments of a series count.
-type role uint8
-
-const (
-	roleGood role = 1 << iota
-	roleBad
-	roleTotal
-)
-
 // sample is one sample of a counter; t is in milliseconds since the epoch.
 type sample struct {
 	t int64
@@ -27,14 +18,16 @@ type sample struct {
 
 // rawSeries is one series as it was read, its samples in the order of time.
 type rawSeries struct {
-	key     uint64 // of the labels
-	pair    uint64 // of the labels that a bucket shares with its histogram's count
-	target  string // the values of the target labels
-	replica string // the values of the replica labels
-	labels  labels.Labels
-	roles   role
-	samples []sample
-	sizes   []sample // of an aggregated one: how many counters its samples are sums of; empty when that does not matter
+	key        uint64 // of the labels
+	pair       uint64 // of the labels that a bucket shares with its histogram's count
+	target     string // the values of the target labels
+	replica    string // the values of the replica labels
+	labels     labels.Labels
+	roles      role
+	weights    *[3]float64 // how often good, bad and total count it; nil for once
+	samples    []sample
+	histograms []histogram
+	sizes      []sample // of an aggregated one: how many counters its samples are sums of; empty when that does not matter
 }
 
 // counter turns samples of counters into events per slot. It remembers each
@@ -291,15 +284,12 @@ func (c *counter) interval() int64 {
 const lag = 5
 
 // hold is the instant up to which slots can be settled at an end: not behind
-// the last sample of targets whose samples come late. A single target among
-// many is not waited for: it is gone.
+// the last sample of targets whose samples come late.
 func (c *counter) hold(batch []rawSeries, end, settled Minute) Minute {
-	live := (end - lag).millis()
+	w := waiting{live: (end - lag).millis()}
 	newest := map[string]int64{}
 	for key, t := range c.targets {
-		if t.last > live {
-			newest[key] = t.last
-		}
+		newest[key] = t.last
 	}
 	for i := range batch {
 		s := &batch[i]
@@ -307,22 +297,10 @@ func (c *counter) hold(batch []rawSeries, end, settled Minute) Minute {
 			newest[s.target] = max(newest[s.target], s.samples[n-1].t)
 		}
 	}
-	late, earliest := 0, settled
 	for key, last := range newest {
-		usual := c.usual(key)
-		if usual == 0 || last <= live {
-			continue
-		}
-		// The next sample is due then, at the earliest.
-		if due := Minute((last + usual*9/10) / 60_000); due < settled {
-			late++
-			earliest = min(earliest, due)
-		}
+		w.add(last, c.usual(key), settled)
 	}
-	if late*10 < len(newest) {
-		return settled
-	}
-	return earliest
+	return w.hold(settled)
 }
 
 // usual is the time between two scrapes of a target, 0 when it isn't known.

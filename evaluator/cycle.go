@@ -95,20 +95,31 @@ func (e *Evaluator) idle(ctx context.Context) bool {
 	return true
 }
 
-// families are the ledgers that are read together, in the order of the first.
+// families are the ledgers that are read together, because what tells that they
+// have data is the same, in the order of the first.
 func families(ledgers []*ledger) [][]*ledger {
-	at := map[string]int{}
+	at := map[string]int{} // of a text, the family
 	var out [][]*ledger
 	for _, l := range ledgers {
-		i, ok := at[l.family()]
-		if !ok {
-			i = len(out)
-			at[l.family()] = i
-			out = append(out, nil)
+		home := len(out)
+		out = append(out, []*ledger{l})
+		for _, m := range l.meters {
+			if i, ok := at[m.clockText()]; ok && i != home {
+				into, from := min(i, home), max(i, home)
+				out[into], out[from] = append(out[into], out[from]...), nil
+				for text, j := range at {
+					if j == from {
+						at[text] = into
+					}
+				}
+				home = into
+			}
 		}
-		out[i] = append(out[i], l)
+		for _, m := range l.meters {
+			at[m.clockText()] = home
+		}
 	}
-	return out
+	return slices.DeleteFunc(out, func(f []*ledger) bool { return f == nil })
 }
 
 // maxBroken is the number of failures that make a cycle give up on a backend.
@@ -150,7 +161,7 @@ func (c *cycle) run(ctx context.Context) {
 			l.backOff(c.end)
 		}
 	}
-	if c.down == nil && slices.ContainsFunc(c.ledgers, func(l *ledger) bool { return l.book.silent(c.end) }) {
+	if c.down == nil && slices.ContainsFunc(c.ledgers, func(l *ledger) bool { return l.book.silent(c.end) != nil }) {
 		c.stale = b.probe(ctx, c.end)
 	}
 }
@@ -294,7 +305,7 @@ func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Tim
 		return nil, fmt.Errorf("evaluating: %w", err)
 	}
 	for _, b := range e.backends {
-		if slices.ContainsFunc(e.ledgersOf(b), func(l *ledger) bool { return l.err == nil && l.book.silent(e.end) }) {
+		if slices.ContainsFunc(e.ledgersOf(b), func(l *ledger) bool { return l.err == nil && l.book.silent(e.end) != nil }) {
 			b.stale = b.probe(ctx, e.end)
 		}
 		for _, l := range e.ledgersOf(b) {

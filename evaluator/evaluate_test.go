@@ -50,7 +50,9 @@ func embedded(t *testing.T, step time.Duration, series string) *memprom.DB {
 	return db
 }
 
-func windows(s *slo.SLO) []slo.Window { return []slo.Window{slo.Window(5 * time.Minute), s.Window.Length} }
+func windows(s *slo.SLO) []slo.Window {
+	return []slo.Window{slo.Window(5 * time.Minute), s.Window.Length}
+}
 
 func newEvaluator(url string, now func() time.Time) *evaluator.Evaluator {
 	return evaluator.New(options(url, now))

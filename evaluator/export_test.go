@@ -55,8 +55,8 @@ func (e *Evaluator) Fill(slos []*slo.SLO, end Minute, f func(m Minute) Slot) {
 			filled[start] = k.timeline
 		}
 		k.timeline = filled[start].Clone()
-		k.settled, k.newest = end-2, end.millis()
-		k.method, k.accounts = MethodRaw, newCounter(l.clock())
+		k.settled = end - 2
+		k.parts[0] = part{method: MethodRaw, accounts: newCounter(l.meters[0].clock()), newest: end.millis()}
 		k.remember()
 		l.book = k
 		e.evaluateAll(l, end)

@@ -2,6 +2,7 @@ package evaluator
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -14,10 +15,12 @@ import (
 type ledger struct {
 	key       string
 	backend   *backend
-	indicator slo.Indicator
-	queries   []query
-	counted   role // of good, bad and total those that are counted
+	meters    []*meter // as many as the SLO is made of
+	joined    joined   // what their slots make together; nil for one
+	slice     *slo.Slice
+	absentBad bool // slots that are not known are bad, as long as some were of late
 	history   time.Duration
+	leadIn    Minute        // read before it, so that the first slots are right
 	recent    time.Duration // the newest part, that is read first
 	left      atomic.Int64  // minutes of history that are not read
 	witness   *witness      // of how it is counted; nil but for Explain
@@ -35,53 +38,71 @@ type ledger struct {
 }
 
 func newLedger(key string, s *slo.SLO, b *backend, history time.Duration) *ledger {
-	l := &ledger{key: key, backend: b, indicator: s.Indicator, queries: queriesOf(s.Indicator.Measure().(slo.Counters)), history: history, stop: func() {}}
-	for _, q := range l.queries {
-		l.counted |= q.role
+	l := &ledger{key: key, backend: b, slice: s.Slice, absentBad: s.NoDataBad, history: history, stop: func() {}}
+	l.meters, l.joined = metersOf(s)
+	for _, m := range l.meters {
+		l.leadIn = max(l.leadIn, m.remember)
 	}
-	l.left.Store(int64(Minute(0).Add(history) + leadIn))
+	if l.slice != nil {
+		l.leadIn = max(l.leadIn, keep)
+	}
+	if l.absentBad {
+		l.leadIn = max(l.leadIn, minutes(slo.Remembrance))
+	}
+	l.left.Store(int64(Minute(0).Add(history) + l.leadIn))
 	return l
 }
 
 // ledgerKey tells ledgers apart.
 func ledgerKey(s *slo.SLO, b *backend, history time.Duration) string {
-	parts := []string{b.Name, history.String(), s.Indicator.Kind()}
-	c := s.Indicator.Measure().(slo.Counters)
-	parts = append(parts, c.Good.String(), c.Bad.String(), c.Total.String())
-	return strings.Join(parts, "\xff")
-}
-
-// clock is the role whose samples tell which slots are known.
-func (l *ledger) clock() role {
-	if l.counted&roleTotal != 0 {
-		return roleTotal
+	parts := []string{b.Name, history.String(), strconv.FormatBool(s.NoDataBad), s.Indicator.Kind()}
+	if s.Slice != nil {
+		parts = append(parts, s.Slice.Length.String(), s.Slice.Target.RatioText())
 	}
-	return roleGood | roleBad
-}
-
-// family is the selector by which ledgers are read together.
-func (l *ledger) family() string {
-	return clockText(l.indicator)
+	meters, _ := metersOf(s)
+	for _, m := range meters {
+		parts = append(parts, m.key())
+	}
+	return strings.Join(parts, "\xff")
 }
 
 // book is a timeline and what is needed to go on with it.
 type book struct {
 	timeline *Timeline
+	parts    []part   // one for each meter
+	record   *record  // of the settled slots; nil unless the ledger derives its own from them
+	outgrown bool     // it has more series than may be read raw
+	settled  Minute   // slots up to here are final; before the timeline while the lead-in is read
+	pending  []*tally // of each part what is counted, not proven yet; nil for nothing
+	piece    Minute   // how much the next query asks for
+	past     *past    // for the next reread
+	tried    *past    // behind the slots that are not settled; nil when they held no samples
+}
+
+// part is what a meter counts into a book.
+type part struct {
 	accounts accounts
-	method   string // MethodRaw or MethodAggregated; "" before that is chosen
-	outgrown bool   // it has more series than may be read raw
-	settled  Minute // slots up to here are final; before the timeline while the lead-in is read
+	method   string // MethodRaw, MethodAggregated or MethodEvaluated; "" before that is chosen
 	newest   int64  // time of the newest sample, in milliseconds; 0 for none
-	pending  *tally // counted, not proven yet
-	piece    Minute // how much the next query asks for
-	past     *past  // for the next reread
-	tried    *past  // behind the slots that are not settled; nil when they held no samples
+	alive    int64  // until when what is gone counts as if it were there
+	native   bool   // native histograms were found, or nothing else
+	inexact  bool   // some of the events are estimates
 }
 
 // past is what counting went on from, or goes on from again.
 type past struct {
-	settled  Minute
-	accounts accounts
+	settled Minute
+	parts   []part
+	record  *record
+}
+
+// cloned are copies of parts to try unsettled samples on.
+func cloned(parts []part) []part {
+	out := slices.Clone(parts)
+	for i := range out {
+		out[i].accounts = out[i].accounts.clone()
+	}
+	return out
 }
 
 // firstPiece is the minutes of history that are read first; what they hold
@@ -94,56 +115,101 @@ const (
 // newBook makes an empty book whose timeline begins at start.
 func (l *ledger) newBook(start, leadIn Minute) *book {
 	t := NewTimeline(start)
-	return &book{timeline: t, settled: t.Start() - leadIn, piece: firstPiece}
+	k := &book{timeline: t, parts: make([]part, len(l.meters)), settled: t.Start() - leadIn, piece: firstPiece}
+	if l.derived() {
+		k.record = &record{from: k.settled}
+	}
+	return k
 }
 
 // reread makes a book that goes on from the last one's past.
 func (k *book) reread() *book {
 	t := k.timeline.Clone()
 	t.Truncate(k.past.settled)
-	return &book{timeline: t, accounts: k.past.accounts.clone(), method: k.method, settled: k.past.settled, newest: k.newest, piece: firstPiece}
+	return &book{timeline: t, parts: cloned(k.past.parts), record: k.past.record.clone(), settled: k.past.settled, piece: firstPiece}
 }
 
 // remember keeps what the next reread begins with.
 func (k *book) remember() {
-	k.past = &past{k.settled, k.accounts.clone()}
+	k.past = &past{k.settled, cloned(k.parts), k.record.clone()}
 }
 
 // lose takes what is not settled for final when a batch of samples lacks all
 // that were seen there: the backend lost them.
-func (k *book) lose(batch []rawSeries) {
-	if k.tried == nil || slices.ContainsFunc(batch, func(s rawSeries) bool {
+func (k *book) lose(batches [][]rawSeries) {
+	if k.tried == nil || slices.ContainsFunc(slices.Concat(batches...), func(s rawSeries) bool {
 		return len(between(s.samples, k.settled.millis(), k.tried.settled.millis())) > 0
 	}) {
 		return
 	}
-	k.settled, k.accounts, k.tried = k.tried.settled, k.tried.accounts, nil
+	k.settled, k.parts, k.record, k.tried = k.tried.settled, k.tried.parts, k.tried.record, nil
 }
 
-// silence is how long a ledger may be without samples before it has no data.
-func (k *book) silence() time.Duration {
-	return max(5*time.Minute, 5*time.Duration(k.accounts.interval())*time.Millisecond)
+// silence is how long a part may be without samples before it has no data.
+func (p *part) silence() time.Duration {
+	return max(5*time.Minute, 5*time.Duration(p.accounts.interval())*time.Millisecond)
 }
 
-// silent reports whether no samples came of late.
-func (k *book) silent(end Minute) bool {
-	return k.newest == 0 || end.Time().Sub(time.UnixMilli(k.newest)) > k.silence()
+// silent reports whether no samples came of late, nor count as if they came.
+func (p *part) silent(end Minute) bool {
+	newest := max(p.newest, p.alive)
+	return newest == 0 || end.Time().Sub(time.UnixMilli(newest)) > p.silence()
 }
 
-// dataUntil is the time of the newest sample, nil without any.
-func (k *book) dataUntil() *time.Time {
-	if k.newest == 0 {
+// silent is the first part of which no samples came of late, nil without any.
+func (k *book) silent(end Minute) *part {
+	if i := slices.IndexFunc(k.parts, func(p part) bool { return p.silent(end) }); i >= 0 {
+		return &k.parts[i]
+	}
+	return nil
+}
+
+// until is the time of the newest sample, nil without any.
+func (p *part) until() *time.Time {
+	if p.newest == 0 {
 		return nil
 	}
-	at := time.UnixMilli(k.newest).UTC()
+	at := time.UnixMilli(p.newest).UTC()
 	return &at
+}
+
+// dataUntil is the time until which all parts have samples, nil where one has
+// none.
+func (k *book) dataUntil() *time.Time {
+	oldest := &k.parts[0]
+	for i := range k.parts {
+		if k.parts[i].newest < oldest.newest {
+			oldest = &k.parts[i]
+		}
+	}
+	return oldest.until()
 }
 
 // age forgets what lies before the timeline's length.
 func (k *book) age(history time.Duration) {
 	start := k.settled.Add(-history)
 	k.timeline.Fold(start, k.settled-fineAge)
-	k.accounts.forget(k.settled.millis(), (start - leadIn).millis())
+	for i := range k.parts {
+		k.parts[i].accounts.forget(k.settled.millis(), (start - leadIn).millis())
+	}
+}
+
+// sparse reports whether the ledger may be without events for long.
+func (l *ledger) sparse() bool {
+	return slices.ContainsFunc(l.meters, func(m *meter) bool { return m.sparse })
+}
+
+// method is how the events are counted, as far as that is one way, and whether
+// they are no estimates.
+func (l *ledger) method() (name string, exact bool) {
+	name, exact = l.book.parts[0].method, true
+	for i, p := range l.book.parts {
+		if p.method == MethodAggregated {
+			name = p.method
+		}
+		exact = exact && l.meters[i].exact && !p.inexact && p.method != MethodAggregated
+	}
+	return name, exact
 }
 
 // backOff asks again less and less often for what fails while the backend

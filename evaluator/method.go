@@ -8,62 +8,77 @@ import (
 	"strings"
 
 	"github.com/prometheus/common/model"
-
-	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // errReplicaLabel says that an SLO selects by what is no difference.
 var errReplicaLabel = errors.New("backend's replica_labels, of which any is as good as the other")
 
-// choose chooses how a new book counts: by raw samples, unless the series are
-// too many at the end of what it is to count.
+// choose chooses how the parts of a new book count: by raw samples, unless the
+// series are too many at the end of what it is to count.
 func (b *backend) choose(ctx context.Context, e *entry, end Minute) error {
-	k := e.book
-	for _, q := range e.ledger.queries {
-		for _, m := range q.selector.Matchers() {
-			if slices.Contains(b.ReplicaLabels, m.Name) {
-				return fmt.Errorf("%s selects by %s, one of the %w", q.selector, m.Name, errReplicaLabel)
+	for i, m := range e.ledger.meters {
+		for _, q := range m.queries {
+			for _, o := range q.selector.Matchers() {
+				if slices.Contains(b.ReplicaLabels, o.Name) {
+					return fmt.Errorf("%s selects by %s, one of the %w", q.selector, o.Name, errReplicaLabel)
+				}
 			}
 		}
-	}
-	if k.method == "" {
-		switch b.Method {
-		case MethodRaw, MethodAggregated:
-			k.method = b.Method
-		default:
-			many, err := b.many(ctx, e.ledger, end)
-			if err != nil {
-				return err
-			}
-			if k.method = MethodRaw; many {
-				k.method = MethodAggregated
-			}
+		if err := b.chooseFor(ctx, m, &e.book.parts[i], end); err != nil {
+			return err
 		}
-	}
-	switch {
-	case k.accounts != nil:
-	case k.method == MethodAggregated:
-		a := newAggregate(e.ledger.clock())
-		a.witness, k.accounts = e.ledger.witness, a
-	default:
-		c := newCounter(e.ledger.clock())
-		c.witness, k.accounts = e.ledger.witness, c
+		switch a := e.book.parts[i].accounts.(type) {
+		case *counter:
+			a.witness = e.ledger.witness
+		case *aggregate:
+			a.witness = e.ledger.witness
+		}
 	}
 	return nil
 }
 
-// many reports whether a ledger has more series than may be read raw. Where the
+func (b *backend) chooseFor(ctx context.Context, m *meter, p *part, end Minute) error {
+	switch {
+	case p.method != "":
+	case m.fresh != nil && m.queries[0].way == slotValues:
+		p.method = MethodEvaluated
+	case m.fresh != nil:
+		p.method = MethodRaw
+	case b.Method == MethodRaw || b.Method == MethodAggregated:
+		p.method = b.Method
+	default:
+		many, err := b.many(ctx, m, end)
+		if err != nil {
+			return err
+		}
+		if p.method = MethodRaw; many {
+			p.method = MethodAggregated
+		}
+	}
+	switch {
+	case p.accounts != nil:
+	case m.fresh != nil:
+		p.accounts = m.fresh()
+	case p.method == MethodAggregated:
+		p.accounts = newAggregate(m.clock())
+	default:
+		p.accounts, p.native = newCounter(m.clock()), true
+	}
+	return nil
+}
+
+// many reports whether a meter has more series than may be read raw. Where the
 // backend won't count them, reading them will tell.
-func (b *backend) many(ctx context.Context, l *ledger, at Minute) (bool, error) {
+func (b *backend) many(ctx context.Context, m *meter, at Minute) (bool, error) {
 	if b.MaxSeries == 0 {
 		return false, nil
 	}
 	n := 0.0
-	for _, q := range l.queries {
-		if q.role&l.clock() == 0 {
+	for _, q := range m.queries {
+		if q.role&m.clock() == 0 {
 			continue
 		}
-		answer, err := b.query(ctx, "count("+q.selector.String()+")", at.Time())
+		answer, err := b.query(ctx, "count("+q.selector.With(q.only...).String()+")", at.Time())
 		if err != nil && !refused(err) {
 			return false, fmt.Errorf("querying %s: %w", q.selector, err)
 		}
@@ -76,57 +91,46 @@ func (b *backend) many(ctx context.Context, l *ledger, at Minute) (bool, error) 
 	return n > float64(b.MaxSeries), nil
 }
 
-// live is how many series with the ledger's events are in a batch that ends at an
+// live is how many series with the meter's events are in a batch that ends at an
 // instant, as many counts them.
-func (l *ledger) live(batch []rawSeries, at Minute) int {
+func (m *meter) live(batch []rawSeries, at Minute) int {
 	n := 0
 	for i := range batch {
 		samples := batch[i].samples
-		if batch[i].roles&l.clock() != 0 && len(samples) > 0 && samples[len(samples)-1].t > (at-lag).millis() {
+		if batch[i].roles&m.clock() != 0 && len(samples) > 0 && samples[len(samples)-1].t > (at-lag).millis() {
 			n++
 		}
 	}
 	return n
 }
 
-// readSums is a readFunc of the sums of each target's counters at the boundaries
-// of slots, from itself among them.
-func (b *backend) readSums(ctx context.Context, queries []query, from, to Minute) (*reading, error) {
-	r := &reading{from: from, to: to, summed: true}
-	for _, s := range distinct(queries) {
-		series, err := b.perTarget(ctx, "sum", s, r)
-		if err := r.add(s, series, err); err != nil {
-			return nil, err
-		}
-	}
-	return r, nil
-}
-
 // perTarget reads an aggregation of a selector's counters by target. Of replicas
 // it takes the largest.
-func (b *backend) perTarget(ctx context.Context, operation string, s slo.Selector, r *reading) ([]rawSeries, error) {
-	counters := s.String()
+func (b *backend) perTarget(ctx context.Context, operation string, q query, r *reading) ([]rawSeries, error) {
+	counters, by := q.selector.String(), slices.Clone(b.TargetLabels)
+	for _, m := range q.only {
+		by = append(by, m.Name)
+	}
 	if len(b.ReplicaLabels) > 0 {
 		counters = "max without (" + strings.Join(b.ReplicaLabels, ", ") + ") (" + counters + ")"
 	}
-	answer, err := b.queryRange(ctx, fmt.Sprintf("%s by (%s) (%s)", operation, strings.Join(b.TargetLabels, ", "), counters), r.from, r.to)
+	answer, err := b.queryRange(ctx, fmt.Sprintf("%s by (%s) (%s)", operation, strings.Join(by, ", "), counters), r.from, r.to)
 	for _, v := range answer {
-		v.labels[model.MetricNameLabel] = s.String() // what tells the sums of a target apart
+		v.labels[model.MetricNameLabel] = q.text() // what tells the sums of a target apart
 	}
 	return b.rawSeries(answer), err
 }
 
 // size finds how many counters the sums of a batch are of, when that matters.
-func (b *backend) size(ctx context.Context, e *entry, batch []rawSeries, r *reading) error {
-	a, ok := e.book.accounts.(*aggregate)
-	if !ok || !a.unsure(batch, e.book.settled) {
+func (b *backend) size(ctx context.Context, a *aggregate, queries []query, batch []rawSeries, r *reading, settled Minute) error {
+	if !a.unsure(batch, settled) {
 		return nil
 	}
 	sizes := map[uint64][]sample{}
-	for _, s := range distinct(e.ledger.queries) {
-		series, err := b.perTarget(ctx, "count", s, r)
+	for _, q := range distinct(queries) {
+		series, err := b.perTarget(ctx, "count", q, r)
 		if err != nil {
-			return fmt.Errorf("counting the series of %s: %w", s, err)
+			return fmt.Errorf("counting the series of %s: %w", q.text(), err)
 		}
 		for _, x := range series {
 			sizes[x.key] = x.samples

@@ -102,7 +102,7 @@ func (p *process) scrape(together []*cursor, now int64, out *tally) {
 			v = last.v // what it grows from here on has been counted
 		}
 		grown += delta
-		out.add(slotEnd(now), c.raw.roles, delta)
+		out.add(slotEnd(now), c.raw, delta)
 		c.series.last = sample{t: now, v: v}
 	}
 	if p.last != 0 {
@@ -117,7 +117,7 @@ func (p *process) scrape(together []*cursor, now int64, out *tally) {
 func (p *process) delta(c *cursor, now int64, e evidence, out *tally) float64 {
 	last, v := c.series.last, rounded(c.samples[0].v)
 	away := last.t != 0 && last.t < p.last
-	claim := claim{at: now, since: p.last, roles: c.raw.roles, raw: c.raw, events: v}
+	claim := claim{at: now, since: p.last, raw: c.raw, events: v}
 	switch {
 	case last.t != 0 && v < last.v && e.fall == dip:
 		out.find(FindDip, c.raw, now, 0)

@@ -28,14 +28,16 @@ const (
 	names = 100
 )
 
-// prove decides the claims of a tally in slots behind an instant, by the start
+// prove decides the claims of tallies in slots behind an instant, by the start
 // times of their processes. On an error it has decided none.
-func (b *backend) prove(ctx context.Context, found *tally, behind Minute) error {
+func (b *backend) prove(ctx context.Context, found []*tally, behind Minute) error {
 	bySlot := map[Minute][]*claim{}
-	for i := range found.claims {
-		c := &found.claims[i]
-		if slot := slotEnd(c.at); slot > behind {
-			bySlot[slot] = append(bySlot[slot], c)
+	for _, f := range found {
+		for i := range f.claims {
+			c := &f.claims[i]
+			if slot := slotEnd(c.at); slot > behind {
+				bySlot[slot] = append(bySlot[slot], c)
+			}
 		}
 	}
 	slots := slices.Sorted(maps.Keys(bySlot))
@@ -54,9 +56,11 @@ func (b *backend) prove(ctx context.Context, found *tally, behind Minute) error 
 			}
 		}
 	}
-	for _, slot := range slots {
-		for _, c := range bySlot[slot] {
-			found.settle(*c)
+	for _, f := range found {
+		for _, c := range f.claims {
+			if slotEnd(c.at) > behind {
+				f.settle(c)
+			}
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package evaluator
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -13,51 +14,91 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// query is a counter's selector and what its increments count.
-type query struct {
-	role     role
-	selector slo.Selector
+// reading is what one round of queries brought, for all who count in it.
+type reading struct {
+	from, to Minute
+	answers  []answered
 }
 
-// queriesOf are the counters of an indicator.
-func queriesOf(c slo.Counters) []query {
+type answered struct {
+	query   query       // as it was asked; its role is no matter
+	series  []rawSeries // without roles
+	err     error       // the backend is well but refuses this query
+	byGroup map[string]map[string][]int
+}
+
+// read asks queries, each once, about (from, to]. The error is one of the whole
+// backend, or says that a shorter range should be asked for.
+func (b *backend) read(ctx context.Context, queries []query, from, to Minute) (*reading, error) {
+	r := &reading{from: from, to: to}
+	for _, s := range largest(selectors(queries)) {
+		answer, err := b.query(ctx, s.Range(time.Duration(to-from)*time.Minute), to.Time())
+		if err := r.add(query{selector: s}, b.rawSeries(counts(answer)), err); err != nil {
+			return nil, err
+		}
+	}
+	for _, q := range distinct(queries) {
+		var series []rawSeries
+		var err error
+		switch q.way {
+		case rawSamples:
+			continue
+		case targetSums:
+			series, err = b.perTarget(ctx, "sum", q, r)
+		case slotValues:
+			var answer []vector
+			answer, err = b.queryRange(ctx, q.expr, from+1, to)
+			series = b.rawSeries(answer)
+		}
+		if err := r.add(q, series, err); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// distinct are queries that are asked in the same way, each once.
+func distinct(queries []query) []query {
+	type identity struct {
+		way  way
+		text string
+	}
+	seen := map[identity]bool{}
 	var out []query
-	for _, counted := range []struct {
-		role    role
-		counter slo.Counter
-	}{{roleGood, c.Good}, {roleBad, c.Bad}, {roleTotal, c.Total}} {
-		for _, t := range counted.counter {
-			out = append(out, query{counted.role, t.Selector})
+	for _, q := range queries {
+		if id := (identity{q.way, q.text()}); !seen[id] {
+			seen[id] = true
+			out = append(out, q)
 		}
 	}
 	return out
 }
 
-// reading is what one round of queries brought, for all who count in it.
-type reading struct {
-	from, to Minute
-	summed   bool // answers hold no single counters, so none has a part of another's
-	answers  []answered
-}
-
-type answered struct {
-	selector slo.Selector
-	series   []rawSeries // without roles
-	err      error       // the backend is well but refuses this query
-}
-
-// readFunc reads the counters of queries in (from, to]. The error is one of the
-// whole backend, or says that a shorter range should be asked for.
-type readFunc func(ctx context.Context, queries []query, from, to Minute) (*reading, error)
-
-// distinct are the selectors of queries, each once.
-func distinct(queries []query) []slo.Selector {
+// selectors are what raw samples are read of, each once: all groups of an SLO at
+// once, or the only one.
+func selectors(queries []query) []slo.Selector {
+	groups := map[string]map[string]bool{}
+	for _, q := range queries {
+		if q.way == rawSamples {
+			if groups[q.text()] == nil {
+				groups[q.text()] = map[string]bool{}
+			}
+			groups[q.text()][q.selector.With(q.only...).String()] = true
+		}
+	}
 	seen := map[string]bool{}
 	var out []slo.Selector
 	for _, q := range queries {
-		if !seen[q.selector.String()] {
-			seen[q.selector.String()] = true
-			out = append(out, q.selector)
+		if q.way != rawSamples {
+			continue
+		}
+		s := q.selector
+		if len(groups[q.text()]) == 1 {
+			s = s.With(q.only...)
+		}
+		if !seen[s.String()] {
+			seen[s.String()] = true
+			out = append(out, s)
 		}
 	}
 	return out
@@ -76,41 +117,47 @@ func largest(all []slo.Selector) []slo.Selector {
 	return out
 }
 
-// read is a readFunc of raw samples.
-func (b *backend) read(ctx context.Context, queries []query, from, to Minute) (*reading, error) {
-	r := &reading{from: from, to: to}
-	for _, s := range largest(distinct(queries)) {
-		answer, err := b.query(ctx, s.Range(time.Duration(to-from)*time.Minute), to.Time())
-		if err := r.add(s, b.rawSeries(answer), err); err != nil {
-			return nil, err
-		}
-	}
-	return r, nil
-}
-
-// add takes an answer. An error that speaks of this selector alone is that of
-// who counts it.
-func (r *reading) add(s slo.Selector, series []rawSeries, err error) error {
+// add takes an answer. An error that speaks of this query alone is that of who
+// counts it.
+func (r *reading) add(q query, series []rawSeries, err error) error {
 	if err != nil {
-		err = fmt.Errorf("querying %s: %w", s, err)
+		err = fmt.Errorf("querying %s: %w", q.text(), err)
 		if !refused(err) || tooMuch(err, r.to-r.from) {
 			return err
 		}
 	}
-	r.answers = append(r.answers, answered{s, series, err})
+	r.answers = append(r.answers, answered{query: q, series: series, err: err})
 	return nil
 }
+
+// histogramSamples is how many samples a native histogram's is as large as.
+const histogramSamples = 10
 
 // samples is how many the reading brought.
 func (r *reading) samples() int {
 	n := 0
 	for _, a := range r.answers {
 		for _, s := range a.series {
-			n += len(s.samples)
+			n += len(s.samples) + histogramSamples*len(s.histograms)
 		}
 	}
 	return n
 }
+
+// counts leaves out what no counter can be.
+func counts(answer []vector) []vector {
+	for i := range answer {
+		impossible := func(s sample) bool { return s.v < 0 || s.v > maxCount }
+		if slices.ContainsFunc(answer[i].samples, impossible) {
+			answer[i].samples = slices.DeleteFunc(answer[i].samples, impossible)
+		}
+	}
+	return answer
+}
+
+// maxCount is far more than anything counts, and so little that no sum of such
+// counts is infinite.
+const maxCount = 1e100
 
 // rawSeries are the series of an answer, without their replica labels.
 func (b *backend) rawSeries(answer []vector) []rawSeries {
@@ -120,7 +167,7 @@ func (b *backend) rawSeries(answer []vector) []rawSeries {
 		for _, name := range b.ReplicaLabels {
 			delete(v.labels, name)
 		}
-		s := rawSeries{labels: labels.FromMap(v.labels), target: valuesOf(v.labels, b.TargetLabels), replica: replica, samples: v.samples}
+		s := rawSeries{labels: labels.FromMap(v.labels), target: valuesOf(v.labels, b.TargetLabels), replica: replica, samples: v.samples, histograms: v.histograms}
 		s.key, s.pair = s.labels.Hash(), pairOf(s.labels)
 		out = append(out, s)
 	}
@@ -144,35 +191,110 @@ func (r *reading) series(queries []query) ([]rawSeries, error) {
 		replica string
 	}
 	byKey := map[identity]int{}
+	plain := true
 	for _, q := range queries {
-		answer, more := r.find(q.selector)
+		answer, more := r.find(q)
 		if answer.err != nil {
 			return nil, answer.err
 		}
-		for _, s := range answer.series {
+		for s := range answer.of(q.only) {
 			if !matches(more, s.labels) {
 				continue
 			}
-			if i, ok := byKey[identity{s.key, s.replica}]; ok {
-				out[i].roles |= q.role
-				continue
+			id := identity{s.key, s.replica}
+			i, ok := byKey[id]
+			if !ok {
+				i = len(out)
+				byKey[id] = i
+				out = append(out, *s)
 			}
-			byKey[identity{s.key, s.replica}] = len(out)
-			s.roles = q.role
-			out = append(out, s)
+			plain = plain && q.weight == 1 && (!ok || out[i].roles&q.role == 0)
+			out[i].count(q.role, q.weight)
+		}
+	}
+	if plain {
+		for i := range out {
+			out[i].weights = nil
 		}
 	}
 	return out, nil
 }
 
-// find gives the answer that holds a selector's series, and what more they match.
-func (r *reading) find(s slo.Selector) (*answered, []*labels.Matcher) {
-	for i := range r.answers {
-		if more, ok := r.answers[i].selector.More(s); ok && (len(more) == 0 || !r.summed) {
-			return &r.answers[i], more
+// count makes a series count a role, so many times more.
+func (s *rawSeries) count(r role, weight float64) {
+	s.roles |= r
+	if s.weights == nil {
+		s.weights = &[3]float64{}
+	}
+	for i, each := range allRoles {
+		if r == each {
+			s.weights[i] += weight
 		}
 	}
-	panic("evaluator: a selector was not read: " + s.String())
+}
+
+// find gives the answer that holds a query's series, and what more they match.
+func (r *reading) find(q query) (*answered, []*labels.Matcher) {
+	for i := range r.answers {
+		a := &r.answers[i]
+		if a.query.way != q.way {
+			continue
+		}
+		if q.way != rawSamples {
+			if a.query.text() == q.text() {
+				return a, q.only
+			}
+			continue
+		}
+		if more, ok := a.query.selector.More(q.selector.With(q.only...)); ok {
+			return a, more
+		}
+	}
+	panic("evaluator: a query was not asked: " + q.text())
+}
+
+// of are the series of a group; all of them without one.
+func (a *answered) of(group []*labels.Matcher) iter.Seq[*rawSeries] {
+	return func(yield func(*rawSeries) bool) {
+		if len(group) == 0 {
+			for i := range a.series {
+				if !yield(&a.series[i]) {
+					return
+				}
+			}
+			return
+		}
+		var names, values []string
+		for _, m := range group {
+			names, values = append(names, m.Name), append(values, m.Value)
+		}
+		for _, i := range a.index(names)[strings.Join(values, "\xff")] {
+			if !yield(&a.series[i]) {
+				return
+			}
+		}
+	}
+}
+
+// index are the places of series by their values of labels.
+func (a *answered) index(names []string) map[string][]int {
+	key := strings.Join(names, "\xff")
+	if a.byGroup[key] == nil {
+		index := map[string][]int{}
+		for i := range a.series {
+			values := make([]string, len(names))
+			for j, name := range names {
+				values[j] = a.series[i].labels.Get(name)
+			}
+			at := strings.Join(values, "\xff")
+			index[at] = append(index[at], i)
+		}
+		if a.byGroup == nil {
+			a.byGroup = map[string]map[string][]int{}
+		}
+		a.byGroup[key] = index
+	}
+	return a.byGroup[key]
 }
 
 func matches(matchers []*labels.Matcher, l labels.Labels) bool {

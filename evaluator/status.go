@@ -56,6 +56,8 @@ const (
 	MethodRaw = "raw"
 	// MethodAggregated reads sums of the counters of each target.
 	MethodAggregated = "aggregated"
+	// MethodEvaluated takes the values of an expression at the ends of slots.
+	MethodEvaluated = "evaluated"
 )
 
 // State is the state of an SLO's data.

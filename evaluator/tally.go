@@ -12,6 +12,7 @@ type tally struct {
 	births    int      // counted from zero, on evidence
 	ambiguous int      // births without evidence, counted as nothing
 	newest    int64    // time of the newest clock sample, in milliseconds
+	alive     int64    // until when what is gone counts as if it were there
 	witness   *witness // as the counter's
 }
 
@@ -20,7 +21,6 @@ type tally struct {
 type claim struct {
 	kind     FindingKind
 	raw      *rawSeries
-	roles    role
 	at       int64   // time of the sample, in milliseconds
 	since    int64   // the process would have to have begun after it
 	began    int64   // when it did, in milliseconds; 0 when nobody knows
@@ -48,16 +48,23 @@ func (o *tally) mark(from, to Minute) {
 	}
 }
 
-func (o *tally) add(slot Minute, roles role, events float64) {
+// add counts events by a series.
+func (o *tally) add(slot Minute, raw *rawSeries, events float64) {
 	i := int(slot-o.from) - 1
-	if roles&roleTotal != 0 {
-		o.total[i] += events
+	weighted := func(j int) float64 {
+		if raw.weights == nil {
+			return events
+		}
+		return rounded(events * raw.weights[j])
 	}
-	if roles&roleGood != 0 {
-		o.good[i] += events
+	if raw.roles&roleGood != 0 {
+		o.good[i] += weighted(0)
 	}
-	if roles&roleBad != 0 {
-		o.bad[i] += events
+	if raw.roles&roleBad != 0 {
+		o.bad[i] += weighted(1)
+	}
+	if raw.roles&roleTotal != 0 {
+		o.total[i] += weighted(2)
 	}
 }
 
@@ -97,7 +104,7 @@ func (o *tally) settle(c claim) {
 		if c.kind == FindBirth {
 			o.births++
 		}
-		o.add(slotEnd(c.at), c.roles, events)
+		o.add(slotEnd(c.at), c.raw, events)
 		if o.witness != nil {
 			o.witness.settled(c.raw, c.at, events)
 		}

@@ -39,7 +39,7 @@ func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
 	t.status = newStatus(t.slo, l.backend.Name)
 	t.status.At = end.Time()
 	t.status.DataUntil = l.book.dataUntil()
-	t.status.Method, t.status.Exact = l.book.method, l.book.method == MethodRaw
+	t.status.Method, t.status.Exact = l.method()
 	t.status.Alerts = alerts
 	t.status.Compute(l.book.timeline, end, e.Windows(t.slo))
 	state, reason, since := t.dataState(end, e.pageWindow(t.slo))
@@ -78,6 +78,6 @@ const readingHistory = "reading history"
 
 // warming is the reason of StateWarming, with how much is read.
 func (t *track) warming() string {
-	share := 1 - float64(t.ledger.left.Load())/float64(Minute(0).Add(t.ledger.history)+leadIn)
+	share := 1 - float64(t.ledger.left.Load())/float64(Minute(0).Add(t.ledger.history)+t.ledger.leadIn)
 	return fmt.Sprintf("%s: %d %% are read", readingHistory, min(int(100*share), 99))
 }

@@ -67,6 +67,15 @@ func (e *Evaluator) noteProgress() {
 // newestLeadIn is what is read before the newest part, in minutes.
 const newestLeadIn = 60
 
+// newestLeadIn is what a ledger reads before its newest part. What counts as bad
+// for days when it is gone needs all of them.
+func (l *ledger) newestLeadIn() Minute {
+	if l.leadIn > leadIn {
+		return l.leadIn
+	}
+	return newestLeadIn
+}
+
 // readHistory reads the history of new ledgers beside the loop, again and again
 // until it succeeds. Nobody's whole history is read before everybody's newest
 // part was tried.
@@ -171,7 +180,7 @@ func (e *Evaluator) newEntry(l *ledger, span span) *entry {
 		if 4*l.recent >= l.history {
 			return nil
 		}
-		return &entry{ledger: l, book: l.newBook(end.Add(-l.recent), newestLeadIn)}
+		return &entry{ledger: l, book: l.newBook(end.Add(-l.recent), l.newestLeadIn())}
 	}
 	return e.wholeEntry(l, end)
 }
@@ -179,7 +188,7 @@ func (e *Evaluator) newEntry(l *ledger, span span) *entry {
 // wholeEntry makes an empty book for all of a ledger's history before end, whose
 // filling counts as progress.
 func (e *Evaluator) wholeEntry(l *ledger, end Minute) *entry {
-	k := l.newBook(end.Add(-l.history), leadIn)
+	k := l.newBook(end.Add(-l.history), l.leadIn)
 	en := &entry{ledger: l, book: k, progress: &e.progress, left: int64(end - k.settled)}
 	e.progress.of.Add(en.left)
 	l.left.Store(en.left)
@@ -358,9 +367,13 @@ func (e *Evaluator) rereadWhole(ctx context.Context, family []*ledger) int {
 			continue
 		}
 		l.rereading = true
-		en := &entry{ledger: l, book: l.newBook(e.behindNow().Add(-l.history), leadIn)}
+		en := &entry{ledger: l, book: l.newBook(e.behindNow().Add(-l.history), l.leadIn)}
 		if l.book.outgrown {
-			en.book.method = MethodAggregated
+			for i := range en.book.parts {
+				if l.meters[i].fresh == nil {
+					en.book.parts[i].method = MethodAggregated
+				}
+			}
 		}
 		entries = append(entries, en)
 	}

@@ -1,0 +1,94 @@
+package evaluator
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// queries are what an entry's meters ask for.
+func (e *entry) queries() []query {
+	var out []query
+	for i := range e.ledger.meters {
+		out = append(out, e.queriesOf(i)...)
+	}
+	return out
+}
+
+// queriesOf are what one of the meters asks for, but native histograms where
+// only classic ones were found of late.
+func (e *entry) queriesOf(i int) []query {
+	m, p := e.ledger.meters[i], &e.book.parts[i]
+	out := m.queries
+	switch {
+	case p.method == MethodAggregated:
+		out = slices.Clone(out)
+		for i := range out {
+			out[i].way = targetSums
+		}
+	case m.native != nil && p.native:
+		out = append(slices.Clip(out), m.nativeQuery())
+	}
+	return out
+}
+
+func (m *meter) nativeQuery() query {
+	return query{selector: m.native.Histogram, only: m.queries[0].only}
+}
+
+// batches are the series of a reading for each part of a book.
+func (b *backend) batches(ctx context.Context, e *entry, r *reading) ([][]rawSeries, error) {
+	k, live := e.book, 0
+	out := make([][]rawSeries, len(k.parts))
+	for i, m := range e.ledger.meters {
+		p := &k.parts[i]
+		queries := e.queriesOf(i)[:len(m.queries)]
+		batch, err := r.series(queries)
+		if err != nil {
+			return nil, err
+		}
+		if m.native != nil {
+			if batch, err = b.observations(ctx, e, i, batch, r); err != nil {
+				return nil, err
+			}
+		}
+		if a, ok := p.accounts.(*aggregate); ok {
+			if err := b.size(ctx, a, queries, batch, r, k.settled); err != nil {
+				return nil, err
+			}
+		} else if m.fresh == nil {
+			live += m.live(batch, r.to)
+		}
+		out[i] = batch
+	}
+	k.outgrown = e.done && b.Method != MethodRaw && b.MaxSeries > 0 && live > b.MaxSeries
+	return out, nil
+}
+
+// observations are those of histograms, classic or native.
+func (b *backend) observations(ctx context.Context, e *entry, i int, batch []rawSeries, r *reading) ([]rawSeries, error) {
+	m, p := e.ledger.meters[i], &e.book.parts[i]
+	if p.native && p.method == MethodRaw {
+		native, err := r.series([]query{m.nativeQuery()})
+		if err != nil {
+			return nil, err
+		}
+		silent := len(batch) == 0
+		var found, inexact bool
+		batch, found, inexact = addNative(batch, native, m.native)
+		p.inexact = p.inexact || inexact
+		if e.done {
+			p.native = found || silent
+		}
+	} else if e.done && m.live(batch, r.to) == 0 {
+		p.native = true // they may have become native
+	}
+	// An old layout of buckets is no error: its observations are unknown.
+	batch, err := paired(batch)
+	if errors.Is(err, errNoBucket) && e.done {
+		return nil, b.nearBuckets(ctx, m.indicator.(slo.Latency), r.to)
+	}
+	return batch, nil
+}

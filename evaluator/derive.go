@@ -1,0 +1,182 @@
+package evaluator
+
+import (
+	"slices"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// joined makes one slot of the slots of all meters.
+type joined func(slots []Slot) Slot
+
+// metersOf are the meters of an SLO, and what their slots make together; nil for
+// one meter.
+func metersOf(s *slo.SLO) ([]*meter, joined) {
+	if _, ok := s.Indicator.Measure().(slo.Parts); !ok {
+		m := newMeter(s.Indicator)
+		m.within(s.Group)
+		return []*meter{m}, nil
+	}
+	var meters []*meter
+	join := worstOf(s, &meters)
+	return meters, join
+}
+
+// worstOf adds the meters of an SLO's parts, and of the parts of these.
+func worstOf(s *slo.SLO, meters *[]*meter) joined {
+	parts, ok := s.Indicator.Measure().(slo.Parts)
+	if !ok {
+		m := newMeter(s.Indicator)
+		m.target = s.Objective
+		if s.Slice != nil {
+			m.target = s.Slice.Target
+		}
+		at := len(*meters)
+		*meters = append(*meters, m)
+		return func(slots []Slot) Slot { return asEvent(slots[at], m.target) }
+	}
+	var all []joined
+	for _, p := range parts {
+		all = append(all, worstOf(p, meters))
+	}
+	return func(slots []Slot) Slot {
+		worst := Slot{Total: 1, Known: true}
+		for _, part := range all {
+			switch one := part(slots); {
+			case one.Bad > 0:
+				return one
+			case !one.Known:
+				worst = Slot{}
+			}
+		}
+		return worst
+	}
+}
+
+// asEvent makes one event of a slot, a bad one when less than the target of its
+// events are good.
+func asEvent(s Slot, target slo.Objective) Slot {
+	out := Slot{Known: s.Known || s.Total > 0}
+	if out.Known {
+		out.Total = 1
+	}
+	if fails(s, target) {
+		out.Bad = 1
+	}
+	return out
+}
+
+func fails(s Slot, target slo.Objective) bool { return target.BurnRate(s.Bad, s.Total) > 1 }
+
+// record holds the newest slots as meters count them, for ledgers whose slots
+// are made of them: of parts, or of slices.
+type record struct {
+	from  Minute // the slots begin here
+	slots []leaves
+	seen  Minute // the end of the last slot before them that is known; 0 for none
+}
+
+// leaves are the slots of all meters at a time.
+type leaves []Slot
+
+// keep is for how long slots are recorded, in minutes: the longest slice, and
+// what a late scrape may still make known.
+const keep = 60 + 30
+
+func (r *record) clone() *record {
+	if r == nil {
+		return nil
+	}
+	out := *r
+	out.slots = slices.Clone(r.slots)
+	for i := range out.slots {
+		out.slots[i] = slices.Clone(out.slots[i])
+	}
+	return &out
+}
+
+func (r *record) end() Minute { return r.from + Minute(len(r.slots)) }
+
+// mark makes a meter's slots of (from, to] known. It gives the end of the slot
+// before the first.
+func (r *record) mark(meter int, from, to Minute) Minute {
+	from = max(from, r.from)
+	for m := from; m < min(to, r.end()); m++ {
+		r.slots[m-r.from][meter].Known = true
+	}
+	return from
+}
+
+// trim forgets what is recorded for long.
+func (r *record) trim(l *ledger) {
+	n := len(r.slots) - keep
+	if n <= 0 {
+		return
+	}
+	for i := range n {
+		if l.one(r.slots[i]).Known {
+			r.seen = r.from + Minute(i) + 1
+		}
+	}
+	r.from += Minute(n)
+	r.slots = slices.Clone(r.slots[n:])
+}
+
+// one is what the slots of all meters make together.
+func (l *ledger) one(all leaves) Slot {
+	if l.joined != nil {
+		return l.joined(all)
+	}
+	return all[0]
+}
+
+// derived reports whether the ledger's slots are made of the meters'.
+func (l *ledger) derived() bool { return l.joined != nil || l.slice != nil || l.absentBad }
+
+// derive appends to a timeline the slots behind an instant that follow from what
+// is recorded.
+func (l *ledger) derive(t *Timeline, r *record, behind Minute) {
+	length := Minute(1)
+	if l.slice != nil {
+		length = minutes(l.slice.Length.Duration())
+		behind = max(behind-behind%length, r.from+(length-r.from%length)%length)
+	}
+	t.Truncate(max(behind, t.Start()))
+	seen, whole, known := r.seen, Slot{}, false
+	for i, all := range r.slots {
+		end := r.from + Minute(i) + 1
+		s := l.one(all)
+		if s.Known {
+			seen = end
+		}
+		absent := l.absentBad && !s.Known && seen > 0 && end-seen <= minutes(slo.Remembrance)
+		switch {
+		case l.slice != nil:
+			whole.Total, whole.Bad = whole.Total+s.Total, whole.Bad+s.Bad
+			known = known || s.Known || absent
+			s = Slot{Known: s.Known || absent}
+			if end%length == 0 {
+				s.Total, s.Bad = l.sliceOf(whole, known, absent)
+				whole, known = Slot{}, false
+			}
+		case absent:
+			s = Slot{Total: 1, Bad: 1, Known: true}
+		}
+		if end > t.End() {
+			t.Append(s)
+		}
+	}
+}
+
+// sliceOf is the event that a slice of time is: none when nothing of it is
+// known, and a bad one when it ends without data that should be there and has no
+// events.
+func (l *ledger) sliceOf(whole Slot, known, absent bool) (total, bad float64) {
+	if !known && whole.Total == 0 {
+		return 0, 0
+	}
+	if fails(whole, l.slice.Target) || absent && whole.Total == 0 {
+		return 1, 1
+	}
+	return 1, 0
+}

@@ -1,0 +1,188 @@
+package evaluator
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// levels counts slots by the values of an expression at their ends: a slot with
+// values is one event, a bad one unless all of them are good.
+type levels struct {
+	slo.Levels
+	last  map[uint64]sample // of each series, as long as it is remembered
+	until int64             // the end of the last slot that had values, in milliseconds
+}
+
+func newLevels(l slo.Levels) *levels { return &levels{Levels: l, last: map[uint64]sample{}} }
+
+func (l *levels) clone() accounts {
+	out := *l
+	out.last = maps.Clone(l.last)
+	return &out
+}
+
+func (l *levels) forget(_, _ int64) {} // it does by itself
+
+func (l *levels) interval() int64 { return 60_000 }
+
+func (l *levels) hold(_ []rawSeries, _, settled Minute) Minute { return settled }
+
+func (l *levels) feed(batch []rawSeries, from, to Minute) *tally {
+	out := newTally(roleTotal, from, to)
+	bySlot := valuesBySlot(batch, from, to)
+	for m := from + 1; m <= to; m++ {
+		now := m.millis()
+		for _, v := range bySlot[m] {
+			l.last[v.key] = sample{now, v.v}
+			l.until, out.newest = now, now
+		}
+		bad := false
+		for key, s := range l.last {
+			if now-s.t > l.Remember.Milliseconds() {
+				delete(l.last, key)
+				continue
+			}
+			bad = bad || !l.Good(m.Time(), s.v)
+		}
+		known := len(l.last) > 0
+		if !known && l.Absent && l.until > 0 && now-l.until <= slo.Remembrance.Milliseconds() {
+			known, bad = true, true
+		}
+		if known {
+			out.event(m, bad)
+		}
+	}
+	return out
+}
+
+// event counts one event in a slot that is known.
+func (o *tally) event(end Minute, bad bool) {
+	i := end - o.from - 1
+	o.known[i] = true
+	o.total[i]++
+	if bad {
+		o.bad[i]++
+	}
+	o.alive = max(o.alive, end.millis())
+}
+
+// value is the value of a series at the end of a slot.
+type value struct {
+	key uint64
+	raw *rawSeries
+	v   float64
+}
+
+// valuesBySlot are the values of series by the ends of slots, of replicas the
+// first.
+func valuesBySlot(batch []rawSeries, from, to Minute) map[Minute][]value {
+	out := map[Minute][]value{}
+	for i := range batch {
+		s := &batch[i]
+		for _, x := range between(s.samples, from.millis(), to.millis()) {
+			m := slotEnd(x.t)
+			if !slices.ContainsFunc(out[m], func(v value) bool { return v.key == s.key }) {
+				out[m] = append(out[m], value{s.key, s, x.v})
+			}
+		}
+	}
+	return out
+}
+
+// runs counts runs of jobs by the time of their last success.
+type runs struct {
+	slo.Runs
+	jobs map[uint64]job
+}
+
+// job is what is remembered of a job.
+type job struct {
+	success float64 // the time of its last success, in seconds
+	seen    int64   // the end of the last slot in which it was there, in milliseconds
+}
+
+func newRuns(r slo.Runs) *runs { return &runs{Runs: r, jobs: map[uint64]job{}} }
+
+func (r *runs) clone() accounts { return &runs{Runs: r.Runs, jobs: maps.Clone(r.jobs)} }
+
+func (r *runs) forget(_, _ int64) {} // it does by itself
+
+func (r *runs) interval() int64 { return 60_000 }
+
+func (r *runs) hold(_ []rawSeries, _, settled Minute) Minute { return settled }
+
+// maxTime is far behind every time that is meant, in seconds since the epoch.
+const maxTime = 1e11
+
+// justNow is how old the first success that is seen of a job may be for it to
+// count as a run that was seen.
+const justNow = 5 * time.Minute
+
+func (r *runs) feed(batch []rawSeries, from, to Minute) *tally {
+	out := newTally(roleTotal, from, to)
+	bySlot := valuesBySlot(batch, from, to)
+	remember := (r.Every + r.Grace + slo.Remembrance).Milliseconds()
+	for m := from + 1; m <= to; m++ {
+		i, now := m-from-1, m.millis()
+		for _, v := range bySlot[m] {
+			if v.v < 0 || v.v > maxTime {
+				continue
+			}
+			j, known := r.jobs[v.key]
+			if known && v.v > j.success || !known && float64(now)/1000-v.v <= justNow.Seconds() {
+				out.total[i]++
+			}
+			r.jobs[v.key] = job{v.v, now}
+			out.newest = now
+		}
+		for key, j := range r.jobs {
+			if now-j.seen > remember {
+				delete(r.jobs, key)
+				continue
+			}
+			missed := r.missed(j.success, m)
+			out.total[i] += missed
+			out.bad[i] += missed
+			out.known[i], out.alive = true, now
+		}
+	}
+	return out
+}
+
+// missed is how many runs after a success were due, and their grace over, in a
+// slot.
+func (r *runs) missed(success float64, end Minute) float64 {
+	due := func(m Minute) int64 {
+		late := m.Time().Sub(time.Unix(0, int64(success*1e9))) - r.Grace
+		return max(int64(late/r.Every), 0)
+	}
+	return float64(due(end) - due(end-1))
+}
+
+// rates counts events by expressions that give their number in a slot.
+type rates struct{ clock role }
+
+func (r *rates) clone() accounts { return r }
+
+func (r *rates) forget(_, _ int64) {}
+
+func (r *rates) interval() int64 { return 60_000 }
+
+func (r *rates) hold(_ []rawSeries, _, settled Minute) Minute { return settled }
+
+func (r *rates) feed(batch []rawSeries, from, to Minute) *tally {
+	out := newTally(r.clock, from, to)
+	for m, all := range valuesBySlot(batch, from, to) {
+		for _, v := range all {
+			out.add(m, v.raw, rounded(min(max(v.v, 0), maxCount)))
+			if v.raw.roles&r.clock != 0 {
+				out.known[m-from-1] = true
+				out.newest = max(out.newest, m.millis())
+			}
+		}
+	}
+	return out
+}

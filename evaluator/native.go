@@ -1,0 +1,196 @@
+package evaluator
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// histogram is one sample of a native histogram; t is in milliseconds since the
+// epoch.
+type histogram struct {
+	t       int64
+	count   float64
+	buckets []bucket // ascending
+}
+
+// bucket are the observations above lower and up to upper.
+type bucket struct{ lower, upper, count float64 }
+
+// decodeHistogram reads [time in seconds, {"count", "sum", "buckets": [[boundary
+// rule, "lower", "upper", "count"], ...]}].
+func decodeHistogram(dec *jsontext.Decoder) (histogram, error) {
+	var h histogram
+	first := true
+	err := array(dec, func() error {
+		if first {
+			first = false
+			seconds, err := number(dec)
+			h.t = int64(seconds*1000 + 0.5)
+			return err
+		}
+		return object(dec, func(key string) (err error) {
+			switch key {
+			case "count":
+				h.count, err = number(dec)
+			case "buckets":
+				err = array(dec, func() error {
+					b, err := decodeBucket(dec)
+					h.buckets = append(h.buckets, b)
+					return err
+				})
+			default:
+				err = dec.SkipValue()
+			}
+			return err
+		})
+	})
+	return h, err
+}
+
+func decodeBucket(dec *jsontext.Decoder) (bucket, error) {
+	var fields []float64
+	err := array(dec, func() error {
+		v, err := number(dec)
+		fields = append(fields, v)
+		return err
+	})
+	if err == nil && len(fields) != 4 {
+		err = fmt.Errorf("a bucket has %d fields", len(fields))
+	}
+	if err != nil {
+		return bucket{}, err
+	}
+	return bucket{fields[1], fields[2], fields[3]}, nil
+}
+
+// number reads a number, which may be written as text.
+func number(dec *jsontext.Decoder) (float64, error) {
+	token, err := dec.ReadToken()
+	if err != nil {
+		return 0, err
+	}
+	v, err := strconv.ParseFloat(token.String(), 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a number: %w", token.String(), err)
+	}
+	return v, nil
+}
+
+// upTo is how many observations were at most a threshold, and whether that is
+// exact because it is the boundary of a bucket. Within a bucket they are taken
+// to be spread as Prometheus' histogram_fraction() takes them: evenly, on a
+// logarithmic scale where the bucket is one of an exponential layout.
+func (h *histogram) upTo(threshold float64) (events float64, exact bool) {
+	for _, b := range h.buckets {
+		switch {
+		case b.upper <= threshold*(1+1e-9):
+			events += b.count
+		case b.lower >= threshold*(1-1e-9):
+			return events, true
+		case b.exponential():
+			return events + b.count*math.Log2(threshold/b.lower)/math.Log2(b.upper/b.lower), b.count == 0
+		default:
+			return events + b.count*(threshold-max(b.lower, 0))/(b.upper-max(b.lower, 0)), b.count == 0
+		}
+	}
+	return events, true
+}
+
+// exponential reports whether a bucket is one of an exponential layout, whose
+// boundaries are powers of 2^2^-schema, the schema being from -4 to 8.
+func (b bucket) exponential() bool {
+	if b.lower <= 0 || math.IsInf(b.upper, 1) {
+		return false
+	}
+	schema := -math.Log2(math.Log2(b.upper / b.lower))
+	step := math.Log2(b.upper) * math.Exp2(math.Round(schema))
+	near := func(v float64) bool { return math.Abs(v-math.Round(v)) < 1e-6 }
+	return near(schema) && schema > -4.5 && schema < 8.5 && near(step)
+}
+
+// addNative adds the samples of native histograms to those of the classic
+// series that would say the same, so that a histogram which changes from one to
+// the other goes on. Where both are there the classic one counts. It reports
+// whether there are any, and whether any of the numbers is an estimate.
+func addNative(batch, native []rawSeries, n *slo.Native) (out []rawSeries, found, inexact bool) {
+	type identity struct {
+		pair    uint64
+		role    role
+		replica string
+	}
+	at := map[identity]int{}
+	for i, s := range batch {
+		for _, r := range []role{roleGood, roleTotal} {
+			if s.roles&r != 0 {
+				at[identity{s.pair, r, s.replica}] = i
+			}
+		}
+	}
+	for _, s := range native {
+		if len(s.histograms) == 0 {
+			continue
+		}
+		found = true
+		good, total := make([]sample, len(s.histograms)), make([]sample, len(s.histograms))
+		for i, h := range s.histograms {
+			events, exact := h.upTo(n.Threshold)
+			inexact = inexact || !exact
+			good[i], total[i] = sample{h.t, events}, sample{h.t, h.count}
+		}
+		for r, samples := range map[role][]sample{roleGood: counting(good), roleTotal: counting(total)} {
+			id := identity{s.pair, r, s.replica}
+			if i, ok := at[id]; ok {
+				batch[i].samples = interleaved(batch[i].samples, samples)
+				continue
+			}
+			batch = append(batch, s.as(r, n.Threshold, samples))
+		}
+	}
+	slices.SortFunc(batch, func(a, b rawSeries) int { return labels.Compare(a.labels, b.labels) })
+	return batch, found, inexact
+}
+
+// counting leaves out what no counter can be.
+func counting(samples []sample) []sample {
+	return counts([]vector{{samples: samples}})[0].samples
+}
+
+// as is the classic series of a native histogram's numbers.
+func (s rawSeries) as(r role, threshold float64, samples []sample) rawSeries {
+	b := labels.NewBuilder(s.labels)
+	name := s.labels.Get(model.MetricNameLabel)
+	if r == roleGood {
+		b.Set(model.MetricNameLabel, name+"_bucket").Set(labels.BucketLabel, strconv.FormatFloat(threshold, 'f', -1, 64))
+	} else {
+		b.Set(model.MetricNameLabel, name+"_count")
+	}
+	s.labels, s.roles, s.samples, s.histograms = b.Labels(), r, samples, nil
+	s.key = s.labels.Hash()
+	return s
+}
+
+// interleaved are samples and, at other times, more of them.
+func interleaved(samples, more []sample) []sample {
+	if len(samples) == 0 {
+		return more
+	}
+	out := make([]sample, 0, len(samples)+len(more))
+	for _, s := range samples {
+		for len(more) > 0 && more[0].t < s.t {
+			out, more = append(out, more[0]), more[1:]
+		}
+		if len(more) > 0 && more[0].t == s.t {
+			more = more[1:]
+		}
+		out = append(out, s)
+	}
+	return append(out, more...)
+}
