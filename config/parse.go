@@ -296,7 +296,7 @@ func (p *parser) http(v yamlfile.Value) promconfig.HTTPClientConfig {
 	c := promconfig.DefaultHTTPClientConfig
 	before := len(p.file.Findings())
 	if checkShape(v, reflect.TypeOf(c)); len(p.file.Findings()) == before {
-		v.Decode(&c)
+		_ = v.Decode(&c) // findings tell
 	}
 	c.SetDirectory(p.config.dir)
 	return c

@@ -2,6 +2,7 @@ package slo
 
 import (
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -119,6 +120,7 @@ type Rates struct{ Good, Bad, Total Rate }
 type Rate struct {
 	Query  string
 	Factor float64 // from its value to events in a slot
+	Text   string  // what the SLO file says
 }
 
 // Parts are SLOs of which a slot of any makes a slot bad.
@@ -147,7 +149,7 @@ func numbers(m Measure, good, bad string) []Field {
 	case Counters:
 		texts = [3]string{m.Good.String(), m.Bad.String(), m.Total.String()}
 	case Rates:
-		texts = [3]string{m.Good.Query, m.Bad.Query, m.Total.Query}
+		texts = [3]string{m.Good.Text, m.Bad.Text, m.Total.Text}
 	}
 	var out []Field
 	for i, key := range []string{good, bad, "total"} {
@@ -180,12 +182,18 @@ func (l Latency) Fields() []Field {
 // Measure implements Indicator: good is the bucket at the threshold, total is
 // the histogram's count.
 func (l Latency) Measure() Measure {
-	le := strconv.FormatFloat(l.Threshold, 'f', -1, 64)
 	bucket := l.Buckets()
-	if strings.Contains(le, ".") {
+	le, short := strconv.FormatFloat(l.Threshold, 'f', -1, 64), strconv.FormatFloat(l.Threshold, 'g', -1, 64)
+	switch {
+	case short != le: // Go's clients write 1e+06, others 1000000
+		either := regexp.QuoteMeta(le) + "|" + regexp.QuoteMeta(short)
+		if !strings.Contains(le, ".") {
+			either = le + `(\.0)?|` + regexp.QuoteMeta(short)
+		}
+		bucket = bucket.With(labels.MustNewMatcher(labels.MatchRegexp, "le", either))
+	case strings.Contains(le, "."):
 		bucket = bucket.With(labels.MustNewMatcher(labels.MatchEqual, "le", le))
-	} else {
-		// Prometheus 2 wrote le="1" as it was exposed, 3 writes le="1.0".
+	default: // Prometheus 2 wrote le="1" as it was exposed, 3 writes le="1.0"
 		bucket = bucket.With(labels.MustNewMatcher(labels.MatchRegexp, "le", le+`(\.0)?`))
 	}
 	return Counters{

@@ -3,8 +3,10 @@ package slo
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
@@ -19,71 +21,146 @@ type Set struct {
 // Load parses files, on all processors, and checks them against each other:
 // one slo_id twice is an error that names both places.
 func Load(files []File) *Set {
-	type result struct {
-		slos     []*SLO
-		findings []yamlfile.Finding
+	l := &loading{
+		parsed: make([]*parsed, len(files)),
+		byID:   map[string]*SLO{}, from: map[*SLO]*parsed{}, failed: map[*parsed]bool{},
 	}
-	results := make([]result, len(files))
+	above := map[string]File{}
+	for _, f := range files {
+		if isDefaults(f) {
+			above[directory(f)] = f
+		}
+	}
 	var wg sync.WaitGroup
 	workers := min(runtime.GOMAXPROCS(0), len(files))
 	for w := range workers {
 		wg.Go(func() {
 			for i := w; i < len(files); i += workers {
-				results[i].slos, results[i].findings = parse(files[i])
+				if isDefaults(files[i]) {
+					d := readDefaults(files[i])
+					l.parsed[i] = &parsed{in: d.in, file: d.file}
+				} else {
+					l.parsed[i] = parse(files[i], defaultsOf(files[i], above))
+				}
 			}
 		})
 	}
 	wg.Wait()
-	set := &Set{}
-	for _, r := range results {
-		set.SLOs = append(set.SLOs, r.slos...)
-		set.Findings = append(set.Findings, r.findings...)
+	return l.set()
+}
+
+func isDefaults(f File) bool { return path.Base(slashed(f.Name)) == yamlfile.DefaultsName }
+
+// directory is where a file is: its path, and its repository unless it is one
+// of this machine.
+func directory(f File) string {
+	dir := path.Dir(slashed(f.Name))
+	if f.Revision != "" {
+		return f.Source + "\n" + dir
 	}
-	slices.SortStableFunc(set.SLOs, func(a, b *SLO) int { return cmp.Compare(a.ID(), b.ID()) })
-	set.findDuplicates(files)
+	return dir
+}
+
+func slashed(name string) string { return strings.ReplaceAll(name, `\`, "/") }
+
+// defaultsOf are the files of defaults of a file's directory and those above,
+// the nearest first.
+func defaultsOf(f File, above map[string]File) []File {
+	var out []File
+	for dir := directory(f); ; {
+		if d, ok := above[dir]; ok {
+			out = append(out, d)
+		}
+		head, tail, found := strings.Cut(dir, "\n")
+		if !found {
+			head, tail = "", dir
+		}
+		up := path.Dir(tail)
+		if up == tail {
+			return out
+		}
+		if dir = up; found {
+			dir = head + "\n" + up
+		}
+	}
+}
+
+// loading is what files say, on its way to a Set.
+type loading struct {
+	parsed []*parsed
+	slos   []*SLO // by ID
+	byID   map[string]*SLO
+	from   map[*SLO]*parsed
+	failed map[*parsed]bool // has errors
+	extra  []yamlfile.Finding
+}
+
+func (l *loading) set() *Set {
+	for _, p := range l.parsed {
+		l.failed[p] = yamlfile.HasErrors(p.findings())
+		for _, s := range p.slos {
+			l.from[s] = p
+		}
+		l.slos = append(l.slos, p.slos...)
+	}
+	slices.SortStableFunc(l.slos, func(a, b *SLO) int { return cmp.Compare(a.ID(), b.ID()) })
+	l.findDuplicates()
+	l.journeys()
+	l.exclude()
+	set := &Set{Findings: l.extra}
+	for _, p := range l.parsed {
+		set.Findings = append(set.Findings, p.findings()...)
+	}
 	set.Findings = yamlfile.Sort(set.Findings)
-	set.dropBroken()
+	for _, s := range l.slos {
+		if !l.failed[l.from[s]] { // else it is incomplete
+			set.SLOs = append(set.SLOs, s)
+		}
+	}
 	return set
 }
 
-// dropBroken removes the SLOs of files with errors: they are incomplete.
-func (set *Set) dropBroken() {
-	broken := map[[2]string]bool{}
-	for _, f := range set.Findings {
-		if f.Severity == yamlfile.Error {
-			broken[[2]string{f.Source, f.File}] = true
-		}
-	}
-	set.SLOs = slices.DeleteFunc(set.SLOs, func(s *SLO) bool {
-		return broken[[2]string{s.Origin.Source, s.Origin.File}]
-	})
-}
-
-func (set *Set) findDuplicates(files []File) {
-	for i := 1; i < len(set.SLOs); i++ {
-		a, b := set.SLOs[i-1], set.SLOs[i]
-		if a.ID() != b.ID() || a.Service == "" || a.Name == "" {
+// findDuplicates reports each slo_id that there is twice.
+func (l *loading) findDuplicates() {
+	for _, b := range l.slos {
+		id := b.ID()
+		a, taken := l.byID[id]
+		l.byID[id] = b
+		if !taken || b.Service == "" || b.Name == "" {
 			continue
 		}
 		at := fmt.Sprintf("%s:%d", a.Origin.File, a.Origin.Line)
 		if a.Origin.Revision != "" && a.Origin.Source != b.Origin.Source {
 			at = a.Origin.Source + ": " + at // names are within a repository
 		}
-		set.Findings = append(set.Findings, yamlfile.Finding{
+		l.failed[l.from[b]] = true
+		l.extra = append(l.extra, yamlfile.Finding{
 			File: b.Origin.File, Line: b.Origin.Line, Column: b.Origin.Column, Width: 1, Severity: yamlfile.Error,
-			Message: fmt.Sprintf("slo_id %s is taken already, by %s", b.ID(), at),
+			Message: fmt.Sprintf("slo_id %s is taken already, by %s", id, at),
 			Hint:    "rename one of them, or its service",
-			Snippet: yamlfile.Line(text(files, b.Origin), b.Origin.Line),
+			Snippet: yamlfile.Line(l.from[b].in.Text, b.Origin.Line),
 			Source:  b.Origin.Source,
 		})
 	}
 }
 
-func text(files []File, o Origin) []byte {
-	for _, f := range files {
-		if f.Name == o.File && f.Source == o.Source {
-			return f.Text
+// exclude gives the exclusions of files of their own to the SLOs that match.
+func (l *loading) exclude() {
+	for _, p := range l.parsed {
+		for _, x := range p.exclusions {
+			matched := false
+			for _, s := range l.slos {
+				if !x.matches(s) {
+					continue
+				}
+				matched = true
+				if !l.failed[p] {
+					s.Exclusions = append(s.Exclusions, x.exclusions...)
+				}
+			}
+			if !matched {
+				x.at.Warnf("", "the exclusion matches none of the SLOs that were read")
+			}
 		}
 	}
-	return nil
 }

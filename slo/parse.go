@@ -5,15 +5,15 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/prometheus/common/model"
-
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 )
 
 // APIVersion is the first line of every SLO file.
 const APIVersion = "slowburn/v1"
 
-// File is an SLO file to parse; Name is what findings call it.
+// File is an SLO file to parse; Name is what findings call it. A file by the
+// name of yamlfile.DefaultsName gives defaults to those of its directory and
+// below.
 type File struct {
 	Name     string
 	Text     []byte
@@ -23,12 +23,10 @@ type File struct {
 }
 
 var (
-	fileKeys   = []string{"apiVersion", "service", "description", "owner", "labels", "links", "defaults", "slos"}
-	sloKeys    = []string{"name", "description", "objective", "sli", "window"}
-	laterKeys  = []string{"worst_of", "budgeting", "slice", "group_by", "groups", "exclude", "objective_history", "backend", "on_no_data", "budget_policy", "alerting"}
-	sliKeys    = []string{"events", "latency"}
-	laterSLIs  = []string{"probe", "threshold", "freshness", "runs"}
-	foreignAPI = map[string]string{"openslo": "OpenSLO", "sloth.slok.dev": "Sloth", "pyrra.dev": "Pyrra", "prometheus": "Sloth"}
+	fileKeys      = []string{"apiVersion", "kind", "service", "description", "owner", "labels", "links", "defaults", "slos"}
+	defaultsKeys  = []string{"apiVersion", "owner", "labels", "links", "defaults"}
+	exclusionKeys = []string{"apiVersion", "kind", "match", "exclude"}
+	foreignAPI    = map[string]string{"openslo": "OpenSLO", "sloth.slok.dev": "Sloth", "pyrra.dev": "Pyrra", "prometheus": "Sloth"}
 )
 
 // reservedLabels are labels that slowburn or scraping sets on the same series;
@@ -44,60 +42,165 @@ var (
 	labelForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 )
 
-// parse reads one file: its SLOs, incomplete where there are errors, and all
-// findings.
-func parse(in File) ([]*SLO, []yamlfile.Finding) {
-	f := yamlfile.Read(in.Name, in.Text)
-	docs := f.Documents()
-	slos := make([]*SLO, 0, len(docs))
-	for _, d := range docs {
-		slos = append(slos, parseDocument(d, in)...)
+// parsed is what one file says: SLOs, incomplete where there are errors.
+type parsed struct {
+	in         File
+	file       *yamlfile.File
+	defaults   []defaults // the nearest first
+	slos       []*SLO
+	journeys   []journey
+	exclusions []shared
+	empty      bool
+}
+
+// journey is an SLO of other SLOs, before they are found.
+type journey struct {
+	slo   *SLO
+	parts []yamlfile.Value
+}
+
+// shared are exclusions for all SLOs that match.
+type shared struct {
+	at         yamlfile.Value
+	match      map[string]string
+	exclusions []Exclusion
+}
+
+// parse reads one file, with the files of defaults above it, the nearest first.
+func parse(in File, above []File) *parsed {
+	p := &parsed{in: in, file: yamlfile.Read(in.Name, in.Text)}
+	for _, d := range above {
+		p.defaults = append(p.defaults, readDefaults(d))
 	}
+	documents := p.file.Documents()
+	p.empty = len(documents) == 0
+	for _, d := range documents {
+		p.document(d)
+	}
+	return p
+}
+
+// findings are those of the file and of the defaults that it uses.
+func (p *parsed) findings() []yamlfile.Finding {
+	all := found(p.file, p.in)
+	for _, d := range p.defaults {
+		all = append(all, found(d.file, d.in)...)
+	}
+	if len(all) == 0 && p.empty {
+		all = append(all, yamlfile.Finding{File: p.in.Name, Source: p.in.Source, Severity: yamlfile.Warning, Message: "the file is empty"})
+	}
+	return all
+}
+
+func found(f *yamlfile.File, in File) []yamlfile.Finding {
 	findings := f.Findings()
-	if len(docs) == 0 && len(findings) == 0 {
-		findings = append(findings, yamlfile.Finding{File: in.Name, Severity: yamlfile.Warning, Message: "the file is empty"})
-	}
 	for i := range findings {
 		findings[i].Source = in.Source
 	}
-	return slos, findings
+	return findings
 }
 
-func parseDocument(d yamlfile.Value, in File) []*SLO {
-	if !checkVersion(d) {
-		return nil
+func (p *parsed) origin() Origin {
+	return Origin{Source: p.in.Source, Revision: p.in.Revision, File: p.in.Name, Backends: p.in.Backends}
+}
+
+// defaults are what a file, or the top of one, says for all SLOs below.
+type defaults struct {
+	in   File
+	file *yamlfile.File
+	top  yamlfile.Map // owner, labels, links
+	slo  yamlfile.Map // fields of an SLO
+}
+
+// readDefaults reads a file of defaults. Each reader has one of its own, to
+// which findings can be added.
+func readDefaults(in File) defaults {
+	f := yamlfile.Read(in.Name, in.Text)
+	out := defaults{in: in, file: f}
+	for i, d := range f.Documents() {
+		switch {
+		case i > 0:
+			d.Errorf("", "defaults are one document")
+		case checkVersion(d, ""):
+			out.top = d.Map(defaultsKeys...)
+			out.slo = defaultFields(out.top)
+			parseLabels(out.top.Get("labels"))
+			parseLinks(out.top.Get("links"))
+		}
 	}
+	return out
+}
+
+func defaultFields(top yamlfile.Map) yamlfile.Map {
+	m := sloMap(top.Get("defaults"))
+	if key := m.Key("name"); m.Has("name") {
+		key.Errorf("each SLO needs a name of its own", "name can't have a default")
+	}
+	return m
+}
+
+func (p *parsed) document(d yamlfile.Value) {
+	switch kind := d.Map().Get("kind").Text(); {
+	case !checkVersion(d, kind):
+	case kind == "Exclusion":
+		p.exclusion(d)
+	default:
+		p.service(d)
+	}
+}
+
+// service reads the SLOs of a service.
+func (p *parsed) service(d yamlfile.Value) {
 	m := d.Map(fileKeys...)
+	tops := []yamlfile.Map{m}
+	fields := fields{defaultFields(m)}
+	for _, d := range p.defaults {
+		tops, fields = append(tops, d.top), append(fields, d.slo)
+	}
+	parseLabels(m.Get("labels"))
+	parseLinks(m.Get("links"))
 	base := SLO{
 		Service:     name(m.Require("service"), "service"),
 		Description: m.Get("description").Text(),
-		Owner:       m.Get("owner").Text(),
-		Labels:      parseLabels(m.Get("labels")),
-		Links:       parseLinks(m.Get("links")),
-		Origin:      Origin{Source: in.Source, Revision: in.Revision, File: in.Name, Backends: in.Backends},
+		Labels:      merged(tops, "labels"),
+		Links:       merged(tops, "links"),
+		Origin:      p.origin(),
 	}
-	defaults := sloMap(m.Get("defaults"))
-	if key := defaults.Key("name"); defaults.Has("name") {
-		key.Errorf("each SLO needs a name of its own", "name can't have a default")
+	for _, top := range tops {
+		if top.Has("owner") {
+			base.Owner = top.Get("owner").Text()
+			break
+		}
 	}
 	list := m.Require("slos")
 	values := list.List()
 	if list.IsList() && len(values) == 0 {
 		list.Warnf("", "slos is an empty list")
 	}
-	slos := make([]*SLO, 0, len(values))
 	for _, v := range values {
 		s := base
 		s.Origin.Line, s.Origin.Column = v.Line(), v.Column()
-		parseSLO(v, defaults, &s)
-		slos = append(slos, &s)
+		p.slo(v, fields, &s)
+		p.slos = append(p.slos, &s)
 	}
-	return slos
+}
+
+// merged is a mapping of texts of which the first that has a key gives it.
+func merged(tops []yamlfile.Map, key string) map[string]string {
+	out := map[string]string{}
+	for _, top := range tops {
+		for k, v := range top.Get(key).Map().Texts() {
+			if _, has := out[k]; !has {
+				out[k] = v
+			}
+		}
+	}
+	return out
 }
 
 // checkVersion looks at apiVersion before anything else, so that a file of
 // another tool gives one finding and not twenty.
-func checkVersion(d yamlfile.Value) bool {
+func checkVersion(d yamlfile.Value, kind string) bool {
 	m := d.Map()
 	if len(m.Entries) == 0 {
 		return false
@@ -111,8 +214,8 @@ func checkVersion(d yamlfile.Value) bool {
 	group, _, _ := strings.Cut(version, "/")
 	switch tool, known := foreignAPI[group]; {
 	case version == APIVersion:
-		if kind := m.Get("kind"); kind.Present() {
-			m.Key("kind").Errorf("", "kind: %s is not supported yet", kind.Text())
+		if kind != "" && kind != "SLO" && kind != "Exclusion" {
+			m.Get("kind").Errorf("the kinds are SLO, which needs no kind, and Exclusion", "unknown kind %q", kind)
 			return false
 		}
 		return true
@@ -126,79 +229,41 @@ func checkVersion(d yamlfile.Value) bool {
 	return false
 }
 
-// sloMap is a mapping with the keys of an SLO.
-func sloMap(v yamlfile.Value) yamlfile.Map { return v.MapLater(laterKeys, sloKeys...) }
-
-func parseSLO(v yamlfile.Value, defaults yamlfile.Map, s *SLO) {
-	m := sloMap(v)
-	if len(m.Entries) == 0 {
-		if v.IsMap() || !v.Present() {
-			v.Errorf("", "the SLO is empty")
+// exclusion reads exclusions for all SLOs that match.
+func (p *parsed) exclusion(d yamlfile.Value) {
+	m := d.Map(exclusionKeys...)
+	x := shared{at: d, match: map[string]string{}}
+	if m.Has("match") {
+		x.at = m.Key("match")
+	}
+	for _, e := range m.Get("match").Map().Entries {
+		key := e.Key.Text()
+		if !labelForm.MatchString(key) {
+			e.Key.Errorf("", "%q is not a valid label name", key)
 		}
-		return
+		x.match[key] = e.Value.Text()
 	}
-	field := func(key string) yamlfile.Value {
-		if m.Has(key) || !defaults.Has(key) {
-			return m.Get(key)
-		}
-		return defaults.Get(key)
+	list := m.Require("exclude")
+	x.exclusions = parseExclusions(list, p.origin())
+	if list.IsList() && len(x.exclusions) == 0 {
+		list.Errorf("", "exclude is an empty list")
 	}
-	required := func(key string) yamlfile.Value {
-		if value := field(key); value.Present() {
-			return value
-		}
-		return m.Require(key)
-	}
-	s.Name = name(m.Require("name"), "name")
-	if d := field("description"); d.Present() {
-		s.Description = d.Text()
-	}
-	s.Window = parseWindow(field("window"))
-	s.Objective = parseObjective(required("objective"))
-	if m.Has("sli") || !m.Has("worst_of") { // which has its error
-		s.Indicator = parseIndicator(required("sli"))
-	}
+	p.exclusions = append(p.exclusions, x)
 }
 
-// DefaultWindow is the window of an SLO that names none.
-const DefaultWindow = 30 * day
-
-func parseWindow(v yamlfile.Value) Period {
-	if !v.Present() {
-		return Rolling(DefaultWindow)
-	}
-	if v.IsMap() {
-		if v.Map("calendar", "timezone").Has("calendar") {
-			v.Errorf("write a rolling window such as 30d", "calendar windows are not supported yet")
-		} else {
-			v.Errorf("write a duration such as 30d", "expected a duration, found a mapping")
+// matches reports whether exclusions are for an SLO.
+func (x shared) matches(s *SLO) bool {
+	own := map[string]string{"slo_service": s.Service, "slo": s.Name, "slo_id": s.ID(), "owner": s.Owner}
+	for key, want := range x.match {
+		got, reserved := own[key]
+		if !reserved {
+			got = s.Labels[key]
 		}
-		return Rolling(DefaultWindow)
+		if got != want {
+			return false
+		}
 	}
-	w, err := ParseWindow(v.Text())
-	if err != nil {
-		v.Errorf("a rolling window is a duration from 1h to 1y, such as 30d", "%s", err)
-	}
-	return Rolling(w)
-}
-
-func parseObjective(v yamlfile.Value) Objective {
-	text := v.Number()
-	if text == "" {
-		return Objective{}
-	}
-	o, err := ParseObjective(text)
-	switch {
-	case err != nil && strings.HasSuffix(err.Error(), "decimals"):
-		v.Errorf("99.999999999 allows 0.3 ms of full outage a year", "%s", err)
-	case err != nil && strings.HasSuffix(err.Error(), "no error budget"):
-		v.Errorf("an SLO needs room for failure; 99.99 allows 4 min 19 s of full outage in 30d", "%s", err)
-	case err != nil:
-		v.Errorf("write the percentage of good events, between 0 and 100, such as 99.9", "%s", err)
-	case o.Ratio() < 0.01:
-		v.Warnf("the objective is a percentage: 99.9, not 0.999", "objective %s is less than one percent", text)
-	}
-	return o
+	return true
 }
 
 // name reads a name that becomes part of an slo_id.
@@ -212,33 +277,34 @@ func name(v yamlfile.Value, what string) string {
 	return text
 }
 
-func parseLabels(v yamlfile.Value) map[string]string {
-	m := v.Map()
-	for _, e := range m.Entries {
-		key := e.Key.Text()
-		hint, reserved := reservedLabels[key]
-		switch {
-		case reserved || strings.HasPrefix(key, "__"):
-			e.Key.Errorf(cmp.Or(hint, "slowburn or Prometheus sets it; choose another name"), "label %s is reserved", key)
-		case !labelForm.MatchString(key):
-			e.Key.Errorf("use letters, digits and _, the first not a digit", "%q is not a valid label name", key)
-		case !e.Value.Present() || e.Value.IsScalar() && e.Value.Text() == "":
-			e.Key.Warnf("an empty label is no label", "label %s is empty", key)
+func parseLabels(v yamlfile.Value) {
+	for _, e := range v.Map().Entries {
+		if checkLabel(e.Key) && (!e.Value.Present() || e.Value.IsScalar() && e.Value.Text() == "") {
+			e.Key.Warnf("an empty label is no label", "label %s is empty", e.Key.Text())
 		}
 	}
-	return m.Texts()
 }
 
-func parseLinks(v yamlfile.Value) map[string]string {
-	m := v.Map()
-	for _, e := range m.Entries {
+// checkLabel reports whether people may use a label by this name.
+func checkLabel(v yamlfile.Value) bool {
+	text := v.Text()
+	hint, reserved := reservedLabels[text]
+	switch {
+	case reserved || strings.HasPrefix(text, "__"):
+		v.Errorf(cmp.Or(hint, "slowburn or Prometheus sets it; choose another name"), "label %s is reserved", text)
+	case !labelForm.MatchString(text):
+		v.Errorf("use letters, digits and _, the first not a digit", "%q is not a valid label name", text)
+	default:
+		return true
+	}
+	return false
+}
+
+func parseLinks(v yamlfile.Value) {
+	for _, e := range v.Map().Entries {
 		url := e.Value.Text()
 		if url != "" && !strings.HasPrefix(url, "https://") && !strings.HasPrefix(url, "http://") {
 			e.Value.Warnf("", "link %s is not an http or https URL", e.Key.Text())
 		}
 	}
-	return m.Texts()
 }
-
-// validMetricName reports whether a name can be selected without quotes.
-func validMetricName(name string) bool { return model.LegacyValidation.IsValidMetricName(name) }

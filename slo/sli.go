@@ -1,29 +1,34 @@
 package slo
 
 import (
-	"errors"
-	"fmt"
+	"math"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 )
 
-var promQL = parser.NewParser(parser.Options{})
+// sliKeys are the kinds of indicators, in the order of the documentation.
+var sliKeys = []string{"events", "latency", "probe", "threshold", "freshness", "runs"}
 
-// indicators are the parsers of the kinds of indicators, by their key.
-var indicators = map[string]func(yamlfile.Value) Indicator{
-	"events":  parseEvents,
-	"latency": parseLatency,
+// indicators are the parsers of the kinds of indicators, by their key. The
+// labels by are those that groups differ in.
+var indicators = map[string]func(v yamlfile.Value, by []string) Indicator{
+	"events":    parseEvents,
+	"latency":   parseLatency,
+	"probe":     parseProbe,
+	"threshold": parseThreshold,
+	"freshness": parseFreshness,
+	"runs":      parseRuns,
 }
 
-func parseIndicator(v yamlfile.Value) Indicator {
-	m := v.MapLater(laterSLIs, sliKeys...)
+func parseIndicator(v yamlfile.Value, by []string) Indicator {
+	m := v.Map(sliKeys...)
 	if v.Present() && len(m.Entries) == 0 && v.IsMap() {
 		v.Errorf("", "sli needs one of: %s", strings.Join(sliKeys, ", "))
 	}
@@ -33,71 +38,24 @@ func parseIndicator(v yamlfile.Value) Indicator {
 	}
 	for _, key := range sliKeys {
 		if m.Has(key) {
-			return indicators[key](m.Get(key))
+			value := m.Get(key)
+			if !value.Present() {
+				m.Key(key).Errorf("", "%s is empty", key)
+			}
+			return indicators[key](value, by)
 		}
 	}
 	return nil
 }
 
-func parseEvents(v yamlfile.Value) Indicator {
-	m := v.Map("good", "bad", "total")
-	selectors := map[string]Selector{}
-	var c Counters
-	for key, counter := range map[string]*Counter{"good": &c.Good, "bad": &c.Bad, "total": &c.Total} {
-		if s := parseCounter(m.Get(key)); !s.IsZero() {
-			selectors[key], *counter = s, NewCounter(s)
-		}
-	}
-	if n := len(m.Entries); v.IsMap() && n != 2 {
-		hint := ""
-		if n == 3 {
-			hint = "leave one out; slowburn derives it from the others"
-		}
-		v.Errorf(hint, "events needs two of good, bad and total, found %s", counted(m))
-	}
-	for _, pair := range [][2]string{{"good", "bad"}, {"bad", "total"}, {"good", "total"}} {
-		a, b := selectors[pair[0]], selectors[pair[1]]
-		if !a.IsZero() && !b.IsZero() && a.String() == b.String() {
-			m.Get(pair[1]).Errorf(`one should select a part, such as code=~"5.."`, "%s and %s select the same series", pair[0], pair[1])
-		}
-	}
-	return Events{c}
-}
-
-func counted(m yamlfile.Map) string {
-	keys := make([]string, len(m.Entries))
-	for i, e := range m.Entries {
-		keys[i] = e.Key.Text()
-	}
-	switch len(keys) {
-	case 0:
-		return "none"
-	case 1:
-		return "only " + keys[0]
-	}
-	return "all three"
-}
-
-// counterName is what counters are called by convention; anything else is
-// probably a gauge, whose increments mean nothing.
-var counterName = regexp.MustCompile(`_(total|count|sum|bucket|created)$`)
-
-func parseCounter(v yamlfile.Value) Selector {
-	s := parseSelector(v)
-	if n := s.Name(); n != "" && !counterName.MatchString(n) {
-		v.Warnf("names of counters end in _total or _count", "%s does not look like a counter", n)
-	}
-	return s
-}
-
 // histogramSuffix is what the names of a classic histogram's series end in.
 var histogramSuffix = regexp.MustCompile(`_(bucket|count|sum)$`)
 
-func parseLatency(v yamlfile.Value) Indicator {
+func parseLatency(v yamlfile.Value, _ []string) Indicator {
 	m := v.Map("histogram", "threshold")
 	h := m.Require("histogram")
-	threshold := parseThreshold(m.Require("threshold"))
-	l := Latency{Histogram: parseSelector(h), Threshold: threshold.Seconds(), Text: threshold.String()}
+	l := Latency{Histogram: parseSelector(h, "histogram")}
+	l.Threshold, l.Text = parseBound(m.Require("threshold"), l.Histogram.Name())
 	if l.Histogram.IsZero() {
 		return l
 	}
@@ -117,139 +75,168 @@ func parseLatency(v yamlfile.Value) Indicator {
 	return l
 }
 
-func parseThreshold(v yamlfile.Value) time.Duration {
+// unitOf is the unit that the name of a histogram tells, and whether it is one
+// of time. Without a unit it is seconds, after Prometheus' conventions.
+func unitOf(name string) (unit time.Duration, suffix string, isTime bool) {
+	for _, u := range []struct {
+		suffixes string
+		unit     time.Duration
+	}{
+		{"_seconds", time.Second}, {"_milliseconds _millis _ms", time.Millisecond},
+		{"_microseconds _micros _us", time.Microsecond}, {"_nanoseconds _nanos _ns", time.Nanosecond},
+		{"_minutes", time.Minute}, {"_hours", time.Hour}, {"_bytes _ratio _percent _celsius", 0},
+	} {
+		for suffix := range strings.FieldsSeq(u.suffixes) {
+			if strings.HasSuffix(name, suffix) {
+				return u.unit, suffix[1:], u.unit > 0
+			}
+		}
+	}
+	return time.Second, "seconds", true
+}
+
+// parseBound reads the threshold of a histogram: a duration, or a number in
+// the histogram's own unit.
+func parseBound(v yamlfile.Value, histogram string) (float64, string) {
 	text := v.Text()
 	if text == "" {
-		return 0
+		if v.IsScalar() && v.Present() {
+			v.Errorf("write a duration such as 300ms or 1.5s", "threshold is empty")
+		}
+		return 0, ""
 	}
+	unit, name, isTime := unitOf(histogram)
+	if n, err := strconv.ParseFloat(text, 64); err == nil {
+		switch {
+		case math.IsNaN(n) || math.IsInf(n, 0) || n <= 0:
+			v.Errorf("write a duration such as 300ms, or a number in the histogram's unit", "threshold %q is not a positive duration", text)
+		case isTime && unit >= time.Second && n*unit.Seconds() >= 100:
+			v.Warnf("did you mean "+text+"ms? A number without a unit is in that of the histogram", "threshold %s is %s %s", text, text, name)
+		}
+		return n, text
+	}
+	d, err := duration(text)
+	switch {
+	case err != nil || d <= 0:
+		v.Errorf("write a duration such as 300ms or 1.5s", "threshold %q is not a positive duration", text)
+		return 0, ""
+	case !isTime:
+		v.Errorf("write a number in the histogram's unit", "threshold %s is a duration, and %s is in %s", text, histogram, name)
+	case d < time.Microsecond || d > 7*24*time.Hour:
+		v.Warnf("", "threshold %s is none that anything is measured by", text)
+	}
+	return float64(d) / float64(unit), text
+}
+
+// duration reads a duration as Go writes it, 1.5s, or as Prometheus does, 1d.
+func duration(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	if err != nil {
 		var m model.Duration
 		m, err = model.ParseDuration(text)
 		d = time.Duration(m)
 	}
-	if err != nil || d <= 0 {
-		v.Errorf("write a duration such as 300ms or 1.5s", "threshold %q is not a positive duration", text)
+	return d, err
+}
+
+// parseDuration reads a duration that is at least as long as least.
+func parseDuration(v yamlfile.Value, what string, least time.Duration) time.Duration {
+	text := v.Text()
+	if text == "" {
 		return 0
+	}
+	d, err := duration(text)
+	switch {
+	case err != nil:
+		v.Errorf("", "%s %q is not a duration such as 1h30m or 26h", what, text)
+	case d < least:
+		v.Errorf("slowburn looks once a minute", "%s %s is less than %s", what, text, model.Duration(least))
+	case d > time.Duration(MaxWindow):
+		v.Errorf("", "%s %s is more than 1y", what, text)
+	case d%time.Second != 0:
+		v.Errorf("", "%s %s is not a whole number of seconds", what, text)
 	}
 	return d
 }
 
-// parseSelector reads a bare selector. All that is wrong with it is reported
-// at its place inside the query.
-func parseSelector(v yamlfile.Value) Selector {
-	text := v.Text()
-	if strings.TrimSpace(text) == "" {
-		if v.IsScalar() {
-			v.Errorf("", "the query is empty")
-		}
-		return Selector{}
+func parseProbe(v yamlfile.Value, _ []string) Indicator {
+	metric := v.Map("metric").Require("metric")
+	s := parseSelector(metric, "gauge")
+	if n := s.Name(); counterName.MatchString(n) {
+		metric.Warnf("a probe is 1 when its target is fine and 0 when it is not, such as probe_success or up", "%s looks like a counter", n)
 	}
-	if at := strings.Index(text, "$window"); at >= 0 {
-		v.ErrorInside(at, at+len("$window"), "write the counter itself; slowburn adds the window",
-			"expressions over $window are not supported yet")
-		return Selector{}
-	}
-	expr, err := promQL.ParseExpr(text)
-	if err != nil {
-		reportParse(v, err)
-		return Selector{}
-	}
-	selector, ok := unwrapped(expr).(*parser.VectorSelector)
-	if !ok {
-		r := expr.PositionRange()
-		v.ErrorInside(int(r.Start), int(r.End), "write the counter itself"+counterIn(expr),
-			fmt.Sprintf("expected a selector of a counter, found %s", describe(expr)))
-		return Selector{}
-	}
-	if selector.OriginalOffset != 0 || selector.Timestamp != nil || selector.StartOrEnd != 0 {
-		v.ErrorInside(int(selector.PosRange.Start), int(selector.PosRange.End), "slowburn chooses the time", "a counter can't have offset or @")
-	}
-	checkMatchers(v, selector)
-	return NewSelector(selector.LabelMatchers...)
+	return Probe{States{Gauge: s}}
 }
 
-func reportParse(v yamlfile.Value, err error) {
-	var all parser.ParseErrors
-	if !errors.As(err, &all) {
-		v.Errorf("", "PromQL: %s", err)
-		return
+// operators are how a threshold compares.
+var operators = []string{"<", "<=", ">", ">=", "==", "!="}
+
+func parseThreshold(v yamlfile.Value, by []string) Indicator {
+	m := v.Map("query", "op", "value")
+	t := Threshold{Query: parseValues(m.Require("query"), by), Op: operator(m)}
+	value := m.Require("value")
+	if text := value.Number(); text != "" {
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsInf(n, 0) || math.IsNaN(n) {
+			value.Errorf("", "value %s is not a number such as 0.5", text)
+		}
+		t.Value = n
 	}
-	for _, e := range all {
-		start := min(int(e.PositionRange.Start), len(v.Text()))
-		v.ErrorInside(start, max(start, int(e.PositionRange.End)), "", "PromQL: "+e.Err.Error())
-	}
+	return t
 }
 
-// counterIn is the end of a hint: the only selector in an expression, or an
-// example.
-func counterIn(e parser.Expr) string {
-	found := map[string]bool{}
-	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
-		if s, ok := n.(*parser.VectorSelector); ok {
-			found[NewSelector(s.LabelMatchers...).String()] = true
-		}
-		return nil
-	})
-	for text := range found {
-		if len(found) == 1 {
-			return ": " + text
+// operator reads an operator, in quotes or not: YAML takes > for the beginning
+// of a text and != for a tag.
+func operator(m yamlfile.Map) string {
+	v := m.Get("op")
+	if w := v.Written(); w == ">" || w == "!=" {
+		return w
+	}
+	text := m.Require("op").Text()
+	if text == "" {
+		return ""
+	}
+	for _, op := range operators {
+		if text == op {
+			return op
 		}
 	}
-	return `, such as http_requests_total{job="shop"}`
+	hint := "write one of " + strings.Join(operators, " ")
+	if text == "=" {
+		hint = "write =="
+	}
+	v.Errorf(hint, "op %q is no comparison", text)
+	return ""
 }
 
-func unwrapped(e parser.Expr) parser.Expr {
-	for {
-		paren, ok := e.(*parser.ParenExpr)
-		if !ok {
-			return e
-		}
-		e = paren.Expr
+func parseFreshness(v yamlfile.Value, by []string) Indicator {
+	m := v.Map("timestamp", "max_age")
+	return Freshness{
+		Timestamp: parseValues(m.Require("timestamp"), by),
+		MaxAge:    parseDuration(m.Require("max_age"), "max_age", time.Minute),
 	}
 }
 
-func describe(e parser.Expr) string {
-	switch e := unwrapped(e).(type) {
-	case *parser.Call:
-		return "a call of " + e.Func.Name + "()"
-	case *parser.AggregateExpr:
-		return "an aggregation by " + e.Op.String() + "()"
-	case *parser.MatrixSelector:
-		return "a selector over a range"
-	case *parser.BinaryExpr:
-		return "an expression with " + e.Op.String()
-	}
-	return "another expression"
-}
-
-// patternLike is text that was probably meant as a regular expression.
-var patternLike = regexp.MustCompile(`\.[*+.]|\|`)
-
-func checkMatchers(v yamlfile.Value, s *parser.VectorSelector) {
-	start, end := int(s.PosRange.Start), int(s.PosRange.End)
-	for _, m := range s.LabelMatchers {
-		equal := m.Type == labels.MatchEqual || m.Type == labels.MatchNotEqual
-		switch {
-		case m.Name == model.MetricNameLabel && m.Type != labels.MatchEqual && m.Matches("anything"):
-			v.WarnInside(start, end, "name the metric", "the selector matches series of any name")
-		case m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual && !validMetricName(m.Value):
-			v.WarnInside(start, end, "", fmt.Sprintf("%q is no classic metric name; older backends don't know it", m.Value))
-		case equal && m.Name != model.MetricNameLabel && patternLike.MatchString(m.Value):
-			v.WarnInside(start, end, fmt.Sprintf("did you mean %s=~%q?", m.Name, m.Value),
-				fmt.Sprintf("%s compares with the text %q, not with a pattern", m.Name, m.Value))
+func parseRuns(v yamlfile.Value, by []string) Indicator {
+	m := v.Map("succeeded", "failed", "last_success", "every", "grace")
+	byCount, byTime := m.Has("succeeded") || m.Has("failed"), m.Has("last_success") || m.Has("every") || m.Has("grace")
+	switch {
+	case !v.IsMap():
+		return JobRuns{}
+	case byCount && byTime:
+		v.Errorf("write succeeded and failed, or last_success and every", "runs are counted or told by the last success, not both")
+		return JobRuns{}
+	case byCount:
+		good, bad := m.Require("succeeded"), m.Require("failed")
+		a, b := parseNumber(good, by), parseNumber(bad, by)
+		if !a.isZero() && !b.isZero() && same(a, b) {
+			bad.Errorf("", "succeeded and failed select the same series")
 		}
+		return JobRuns{measured(a, b, number{})}
 	}
-	if s.Name == "" && !hasNameMatcher(s) {
-		v.WarnInside(start, end, "name the metric", "the selector matches series of any name")
-	}
-}
-
-func hasNameMatcher(s *parser.VectorSelector) bool {
-	for _, m := range s.LabelMatchers {
-		if m.Name == model.MetricNameLabel {
-			return true
-		}
-	}
-	return false
+	return JobRuns{Runs{
+		LastSuccess: parseValues(m.Require("last_success"), by),
+		Every:       parseDuration(m.Require("every"), "every", time.Minute),
+		Grace:       parseDuration(m.Get("grace"), "grace", 0),
+	}}
 }

@@ -23,6 +23,10 @@ type File struct {
 // byteOrderMark is what some editors put before a text.
 const byteOrderMark = "\ufeff"
 
+// DefaultsName is the name of files that give defaults to the SLO files beside
+// and below them.
+const DefaultsName = "slowburn.defaults.yaml"
+
 // Read starts to read a file; name is what findings call it. A byte order mark
 // is no part of the text.
 func Read(name string, text []byte) *File {
@@ -31,7 +35,7 @@ func Read(name string, text []byte) *File {
 }
 
 // Findings are all findings so far, sorted by place.
-func (f *File) Findings() []Finding { return Sort(f.findings) }
+func (f *File) Findings() []Finding { return Sort(slices.Clone(f.findings)) }
 
 // Documents are the top values of the file's documents; empty documents are
 // left out. What is not YAML gives a finding.
@@ -179,6 +183,21 @@ func (v Value) Text() string {
 	return n.Value
 }
 
+// Written is what the file says from where the value begins to the end of the
+// line or to what ends a value within braces: for values that YAML reads as
+// something else, such as > and !=.
+func (v Value) Written() string {
+	if v.node == nil {
+		return ""
+	}
+	line := []rune(v.file.line(v.node.Line))
+	text := string(line[min(v.node.Column-1, len(line)):])
+	if end := strings.IndexAny(text, ",}#\r"); end >= 0 {
+		text = text[:end]
+	}
+	return strings.TrimSpace(text)
+}
+
 // Bool is the value as true or false.
 func (v Value) Bool() bool {
 	if !v.Present() {
@@ -223,15 +242,18 @@ func (v Value) List() []Value {
 }
 
 // Decode decodes the value into a type of another package that reads YAML by
-// itself. Its error becomes a finding at the value.
-func (v Value) Decode(into any) {
+// itself, and reports whether it is there and could be. An error becomes a
+// finding at the value.
+func (v Value) Decode(into any) bool {
 	if !v.Present() {
-		return
+		return false
 	}
 	if err := v.node.Decode(into); err != nil {
 		message := strings.TrimPrefix(err.Error(), "yaml: ")
 		v.Errorf("", "%s", strings.Join(strings.Fields(message), " "))
+		return false
 	}
+	return true
 }
 
 // Map is the value as a mapping whose keys are all among known; others are

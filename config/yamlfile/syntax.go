@@ -14,6 +14,9 @@ import (
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
+// operator is one that YAML takes for something else.
+var operator = regexp.MustCompile(`: *(>=|!=|>)`)
+
 // syntax turns the library's error into a finding. The error has a line at
 // most, and that of the list or mapping around the mistake.
 func (f *File) syntax(err error) {
@@ -36,6 +39,8 @@ func (f *File) syntax(err error) {
 		first := strings.Index(text, ": ") + 2
 		column = utf8.RuneCountInString(text[:first+strings.Index(text[first:], ": ")]) + 1
 		hint = `put text with ": " in it in quotes`
+	case operator.MatchString(text):
+		hint = `put an operator in quotes, as in op: ">="`
 	case strings.HasPrefix(message, "did not find expected") && strings.ContainsAny(text, `"'{[`):
 		hint = "is a quote or a bracket left open? Put text that holds quotes or braces, such as a query, in single quotes"
 	}

@@ -1,0 +1,261 @@
+package slo
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+
+	"github.com/VictoriaMetrics/metricsql"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
+)
+
+// number is what gives a number of events: counters, or an expression that is
+// evaluated.
+type number struct {
+	at      yamlfile.Value
+	counter Counter
+	rate    Rate // also of counters, for when the other number is none
+}
+
+func (n number) isZero() bool { return n.counter.IsZero() && n.rate.Query == "" }
+
+// measured is numbers as counters, or as rates where one is no counter.
+func measured(good, bad, total number) Measure {
+	for _, n := range []number{good, bad, total} {
+		if n.counter.IsZero() && !n.isZero() {
+			return Rates{Good: good.rate, Bad: bad.rate, Total: total.rate}
+		}
+	}
+	return Counters{Good: good.counter, Bad: bad.counter, Total: total.counter}
+}
+
+func parseEvents(v yamlfile.Value, by []string) Indicator {
+	m := v.Map("good", "bad", "total")
+	numbers := map[string]number{}
+	for _, key := range []string{"good", "bad", "total"} {
+		numbers[key] = parseNumber(m.Get(key), by)
+	}
+	if n := len(m.Entries); v.IsMap() && n != 2 {
+		hint := ""
+		if n == 3 {
+			hint = "leave one out; slowburn derives it from the others"
+		}
+		v.Errorf(hint, "events needs two of good, bad and total, found %s", counted(m))
+	}
+	for _, pair := range [][2]string{{"good", "bad"}, {"bad", "total"}, {"good", "total"}} {
+		a, b := numbers[pair[0]], numbers[pair[1]]
+		if !a.isZero() && !b.isZero() && same(a, b) {
+			m.Get(pair[1]).Errorf(`one should select a part, such as code=~"5.."`, "%s and %s select the same series", pair[0], pair[1])
+		}
+	}
+	return Events{measured(numbers["good"], numbers["bad"], numbers["total"])}
+}
+
+func same(a, b number) bool {
+	if a.counter.IsZero() || b.counter.IsZero() {
+		return a.rate.Query == b.rate.Query
+	}
+	return a.counter.String() == b.counter.String()
+}
+
+func counted(m yamlfile.Map) string {
+	keys := make([]string, len(m.Entries))
+	for i, e := range m.Entries {
+		keys[i] = e.Key.Text()
+	}
+	switch len(keys) {
+	case 0:
+		return "none"
+	case 1:
+		return "only " + keys[0]
+	}
+	return "all three"
+}
+
+// counterName is what counters are called by convention; anything else is
+// probably a gauge, whose increments mean nothing.
+var counterName = regexp.MustCompile(`_(total|count|sum|bucket|created)$`)
+
+// parseNumber reads a number of events: a bare selector, or an expression over
+// $window. The labels by are those that its result must keep.
+func parseNumber(v yamlfile.Value, by []string) number {
+	q := parseQuery(v)
+	switch {
+	case q == nil:
+		return number{}
+	case q.expr == nil:
+		return q.metricsNumber()
+	case len(q.variable) == 0:
+		return q.bareCounter(by)
+	}
+	l := linear{query: q}
+	counter, ok := l.counter(q.expr, 1)
+	if !ok {
+		q.keeps(by)
+		return q.expressionNumber()
+	}
+	if l.rates > 0 && l.numbers > 0 {
+		q.reportMixture(q.expr.PositionRange())
+		return number{}
+	}
+	for _, t := range counter {
+		if t.Weight == 0 || math.IsInf(t.Weight, 0) || math.IsNaN(t.Weight) {
+			q.reportAt(q.expr.PositionRange(), "", "the expression counts "+t.Selector.String()+" "+fmt.Sprint(t.Weight)+" times")
+			return number{}
+		}
+	}
+	for _, s := range l.selectors {
+		q.checkCounter(s)
+	}
+	n := number{at: v, counter: counter, rate: Rate{Query: q.inRange(), Factor: perNumber, Text: strings.TrimSpace(q.text)}}
+	if l.rates > 0 {
+		n.rate.Factor = perSecond
+	}
+	return n
+}
+
+// The factors from a value over five minutes to events in a slot of one.
+const (
+	perSecond = 60.0
+	perNumber = 1.0 / 5
+)
+
+// bareCounter is a number of events by the selector of counters alone.
+func (q *query) bareCounter(by []string) number {
+	s, selector := q.selector("counter")
+	if s.IsZero() {
+		return number{}
+	}
+	q.checkCounter(selector)
+	sum := "sum"
+	if len(by) > 0 {
+		sum = "sum by (" + strings.Join(by, ", ") + ") "
+	}
+	return number{
+		at: q.at, counter: NewCounter(s),
+		rate: Rate{Query: sum + "(increase(" + s.String() + "[" + rateWindow + "]))", Factor: perNumber, Text: s.String()},
+	}
+}
+
+func (q *query) checkCounter(s *parser.VectorSelector) {
+	checkMatchers(q.at, s)
+	if n := NewSelector(s.LabelMatchers...).Name(); n != "" && !counterName.MatchString(n) {
+		q.reportWarning(s.PosRange, "names of counters end in _total or _count", n+" does not look like a counter")
+	}
+}
+
+// rangeForm tells what a function over a range gives: events a second, or
+// events over the range.
+func rangeForm(name string) (factor float64, ok bool) {
+	switch strings.ToLower(name) {
+	case "rate", "irate", "deriv", "ideriv", "deriv_fast", "rate_prometheus", "rate_over_sum", "rollup_rate", "rollup_deriv":
+		return perSecond, true
+	case "increase", "delta", "changes", "resets", "count_over_time", "sum_over_time", "increase_pure", "increase_prometheus",
+		"delta_prometheus", "changes_prometheus", "rollup_increase", "rollup_delta", "increases_over_time", "decreases_over_time",
+		"count_eq_over_time", "count_ne_over_time", "count_gt_over_time", "count_le_over_time",
+		"sum_eq_over_time", "sum_gt_over_time", "sum_le_over_time":
+		return perNumber, true
+	}
+	return 0, false
+}
+
+// expressionNumber is a number of events by an expression of PromQL that is
+// evaluated.
+func (q *query) expressionNumber() number {
+	if t := q.expr.Type(); t != parser.ValueTypeVector && t != parser.ValueTypeScalar {
+		q.reportAt(q.expr.PositionRange(), "write a function around it, as in increase(x[$window])", "expected a number of events, found "+parser.DocumentedType(t))
+		return number{}
+	}
+	factor, ok := 0.0, true
+	parser.Inspect(q.expr, func(n parser.Node, _ []parser.Node) error {
+		call, is := n.(*parser.Call)
+		if !is || !ok {
+			return nil
+		}
+		for _, arg := range call.Args {
+			if q.ranges[unwrapped(arg)] {
+				factor, ok = q.form(call.Func.Name, factor, func(hint, message string) { q.reportAt(call.PosRange, hint, message) })
+			}
+		}
+		return nil
+	})
+	return q.evaluated(factor, ok)
+}
+
+// form adds a function over $window to what the others give.
+func (q *query) form(name string, before float64, report func(hint, message string)) (factor float64, ok bool) {
+	factor, ok = rangeForm(name)
+	switch {
+	case !ok:
+		report("rate, increase, changes, count_over_time, sum_over_time and others like them do", name+"() gives no number of events")
+	case before != 0 && before != factor:
+		report(mixtureHint, mixture)
+		ok = false
+	}
+	return factor, ok
+}
+
+const (
+	mixture     = "the expression mixes rates with numbers of events"
+	mixtureHint = "write either rate() or increase() for all of it"
+)
+
+func (q *query) evaluated(factor float64, ok bool) number {
+	if !ok || factor == 0 {
+		return number{}
+	}
+	return number{at: q.at, rate: Rate{Query: q.inRange(), Factor: factor, Text: strings.TrimSpace(q.text)}}
+}
+
+// metricsNumber is a number of events by an expression of MetricsQL.
+func (q *query) metricsNumber() number {
+	if !q.rangesWritten("[$window]") {
+		return number{}
+	}
+	if len(q.variable) == 0 {
+		q.at.Errorf("write its range as [$window], so that slowburn can choose it", "expected a selector of a counter, or an expression over $window")
+		return number{}
+	}
+	factor, ok := 0.0, true
+	q.rollups(func(call *metricsql.FuncExpr, window string) {
+		if !ok || window != q.standIn {
+			return
+		}
+		report := func(hint, message string) {
+			q.at.ErrorInside(q.place(call.Name), q.place(call.Name)+len(call.Name), hint, message)
+		}
+		if strings.HasPrefix(strings.ToLower(call.Name), "rollup_") && len(call.Args) < 2 {
+			report(fmt.Sprintf(`write %s(x[$window], "avg")`, call.Name), call.Name+"() gives the least, the greatest and the average")
+			ok = false
+			return
+		}
+		factor, ok = q.form(call.Name, factor, report)
+	})
+	if ok && factor == 0 {
+		q.at.Errorf("write a function around it, as in increase(x[$window])", "expected a number of events, found none over $window")
+	}
+	if ok && factor != 0 {
+		q.warnMetricsQL()
+	}
+	return q.evaluated(factor, ok)
+}
+
+// keeps reports labels of groups that an expression drops.
+func (q *query) keeps(by []string) {
+	a, ok := unwrapped(q.expr).(*parser.AggregateExpr)
+	if !ok {
+		return
+	}
+	for _, label := range by {
+		named := false
+		for _, g := range a.Grouping {
+			named = named || g == label
+		}
+		if named == a.Without {
+			q.reportAt(a.PosRange, fmt.Sprintf("write %s by (%s) (...)", a.Op, strings.Join(by, ", ")), "the expression drops the label "+label+" of group_by")
+		}
+	}
+}

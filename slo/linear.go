@@ -1,0 +1,139 @@
+package slo
+
+import (
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// linear reads an expression as a sum of counters, which is then counted
+// exactly.
+type linear struct {
+	*query
+	rates, numbers int // how many of each
+	selectors      []*parser.VectorSelector
+}
+
+// counter is the expression, weighted, as a sum of counters; ok is false when
+// it is none.
+func (l *linear) counter(e parser.Expr, weight float64) (c Counter, ok bool) {
+	switch e := e.(type) {
+	case *parser.ParenExpr:
+		return l.counter(e.Expr, weight)
+	case *parser.UnaryExpr:
+		if e.Op == parser.SUB {
+			weight = -weight
+		}
+		return l.counter(e.Expr, weight)
+	case *parser.AggregateExpr:
+		if e.Op == parser.SUM {
+			return l.counter(e.Expr, weight)
+		}
+	case *parser.Call:
+		return l.call(e, weight)
+	case *parser.BinaryExpr:
+		return l.binary(e, weight)
+	}
+	return nil, false
+}
+
+func (l *linear) call(e *parser.Call, weight float64) (Counter, bool) {
+	if e.Func.Name != "rate" && e.Func.Name != "increase" {
+		return nil, false
+	}
+	m, ok := unwrapped(e.Args[0]).(*parser.MatrixSelector)
+	if !ok || !l.ranges[m] {
+		return nil, false
+	}
+	s, ok := m.VectorSelector.(*parser.VectorSelector)
+	if !ok || moved(s) {
+		return nil, false
+	}
+	if e.Func.Name == "rate" {
+		l.rates++
+	} else {
+		l.numbers++
+	}
+	l.selectors = append(l.selectors, s)
+	return Counter{{NewSelector(s.LabelMatchers...), weight}}, true
+}
+
+// moved reports whether a selector looks at another time than now.
+func moved(s *parser.VectorSelector) bool {
+	return s.OriginalOffset != 0 || s.Timestamp != nil || s.StartOrEnd != 0
+}
+
+func (l *linear) binary(e *parser.BinaryExpr, weight float64) (Counter, bool) {
+	if m := e.VectorMatching; m != nil && (m.Card == parser.CardManyToOne || m.Card == parser.CardOneToMany) {
+		return nil, false
+	}
+	left, right := weight, weight
+	switch e.Op {
+	case parser.SUB:
+		right = -weight
+	case parser.ADD:
+	case parser.MUL:
+		if n, ok := constant(e.LHS); ok {
+			return l.counter(e.RHS, weight*n)
+		}
+		n, ok := constant(e.RHS)
+		if !ok {
+			return nil, false
+		}
+		return l.counter(e.LHS, weight*n)
+	case parser.DIV:
+		n, ok := constant(e.RHS)
+		if !ok {
+			return nil, false
+		}
+		return l.counter(e.LHS, weight/n)
+	case parser.LOR: // "or vector(0)": counters that are not there count nothing
+		if !isZeroVector(e.RHS) {
+			return nil, false
+		}
+		return l.counter(e.LHS, weight)
+	default:
+		return nil, false
+	}
+	a, ok := l.counter(e.LHS, left)
+	if !ok {
+		return nil, false
+	}
+	b, ok := l.counter(e.RHS, right)
+	return append(a, b...), ok
+}
+
+func isZeroVector(e parser.Expr) bool {
+	call, ok := unwrapped(e).(*parser.Call)
+	if !ok || call.Func.Name != "vector" {
+		return false
+	}
+	n, ok := constant(call.Args[0])
+	return ok && n == 0
+}
+
+// constant is an expression of numbers alone.
+func constant(e parser.Expr) (n float64, ok bool) {
+	switch e := unwrapped(e).(type) {
+	case *parser.NumberLiteral:
+		return e.Val, true
+	case *parser.UnaryExpr:
+		n, ok = constant(e.Expr)
+		if e.Op == parser.SUB {
+			n = -n
+		}
+		return n, ok
+	case *parser.BinaryExpr:
+		a, isA := constant(e.LHS)
+		b, isB := constant(e.RHS)
+		switch e.Op {
+		case parser.ADD:
+			return a + b, isA && isB
+		case parser.SUB:
+			return a - b, isA && isB
+		case parser.MUL:
+			return a * b, isA && isB
+		case parser.DIV:
+			return a / b, isA && isB
+		}
+	}
+	return 0, false
+}

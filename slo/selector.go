@@ -1,0 +1,133 @@
+package slo
+
+import (
+	"fmt"
+	"regexp"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/promql/parser/posrange"
+
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
+)
+
+// parseSelector reads a bare selector of what is named in findings.
+func parseSelector(v yamlfile.Value, what string) Selector {
+	q := parseQuery(v)
+	switch {
+	case q == nil:
+		return Selector{}
+	case q.expr == nil:
+		q.reportParse(q.refusal)
+		return Selector{}
+	}
+	s, selector := q.selector(what)
+	if selector != nil {
+		checkMatchers(v, selector)
+	}
+	return s
+}
+
+// selector is the query as a bare selector, or nothing after an error.
+func (q *query) selector(what string) (Selector, *parser.VectorSelector) {
+	s, ok := unwrapped(q.expr).(*parser.VectorSelector)
+	if !ok {
+		hint := "write the " + what + " itself"
+		if what == "counter" {
+			hint += counterIn(q.expr) + "; or the expression with [$window] for its range"
+		}
+		q.reportAt(q.expr.PositionRange(), hint, fmt.Sprintf("expected a selector of a %s, found %s", what, describe(q.expr)))
+		return Selector{}, nil
+	}
+	if moved(s) {
+		q.reportAt(s.PosRange, "slowburn chooses the time", "a "+what+" can't have offset or @")
+	}
+	return NewSelector(s.LabelMatchers...), s
+}
+
+func (q *query) reportAt(r posrange.PositionRange, hint, message string) {
+	q.at.ErrorInside(int(r.Start), int(r.End), hint, message)
+}
+
+func (q *query) reportWarning(r posrange.PositionRange, hint, message string) {
+	q.at.WarnInside(int(r.Start), int(r.End), hint, message)
+}
+
+func (q *query) reportMixture(r posrange.PositionRange) { q.reportAt(r, mixtureHint, mixture) }
+
+// counterIn is the end of a hint: the only selector in an expression, or an
+// example.
+func counterIn(e parser.Expr) string {
+	found := map[string]bool{}
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		if s, ok := n.(*parser.VectorSelector); ok {
+			found[NewSelector(s.LabelMatchers...).String()] = true
+		}
+		return nil
+	})
+	for text := range found {
+		if len(found) == 1 {
+			return ": " + text
+		}
+	}
+	return `, such as http_requests_total{job="shop"}`
+}
+
+func unwrapped(e parser.Expr) parser.Expr {
+	for {
+		paren, ok := e.(*parser.ParenExpr)
+		if !ok {
+			return e
+		}
+		e = paren.Expr
+	}
+}
+
+func describe(e parser.Expr) string {
+	switch e := unwrapped(e).(type) {
+	case *parser.Call:
+		return "a call of " + e.Func.Name + "()"
+	case *parser.AggregateExpr:
+		return "an aggregation by " + e.Op.String() + "()"
+	case *parser.MatrixSelector:
+		return "a selector over a range"
+	case *parser.BinaryExpr:
+		return "an expression with " + e.Op.String()
+	}
+	return "another expression"
+}
+
+// patternLike is text that was probably meant as a regular expression.
+var patternLike = regexp.MustCompile(`\.[*+.]|\|`)
+
+func checkMatchers(v yamlfile.Value, s *parser.VectorSelector) {
+	start, end := int(s.PosRange.Start), int(s.PosRange.End)
+	for _, m := range s.LabelMatchers {
+		equal := m.Type == labels.MatchEqual || m.Type == labels.MatchNotEqual
+		switch {
+		case m.Name == model.MetricNameLabel && m.Type != labels.MatchEqual && m.Matches("anything"):
+			v.WarnInside(start, end, "name the metric", "the selector matches series of any name")
+		case m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual && !validMetricName(m.Value):
+			v.WarnInside(start, end, "", fmt.Sprintf("%q is no classic metric name; older backends don't know it", m.Value))
+		case equal && m.Name != model.MetricNameLabel && patternLike.MatchString(m.Value):
+			v.WarnInside(start, end, fmt.Sprintf("did you mean %s=~%q?", m.Name, m.Value),
+				fmt.Sprintf("%s compares with the text %q, not with a pattern", m.Name, m.Value))
+		}
+	}
+	if s.Name == "" && !hasNameMatcher(s) {
+		v.WarnInside(start, end, "name the metric", "the selector matches series of any name")
+	}
+}
+
+func hasNameMatcher(s *parser.VectorSelector) bool {
+	for _, m := range s.LabelMatchers {
+		if m.Name == model.MetricNameLabel {
+			return true
+		}
+	}
+	return false
+}
+
+// validMetricName reports whether a name can be selected without quotes.
+func validMetricName(name string) bool { return model.LegacyValidation.IsValidMetricName(name) }

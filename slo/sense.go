@@ -1,0 +1,60 @@
+package slo
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
+)
+
+// checkSense warns of what can be read but was probably not meant.
+func checkSense(v yamlfile.Value, f fields, s *SLO) {
+	if s.Objective == (Objective{}) || s.Indicator == nil || s.Window.Length == 0 {
+		return
+	}
+	at := f.get("objective")
+	every, what := time.Minute, "minutes"
+	switch m := s.Indicator.Measure().(type) {
+	case Levels:
+	case Runs:
+		every, what = m.Every, "runs"
+	default:
+		every = 0
+	}
+	if s.Slice != nil {
+		every, what = s.Slice.Length.Duration(), "slices"
+	}
+	if every > 0 {
+		n := float64(s.Window.Length.Duration() / every)
+		if allowed := s.Objective.Allowed(n); allowed < 1 {
+			at.Warnf("one bad one spends the whole budget; take a lower objective or a longer window",
+				"objective %s allows %s bad of the %s %s of %s", s.Objective.Percent(),
+				strconv.FormatFloat(allowed, 'g', 2, 64), strconv.FormatFloat(n, 'f', -1, 64), what, s.Window)
+		}
+	}
+	if c, ok := s.Indicator.Measure().(Counters); ok {
+		checkPart(v, c)
+	}
+}
+
+// checkPart warns of bad events that can't be among all events.
+func checkPart(v yamlfile.Value, c Counters) {
+	total, ok := c.Total.Plain()
+	part, isBad := c.Bad.Plain()
+	if !isBad {
+		part, _ = c.Good.Plain()
+	}
+	if !ok || part.IsZero() || part.Name() != total.Name() {
+		return
+	}
+	for _, a := range part.Matchers() {
+		for _, b := range total.Matchers() {
+			if a.Name == b.Name && a.Type == labels.MatchEqual && b.Type == labels.MatchEqual && a.Value != b.Value {
+				v.Warnf("total selects the good events and the bad ones", "what is counted has %s=%q, and total has %s=%q", a.Name, a.Value, b.Name, b.Value)
+				return
+			}
+		}
+	}
+}
