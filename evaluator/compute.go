@@ -135,10 +135,17 @@ func newStatus(s *slo.SLO, backend string) Status {
 	return Status{
 		ID: s.ID(), Service: s.Service, SLO: s.Name, Group: map[string]string{},
 		Owner: s.Owner, Labels: orEmpty(s.Labels), Links: orEmpty(s.Links), Description: s.Description,
-		Objective: s.Objective.Ratio(), Window: s.Window.String(), Budgeting: "occurrences",
+		Objective: s.Objective.Ratio(), Window: s.Window.String(), Budgeting: budgeting(s),
 		Method: MethodRaw, Exact: true, Windows: []WindowStatus{}, Alerts: []FiringAlert{},
 		Backend: backend, Source: s.Origin.Source, Revision: s.Origin.Revision, Spec: s,
 	}
+}
+
+func budgeting(s *slo.SLO) string {
+	if s.Slice != nil {
+		return "timeslices"
+	}
+	return "occurrences"
 }
 
 func orEmpty(m map[string]string) map[string]string {

@@ -177,7 +177,11 @@ func (r *rates) feed(batch []rawSeries, from, to Minute) *tally {
 	out := newTally(r.clock, from, to)
 	for m, all := range valuesBySlot(batch, from, to) {
 		for _, v := range all {
-			out.add(m, v.raw, rounded(min(max(v.v, 0), maxCount)))
+			events := min(max(v.v, 0), maxCount)
+			if v.raw.weights == nil {
+				events = rounded(events)
+			}
+			out.add(m, v.raw, events)
 			if v.raw.roles&r.clock != 0 {
 				out.known[m-from-1] = true
 				out.newest = max(out.newest, m.millis())

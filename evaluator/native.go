@@ -172,7 +172,7 @@ func (s rawSeries) as(r role, threshold float64, samples []sample) rawSeries {
 	} else {
 		b.Set(model.MetricNameLabel, name+"_count")
 	}
-	s.labels, s.roles, s.samples, s.histograms = b.Labels(), r, samples, nil
+	s.labels, s.roles, s.weights, s.samples, s.histograms = b.Labels(), r, nil, samples, nil
 	s.key = s.labels.Hash()
 	return s
 }

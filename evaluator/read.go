@@ -48,6 +48,9 @@ func (b *backend) read(ctx context.Context, queries []query, from, to Minute) (*
 		case slotValues:
 			var answer []vector
 			answer, err = b.queryRange(ctx, q.expr, from+1, to)
+			for _, v := range answer { // the values of several queries have the same labels
+				v.labels[model.MetricNameLabel] += "\xff" + q.expr
+			}
 			series = b.rawSeries(answer)
 		}
 		if err := r.add(q, series, err); err != nil {
