@@ -35,6 +35,7 @@ func newAlert(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) 
 	if a.Labels == nil {
 		a.Labels = map[string]string{}
 	}
+	maps.Copy(a.Labels, s.Group)
 	maps.Copy(a.Labels, map[string]string{
 		"alertname": AlertName, "slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO, "severity": f.Severity,
 	})

@@ -13,6 +13,10 @@ type entry struct {
 	err    error
 	done   bool
 
+	trial  []*tally // of each part what is counted behind the settled slots; nil for nothing
+	parts  []part   // that it leads to
+	before []Sum    // the slots that are counted again, as they were
+
 	progress *progress // told what is read; nil where that is no matter
 	left     int64     // minutes that are not read
 }
@@ -24,10 +28,9 @@ type entry struct {
 // A cycle has no time to try again what took long.
 func (b *backend) advance(ctx context.Context, entries []*entry, end Minute, cycle bool) {
 	for _, e := range entries {
-		if e.err = b.choose(ctx, e, end); e.err == nil {
-			e.err = b.settlePending(ctx, e)
-		}
+		e.err = b.choose(ctx, e, end)
 	}
+	b.settle(ctx, entries)
 	settled := end - Minute((b.Settle+time.Minute-1)/time.Minute)
 	for {
 		due, from, to := next(entries, settled, end)
@@ -52,12 +55,11 @@ func (b *backend) advance(ctx context.Context, entries []*entry, end Minute, cyc
 			continue
 		}
 		for _, e := range due {
-			before := e.book.settled
 			e.book.adapt(r.samples(), to-from, b.MaxSamples)
 			e.done = to == end
 			e.err = b.take(ctx, e, r, settled)
-			e.advanced(e.book.settled - before)
 		}
+		b.settle(ctx, due)
 	}
 }
 
@@ -88,47 +90,30 @@ func next(entries []*entry, settled, end Minute) (due []*entry, from, to Minute)
 // take counts what a reading brought, up to settled for good. The last reading
 // of an advance holds the slots behind that too.
 func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute) error {
-	k, l := e.book, e.ledger
+	k := e.book
 	batches, err := b.batches(ctx, e, r)
 	if err != nil {
 		return err
 	}
+	k.meet(e.ledger, batches)
 	k.lose(batches)
 	k.tried = nil
 	from := max(k.settled, k.timeline.Start())
-	before := k.timeline.slots(from)
+	e.before = k.timeline.slots(from)
 	k.timeline.Truncate(from)
 	if e.done {
 		for i := range k.parts {
 			settled = min(settled, k.parts[i].accounts.hold(batches[i], r.to, settled))
 		}
 	}
-	if upTo := min(r.to, settled); upTo > k.settled {
-		k.pending = feed(k.parts, batches, k.settled, upTo)
-		if err := b.settlePending(ctx, e); err != nil {
-			return err
-		}
+	at := k.settled
+	if upTo := min(r.to, settled); upTo > at {
+		k.pending = feed(k.parts, batches, at, upTo)
+		at = upTo
 	}
-	if !e.done {
-		return nil
-	}
-	if r.to > k.settled {
-		parts, record := cloned(k.parts), k.record.clone()
-		found := feed(parts, batches, k.settled, r.to)
-		if err := b.prove(ctx, found, k.timeline.Start()); err != nil {
-			return err
-		}
-		k.apply(l, found, record)
-		noteNewest(k.parts, found)
-		if slices.ContainsFunc(found, func(f *tally) bool { return f.newest != 0 }) {
-			k.tried = &past{r.to, parts, record}
-		}
-	}
-	for i, was := range before {
-		is := k.timeline.Sum(from+Minute(i), from+Minute(i)+1)
-		if is.Total != was.Total || is.Bad != was.Bad {
-			b.metrics.late.WithLabelValues("settling").Inc()
-		}
+	if e.done && r.to > at {
+		e.parts = cloned(k.parts)
+		e.trial = feed(e.parts, batches, at, r.to)
 	}
 	return nil
 }
@@ -142,29 +127,61 @@ func feed(parts []part, batches [][]rawSeries, from, to Minute) []*tally {
 	return found
 }
 
-// settlePending proves what is counted for good, and takes it into the timeline.
-func (b *backend) settlePending(ctx context.Context, e *entry) error {
-	k := e.book
-	found := k.pending
-	if found == nil {
-		return nil
-	}
-	if err := b.prove(ctx, found, k.timeline.Start()); err != nil {
-		return err
-	}
-	k.apply(e.ledger, found, k.record)
-	noteNewest(k.parts, found)
-	if k.record != nil {
-		k.record.trim(e.ledger)
-	}
-	k.pending, k.settled = nil, found[0].from+Minute(len(found[0].known))
-	for _, f := range found {
-		if k.settled > k.timeline.Start() {
-			b.metrics.births.WithLabelValues("counted").Add(float64(f.births))
-			b.metrics.births.WithLabelValues("ambiguous").Add(float64(f.ambiguous))
+// settle proves what was counted, of all entries at once, and takes it into their
+// timelines.
+func (b *backend) settle(ctx context.Context, entries []*entry) {
+	var proofs []proof
+	for _, e := range entries {
+		if e.err == nil {
+			start := e.book.timeline.Start()
+			proofs = append(proofs, proof{e.book.pending, start}, proof{e.trial, start})
 		}
 	}
-	return nil
+	err := b.prove(ctx, proofs)
+	for _, e := range entries {
+		if e.err == nil && err == nil {
+			b.keep(e)
+		} else if e.err == nil && (e.book.pending != nil || e.trial != nil) {
+			e.err = err
+		}
+		e.trial, e.parts, e.before = nil, nil, nil
+	}
+}
+
+// keep takes what was counted and proven into an entry's timeline.
+func (b *backend) keep(e *entry) {
+	k := e.book
+	from := max(k.settled, k.timeline.Start())
+	if found := k.pending; found != nil {
+		k.apply(e.ledger, found, k.record)
+		noteNewest(k.parts, found)
+		if k.record != nil {
+			k.record.trim(e.ledger)
+		}
+		before := k.settled
+		k.pending, k.settled = nil, found[0].from+Minute(len(found[0].known))
+		e.advanced(k.settled - before)
+		for _, f := range found {
+			if k.settled > k.timeline.Start() {
+				b.metrics.births.WithLabelValues("counted").Add(float64(f.births))
+				b.metrics.births.WithLabelValues("ambiguous").Add(float64(f.ambiguous))
+			}
+		}
+	}
+	if found := e.trial; found != nil {
+		record := k.record.clone()
+		k.apply(e.ledger, found, record)
+		noteNewest(k.parts, found)
+		if slices.ContainsFunc(found, func(f *tally) bool { return f.newest != 0 }) {
+			k.tried = &past{found[0].from + Minute(len(found[0].known)), e.parts, record}
+		}
+	}
+	for i, was := range e.before {
+		is := k.timeline.Sum(from+Minute(i), from+Minute(i)+1)
+		if e.done && (is.Total != was.Total || is.Bad != was.Bad) {
+			b.metrics.late.WithLabelValues("settling").Inc()
+		}
+	}
 }
 
 // noteNewest notes until when parts have samples.

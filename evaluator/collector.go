@@ -47,6 +47,7 @@ var help = map[string]string{
 // collect gives one SLO's metrics; undefined ones are absent.
 func collect(s *Status, ch chan<- prometheus.Metric) {
 	base := map[string]string{"slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO}
+	maps.Copy(base, s.Group)
 	give := func(name string, v *float64, pairs ...string) {
 		if v == nil {
 			return

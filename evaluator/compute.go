@@ -133,7 +133,7 @@ func history(t *Timeline, end Minute, w slo.Window) []Bucket {
 // newStatus is all of a status that does not depend on the timeline.
 func newStatus(s *slo.SLO, backend string) Status {
 	return Status{
-		ID: s.ID(), Service: s.Service, SLO: s.Name, Group: map[string]string{},
+		ID: s.ID(), Service: s.Service, SLO: s.Name, Group: orEmpty(s.Group),
 		Owner: s.Owner, Labels: orEmpty(s.Labels), Links: orEmpty(s.Links), Description: s.Description,
 		Objective: s.Objective.Ratio(), Window: s.Window.String(), Budgeting: budgeting(s),
 		Method: MethodRaw, Exact: true, Windows: []WindowStatus{}, Alerts: []FiringAlert{},

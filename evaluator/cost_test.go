@@ -89,7 +89,7 @@ func scrape(t *testing.T, db *memprom.DB, first, last int, from, to time.Time) {
 			for at := from.Add(time.Duration(i*500) * time.Millisecond); at.Before(to); at = at.Add(30 * time.Second) {
 				samples = append(samples, memprom.Sample{Time: at, Value: each * float64(len(samples))})
 			}
-			l := labels.FromStrings(model.MetricNameLabel, "requests_total", "job", "shop", "instance", strconv.Itoa(i), "code", code)
+			l := labels.FromStrings(model.MetricNameLabel, "requests_total", "job", "shop", "instance", strconv.Itoa(i), "shard", strconv.Itoa(i), "code", code)
 			require.NoError(t, db.Add(t.Context(), l, samples...))
 		}
 	}
@@ -164,5 +164,39 @@ func TestCostOfAnHour(t *testing.T) {
 		if method == evaluator.MethodRaw {
 			require.Equal(t, samples, shared, "nine SLOs of the same total")
 		}
+	}
+}
+
+// TestCostOfGroups holds what an hour of an SLO with a group for each of 50
+// instances costs against what it costs without groups: one query is the same
+// as the other. So it is when all of them restart at once.
+func TestCostOfGroups(t *testing.T) {
+	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	db := hundred(t, begin.Add(-30*time.Hour), begin.Add(30*time.Minute))
+	scrape(t, db, 0, 50, begin.Add(30*time.Minute), begin.Add(2*time.Hour)) // restarted
+	for _, method := range []string{evaluator.MethodRaw, evaluator.MethodAggregated} {
+		var cost [][2]int
+		for _, split := range []string{"", "group_by: [shard], "} {
+			m := &meter{Handler: db.Handler()}
+			synctest.Test(t, func(t *testing.T) {
+				o := live(slog.New(slog.DiscardHandler), m)
+				o.NewJudge, o.Backends[0].Method = nil, method
+				e := evaluator.New(o)
+				e.SetSLOs(slosOf(t, `{name: shop, `+split+`sli: `+events+`}`), nil)
+				stop := run(t, e)
+				defer stop()
+				until(begin.Add(10*time.Minute + 40*time.Second))
+				m.taken()
+				until(begin.Add(70*time.Minute + 40*time.Second))
+				samples, queries := m.taken()
+				cost = append(cost, [2]int{samples, queries})
+				if split != "" {
+					require.Len(t, e.Report().SLOs, 51)
+				}
+			})
+		}
+		t.Logf("%s: %v without groups, %v with 50", method, cost[0], cost[1])
+		require.Equal(t, cost[0][1], cost[1][1], method)
+		require.LessOrEqual(t, float64(cost[1][0]), 1.2*float64(cost[0][0]), method)
 	}
 }

@@ -73,6 +73,7 @@ func (e *Evaluator) finish(ctx context.Context, c *cycle) {
 		}
 		if l.err == nil {
 			e.evaluateAll(l, c.end)
+			e.regroup(ctx, l)
 		}
 	}
 	e.publish()
@@ -211,7 +212,7 @@ func (b *backend) probe(ctx context.Context, end Minute) *time.Time {
 
 // publish makes a report of all tracks.
 func (e *Evaluator) publish() {
-	r := &Report{Format: 1, EvaluatedAt: e.end.Time(), SLOs: make([]Status, 0, len(e.tracks)), Problems: e.problems, Backends: e.backendInfos()}
+	r := &Report{Format: 1, EvaluatedAt: e.end.Time(), SLOs: make([]Status, 0, len(e.tracks)), Problems: slices.Concat(e.problems, leftOut(e.tracks)), Backends: e.backendInfos()}
 	for _, t := range e.tracks {
 		r.SLOs = append(r.SLOs, t.status)
 	}
@@ -268,6 +269,28 @@ func (e *Evaluator) noteBackend(b *backend) {
 // the state query_failed; only the end of ctx is an error.
 func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Time) (*Report, error) {
 	e.end = min(MinuteOf(at), e.behindNow())
+	e.evaluateOnce(ctx, slos)
+	var groups []*slo.SLO
+	for _, s := range slos {
+		t := e.tracks[s.ID()]
+		of, leftOut := groupsOf(s, t.ledger)
+		groups = append(groups, of...)
+		t.leftOut = leftOut
+	}
+	e.evaluateOnce(ctx, groups)
+	for _, s := range groups {
+		e.tracks[s.Service+"/"+s.Name].groups[s.ID()] = e.tracks[s.ID()]
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("evaluating: %w", err)
+	}
+	e.conclude(ctx)
+	e.publish()
+	return e.Report(), nil
+}
+
+// evaluateOnce reads the whole history of SLOs, and evaluates them.
+func (e *Evaluator) evaluateOnce(ctx context.Context, slos []*slo.SLO) {
 	for _, s := range slos {
 		t, l := e.newTrack(s)
 		e.tracks[s.ID()] = t
@@ -276,7 +299,8 @@ func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Tim
 	var wg sync.WaitGroup
 	var mu sync.Mutex // of what belongs to the goroutine of Run
 	for _, b := range e.backends {
-		for _, family := range families(e.ledgersOf(b)) {
+		begun := slices.DeleteFunc(e.ledgersOf(b), func(l *ledger) bool { return l.book != nil })
+		for _, family := range families(begun) {
 			var entries []*entry
 			for _, l := range family {
 				en := e.wholeEntry(l, e.end)
@@ -301,9 +325,10 @@ func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Tim
 		}
 	}
 	wg.Wait()
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("evaluating: %w", err)
-	}
+}
+
+// conclude finds what is stale, and evaluates with that.
+func (e *Evaluator) conclude(ctx context.Context) {
 	for _, b := range e.backends {
 		if slices.ContainsFunc(e.ledgersOf(b), func(l *ledger) bool { return l.err == nil && l.book.silent(e.end) != nil }) {
 			b.stale = b.probe(ctx, e.end)
@@ -320,6 +345,4 @@ func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Tim
 			}
 		}
 	}
-	e.publish()
-	return e.Report(), nil
 }

@@ -15,6 +15,11 @@ func metersOf(s *slo.SLO) ([]*meter, joined) {
 	if _, ok := s.Indicator.Measure().(slo.Parts); !ok {
 		m := newMeter(s.Indicator)
 		m.within(s.Group)
+		if s.Groups != nil {
+			for i := range m.queries {
+				m.queries[i].by = s.Groups.By
+			}
+		}
 		return []*meter{m}, nil
 	}
 	var meters []*meter

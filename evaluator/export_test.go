@@ -19,7 +19,7 @@ func (e *Evaluator) Tick(ctx context.Context) {
 	e.idle(ctx)
 	for e.cold() {
 		w := <-e.warmed
-		e.warmUp(w)
+		e.warmUp(ctx, w)
 		if w.entries[0].err != nil {
 			break
 		}

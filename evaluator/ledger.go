@@ -21,6 +21,7 @@ type ledger struct {
 	absentBad bool // slots that are not known are bad, as long as some were of late
 	history   time.Duration
 	leadIn    Minute        // read before it, so that the first slots are right
+	groups    *slo.Groups   // what the SLO is split by; nil unless it is
 	recent    time.Duration // the newest part, that is read first
 	left      atomic.Int64  // minutes of history that are not read
 	witness   *witness      // of how it is counted; nil but for Explain
@@ -38,7 +39,7 @@ type ledger struct {
 }
 
 func newLedger(key string, s *slo.SLO, b *backend, history time.Duration) *ledger {
-	l := &ledger{key: key, backend: b, slice: s.Slice, absentBad: s.NoDataBad, history: history, stop: func() {}}
+	l := &ledger{key: key, backend: b, slice: s.Slice, absentBad: s.NoDataBad, groups: s.Groups, history: history, stop: func() {}}
 	l.meters, l.joined = metersOf(s)
 	for _, m := range l.meters {
 		l.leadIn = max(l.leadIn, m.remember)
@@ -56,6 +57,9 @@ func newLedger(key string, s *slo.SLO, b *backend, history time.Duration) *ledge
 // ledgerKey tells ledgers apart.
 func ledgerKey(s *slo.SLO, b *backend, history time.Duration) string {
 	parts := []string{b.Name, history.String(), strconv.FormatBool(s.NoDataBad), s.Indicator.Kind()}
+	if s.Groups != nil {
+		parts = append(parts, s.Groups.By...)
+	}
 	if s.Slice != nil {
 		parts = append(parts, s.Slice.Length.String(), s.Slice.Target.RatioText())
 	}
@@ -69,8 +73,9 @@ func ledgerKey(s *slo.SLO, b *backend, history time.Duration) string {
 // book is a timeline and what is needed to go on with it.
 type book struct {
 	timeline *Timeline
-	parts    []part   // one for each meter
-	record   *record  // of the settled slots; nil unless the ledger derives its own from them
+	parts    []part  // one for each meter
+	record   *record // of the settled slots; nil unless the ledger derives its own from them
+	groups   map[string]group
 	outgrown bool     // it has more series than may be read raw
 	settled  Minute   // slots up to here are final; before the timeline while the lead-in is read
 	pending  []*tally // of each part what is counted, not proven yet; nil for nothing

@@ -146,7 +146,7 @@ func (e *Evaluator) Run(ctx context.Context) error {
 				e.rereadAll(ctx)
 			}
 		case w := <-e.warmed:
-			e.warmUp(w)
+			e.warmUp(ctx, w)
 			if e.unpublished = true; e.Now().Sub(e.published) >= publishEvery {
 				e.publish()
 			}
@@ -205,7 +205,7 @@ func (e *Evaluator) apply(ctx context.Context) {
 	tracks, ledgers := e.tracks, e.ledgers
 	e.tracks, e.ledgers, e.byLedger = make(map[string]*track, len(set.slos)), map[string]*ledger{}, map[*ledger][]*track{}
 	var begun []*ledger
-	for _, s := range set.slos {
+	for _, s := range e.withGroups(set.slos, ledgers) {
 		key := e.keyOf(s)
 		if l := ledgers[key]; l != nil {
 			e.ledgers[key] = l
@@ -225,6 +225,9 @@ func (e *Evaluator) apply(ctx context.Context) {
 		}
 		e.tracks[s.ID()] = t
 		e.byLedger[l] = append(e.byLedger[l], t)
+		if whole := e.tracks[s.Service+"/"+s.Name]; len(s.Group) > 0 {
+			whole.groups[s.ID()] = t
+		}
 	}
 	for key, l := range ledgers {
 		if e.ledgers[key] == nil {
@@ -237,6 +240,17 @@ func (e *Evaluator) apply(ctx context.Context) {
 		}
 	}
 	e.readHistory(ctx, begun)
+}
+
+// withGroups are SLOs, each followed by its groups that are known.
+func (e *Evaluator) withGroups(slos []*slo.SLO, ledgers map[string]*ledger) []*slo.SLO {
+	var out []*slo.SLO
+	for _, s := range slos {
+		out = append(out, s)
+		groups, _ := groupsOf(s, ledgers[e.keyOf(s)])
+		out = append(out, groups...)
+	}
+	return out
 }
 
 // ledgersOf are the ledgers of a backend, in the order of their keys.
@@ -260,7 +274,8 @@ func (e *Evaluator) newTrack(s *slo.SLO) (*track, *ledger) {
 		l.recent, l.witness = e.pageWindow(s).Duration()+recentMore, e.witness
 		e.ledgers[key] = l
 	}
-	t := &track{slo: s, ledger: l, status: newStatus(s, b.Name)}
+	t := &track{slo: s, ledger: l, groups: map[string]*track{}, status: newStatus(s, b.Name)}
+	t.status.Groups = t.groupsStatus()
 	t.status.State, t.status.StateReason = StateWarming, readingHistory
 	t.status.Compute(NewTimeline(e.end), e.end, e.Windows(s))
 	if e.NewJudge != nil {
@@ -286,7 +301,7 @@ func (e *Evaluator) history(s *slo.SLO) time.Duration {
 
 func (e *Evaluator) backendOf(s *slo.SLO) *backend {
 	for _, b := range e.backends {
-		if len(s.Origin.Backends) == 0 || slices.Contains(s.Origin.Backends, b.Name) {
+		if s.Backend == b.Name || s.Backend == "" && (len(s.Origin.Backends) == 0 || slices.Contains(s.Origin.Backends, b.Name)) {
 			return b
 		}
 	}

@@ -42,6 +42,7 @@ type query struct {
 	selector slo.Selector      // of rawSamples and targetSums
 	expr     string            // of slotValues
 	only     []*labels.Matcher // what of an answer counts
+	by       []string          // names of labels that an answer tells apart beside the target's
 }
 
 // text is what a reading tells queries apart by.
@@ -158,6 +159,7 @@ func (m *meter) within(group map[string]string) {
 		only := labels.MustNewMatcher(labels.MatchEqual, name, group[name])
 		for i := range m.queries {
 			m.queries[i].only = append(m.queries[i].only, only)
+			m.queries[i].by = append(m.queries[i].by, name)
 		}
 	}
 }

@@ -107,10 +107,7 @@ func (m *meter) live(batch []rawSeries, at Minute) int {
 // perTarget reads an aggregation of a selector's counters by target. Of replicas
 // it takes the largest.
 func (b *backend) perTarget(ctx context.Context, operation string, q query, r *reading) ([]rawSeries, error) {
-	counters, by := q.selector.String(), slices.Clone(b.TargetLabels)
-	for _, m := range q.only {
-		by = append(by, m.Name)
-	}
+	counters, by := q.selector.String(), slices.Concat(b.TargetLabels, q.by)
 	if len(b.ReplicaLabels) > 0 {
 		counters = "max without (" + strings.Join(b.ReplicaLabels, ", ") + ") (" + counters + ")"
 	}
@@ -126,18 +123,26 @@ func (b *backend) size(ctx context.Context, a *aggregate, queries []query, batch
 	if !a.unsure(batch, settled) {
 		return nil
 	}
-	sizes := map[uint64][]sample{}
 	for _, q := range distinct(queries) {
+		if r.sizes[q.text()] != nil {
+			continue // asked for another who counts in it
+		}
 		series, err := b.perTarget(ctx, "count", q, r)
 		if err != nil {
 			return fmt.Errorf("counting the series of %s: %w", q.text(), err)
 		}
+		sizes := map[uint64][]sample{}
 		for _, x := range series {
 			sizes[x.key] = x.samples
 		}
+		r.sizes[q.text()] = sizes
 	}
 	for i := range batch {
-		batch[i].sizes = sizes[batch[i].key]
+		for _, q := range queries {
+			if sizes := r.sizes[q.text()][batch[i].key]; sizes != nil {
+				batch[i].sizes = sizes
+			}
+		}
 	}
 	return nil
 }

@@ -21,27 +21,35 @@ import (
 const startTime = "process_start_time_seconds"
 
 const (
-	// proofs is how many slots are asked about one by one; behind that it is
+	// oneByOne is how many slots are asked about one by one; behind that it is
 	// cheaper to read all in between.
-	proofs = 20
+	oneByOne = 20
 	// names is how many targets one query names.
 	names = 100
 )
 
-// prove decides the claims of tallies in slots behind an instant, by the start
-// times of their processes. On an error it has decided none.
-func (b *backend) prove(ctx context.Context, found []*tally, behind Minute) error {
+// proof is what is to be proven: the claims of tallies in slots behind an instant.
+type proof struct {
+	found  []*tally
+	behind Minute
+}
+
+// prove decides claims by the start times of their processes. On an error it has
+// decided none.
+func (b *backend) prove(ctx context.Context, proofs []proof) error {
 	bySlot := map[Minute][]*claim{}
-	for _, f := range found {
-		for i := range f.claims {
-			c := &f.claims[i]
-			if slot := slotEnd(c.at); slot > behind {
-				bySlot[slot] = append(bySlot[slot], c)
+	for _, p := range proofs {
+		for _, f := range p.found {
+			for i := range f.claims {
+				c := &f.claims[i]
+				if slot := slotEnd(c.at); slot > p.behind {
+					bySlot[slot] = append(bySlot[slot], c)
+				}
 			}
 		}
 	}
 	slots := slices.Sorted(maps.Keys(bySlot))
-	if len(slots) > proofs {
+	if len(slots) > oneByOne {
 		var all []*claim
 		for _, slot := range slots {
 			all = append(all, bySlot[slot]...)
@@ -56,10 +64,12 @@ func (b *backend) prove(ctx context.Context, found []*tally, behind Minute) erro
 			}
 		}
 	}
-	for _, f := range found {
-		for _, c := range f.claims {
-			if slotEnd(c.at) > behind {
-				f.settle(c)
+	for _, p := range proofs {
+		for _, f := range p.found {
+			for _, c := range f.claims {
+				if slotEnd(c.at) > p.behind {
+					f.settle(c)
+				}
 			}
 		}
 	}

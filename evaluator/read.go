@@ -18,6 +18,7 @@ import (
 type reading struct {
 	from, to Minute
 	answers  []answered
+	sizes    map[string]map[uint64][]sample // of sums, by the text of the query and the series
 }
 
 type answered struct {
@@ -30,7 +31,7 @@ type answered struct {
 // read asks queries, each once, about (from, to]. The error is one of the whole
 // backend, or says that a shorter range should be asked for.
 func (b *backend) read(ctx context.Context, queries []query, from, to Minute) (*reading, error) {
-	r := &reading{from: from, to: to}
+	r := &reading{from: from, to: to, sizes: map[string]map[uint64][]sample{}}
 	for _, s := range largest(selectors(queries)) {
 		answer, err := b.query(ctx, s.Range(time.Duration(to-from)*time.Minute), to.Time())
 		if err := r.add(query{selector: s}, b.rawSeries(counts(answer)), err); err != nil {

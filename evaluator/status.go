@@ -40,6 +40,7 @@ type Status struct {
 	Windows     []WindowStatus    `json:"windows"` // the policy's, the SLO's own last
 	Budget      Budget            `json:"budget"`
 	Excluded    Excluded          `json:"excluded"`
+	Groups      *GroupsStatus     `json:"groups"` // of an SLO that is split by labels, of which this is the whole; null for others
 	Alerts      []FiringAlert     `json:"alerts"`
 	Backend     string            `json:"backend"`
 	Source      string            `json:"source"`
@@ -102,6 +103,13 @@ type Budget struct {
 type Excluded struct {
 	Total float64 `json:"total"`
 	Bad   float64 `json:"bad"`
+}
+
+// GroupsStatus tells of the groups of an SLO, which are SLOs of their own.
+type GroupsStatus struct {
+	By      []string `json:"by"` // names of labels
+	Count   int      `json:"count"`
+	LeftOut int      `json:"left_out"` // more than the limit
 }
 
 // FiringAlert is an alert that fires for the SLO.

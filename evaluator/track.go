@@ -9,11 +9,13 @@ import (
 
 // track follows one SLO.
 type track struct {
-	slo    *slo.SLO
-	ledger *ledger
-	judge  Judge
-	told   bool   // the log says that it fails
-	status Status // as last evaluated
+	slo     *slo.SLO
+	ledger  *ledger
+	judge   Judge
+	groups  map[string]*track // of an SLO that is split, by their ids
+	leftOut int               // groups that are more than the limit
+	told    bool              // the log says that it fails
+	status  Status            // as last evaluated
 }
 
 // judged asks the judge what fires, before slots are folded.
@@ -38,6 +40,7 @@ func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
 	l := t.ledger
 	t.status = newStatus(t.slo, l.backend.Name)
 	t.status.At = end.Time()
+	t.status.Groups = t.groupsStatus()
 	t.status.DataUntil = l.book.dataUntil()
 	t.status.Method, t.status.Exact = l.method()
 	t.status.Alerts = alerts

@@ -210,7 +210,7 @@ func (en *entry) advanced(minutes Minute) {
 func (en *entry) finish() { en.advanced(Minute(en.left)) }
 
 // warmUp takes over what a round of reading brought.
-func (e *Evaluator) warmUp(w warmth) {
+func (e *Evaluator) warmUp(ctx context.Context, w warmth) {
 	for _, en := range w.entries {
 		l := en.ledger
 		if e.ledgers[l.key] != l {
@@ -238,6 +238,7 @@ func (e *Evaluator) warmUp(w warmth) {
 			}
 			l.settle(nil)
 			e.evaluateAll(l, l.book.timeline.End())
+			e.regroup(ctx, l)
 		}
 	}
 }

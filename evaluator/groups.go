@@ -1,0 +1,174 @@
+package evaluator
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// An SLO that is split by labels is followed as a whole, and so is each of its
+// groups, which are SLOs of their own. Which groups there are is seen in what is
+// read for the whole.
+
+// retired is for how long a group may be without samples, while others have some,
+// before it is followed no more.
+const retired = 24 * time.Hour
+
+// group is a group of an SLO, as its samples show it.
+type group struct {
+	values []string // of the labels that the SLO is split by
+	newest int64    // time of the newest sample, in milliseconds
+}
+
+// meet notes the groups that a reading shows. What lacks one of the labels is in
+// no group.
+func (k *book) meet(l *ledger, batches [][]rawSeries) {
+	if l.groups == nil {
+		return
+	}
+	if k.groups == nil {
+		k.groups = map[string]group{}
+	}
+	newest := int64(0)
+	for i := range batches[0] {
+		s := &batches[0][i]
+		if len(s.samples) == 0 || s.roles&l.meters[0].clock() == 0 {
+			continue
+		}
+		values := make([]string, len(l.groups.By))
+		for j, name := range l.groups.By {
+			values[j] = s.labels.Get(name)
+		}
+		last := s.samples[len(s.samples)-1].t
+		newest = max(newest, last)
+		key := strings.Join(values, ",")
+		if g, known := k.groups[key]; known && g.newest >= last || slices.Contains(values, "") {
+			continue
+		}
+		k.groups[key] = group{values, last}
+	}
+	maps.DeleteFunc(k.groups, func(_ string, g group) bool { return g.newest < newest-retired.Milliseconds() })
+}
+
+// groupsOf are the groups of an SLO, as SLOs, in the order of their values, and
+// how many more there are than the limit.
+func groupsOf(s *slo.SLO, l *ledger) (out []*slo.SLO, leftOut int) {
+	if s.Groups == nil || l == nil || l.book == nil {
+		return nil, 0
+	}
+	keys := slices.Sorted(maps.Keys(l.book.groups))
+	limit := min(len(keys), s.Groups.Limit)
+	for _, key := range keys[:limit] {
+		one := *s
+		one.Groups, one.Group = nil, map[string]string{}
+		for i, name := range s.Groups.By {
+			one.Group[name] = l.book.groups[key].values[i]
+		}
+		if o, ok := s.Groups.Objectives[key]; ok {
+			one.Objective, one.PastObjectives = o, nil
+		}
+		out = append(out, &one)
+	}
+	return out, len(keys) - limit
+}
+
+// regroup follows the groups that appeared and leaves those that vanished, of the
+// SLOs of a ledger.
+func (e *Evaluator) regroup(ctx context.Context, l *ledger) {
+	if l.groups == nil {
+		return
+	}
+	var begun []*ledger
+	for _, t := range slices.Clone(e.byLedger[l]) {
+		if t.slo.Groups == nil {
+			continue
+		}
+		before := t.groups
+		t.groups = map[string]*track{}
+		slos, leftOut := groupsOf(t.slo, l)
+		for _, s := range slos {
+			id := s.ID()
+			if g := before[id]; g != nil {
+				t.groups[id] = g
+				delete(before, id)
+				continue
+			}
+			g, fresh := e.follow(s)
+			if t.groups[id] = g; fresh {
+				begun = append(begun, g.ledger)
+			}
+		}
+		for _, g := range before {
+			e.leave(g)
+		}
+		e.tell(t, leftOut)
+	}
+	if len(begun) > 0 {
+		e.readHistory(ctx, begun)
+	}
+}
+
+// follow begins to follow an SLO. It reports whether the ledger is new.
+func (e *Evaluator) follow(s *slo.SLO) (t *track, fresh bool) {
+	fresh = e.ledgers[e.keyOf(s)] == nil
+	t, l := e.newTrack(s)
+	e.tracks[s.ID()] = t
+	e.byLedger[l] = append(e.byLedger[l], t)
+	if l.book != nil && l.err == nil {
+		e.evaluateAll(l, l.book.timeline.End())
+	}
+	return t, fresh
+}
+
+// leave follows an SLO no more.
+func (e *Evaluator) leave(t *track) {
+	l := t.ledger
+	delete(e.tracks, t.slo.ID())
+	e.byLedger[l] = slices.DeleteFunc(e.byLedger[l], func(o *track) bool { return o == t })
+	if len(e.byLedger[l]) == 0 {
+		l.stop()
+		delete(e.byLedger, l)
+		delete(e.ledgers, l.key)
+	}
+}
+
+// tell notes how many groups of an SLO are left out.
+func (e *Evaluator) tell(t *track, leftOut int) {
+	if leftOut > 0 && t.leftOut == 0 {
+		e.Log.Warn("An SLO has more groups than its limit, some are left out",
+			"slo_id", t.slo.ID(), "limit", t.slo.Groups.Limit, "left_out", leftOut)
+	}
+	t.leftOut = leftOut
+	t.status.Groups = t.groupsStatus()
+}
+
+// groupsStatus is what is known of an SLO's groups, nil where it has none.
+func (t *track) groupsStatus() *GroupsStatus {
+	if t.slo.Groups == nil {
+		return nil
+	}
+	return &GroupsStatus{By: t.slo.Groups.By, Count: len(t.groups), LeftOut: t.leftOut}
+}
+
+// leftOut are the findings about groups that are left out.
+func leftOut(tracks map[string]*track) []Problem {
+	var out []Problem
+	for _, id := range slices.Sorted(maps.Keys(tracks)) {
+		t := tracks[id]
+		if t.leftOut > 0 {
+			o := t.slo.Origin
+			out = append(out, Problem{
+				Source: o.Source, File: o.File, Line: o.Line, Column: o.Column, Severity: "warning",
+				Message: fmt.Sprintf("%s has %d groups more than its limit of %d; those are not followed one by one",
+					id, t.leftOut, t.slo.Groups.Limit),
+				Hint: "raise groups.limit, or split by fewer labels",
+			})
+		}
+	}
+	return out
+}

@@ -1,0 +1,127 @@
+package evaluator_test
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+)
+
+const tenants = `{name: tenants, group_by: [tenant], groups: {limit: 3, objectives: {globex: 90}}, sli: {events: {bad: 'requests_total{code="500"}', total: requests_total}}}`
+
+// TestGroups has tenants of which acme fails, globex may fail more often, and
+// initech is beyond the limit; what has no tenant counts for the whole alone.
+func TestGroups(t *testing.T) {
+	series := `
+		requests_total{tenant="acme",code="200"} 0+9x60
+		requests_total{tenant="acme",code="500"} 0+1x60
+		requests_total{tenant="globex",code="200"} 0+9x60
+		requests_total{tenant="globex",code="500"} 0+1x60
+		requests_total{tenant="hooli",code="200"} 0+10x60
+		requests_total{tenant="initech",code="200"} 0+10x60
+		requests_total{code="200"} 0+10x60`
+	server := httptest.NewServer(embedded(t, time.Minute, series).Handler())
+	defer server.Close()
+	r := evaluate(t, server.URL, slosOf(t, tenants), at(60))
+	var ids []string
+	for _, s := range r.SLOs {
+		ids = append(ids, s.ID)
+	}
+	require.Equal(t, []string{
+		"shop/tenants", `shop/tenants{tenant="acme"}`, `shop/tenants{tenant="globex"}`, `shop/tenants{tenant="hooli"}`,
+	}, ids)
+	requireCounts(t, r.SLOs[0], 120, 3000, 1)
+	require.Equal(t, &evaluator.GroupsStatus{By: []string{"tenant"}, Count: 3, LeftOut: 1}, r.SLOs[0].Groups)
+	requireCounts(t, r.SLOs[1], 60, 600, 1)
+	require.Equal(t, map[string]string{"tenant": "acme"}, r.SLOs[1].Group)
+	require.InDelta(t, -9.0, *r.SLOs[1].Budget.Remaining, 1e-12)
+	requireCounts(t, r.SLOs[2], 60, 600, 1)
+	require.InDelta(t, 0.0, *r.SLOs[2].Budget.Remaining, 1e-12, "it has an objective of its own")
+	requireCounts(t, r.SLOs[3], 0, 600, 1)
+	require.Len(t, r.Problems, 1)
+	require.Contains(t, r.Problems[0].Message, "1 groups more than its limit of 3")
+}
+
+// TestGroupsOfLevels splits the values of an expression.
+func TestGroupsOfLevels(t *testing.T) {
+	server := httptest.NewServer(embedded(t, time.Minute, `
+		queue{tenant="acme",shard="a"} 5x60
+		queue{tenant="acme",shard="b"} 5x29 50x30
+		queue{tenant="globex",shard="a"} 50x60`).Handler())
+	defer server.Close()
+	r := evaluate(t, server.URL, slosOf(t, `{name: queue, group_by: [tenant], sli: {threshold: {query: 'max by (tenant) (queue)', op: "<", value: 50}}}`), at(60))
+	require.Len(t, r.SLOs, 3)
+	requireCounts(t, r.SLOs[0], 60, 60, 1)
+	requireCounts(t, r.SLOs[1], 31, 60, 1)
+	requireCounts(t, r.SLOs[2], 60, 60, 1)
+}
+
+// tenant writes ten requests a minute of a tenant, one of which fails.
+func tenant(t *testing.T, db *memprom.DB, name string, from, to time.Time) {
+	t.Helper()
+	for code, each := range map[string]float64{"200": 9, "500": 1} {
+		var samples []memprom.Sample
+		for at := from; at.Before(to); at = at.Add(time.Minute) {
+			samples = append(samples, memprom.Sample{Time: at, Value: each * float64(len(samples))})
+		}
+		l := labels.FromStrings(model.MetricNameLabel, "requests_total", "job", "shop", "instance", name, "tenant", name, "code", code)
+		require.NoError(t, db.Add(t.Context(), l, samples...))
+	}
+}
+
+// TestGroupsComeAndGo has a tenant that comes while the service is up, whose
+// history is read at once, and one that is gone, which is followed for a day
+// more. A process that starts later says the same.
+func TestGroupsComeAndGo(t *testing.T) {
+	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	tenant(t, db, "acme", begin.Add(-30*time.Hour), begin.Add(30*time.Hour))
+	tenant(t, db, "globex", begin.Add(-30*time.Hour), begin)
+	synctest.Test(t, func(t *testing.T) {
+		started := func() (*evaluator.Evaluator, func()) {
+			o := live(slog.New(slog.DiscardHandler), db.Handler())
+			o.NewJudge = nil
+			e := evaluator.New(o)
+			e.SetSLOs(slosOf(t, strings.Replace(tenants, "limit: 3", "limit: 9", 1)), nil)
+			return e, run(t, e)
+		}
+		e, stop := started()
+		defer stop()
+		groups := func(e *evaluator.Evaluator) (out []string) {
+			for _, s := range e.Report().SLOs[1:] {
+				own := s.Windows[len(s.Windows)-1]
+				out = append(out, fmt.Sprintf("%s %v of %v %s", s.Group["tenant"], own.Bad, own.Total, s.State))
+			}
+			return out
+		}
+		until(begin.Add(time.Minute + 40*time.Second))
+		require.Equal(t, []string{"acme 60 of 600 ok", "globex 58 of 580 ok"}, groups(e))
+
+		// An hour's data of a new one comes at once; it is seen a minute later.
+		tenant(t, db, "hooli", begin.Add(-58*time.Minute), begin.Add(30*time.Hour))
+		until(begin.Add(3*time.Minute + 40*time.Second))
+		require.Equal(t, []string{"acme 60 of 600 ok", "globex 56 of 560 ok", "hooli 60 of 600 ok"}, groups(e))
+
+		until(begin.Add(23*time.Hour + 40*time.Second))
+		require.Equal(t, []string{"acme 60 of 600 ok", "globex 0 of 0 no_data", "hooli 60 of 600 ok"}, groups(e))
+		until(begin.Add(24*time.Hour + time.Minute + 40*time.Second))
+		require.Equal(t, []string{"acme 60 of 600 ok", "hooli 60 of 600 ok"}, groups(e))
+
+		later, stop := started()
+		defer stop()
+		until(begin.Add(24*time.Hour + 3*time.Minute + 40*time.Second))
+		require.Equal(t, e.Report().SLOs, later.Report().SLOs)
+	})
+}
