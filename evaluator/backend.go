@@ -51,6 +51,8 @@ type backend struct {
 	down  error      // why the last cycle got no answer at all
 	stale *time.Time // the newest sample of anything, when too old
 	told  bool       // the log says that it is down
+
+	lookingBack bool // periods that ended are being read
 }
 
 func newBackend(b Backend, m *metrics) *backend {

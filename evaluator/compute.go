@@ -12,14 +12,32 @@ import (
 func (s *Status) Compute(t *Timeline, end Minute, windows []slo.Window) {
 	o := s.Spec.Objective
 	s.Windows = make([]WindowStatus, 0, len(windows))
-	for _, w := range windows {
-		sum := t.Window(w.Duration(), end)
-		s.Windows = append(s.Windows, windowStatus(sum, w, o, sum.Start >= t.Start()))
-	}
-	whole := t.Window(s.Spec.Window.Length.Duration(), end)
+	whole := t.Sum(ownStart(s.Spec.Window, end), end)
 	read := whole.Start >= t.Start()
+	for i, w := range windows {
+		if sum := t.Window(w.Duration(), end); i < len(windows)-1 {
+			s.Windows = append(s.Windows, windowStatus(sum, w.String(), w.Duration(), o, sum.Start >= t.Start()))
+			continue
+		}
+		length := w.Duration()
+		if !s.Spec.Window.IsRolling() {
+			length = time.Duration(end-whole.Start) * time.Minute
+		}
+		s.Windows = append(s.Windows, windowStatus(whole, s.Spec.Window.String(), length, o, read))
+	}
+	s.spend(t, whole, read)
+}
+
+// spend fills in the budget of the SLO's own window, and its history.
+func (s *Status) spend(t *Timeline, whole Sum, read bool) {
+	o, end := s.Spec.Objective, whole.End
+	p := period{whole.Start, end}
 	s.Budget = Budget{}
-	if read {
+	switch {
+	case !s.Spec.Window.IsRolling():
+		p = periodAt(s.Spec.Window, end)
+		s.Budget = calendarBudget(t, whole, p, s.Spec)
+	case read:
 		s.Budget = budget(whole, o)
 	}
 	basis := 6 * time.Hour
@@ -29,17 +47,25 @@ func (s *Status) Compute(t *Timeline, end Minute, windows []slo.Window) {
 		}
 	}
 	s.Budget.Basis = slo.Window(basis).String()
-	if read && whole.Known > 0 {
-		s.Budget.ExhaustedInSeconds = exhaustion(t, end, s.Spec, max(end.Add(-basis), whole.Start))
+	from := end.Add(-basis)
+	switch {
+	case !read || whole.Known == 0:
+	case s.Spec.Window.IsRolling():
+		s.Budget.ExhaustedInSeconds = exhaustion(t, end, s.Spec, max(from, whole.Start))
+	default:
+		s.Budget.ExhaustedInSeconds = calendarExhaustion(t, whole, p, s.Spec, from, *s.Budget.ProjectedTotal)
 	}
-	s.History = history(t, end, s.Spec.Window.Length)
+	if s.Spec.Window.IsRolling() {
+		p.start = end.Add(-s.Spec.Window.Length.Duration())
+	}
+	s.History = history(t, end, p)
 }
 
 // windowStatus is the status of a window. Its ratios are undefined while a part
 // of it is not read yet.
-func windowStatus(sum Sum, w slo.Window, o slo.Objective, read bool) WindowStatus {
+func windowStatus(sum Sum, name string, length time.Duration, o slo.Objective, read bool) WindowStatus {
 	out := WindowStatus{
-		Name: w.String(), Seconds: int64(w.Duration() / time.Second),
+		Name: name, Seconds: int64(length / time.Second),
 		Start: sum.Start.Time(), End: sum.End.Time(),
 		Total: sum.Total, Bad: max(sum.Bad, 0), Coverage: sum.Coverage(),
 	}
@@ -115,9 +141,11 @@ func exhaustion(t *Timeline, end Minute, s *slo.SLO, basis Minute) *float64 {
 // buckets is the number of equal parts of a window that pictures show.
 const buckets = 96
 
-func history(t *Timeline, end Minute, w slo.Window) []Bucket {
-	length := Minute(w.Duration() / time.Minute)
-	n := min(buckets, length)
+// history are the parts of a window until end. Of a calendar period that goes on
+// they are about as long as those of the whole are.
+func history(t *Timeline, end Minute, p period) []Bucket {
+	length := end - p.start
+	n := min(max(buckets*length/(p.end-p.start), 1), length)
 	out := make([]Bucket, n)
 	l := looker{timeline: t}
 	from, a := l.at(end - length)
@@ -132,13 +160,17 @@ func history(t *Timeline, end Minute, w slo.Window) []Bucket {
 
 // newStatus is all of a status that does not depend on the timeline.
 func newStatus(s *slo.SLO, backend string) Status {
-	return Status{
+	out := Status{
 		ID: s.ID(), Service: s.Service, SLO: s.Name, Group: orEmpty(s.Group),
 		Owner: s.Owner, Labels: orEmpty(s.Labels), Links: orEmpty(s.Links), Description: s.Description,
 		Objective: s.Objective.Ratio(), Window: s.Window.String(), Budgeting: budgeting(s),
 		Method: MethodRaw, Exact: true, Windows: []WindowStatus{}, Alerts: []FiringAlert{},
-		Backend: backend, Source: s.Origin.Source, Revision: s.Origin.Revision, Spec: s,
+		Periods: []PeriodStatus{}, Backend: backend, Source: s.Origin.Source, Revision: s.Origin.Revision, Spec: s,
 	}
+	if !s.Window.IsRolling() {
+		out.Periods = nil
+	}
+	return out
 }
 
 func budgeting(s *slo.SLO) string {

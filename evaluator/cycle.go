@@ -80,6 +80,7 @@ func (e *Evaluator) finish(ctx context.Context, c *cycle) {
 	e.metrics.cycles.Observe(e.Now().Sub(c.begin).Seconds())
 	e.rereadOutgrown(ctx, c.ledgers)
 	e.rereadOld(ctx, b)
+	e.readPast(ctx, b, c.end)
 }
 
 // idle waits for the cycles that are under way. It reports false when ctx ends

@@ -116,7 +116,7 @@ type Step struct {
 // is an error.
 func (e *Evaluator) Explain(ctx context.Context, s *slo.SLO, at time.Time) (*Proof, error) {
 	end := min(MinuteOf(at), e.behindNow())
-	w := newWitness(windowStart(s.Window.Length.Duration(), end), end)
+	w := newWitness(ownStart(s.Window, end), end)
 	b := e.backendOf(s)
 	p := &Proof{Format: 1, Start: w.from.Time(), End: w.to.Time(), Queries: []Query{}, Checks: []Check{}, Problems: e.problems}
 	b.trace = func(q Query) { p.Queries = append(p.Queries, q) }

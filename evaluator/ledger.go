@@ -33,6 +33,8 @@ type ledger struct {
 	nextSpan  span
 	rereading bool   // a book to take over is being read
 	stop      func() // ends the reading of history
+	ended     map[slo.Period]*endedPeriods
+	pastRetry Minute // when periods that ended are tried again
 	err       error  // of the last advance
 	failures  int    // of this ledger alone, in a row
 	retry     Minute

@@ -61,6 +61,7 @@ type Evaluator struct {
 	changed  chan struct{}
 	rereads  chan struct{}
 	warmed   chan warmth
+	past     chan pastRead
 	cycled   chan *cycle
 	progress progress
 
@@ -87,7 +88,7 @@ type config struct {
 func New(o Options) *Evaluator {
 	e := &Evaluator{
 		Options: o, metrics: newMetrics(o.Registerer),
-		changed: make(chan struct{}, 1), rereads: make(chan struct{}, 1), warmed: make(chan warmth), cycled: make(chan *cycle),
+		changed: make(chan struct{}, 1), rereads: make(chan struct{}, 1), warmed: make(chan warmth), past: make(chan pastRead), cycled: make(chan *cycle),
 		tracks: map[string]*track{}, ledgers: map[string]*ledger{}, byLedger: map[*ledger][]*track{}, problems: []Problem{},
 	}
 	for _, b := range o.Backends {
@@ -150,6 +151,8 @@ func (e *Evaluator) Run(ctx context.Context) error {
 			if e.unpublished = true; e.Now().Sub(e.published) >= publishEvery {
 				e.publish()
 			}
+		case r := <-e.past:
+			e.takePast(r)
 		case <-publisher.C:
 			if e.unpublished {
 				e.publish()
@@ -294,9 +297,9 @@ func (e *Evaluator) keyOf(s *slo.SLO) string { return ledgerKey(s, e.backendOf(s
 // history is how far back an SLO's timeline goes.
 func (e *Evaluator) history(s *slo.SLO) time.Duration {
 	if e.NewJudge == nil {
-		return s.Window.Length.Duration()
+		return historyOf(s.Window)
 	}
-	return max(s.Window.Length.Duration(), e.Lookback(s))
+	return max(historyOf(s.Window), e.Lookback(s))
 }
 
 func (e *Evaluator) backendOf(s *slo.SLO) *backend {

@@ -40,7 +40,8 @@ type Status struct {
 	Windows     []WindowStatus    `json:"windows"` // the policy's, the SLO's own last
 	Budget      Budget            `json:"budget"`
 	Excluded    Excluded          `json:"excluded"`
-	Groups      *GroupsStatus     `json:"groups"` // of an SLO that is split by labels, of which this is the whole; null for others
+	Groups      *GroupsStatus     `json:"groups"`  // of an SLO that is split by labels, of which this is the whole; null for others
+	Periods     []PeriodStatus    `json:"periods"` // that ended, newest first; null while they are not read
 	Alerts      []FiringAlert     `json:"alerts"`
 	Backend     string            `json:"backend"`
 	Source      string            `json:"source"`
@@ -48,7 +49,7 @@ type Status struct {
 
 	Spec    *slo.SLO  `json:"-"`
 	At      time.Time `json:"-"` // the instant of the numbers; zero when there never were any
-	History []Bucket  `json:"-"` // the SLO's own window in equal parts, oldest first
+	History []Bucket  `json:"-"` // the SLO's own window so far in equal parts, oldest first
 }
 
 // The methods of counting; docs/counting.md says what each can't know.
@@ -97,6 +98,37 @@ type Budget struct {
 	Remaining          *float64 `json:"remaining"`            // 1 untouched, 0 spent, negative overspent
 	ExhaustedInSeconds *float64 `json:"exhausted_in_seconds"` // null when not within the window
 	Basis              string   `json:"basis"`                // the window whose rates are projected: "6h"
+
+	// Of a calendar period, whose Allowed, Consumed and Remaining are those of the
+	// projected whole; null for a rolling window.
+	SoFar           *BudgetShare `json:"so_far"`           // of what was earned so far
+	ProjectedTotal  *float64     `json:"projected_total"`  // events
+	ProjectionBasis *string      `json:"projection_basis"` // "same weekday hours of the last 4 weeks" or "linear"
+	PeriodStart     *time.Time   `json:"period_start"`
+	PeriodEnd       *time.Time   `json:"period_end"`
+}
+
+// BudgetShare is an error budget and what became of it.
+type BudgetShare struct {
+	Allowed   float64 `json:"allowed"`
+	Consumed  float64 `json:"consumed"`
+	Remaining float64 `json:"remaining"`
+}
+
+// PeriodStatus is a calendar period that ended, with the numbers of its end.
+type PeriodStatus struct {
+	Name      string    `json:"name"` // "2026-11", "2026-W47", "2026-Q4" or "2026"
+	Start     time.Time `json:"start"`
+	End       time.Time `json:"end"`
+	Total     float64   `json:"total"`
+	Bad       float64   `json:"bad"`
+	Coverage  float64   `json:"coverage"`
+	SLI       *float64  `json:"sli"`
+	Objective float64   `json:"objective"` // that of the period's end
+	Allowed   float64   `json:"allowed"`
+	Consumed  float64   `json:"consumed"`
+	Remaining float64   `json:"remaining"`
+	Complete  bool      `json:"complete"` // each slot is known
 }
 
 // Excluded are the events that exclusions removed.

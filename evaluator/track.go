@@ -45,6 +45,7 @@ func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
 	t.status.Method, t.status.Exact = l.method()
 	t.status.Alerts = alerts
 	t.status.Compute(l.book.timeline, end, e.Windows(t.slo))
+	t.status.Periods = t.endedStatuses(end)
 	state, reason, since := t.dataState(end, e.pageWindow(t.slo))
 	if state == StateNoData && l.backend.stale != nil {
 		state, reason, since = StateStale, "the backend has no newer samples of anything", l.backend.stale

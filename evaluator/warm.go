@@ -367,7 +367,7 @@ func (e *Evaluator) rereadWhole(ctx context.Context, family []*ledger) int {
 		if l.book == nil || l.preview || l.rereading {
 			continue
 		}
-		l.rereading = true
+		l.rereading, l.ended = true, nil
 		en := &entry{ledger: l, book: l.newBook(e.behindNow().Add(-l.history), l.leadIn)}
 		if l.book.outgrown {
 			for i := range en.book.parts {

@@ -2,8 +2,10 @@ package slo
 
 import (
 	"fmt"
+	"sort"
 	"sync"
 	"time"
+	_ "time/tzdata" // zones are known on machines without a zone database
 )
 
 // Calendar is a part of the calendar that a budget is for.
@@ -56,6 +58,126 @@ func (p Period) String() string {
 		return p.Length.String()
 	}
 	return string(p.Calendar)
+}
+
+// At is the calendar period (start, end] that holds t, in UTC: an instant in
+// which one ends is still its. A period begins with the first instant of its
+// first date, which is midnight but where clocks skip that.
+func (p Period) At(t time.Time) (start, end time.Time) {
+	zone, err := location(p.Zone)
+	if err != nil { // which NewCalendar refuses
+		zone = time.UTC
+	}
+	first := p.first(t.In(zone).Date())
+	start, end = dayStart(first, zone), dayStart(p.next(first, 1), zone)
+	for !t.After(start) { // or clocks went back over midnight: the date was there before
+		first = p.next(first, -1)
+		start, end = dayStart(first, zone), start
+	}
+	for t.After(end) {
+		first = p.next(first, 1)
+		start, end = end, dayStart(p.next(first, 1), zone)
+	}
+	return start.UTC(), end.UTC()
+}
+
+// Offset is how far the clocks of a calendar period's zone are ahead of UTC.
+func (p Period) Offset(t time.Time) time.Duration {
+	zone, err := location(p.Zone)
+	if err != nil {
+		return 0
+	}
+	return offsetAt(t, zone)
+}
+
+// Longest is a length that no period exceeds. Of a calendar period it holds a day
+// more than the calendar, for clocks that are changed.
+func (p Period) Longest() time.Duration {
+	days := map[Calendar]int{Week: 7, Month: 31, Quarter: 92, Year: 366}
+	if p.IsRolling() {
+		return p.Length.Duration()
+	}
+	return time.Duration(days[p.Calendar]+1) * day.Duration()
+}
+
+// Name tells a calendar period that ends with an instant from others: "2026-W45",
+// "2026-10", "2026-Q4" or "2026". Weeks are those of ISO 8601.
+func (p Period) Name(end time.Time) string {
+	zone, err := location(p.Zone)
+	if err != nil {
+		zone = time.UTC
+	}
+	start, _ := p.At(end)
+	first := start.In(zone)
+	switch p.Calendar {
+	case Week:
+		year, week := first.ISOWeek()
+		return fmt.Sprintf("%d-W%02d", year, week)
+	case Month:
+		return first.Format("2006-01")
+	case Quarter:
+		return fmt.Sprintf("%d-Q%d", first.Year(), (first.Month()+2)/3)
+	}
+	return first.Format("2006")
+}
+
+// first is the first date of the period that holds a date, as its midnight in UTC.
+func (p Period) first(year int, month time.Month, date int) time.Time {
+	switch p.Calendar {
+	case Week:
+		d := time.Date(year, month, date, 0, 0, 0, 0, time.UTC)
+		return d.AddDate(0, 0, -int(d.Weekday()+6)%7)
+	case Quarter:
+		month -= (month - 1) % 3
+	case Year:
+		month = time.January
+	}
+	return time.Date(year, month, 1, 0, 0, 0, 0, time.UTC)
+}
+
+// next is the first date of the period n later than that which begins with first.
+func (p Period) next(first time.Time, n int) time.Time {
+	switch p.Calendar {
+	case Week:
+		return first.AddDate(0, 0, 7*n)
+	case Quarter:
+		return first.AddDate(0, 3*n, 0)
+	case Year:
+		return first.AddDate(n, 0, 0)
+	}
+	return first.AddDate(0, n, 0)
+}
+
+// dayStart is the first instant in a zone of a date, given as its midnight in
+// UTC, or of what follows it where the zone skips the date. It looks at the
+// stretches between changes of the clock; Time.ZoneBounds is wrong about some of
+// them.
+func dayStart(date time.Time, zone *time.Location) time.Time {
+	const (
+		ahead = 16 * time.Hour // more than any clock is
+		step  = 4 * time.Hour  // no clock is changed twice in it
+	)
+	for at := date.Add(-ahead); ; {
+		offset, end := offsetAt(at, zone), at.Add(step)
+		if offsetAt(end, zone) != offset {
+			end = at.Add(time.Duration(sort.Search(int(step/time.Second), func(s int) bool {
+				return offsetAt(at.Add(time.Duration(s)*time.Second), zone) != offset
+			})) * time.Second)
+		}
+		switch midnight := date.Add(-offset); {
+		case midnight.Before(at):
+			return at
+		case midnight.Before(end):
+			return midnight
+		}
+		at = end
+	}
+}
+
+// offsetAt is how far a zone's clocks are ahead.
+func offsetAt(t time.Time, zone *time.Location) time.Duration {
+	_, seconds := t.In(zone).Zone()
+	return time.Duration(seconds) * time.Second
 }
 
 // zones are the time zones that were used, by name.

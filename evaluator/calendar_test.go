@@ -1,0 +1,210 @@
+package evaluator
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// monthly is an SLO of 99.9 % a calendar period.
+func monthly(t *testing.T, c slo.Calendar, zone string) *slo.SLO {
+	t.Helper()
+	window, err := slo.NewCalendar(c, zone)
+	require.NoError(t, err)
+	o, err := slo.ParseObjective("99.9")
+	require.NoError(t, err)
+	return &slo.SLO{Service: "shop", Name: "availability", Objective: o, Window: window}
+}
+
+// counted is a timeline of known slots.
+func counted(from, to time.Time, f func(at time.Time) (total, bad float64)) *Timeline {
+	tl := NewTimeline(MinuteOf(from))
+	for at := from; at.Before(to); at = at.Add(time.Minute) {
+		total, bad := f(at)
+		tl.Append(Slot{Total: total, Bad: bad, Known: true})
+	}
+	return tl
+}
+
+func computed(s *slo.SLO, tl *Timeline) *Status {
+	st := newStatus(s, "default")
+	st.Compute(tl, tl.End(), []slo.Window{slo.Window(time.Hour), s.Window.Length})
+	return &st
+}
+
+func utc(year int, month time.Month, day int) time.Time {
+	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
+}
+
+// TestCalendarBudgetWorkedOut after ten days of a November with 10 events a
+// minute, of which in the last six hours each hundredth is bad: 144,000 events so
+// far, 36 of them bad, and three times as many events in the whole month.
+func TestCalendarBudgetWorkedOut(t *testing.T) {
+	s := monthly(t, slo.Month, "UTC")
+	now := utc(2026, 11, 11)
+	tl := counted(utc(2026, 11, 1), now, func(at time.Time) (float64, float64) {
+		if now.Sub(at) <= 6*time.Hour && at.Minute()%10 == 0 {
+			return 10, 1
+		}
+		return 10, 0
+	})
+	st := computed(s, tl)
+	own := st.Windows[1]
+	require.Equal(t, "month", own.Name)
+	require.EqualValues(t, 10*86400, own.Seconds)
+	require.Equal(t, [2]time.Time{utc(2026, 11, 1), now}, [2]time.Time{own.Start, own.End})
+	require.Equal(t, [3]float64{144_000, 36, 1}, [3]float64{own.Total, own.Bad, own.Coverage})
+	require.InDelta(t, 0.25, *own.BurnRate, 1e-12)
+
+	b := st.Budget
+	require.Equal(t, "linear", *b.ProjectionBasis)
+	require.InDelta(t, 432_000, *b.ProjectedTotal, 1e-6)
+	require.InDelta(t, 432, *b.Allowed, 1e-9)
+	require.InDelta(t, 36.0/432, *b.Consumed, 1e-12)
+	require.InDelta(t, 1-36.0/432, *b.Remaining, 1e-12)
+	require.InDelta(t, 144, b.SoFar.Allowed, 1e-9)
+	require.InDelta(t, 0.75, b.SoFar.Remaining, 1e-12)
+	require.Equal(t, [2]time.Time{utc(2026, 11, 1), utc(2026, 12, 1)}, [2]time.Time{*b.PeriodStart, *b.PeriodEnd})
+
+	// 396 are left, and 36 come in six hours: they last for 66 hours.
+	require.InDelta(t, 66*3600, *b.ExhaustedInSeconds, 60)
+	require.Len(t, st.History, 96*10/30)
+	require.Equal(t, now, st.History[31].End)
+	require.Equal(t, utc(2026, 11, 1).Add(10*24*time.Hour/32), st.History[0].End)
+}
+
+// TestCalendarExhaustionEndsWithThePeriod: what would be spent in the next one is
+// not spent.
+func TestCalendarExhaustionEndsWithThePeriod(t *testing.T) {
+	s := monthly(t, slo.Month, "UTC")
+	// 50 bad events an hour in the last 6 h, of 432 allowed.
+	bad := func(now time.Time) func(time.Time) (float64, float64) {
+		return func(at time.Time) (float64, float64) {
+			if now.Sub(at) <= 6*time.Hour && at.Minute() < 50 {
+				return 10, 1
+			}
+			return 10, 0
+		}
+	}
+	for _, tt := range []struct {
+		now   time.Time
+		spent bool
+	}{
+		{utc(2026, 12, 1).Add(-2 * time.Hour), false}, // 300 and 100 more
+		{utc(2026, 12, 1).Add(-3 * time.Hour), true},  // 300 and 150 more
+	} {
+		b := computed(s, counted(utc(2026, 11, 1), tt.now, bad(tt.now))).Budget
+		require.Equal(t, tt.spent, b.ExhaustedInSeconds != nil, tt.now)
+	}
+	// At the end of the month the whole is what was.
+	now := utc(2026, 12, 1)
+	b := computed(s, counted(utc(2026, 11, 1), now, bad(now))).Budget
+	require.Equal(t, 432_000.0, *b.ProjectedTotal)
+	require.Equal(t, b.SoFar.Remaining, *b.Remaining)
+	require.Nil(t, b.ExhaustedInSeconds)
+}
+
+// TestProjectionByTheWeek with 10 events a minute from Monday to Friday and one on
+// Saturday and Sunday: November 2026 has 21 days of the former and 9 of the latter.
+func TestProjectionByTheWeek(t *testing.T) {
+	s := monthly(t, slo.Month, "UTC")
+	traffic := func(at time.Time) (float64, float64) {
+		if at.Weekday() == time.Saturday || at.Weekday() == time.Sunday {
+			return 1, 0
+		}
+		return 10, 0
+	}
+	for _, now := range []time.Time{utc(2026, 11, 11), utc(2026, 11, 14).Add(7*time.Hour + 13*time.Minute), utc(2026, 11, 29).Add(time.Minute)} {
+		b := computed(s, counted(now.Add(-40*24*time.Hour), now, traffic)).Budget
+		require.Equal(t, "same weekday hours of the last 4 weeks", *b.ProjectionBasis)
+		if now.Minute() == 0 {
+			require.InDelta(t, 21*14_400+9*1_440, *b.ProjectedTotal, 1e-6)
+		} else { // edges of the past lie on quarters of an hour
+			require.InDelta(t, 21*14_400+9*1_440, *b.ProjectedTotal, 15*10)
+		}
+	}
+}
+
+// TestProjectionByTheWallClock has an event a minute in the first hour of each day
+// in Berlin, whose clocks go back in the part of October that is to come.
+func TestProjectionByTheWallClock(t *testing.T) {
+	s := monthly(t, slo.Month, "Europe/Berlin")
+	zone, err := time.LoadLocation("Europe/Berlin")
+	require.NoError(t, err)
+	now := time.Date(2026, 10, 20, 12, 30, 0, 0, zone)
+	tl := counted(now.Add(-40*24*time.Hour), now, func(at time.Time) (float64, float64) {
+		if at.In(zone).Hour() == 0 {
+			return 1, 0
+		}
+		return 0, 0
+	})
+	b := computed(s, tl).Budget
+	require.Equal(t, basisWeeks, *b.ProjectionBasis)
+	require.InDelta(t, 31*60, *b.ProjectedTotal, 1e-6)
+}
+
+// TestProjectionNeedsFourWeeks that are known: an outage of a day in one of them
+// makes it linear.
+func TestProjectionNeedsFourWeeks(t *testing.T) {
+	s := monthly(t, slo.Month, "UTC")
+	now := utc(2026, 11, 21)
+	tl := NewTimeline(MinuteOf(utc(2026, 10, 10)))
+	for m := tl.Start(); m < MinuteOf(now); m++ {
+		tl.Append(Slot{Total: 10, Known: m.Time().Day() != 15})
+	}
+	b := computed(s, tl).Budget
+	require.Equal(t, "linear", *b.ProjectionBasis)
+	// 20 days of 14,400 events, of which 19 are known, and 10 to come.
+	require.InDelta(t, 288_000+10*288_000/19.0, *b.ProjectedTotal, 1e-6)
+}
+
+// TestCalendarBudgetOfTheUnknown is unknown, not untouched.
+func TestCalendarBudgetOfTheUnknown(t *testing.T) {
+	s := monthly(t, slo.Year, "Asia/Kathmandu")
+	tl := NewTimeline(MinuteOf(utc(2025, 12, 1)))
+	for tl.End() < MinuteOf(utc(2026, 1, 10)) {
+		tl.Append(Slot{})
+	}
+	b := computed(s, tl).Budget
+	require.Nil(t, b.Remaining)
+	require.Nil(t, b.SoFar)
+	require.Nil(t, b.ProjectedTotal)
+	require.Equal(t, "2025-12-31T18:15:00Z", b.PeriodStart.Format(time.RFC3339))
+	// While the beginning of the period is not read, neither.
+	late := counted(utc(2026, 1, 5), utc(2026, 1, 10), func(time.Time) (float64, float64) { return 1, 0 })
+	require.Nil(t, computed(s, late).Budget.Remaining)
+}
+
+// TestEndedPeriods of a process that goes on are those that one reads that starts.
+func TestEndedPeriods(t *testing.T) {
+	s := monthly(t, slo.Month, "UTC")
+	old, err := slo.ParseObjective("99")
+	require.NoError(t, err)
+	s.PastObjectives = []slo.PastObjective{{Until: utc(2026, 11, 1), Objective: old}}
+	tl := counted(utc(2026, 10, 1), utc(2026, 12, 2), func(at time.Time) (float64, float64) {
+		if at.Hour() == 0 && at.Minute() == 0 {
+			return 100, 1
+		}
+		return 100, 0
+	})
+	p := &endedPeriods{}
+	p.renew(s.Window, tl, MinuteOf(utc(2026, 12, 1)))
+	require.Len(t, p.list, 1, "November goes on in its last minute")
+	p.renew(s.Window, tl, MinuteOf(utc(2026, 12, 1))+1)
+	p.renew(s.Window, tl, MinuteOf(utc(2026, 12, 1))+2)
+	got := p.statuses(s)
+	require.Equal(t, []string{"2026-11", "2026-10"}, []string{got[0].Name, got[1].Name})
+	require.Equal(t, [4]float64{30 * 144_000, 30, 0.999, 1}, [4]float64{got[0].Total, got[0].Bad, got[0].Objective, got[0].Coverage})
+	require.Equal(t, [3]float64{31 * 144_000, 31, 0.99}, [3]float64{got[1].Total, got[1].Bad, got[1].Objective})
+	require.InDelta(t, 4320, got[0].Allowed, 1e-9)
+	require.InDelta(t, 44640, got[1].Allowed, 1e-9)
+	require.True(t, got[0].Complete)
+	require.False(t, p.done, "September may be known")
+	require.Equal(t, utc(2026, 9, 1), p.next(s.Window, tl.End()).start.Time())
+	p.before(ended{period: p.next(s.Window, tl.End())})
+	require.True(t, p.done)
+	require.Len(t, p.list, 2)
+}
