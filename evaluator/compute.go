@@ -80,17 +80,19 @@ func budget(whole Sum, o slo.Objective) Budget {
 // minutes in between.
 func exhaustion(t *Timeline, end Minute, s *slo.SLO, basis Minute) *float64 {
 	recent := t.Sum(basis, end)
-	if recent.Known == 0 {
+	known := float64(recent.Known - recent.Excluded)
+	if known == 0 {
 		return nil
 	}
-	bad, total := max(recent.Bad, 0)/float64(recent.Known), recent.Total/float64(recent.Known)
+	bad, total := max(recent.Bad, 0)/known, recent.Total/known
 	window := Minute(s.Window.Length.Duration() / time.Minute)
 	_, now := t.at(end)
 	l := looker{timeline: t}
 	spent := func(ahead Minute) bool {
 		_, then := l.at(end - window + ahead)
-		n := now.total - then.total + total*float64(ahead)
-		return n > 0 && s.Objective.BurnRate(max(now.bad-then.bad, 0)+bad*float64(ahead), n) >= 1
+		coming := float64(t.open(end, end+ahead))
+		n := now.total - then.total + total*coming
+		return n > 0 && s.Objective.BurnRate(max(now.bad-then.bad, 0)+bad*coming, n) >= 1
 	}
 	const day, hour = 24 * 60, 60
 	for before, ahead := Minute(-1), Minute(0); before < window; {
