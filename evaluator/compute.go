@@ -127,6 +127,9 @@ func history(t *Timeline, end Minute, w slo.Window) []Bucket {
 		to, b := l.at(end - length + length*(i+1)/n)
 		sum := sumOf(from, to, a, b)
 		out[i] = Bucket{End: to.Time(), Total: sum.Total, Bad: max(sum.Bad, 0), Coverage: sum.Coverage()}
+		if sum.Excluded > 0 {
+			out[i].Excluded = float64(sum.Excluded) / float64(to-from)
+		}
 		from, a = to, b
 	}
 	return out
@@ -139,6 +142,7 @@ func newStatus(s *slo.SLO, backend string) Status {
 		Owner: s.Owner, Labels: orEmpty(s.Labels), Links: orEmpty(s.Links), Description: s.Description,
 		Objective: s.Objective.Ratio(), Window: s.Window.String(), Budgeting: "occurrences",
 		Method: MethodRaw, Exact: true, Windows: []WindowStatus{}, Alerts: []FiringAlert{},
+		Policy: policySteps(s), Gate: unknownGate(s), Excluded: Excluded{By: []Exclusion{}},
 		Backend: backend, Source: s.Origin.Source, Revision: s.Origin.Revision, Spec: s,
 	}
 }

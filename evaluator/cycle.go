@@ -79,6 +79,7 @@ func (e *Evaluator) finish(ctx context.Context, c *cycle) {
 	e.metrics.cycles.Observe(e.Now().Sub(c.begin).Seconds())
 	e.rereadOutgrown(ctx, c.ledgers)
 	e.rereadOld(ctx, b)
+	e.readCuts(ctx, b)
 }
 
 // idle waits for the cycles that are under way. It reports false when ctx ends
@@ -303,8 +304,9 @@ func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Tim
 					e.evaluate(t, e.end, t.status.Alerts) // it may be stale
 					continue
 				}
-				t.status = newStatus(t.slo, b.Name)
-				t.status.Compute(NewTimeline(e.end), e.end, e.Windows(t.slo))
+				s := t.spec(e.end)
+				t.status = newStatus(s, b.Name)
+				t.status.Compute(NewTimeline(e.end), e.end, e.Windows(s))
 				t.fail(l.err)
 			}
 		}

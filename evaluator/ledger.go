@@ -29,8 +29,10 @@ type ledger struct {
 	nextSpan  span
 	rereading bool   // a book to take over is being read
 	stop      func() // ends the reading of history
-	err       error  // of the last advance
-	failures  int    // of this ledger alone, in a row
+	cuts      cuts
+	cutting   bool  // slots of quarters that exclusions cut are being read
+	err       error // of the last advance
+	failures  int   // of this ledger alone, in a row
 	retry     Minute
 }
 

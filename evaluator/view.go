@@ -211,11 +211,11 @@ func cutOf(t *Timeline, from Minute) cut {
 	return c
 }
 
-// keep keeps the slots that are folded next and that spans cut.
-func (c cuts) keep(t *Timeline, at Minute, spans []slo.Span) {
+// keep keeps the slots that are folded next and that excluded times cut.
+func (c cuts) keep(t *Timeline, at Minute, times []away) {
 	at = min(at-at%quarter, t.End())
-	for _, s := range spans {
-		for _, edge := range []Minute{MinuteOf(s.From), MinuteOf(s.To)} {
+	for _, a := range times {
+		for _, edge := range []Minute{a.from, a.to} {
 			if from := edge - edge%quarter; edge != from && from >= t.fineFrom && from+quarter <= at {
 				c[from] = cutOf(t, from)
 			}

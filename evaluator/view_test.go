@@ -36,7 +36,7 @@ func excludedAt(list []slo.Exclusion, end Minute) bool {
 		if len(e.Intervals) == 0 {
 			return e.From.Before(end.Time()) && e.To.After((end - 1).Time())
 		}
-		return e.Intervals[0].ContainsTime((end-1).Time()) != e.OperatingHours
+		return e.Intervals[0].ContainsTime((end - 1).Time()) != e.OperatingHours
 	})
 }
 
@@ -97,7 +97,7 @@ func TestViewAgainstPlainSlots(t *testing.T) {
 				require.Equal(rt, got, fresh.Sum(min(a, b), max(a, b)))
 			}
 			look()
-			singles.keep(tl, settled-100, v.spans)
+			singles.keep(tl, settled-100, v.times)
 			tl.Fold(0, settled-100)
 			look()
 		}

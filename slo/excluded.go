@@ -20,8 +20,9 @@ func Excluded(list []Exclusion, from, to time.Time) []Span {
 	from, to = floor(from), ceil(to)
 	var all []Span
 	for i := range list {
-		for _, s := range list[i].spans(from, to) {
-			s.By = []*Exclusion{&list[i]}
+		e := &list[i]
+		for _, s := range e.spans(from, to) {
+			s.By = []*Exclusion{e}
 			all = append(all, s)
 		}
 	}
