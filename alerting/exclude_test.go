@@ -40,17 +40,15 @@ func TestAnExclusionEndsAnAlert(t *testing.T) {
 	slots := slotsOf(720, healthy, 100, failing)
 	live := follow(s)
 	for n := 721; n <= 820; n++ {
-		for _, unsure := range []int{2} {
-			alerts := pages(live.seeWithout(slots[:n], unsure))
-			require.Equal(t, pages(follow(s).seeWithout(slots[:n], unsure)), alerts, "one that begins at %d", n)
-			switch {
-			case n < 723 || n > 730 && n <= 790:
-				require.Empty(t, alerts, n)
-			case n <= 730:
-				require.Equal(t, slotAt(723), alerts[0].Since)
-			default:
-				require.Equal(t, slotAt(791), alerts[0].Since)
-			}
+		alerts := pages(live.seeWithout(slots[:n], 2))
+		require.Equal(t, pages(follow(s).seeWithout(slots[:n], 2)), alerts, "one that begins at %d", n)
+		switch {
+		case n < 723 || n > 730 && n <= 790:
+			require.Empty(t, alerts, n)
+		case n <= 730:
+			require.Equal(t, slotAt(723), alerts[0].Since)
+		default:
+			require.Equal(t, slotAt(791), alerts[0].Since)
 		}
 	}
 }
@@ -97,4 +95,13 @@ func TestAnExclusionResolves(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestRulesRefuseExclusions: they would count what the evaluator leaves out.
+func TestRulesRefuseExclusions(t *testing.T) {
+	s := policySLO(t)
+	_, err := RuleFile("slo.yaml", []*slo.SLO{s}, RuleOptions{})
+	require.NoError(t, err)
+	_, err = RuleFile("slo.yaml", []*slo.SLO{excluding(s, 0, 10)}, RuleOptions{})
+	require.EqualError(t, err, "making rules of "+s.ID()+": it excludes time, and recorded slots can't be taken back")
 }
