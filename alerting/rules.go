@@ -74,6 +74,9 @@ func RuleFile(file string, slos []*slo.SLO, o RuleOptions) ([]byte, error) {
 		b.WriteString("groups:\n")
 	}
 	for _, s := range slos {
+		if why := Refusal(s); why != "" {
+			return nil, fmt.Errorf("making rules of %s: %s", s.ID(), why)
+		}
 		slots, err := newCounting(s, o.TargetLabels)
 		if err != nil {
 			return nil, fmt.Errorf("making rules of %s: %w", s.ID(), err)

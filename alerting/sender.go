@@ -141,6 +141,7 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 	for i := range r.SLOs {
 		status := &r.SLOs[i]
 		sure := status.State == evaluator.StateOK || status.State == evaluator.StateNoTraffic
+		excluded := status.Excluded.Now && status.State != evaluator.StateQueryFailed // which ends what fires
 		for _, f := range status.Alerts {
 			if sure || now.Sub(seenAt(status)) <= holdFailed {
 				s.firing[key(status, f)] = newAlert(status, f, s.ExternalURL)
@@ -151,7 +152,7 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 			a, was := before[k]
 			if _, is := s.firing[k]; was && !is {
 				// When it was held for long it ended for want of numbers.
-				s.end(k, a, now, sure && r.EvaluatedAt.Sub(a.held) < hold*time.Minute)
+				s.end(k, a, now, excluded || sure && r.EvaluatedAt.Sub(a.held) < hold*time.Minute)
 			}
 		}
 	}

@@ -47,11 +47,14 @@ func NewJudge() evaluator.Judge {
 			at++
 			final = p.step(final, past, at)
 		}
-		newest := final
+		sure, newest := final, final
 		for end := settled + 1; end <= t.End(); end++ {
 			newest = p.step(newest, t, end)
+			if t.Excludes(end) {
+				sure = state{} // no late data changes that
+			}
 		}
-		return append(firing(final.page, newest.page, Page), firing(final.ticket, newest.ticket, Ticket)...)
+		return append(firing(sure.page, newest.page, Page), firing(sure.ticket, newest.ticket, Ticket)...)
 	}
 }
 
@@ -85,8 +88,11 @@ type episode struct {
 	tier   Tier
 }
 
-// step is the state one slot later.
+// step is the state one slot later. Nothing fires in a slot that is excluded.
 func (p policy) step(st state, t *evaluator.Timeline, end evaluator.Minute) state {
+	if t.Excludes(end) {
+		return state{}
+	}
 	return state{p.next(st.page, Page, t, end), p.next(st.ticket, Ticket, t, end)}
 }
 

@@ -39,6 +39,7 @@ var help = map[string]string{
 	"slo_error_budget_events":               "Bad events that the whole window allows.",
 	"slo_error_budget_remaining_ratio":      "The error budget left: 1 untouched, 0 spent, negative overspent.",
 	"slo_error_budget_exhaustion_seconds":   "Time until the error budget is spent at the present rate; absent when it never will.",
+	"slo_budget_policy_gate":                "What the budget policy asks for: 0 nothing, 1 warn, 2 block; absent when the budget is unknown.",
 	"slo_data_state":                        "1, for the present state of the data only.",
 	"slo_alert_firing":                      "Whether an alert of the severity fires.",
 	"slo_last_evaluation_timestamp_seconds": "The instant for which the SLO was last evaluated.",
@@ -71,6 +72,7 @@ func collect(s *Status, ch chan<- prometheus.Metric) {
 	}
 	give("slo_info", &one, info...)
 	give("slo_objective_ratio", &s.Objective)
+	give("slo_budget_policy_gate", gateNumber(s))
 	give("slo_data_state", &one, "state", string(s.State))
 	for _, severity := range []string{"page", "ticket"} {
 		firing := 0.0

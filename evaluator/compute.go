@@ -106,17 +106,19 @@ func budget(whole Sum, o slo.Objective) Budget {
 // minutes in between.
 func exhaustion(t *Timeline, end Minute, s *slo.SLO, basis Minute) *float64 {
 	recent := t.Sum(basis, end)
-	if recent.Known == 0 {
+	known := float64(recent.Known - recent.Excluded)
+	if known == 0 {
 		return nil
 	}
-	bad, total := max(recent.Bad, 0)/float64(recent.Known), recent.Total/float64(recent.Known)
+	bad, total := max(recent.Bad, 0)/known, recent.Total/known
 	window := Minute(s.Window.Length.Duration() / time.Minute)
 	_, now := t.at(end)
 	l := looker{timeline: t}
 	spent := func(ahead Minute) bool {
 		_, then := l.at(end - window + ahead)
-		n := now.total - then.total + total*float64(ahead)
-		return n > 0 && s.Objective.BurnRate(max(now.bad-then.bad, 0)+bad*float64(ahead), n) >= 1
+		coming := float64(t.open(end, end+ahead))
+		n := now.total - then.total + total*coming
+		return n > 0 && s.Objective.BurnRate(max(now.bad-then.bad, 0)+bad*coming, n) >= 1
 	}
 	const day, hour = 24 * 60, 60
 	for before, ahead := Minute(-1), Minute(0); before < window; {
@@ -153,6 +155,9 @@ func history(t *Timeline, end Minute, p period) []Bucket {
 		to, b := l.at(end - length + length*(i+1)/n)
 		sum := sumOf(from, to, a, b)
 		out[i] = Bucket{End: to.Time(), Total: sum.Total, Bad: max(sum.Bad, 0), Coverage: sum.Coverage()}
+		if sum.Excluded > 0 {
+			out[i].Excluded = float64(sum.Excluded) / float64(to-from)
+		}
 		from, a = to, b
 	}
 	return out
@@ -165,7 +170,8 @@ func newStatus(s *slo.SLO, backend string) Status {
 		Owner: s.Owner, Labels: orEmpty(s.Labels), Links: orEmpty(s.Links), Description: s.Description,
 		Objective: s.Objective.Ratio(), Window: s.Window.String(), Budgeting: budgeting(s),
 		Method: MethodRaw, Exact: true, Windows: []WindowStatus{}, Alerts: []FiringAlert{},
-		Periods: []PeriodStatus{}, Backend: backend, Source: s.Origin.Source, Revision: s.Origin.Revision, Spec: s,
+		Policy: policySteps(s), Gate: unknownGate(s), Excluded: Excluded{By: []Exclusion{}}, Periods: []PeriodStatus{},
+		Backend: backend, Source: s.Origin.Source, Revision: s.Origin.Revision, Spec: s,
 	}
 	if !s.Window.IsRolling() {
 		out.Periods = nil

@@ -80,6 +80,7 @@ func (e *Evaluator) finish(ctx context.Context, c *cycle) {
 	e.metrics.cycles.Observe(e.Now().Sub(c.begin).Seconds())
 	e.rereadOutgrown(ctx, c.ledgers)
 	e.rereadOld(ctx, b)
+	e.readCuts(ctx, b)
 	e.readPast(ctx, b, c.end)
 }
 
@@ -213,7 +214,7 @@ func (b *backend) probe(ctx context.Context, end Minute) *time.Time {
 
 // publish makes a report of all tracks.
 func (e *Evaluator) publish() {
-	r := &Report{Format: 1, EvaluatedAt: e.end.Time(), SLOs: make([]Status, 0, len(e.tracks)), Problems: slices.Concat(e.problems, leftOut(e.tracks)), Backends: e.backendInfos()}
+	r := &Report{Format: 1, EvaluatedAt: e.end.Time(), SLOs: make([]Status, 0, len(e.tracks)), Problems: append(slices.Clone(e.problems), leftOut(e.tracks)...), Backends: e.backendInfos()}
 	for _, t := range e.tracks {
 		r.SLOs = append(r.SLOs, t.status)
 	}
@@ -340,8 +341,9 @@ func (e *Evaluator) conclude(ctx context.Context) {
 					e.evaluate(t, e.end, t.status.Alerts) // it may be stale
 					continue
 				}
-				t.status = newStatus(t.slo, b.Name)
-				t.status.Compute(NewTimeline(e.end), e.end, e.Windows(t.slo))
+				s := t.spec(e.end)
+				t.status = newStatus(s, b.Name)
+				t.status.Compute(NewTimeline(e.end), e.end, e.Windows(s))
 				t.fail(l.err)
 			}
 		}

@@ -237,8 +237,10 @@ func TestJSON(t *testing.T) {
 			 "total": 0, "bad": 0, "coverage": 0, "sli": null, "burn_rate": null},
 			{"name": "1h", "seconds": 3600, "start": "2026-11-20T00:00:00Z", "end": "2026-11-20T01:00:00Z",
 			 "total": 0, "bad": 0, "coverage": 0, "sli": null, "burn_rate": null}],
-		"budget": {"allowed": null, "consumed": null, "remaining": null, "exhausted_in_seconds": null, "basis": "6h"},
-		"excluded": {"total": 0, "bad": 0}, "alerts": [],
+		"budget": {"allowed": null, "consumed": null, "remaining": null, "exhausted_in_seconds": null, "basis": "6h",
+			"so_far": null, "projected_total": null, "projection_basis": null, "period_start": null, "period_end": null},
+		"budget_policy": [], "gate": "", "excluded": {"total": 0, "bad": 0, "slots": 0, "now": false, "by": []},
+		"groups": null, "periods": [], "alerts": [],
 		"backend": "default", "source": "./slos", "revision": ""}], "problems": []}`, string(text))
 }
 

@@ -129,8 +129,10 @@ func (e *Evaluator) Explain(ctx context.Context, s *slo.SLO, at time.Time) (*Pro
 	p.EvaluatedAt, p.SLO = r.EvaluatedAt, r.SLOs[0]
 	l := e.ledgers[e.keyOf(s)]
 	sum := Sum{Start: w.from, End: w.to}
+	counted := sum
 	if l.err == nil {
-		sum = l.book.timeline.Sum(w.from, w.to)
+		sum = e.tracks[s.ID()].timeline().Sum(w.from, w.to)
+		counted = l.book.timeline.Sum(w.from, w.to)
 		p.Slots.Quarters = int(max(0, l.book.timeline.fineFrom-w.from) / quarter)
 	}
 	p.account(sum)
@@ -138,7 +140,7 @@ func (e *Evaluator) Explain(ctx context.Context, s *slo.SLO, at time.Time) (*Pro
 	p.Arithmetic = arithmetic(&p.SLO, sum)
 	p.note(sum)
 	if l.err == nil {
-		p.Checks = b.check(ctx, l, w, sum)
+		p.Checks = b.check(ctx, l, w, counted)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("checking: %w", err)
@@ -149,6 +151,7 @@ func (e *Evaluator) Explain(ctx context.Context, s *slo.SLO, at time.Time) (*Pro
 // account fills in what the timeline holds.
 func (p *Proof) account(sum Sum) {
 	p.Slots.Count, p.Slots.Known, p.Slots.Coverage = int(sum.End-sum.Start), sum.Known, sum.Coverage()
+	p.Slots.Excluded = sum.Excluded
 	p.Slots.Single = p.Slots.Count - p.Slots.Quarters*quarter
 	bad := max(sum.Bad, 0)
 	p.Events = Counted{Total: sum.Total, Good: sum.Total - bad, Bad: bad}
@@ -219,6 +222,9 @@ func (p *Proof) note(sum Sum) {
 	}
 	if sum.Bad < 0 {
 		add("the good events are %g more than all events; bad counts as 0", -sum.Bad)
+	}
+	if x := p.SLO.Excluded; x.Slots > 0 {
+		add("%d slots are excluded, with %g events, %g of them bad: they count as known and hold nothing, but are among samples, findings and checks", x.Slots, x.Total, x.Bad)
 	}
 	if sum.Known > 0 && sum.Total == 0 {
 		add("nothing happened: the SLI is undefined, and no budget is consumed")

@@ -35,8 +35,10 @@ type ledger struct {
 	stop      func() // ends the reading of history
 	ended     map[slo.Period]*endedPeriods
 	pastRetry Minute // when periods that ended are tried again
-	err       error  // of the last advance
-	failures  int    // of this ledger alone, in a row
+	cuts      cuts
+	cutting   bool  // slots of quarters that exclusions cut are being read
+	err       error // of the last advance
+	failures  int   // of this ledger alone, in a row
 	retry     Minute
 }
 
@@ -101,6 +103,15 @@ type past struct {
 	settled Minute
 	parts   []part
 	record  *record
+}
+
+// methods are empty parts that count as the book's do.
+func (k *book) methods() []part {
+	out := make([]part, len(k.parts))
+	for i, p := range k.parts {
+		out[i].method = p.method
+	}
+	return out
 }
 
 // cloned are copies of parts to try unsettled samples on.

@@ -218,12 +218,13 @@ func (e *Evaluator) apply(ctx context.Context) {
 		if !known {
 			begun = append(begun, l)
 		}
-		if old := tracks[s.ID()]; old != nil && old.ledger == l && old.slo.Window == s.Window {
+		if old := tracks[s.ID()]; old != nil && old.ledger == l && old.slo.Window == s.Window && sameExclusions(old.slo, s) {
 			t.judge, t.told = old.judge, old.told
+			t.rough, t.replayed, t.undated = old.rough, old.replayed, old.undated
 			if l.err != nil {
 				t.status = old.status
 			}
-		} else if l.err != nil {
+		} else if t.replayed = old != nil && old.ledger == l; l.err != nil {
 			t.fail(l.err)
 		}
 		e.tracks[s.ID()] = t
@@ -243,6 +244,9 @@ func (e *Evaluator) apply(ctx context.Context) {
 		}
 	}
 	e.readHistory(ctx, begun)
+	for _, b := range e.backends {
+		e.readCuts(ctx, b)
+	}
 }
 
 // withGroups are SLOs, each followed by its groups that are known.

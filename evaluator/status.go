@@ -39,6 +39,8 @@ type Status struct {
 	Exact       bool              `json:"exact"`
 	Windows     []WindowStatus    `json:"windows"` // the policy's, the SLO's own last
 	Budget      Budget            `json:"budget"`
+	Policy      []PolicyStep      `json:"budget_policy"` // the mildest first
+	Gate        string            `json:"gate"`          // of the strictest active step: "", warn, block, or unknown
 	Excluded    Excluded          `json:"excluded"`
 	Groups      *GroupsStatus     `json:"groups"`  // of an SLO that is split by labels, of which this is the whole; null for others
 	Periods     []PeriodStatus    `json:"periods"` // that ended, newest first; null while they are not read
@@ -131,10 +133,16 @@ type PeriodStatus struct {
 	Complete  bool      `json:"complete"` // each slot is known
 }
 
-// Excluded are the events that exclusions removed.
+// Excluded are the slots of the SLO's own window that exclusions exclude, and the
+// events that these removed.
 type Excluded struct {
-	Total float64 `json:"total"`
-	Bad   float64 `json:"bad"`
+	Total float64     `json:"total"`
+	Bad   float64     `json:"bad"`
+	Slots int         `json:"slots"`
+	Now   bool        `json:"now"` // the newest slot is excluded
+	By    []Exclusion `json:"by"`  // those that exclude some of the window, as in the SLO file
+
+	Spans []slo.Span `json:"-"` // of the window, in order
 }
 
 // GroupsStatus tells of the groups of an SLO, which are SLOs of their own.
@@ -143,6 +151,29 @@ type GroupsStatus struct {
 	Count   int      `json:"count"`
 	LeftOut int      `json:"left_out"` // more than the limit
 }
+
+// Exclusion is one that an SLO file names.
+type Exclusion struct {
+	From   *time.Time `json:"from"` // null when it recurs
+	To     *time.Time `json:"to"`
+	Reason string     `json:"reason"`
+	Ticket string     `json:"ticket"`
+	Source string     `json:"source"`
+	File   string     `json:"file"`
+	Line   int        `json:"line"`
+}
+
+// PolicyStep is what people agreed to do when less than RemainingBelow of the
+// budget remains.
+type PolicyStep struct {
+	RemainingBelow float64 `json:"remaining_below"` // ratio
+	Action         string  `json:"action"`
+	Gate           string  `json:"gate"`   // "", warn or block
+	Active         bool    `json:"active"` // false when the budget is unknown
+}
+
+// GateUnknown is the gate of an SLO with a policy whose budget is unknown.
+const GateUnknown = "unknown"
 
 // FiringAlert is an alert that fires for the SLO.
 type FiringAlert struct {
@@ -159,6 +190,7 @@ type Bucket struct {
 	End        time.Time
 	Total, Bad float64
 	Coverage   float64
+	Excluded   float64 // share of the slots, 0 to 1
 }
 
 // Problem is a finding in the SLO files of the running service.

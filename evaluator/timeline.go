@@ -49,7 +49,8 @@ type Timeline struct {
 	coarseFrom Minute // of the first boundary in coarse, on the quarter grid
 	coarse     sums   // at coarseFrom, coarseFrom+15m, ...
 	fineFrom   Minute
-	fine       sums // at fineFrom, fineFrom+1m, ...; never empty
+	fine       sums  // at fineFrom, fineFrom+1m, ...; never empty
+	mask       *mask // what a view takes away; nil for what was counted
 }
 
 // NewTimeline makes an empty timeline that begins at the quarter of an hour at
@@ -131,6 +132,7 @@ type Sum struct {
 	Start, End Minute // the real edges, on the grid of their age
 	Total, Bad float64
 	Known      int // slots
+	Excluded   int // slots of Known that are excluded, and hold no events
 }
 
 // Coverage is the share of the slots that are known, from 0 to 1.
@@ -153,7 +155,7 @@ func (t *Timeline) Sum(from, to Minute) Sum {
 }
 
 func sumOf(from, to Minute, a, b running) Sum {
-	return Sum{Start: from, End: to, Total: b.total - a.total, Bad: b.bad - a.bad, Known: int(b.known - a.known)}
+	return Sum{Start: from, End: to, Total: b.total - a.total, Bad: b.bad - a.bad, Known: int(b.known - a.known), Excluded: int(b.excluded - a.excluded)}
 }
 
 // Window adds up the slots of the last d before end. The start of a window that
@@ -184,6 +186,15 @@ type looker struct {
 }
 
 func (l *looker) at(m Minute) (Minute, running) {
+	m, sum := l.counted(m)
+	if k := l.timeline.mask; k != nil {
+		sum = k.take(l.timeline, m, sum)
+	}
+	return m, sum
+}
+
+// counted is at of all that was counted.
+func (l *looker) counted(m Minute) (Minute, running) {
 	t := l.timeline
 	if m >= t.fineFrom {
 		return m, t.fine.near(&l.fine, int(min(m, t.End())-t.fineFrom))

@@ -15,14 +15,20 @@ type track struct {
 	groups  map[string]*track // of an SLO that is split, by their ids
 	leftOut int               // groups that are more than the limit
 	told    bool              // the log says that it fails
-	status  Status            // as last evaluated
+	view    view              // of the ledger's timeline, where something is excluded
+	rough   []Minute          // quarters of an hour whose slots the view lacks
+
+	replayed bool   // a judge looks back over slots that are folded
+	undated  bool   // it may have dated an alert wrong
+	status   Status // as last evaluated
 }
 
 // judged asks the judge what fires, before slots are folded.
 func (t *track) judged() []FiringAlert {
 	alerts := []FiringAlert{}
 	if k := t.ledger.book; t.judge != nil {
-		alerts = append(alerts, t.judge(t.slo, k.timeline, k.settled)...)
+		alerts = append(alerts, t.judge(t.spec(k.timeline.End()), t.timeline(), k.settled)...)
+		t.date(alerts)
 	}
 	return alerts
 }
@@ -33,18 +39,21 @@ func (t *track) fail(err error) {
 	if at := t.status.At; !at.IsZero() {
 		t.status.StateSince = &at
 	}
+	t.status.setGate()
 }
 
 // evaluate computes a track's status from its timeline.
 func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
-	l := t.ledger
-	t.status = newStatus(t.slo, l.backend.Name)
+	l, s := t.ledger, t.spec(end)
+	t.status = newStatus(s, l.backend.Name)
 	t.status.At = end.Time()
 	t.status.Groups = t.groupsStatus()
 	t.status.DataUntil = l.book.dataUntil()
 	t.status.Method, t.status.Exact = l.method()
 	t.status.Alerts = alerts
-	t.status.Compute(l.book.timeline, end, e.Windows(t.slo))
+	v := t.timeline()
+	t.status.Compute(v, end, e.Windows(s))
+	t.status.exclude(v, end, t.view.spans)
 	t.status.Periods = t.endedStatuses(end)
 	state, reason, since := t.dataState(end, e.pageWindow(t.slo))
 	if state == StateNoData && l.backend.stale != nil {
@@ -54,6 +63,7 @@ func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
 		state, reason, since = StateWarming, t.warming(), nil
 	}
 	t.status.State, t.status.StateReason, t.status.StateSince = state, reason, since
+	t.status.setGate()
 }
 
 // evaluateAll evaluates the tracks of a ledger whose book went on.
@@ -61,8 +71,10 @@ func (e *Evaluator) evaluateAll(l *ledger, end Minute) {
 	var tracks []*track
 	var alerts [][]FiringAlert
 	for _, t := range e.byLedger[l] {
+		e.refine(t)
 		tracks, alerts = append(tracks, t), append(alerts, t.judged())
 	}
+	l.keepCuts(tracks)
 	l.book.age(l.history) // before the numbers, so that a process that starts now gives the same
 	for i, t := range tracks {
 		e.evaluate(t, end, alerts[i])

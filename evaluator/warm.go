@@ -20,7 +20,8 @@ type span uint8
 const (
 	newest span = iota // the longest page window
 	whole
-	again // read before; late data may have changed it
+	again  // read before; late data may have changed it
+	single // some quarters of an hour, whose slots exclusions need
 )
 
 // warmth is what a round of reading brought: books, or why not yet.
@@ -211,6 +212,10 @@ func (en *entry) finish() { en.advanced(Minute(en.left)) }
 
 // warmUp takes over what a round of reading brought.
 func (e *Evaluator) warmUp(ctx context.Context, w warmth) {
+	if w.span == single {
+		e.takeCuts(w.entries)
+		return
+	}
 	for _, en := range w.entries {
 		l := en.ledger
 		if e.ledgers[l.key] != l {
@@ -286,14 +291,14 @@ func (e *Evaluator) takeOver(l *ledger) {
 		e.metrics.late.WithLabelValues("reread").Add(float64(changed))
 	}
 	for _, t := range e.byLedger[l] {
-		if e.NewJudge != nil && (l.preview || changed > 0) {
-			t.judge = e.NewJudge()
+		if e.NewJudge != nil && (l.preview || changed > 0 || t.undated) {
+			t.judge, t.undated = e.NewJudge(), false
 		}
 	}
 	l.book, l.next, l.preview = l.next, nil, l.nextSpan == newest
 	if l.nextSpan != newest {
 		l.stop() // nothing is read any more
-		l.stop, l.rereading = func() {}, false
+		l.stop, l.rereading, l.cutting = func() {}, false, false
 		l.book.remember()
 	}
 }

@@ -85,6 +85,17 @@ func (s *SLO) ObjectiveAt(t time.Time) Objective {
 	return s.Objective
 }
 
+// At is the SLO as it was promised for an instant.
+func (s *SLO) At(t time.Time) *SLO {
+	o := s.ObjectiveAt(t)
+	if o == s.Objective {
+		return s
+	}
+	past := *s
+	past.Objective = o
+	return &past
+}
+
 // Origin says where an SLO was read.
 type Origin struct {
 	Source   string // the directory or the repository, as the configuration names it

@@ -74,6 +74,7 @@ func newBar(st *evaluator.Status) bar {
 // same for all SLOs: logarithmic, 0 to 64, with a line at 1.
 type sparkline struct {
 	Under, Over, Unknown []byte // paths of the bars: burn rate up to 1, above, unknown
+	Excluded             []byte // stretches of which at least half is excluded
 	Label                string
 }
 
@@ -84,7 +85,7 @@ func (s sparkline) SVG() template.HTML {
 	for _, p := range []struct {
 		class string
 		path  []byte
-	}{{"under", s.Under}, {"over", s.Over}, {"gap", s.Unknown}} {
+	}{{"excluded", s.Excluded}, {"under", s.Under}, {"over", s.Over}, {"gap", s.Unknown}} {
 		if len(p.path) > 0 {
 			out = append(append(append(append(append(out, `<path class="`...), p.class...), `" d="`...), p.path...), `"/>`...)
 		}
@@ -110,14 +111,18 @@ func logScale(burn, most float64) float64 {
 
 func newSparkline(st *evaluator.Status) sparkline {
 	parts := merged(st.History, sparkParts)
-	var under, over, missing []byte
-	nOver, nMissing, worst, allowed := 0, 0, 0.0, allowedRatio(st.Objective)
+	var under, over, missing, excluded []byte
+	nOver, nMissing, nExcluded, worst, allowed := 0, 0, 0, 0.0, allowedRatio(st.Objective)
 	for i, p := range parts {
 		x := 3*i + 1
 		if p.Coverage == 0 {
 			nMissing++
 			missing = appendBar(missing, x, 4)
 			continue
+		}
+		if p.Excluded >= 0.5 {
+			nExcluded++
+			excluded = appendBar(excluded, x, sparkHeight)
 		}
 		burn := partBurn(p, allowed)
 		worst = math.Max(worst, burn)
@@ -130,7 +135,11 @@ func newSparkline(st *evaluator.Status) sparkline {
 			under = appendBar(under, x, max(height, 1))
 		}
 	}
-	return sparkline{under, over, missing, sparkLabel(len(parts), nOver, nMissing, worst)}
+	label := sparkLabel(len(parts), nOver, nMissing, worst)
+	if nExcluded > 0 {
+		label += fmt.Sprintf(", %d excluded", nExcluded)
+	}
+	return sparkline{under, over, missing, excluded, label}
 }
 
 // appendBar adds a bar that stands on the ground to a path.
@@ -174,6 +183,7 @@ type part struct {
 	Start, End time.Time
 	Total, Bad float64
 	Coverage   float64 // mean of what it was merged of
+	Excluded   float64 // share of the time, the same
 }
 
 // merged joins neighbours so that at most n parts remain.
@@ -194,6 +204,7 @@ func merged(history []evaluator.Bucket, n int) []part {
 			p.Total += b.Total
 			p.Bad += b.Bad
 			p.Coverage += b.Coverage / float64(len(group))
+			p.Excluded += b.Excluded / float64(len(group))
 		}
 		out = append(out, p)
 	}

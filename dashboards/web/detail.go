@@ -26,6 +26,9 @@ type detailPage struct {
 	Allowed     string // with its unit
 	Consumed    string
 	Excluded    string // "" when nothing was
+	Exclusions  []exclusion
+	Policy      []policyStep
+	Gate        string // "" without a policy
 	Budget      *chart // nil without history
 	Errors      *chart
 	Labels      []pair
@@ -67,6 +70,20 @@ type windowRow struct {
 	Own                       bool
 }
 
+// exclusion is one that excludes some of the window.
+type exclusion struct {
+	From, To       *figures.Moment // nil when it recurs
+	Reason, Ticket string
+	Href           string // of the ticket, when that is a link
+	Place          string // file and line
+}
+
+// policyStep is a step of the budget policy.
+type policyStep struct {
+	Below, Action, Gate string
+	Active              bool
+}
+
 // pair is a name and a value.
 type pair struct{ Name, Value string }
 
@@ -96,9 +113,8 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	if st.Budget.Consumed != nil {
 		p.Consumed += ", " + figures.Count(own.Bad) + " bad events"
 	}
-	if st.Excluded.Total != 0 || st.Excluded.Bad != 0 {
-		p.Excluded = figures.Count(st.Excluded.Total) + " events, " + figures.Count(st.Excluded.Bad) + " of them bad"
-	}
+	p.exclude(&st.Excluded, now)
+	p.policy(st)
 	for _, a := range st.Alerts {
 		p.Alerts = append(p.Alerts, newAlert(a, now))
 	}
@@ -125,6 +141,34 @@ func (p *detailPage) describe(spec *slo.SLO) {
 	p.Indicator = spec.Indicator.Kind()
 	for _, f := range spec.Indicator.Fields() {
 		p.Queries = append(p.Queries, pair{f.Key, f.Text})
+	}
+}
+
+// exclude tells what is excluded, and by whom.
+func (p *detailPage) exclude(x *evaluator.Excluded, now time.Time) {
+	if x.Slots > 0 {
+		p.Excluded = figures.Duration(time.Duration(x.Slots)*time.Minute) + " with " + figures.Count(x.Total) + " events, " + figures.Count(x.Bad) + " of them bad"
+		if x.Now {
+			p.Excluded += "; the present is excluded"
+		}
+	}
+	for _, e := range x.By {
+		p.Exclusions = append(p.Exclusions, exclusion{
+			From: figures.NewMoment(e.From, now), To: figures.NewMoment(e.To, now),
+			Reason: e.Reason, Ticket: e.Ticket, Href: safeHref(e.Ticket), Place: fmt.Sprintf("%s:%d", e.File, e.Line),
+		})
+	}
+}
+
+// policy tells what the budget policy asks for.
+func (p *detailPage) policy(st *evaluator.Status) {
+	for _, step := range st.Policy {
+		below := step.RemainingBelow
+		p.Policy = append(p.Policy, policyStep{"less than " + figures.Percent(&below), step.Action, step.Gate, step.Active})
+		p.Gate = st.Gate
+	}
+	if len(p.Policy) > 0 && p.Gate == "" {
+		p.Gate = "open"
 	}
 }
 

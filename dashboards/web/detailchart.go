@@ -18,6 +18,7 @@ type chart struct {
 	Over       string // path of what is more than allowed
 	Rule       string // y of the line that separates good from bad
 	Gaps       string // path of the stretches without data
+	Excluded   string // path of the stretches that are excluded
 	Hits       []hit  // one for each part, with its numbers
 	Y          []tick
 	X          []tick
@@ -61,7 +62,7 @@ func budgetChart(st *evaluator.Status) *chart {
 	bottom := -math.Ceil(-lowest/step) * step
 	y := func(v float64) float64 { return chartHeight * (1 - v) / (1 - bottom) }
 
-	c := &chart{Rule: fixed(y(0)), X: timeTicks(parts)}
+	c := &chart{Rule: fixed(y(0)), X: timeTicks(parts), Excluded: excludedPath(st, parts)}
 	for v := 1.0; v >= bottom-1e-9; v -= step {
 		c.Y = append(c.Y, tick{At: fixed(y(v)), Text: figures.Percent(&v)})
 	}
@@ -100,7 +101,7 @@ func errorChart(st *evaluator.Status) *chart {
 	most = math.Max(most, 1.1*partBurn(parts[worst], allowed))
 	y := func(burn float64) float64 { return chartHeight * (1 - logScale(burn, most)) }
 
-	c := &chart{Rule: fixed(y(1)), X: timeTicks(parts), Y: []tick{{At: fixed(chartHeight), Text: "0" + figures.Space + "%"}}}
+	c := &chart{Rule: fixed(y(1)), X: timeTicks(parts), Excluded: excludedPath(st, parts), Y: []tick{{At: fixed(chartHeight), Text: "0" + figures.Space + "%"}}}
 	for burn := 1.0; burn <= most && burn*allowed <= 1; burn *= 10 {
 		c.Y = append(c.Y, tick{At: fixed(y(burn)), Text: figures.Share(burn * allowed)})
 	}
@@ -133,10 +134,27 @@ func (c *chart) add(n, i int, p part, text string) {
 	c.Hits = append(c.Hits, hit{X: fixed(x), Width: fixed(width), Text: text})
 }
 
+// excludedPath are the stretches of the window that are excluded, to the minute.
+func excludedPath(st *evaluator.Status, parts []part) string {
+	start, end := parts[0].Start, parts[len(parts)-1].End
+	x := func(t time.Time) float64 {
+		return chartWidth * min(max(float64(t.Sub(start))/float64(end.Sub(start)), 0), 1)
+	}
+	path := ""
+	for _, s := range st.Excluded.Spans {
+		if from, to := x(s.From), x(s.To); from < to {
+			path += fmt.Sprintf("M%.2f 0H%.2fV%sH%.2fZ", from, to, fixed(chartHeight), from)
+		}
+	}
+	return path
+}
+
 func partText(p part) string {
 	switch {
 	case p.Coverage == 0:
 		return "no data " + spanText(p)
+	case p.Excluded > 0.99:
+		return "excluded " + spanText(p)
 	case p.Total <= 0:
 		return "no events " + spanText(p)
 	}

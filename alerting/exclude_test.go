@@ -1,0 +1,107 @@
+package alerting
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// excluding is an SLO that excludes the slots (from, to] behind begin.
+func excluding(s *slo.SLO, edges ...int) *slo.SLO {
+	out := *s
+	for i := 0; i < len(edges); i += 2 {
+		out.Exclusions = append(out.Exclusions, slo.Exclusion{From: slotAt(edges[i]), To: slotAt(edges[i+1])})
+	}
+	return &out
+}
+
+// seeWithout is see of what is not excluded.
+func (f *follower) seeWithout(slots []evaluator.Slot, unsure int) []evaluator.FiringAlert {
+	f.timeline.Truncate(f.settled)
+	for _, s := range slots[f.timeline.End()-begin:] {
+		f.timeline.Append(s)
+	}
+	f.settled = f.timeline.End() - evaluator.Minute(unsure)
+	return f.judge(f.slo, f.timeline.Without(f.slo), f.settled)
+}
+
+// TestAnExclusionEndsAnAlert: a service fails from slot 721 on, 30 %. The page
+// begins with slot 723. Slots 731 to 790 are excluded, by two exclusions that
+// overlap. In each of them nothing fires, not even while they are not settled.
+// With slot 791 the hour holds that slot alone, of those that count, and the page
+// begins anew.
+func TestAnExclusionEndsAnAlert(t *testing.T) {
+	s := excluding(policySLO(t), 730, 770, 750, 790)
+	slots := slotsOf(720, healthy, 100, failing)
+	live := follow(s)
+	for n := 721; n <= 820; n++ {
+		alerts := pages(live.seeWithout(slots[:n], 2))
+		require.Equal(t, pages(follow(s).seeWithout(slots[:n], 2)), alerts, "one that begins at %d", n)
+		switch {
+		case n < 723 || n > 730 && n <= 790:
+			require.Empty(t, alerts, n)
+		case n <= 730:
+			require.Equal(t, slotAt(723), alerts[0].Since)
+		default:
+			require.Equal(t, slotAt(791), alerts[0].Since)
+		}
+	}
+}
+
+// TestWhatIsExcludedDoesNotBeginAnAlert, and a short exclusion ends one for good
+// where what follows is healthy, although its own slots are not settled yet.
+func TestWhatIsExcludedDoesNotBeginAnAlert(t *testing.T) {
+	s := excluding(policySLO(t), 720, 740)
+	for n := 721; n <= 800; n++ {
+		require.Empty(t, follow(s).seeWithout(slotsOf(720, healthy, 20, failing, 60, healthy)[:n], 2), n)
+	}
+	// Ten failing slots, one excluded; after it the five minutes are clean.
+	s = excluding(policySLO(t), 731, 732)
+	slots := slotsOf(720, healthy, 6, failing, 14, healthy)
+	require.NotEmpty(t, pages(firesAt(policySLO(t), slots[:731], 2)))
+	live := follow(s)
+	for n := 723; n <= 740; n++ {
+		require.Equal(t, n > 731, len(pages(live.seeWithout(slots[:n], 2))) == 0, n)
+	}
+}
+
+// TestAnExclusionResolves: Alertmanager is told that the alert ended, although
+// the targets are down and it was held for want of numbers.
+func TestAnExclusionResolves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, excluded := range []bool{true, false} {
+			b := newBoard(time.Now)
+			s := b.sender()
+			b.show(t, time.Now(), evaluator.StateOK, Page)
+			s.update(b.get(), time.Now())
+			require.Len(t, s.firing, 1)
+			time.Sleep(2 * time.Minute)
+			b.show(t, time.Now(), evaluator.StateNoData)
+			b.report.SLOs[0].Excluded.Now = excluded
+			s.update(b.get(), time.Now())
+			require.Empty(t, s.firing)
+			if !excluded {
+				require.Empty(t, s.resolved)
+				continue
+			}
+			require.Len(t, s.resolved, 1)
+			for _, a := range s.resolved {
+				require.Equal(t, time.Now().UTC(), a.EndsAt.UTC())
+			}
+		}
+	})
+}
+
+// TestRulesRefuseExclusions: they would count what the evaluator leaves out.
+func TestRulesRefuseExclusions(t *testing.T) {
+	s := policySLO(t)
+	_, err := RuleFile("slo.yaml", []*slo.SLO{s}, RuleOptions{})
+	require.NoError(t, err)
+	_, err = RuleFile("slo.yaml", []*slo.SLO{excluding(s, 0, 10)}, RuleOptions{})
+	require.EqualError(t, err, "making rules of "+s.ID()+": it excludes time, and recorded slots can't be taken back")
+}

@@ -1,0 +1,259 @@
+package evaluator
+
+import (
+	"sort"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// A view is a timeline in which what is excluded did not happen: excluded slots
+// hold no events and are known. It shares the slots of the timeline, which keeps
+// all that was counted, and takes away what happened in each hole.
+
+// mask is what a view takes away.
+type mask struct {
+	holes []hole // what was counted in excluded times
+	times []away // excluded times, also those to come
+}
+
+// hole is excluded time on the grid of a timeline, and what was counted there.
+type hole struct {
+	from, to Minute
+	begin    running // all that was counted up to from
+	before   running // what holes before this one take away
+	after    running // with this one
+}
+
+// away is excluded time.
+type away struct {
+	from, to Minute
+	before   Minute // how much is excluded before it
+}
+
+// view makes the views of a timeline that goes on.
+type view struct {
+	spans    []slo.Span // excluded times, with what excludes them
+	times    []away     // the same
+	from, to Minute     // that they are found in
+	timeline *Timeline
+	holes    []hole // of it, as far as they don't change any more
+}
+
+// Without is a view of the timeline, for as long as that stays as it is. An
+// exclusion that begins or ends within a quarter of an hour that is folded
+// excludes less: what lies within whole quarters.
+func (t *Timeline) Without(s *slo.SLO) *Timeline {
+	var v view
+	out, _ := v.of(t, nil, t.End(), s)
+	return out
+}
+
+// spansAhead is for how much longer than needed excluded times are found at once.
+const spansAhead = Minute(24 * 60)
+
+// find finds the excluded times of a time.
+func (v *view) find(s *slo.SLO, from, to Minute) {
+	if v.to != 0 && from >= v.from && to <= v.to {
+		return
+	}
+	v.from, v.to, v.times, v.holes = from, to+spansAhead, nil, nil
+	v.spans = slo.Excluded(s.Exclusions, v.from.Time(), v.to.Time())
+	n := Minute(0)
+	for _, span := range v.spans {
+		a := away{from: MinuteOf(span.From), to: MinuteOf(span.To), before: n}
+		if s.Slice != nil { // a slice that is touched is excluded whole
+			length := minutes(s.Slice.Length.Duration())
+			a.to += (length - a.to%length) % length
+		}
+		if last := len(v.times) - 1; last >= 0 && a.from < v.times[last].to {
+			if a.from = v.times[last].to; a.from >= a.to {
+				continue
+			}
+		}
+		v.times = append(v.times, a)
+		n += a.to - a.from
+	}
+}
+
+// steady is how old slots are that are final, and known or not for good, in
+// minutes: the longest gap between scrapes that leaves them known is shorter.
+const steady = 60
+
+// of is the view of a timeline whose slots up to settled are final, and the
+// folded quarters of an hour that an exclusion cuts, but whose slots are not
+// known singly. The view before it is void.
+func (v *view) of(t *Timeline, singles cuts, settled Minute, s *slo.SLO) (*Timeline, []Minute) {
+	v.find(s, t.Start(), t.End().Add(s.Window.Length.Duration()))
+	if v.timeline != t {
+		v.timeline, v.holes = t, nil
+	}
+	e := edges{looker: looker{timeline: t}, cuts: singles}
+	holes, sum, done := v.holes, running{}, t.Start()
+	if n := len(holes); n > 0 {
+		sum, done = holes[n-1].after, holes[n-1].to
+	}
+	first := sort.Search(len(v.times), func(i int) bool { return v.times[i].to > done })
+	for _, a := range v.times[first:] {
+		if a.from >= t.End() {
+			break
+		}
+		h := hole{before: sum}
+		var end running
+		h.from, h.begin = e.at(a.from, true)
+		if h.to, end = e.at(a.to, false); h.from >= h.to {
+			continue
+		}
+		sum = sum.plus(end.minus(h.begin))
+		sum.excluded += int32(h.to - h.from)
+		h.after = sum
+		holes = append(holes, h)
+		if a.to <= settled-steady && len(e.missing) == 0 {
+			v.holes = holes
+		}
+	}
+	out := *t
+	out.mask = &mask{holes, v.times}
+	return &out, e.missing
+}
+
+// edges looks up what was counted up to where exclusions begin and end.
+type edges struct {
+	looker
+	cuts    cuts
+	missing []Minute // quarters of an hour
+}
+
+// at is the sum up to m, or up to the next boundary within the exclusion that
+// begins or ends there.
+func (e *edges) at(m Minute, begins bool) (Minute, running) {
+	t := e.timeline
+	m = min(max(m, t.Start()), t.End())
+	if m >= t.fineFrom || m%quarter == 0 {
+		return e.looker.at(m)
+	}
+	floor, before := e.looker.at(m)
+	next, after := e.looker.at(floor + quarter)
+	if c, ok := e.cuts[floor]; ok && c.fits(before, after) {
+		return m, before.plus(c[m-floor-1])
+	}
+	if len(e.missing) == 0 || e.missing[len(e.missing)-1] != floor {
+		e.missing = append(e.missing, floor)
+	}
+	if begins {
+		return next, after
+	}
+	return floor, before
+}
+
+// raw is the timeline with what is excluded, to read only.
+func (t *Timeline) raw() *Timeline {
+	out := *t
+	out.mask = nil
+	return &out
+}
+
+// take takes away what is excluded of the sum up to m.
+func (k *mask) take(t *Timeline, m Minute, sum running) running {
+	m = min(max(m, t.Start()), t.End())
+	i := sort.Search(len(k.holes), func(i int) bool { return k.holes[i].from >= m }) - 1
+	if i < 0 {
+		return sum
+	}
+	h := &k.holes[i]
+	away := h.after
+	if m < h.to {
+		away = h.before.plus(sum.minus(h.begin))
+		away.excluded += int32(m - h.from)
+	}
+	sum = sum.minus(away)
+	sum.known += away.excluded
+	sum.excluded = away.excluded
+	return sum
+}
+
+// Excludes reports whether the slot that ends at an instant is excluded.
+func (t *Timeline) Excludes(end Minute) bool {
+	if t.mask == nil {
+		return false
+	}
+	holes := t.mask.holes
+	i := sort.Search(len(holes), func(i int) bool { return holes[i].from >= end }) - 1
+	return i >= 0 && end <= holes[i].to
+}
+
+// Removed are the events in (from, to] that are excluded.
+func (t *Timeline) Removed(from, to Minute) Sum {
+	all, left := t.raw().Sum(from, to), t.Sum(from, to)
+	return Sum{
+		Start: left.Start, End: left.End, Total: all.Total - left.Total, Bad: all.Bad - left.Bad,
+		Known: left.Excluded, Excluded: left.Excluded,
+	}
+}
+
+func (r running) plus(o running) running {
+	return running{r.total + o.total, r.bad + o.bad, r.known + o.known, r.excluded + o.excluded}
+}
+
+func (r running) minus(o running) running {
+	return running{r.total - o.total, r.bad - o.bad, r.known - o.known, r.excluded - o.excluded}
+}
+
+// cuts are the quarters of an hour that are kept singly although they are folded,
+// because an exclusion begins or ends within them, by their beginnings.
+type cuts map[Minute]cut
+
+// cut is what was counted in a quarter of an hour up to the end of each slot.
+type cut [quarter]running
+
+// fits reports whether the slots of a cut are those of a quarter of an hour.
+func (c cut) fits(from, to running) bool { return c[quarter-1] == to.minus(from) }
+
+// cutOf are the slots of a quarter of an hour of a timeline that is not folded
+// there.
+func cutOf(t *Timeline, from Minute) cut {
+	var c cut
+	_, begin := t.at(from)
+	for i := range c {
+		_, sum := t.at(from + Minute(i) + 1)
+		c[i] = sum.minus(begin)
+	}
+	return c
+}
+
+// keep keeps the slots that are folded next and that excluded times cut.
+func (c cuts) keep(t *Timeline, at Minute, times []away) {
+	at = min(at-at%quarter, t.End())
+	for _, a := range times {
+		for _, edge := range []Minute{a.from, a.to} {
+			if from := edge - edge%quarter; edge != from && from >= t.fineFrom && from+quarter <= at {
+				c[from] = cutOf(t, from)
+			}
+		}
+	}
+}
+
+// forget forgets what lies before an instant.
+func (c cuts) forget(start Minute) {
+	for from := range c {
+		if from < start {
+			delete(c, from)
+		}
+	}
+}
+
+// open is how many minutes of (from, to] are not excluded.
+func (t *Timeline) open(from, to Minute) Minute {
+	if t.mask == nil {
+		return to - from
+	}
+	return to - from - t.mask.excluded(to) + t.mask.excluded(from)
+}
+
+// excluded is how many minutes are excluded before an instant.
+func (k *mask) excluded(m Minute) Minute {
+	i := sort.Search(len(k.times), func(i int) bool { return k.times[i].from >= m }) - 1
+	if i < 0 {
+		return 0
+	}
+	return k.times[i].before + min(m, k.times[i].to) - k.times[i].from
+}

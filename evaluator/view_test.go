@@ -1,0 +1,167 @@
+package evaluator
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/alertmanager/timeinterval"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// exclusions draws some that may touch the minutes of (0, end].
+func exclusions(rt *rapid.T, end Minute) []slo.Exclusion {
+	var out []slo.Exclusion
+	for range rapid.IntRange(0, 4).Draw(rt, "exclusions") {
+		if rapid.IntRange(0, 4).Draw(rt, "kind") == 0 {
+			a, b := rapid.IntRange(0, 1440).Draw(rt, "from"), rapid.IntRange(0, 1440).Draw(rt, "to")
+			out = append(out, slo.Exclusion{OperatingHours: rapid.Bool().Draw(rt, "inverse"), Intervals: []timeinterval.TimeInterval{{
+				Times: []timeinterval.TimeRange{{StartMinute: min(a, b), EndMinute: max(a, b)}},
+			}}})
+			continue
+		}
+		from := Minute(rapid.IntRange(-100, int(end)+100).Draw(rt, "begin"))
+		to := from + Minute(rapid.IntRange(1, 300).Draw(rt, "length"))
+		out = append(out, slo.Exclusion{From: from.Time(), To: to.Time()})
+	}
+	return out
+}
+
+// excludedAt is the look at one slot.
+func excludedAt(list []slo.Exclusion, end Minute) bool {
+	return slices.ContainsFunc(list, func(e slo.Exclusion) bool {
+		if len(e.Intervals) == 0 {
+			return e.From.Before(end.Time()) && e.To.After((end - 1).Time())
+		}
+		return e.Intervals[0].ContainsTime((end - 1).Time()) != e.OperatingHours
+	})
+}
+
+// plainSum adds up slots one by one.
+func plainSum(plain []Slot, list []slo.Exclusion, from, to Minute) Sum {
+	sum := Sum{Start: from, End: to}
+	for m := max(from, 0); m < min(to, Minute(len(plain))); m++ {
+		switch s := plain[m]; {
+		case excludedAt(list, m+1):
+			sum.Excluded++
+			sum.Known++
+		default:
+			sum.Total += s.Total
+			sum.Bad += s.Bad
+			if s.Known {
+				sum.Known++
+			}
+		}
+	}
+	return sum
+}
+
+// TestViewAgainstPlainSlots holds the view of a timeline that goes on, is folded
+// and has its newest slots read again against a look at each minute.
+func TestViewAgainstPlainSlots(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		end := Minute(rapid.IntRange(200, 1500).Draw(rt, "end"))
+		spec := &slo.SLO{Exclusions: exclusions(rt, end), Window: slo.Rolling(slo.Window(time.Hour))}
+		tl, v, singles := NewTimeline(0), view{}, cuts{}
+		var plain []Slot
+		for tl.End() < end {
+			settled := max(0, tl.End()-2)
+			tl.Truncate(settled)
+			plain = plain[:settled]
+			for range rapid.IntRange(3, 90).Draw(rt, "slots") {
+				s := Slot{Total: events(rt, "total"), Bad: events(rt, "bad"), Known: rapid.Bool().Draw(rt, "known")}
+				tl.Append(s)
+				plain = append(plain, s)
+			}
+			settled = tl.End() - 2
+			from := settled - Minute(rapid.IntRange(0, 10).Draw(rt, "gap"))
+			tl.MarkKnown(from, settled)
+			for m := max(from, 0, tl.fineFrom); m < settled; m++ {
+				plain[m].Known = true
+			}
+			look := func() {
+				is, missing := v.of(tl, singles, settled, spec)
+				require.Empty(rt, missing)
+				a, b := Minute(rapid.IntRange(-20, int(end)+20).Draw(rt, "a")), Minute(rapid.IntRange(-20, int(end)+20).Draw(rt, "b"))
+				got := is.Sum(min(a, b), max(a, b))
+				require.Equal(rt, plainSum(plain, spec.Exclusions, got.Start, got.End), got)
+				require.Equal(rt, plainSum(plain, nil, got.Start, got.End).Total-got.Total, is.Removed(got.Start, got.End).Total)
+				m := Minute(rapid.IntRange(1, int(tl.End())).Draw(rt, "slot"))
+				require.Equal(rt, excludedAt(spec.Exclusions, m), is.Excludes(m))
+				require.Equal(rt, got, is.Unpacked(min(a, b)).Sum(min(a, b), max(a, b)))
+				// One that begins now says the same.
+				fresh, _ := new(view).of(tl, singles, settled, spec)
+				require.Equal(rt, got, fresh.Sum(min(a, b), max(a, b)))
+			}
+			look()
+			singles.keep(tl, settled-100, v.times)
+			tl.Fold(0, settled-100)
+			look()
+		}
+	})
+}
+
+// TestViewOfFoldedSlots excludes, where quarters of an hour are cut whose slots
+// are gone, the whole quarters within an exclusion.
+func TestViewOfFoldedSlots(t *testing.T) {
+	tl := NewTimeline(0)
+	for range 600 {
+		tl.Append(Slot{Total: 10, Bad: 1, Known: true})
+	}
+	spec := &slo.SLO{Window: slo.Rolling(slo.Window(time.Hour)), Exclusions: []slo.Exclusion{
+		{From: Minute(20).Time(), To: Minute(70).Time()},   // 30 to 60 are whole quarters
+		{From: Minute(122).Time(), To: Minute(130).Time()}, // within one
+		{From: Minute(200).Time(), To: Minute(240).Time()}, // ends with one
+	}}
+	fine := tl.Without(spec)
+	require.Equal(t, Sum{End: 600, Total: 6000 - 980, Bad: 600 - 98, Known: 600, Excluded: 98}, fine.Sum(0, 600))
+	singles := cuts{195: cutOf(tl, 195)}
+	tl.Fold(0, 300)
+	whole, missing := new(view).of(tl, singles, 600, spec)
+	require.Equal(t, Sum{End: 600, Total: 6000 - 700, Bad: 600 - 70, Known: 600, Excluded: 70}, whole.Sum(0, 600))
+	require.Equal(t, []Minute{15, 60, 120}, missing)
+	// What is not of this quarter does not count.
+	singles[195] = cut{}
+	whole, missing = new(view).of(tl, singles, 600, spec)
+	require.Equal(t, 60, whole.Sum(0, 600).Excluded)
+	require.Equal(t, []Minute{15, 60, 120, 195}, missing)
+}
+
+// TestExhaustionOfAView: of a budget of 60 bad events 12 are left, and 1 comes a
+// minute that counts; the second half of each hour does not.
+func TestExhaustionOfAView(t *testing.T) {
+	objective, err := slo.ParseObjective("90")
+	require.NoError(t, err)
+	tl := NewTimeline(0)
+	for m := range 600 {
+		s := Slot{Total: 1, Known: true}
+		if m >= 500 {
+			s.Bad = 1
+		}
+		tl.Append(s)
+	}
+	half := timeinterval.TimeInterval{}
+	for h := range 24 {
+		half.Times = append(half.Times, timeinterval.TimeRange{StartMinute: h*60 + 30, EndMinute: h*60 + 60})
+	}
+	spec := &slo.SLO{Objective: objective, Window: slo.Rolling(slo.Window(600 * time.Minute)), Exclusions: []slo.Exclusion{{Intervals: []timeinterval.TimeInterval{half}}}}
+	// In (0, 600] 300 slots count; of those behind 500 that are 500-510 and 540-570.
+	v := tl.Without(spec)
+	require.Equal(t, 40.0, v.Sum(0, 600).Bad)
+	// It is overspent already: 30 are allowed.
+	require.Equal(t, 0.0, *exhaustion(v, 600, spec, 540))
+	// With 80 % 60 are allowed. Until 630 all that counts is bad, for as much as
+	// leaves the window: 60 are reached with slot 20.
+	spec.Objective, err = slo.ParseObjective("80")
+	require.NoError(t, err)
+	require.Equal(t, 20.0*60, *exhaustion(v, 600, spec, 540))
+	// With 70 % 90 are allowed; 70 by 630, and 90 by 680, for nothing counts until 660.
+	spec.Objective, err = slo.ParseObjective("70")
+	require.NoError(t, err)
+	require.Equal(t, 80.0*60, *exhaustion(v, 600, spec, 540))
+	// Where nothing counted lately nobody knows.
+	require.Nil(t, exhaustion(v, 600, spec, 570))
+}

@@ -1,0 +1,147 @@
+package slo
+
+import (
+	"slices"
+	"time"
+
+	"github.com/prometheus/alertmanager/timeinterval"
+)
+
+// Span is excluded time: all of (From, To], in whole minutes.
+type Span struct {
+	From, To time.Time    // UTC
+	By       []*Exclusion // those that exclude some of it, in their order
+}
+
+// Excluded are the times in (from, to] that a list of exclusions excludes, in
+// order and without overlaps or touching ends. A minute is excluded whole when a
+// part of it is.
+func Excluded(list []Exclusion, from, to time.Time) []Span {
+	from, to = floor(from), ceil(to)
+	var all []Span
+	for i := range list {
+		e := &list[i]
+		for _, s := range e.spans(from, to) {
+			s.By = []*Exclusion{e}
+			all = append(all, s)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Span) int { return a.From.Compare(b.From) })
+	var out []Span
+	for _, s := range all {
+		last := len(out) - 1
+		if last < 0 || s.From.After(out[last].To) {
+			out = append(out, s)
+			continue
+		}
+		o := &out[last]
+		if s.To.After(o.To) {
+			o.To = s.To
+		}
+		if !slices.Contains(o.By, s.By[0]) {
+			o.By = append(o.By, s.By[0])
+		}
+	}
+	order := make(map[*Exclusion]int, len(list))
+	for i := range list {
+		order[&list[i]] = i
+	}
+	for _, s := range out {
+		slices.SortFunc(s.By, func(a, b *Exclusion) int { return order[a] - order[b] })
+	}
+	return out
+}
+
+// spans are the times that one exclusion excludes, without By.
+func (e *Exclusion) spans(from, to time.Time) []Span {
+	var out []Span
+	add := func(a, b time.Time) {
+		a, b = later(a, from), earlier(b, to)
+		if last := len(out) - 1; !a.Before(b) {
+			return
+		} else if last >= 0 && !floor(a).After(out[last].To) {
+			out[last].To = ceil(b)
+		} else {
+			out = append(out, Span{From: floor(a), To: ceil(b)})
+		}
+	}
+	if len(e.Intervals) == 0 {
+		add(e.From, e.To)
+		return out
+	}
+	edges := []time.Time{from, to}
+	for _, i := range e.Intervals {
+		edges = appendEdges(edges, i, from, to)
+	}
+	slices.SortFunc(edges, time.Time.Compare)
+	for i, at := range edges[:len(edges)-1] {
+		inside := slices.ContainsFunc(e.Intervals, func(i timeinterval.TimeInterval) bool { return i.ContainsTime(at) })
+		if inside != e.OperatingHours && at.Before(edges[i+1]) {
+			add(at, edges[i+1])
+		}
+	}
+	return out
+}
+
+// appendEdges adds the instants between two others at which an interval may begin
+// or end: at the beginning of a day and at each time that it names, on its own
+// clock, and where that clock is moved.
+func appendEdges(edges []time.Time, i timeinterval.TimeInterval, from, to time.Time) []time.Time {
+	minutes := []int{0}
+	for _, r := range i.Times {
+		minutes = append(minutes, r.StartMinute, r.EndMinute)
+	}
+	slices.Sort(minutes)
+	minutes = slices.Compact(minutes)
+	zone := time.UTC
+	if i.Location != nil {
+		zone = i.Location.Location
+	}
+	const day = 24 * 60 * 60
+	for at := from; at.Before(to); {
+		local := at.In(zone)
+		_, offset := local.Zone()
+		_, until := local.ZoneBounds() // in between the clock runs on
+		if until.IsZero() || until.After(to) {
+			until = to
+		}
+		clock := at.Unix() + int64(offset)
+		for midnight := clock - (clock%day+day)%day; midnight < until.Unix()+int64(offset); midnight += day {
+			for _, m := range minutes {
+				edge := time.Unix(midnight+int64(m)*60-int64(offset), 0).UTC()
+				if edge.After(at) && edge.Before(until) {
+					edges = append(edges, edge)
+				}
+			}
+		}
+		at = until.UTC()
+		edges = append(edges, at)
+	}
+	return edges
+}
+
+func floor(t time.Time) time.Time {
+	t = t.UTC()
+	return t.Add(-time.Duration((t.Unix()%60+60)%60)*time.Second - time.Duration(t.Nanosecond()))
+}
+
+func ceil(t time.Time) time.Time {
+	if f := floor(t); f.Before(t) {
+		return f.Add(time.Minute)
+	}
+	return floor(t)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
