@@ -17,28 +17,29 @@ import (
 // which has the exclusions of files of their own. Load reads the same SLOs
 // from it.
 func Expand(slos []*SLO) ([]byte, error) {
+	var docs []*expandedFile
+	for i, s := range slos {
+		if i == 0 || !sameTop(slos[i-1], s) {
+			docs = append(docs, &expandedFile{APIVersion: APIVersion, Service: s.Service, Owner: s.Owner, Labels: s.Labels, Links: s.Links})
+		}
+		last := docs[len(docs)-1]
+		last.SLOs = append(last.SLOs, expanded(s))
+	}
 	var out bytes.Buffer
 	e := yaml.NewEncoder(&out)
 	e.SetIndent(2)
-	var doc *expandedFile
-	for i, s := range slos {
-		if doc != nil && !sameTop(slos[i-1], s) {
-			if err := e.Encode(doc); err != nil {
-				return nil, fmt.Errorf("expanding %s: %w", doc.Service, err)
-			}
-			doc = nil
-		}
-		if doc == nil {
-			doc = &expandedFile{APIVersion: APIVersion, Service: s.Service, Owner: s.Owner, Labels: s.Labels, Links: s.Links}
-		}
-		doc.SLOs = append(doc.SLOs, expanded(s))
-	}
-	if doc != nil {
-		if err := e.Encode(doc); err != nil {
-			return nil, fmt.Errorf("expanding %s: %w", doc.Service, err)
+	for _, d := range docs {
+		if err := e.Encode(d); err != nil {
+			return nil, fmt.Errorf("expanding %s: %w", d.Service, err)
 		}
 	}
-	return out.Bytes(), e.Close()
+	if len(docs) == 0 {
+		return nil, nil
+	}
+	if err := e.Close(); err != nil {
+		return nil, fmt.Errorf("expanding SLOs: %w", err)
+	}
+	return out.Bytes(), nil
 }
 
 func sameTop(a, b *SLO) bool {

@@ -226,7 +226,7 @@ func parseGroups(f fields, s *SLO) *Groups {
 	by := f.get("group_by")
 	names := by.List()
 	if len(names) == 0 {
-		if f[0].Has("groups") {
+		if f[0].Has("groups") && !f.of("group_by").Has("group_by") {
 			f[0].Key("groups").Errorf("write group_by: [tenant]", "groups needs group_by")
 		}
 		return nil
