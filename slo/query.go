@@ -161,7 +161,7 @@ func parseValues(v yamlfile.Value, by []string) string {
 			v.ErrorInside(int(r.Start), int(r.End), "", fmt.Sprintf("expected an expression that gives values, found %s", parser.DocumentedType(t)))
 			return ""
 		}
-		q.keeps(by)
+		q.keeps(q.expr, by)
 	}
 	return strings.TrimSpace(q.text)
 }

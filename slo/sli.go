@@ -240,7 +240,7 @@ func parseRuns(v yamlfile.Value, by []string) Indicator {
 		if !a.isZero() && !b.isZero() && same(a, b) {
 			bad.Errorf("", "succeeded and failed select the same series")
 		}
-		return JobRuns{measured(a, b, number{})}
+		return JobRuns{measured(a, b, number{}, by)}
 	}
 	return JobRuns{Runs{
 		LastSuccess: parseValues(m.Require("last_success"), by),

@@ -254,3 +254,21 @@ func TestInheritedCompanions(t *testing.T) {
 	require.Equal(t, &Groups{By: []string{"tenant"}, Limit: 7, Objectives: map[string]Objective{}}, b.Groups)
 	require.Equal(t, "worst_of", c.Indicator.Kind())
 }
+
+// TestLabelsOfGroupsAreKept holds that an expression which drops a label of
+// group_by is refused where it is evaluated, and not where its counters are
+// counted, which have the label.
+func TestLabelsOfGroupsAreKept(t *testing.T) {
+	for sli, drops := range map[string]int{
+		"{events: {bad: 'sum(rate(a_total[$window]))', total: b_total}}":                                              0,
+		"{events: {bad: 'sum(rate(a_total[$window]))', total: 'sum by (tenant) (changes(b[$window]))'}}":              1,
+		"{events: {bad: a_total, total: 'sum(changes(b[$window])) / sum(c)'}}":                                        1,
+		"{threshold: {query: '-max(x) / 2', op: <, value: 1}}":                                                        1,
+		"{threshold: {query: 'max by (tenant) (x) / on (tenant) sum by (tenant) (y)', op: <, value: 1}}":              0,
+		"{freshness: {timestamp: 'max without (tenant) (x)', max_age: 1h}}":                                           1,
+		"{runs: {succeeded: 'sum by (x) (changes(a[$window]))', failed: 'sum by (tenant, x) (changes(b[$window]))'}}": 1,
+	} {
+		set := Load([]File{{Name: "a.yaml", Text: []byte(service("s", "group_by: [tenant]\n    sli: "+sli))}})
+		require.Equal(t, drops, strings.Count(findings(set), "drops the label tenant of group_by"), sli)
+	}
+}
