@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
 )
 
 // Directory is a Source: the files *.yaml and *.yml of a directory and of the
@@ -127,7 +129,7 @@ func (d *Directory) readOnce(ctx context.Context, w *watch) (files []File, moved
 	if info.IsDir() {
 		err = k.directory(".", d.path, nil)
 	} else {
-		err = k.file(filepath.Base(actual), d.path)
+		err = k.single(filepath.Base(actual), d.path)
 	}
 	if err != nil {
 		return nil, errors.Is(err, fs.ErrNotExist) || k.linksMoved(), err
@@ -144,6 +146,18 @@ type walk struct {
 	watch *watch
 	links map[string]string // where each symbolic link led
 	dirs  int
+}
+
+// single reads one file, and the defaults beside it.
+func (k *walk) single(rel, shown string) error {
+	if err := k.file(rel, shown); err != nil || rel == yamlfile.DefaultsName {
+		return err
+	}
+	k.watch.way(filepath.Join(k.root.Name(), yamlfile.DefaultsName))
+	if info, err := k.root.Stat(yamlfile.DefaultsName); err != nil || !info.Mode().IsRegular() {
+		return nil //nolint:nilerr // there are none
+	}
+	return k.file(yamlfile.DefaultsName, filepath.Join(filepath.Dir(shown), yamlfile.DefaultsName))
 }
 
 // directory reads the directory rel of the root, whose name in findings is

@@ -95,6 +95,27 @@ func TestDirectoryRead(t *testing.T) {
 	require.Equal(t, Tree{Source: "./b.yaml", Backends: []string{"eu"}, Files: []File{{"./b.yaml", []byte("b")}}}, tree)
 }
 
+// TestDirectoryReadsDefaultsBesideAFile holds that one file means the same by
+// itself as in its directory, and that a change of the defaults is seen.
+func TestDirectoryReadsDefaultsBesideAFile(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a.yaml"), "1")
+	write(t, filepath.Join(dir, "b.yaml"), "2")
+	write(t, filepath.Join(dir, "slowburn.defaults.yaml"), "d")
+	d := NewDirectory(filepath.Join(dir, "a.yaml"), nil)
+	require.Equal(t, map[string]string{
+		filepath.Join(dir, "a.yaml"): "1", filepath.Join(dir, "slowburn.defaults.yaml"): "d",
+	}, texts(t, d))
+
+	done := wait(t, d)
+	write(t, filepath.Join(dir, "slowburn.defaults.yaml"), "e")
+	returned(t, done)
+	require.Equal(t, "e", texts(t, d)[filepath.Join(dir, "slowburn.defaults.yaml")])
+
+	alone := NewDirectory(filepath.Join(dir, "slowburn.defaults.yaml"), nil)
+	require.Len(t, texts(t, alone), 1)
+}
+
 func TestDirectoryRefuses(t *testing.T) {
 	for _, tt := range []struct {
 		name, want string

@@ -93,6 +93,11 @@ func TestGitRead(t *testing.T) {
 	require.Equal(t, map[string]string{"slos/all/c.yaml": "3"}, texts(t, &Git{URL: dir, Branch: "main", Path: "slos/all", Interval: time.Second}))
 	require.Equal(t, map[string]string{"slos/a.yaml": "1"}, texts(t, &Git{URL: dir, Branch: "main", Path: "slos/a.yaml", Interval: time.Second}))
 
+	write(t, filepath.Join(dir, "slos/slowburn.defaults.yaml"), "d")
+	commit(t, dir)
+	require.Equal(t, map[string]string{"slos/a.yaml": "1", "slos/slowburn.defaults.yaml": "d"},
+		texts(t, &Git{URL: dir, Branch: "main", Path: "slos/a.yaml", Interval: time.Second}), "defaults are read beside a single file")
+
 	leftover, err := filepath.Glob(filepath.Join(os.TempDir(), "slowburn-git-*"))
 	require.NoError(t, err)
 	require.Empty(t, leftover)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
 )
 
 // The modes of entries of a tree that matter here.
@@ -32,7 +34,8 @@ type object struct {
 // load reads the SLO files of a commit below a path.
 func (s *session) load(ctx context.Context, commit, below string) ([]File, error) {
 	top := path.Clean("/" + below)[1:]
-	found, err := s.resolve(ctx, commit, []string{top})
+	beside := path.Join(path.Dir(top), yamlfile.DefaultsName)
+	found, err := s.resolve(ctx, commit, []string{top, beside})
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +44,9 @@ func (s *session) load(ctx context.Context, commit, below string) ([]File, error
 	case "tree":
 		err = g.tree(ctx, o.hash, top, nil)
 	case "blob":
-		err = g.take(entry{name: top}, o)
+		if err = g.take(entry{name: top}, o); err == nil && top != beside && found[1].kind == "blob" {
+			err = g.take(entry{name: beside}, found[1])
+		}
 	case "symlink":
 		err = leadsOutside(top, o)
 	default:

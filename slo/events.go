@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/VictoriaMetrics/metricsql"
@@ -15,19 +16,24 @@ import (
 // number is what gives a number of events: counters, or an expression that is
 // evaluated.
 type number struct {
-	at      yamlfile.Value
+	query   *query
 	counter Counter
 	rate    Rate // also of counters, for when the other number is none
 }
 
 func (n number) isZero() bool { return n.counter.IsZero() && n.rate.Query == "" }
 
-// measured is numbers as counters, or as rates where one is no counter.
-func measured(good, bad, total number) Measure {
-	for _, n := range []number{good, bad, total} {
-		if n.counter.IsZero() && !n.isZero() {
-			return Rates{Good: good.rate, Bad: bad.rate, Total: total.rate}
+// measured is numbers as counters, or as rates where one is no counter; they
+// must keep the labels by then.
+func measured(good, bad, total number, by []string) Measure {
+	all := []number{good, bad, total}
+	if slices.ContainsFunc(all, func(n number) bool { return n.counter.IsZero() && !n.isZero() }) {
+		for _, n := range all {
+			if !n.isZero() && n.query.expr != nil {
+				n.query.keeps(n.query.expr, by)
+			}
 		}
+		return Rates{Good: good.rate, Bad: bad.rate, Total: total.rate}
 	}
 	return Counters{Good: good.counter, Bad: bad.counter, Total: total.counter}
 }
@@ -51,7 +57,7 @@ func parseEvents(v yamlfile.Value, by []string) Indicator {
 			m.Get(pair[1]).Errorf(`one should select a part, such as code=~"5.."`, "%s and %s select the same series", pair[0], pair[1])
 		}
 	}
-	return Events{measured(numbers["good"], numbers["bad"], numbers["total"])}
+	return Events{measured(numbers["good"], numbers["bad"], numbers["total"], by)}
 }
 
 func same(a, b number) bool {
@@ -94,7 +100,6 @@ func parseNumber(v yamlfile.Value, by []string) number {
 	l := linear{query: q}
 	counter, ok := l.counter(q.expr, 1)
 	if !ok {
-		q.keeps(by)
 		return q.expressionNumber()
 	}
 	if l.rates > 0 && l.numbers > 0 {
@@ -110,7 +115,7 @@ func parseNumber(v yamlfile.Value, by []string) number {
 	for _, s := range l.selectors {
 		q.checkCounter(s)
 	}
-	n := number{at: v, counter: counter, rate: Rate{Query: q.inRange(), Factor: perNumber, Text: strings.TrimSpace(q.text)}}
+	n := number{query: q, counter: counter, rate: Rate{Query: q.inRange(), Factor: perNumber, Text: strings.TrimSpace(q.text)}}
 	if l.rates > 0 {
 		n.rate.Factor = perSecond
 	}
@@ -135,7 +140,7 @@ func (q *query) bareCounter(by []string) number {
 		sum = "sum by (" + strings.Join(by, ", ") + ") "
 	}
 	return number{
-		at: q.at, counter: NewCounter(s),
+		query: q, counter: NewCounter(s),
 		rate: Rate{Query: sum + "(increase(" + s.String() + "[" + rateWindow + "]))", Factor: perNumber, Text: s.String()},
 	}
 }
@@ -207,7 +212,7 @@ func (q *query) evaluated(factor float64, ok bool) number {
 	if !ok || factor == 0 {
 		return number{}
 	}
-	return number{at: q.at, rate: Rate{Query: q.inRange(), Factor: factor, Text: strings.TrimSpace(q.text)}}
+	return number{query: q, rate: Rate{Query: q.inRange(), Factor: factor, Text: strings.TrimSpace(q.text)}}
 }
 
 // metricsNumber is a number of events by an expression of MetricsQL.
@@ -243,19 +248,21 @@ func (q *query) metricsNumber() number {
 	return q.evaluated(factor, ok)
 }
 
-// keeps reports labels of groups that an expression drops.
-func (q *query) keeps(by []string) {
-	a, ok := unwrapped(q.expr).(*parser.AggregateExpr)
-	if !ok {
-		return
-	}
-	for _, label := range by {
-		named := false
-		for _, g := range a.Grouping {
-			named = named || g == label
+// keeps reports labels of groups that an expression drops, as far as that can
+// be seen.
+func (q *query) keeps(e parser.Expr, by []string) {
+	switch e := unwrapped(e).(type) {
+	case *parser.UnaryExpr:
+		q.keeps(e.Expr, by)
+	case *parser.BinaryExpr:
+		if e.VectorMatching == nil || !e.VectorMatching.On && e.VectorMatching.Card != parser.CardOneToMany {
+			q.keeps(e.LHS, by)
 		}
-		if named == a.Without {
-			q.reportAt(a.PosRange, fmt.Sprintf("write %s by (%s) (...)", a.Op, strings.Join(by, ", ")), "the expression drops the label "+label+" of group_by")
+	case *parser.AggregateExpr:
+		for _, label := range by {
+			if slices.Contains(e.Grouping, label) == e.Without {
+				q.reportAt(e.PosRange, fmt.Sprintf("write %s by (%s) (...)", e.Op, strings.Join(by, ", ")), "the expression drops the label "+label+" of group_by")
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -86,10 +87,9 @@ func parseIntervals(v, key yamlfile.Value) []timeinterval.TimeInterval {
 			DaysOfMonth: decoded[timeinterval.DayOfMonthRange](m.Get("days_of_month")),
 			Years:       decoded[timeinterval.YearRange](m.Get("years")),
 		}
-		for _, t := range m.Get("times").List() {
-			t.Map("start_time", "end_time")
+		if checkTimes(m.Get("times")) {
+			i.Times = decoded[timeinterval.TimeRange](m.Get("times"))
 		}
-		i.Times = decoded[timeinterval.TimeRange](m.Get("times"))
 		for _, month := range m.Get("months").List() {
 			var r timeinterval.MonthRange
 			if month.Decode(&r) {
@@ -115,6 +115,28 @@ func parseIntervals(v, key yamlfile.Value) []timeinterval.TimeInterval {
 	return out
 }
 
+// timeOfDay is how Alertmanager wants one.
+var timeOfDay = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$`)
+
+// checkTimes reports whether ranges of times can be decoded.
+func checkTimes(v yamlfile.Value) bool {
+	ok := true
+	for _, e := range v.List() {
+		m := e.Map("start_time", "end_time")
+		for _, key := range []string{"start_time", "end_time"} {
+			at := m.Require(key)
+			if text := at.Text(); !timeOfDay.MatchString(text) {
+				ok = false
+				if text != "" {
+					at.Errorf("write it as 08:00", "%q is no time of day", text)
+				}
+			}
+		}
+	}
+	return ok
+}
+
+// decoded reads a list of what Alertmanager's library decodes.
 func decoded[T any](v yamlfile.Value) []T {
 	var out []T
 	for _, e := range v.List() {

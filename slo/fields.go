@@ -2,7 +2,6 @@ package slo
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -189,8 +188,7 @@ func parseHistory(v yamlfile.Value) []PastObjective {
 
 // parseSlice reads how the budget is counted: nil is by occurrences.
 func parseSlice(f fields) *Slice {
-	slices := oneOf(f.get("budgeting"), "budgeting", "occurrences", "timeslices") == "timeslices"
-	if !slices {
+	if oneOf(f.get("budgeting"), "budgeting", "occurrences", "timeslices") != "timeslices" {
 		if f[0].Has("slice") && f.get("budgeting").Text() != "timeslices" {
 			f[0].Key("slice").Errorf("write budgeting: timeslices", "slice is for time slices only")
 		}
@@ -228,7 +226,7 @@ func parseGroups(f fields, s *SLO) *Groups {
 	by := f.get("group_by")
 	names := by.List()
 	if len(names) == 0 {
-		if f[0].Has("groups") {
+		if f[0].Has("groups") && !f.of("group_by").Has("group_by") {
 			f[0].Key("groups").Errorf("write group_by: [tenant]", "groups needs group_by")
 		}
 		return nil
@@ -308,28 +306,35 @@ func parsePercent(v yamlfile.Value) float64 {
 		return 0
 	}
 	digits, is := strings.CutSuffix(text, "%")
-	n, err := strconv.ParseFloat(digits, 64)
+	n, err := strconv.ParseFloat(digits+"e-2", 64) // which is rounded once
 	switch {
-	case !is || err != nil || math.IsNaN(n) || math.IsInf(n, 0):
+	case !is || err != nil:
 		v.Errorf("", "%q is not a percentage such as 25%%", text)
-	case n > 100:
+	case n > 1:
 		v.Errorf("100% is a budget that is untouched", "%s is more than a whole budget", text)
 	}
-	return n / 100
+	return n
 }
 
 // forgiving is an indicator for which time without data can be bad.
-type forgiving interface{ withoutData() Indicator }
+type forgiving interface {
+	withoutData() Indicator
+	badWithoutData() bool
+}
 
 func (p Probe) withoutData() Indicator {
 	p.States.Absent = true
 	return p
 }
 
+func (p Probe) badWithoutData() bool { return p.States.Absent }
+
 func (t Threshold) withoutData() Indicator {
 	t.Absent = true
 	return t
 }
+
+func (t Threshold) badWithoutData() bool { return t.Absent }
 
 // parseNoData reads what time without data is.
 func parseNoData(v yamlfile.Value, s *SLO) {

@@ -27,16 +27,27 @@ func (l *loading) journeys() {
 			l.failed[p] = true
 		}
 	}
+	l.spoil(w.edges)
+}
+
+// spoil reports the parts that are in files with errors, and lets the SLOs fail
+// that they are part of.
+func (l *loading) spoil(edges map[*SLO][]edge) {
+	failed := maps.Clone(l.failed)
 	for again := true; again; {
 		again = false
-		for _, p := range l.parsed {
-			for _, j := range p.journeys {
-				for _, e := range w.edges[j.slo] {
-					if !l.failed[p] && l.failed[l.from[e.part]] {
-						e.at.Errorf("", "%s is in %s, which has errors", e.part.ID(), e.part.Origin.File)
-						again, l.failed[p] = true, true
-					}
+		for s, parts := range edges {
+			for _, e := range parts {
+				if l.failed[l.from[e.part]] && !l.failed[l.from[s]] {
+					again, l.failed[l.from[s]] = true, true
 				}
+			}
+		}
+	}
+	for s, parts := range edges {
+		for _, e := range parts {
+			if in := l.from[e.part]; l.failed[in] && in != l.from[s] && !failed[l.from[s]] {
+				e.at.Errorf("", "%s is in %s, which has errors", e.part.ID(), e.part.Origin.File)
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -122,7 +121,7 @@ func TestWindowText(t *testing.T) {
 }
 
 // FuzzLoad feeds anything to the parser. What it accepts must stand up to a
-// second look: valid names, and selectors that parse to themselves.
+// second look: valid names, and the same SLOs from what they are written out as.
 func FuzzLoad(f *testing.F) {
 	cases, err := filepath.Glob("../testdata/cases/*/slo.yaml")
 	require.NoError(f, err)
@@ -139,16 +138,8 @@ func FuzzLoad(f *testing.F) {
 		}
 		for _, s := range set.SLOs {
 			require.Regexp(t, `^[a-z0-9][a-z0-9_-]*/[a-z0-9][a-z0-9_-]*$`, s.ID())
-			w, err := ParseWindow(s.Window.String())
-			require.NoError(t, err)
-			require.Equal(t, s.Window, Rolling(w))
-			c := s.Indicator.Measure().(Counters)
-			for _, term := range slices.Concat(c.Good, c.Bad, c.Total) {
-				sel := term.Selector
-				e, err := promQL.ParseExpr(sel.String())
-				require.NoError(t, err)
-				require.Equal(t, sel.String(), e.String())
-			}
+			require.NotNil(t, s.Indicator.Measure())
 		}
+		requireSameWhenExpanded(t, set.SLOs)
 	})
 }

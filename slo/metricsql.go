@@ -12,15 +12,19 @@ import (
 // goes as deep as the text does.
 const maxMetricsQL = 4096
 
-// templates are what the parser of MetricsQL writes out, twice as long at each
-// use. A few do no harm.
-var templates = regexp.MustCompile(`(?i)\b(with|ru|ttf|range_median|alias)\s*\(`)
+// withTemplate begins templates of MetricsQL, which its parser writes out: a few
+// lines of them can be more than any memory holds.
+var withTemplate = regexp.MustCompile(`(?i)\bwith\s*\(`)
+
+// templates are functions that it writes out, twice as long at each use. A few
+// do no harm.
+var templates = regexp.MustCompile(`(?i)\b(ru|ttf|range_median|alias)\s*\(`)
 
 const maxTemplates = 4
 
 // parseMetricsQL reads the text as MetricsQL and reports whether it is that.
 func (q *query) parseMetricsQL() bool {
-	if len(q.text) > maxMetricsQL || len(templates.FindAllStringIndex(q.text, maxTemplates+1)) > maxTemplates {
+	if len(q.text) > maxMetricsQL || withTemplate.MatchString(q.text) || len(templates.FindAllStringIndex(q.text, maxTemplates+1)) > maxTemplates {
 		return false
 	}
 	for _, at := range q.variable {

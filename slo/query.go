@@ -114,12 +114,16 @@ func (q *query) findWindows() bool {
 // reportParse reports what PromQL has against the text.
 func (q *query) reportParse(err error) {
 	var all parser.ParseErrors
-	if !errors.As(err, &all) {
+	switch at := withTemplate.FindStringIndex(q.text); {
+	case at != nil:
+		q.at.ErrorInside(at[0], at[0]+len("WITH"), "write out what it stands for", "templates of MetricsQL are not read")
+		return
+	case !errors.As(err, &all):
 		q.at.Errorf("", "PromQL: %s", err)
 		return
 	}
 	for _, e := range all {
-		start := min(int(e.PositionRange.Start), len(q.text))
+		start := min(int(e.PositionRange.Start), len(strings.TrimRight(q.text, " \t\n")))
 		message := strings.ReplaceAll(e.Err.Error(), q.standIn, windowVariable)
 		q.at.ErrorInside(start, max(start, int(e.PositionRange.End)), "", "PromQL: "+message)
 	}
@@ -157,7 +161,7 @@ func parseValues(v yamlfile.Value, by []string) string {
 			v.ErrorInside(int(r.Start), int(r.End), "", fmt.Sprintf("expected an expression that gives values, found %s", parser.DocumentedType(t)))
 			return ""
 		}
-		q.keeps(by)
+		q.keeps(q.expr, by)
 	}
 	return strings.TrimSpace(q.text)
 }

@@ -41,6 +41,7 @@ func parseIndicator(v yamlfile.Value, by []string) Indicator {
 			value := m.Get(key)
 			if !value.Present() {
 				m.Key(key).Errorf("", "%s is empty", key)
+				return nil
 			}
 			return indicators[key](value, by)
 		}
@@ -95,6 +96,9 @@ func unitOf(name string) (unit time.Duration, suffix string, isTime bool) {
 	return time.Second, "seconds", true
 }
 
+// maxLatency is the longest threshold without a warning.
+const maxLatency = 7 * 24 * time.Hour
+
 // parseBound reads the threshold of a histogram: a duration, or a number in
 // the histogram's own unit.
 func parseBound(v yamlfile.Value, histogram string) (float64, string) {
@@ -109,7 +113,8 @@ func parseBound(v yamlfile.Value, histogram string) (float64, string) {
 	if n, err := strconv.ParseFloat(text, 64); err == nil {
 		switch {
 		case math.IsNaN(n) || math.IsInf(n, 0) || n <= 0:
-			v.Errorf("write a duration such as 300ms, or a number in the histogram's unit", "threshold %q is not a positive duration", text)
+			v.Errorf("write a duration such as 300ms, or a number in the histogram's unit", "threshold %q is not positive", text)
+			return 0, text
 		case isTime && unit >= time.Second && n*unit.Seconds() >= 100:
 			v.Warnf("did you mean "+text+"ms? A number without a unit is in that of the histogram", "threshold %s is %s %s", text, text, name)
 		}
@@ -122,8 +127,11 @@ func parseBound(v yamlfile.Value, histogram string) (float64, string) {
 		return 0, ""
 	case !isTime:
 		v.Errorf("write a number in the histogram's unit", "threshold %s is a duration, and %s is in %s", text, histogram, name)
-	case d < time.Microsecond || d > 7*24*time.Hour:
-		v.Warnf("", "threshold %s is none that anything is measured by", text)
+		return 0, text
+	case d < time.Microsecond:
+		v.Warnf("", "threshold %s is less than any clock tells", text)
+	case d > maxLatency:
+		v.Warnf("a run of a job that did not come in time is an SLO of runs or of freshness", "threshold %s is longer than histograms reach", text)
 	}
 	return float64(d) / float64(unit), text
 }
@@ -223,8 +231,8 @@ func parseRuns(v yamlfile.Value, by []string) Indicator {
 	switch {
 	case !v.IsMap():
 		return JobRuns{}
-	case byCount && byTime:
-		v.Errorf("write succeeded and failed, or last_success and every", "runs are counted or told by the last success, not both")
+	case byCount == byTime:
+		v.Errorf("", "runs needs succeeded and failed, or last_success and every")
 		return JobRuns{}
 	case byCount:
 		good, bad := m.Require("succeeded"), m.Require("failed")
@@ -232,7 +240,7 @@ func parseRuns(v yamlfile.Value, by []string) Indicator {
 		if !a.isZero() && !b.isZero() && same(a, b) {
 			bad.Errorf("", "succeeded and failed select the same series")
 		}
-		return JobRuns{measured(a, b, number{})}
+		return JobRuns{measured(a, b, number{}, by)}
 	}
 	return JobRuns{Runs{
 		LastSuccess: parseValues(m.Require("last_success"), by),

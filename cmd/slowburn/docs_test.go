@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -43,6 +44,9 @@ func TestExamplesInDocs(t *testing.T) {
 	block := regexp.MustCompile("(?s)```yaml\n(.*?)```")
 	files := 0
 	for page, text := range pages(t) {
+		if page == "docs/slo-file.md" {
+			continue // see below
+		}
 		for _, example := range block.FindAllStringSubmatch(text, -1) {
 			files++
 			if strings.HasPrefix(example[1], "apiVersion:") {
@@ -56,7 +60,57 @@ func TestExamplesInDocs(t *testing.T) {
 			require.NotEmpty(t, cfg.Sources())
 		}
 	}
-	require.GreaterOrEqual(t, files, 3)
+	require.GreaterOrEqual(t, files, 2)
+}
+
+// TestExamplesOfTheSLOFile reads all examples of docs/slo-file.md together:
+// whole files, and SLOs of a list.
+func TestExamplesOfTheSLOFile(t *testing.T) {
+	t.Parallel()
+	var files []slo.File
+	count := map[string]int{}
+	for i, example := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(pages(t)["docs/slo-file.md"], -1) {
+		f := slo.File{Name: fmt.Sprintf("slos/%d.yaml", i), Text: []byte(example[1])}
+		switch {
+		case strings.HasPrefix(example[1], "- name: "):
+			count["SLO"]++
+			f.Text = []byte("apiVersion: slowburn/v1\nservice: checkout\nlabels: {tier: '1'}\nslos:\n" + example[1])
+		case strings.HasPrefix(example[1], "# "):
+			count["defaults"]++
+			f.Name = strings.Fields(example[1])[1]
+		case strings.Contains(example[1], "kind: Exclusion"):
+			count["exclusion"]++
+		default:
+			count["file"]++
+		}
+		files = append(files, f)
+	}
+	set := slo.Load(files)
+	for _, f := range set.Findings {
+		require.Fail(t, f.Text())
+	}
+	require.Equal(t, map[string]int{"SLO": 16, "defaults": 1, "exclusion": 1, "file": 1}, count)
+	require.Len(t, set.SLOs, count["SLO"]+2)
+	for _, s := range set.SLOs {
+		require.Equal(t, "eu", s.Labels["region"])
+		require.NotEmpty(t, s.Exclusions)
+	}
+}
+
+// TestKeysOfTheSLOFile holds the tables of docs/slo-file.md against the keys
+// that the parser knows, as its hints tell them.
+func TestKeysOfTheSLOFile(t *testing.T) {
+	t.Parallel()
+	text := pages(t)["docs/slo-file.md"]
+	set := slo.Load([]slo.File{{Name: "x.yaml", Text: []byte("apiVersion: slowburn/v1\nservice: a\nzzzzzzz: 1\nslos:\n- {zzzzzzz: 1, name: a, objective: 99, sli: {zzzzzzz: 1}}\n")}})
+	require.Len(t, set.Findings, 3)
+	for _, f := range set.Findings {
+		_, known, ok := strings.Cut(f.Hint, "known keys: ")
+		require.True(t, ok, f.Hint)
+		for key := range strings.SplitSeq(known, ", ") {
+			require.Regexp(t, "(?m)^\\| (\\[?`[a-z_]+`[^|]* or )?\\[?`"+key+"`", text)
+		}
+	}
 }
 
 // TestLinksInDocs follows the links that stay within the repository.

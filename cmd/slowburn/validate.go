@@ -15,6 +15,7 @@ type validateFlags struct {
 	inputs
 	output string
 	strict bool
+	expand bool
 }
 
 func newValidate(s streams) *cobra.Command {
@@ -26,19 +27,23 @@ func newValidate(s streams) *cobra.Command {
 			"PATH is a file, a directory, or - for standard input. With --config the service's\n" +
 			"own file is checked too and, without PATH, the SLO files that it names.\n\n" +
 			"Findings are on standard output. Errors exit with 1, warnings only with --strict.",
-		Example:           "  slowburn validate slos/\n  slowburn validate --strict -o json slos/ | jq -r '.problems[].message'\n  slowburn validate - < checkout.yaml",
+		Example:           "  slowburn validate slos/\n  slowburn validate --expand slos/\n  slowburn validate --strict -o json slos/ | jq -r '.problems[].message'\n  slowburn validate - < checkout.yaml",
 		ValidArgsFunction: completePaths,
 		RunE:              func(cmd *cobra.Command, args []string) error { return validate(cmd.Context(), s, args, f) },
 	}
 	f.registerConfig(c, "the service's own `FILE`, to be checked with the SLO files")
 	registerOutput(c, &f.output, "text", "json")
 	c.Flags().BoolVar(&f.strict, "strict", false, "exit with 1 on warnings too")
+	c.Flags().BoolVar(&f.expand, "expand", false, "print the SLOs with all defaults and exclusions filled in, findings on standard error")
 	return c
 }
 
 func validate(ctx context.Context, s streams, paths []string, f validateFlags) error {
 	if err := checkOutput(f.output, "text", "json"); err != nil {
 		return err
+	}
+	if f.expand && f.output != "text" {
+		return usage("--expand prints YAML, and has no other output")
 	}
 	cfg, findings, err := f.parse()
 	if err != nil {
@@ -52,7 +57,7 @@ func validate(ctx context.Context, s streams, paths []string, f validateFlags) e
 		}
 	}
 	findings = append(findings, set.Findings...)
-	if err := writeFindings(s, findings, f.output); err != nil {
+	if err := f.write(s, set, findings); err != nil {
 		return failure("writing: %w", err)
 	}
 	errs, warnings := 0, 0
@@ -69,6 +74,20 @@ func validate(ctx context.Context, s streams, paths []string, f validateFlags) e
 	}
 	fmt.Fprintf(s.err, "%s fine, %s\n", plural(len(set.SLOs), "SLO"), plural(warnings, "warning"))
 	return nil
+}
+
+// write prints the findings or, where nothing is wrong and it is asked for, the
+// SLOs.
+func (f validateFlags) write(s streams, set *slo.Set, findings []yamlfile.Finding) error {
+	if !f.expand || yamlfile.HasErrors(findings) {
+		return writeFindings(s, findings, f.output)
+	}
+	printFindings(s.err, findings)
+	text, err := slo.Expand(set.SLOs)
+	if err == nil {
+		_, err = s.out.Write(text)
+	}
+	return err
 }
 
 // writeFindings prints findings, as JSON in the form that status and the API
