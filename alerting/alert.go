@@ -70,7 +70,12 @@ func annotations(s *evaluator.Status, f evaluator.FiringAlert) map[string]string
 		if *b.Remaining <= 0 {
 			left = "nothing is left of it (" + share(*b.Remaining) + ")"
 		}
-		text = append(text, fmt.Sprintf("That window took %s of the %s budget; %s.", share(w.Bad / *b.Allowed), s.Window, left))
+		whole := s.Window
+		if b.PeriodEnd != nil {
+			whole = "projected " + whole + "'s"
+			left += fmt.Sprintf(" until %s", b.PeriodEnd.UTC().Format("15:04 MST on 2 Jan"))
+		}
+		text = append(text, fmt.Sprintf("That window took %s of the %s budget; %s.", share(w.Bad / *b.Allowed), whole, left))
 	}
 	if at := s.Budget.ExhaustedInSeconds; at != nil && *at > 0 {
 		text = append(text, fmt.Sprintf("At this rate it is spent in %s.", model.Duration(time.Duration(*at)*time.Second)))

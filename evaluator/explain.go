@@ -207,6 +207,15 @@ func arithmetic(s *Status, sum Sum) []Step {
 	if s.Budget.Allowed != nil {
 		steps[5].Inputs["allowed"], steps[6].Inputs["consumed"] = *s.Budget.Allowed, *s.Budget.Consumed
 	}
+	if b := s.Budget; b.SoFar != nil {
+		coming := *b.ProjectedTotal - own.Total
+		steps[4].Formula, steps[4].Inputs = "(1 - objective) * projected", in{"projected": *b.ProjectedTotal, "objective": s.Objective}
+		steps = slices.Insert(steps, 4, Step{"projected_total", "total + coming", in{"total": own.Total, "coming": coming}, b.ProjectedTotal})
+		steps = append(steps,
+			Step{"allowed_so_far", "(1 - objective) * total", in{"total": own.Total, "objective": s.Objective}, &b.SoFar.Allowed},
+			Step{"consumed_so_far", "bad / allowed", in{"bad": own.Bad, "allowed": b.SoFar.Allowed}, &b.SoFar.Consumed},
+			Step{"remaining_so_far", "1 - consumed", in{"consumed": b.SoFar.Consumed}, &b.SoFar.Remaining})
+	}
 	return steps
 }
 
@@ -219,6 +228,9 @@ func (p *Proof) note(sum Sum) {
 	}
 	if p.SLO.Method == MethodAggregated {
 		add("counted by sums of targets: series are sums, and what differs from the checks is not explained in parts")
+	}
+	if basis := p.SLO.Budget.ProjectionBasis; basis != nil {
+		add("the budget is that of the projected whole %s; what is to come is projected by: %s", p.SLO.Window, *basis)
 	}
 	if sum.Bad < 0 {
 		add("the good events are %g more than all events; bad counts as 0", -sum.Bad)

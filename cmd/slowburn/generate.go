@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/dashboards"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -60,6 +61,10 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 		return err
 	}
 	slos := set.SLOs
+	if refused := refusals(slos); len(refused) > 0 {
+		printFindings(s.err, refused)
+		return codeError{code: exitFindings}
+	}
 	options := alerting.RuleOptions{Alerts: f.alerts}
 	if len(cfg.Backends) > 0 {
 		options.TargetLabels = cfg.Backends[0].TargetLabels
@@ -86,6 +91,22 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 	}
 	fmt.Fprintf(s.err, "%s in %s for %s\n", plural(len(files), "rule file"), f.output, plural(len(slos), "SLO"))
 	return nil
+}
+
+// refusals are findings for the SLOs that rules can't carry.
+func refusals(slos []*slo.SLO) []yamlfile.Finding {
+	var out []yamlfile.Finding
+	for _, s := range slos {
+		if why := alerting.Refusal(s); why != "" {
+			out = append(out, yamlfile.Finding{
+				Source: s.Origin.Source, File: s.Origin.File, Line: s.Origin.Line, Column: s.Origin.Column,
+				Width: 1, Severity: yamlfile.Error, Message: s.ID() + ": " + why,
+				Hint: "leave it to `slowburn serve`, and generate rules of files without it",
+			})
+		}
+	}
+	yamlfile.Sort(out)
+	return out
 }
 
 func generateOne(s streams, slos []*slo.SLO, o alerting.RuleOptions) error {

@@ -29,8 +29,12 @@ type proofPage struct {
 func printProof(w io.Writer, p *evaluator.Proof, sc screen) error {
 	b := &proofPage{sc: sc}
 	s := &p.SLO
+	over := s.Window
+	if at := s.Budget.PeriodEnd; at != nil {
+		over = fmt.Sprintf("the %s in %s, which ends at %s", s.Window, s.Spec.Window.Zone, minuteText(*at))
+	}
 	b.line("", fmt.Sprintf("%s: %s %% of the events good over %s, at %s",
-		s.ID, figures.Objective(s.Objective), s.Window, minuteText(p.EvaluatedAt)))
+		s.ID, figures.Objective(s.Objective), over, minuteText(p.EvaluatedAt)))
 	source := cmp.Or(s.Source, "-")
 	if s.Revision != "" {
 		source += fmt.Sprintf(" at commit %.12s", s.Revision)
@@ -123,7 +127,7 @@ func figure(name string, v *float64, objective float64) string {
 		return strconv.FormatFloat(objective, 'f', -1, 64)
 	case "sli":
 		return plain(figures.SLI(v, objective))
-	case "coverage", "consumed", "remaining":
+	case "coverage", "consumed", "remaining", "consumed_so_far", "remaining_so_far":
 		return plain(figures.Percent(v))
 	case "burn_rate":
 		return plain(figures.BurnRate(v))

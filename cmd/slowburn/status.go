@@ -14,8 +14,8 @@ import (
 
 type statusFlags struct {
 	inputs
-	at, output string
-	noColor    bool
+	at, output       string
+	noColor, history bool
 }
 
 func newStatus(s streams) *cobra.Command {
@@ -29,6 +29,8 @@ func newStatus(s streams) *cobra.Command {
 			"The worst come first: ! marks a firing page or a spent budget, ~ a firing ticket,\n" +
 			"? numbers that are not known. BURN 1h is the burn rate over the last hour, or over\n" +
 			"the shortest window of an hour or more that the SLO's alerts look at. Times are UTC.\n\n" +
+			"Calendar windows have periods, such as the months before this one: --history reads\n" +
+			"them, as far back as the backend's data goes.\n\n" +
 			"An SLO that can't be evaluated makes the exit code 3; the others are shown all the same.",
 		Example: "  slowburn status slos/ --backend http://prometheus:9090\n" +
 			"  slowburn status --config slowburn.yaml --at 2026-11-22T06:00:00Z\n" +
@@ -37,6 +39,7 @@ func newStatus(s streams) *cobra.Command {
 		RunE:              func(cmd *cobra.Command, args []string) error { return status(cmd.Context(), s, args, f) },
 	}
 	f.register(c)
+	c.Flags().BoolVar(&f.history, "history", false, "also show the calendar periods that ended")
 	return c
 }
 
@@ -92,20 +95,30 @@ func status(ctx context.Context, s streams, paths []string, f statusFlags) error
 		return err
 	}
 	stop := showProgress(s.err, e.Progress)
-	result, err := e.EvaluateAt(ctx, set.SLOs, at)
+	evaluate := e.EvaluateAt
+	if f.history {
+		evaluate = e.HistoryAt
+	}
+	result, unread := evaluate(ctx, set.SLOs, at)
 	stop()
-	if err != nil {
-		return failure("%w", err)
+	if result == nil {
+		return failure("%w", unread)
 	}
 	report := *result
 	report.Problems = problemsOf(set.Findings)
 	if f.output == "json" {
 		err = writeJSON(s.out, report)
 	} else {
-		err = printTable(s.out, &report, screenOf(s.out, f.noColor))
+		sc := screenOf(s.out, f.noColor)
+		if err = printTable(s.out, &report, sc); err == nil && f.history {
+			err = printPeriods(s.out, &report, sc)
+		}
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return failure("writing: %w", err)
+	case unread != nil:
+		return failure("%w", unread)
 	}
 	return failed(&report)
 }

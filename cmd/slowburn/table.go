@@ -210,6 +210,9 @@ func newTable(slos []*evaluator.Status, now time.Time, d detail) *table {
 		return rate + " (" + recent(s).Name + ")"
 	})
 	add("ENDS IN", false, endsIn)
+	if slices.ContainsFunc(slos, func(s *evaluator.Status) bool { return s.Budget.PeriodEnd != nil }) {
+		add("NEW BUDGET IN", false, func(s *evaluator.Status) string { return newBudgetIn(s, now) })
+	}
 	add("ALERTS", false, func(s *evaluator.Status) string { return events(s, now, d.since) })
 	for _, s := range slos {
 		t.notes = append(t.notes, note(s))
@@ -302,11 +305,12 @@ func own(s *evaluator.Status) evaluator.WindowStatus {
 	return s.Windows[len(s.Windows)-1]
 }
 
-// recent is the shortest window of at least an hour. An SLO's own is one.
+// recent is the shortest window of at least an hour. An SLO's own is one, but for
+// the one of a calendar period that has just begun.
 func recent(s *evaluator.Status) evaluator.WindowStatus {
 	shortest := own(s)
-	for _, w := range s.Windows {
-		if w.Seconds >= 3600 && w.Seconds < shortest.Seconds {
+	for i, w := range s.Windows {
+		if w.Seconds >= 3600 && (w.Seconds < shortest.Seconds || s.Budget.PeriodEnd != nil && shortest == own(s)) && i < len(s.Windows)-1 {
 			shortest = w
 		}
 	}

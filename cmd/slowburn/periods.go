@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/dashboards/figures"
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+// printPeriods prints the calendar periods that ended of each SLO, the newest
+// first.
+func printPeriods(w io.Writer, r *evaluator.Report, sc screen) error {
+	b := &proofPage{sc: sc}
+	rolling := 0
+	for i := range r.SLOs {
+		s := &r.SLOs[i]
+		if s.Spec.Window.IsRolling() {
+			rolling++
+			continue
+		}
+		b.title(fmt.Sprintf("%s, each %s in %s", s.ID, s.Window, s.Spec.Window.Zone))
+		switch {
+		case s.Periods == nil:
+			b.line(sc.yellow, "  not read")
+		case len(s.Periods) == 0:
+			b.line("", "  none ended of which something is known")
+		default:
+			b.periods(s.Periods)
+		}
+	}
+	switch {
+	case rolling == len(r.SLOs):
+		b.line("", "\nno periods: only calendar windows have them")
+	case rolling > 0:
+		b.line("", fmt.Sprintf("\n%s without periods: only calendar windows have them", plural(rolling, "SLO")))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (b *proofPage) periods(list []evaluator.PeriodStatus) {
+	columns := []column{
+		{head: "PERIOD"}, {head: "OBJECTIVE", right: true}, {head: "SLI", right: true}, {head: "BUDGET LEFT", right: true},
+		{head: "BAD", right: true}, {head: "ALLOWED", right: true}, {head: "TOTAL", right: true}, {head: "KNOWN", right: true},
+	}
+	for _, p := range list {
+		for i, cell := range []string{
+			p.Name, figures.Objective(p.Objective) + " %", figures.SLI(p.SLI, p.Objective), figures.Percent(&p.Remaining),
+			figures.Count(p.Bad), figures.Count(p.Allowed), figures.Count(p.Total), figures.Percent(&p.Coverage),
+		} {
+			columns[i].cells = append(columns[i].cells, plain(cell))
+		}
+	}
+	b.grid(columns...)
+}
+
+// newBudgetIn is how long a calendar period goes on, "" for a rolling window.
+func newBudgetIn(s *evaluator.Status, now time.Time) string {
+	if s.Budget.PeriodEnd == nil {
+		return ""
+	}
+	return strings.TrimSpace(plain(figures.Duration(s.Budget.PeriodEnd.Sub(now).Truncate(time.Minute))))
+}
