@@ -41,7 +41,7 @@ func (b *backend) advance(ctx context.Context, entries []*entry, end Minute, cyc
 		for _, e := range due {
 			queries = append(queries, e.queries()...)
 		}
-		r, err := b.read(ctx, queries, from, to)
+		r, err := b.read(ctx, queries, from, to, stepOf(due, from, to, settled))
 		switch {
 		case err != nil && from < settled && tooMuch(err, to-from) && (!cycle || !tookLong(err)):
 			for _, e := range due {
@@ -61,6 +61,22 @@ func (b *backend) advance(ctx context.Context, entries []*entry, end Minute, cyc
 		}
 		b.settle(ctx, due)
 	}
+}
+
+// stepOf is the step at which values are asked for: in a cycle only the slot that
+// settles and the newest one are, for those between were, a minute ago.
+func stepOf(due []*entry, from, to, settled Minute) Minute {
+	if from+1 != settled || to-settled < 2 {
+		return 1
+	}
+	for _, e := range due {
+		for i, m := range e.ledger.meters {
+			if m.queries[0].way == slotValues && e.book.parts[i].asked != to-1 {
+				return 1
+			}
+		}
+	}
+	return to - settled
 }
 
 // next are the entries that go on together, and the piece (from, to] that they

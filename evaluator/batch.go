@@ -61,6 +61,9 @@ func (b *backend) batches(ctx context.Context, e *entry, r *reading) ([][]rawSer
 		} else if m.fresh == nil {
 			live += m.live(batch, r.to)
 		}
+		if m.queries[0].way == slotValues && e.done {
+			batch = p.complete(batch, r)
+		}
 		out[i] = batch
 	}
 	k.outgrown = e.done && b.Method != MethodRaw && b.MaxSeries > 0 && live > b.MaxSeries
@@ -91,4 +94,29 @@ func (b *backend) observations(ctx context.Context, e *entry, i int, batch []raw
 		return nil, b.nearBuckets(ctx, m.indicator.(slo.Latency), r.to)
 	}
 	return batch, nil
+}
+
+// complete adds to values that were asked for those between, which were asked for
+// before, and keeps the newest for the next time.
+func (p *part) complete(batch []rawSeries, r *reading) []rawSeries {
+	if r.step > 1 {
+		at := map[uint64]int{}
+		for i, s := range batch {
+			at[s.key] = i
+		}
+		for _, s := range p.recent {
+			samples := between(s.samples, (r.from + 1).millis(), (r.to - 1).millis())
+			if i, ok := at[s.key]; ok {
+				batch[i].samples = interleaved(batch[i].samples, samples)
+			} else if len(samples) > 0 {
+				s.samples = samples
+				batch = append(batch, s)
+			}
+		}
+	}
+	p.asked, p.recent = r.to, slices.Clone(batch)
+	for i := range p.recent {
+		p.recent[i].samples = slices.Clone(between(batch[i].samples, (r.to - lag).millis(), r.to.millis()))
+	}
+	return batch
 }

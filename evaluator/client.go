@@ -142,10 +142,11 @@ func instant(promql string, at time.Time) url.Values {
 	return url.Values{"query": {promql}, "time": {unix(at)}}
 }
 
-// queryRange sends a query for each minute from one instant to another.
-func (b *backend) queryRange(ctx context.Context, promql string, from, to Minute) ([]vector, error) {
+// queryRange sends a query for each step of so many minutes from one instant to
+// another.
+func (b *backend) queryRange(ctx context.Context, promql string, from, to, step Minute) ([]vector, error) {
 	return b.suited(ctx, "/api/v1/query_range", url.Values{
-		"query": {promql}, "start": {unix(from.Time())}, "end": {unix(to.Time())}, "step": {"60"},
+		"query": {promql}, "start": {unix(from.Time())}, "end": {unix(to.Time())}, "step": {strconv.Itoa(int(step) * 60)},
 	})
 }
 

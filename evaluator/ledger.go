@@ -91,11 +91,13 @@ type book struct {
 // part is what a meter counts into a book.
 type part struct {
 	accounts accounts
-	method   string // MethodRaw, MethodAggregated or MethodEvaluated; "" before that is chosen
-	newest   int64  // time of the newest sample, in milliseconds; 0 for none
-	alive    int64  // until when what is gone counts as if it were there
-	native   bool   // native histograms were found, or nothing else
-	inexact  bool   // some of the events are estimates
+	method   string      // MethodRaw, MethodAggregated or MethodEvaluated; "" before that is chosen
+	newest   int64       // time of the newest sample, in milliseconds; 0 for none
+	alive    int64       // until when what is gone counts as if it were there
+	native   bool        // native histograms were found, or nothing else
+	inexact  bool        // some of the events are estimates
+	asked    Minute      // up to here values were asked for
+	recent   []rawSeries // the values of slots that may not have been settled then
 }
 
 // past is what counting went on from, or goes on from again.

@@ -111,7 +111,7 @@ func (b *backend) perTarget(ctx context.Context, operation string, q query, r *r
 	if len(b.ReplicaLabels) > 0 {
 		counters = "max without (" + strings.Join(b.ReplicaLabels, ", ") + ") (" + counters + ")"
 	}
-	answer, err := b.queryRange(ctx, fmt.Sprintf("%s by (%s) (%s)", operation, strings.Join(by, ", "), counters), r.from, r.to)
+	answer, err := b.queryRange(ctx, fmt.Sprintf("%s by (%s) (%s)", operation, strings.Join(by, ", "), counters), r.from, r.to, 1)
 	for _, v := range answer {
 		v.labels[model.MetricNameLabel] = q.text() // what tells the sums of a target apart
 	}

@@ -17,6 +17,7 @@ import (
 // reading is what one round of queries brought, for all who count in it.
 type reading struct {
 	from, to Minute
+	step     Minute // between the slots that values were asked of: one, unless those between are known
 	answers  []answered
 	sizes    map[string]map[uint64][]sample // of sums, by the text of the query and the series
 }
@@ -28,10 +29,11 @@ type answered struct {
 	byGroup map[string]map[string][]int
 }
 
-// read asks queries, each once, about (from, to]. The error is one of the whole
-// backend, or says that a shorter range should be asked for.
-func (b *backend) read(ctx context.Context, queries []query, from, to Minute) (*reading, error) {
-	r := &reading{from: from, to: to, sizes: map[string]map[uint64][]sample{}}
+// read asks queries, each once, about (from, to]; of values about each step. The
+// error is one of the whole backend, or says that a shorter range should be asked
+// for.
+func (b *backend) read(ctx context.Context, queries []query, from, to, step Minute) (*reading, error) {
+	r := &reading{from: from, to: to, step: step, sizes: map[string]map[uint64][]sample{}}
 	for _, s := range largest(selectors(queries)) {
 		answer, err := b.query(ctx, s.Range(time.Duration(to-from)*time.Minute), to.Time())
 		if err := r.add(query{selector: s}, b.rawSeries(counts(answer)), err); err != nil {
@@ -48,7 +50,7 @@ func (b *backend) read(ctx context.Context, queries []query, from, to Minute) (*
 			series, err = b.perTarget(ctx, "sum", q, r)
 		case slotValues:
 			var answer []vector
-			answer, err = b.queryRange(ctx, q.expr, from+1, to)
+			answer, err = b.queryRange(ctx, q.expr, from+1, to, r.step)
 			for _, v := range answer { // the values of several queries have the same labels
 				v.labels[model.MetricNameLabel] += "\xff" + q.expr
 			}

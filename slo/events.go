@@ -122,10 +122,10 @@ func parseNumber(v yamlfile.Value, by []string) number {
 	return n
 }
 
-// The factors from a value over five minutes to events in a slot of one.
+// The factors from a value over two minutes to events in a slot of one.
 const (
 	perSecond = 60.0
-	perNumber = 1.0 / 5
+	perNumber = 1.0 / 2
 )
 
 // bareCounter is a number of events by the selector of counters alone.

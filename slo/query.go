@@ -19,7 +19,7 @@ var promQL = parser.NewParser(parser.Options{})
 const windowVariable = "$window"
 
 // rateWindow is the range of what is evaluated for each slot.
-const rateWindow = "5m"
+const rateWindow = "2m"
 
 // query is an expression of a file.
 type query struct {
