@@ -98,15 +98,14 @@ func parseNumber(v yamlfile.Value, by []string) number {
 		return q.bareCounter(by)
 	}
 	l := linear{query: q}
-	counter, ok := l.counter(q.expr, 1)
-	if !ok {
+	if !l.add(q.expr, 1) {
 		return q.expressionNumber()
 	}
 	if l.rates > 0 && l.numbers > 0 {
 		q.reportMixture(q.expr.PositionRange())
 		return number{}
 	}
-	for _, t := range counter {
+	for _, t := range l.terms {
 		if t.Weight == 0 || math.IsInf(t.Weight, 0) || math.IsNaN(t.Weight) {
 			q.reportAt(q.expr.PositionRange(), "", "the expression counts "+t.Selector.String()+" "+fmt.Sprint(t.Weight)+" times")
 			return number{}
@@ -115,7 +114,7 @@ func parseNumber(v yamlfile.Value, by []string) number {
 	for _, s := range l.selectors {
 		q.checkCounter(s)
 	}
-	n := number{query: q, counter: counter, rate: Rate{Query: q.inRange(), Factor: perNumber, Text: strings.TrimSpace(q.text)}}
+	n := number{query: q, counter: l.terms, rate: Rate{Query: q.inRange(), Factor: perNumber, Text: strings.TrimSpace(q.text)}}
 	if l.rates > 0 {
 		n.rate.Factor = perSecond
 	}

@@ -132,7 +132,7 @@ func expanded(s *SLO) expandedSLO {
 		x.OnNoData = "bad"
 	}
 	for _, p := range s.PastObjectives {
-		x.ObjectiveHistory = append(x.ObjectiveHistory, expandedPast{p.Until.Format(time.RFC3339), plain(p.Objective.Percent())})
+		x.ObjectiveHistory = append(x.ObjectiveHistory, expandedPast{p.Until.Format(time.RFC3339Nano), plain(p.Objective.Percent())})
 	}
 	for _, p := range s.BudgetPolicy {
 		x.BudgetPolicy = append(x.BudgetPolicy, expandedStep{percent(p.Below), p.Action, p.Gate})

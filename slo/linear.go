@@ -8,44 +8,45 @@ import (
 // exactly.
 type linear struct {
 	*query
+	terms          Counter
 	rates, numbers int // how many of each
 	selectors      []*parser.VectorSelector
 }
 
-// counter is the expression, weighted, as a sum of counters; ok is false when
-// it is none.
-func (l *linear) counter(e parser.Expr, weight float64) (c Counter, ok bool) {
+// add adds the expression, weighted, to the terms; it reports false when it is
+// no sum of counters.
+func (l *linear) add(e parser.Expr, weight float64) bool {
 	switch e := e.(type) {
 	case *parser.ParenExpr:
-		return l.counter(e.Expr, weight)
+		return l.add(e.Expr, weight)
 	case *parser.UnaryExpr:
 		if e.Op == parser.SUB {
 			weight = -weight
 		}
-		return l.counter(e.Expr, weight)
+		return l.add(e.Expr, weight)
 	case *parser.AggregateExpr:
 		if e.Op == parser.SUM {
-			return l.counter(e.Expr, weight)
+			return l.add(e.Expr, weight)
 		}
 	case *parser.Call:
 		return l.call(e, weight)
 	case *parser.BinaryExpr:
 		return l.binary(e, weight)
 	}
-	return nil, false
+	return false
 }
 
-func (l *linear) call(e *parser.Call, weight float64) (Counter, bool) {
+func (l *linear) call(e *parser.Call, weight float64) bool {
 	if e.Func.Name != "rate" && e.Func.Name != "increase" {
-		return nil, false
+		return false
 	}
 	m, ok := unwrapped(e.Args[0]).(*parser.MatrixSelector)
 	if !ok || !l.ranges[m] {
-		return nil, false
+		return false
 	}
 	s, ok := m.VectorSelector.(*parser.VectorSelector)
 	if !ok || moved(s) {
-		return nil, false
+		return false
 	}
 	if e.Func.Name == "rate" {
 		l.rates++
@@ -53,7 +54,8 @@ func (l *linear) call(e *parser.Call, weight float64) (Counter, bool) {
 		l.numbers++
 	}
 	l.selectors = append(l.selectors, s)
-	return Counter{{NewSelector(s.LabelMatchers...), weight}}, true
+	l.terms = append(l.terms, Term{NewSelector(s.LabelMatchers...), weight})
+	return true
 }
 
 // moved reports whether a selector looks at another time than now.
@@ -61,9 +63,9 @@ func moved(s *parser.VectorSelector) bool {
 	return s.OriginalOffset != 0 || s.Timestamp != nil || s.StartOrEnd != 0
 }
 
-func (l *linear) binary(e *parser.BinaryExpr, weight float64) (Counter, bool) {
+func (l *linear) binary(e *parser.BinaryExpr, weight float64) bool {
 	if m := e.VectorMatching; m != nil && (m.Card == parser.CardManyToOne || m.Card == parser.CardOneToMany) {
-		return nil, false
+		return false
 	}
 	left, right := weight, weight
 	switch e.Op {
@@ -72,33 +74,28 @@ func (l *linear) binary(e *parser.BinaryExpr, weight float64) (Counter, bool) {
 	case parser.ADD:
 	case parser.MUL:
 		if n, ok := constant(e.LHS); ok {
-			return l.counter(e.RHS, weight*n)
+			return l.add(e.RHS, weight*n)
 		}
 		n, ok := constant(e.RHS)
 		if !ok {
-			return nil, false
+			return false
 		}
-		return l.counter(e.LHS, weight*n)
+		return l.add(e.LHS, weight*n)
 	case parser.DIV:
 		n, ok := constant(e.RHS)
 		if !ok {
-			return nil, false
+			return false
 		}
-		return l.counter(e.LHS, weight/n)
+		return l.add(e.LHS, weight/n)
 	case parser.LOR: // "or vector(0)": counters that are not there count nothing
 		if !isZeroVector(e.RHS) {
-			return nil, false
+			return false
 		}
-		return l.counter(e.LHS, weight)
+		return l.add(e.LHS, weight)
 	default:
-		return nil, false
+		return false
 	}
-	a, ok := l.counter(e.LHS, left)
-	if !ok {
-		return nil, false
-	}
-	b, ok := l.counter(e.RHS, right)
-	return append(a, b...), ok
+	return l.add(e.LHS, left) && l.add(e.RHS, right)
 }
 
 func isZeroVector(e parser.Expr) bool {
@@ -110,7 +107,7 @@ func isZeroVector(e parser.Expr) bool {
 	return ok && n == 0
 }
 
-// constant is an expression of numbers alone.
+// constant is the value of an expression of numbers alone.
 func constant(e parser.Expr) (n float64, ok bool) {
 	switch e := unwrapped(e).(type) {
 	case *parser.NumberLiteral:

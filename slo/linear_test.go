@@ -151,3 +151,24 @@ func TestPlacesBehindWindow(t *testing.T) {
 		require.Contains(t, all, fmt.Sprintf("slo.yaml:%d:%d: %s", line, column, m.message), text)
 	})
 }
+
+// TestLongQueries holds that files of other people can't keep the parser busy.
+func TestLongQueries(t *testing.T) {
+	nested := func(n int) string {
+		return strings.Repeat("1 * (", n) + "sum(rate(a_total[$window]))" + strings.Repeat(")", n)
+	}
+	require.Equal(t, "a_total", measuredBad(t, nested(2500)).(Counters).Bad.String())
+	set := loadOne("{events: {total: t_total, bad: '" + nested(3000) + "'}}")
+	require.Len(t, set.Findings, 1)
+	require.Equal(t, "slo.yaml:6:39: the query is longer than 16 KiB", set.Findings[0].String())
+
+	// What this stands for would take all memory there is.
+	bomb := "WITH (a0 = x + x"
+	for i := range 200 {
+		bomb += fmt.Sprintf(", a%d = a%d + a%d", i+1, i, i)
+	}
+	set = loadOne("{events: {total: t_total, bad: '" + bomb + ") sum(increase_pure(a200[$window]))'}}")
+	require.Equal(t, "slo.yaml:6:40: templates of MetricsQL are not read", set.Findings[0].String())
+	set = loadOne("{threshold: {op: <, value: 1, query: '" + strings.Repeat("ru(1, ", 300) + "1" + strings.Repeat(")", 300) + "'}}")
+	require.Equal(t, `slo.yaml:6:46: PromQL: unknown function with name "ru"`, set.Findings[0].String())
+}

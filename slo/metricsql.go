@@ -8,10 +8,6 @@ import (
 	"github.com/VictoriaMetrics/metricsql"
 )
 
-// maxMetricsQL bounds the text in bytes that is read as MetricsQL, whose parser
-// goes as deep as the text does.
-const maxMetricsQL = 4096
-
 // withTemplate begins templates of MetricsQL, which its parser writes out: a few
 // lines of them can be more than any memory holds.
 var withTemplate = regexp.MustCompile(`(?i)\bwith\s*\(`)
@@ -24,7 +20,7 @@ const maxTemplates = 4
 
 // parseMetricsQL reads the text as MetricsQL and reports whether it is that.
 func (q *query) parseMetricsQL() bool {
-	if len(q.text) > maxMetricsQL || withTemplate.MatchString(q.text) || len(templates.FindAllStringIndex(q.text, maxTemplates+1)) > maxTemplates {
+	if withTemplate.MatchString(q.text) || len(templates.FindAllStringIndex(q.text, maxTemplates+1)) > maxTemplates {
 		return false
 	}
 	for _, at := range q.variable {

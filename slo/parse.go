@@ -136,6 +136,9 @@ func defaultFields(top yamlfile.Map) yamlfile.Map {
 	if key := m.Key("name"); m.Has("name") {
 		key.Errorf("each SLO needs a name of its own", "name can't have a default")
 	}
+	if m.Has("sli") && m.Has("worst_of") {
+		m.Key("worst_of").Errorf("", "an SLO has sli or worst_of, not both")
+	}
 	return m
 }
 

@@ -21,6 +21,10 @@ const windowVariable = "$window"
 // rateWindow is the range of what is evaluated for each slot.
 const rateWindow = "2m"
 
+// maxQuery bounds a query in bytes: it is what VictoriaMetrics takes, and the
+// parsers need time by the square of it.
+const maxQuery = 16 << 10
+
 // query is an expression of a file.
 type query struct {
 	at       yamlfile.Value
@@ -41,6 +45,10 @@ func parseQuery(v yamlfile.Value) *query {
 		if v.IsScalar() {
 			v.Errorf("", "the query is empty")
 		}
+		return nil
+	}
+	if len(text) > maxQuery {
+		v.Errorf("", "the query is longer than %d KiB", maxQuery>>10)
 		return nil
 	}
 	q := &query{at: v, text: text, ranges: map[parser.Node]bool{}}

@@ -114,6 +114,8 @@ f.yaml:2:3: b is missing
 // YAML library knows the list or mapping around it at most.
 func TestSyntaxErrors(t *testing.T) {
 	for name, tt := range map[string]struct{ in, want, hint string }{
+		"operator":         {"a: 1\nop: >=\nvalue: 3\n", "2:1: did not find expected comment or line break", `in quotes, as in op: ">="`},
+		"operator in flow": {"a: 1\nb: {op: !=, value: 3}\n", "2:1: did not find expected ',' or '}'", `in quotes, as in op: ">="`},
 		"brace left open":  {"a:\n  - {b: c\n  - {d: e}\n", "2:3: did not find expected ',' or '}'", "is a quote or a bracket"},
 		"quote in quotes":  {"a:\n  b: 1\n  c: \"x{y=\"z\"}\"\n  d: 2\n", "3:3: did not find expected key", "is a quote or a bracket"},
 		"brace in a flow":  {"a: {b: x{y=\"z\"}, c: d}\nb: 1\n", "1:1: did not find expected ',' or '}'", "is a quote or a bracket"},
@@ -201,4 +203,30 @@ func FuzzRead(f *testing.F) {
 			require.NotEmpty(t, finding.Text())
 		}
 	})
+}
+
+// TestWritten holds what a file says where YAML reads something else.
+func TestWritten(t *testing.T) {
+	f := Read("f.yaml", []byte("a: >\nb: != # not\nc: {d: <=, e: ä}\nf:\n"))
+	m := f.Documents()[0].Map()
+	require.Empty(t, f.Findings())
+	require.Equal(t, ">", m.Get("a").Written())
+	require.Equal(t, "!=", m.Get("b").Written())
+	require.Equal(t, "<=", m.Get("c").Map().Get("d").Written())
+	require.Equal(t, "ä", m.Get("c").Map().Get("e").Written())
+	require.Empty(t, m.Get("f").Written())
+	require.Empty(t, m.Get("missing").Written())
+}
+
+// TestFindingsTwice holds that findings can be asked for more than once, and
+// added to in between.
+func TestFindingsTwice(t *testing.T) {
+	f := Read("f.yaml", []byte("a: 1\n"))
+	v := f.Documents()[0]
+	v.Errorf("", "one")
+	v.Errorf("", "one")
+	require.Len(t, f.Findings(), 1)
+	v.Errorf("", "two")
+	require.Len(t, f.Findings(), 2)
+	require.Len(t, f.Findings(), 2)
 }
