@@ -3,6 +3,7 @@ package evaluator
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -140,7 +141,7 @@ func (m *meter) clockText() string {
 
 // key tells meters apart that count differently.
 func (m *meter) key() string {
-	parts := []string{m.indicator.Kind(), m.target.RatioText()}
+	parts := []string{m.indicator.Kind(), m.target.RatioText(), strconv.FormatInt(int64(m.remember), 10)}
 	for _, f := range m.indicator.Fields() {
 		parts = append(parts, f.Key, f.Text)
 	}

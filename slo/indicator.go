@@ -212,17 +212,7 @@ type Probe struct{ States States }
 func (Probe) Kind() string { return "probe" }
 
 // Fields implements Indicator.
-func (p Probe) Fields() []Field {
-	return withAbsence(p.States.Absent, Field{"metric", p.States.Gauge.String()})
-}
-
-// withAbsence are fields and, where the absence of data is bad, that it is.
-func withAbsence(bad bool, fields ...Field) []Field {
-	if bad {
-		fields = append(fields, Field{"on_no_data", "bad"})
-	}
-	return fields
-}
+func (p Probe) Fields() []Field { return []Field{{"metric", p.States.Gauge.String()}} }
 
 // Measure implements Indicator.
 func (p Probe) Measure() Measure { return p.States }
@@ -240,8 +230,7 @@ func (Threshold) Kind() string { return "threshold" }
 
 // Fields implements Indicator.
 func (t Threshold) Fields() []Field {
-	return withAbsence(t.Absent,
-		Field{"query", t.Query}, Field{"op", t.Op}, Field{"value", strconv.FormatFloat(t.Value, 'g', -1, 64)})
+	return []Field{{"query", t.Query}, {"op", t.Op}, {"value", strconv.FormatFloat(t.Value, 'g', -1, 64)}}
 }
 
 // Measure implements Indicator.

@@ -57,17 +57,17 @@ func TestLinearExpressions(t *testing.T) {
 }
 
 // TestOtherExpressions holds what is evaluated for each slot, and by what its
-// value becomes events: a value over five minutes is a fifth of it a minute, a
+// value becomes events: a value over two minutes is half of it a minute, a
 // rate is one of seconds.
 func TestOtherExpressions(t *testing.T) {
 	for expr, factor := range map[string]float64{
 		`max(rate(a_total[$window]))`:                                               60,
-		`avg(increase(a_total[$window]))`:                                           0.2,
+		`avg(increase(a_total[$window]))`:                                           0.5,
 		`sum(irate(a_total[$window]))`:                                              60,
 		`sum(deriv(a[$window]))`:                                                    60,
-		`sum(changes(a[$window]))`:                                                  0.2,
-		`sum(count_over_time(a[$window]))`:                                          0.2,
-		`sum(sum_over_time(a[$window]))`:                                            0.2,
+		`sum(changes(a[$window]))`:                                                  0.5,
+		`sum(count_over_time(a[$window]))`:                                          0.5,
+		`sum(sum_over_time(a[$window]))`:                                            0.5,
 		`sum(rate(a_total[$window] offset 5m))`:                                     60,
 		`sum(rate(a_total[$window])) * sum(b)`:                                      60,
 		`1 / sum(rate(a_total[$window]))`:                                           60,
@@ -75,26 +75,26 @@ func TestOtherExpressions(t *testing.T) {
 		`sum(rate(a_total[$window])) + 5`:                                           60,
 		`sum(rate(a_total[$window])) or vector(1)`:                                  60,
 		`sum(rate(a_total[$window])) and sum(b)`:                                    60,
-		`sum(increase(a_total[$window:1m]))`:                                        0.2,
+		`sum(increase(a_total[$window:1m]))`:                                        0.5,
 		`sum(rate(a_total[$window]) * on (x) group_left () b)`:                      60,
 		`sum(rate(a_total[$window]) + on (x) group_left () rate(b_total[$window]))`: 60,
 		`clamp_min(sum(rate(a_total[$window])) - sum(rate(b_total[$window])), 0)`:   60,
 		`sum(histogram_count(rate(a_seconds[$window])))`:                            60,
 		`sum(rate(a_total[$window])) - sum(rate(b_total[5m]))`:                      60,
-		`sum(increase_pure(a_total[$window]))`:                                      0.2, // MetricsQL from here
-		`sum(increase_prometheus(a_total[$window]))`:                                0.2,
+		`sum(increase_pure(a_total[$window]))`:                                      0.5, // MetricsQL from here
+		`sum(increase_prometheus(a_total[$window]))`:                                0.5,
 		`sum(rollup_rate(a_total[$window], "avg"))`:                                 60,
 		`sum(rate(a_total[$window]) keep_metric_names)`:                             60,
 		`sum(rate(a_total[$window])) default 0`:                                     60,
 		`sum(rate({__name__="a_total", x="1" or x="2"}[$window]))`:                  60,
-		`sum(count_gt_over_time(queue[$window], 3)) if sum(rate(a_total[5m])) > 0`:  0.2,
+		`sum(count_gt_over_time(queue[$window], 3)) if sum(rate(a_total[5m])) > 0`:  0.5,
 	} {
 		r, ok := measuredBad(t, expr).(Rates)
 		require.True(t, ok, expr)
-		require.Equal(t, strings.ReplaceAll(expr, "$window", "5m"), r.Bad.Query)
+		require.Equal(t, strings.ReplaceAll(expr, "$window", "2m"), r.Bad.Query)
 		require.InDelta(t, factor, r.Bad.Factor, 0, expr)
-		require.Equal(t, "sum(increase(t_total[5m]))", r.Total.Query)
-		require.InDelta(t, 0.2, r.Total.Factor, 0)
+		require.Equal(t, "sum(increase(t_total[2m]))", r.Total.Query)
+		require.InDelta(t, 0.5, r.Total.Factor, 0)
 	}
 }
 
@@ -110,7 +110,7 @@ slos:
     sli: {events: {bad: 'sum by (region, tenant) (changes(a[$window]))', total: b_total}}
 `)}})
 	require.Empty(t, set.Findings)
-	require.Equal(t, "sum by (tenant, region) (increase(b_total[5m]))", set.SLOs[0].Indicator.Measure().(Rates).Total.Query)
+	require.Equal(t, "sum by (tenant, region) (increase(b_total[2m]))", set.SLOs[0].Indicator.Measure().(Rates).Total.Query)
 }
 
 // TestPlacesBehindWindow holds that whatever stands before a mistake, $window
