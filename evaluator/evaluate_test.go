@@ -236,7 +236,8 @@ func TestJSON(t *testing.T) {
 			{"name": "1h", "seconds": 3600, "start": "2026-11-20T00:00:00Z", "end": "2026-11-20T01:00:00Z",
 			 "total": 0, "bad": 0, "coverage": 0, "sli": null, "burn_rate": null}],
 		"budget": {"allowed": null, "consumed": null, "remaining": null, "exhausted_in_seconds": null, "basis": "6h"},
-		"excluded": {"total": 0, "bad": 0}, "alerts": [],
+		"budget_policy": [], "gate": "",
+		"excluded": {"total": 0, "bad": 0, "slots": 0, "now": false, "by": []}, "alerts": [],
 		"backend": "default", "source": "./slos", "revision": ""}], "problems": []}`, string(text))
 }
 
