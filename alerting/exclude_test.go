@@ -2,7 +2,6 @@ package alerting
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -20,13 +19,13 @@ func excluding(s *slo.SLO, edges ...int) *slo.SLO {
 	return &out
 }
 
-// seeWithout is see of what is not excluded.
-func (f *follower) seeWithout(slots []evaluator.Slot, unsure int) []evaluator.FiringAlert {
+// seeWithout is see of what is not excluded; two slots are unsure.
+func (f *follower) seeWithout(slots []evaluator.Slot) []evaluator.FiringAlert {
 	f.timeline.Truncate(f.settled)
 	for _, s := range slots[f.timeline.End()-begin:] {
 		f.timeline.Append(s)
 	}
-	f.settled = f.timeline.End() - evaluator.Minute(unsure)
+	f.settled = f.timeline.End() - 2
 	return f.judge(f.slo, f.timeline.Without(f.slo), f.settled)
 }
 
@@ -40,8 +39,8 @@ func TestAnExclusionEndsAnAlert(t *testing.T) {
 	slots := slotsOf(720, healthy, 100, failing)
 	live := follow(s)
 	for n := 721; n <= 820; n++ {
-		alerts := pages(live.seeWithout(slots[:n], 2))
-		require.Equal(t, pages(follow(s).seeWithout(slots[:n], 2)), alerts, "one that begins at %d", n)
+		alerts := pages(live.seeWithout(slots[:n]))
+		require.Equal(t, pages(follow(s).seeWithout(slots[:n])), alerts, "one that begins at %d", n)
 		switch {
 		case n < 723 || n > 730 && n <= 790:
 			require.Empty(t, alerts, n)
@@ -58,7 +57,7 @@ func TestAnExclusionEndsAnAlert(t *testing.T) {
 func TestWhatIsExcludedDoesNotBeginAnAlert(t *testing.T) {
 	s := excluding(policySLO(t), 720, 740)
 	for n := 721; n <= 800; n++ {
-		require.Empty(t, follow(s).seeWithout(slotsOf(720, healthy, 20, failing, 60, healthy)[:n], 2), n)
+		require.Empty(t, follow(s).seeWithout(slotsOf(720, healthy, 20, failing, 60, healthy)[:n]), n)
 	}
 	// Ten failing slots, one excluded; after it the five minutes are clean.
 	s = excluding(policySLO(t), 731, 732)
@@ -66,35 +65,34 @@ func TestWhatIsExcludedDoesNotBeginAnAlert(t *testing.T) {
 	require.NotEmpty(t, pages(firesAt(policySLO(t), slots[:731], 2)))
 	live := follow(s)
 	for n := 723; n <= 740; n++ {
-		require.Equal(t, n > 731, len(pages(live.seeWithout(slots[:n], 2))) == 0, n)
+		require.Equal(t, n > 731, len(pages(live.seeWithout(slots[:n]))) == 0, n)
 	}
 }
 
 // TestAnExclusionResolves: Alertmanager is told that the alert ended, although
 // the targets are down and it was held for want of numbers.
 func TestAnExclusionResolves(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for _, excluded := range []bool{true, false} {
-			b := newBoard(time.Now)
-			s := b.sender()
-			b.show(t, time.Now(), evaluator.StateOK, Page)
-			s.update(b.get(), time.Now())
-			require.Len(t, s.firing, 1)
-			time.Sleep(2 * time.Minute)
-			b.show(t, time.Now(), evaluator.StateNoData)
-			b.report.SLOs[0].Excluded.Now = excluded
-			s.update(b.get(), time.Now())
-			require.Empty(t, s.firing)
-			if !excluded {
-				require.Empty(t, s.resolved)
-				continue
-			}
-			require.Len(t, s.resolved, 1)
-			for _, a := range s.resolved {
-				require.Equal(t, time.Now().UTC(), a.EndsAt.UTC())
-			}
+	for _, excluded := range []bool{true, false} {
+		now := slotAt(0)
+		b := newBoard(func() time.Time { return now })
+		s := b.sender()
+		b.show(t, now, evaluator.StateOK, Page)
+		s.update(b.get(), now)
+		require.Len(t, s.firing, 1)
+		now = slotAt(2)
+		b.show(t, now, evaluator.StateNoData)
+		b.report.SLOs[0].Excluded.Now = excluded
+		s.update(b.get(), now)
+		require.Empty(t, s.firing)
+		if !excluded {
+			require.Empty(t, s.resolved)
+			continue
 		}
-	})
+		require.Len(t, s.resolved, 1)
+		for _, a := range s.resolved {
+			require.Equal(t, now, a.EndsAt)
+		}
+	}
 }
 
 // TestRulesRefuseExclusions: they would count what the evaluator leaves out.

@@ -140,13 +140,13 @@ func excludedPath(st *evaluator.Status, parts []part) string {
 	x := func(t time.Time) float64 {
 		return chartWidth * min(max(float64(t.Sub(start))/float64(end.Sub(start)), 0), 1)
 	}
-	path := ""
+	var path strings.Builder
 	for _, s := range st.Excluded.Spans {
 		if from, to := x(s.From), x(s.To); from < to {
-			path += fmt.Sprintf("M%.2f 0H%.2fV%sH%.2fZ", from, to, fixed(chartHeight), from)
+			fmt.Fprintf(&path, "M%.2f 0H%.2fV%sH%.2fZ", from, to, fixed(chartHeight), from)
 		}
 	}
-	return path
+	return path.String()
 }
 
 func partText(p part) string {
