@@ -44,8 +44,7 @@ func (b *backend) batches(ctx context.Context, e *entry, r *reading) ([][]rawSer
 	out := make([][]rawSeries, len(k.parts))
 	for i, m := range e.ledger.meters {
 		p := &k.parts[i]
-		queries := e.queriesOf(i)[:len(m.queries)]
-		batch, err := r.series(queries)
+		batch, err := r.series(e.queriesOf(i)[:len(m.queries)])
 		if err != nil {
 			return nil, err
 		}
@@ -54,11 +53,10 @@ func (b *backend) batches(ctx context.Context, e *entry, r *reading) ([][]rawSer
 				return nil, err
 			}
 		}
-		if a, ok := p.accounts.(*aggregate); ok {
-			if err := b.size(ctx, a, queries, batch, r, k.settled); err != nil {
-				return nil, err
-			}
-		} else if m.fresh == nil {
+		if err := b.size(ctx, e, i, batch, r); err != nil {
+			return nil, err
+		}
+		if m.fresh == nil && p.method == MethodRaw {
 			live += m.live(batch, r.to)
 		}
 		if m.queries[0].way == slotValues && e.done {

@@ -131,9 +131,9 @@ func (m *meter) clock() role {
 
 // clockText is what of the backend tells that there is data.
 func (m *meter) clockText() string {
-	for i := len(m.queries) - 1; i >= 0; i-- {
-		if m.queries[i].role&m.clock() != 0 {
-			return m.queries[i].text()
+	for _, q := range slices.Backward(m.queries) {
+		if q.role&m.clock() != 0 {
+			return q.text()
 		}
 	}
 	return ""

@@ -119,10 +119,12 @@ func (b *backend) perTarget(ctx context.Context, operation string, q query, r *r
 }
 
 // size finds how many counters the sums of a batch are of, when that matters.
-func (b *backend) size(ctx context.Context, a *aggregate, queries []query, batch []rawSeries, r *reading, settled Minute) error {
-	if !a.unsure(batch, settled) {
+func (b *backend) size(ctx context.Context, e *entry, i int, batch []rawSeries, r *reading) error {
+	a, ok := e.book.parts[i].accounts.(*aggregate)
+	if !ok || !a.unsure(batch, e.book.settled) {
 		return nil
 	}
+	queries := e.queriesOf(i)
 	for _, q := range distinct(queries) {
 		if r.sizes[q.text()] != nil {
 			continue // asked for another who counts in it
