@@ -45,7 +45,7 @@ func TestGolden(t *testing.T) {
 // scraping adds.
 func TestQueries(t *testing.T) {
 	known := regexp.MustCompile(`^slo_(info|objective_ratio|burn_rate|sli_ratio|coverage_ratio|window_events|error_budget_events|` +
-		`error_budget_remaining_ratio|error_budget_exhaustion_seconds|data_state|alert_firing)$`)
+		`error_budget_remaining_ratio|error_budget_exhaustion_seconds|period_end_timestamp_seconds|data_state|alert_firing)$`)
 	vars := map[string]string{"service": "checkout", "slo": "availability", "window": "1h"}
 	for uid, text := range made(t) {
 		queries, err := Queries(text, vars)

@@ -67,7 +67,11 @@ func detailHistory(p *page, matchers string) {
 	p.add(lines("short"), panel{"Good events in the window", "", 12, 8, []query{
 		{expr: "max(slo_window_events{" + matchers + `,result="good"})`, legend: "good"},
 	}})
-	p.add(lines("percentunit").Min(0).Max(1), panel{"Coverage", "", 12, 6, []query{of("slo_coverage_ratio", "known")}})
+	p.add(lines("percentunit").Min(0).Max(1), panel{"Coverage", "", 9, 6, []query{of("slo_coverage_ratio", "known")}})
+	p.add(number().Unit("s").Mappings(never()), panel{"New budget in", "Of calendar windows; - of rolling ones.", 3, 6, []query{{
+		expr:    "max(slo_period_end_timestamp_seconds{" + matchers + "}) - time() or -1 * max(slo_info{" + matchers + "})",
+		instant: true,
+	}}})
 	lanes := func(colour string) *statetimeline.PanelBuilder {
 		return statetimeline.NewPanelBuilder().Thresholds(thresholds(scale(plain, step{1, colour}))).
 			Mappings(texts(map[string][2]string{"0": {"-", plain}, "1": {"yes", colour}}))

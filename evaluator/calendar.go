@@ -184,16 +184,16 @@ func (w weeks) rate(from, to Minute) float64 {
 // calendarExhaustion is the time until the budget of the projected whole period is
 // spent when coming slots are as those since basis; nil when that is not before
 // the period's end, where the budget starts anew.
-func calendarExhaustion(t *Timeline, sum Sum, p period, s *slo.SLO, basis Minute, projected float64) *float64 {
-	recent := t.Sum(basis, sum.End)
+func calendarExhaustion(t *Timeline, sum Sum, b *Budget, o slo.Objective, basis Minute) *float64 {
+	projected, recent := *b.ProjectedTotal, t.Sum(basis, sum.End)
 	if recent.Known == 0 || projected <= 0 {
 		return nil
 	}
 	rate := max(recent.Bad, 0) / float64(recent.Known)
 	spent := func(ahead Minute) bool {
-		return s.Objective.BurnRate(max(sum.Bad, 0)+rate*float64(ahead), projected) >= 1
+		return o.BurnRate(max(sum.Bad, 0)+rate*float64(ahead), projected) >= 1
 	}
-	left := p.end - sum.End
+	left := MinuteOf(*b.PeriodEnd) - sum.End
 	if !spent(max(left-1, 0)) {
 		return nil
 	}

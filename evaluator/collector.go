@@ -40,6 +40,7 @@ var help = map[string]string{
 	"slo_error_budget_remaining_ratio":      "The error budget left: 1 untouched, 0 spent, negative overspent.",
 	"slo_error_budget_exhaustion_seconds":   "Time until the error budget is spent at the present rate; absent when it never will.",
 	"slo_budget_policy_gate":                "What the budget policy asks for: 0 nothing, 1 warn, 2 block; absent when the budget is unknown.",
+	"slo_period_end_timestamp_seconds":      "When the calendar window ends and its budget starts anew; absent for rolling windows.",
 	"slo_data_state":                        "1, for the present state of the data only.",
 	"slo_alert_firing":                      "Whether an alert of the severity fires.",
 	"slo_last_evaluation_timestamp_seconds": "The instant for which the SLO was last evaluated.",
@@ -100,4 +101,8 @@ func collect(s *Status, ch chan<- prometheus.Metric) {
 	give("slo_error_budget_events", s.Budget.Allowed)
 	give("slo_error_budget_remaining_ratio", s.Budget.Remaining)
 	give("slo_error_budget_exhaustion_seconds", s.Budget.ExhaustedInSeconds)
+	if end := s.Budget.PeriodEnd; end != nil {
+		anew := float64(end.Unix())
+		give("slo_period_end_timestamp_seconds", &anew)
+	}
 }

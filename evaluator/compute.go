@@ -53,7 +53,7 @@ func (s *Status) spend(t *Timeline, whole Sum, read bool) {
 	case s.Spec.Window.IsRolling():
 		s.Budget.ExhaustedInSeconds = exhaustion(t, end, s.Spec, max(from, whole.Start))
 	default:
-		s.Budget.ExhaustedInSeconds = calendarExhaustion(t, whole, p, s.Spec, from, *s.Budget.ProjectedTotal)
+		s.Budget.ExhaustedInSeconds = calendarExhaustion(t, whole, &s.Budget, o, from)
 	}
 	if s.Spec.Window.IsRolling() {
 		p.start = end.Add(-s.Spec.Window.Length.Duration())

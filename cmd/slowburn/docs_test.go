@@ -154,7 +154,7 @@ func metricNames(t *testing.T) []string {
 	status := evaluator.Status{
 		ID: "a/b", State: evaluator.StateOK, At: time.Unix(1, 0),
 		Windows: []evaluator.WindowStatus{{Name: "1h", BurnRate: &one}, {Name: "30d", Coverage: 1, SLI: &one}},
-		Budget:  evaluator.Budget{Allowed: &one, Remaining: &one, ExhaustedInSeconds: &one},
+		Budget:  evaluator.Budget{Allowed: &one, Remaining: &one, ExhaustedInSeconds: &one, PeriodEnd: &time.Time{}},
 		Policy:  []evaluator.PolicyStep{{Gate: "warn"}},
 	}
 	slos := prometheus.NewRegistry()

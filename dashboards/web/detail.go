@@ -25,6 +25,12 @@ type detailPage struct {
 	Windows     []windowRow
 	Allowed     string // with its unit
 	Consumed    string
+	SoFar       string // remaining of what was earned so far, of a calendar period
+	Projected   string // what the whole of it is expected to hold, and by what
+	Anew        *figures.Moment
+	AnewIn      string
+	Periods     []periodRow
+	Unread      bool   // those before may be more
 	Excluded    string // "" when nothing was
 	Exclusions  []exclusion
 	Policy      []policyStep
@@ -110,6 +116,7 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	if st.Budget.Allowed != nil {
 		p.Allowed = figures.Count(*st.Budget.Allowed) + " bad events in " + st.Window
 	}
+	p.calendar(st, now)
 	if st.Budget.Consumed != nil {
 		p.Consumed += ", " + figures.Count(own.Bad) + " bad events"
 	}
@@ -125,6 +132,40 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	p.Budget, p.Errors = budgetChart(st), errorChart(st)
 	p.describe(st.Spec)
 	s.render(w, r, view{http.StatusOK, "detail.html", p})
+}
+
+// periodRow is a calendar period that ended.
+type periodRow struct {
+	Name                                                            string
+	Start, End                                                      *figures.Moment
+	Objective, SLI, Remaining, Bad, Allowed, Total, Coverage, Class string
+}
+
+// calendar adds what only calendar periods have.
+func (p *detailPage) calendar(st *evaluator.Status, now time.Time) {
+	b := &st.Budget
+	if b.PeriodEnd == nil {
+		return
+	}
+	p.Anew, p.AnewIn = figures.NewMoment(b.PeriodEnd, now), figures.Duration(b.PeriodEnd.Sub(now).Truncate(time.Minute))
+	if b.SoFar != nil {
+		p.Allowed = figures.Count(*b.Allowed) + " bad events in the whole " + st.Window + ", as projected"
+		p.SoFar = figures.Percent(&b.SoFar.Remaining) + " of " + figures.Count(b.SoFar.Allowed) + " bad events that the events so far allow"
+		p.Projected = figures.Count(*b.ProjectedTotal) + " events, by: " + *b.ProjectionBasis
+	}
+	p.Unread = st.Periods == nil
+	for _, e := range st.Periods {
+		row := periodRow{
+			Name: e.Name, Start: figures.NewMoment(&e.Start, now), End: figures.NewMoment(&e.End, now),
+			Objective: figures.Objective(e.Objective) + figures.Space + "%", SLI: figures.SLI(e.SLI, e.Objective),
+			Remaining: figures.Percent(&e.Remaining), Bad: figures.Count(e.Bad), Allowed: figures.Count(e.Allowed),
+			Total: figures.Count(e.Total), Coverage: figures.Percent(&e.Coverage),
+		}
+		if e.Remaining < 0 {
+			row.Class = "hot"
+		}
+		p.Periods = append(p.Periods, row)
+	}
 }
 
 // describe adds what only the SLO file says.

@@ -62,7 +62,8 @@ func budgetChart(st *evaluator.Status) *chart {
 	bottom := -math.Ceil(-lowest/step) * step
 	y := func(v float64) float64 { return chartHeight * (1 - v) / (1 - bottom) }
 
-	c := &chart{Rule: fixed(y(0)), X: timeTicks(parts), Excluded: excludedPath(st, parts)}
+	width := filled(st, parts)
+	c := &chart{Rule: fixed(y(0)), X: timeTicks(parts[0].Start, wholeEnd(st, parts)), Excluded: excludedPath(st, parts)}
 	for v := 1.0; v >= bottom-1e-9; v -= step {
 		c.Y = append(c.Y, tick{At: fixed(y(v)), Text: figures.Percent(&v)})
 	}
@@ -71,11 +72,11 @@ func budgetChart(st *evaluator.Status) *chart {
 	}
 	c.Line, c.Area, c.Over = "M0 "+fixed(y(1)), "M0 "+fixed(y(1)), "M0 "+c.Rule
 	for i, p := range parts {
-		x := "L" + fixed(chartWidth*float64(i+1)/float64(len(parts))) + " "
+		x := "L" + fixed(width*float64(i+1)/float64(len(parts))) + " "
 		c.Line += x + fixed(y(left[i]))
 		c.Area += x + fixed(y(max(left[i], 0)))
 		c.Over += x + fixed(y(min(left[i], 0)))
-		c.add(len(parts), i, p, figures.Percent(&left[i])+" left after "+p.End.UTC().Format("2 Jan 15:04"))
+		c.add(width/float64(len(parts)), i, p, figures.Percent(&left[i])+" left after "+p.End.UTC().Format("2 Jan 15:04"))
 	}
 	c.Area += "V" + c.Rule + "H0Z"
 	c.Over += "V" + c.Rule + "Z"
@@ -101,7 +102,8 @@ func errorChart(st *evaluator.Status) *chart {
 	most = math.Max(most, 1.1*partBurn(parts[worst], allowed))
 	y := func(burn float64) float64 { return chartHeight * (1 - logScale(burn, most)) }
 
-	c := &chart{Rule: fixed(y(1)), X: timeTicks(parts), Excluded: excludedPath(st, parts), Y: []tick{{At: fixed(chartHeight), Text: "0" + figures.Space + "%"}}}
+	width := filled(st, parts)
+	c := &chart{Rule: fixed(y(1)), X: timeTicks(parts[0].Start, wholeEnd(st, parts)), Excluded: excludedPath(st, parts), Y: []tick{{At: fixed(chartHeight), Text: "0" + figures.Space + "%"}}}
 	for burn := 1.0; burn <= most && burn*allowed <= 1; burn *= 10 {
 		c.Y = append(c.Y, tick{At: fixed(y(burn)), Text: figures.Share(burn * allowed)})
 	}
@@ -113,20 +115,43 @@ func errorChart(st *evaluator.Status) *chart {
 			path = &over
 		}
 		if p.Total > 0 {
-			left, right := chartWidth*float64(i)/float64(len(parts)), chartWidth*float64(i+1)/float64(len(parts))
+			left, right := width*float64(i)/float64(len(parts)), width*float64(i+1)/float64(len(parts))
 			fmt.Fprintf(path, "M%s %sV%sH%sV%sZ", fixed(left+0.5), fixed(chartHeight), fixed(math.Min(y(burn), chartHeight-1)),
 				fixed(right-0.5), fixed(chartHeight))
 		}
-		c.add(len(parts), i, p, partText(p))
+		c.add(width/float64(len(parts)), i, p, partText(p))
 	}
 	c.Area, c.Over = under.String(), over.String()
 	c.Label = "Share of bad events over the window; the worst part: " + partText(parts[worst])
 	return c
 }
 
-// add notes part i of n: what it says, and whether it is unknown.
-func (c *chart) add(n, i int, p part, text string) {
-	x, width := chartWidth*float64(i)/float64(n), chartWidth/float64(n)
+// wholeEnd is the end of the window that parts are of, which for a calendar period
+// is to come.
+func wholeEnd(st *evaluator.Status, parts []part) time.Time {
+	if end := st.Budget.PeriodEnd; end != nil {
+		return *end
+	}
+	return parts[len(parts)-1].End
+}
+
+// filled is how much of a chart's width the parts take: what is to come of a
+// calendar period stays empty.
+func filled(st *evaluator.Status, parts []part) float64 {
+	start, now := parts[0].Start, parts[len(parts)-1].End
+	if at := st.Budget.PeriodStart; at != nil {
+		start = *at
+	}
+	whole := wholeEnd(st, parts).Sub(start)
+	if start.Equal(now) || whole <= 0 {
+		return chartWidth
+	}
+	return chartWidth * float64(now.Sub(start)) / float64(whole)
+}
+
+// add notes part i, of a width: what it says, and whether it is unknown.
+func (c *chart) add(width float64, i int, p part, text string) {
+	x := width * float64(i)
 	if p.Coverage == 0 {
 		text = "no data " + spanText(p)
 		c.Gaps += fmt.Sprintf("M%.2f 0h%.2fv%sh-%.2fz", x, width, fixed(chartHeight), width)
@@ -136,7 +161,7 @@ func (c *chart) add(n, i int, p part, text string) {
 
 // excludedPath are the stretches of the window that are excluded, to the minute.
 func excludedPath(st *evaluator.Status, parts []part) string {
-	start, end := parts[0].Start, parts[len(parts)-1].End
+	start, end := parts[0].Start, wholeEnd(st, parts)
 	x := func(t time.Time) float64 {
 		return chartWidth * min(max(float64(t.Sub(start))/float64(end.Sub(start)), 0), 1)
 	}
@@ -165,9 +190,8 @@ func spanText(p part) string {
 	return p.Start.UTC().Format("2 Jan 15:04") + " to " + p.End.UTC().Format("2 Jan 15:04")
 }
 
-// timeTicks are up to six round times in UTC within the parts.
-func timeTicks(parts []part) []tick {
-	start, end := parts[0].Start, parts[len(parts)-1].End
+// timeTicks are up to six round times in UTC between two.
+func timeTicks(start, end time.Time) []tick {
 	const day = 24 * time.Hour
 	var step time.Duration
 	for _, step = range []time.Duration{

@@ -32,6 +32,7 @@ type row struct {
 	Objective  string
 	SLI        string
 	Window     string
+	Over       string // "30d" or "this month so far"
 	Remaining  string
 	Meaning    string // "overspent" or "left"
 	Bar        bar
@@ -73,6 +74,7 @@ func (s *server) row(st *evaluator.Status, now time.Time) row {
 		Objective: figures.Objective(st.Objective) + figures.Space + "%",
 		SLI:       figures.SLI(ownWindow(st).SLI, st.Objective),
 		Window:    st.Window,
+		Over:      overText(st),
 		Remaining: figures.Percent(st.Budget.Remaining),
 		Meaning:   "left",
 		Burns:     burns(st),
@@ -94,6 +96,14 @@ func (s *server) row(st *evaluator.Status, now time.Time) row {
 	r.Ends, r.EndsTitle = ends(&st.Budget)
 	r.Spark = newSparkline(st)
 	return r
+}
+
+// overText says over what time an SLO's numbers are.
+func overText(st *evaluator.Status) string {
+	if st.Budget.PeriodEnd == nil {
+		return st.Window
+	}
+	return "this " + st.Window + " so far"
 }
 
 // ownWindow is the SLO's own window, the last.
@@ -167,6 +177,9 @@ func ends(b *evaluator.Budget) (text, title string) {
 	case b.Remaining == nil:
 		return figures.Dash, "unknown"
 	case b.ExhaustedInSeconds == nil:
+		if b.PeriodEnd != nil {
+			return figures.Dash, "not before it starts anew, " + basis
+		}
 		return figures.Dash, "not within the window, " + basis
 	}
 	return figures.Duration(time.Duration(*b.ExhaustedInSeconds * float64(time.Second))), basis
@@ -181,10 +194,14 @@ func burns(st *evaluator.Status) []burn {
 	}
 	policy := slices.SortedFunc(slices.Values(st.Windows[:len(st.Windows)-1]),
 		func(a, b evaluator.WindowStatus) int { return cmp.Compare(a.Seconds, b.Seconds) })
+	whole := ownWindow(st).Seconds
+	if st.Spec != nil && !st.Spec.Window.IsRolling() {
+		whole = int64(st.Spec.Window.Length.Duration() / time.Second)
+	}
 	var out []burn
 	for _, part := range []int64{720, 120, 30, 10} {
 		for _, w := range policy {
-			if w.Seconds < ownWindow(st).Seconds/part {
+			if w.Seconds < whole/part {
 				continue
 			}
 			if len(out) == 0 || out[len(out)-1].Window != w.Name {
@@ -236,7 +253,7 @@ func dataAttrs(st *evaluator.Status) template.HTMLAttr {
 	add("remaining", raw(st.Budget.Remaining))
 	add("exhausted-in-seconds", raw(st.Budget.ExhaustedInSeconds))
 	for _, w := range st.Windows {
-		if strings.Trim(w.Name, "0123456789smhdwy") == "" { // what an attribute's name may hold
+		if strings.Trim(w.Name, "0123456789abcdefghijklmnopqrstuvwxyz") == "" { // what an attribute's name may hold
 			add("burn-"+w.Name, raw(w.BurnRate))
 		}
 	}

@@ -1,0 +1,66 @@
+package web_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// calendarSample is the sample with one SLO whose budget is for a November, of
+// which 22 days are over.
+func calendarSample(t testing.TB) *evaluator.Report {
+	t.Helper()
+	r := sample(t)
+	st := &r.SLOs[slices.IndexFunc(r.SLOs, func(s evaluator.Status) bool { return s.ID == "checkout/latency" })]
+	month, err := slo.NewCalendar(slo.Month, "UTC")
+	require.NoError(t, err)
+	st.Spec.Window, st.Window = month, "month"
+	start, end := month.At(evaluated)
+	n := int(96 * evaluated.Sub(start) / end.Sub(start))
+	st.History = st.History[len(st.History)-n:]
+	for i := range st.History {
+		st.History[i].End = start.Add(evaluated.Sub(start) * time.Duration(i+1) / time.Duration(n))
+	}
+	own := &st.Windows[len(st.Windows)-1]
+	own.Name, own.Start, own.Seconds = "month", start, int64(evaluated.Sub(start)/time.Second)
+	b := &st.Budget
+	b.PeriodStart, b.PeriodEnd = &start, &end
+	b.ProjectedTotal, b.ProjectionBasis = new(own.Total*1.4), new("same weekday hours of the last 4 weeks")
+	b.SoFar = &evaluator.BudgetShare{Allowed: *b.Allowed, Consumed: *b.Consumed, Remaining: *b.Remaining}
+	*b.Allowed *= 1.4
+	*b.Consumed /= 1.4
+	*b.Remaining = 1 - *b.Consumed
+	st.Periods = []evaluator.PeriodStatus{
+		{Name: "2026-10", Start: start.AddDate(0, -1, 0), End: start, Objective: 0.99, SLI: new(0.9987), Total: 9e6, Bad: 11_700, Allowed: 9e4, Consumed: 0.13, Remaining: 0.87, Coverage: 1, Complete: true},
+		{Name: "2026-09", Start: start.AddDate(0, -2, 0), End: start.AddDate(0, -1, 0), Objective: 0.99, SLI: new(0.98), Total: 4e6, Bad: 8e4, Allowed: 4e4, Consumed: 2, Remaining: -1, Coverage: 0.5},
+	}
+	return r
+}
+
+// TestCalendarPage shows what a budget that starts anew has: the rest of the
+// month, what was earned so far beside the whole, and the months before.
+func TestCalendarPage(t *testing.T) {
+	rec := httptest.NewRecorder()
+	handler(calendarSample(t)).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/slo/checkout/latency", nil))
+	require.Equal(t, http.StatusOK, rec.Code)
+	body := strings.ReplaceAll(rec.Body.String(), "\u00a0", " ")
+	for _, text := range []string{
+		"over this month so far", "new budget in 8 d 8 h", "New budget</dt><dd>in 8 d 8 h, at ", "in the whole month, as projected",
+		"by: same weekday hours of the last 4 weeks", "Periods that ended", ">2026-10</th>", ">2026-09</th>", "−100 %", ">50 %</td>",
+	} {
+		require.Contains(t, body, text)
+	}
+	require.NotContains(t, body, "They are being read")
+
+	rolling := httptest.NewRecorder()
+	handler(sample(t)).ServeHTTP(rolling, httptest.NewRequest(http.MethodGet, "/slo/checkout/latency", nil))
+	require.NotContains(t, rolling.Body.String(), "Periods that ended")
+}
