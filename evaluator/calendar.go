@@ -217,6 +217,7 @@ type ended struct {
 
 // endedPeriods are periods that ended, without gaps, the newest first.
 type endedPeriods struct {
+	spec *slo.SLO // one of those that have them
 	list []ended
 	done bool // those before are not known
 }
@@ -249,14 +250,14 @@ func (p *endedPeriods) renew(window slo.Period, t *Timeline, at Minute) {
 	e := ended{last, t.Sum(last.start, last.end)}
 	switch {
 	case e.sum.Known == 0: // as for whoever looks back from here
-		*p = endedPeriods{done: true}
+		p.list, p.done = nil, true
 	case len(p.list) > 0 && p.list[0].end == last.end:
 		p.list[0] = e
 	case len(p.list) > 0 && p.list[0].end == last.start || p.done && len(p.list) == 0:
 		p.list = append([]ended{e}, p.list...)
 		p.list = p.list[:min(len(p.list), maxPeriods)]
 	default:
-		*p = endedPeriods{list: []ended{e}}
+		p.list, p.done = []ended{e}, false
 	}
 }
 

@@ -251,3 +251,45 @@ func TestWorstOf(t *testing.T) {
 	require.Equal(t, evaluator.StateNoData, r["whole"].State, "a part has none")
 	requireCounts(t, r["strict"], 15+16, 60, 1)
 }
+
+// TestSlicesThatExclusionsTouch leaves out the slice of minutes 21 to 25 whole,
+// of which two minutes are excluded; the one that ends where the exclusion begins
+// counts.
+func TestSlicesThatExclusionsTouch(t *testing.T) {
+	r := countsOf(t, `
+		requests_total{code="200"} 0+10x15 150x9 160+10x34
+		requests_total{code="500"} 0x15 10+10x9 100x35`, 60,
+		`{name: shop, budgeting: timeslices, slice: {length: 5m, target: 90}, exclude: [{from: "2026-11-20T00:20:00Z", to: "2026-11-20T00:22:00Z", reason: move}], sli: {events: {bad: 'requests_total{code="500"}', total: requests_total}}}`)
+	requireCounts(t, r["shop"], 1, 11, 1)
+	require.Equal(t, [3]float64{1, 1, 5}, [3]float64{r["shop"].Excluded.Bad, r["shop"].Excluded.Total, float64(r["shop"].Excluded.Slots)})
+}
+
+// TestPeriodsThatEndedExclude has a week whose only errors were excluded
+// afterwards, in files whose SLOs are counted together.
+func TestPeriodsThatEndedExclude(t *testing.T) {
+	const day = 24 * 60
+	// 2026-11-20, where the data begins, is a Friday.
+	server := httptest.NewServer(embedded(t, time.Minute, fmt.Sprintf(`
+		requests_total{code="200"} 0+10x%d
+		requests_total{code="500"} 0x%d 10+10x59 600x%d`, 17*day, 5*day, 12*day)).Handler())
+	defer server.Close()
+	const sli = `window: {calendar: week, timezone: UTC}, sli: {events: {bad: 'requests_total{code="500"}', total: requests_total}}`
+	slos := slosOf(t,
+		`{name: all, `+sli+`}`,
+		`{name: less, exclude: [{from: "2026-11-25T00:00:00Z", to: "2026-11-25T00:31:00Z", reason: move}], `+sli+`}`)
+	end := at(16 * day) // a Sunday
+	e := newEvaluator(server.URL, func() time.Time { return end.Add(time.Hour) })
+	r, err := e.HistoryAt(t.Context(), slos, end)
+	require.NoError(t, err)
+	// The first hour of the 25th has 10 errors a minute, of which 31 minutes are excluded.
+	for i, want := range [][2]float64{{600, 10*7*day + 600}, {290, 10*7*day + 600 - 31*20}} {
+		s := r.SLOs[i]
+		require.Len(t, s.Periods, 2, s.ID)
+		require.Equal(t, "2026-W48", s.Periods[0].Name) // from Monday the 23rd to the end of Sunday the 29th
+		require.Equal(t, want, [2]float64{s.Periods[0].Bad, s.Periods[0].Total})
+		require.True(t, s.Periods[0].Complete)
+		require.Equal(t, "2026-W47", s.Periods[1].Name)
+		require.Equal(t, [2]float64{0, 10 * 3 * day}, [2]float64{s.Periods[1].Bad, s.Periods[1].Total})
+		require.False(t, s.Periods[1].Complete)
+	}
+}

@@ -33,7 +33,7 @@ type ledger struct {
 	nextSpan  span
 	rereading bool   // a book to take over is being read
 	stop      func() // ends the reading of history
-	ended     map[slo.Period]*endedPeriods
+	ended     []*endedPeriods
 	pastRetry Minute // when periods that ended are tried again
 	cuts      cuts
 	cutting   bool  // slots of quarters that exclusions cut are being read

@@ -14,10 +14,10 @@ import (
 // one, back to the first of which nothing is known, and only their sums are kept.
 
 // lookBack are ledgers that are read together and look back in periods of one
-// kind.
+// kind, in which the same is excluded.
 type lookBack struct {
 	ledgers []*ledger
-	window  slo.Period
+	spec    *slo.SLO // one of those that have such periods
 	next    period
 	read    int // periods before next that are known already
 }
@@ -27,21 +27,26 @@ type pastRead struct {
 	backend *backend
 	over    bool
 	ledger  *ledger
-	window  slo.Period
+	spec    *slo.SLO
 	ended   ended
 	err     error
 }
 
-// endedOf are the periods of a kind that ended, as a ledger counts them.
-func (l *ledger) endedOf(window slo.Period) *endedPeriods {
-	if l.ended == nil {
-		l.ended = map[slo.Period]*endedPeriods{}
+// endedOf are the periods that ended of an SLO and of others with the same
+// periods, in which the same is excluded, as a ledger counts them.
+func (l *ledger) endedOf(s *slo.SLO) *endedPeriods {
+	for _, p := range l.ended {
+		if samePast(p.spec, s) {
+			return p
+		}
 	}
-	if l.ended[window] == nil {
-		l.ended[window] = &endedPeriods{}
-	}
-	return l.ended[window]
+	p := &endedPeriods{spec: s}
+	l.ended = append(l.ended, p)
+	return p
 }
+
+// samePast reports whether two SLOs of a ledger have the same past.
+func samePast(a, b *slo.SLO) bool { return a.Window == b.Window && sameExclusions(a, b) }
 
 // endedStatuses are the periods of an SLO that ended before an instant, nil while
 // not all are read.
@@ -50,9 +55,9 @@ func (t *track) endedStatuses(end Minute) []PeriodStatus {
 	if window.IsRolling() {
 		return []PeriodStatus{}
 	}
-	all := l.endedOf(window)
+	all := l.endedOf(t.slo)
 	if !l.preview {
-		all.renew(window, l.book.timeline, end)
+		all.renew(window, t.timeline(), end)
 	}
 	if !all.done {
 		return nil
@@ -67,20 +72,23 @@ func (e *Evaluator) lookBacks(b *backend, at Minute) []*lookBack {
 		if l.book == nil || l.preview || l.err != nil || l.pastRetry > at {
 			continue
 		}
-		var seen []slo.Period
+		var seen []*endedPeriods
 		for _, t := range e.byLedger[l] {
-			window := t.slo.Window
-			if window.IsRolling() || slices.Contains(seen, window) || l.endedOf(window).done {
+			if t.slo.Window.IsRolling() {
 				continue
 			}
-			seen = append(seen, window)
-			next, read := l.endedOf(window).next(window, at), len(l.endedOf(window).list)
+			past := l.endedOf(t.slo)
+			if slices.Contains(seen, past) || past.done {
+				continue
+			}
+			seen = append(seen, past)
+			next, read := past.next(t.slo.Window, at), len(past.list)
 			i := slices.IndexFunc(out, func(k *lookBack) bool {
-				return k.window == window && k.next == next && k.ledgers[0].meters[0].clockText() == l.meters[0].clockText()
+				return samePast(k.spec, t.slo) && k.next == next && k.ledgers[0].meters[0].clockText() == l.meters[0].clockText()
 			})
 			if i < 0 {
 				i = len(out)
-				out = append(out, &lookBack{window: window, next: next, read: read})
+				out = append(out, &lookBack{spec: t.slo, next: next, read: read})
 			}
 			out[i].ledgers, out[i].read = append(out[i].ledgers, l), min(out[i].read, read)
 		}
@@ -104,16 +112,16 @@ func (k *lookBack) run(ctx context.Context, places chan struct{}, tell func(past
 		}
 		k.ledgers = nil
 		for _, en := range entries {
-			r := pastRead{backend: b, ledger: en.ledger, window: k.window, ended: ended{period: k.next}, err: en.err}
+			r := pastRead{backend: b, ledger: en.ledger, spec: k.spec, ended: ended{period: k.next}, err: en.err}
 			if en.err == nil {
-				r.ended.sum = en.book.timeline.Sum(k.next.start, k.next.end)
+				r.ended.sum = en.book.timeline.Without(k.spec).Sum(k.next.start, k.next.end)
 			}
 			tell(r)
 			if en.err == nil && r.ended.sum.Known > 0 {
 				k.ledgers = append(k.ledgers, en.ledger)
 			}
 		}
-		k.next = periodAt(k.window, k.next.start)
+		k.next = periodAt(k.spec.Window, k.next.start)
 	}
 }
 
@@ -167,9 +175,9 @@ func (e *Evaluator) takePast(r pastRead) {
 	case e.ledgers[l.key] != l || l.book == nil:
 		return
 	}
-	at, all := l.book.timeline.End(), l.endedOf(r.window)
+	at, all := l.book.timeline.End(), l.endedOf(r.spec)
 	switch {
-	case all.done || all.next(r.window, at) != r.ended.period:
+	case all.done || all.next(r.spec.Window, at) != r.ended.period:
 		return
 	case r.err != nil && !refused(r.err):
 		l.pastRetry = at + pastRetryAfter
@@ -180,7 +188,7 @@ func (e *Evaluator) takePast(r pastRead) {
 		return
 	}
 	for _, t := range e.byLedger[l] {
-		if t.slo.Window == r.window && l.err == nil {
+		if samePast(t.slo, r.spec) && l.err == nil {
 			t.status.Periods, e.unpublished = all.statuses(t.slo), true
 		}
 	}
@@ -202,7 +210,7 @@ func (e *Evaluator) HistoryAt(ctx context.Context, slos []*slo.SLO, at time.Time
 					mu.Lock()
 					defer mu.Unlock()
 					if r.err != nil && !refused(r.err) {
-						failed = fmt.Errorf("reading %s of %s: %w", r.window.Name(r.ended.end.Time()), e.byLedger[r.ledger][0].slo.ID(), r.err)
+						failed = fmt.Errorf("reading %s of %s: %w", r.spec.Window.Name(r.ended.end.Time()), e.byLedger[r.ledger][0].slo.ID(), r.err)
 					}
 					e.takePast(r)
 				})
