@@ -124,21 +124,24 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 	}
 	at := k.settled
 	if upTo := min(r.to, settled); upTo > at {
-		k.pending = feed(k.parts, batches, at, upTo)
+		k.pending = e.ledger.feed(k.parts, batches, at, upTo)
 		at = upTo
 	}
 	if e.done && r.to > at {
 		e.parts = cloned(k.parts)
-		e.trial = feed(e.parts, batches, at, r.to)
+		e.trial = e.ledger.feed(e.parts, batches, at, r.to)
 	}
 	return nil
 }
 
 // feed counts the samples of (from, to] of each part.
-func feed(parts []part, batches [][]rawSeries, from, to Minute) []*tally {
+func (l *ledger) feed(parts []part, batches [][]rawSeries, from, to Minute) []*tally {
 	found := make([]*tally, len(parts))
 	for i := range parts {
 		found[i] = parts[i].accounts.feed(batches[i], from, to)
+		if l.witness != nil && l.meters[i].fresh != nil { // counters tell more
+			l.witness.values(batches[i], from, to)
+		}
 	}
 	return found
 }

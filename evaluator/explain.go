@@ -139,6 +139,7 @@ func (e *Evaluator) Explain(ctx context.Context, s *slo.SLO, at time.Time) (*Pro
 	p.witnessed(w)
 	p.Arithmetic = arithmetic(&p.SLO, sum)
 	p.note(sum)
+	p.Notes = append(p.Notes, l.notes()...)
 	if l.err == nil {
 		p.Checks = b.check(ctx, l, w, counted)
 	}
@@ -217,6 +218,34 @@ func arithmetic(s *Status, sum Sum) []Step {
 			Step{"remaining_so_far", "1 - consumed", in{"consumed": b.SoFar.Consumed}, &b.SoFar.Remaining})
 	}
 	return steps
+}
+
+// notes tell how the events of a ledger are made, where they are no increments of
+// counters.
+func (l *ledger) notes() []string {
+	var out []string
+	if l.slice != nil {
+		out = append(out, fmt.Sprintf("events are slices of %s: a slice is bad when less than %s %% of its events are good", l.slice.Length, l.slice.Target.Percent()))
+	}
+	if l.joined != nil {
+		out = append(out, "a minute is one event, a bad one when the minute of any part is bad; the parts have proofs of their own")
+		return out
+	}
+	m := l.meters[0]
+	switch m.indicator.Measure().(type) {
+	case slo.States:
+		out = append(out, "a minute of a series is one event, a bad one when any sample in it is 0")
+	case slo.Levels:
+		out = append(out, "a minute is one event, by the values of the query at its end; replicas, and what is gone, count as docs/counting.md says")
+	case slo.Runs:
+		out = append(out, "each new time of success is a run that succeeded, and each period that passes without one a run that failed")
+	case slo.Rates:
+		out = append(out, "the query is evaluated at the end of each minute, over more than that minute: windows are exact, but for their edges")
+	}
+	if l.book != nil && l.book.parts[0].inexact {
+		out = append(out, "the threshold lies within a bucket of native histograms: the events are an estimate")
+	}
+	return out
 }
 
 // note adds what else there is to know about the numbers.

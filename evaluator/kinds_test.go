@@ -3,6 +3,7 @@ package evaluator_test
 import (
 	"fmt"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -291,5 +292,29 @@ func TestPeriodsThatEndedExclude(t *testing.T) {
 		require.Equal(t, "2026-W47", s.Periods[1].Name)
 		require.Equal(t, [2]float64{0, 10 * 3 * day}, [2]float64{s.Periods[1].Bad, s.Periods[1].Total})
 		require.False(t, s.Periods[1].Complete)
+	}
+}
+
+// TestExplainOfOtherKinds has proofs of what is not the increments of counters:
+// the samples that were looked at, how they make events, and no check against
+// increase().
+func TestExplainOfOtherKinds(t *testing.T) {
+	server := httptest.NewServer(embedded(t, time.Minute, `
+		up{instance="a"} 1x60
+		requests_total{code="200"} 0+10x60`).Handler())
+	defer server.Close()
+	for note, s := range map[string]string{
+		"a minute of a series is one event, a bad one when any sample in it is 0":            `{name: a, sli: {probe: {metric: up}}}`,
+		"a minute is one event, by the values of the query at its end":                       `{name: a, sli: {threshold: {query: up, op: "==", value: 1}}}`,
+		"events are slices of 5m: a slice is bad when less than 90 % of its events are good": `{name: a, budgeting: timeslices, slice: {length: 5m, target: 90}, sli: ` + events + `}`,
+		"the query is evaluated at the end of each minute, over more than that minute":       `{name: a, sli: {events: {good: 'max(rate(requests_total[$window]))', total: requests_total}}}`,
+	} {
+		p, err := newEvaluator(server.URL, func() time.Time { return at(120) }).Explain(t.Context(), slosOf(t, s)[0], at(60))
+		require.NoError(t, err)
+		require.Contains(t, strings.Join(p.Notes, "\n"), note)
+		require.Empty(t, p.Checks)
+		require.GreaterOrEqual(t, p.Samples.Count, 58, note)
+		require.Equal(t, at(60), *p.Samples.Last)
+		require.Equal(t, p.SLO.Windows[1].Total, p.Events.Total)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -417,4 +418,48 @@ func TestTheSameNumbersOfEveryKind(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestCostOfEveryKind holds what an hour of each kind costs the backend against
+// the samples that come in it.
+func TestCostOfEveryKind(t *testing.T) {
+	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	db := hundred(t, begin.Add(-9*24*time.Hour), begin.Add(2*time.Hour))
+	w := truth.Simulate(truth.Service{Job: "native", Interval: 30, Instances: 5, Latency: true,
+		Rate: func(truth.Time) float64 { return 4 }, Bad: func(truth.Time) float64 { return 0.1 }}, begin.Add(-30*time.Hour), begin.Add(2*time.Hour))
+	storeNative(t, db, w, begin.Add(2*time.Hour))
+	for name, kind := range map[string]struct{ slo, selector string }{
+		"probe":     {`{name: a, window: 6h, sli: {probe: {metric: requests_total}}}`, "requests_total"},
+		"threshold": {`{name: a, window: 6h, sli: {threshold: {query: requests_total, op: ">", value: 1}}}`, "requests_total"},
+		"freshness": {`{name: a, window: 6h, sli: {freshness: {timestamp: requests_total, max_age: 1h}}}`, "requests_total"},
+		"runs":      {`{name: a, window: 6h, sli: {runs: {last_success: requests_total, every: 1h}}}`, "requests_total"},
+		"rates":     {`{name: a, window: 6h, sli: {events: {bad: 'max(rate(requests_total{code="500"}[$window]))', total: 'max(rate(requests_total{code="200"}[$window]))'}}}`, "requests_total"},
+		"slices":    {`{name: a, window: 6h, budgeting: timeslices, slice: {length: 5m, target: 90}, sli: ` + events + `}`, "requests_total"},
+		"native":    {`{name: a, window: 6h, sli: ` + latency + `}`, "latency_seconds"},
+		"journey": {`{name: a, window: 6h, sli: ` + events + `}
+  - {name: b, window: 6h, worst_of: [shop/a]}`, "requests_total"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &meter{Handler: db.Handler()}
+			synctest.Test(t, func(t *testing.T) {
+				o := live(slog.New(slog.DiscardHandler), m)
+				o.NewJudge = nil
+				e := evaluator.New(o)
+				e.SetSLOs(slosOf(t, kind.slo), nil)
+				defer run(t, e)()
+				until(begin.Add(10*time.Minute + 40*time.Second))
+				m.taken()
+				until(begin.Add(70*time.Minute + 40*time.Second))
+				samples, queries := m.taken()
+				for _, s := range e.Report().SLOs {
+					require.Equal(t, evaluator.StateOK, s.State, s.StateReason)
+				}
+				_, err := (&http.Client{Transport: transport{m}}).Get(fmt.Sprintf("http://localhost/api/v1/query?query=%s[1h]&time=%d", kind.selector, begin.Add(70*time.Minute).Unix()))
+				require.NoError(t, err)
+				coming, _ := m.taken()
+				t.Logf("%d samples an hour in %d queries, %.2f of those that come", samples, queries, float64(samples)/float64(coming))
+				require.LessOrEqual(t, float64(samples), 5*float64(coming))
+			})
+		})
+	}
 }

@@ -101,6 +101,20 @@ func (w *witness) sample(raw *rawSeries, s sample, counted float64) {
 	t.last = s
 }
 
+// values notes samples that are no counters'.
+func (w *witness) values(batch []rawSeries, from, to Minute) {
+	for i := range batch {
+		for _, s := range between(batch[i].samples, max(from, w.from).millis(), min(to, w.to).millis()) {
+			t := w.trace(&batch[i])
+			if t.samples == 0 {
+				t.first = s
+			}
+			t.last = s
+			t.samples++
+		}
+	}
+}
+
 // settled notes events that were counted by a claim.
 func (w *witness) settled(raw *rawSeries, at int64, events float64) {
 	if w.has(at) {
