@@ -31,7 +31,7 @@ type block struct {
 
 // perBlock is the boundaries of a block: enough for its own price not to matter,
 // few enough to look one up quickly.
-const perBlock = 48
+const perBlock = 46
 
 // The first byte of a step holds how many of its slots are known, up to 15, and
 // these flags.
