@@ -3,6 +3,7 @@ package alerting
 import (
 	"log/slog"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -130,5 +131,57 @@ func TestKindsAgree(t *testing.T) {
 			c.equal(&one, `slo_data_state{state="`+string(status.State)+`"}`, now)
 			c.equal(&one, `count(slo_data_state)`, now)
 		})
+	}
+}
+
+// TestMemory begins with what rules recorded before: how long ago, and a time
+// that is forgotten in 5 minutes. Nothing is there any more.
+func TestMemory(t *testing.T) {
+	const week = 7 * 24 * 3600
+	u := unknown
+	for _, tt := range []struct {
+		name, series string
+		keep         int64 // in seconds
+		total, bad   []float64
+		slo          string
+	}{
+		{
+			"freshness", `slo:remembered:timestamp{slo_id="s/last",slo_service="s",slo="last",host="a"}`, 180 + week,
+			[]float64{1, 1, 1, 1, 1, u}, []float64{1, 1, 1, 1, 1, u},
+			`{name: last, sli: {freshness: {timestamp: backup_timestamp_seconds, max_age: 3m}}}`,
+		}, {
+			"runs", `slo:remembered:timestamp{slo_id="s/last",slo_service="s",slo="last",host="a"}`, 240 + week,
+			// The success was 604,740 s before the first slot. With 60 s of grace
+			// run 3,360 after it is due 120 s into that, and the next at 300 s.
+			[]float64{0, 1, 0, 0, 1, u}, []float64{0, 1, 0, 0, 1, u},
+			`{name: last, sli: {runs: {last_success: backup_timestamp_seconds, every: 3m, grace: 1m}}}`,
+		}, {
+			"threshold", `slo:remembered:timestamp{slo_id="s/last",slo_service="s",slo="last"}`, week,
+			[]float64{1, 1, 1, 1, 1, u}, []float64{1, 1, 1, 1, 1, u},
+			`{name: last, on_no_data: bad, sli: {threshold: {query: queue, op: "<", value: 5}}}`,
+		}, {
+			"probe", `slo:remembered:timestamp{slo_id="s/last",slo_service="s",slo="last",job="j",instance="a"}`, week,
+			[]float64{1, 1, 1, 1, 1, u}, []float64{1, 1, 1, 1, 1, u},
+			`{name: last, on_no_data: bad, sli: {probe: {metric: up}}}`,
+		}, {
+			"slices", `slo:known:timestamp{slo_id="s/last",slo_service="s",slo="last"}`, week,
+			[]float64{0, 1, 0, 1, 0, u}, []float64{0, 1, 0, 1, 0, u},
+			`{name: last, on_no_data: bad, budgeting: timeslices, slice: {length: 2m, target: 90}, sli: {events: {bad: errors_total, total: all_total}}}`,
+		},
+	} {
+		for ago, kept := range map[time.Duration]bool{time.Minute: true, 58 * time.Minute: true, 61 * time.Minute: false} {
+			t.Run(tt.name+" "+ago.String(), func(t *testing.T) {
+				b := newBackend(t)
+				b.load(-ago, time.Minute, tt.series+" "+strconv.FormatInt(b.epoch.Unix()-tt.keep+300, 10))
+				b.run(kindCase{text: []string{tt.slo}}.slo(t), RuleOptions{}, 45*time.Second, 10*time.Minute)
+				none := []float64{u, u, u, u, u, u}
+				wantTotal, wantBad := none, none
+				if kept {
+					wantTotal, wantBad = tt.total, tt.bad
+				}
+				require.Equal(t, texts(wantTotal), texts(b.slots("slo:slot_events:count", 6)))
+				require.Equal(t, texts(wantBad), texts(b.slots("slo:slot_bad_events:count", 6)))
+			})
+		}
 	}
 }
