@@ -52,6 +52,8 @@ func kindCases() []kindCase {
 		of("probe", append([]string{`up{job="j",instance="b"} 1x13`}, probed...),
 			[]float64{2, 2, 2, 2, 1, 1, 2}, []float64{0, 1, 0, 0, 0, 0, 0}, `{name: last, `+up+`}`),
 		of("probe alone", probed, []float64{1, 1, 1, 1, u, u, 1}, []float64{0, 1, 0, 0, u, u, 0}, `{name: last, `+up+`}`),
+		of("probe of slow scrapes", []string{`up{job="j",instance="a"} 1 _x7 0 _x7 1`},
+			[]float64{1, 0, 0, 0, 1, 0, 0, 0, 1}, []float64{0, 0, 0, 0, 1, 0, 0, 0, 0}, `{name: last, `+up+`}`),
 		// The last scrape of a is at 3:07. Two scrapes later it is gone.
 		of("probe without data", []string{`up{job="j",instance="a"} 1 _ 1 _ 1 _ 1 _ stale _ _ _ _ _ 1 _`, `up{job="j",instance="b"} 1 _ 1 _ 1 _ 1 _ 0 _ 1 _ 1 _ 1 _`},
 			[]float64{2, 2, 2, 2, 1, 2, 2, 2}, []float64{0, 0, 0, 0, 1, 1, 1, 0}, `{name: last, on_no_data: bad, `+up+`}`),
