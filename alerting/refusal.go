@@ -1,26 +1,58 @@
 package alerting
 
-import "github.com/slowburn-slo/slowburn/slo"
+import (
+	"strings"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
 
 // Refusal says why rules can't carry an SLO, "" when they can.
 func Refusal(s *slo.SLO) string {
-	c, counted := s.Indicator.Measure().(slo.Counters)
-	switch {
-	case !s.Window.IsRolling():
-		return "rules can't sum up the window calendar: " + s.Window.String() +
-			": PromQL has ranges of fixed length only, and no time zones but UTC"
-	case len(s.Exclusions) > 0:
-		return "it excludes time, and recorded slots can't be taken back"
-	case s.Groups != nil:
-		return "it is split by group_by"
-	case s.Slice != nil:
-		return "it counts time slices"
-	case !counted:
-		return "its indicator " + s.Indicator.Kind() + " is not made of counters"
+	var why []string
+	if !s.Window.IsRolling() {
+		why = append(why, "rules can't sum up the window calendar: "+s.Window.String()+
+			": PromQL has ranges of fixed length only, and no time zones but UTC")
 	}
-	for _, counter := range []slo.Counter{c.Good, c.Bad, c.Total} {
-		if _, plain := counter.Plain(); !plain && !counter.IsZero() {
-			return "it counts a sum of counters"
+	if len(s.Exclusions) > 0 {
+		why = append(why, "it excludes time, and recorded slots can't be taken back")
+	}
+	if s.Groups != nil {
+		why = append(why, "it is split by group_by, and rules can't tell which groups there are")
+	}
+	for _, leaf := range leaves(s) {
+		if reason := unmeasurable(leaf.Indicator); reason != "" && leaf != s {
+			why = append(why, "its part "+leaf.ID()+": "+reason)
+		} else if reason != "" {
+			why = append(why, reason)
+		}
+	}
+	return strings.Join(why, "; ")
+}
+
+// unmeasurable says why rules can't measure an indicator, "" when they can.
+func unmeasurable(i slo.Indicator) string {
+	switch m := i.Measure().(type) {
+	case slo.States:
+		if m.Gauge.Name() == "" {
+			return "its probe has no single metric name, and PromQL drops the names that tell its series apart"
+		}
+	case slo.Levels:
+		return unreadable(m.Query)
+	case slo.Runs:
+		return unreadable(m.LastSuccess)
+	case slo.Rates:
+		return unreadable(m.Good.Query, m.Bad.Query, m.Total.Query)
+	}
+	return ""
+}
+
+func unreadable(queries ...string) string {
+	for _, q := range queries {
+		if q == "" {
+			continue
+		}
+		if _, err := values(q); err != nil {
+			return err.Error()
 		}
 	}
 	return ""

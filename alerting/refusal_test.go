@@ -1,18 +1,79 @@
 package alerting_test
 
 import (
+	"os"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
+// parsed are the SLOs of service s, a YAML mapping each, by their names.
+func parsed(t *testing.T, slos ...string) map[string]*slo.SLO {
+	t.Helper()
+	text := "apiVersion: slowburn/v1\nservice: s\ndefaults: {objective: 99, window: 1h}\nslos:\n"
+	for _, s := range slos {
+		text += "  - " + s + "\n"
+	}
+	set := slo.Load([]slo.File{{Name: "slo.yaml", Text: []byte(text)}})
+	for _, f := range set.Findings {
+		require.NotEqual(t, yamlfile.Error, f.Severity, f.Text())
+	}
+	out := map[string]*slo.SLO{}
+	for _, s := range set.SLOs {
+		out[s.Name] = s
+	}
+	return out
+}
+
+// TestRefusal has SLOs that rules can carry, and others with all reasons why
+// not. The page about rules lists each reason.
 func TestRefusal(t *testing.T) {
-	require.Empty(t, alerting.Refusal(&slo.SLO{Window: slo.Rolling(slo.Window(30 * 24 * time.Hour))}))
-	quarter, err := slo.NewCalendar(slo.Quarter, "Europe/Berlin")
+	const events = `sli: {events: {bad: 'errors_total', total: 'all_total'}}`
+	const metricsQL = `keep_last_value(queue)`
+	slos := parsed(t,
+		`{name: plain, `+events+`}`,
+		`{name: history, objective_history: [{until: "2026-01-01T00:00:00Z", objective: 90}], `+events+`}`,
+		`{name: slices, budgeting: timeslices, slice: {length: 5m, target: 90}, on_no_data: bad, `+events+`}`,
+		`{name: quarter, window: {calendar: quarter, timezone: Europe/Berlin}, `+events+`}`,
+		`{name: excluded, exclude: [{from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00Z", reason: move}], `+events+`}`,
+		`{name: tenants, group_by: [tenant], `+events+`}`,
+		`{name: many, window: {calendar: month}, group_by: [tenant], `+events+`}`,
+		`{name: names, sli: {probe: {metric: '{__name__=~"up|probe_success"}'}}}`,
+		`{name: level, sli: {threshold: {query: '`+metricsQL+`', op: "<", value: 5}}}`,
+		`{name: age, sli: {freshness: {timestamp: '`+metricsQL+`', max_age: 1h}}}`,
+		`{name: job, sli: {runs: {last_success: '`+metricsQL+`', every: 1h}}}`,
+		`{name: rates, sli: {events: {bad: 'sum(increase_pure(errors_total[$window]))', total: 'all_total'}}}`,
+		`{name: journey, worst_of: [s/plain, s/level]}`)
+	page, err := os.ReadFile("../docs/rules.md")
 	require.NoError(t, err)
-	require.Contains(t, alerting.Refusal(&slo.SLO{Window: quarter}), "calendar: quarter")
+	listed := map[string]string{ // by the reason, what the page says
+		"calendar: quarter": "`window: {calendar: ...}`", "calendar: month": "`window: {calendar: ...}`",
+		"excludes time": "it excludes time", "group_by": "| `group_by` |", "no single metric name": "with no single metric name",
+		"only VictoriaMetrics reads its query": "only VictoriaMetrics reads it", "its part s/level: ": "of the SLO or a part of it",
+	}
+	for name, reasons := range map[string][]string{
+		"plain": nil, "history": nil, "slices": nil,
+		"quarter":  {"calendar: quarter"},
+		"excluded": {"excludes time"},
+		"tenants":  {"group_by"},
+		"many":     {"calendar: month", "group_by"},
+		"names":    {"no single metric name"},
+		"level":    {"only VictoriaMetrics reads its query"},
+		"age":      {"only VictoriaMetrics reads its query"},
+		"job":      {"only VictoriaMetrics reads its query"},
+		"rates":    {"only VictoriaMetrics reads its query"},
+		"journey":  {"its part s/level: ", "only VictoriaMetrics reads its query"},
+	} {
+		require.Contains(t, slos, name)
+		why := alerting.Refusal(slos[name])
+		require.Equal(t, len(reasons) > 0, why != "", "%s: %s", name, why)
+		for _, reason := range reasons {
+			require.Contains(t, why, reason)
+			require.Contains(t, string(page), listed[reason], "the page lists it")
+		}
+	}
 }

@@ -41,6 +41,11 @@ const header = `
 #   slo:quarter_events:sum   slo:quarter_bad_events:sum    the last 15 slots
 #   slo:window_events:sum    slo:window_bad_events:sum     windows over 6 h
 #
+# Where a slot follows from others, by slices of time or parts, these are
+# slo:minute_events:count and slo:part_events:count, and so on. What goes on when
+# its series is gone is remembered by slo:remembered:timestamp and
+# slo:known:timestamp, which read themselves.
+#
 # Windows of up to 6 h end with the newest slot. Longer ones are made of whole
 # quarters of an hour and lag by 22 minutes at most, over 90 d by 32.
 #
@@ -53,7 +58,7 @@ const header = `
 
 // RuleFile makes the Prometheus rule file of SLOs, which come from the SLO file
 // called file. Its text depends on nothing but the arguments. It fails for an
-// SLO whose indicator does not give exactly two counters.
+// SLO that rules can't carry.
 //
 // The rules record the metrics of the evaluator under the same names and labels
 // and run on Prometheus 2.42 and later. For an SLO over 30 d with eight series
@@ -77,12 +82,10 @@ func RuleFile(file string, slos []*slo.SLO, o RuleOptions) ([]byte, error) {
 		if why := Refusal(s); why != "" {
 			return nil, fmt.Errorf("making rules of %s: %s", s.ID(), why)
 		}
-		slots, err := newCounting(s, o.TargetLabels)
-		if err != nil {
+		w := newRuleWriter(&b, s)
+		if err := w.minuteGroup(o); err != nil {
 			return nil, fmt.Errorf("making rules of %s: %w", s.ID(), err)
 		}
-		w := newRuleWriter(&b, s)
-		w.minuteGroup(slots, o.Alerts)
 		w.longGroup()
 	}
 	return b.Bytes(), nil
@@ -137,10 +140,11 @@ func newRuleWriter(b *bytes.Buffer, s *slo.SLO) *ruleWriter {
 
 // minuteGroup writes the group that runs each minute. Its rules see the samples
 // of those above them, recorded at the same instant.
-func (w *ruleWriter) minuteGroup(c counting, alerts bool) {
+func (w *ruleWriter) minuteGroup(o RuleOptions) error {
 	w.group("slots", time.Minute)
-	w.record("slo:slot_events:count", c.total)
-	w.record("slo:slot_bad_events:count", c.bad(w.sel))
+	if err := w.slots(o.TargetLabels); err != nil {
+		return err
+	}
 	if w.s.Window.Length > longestDirect {
 		// One second short of a quarter of an hour: 15 samples a minute
 		// apart, whether a range is open or closed on the left.
@@ -152,9 +156,10 @@ func (w *ruleWriter) minuteGroup(c counting, alerts bool) {
 	w.burnRates()
 	w.budget()
 	w.state()
-	if alerts {
+	if o.Alerts {
 		w.alerts()
 	}
+	return nil
 }
 
 // longGroup writes the group that adds up the windows over 6 h, more seldom
@@ -235,6 +240,10 @@ func (w *ruleWriter) budget() {
 func (w *ruleWriter) state() {
 	total, lately := w.sums(pageWindow(w.tiers)).total, w.over("count", "slo:slot_events:count", slo.Window(5*time.Minute))
 	w.record("slo_data_state", "vector(1) unless on () "+lately, "state", "no_data")
+	if sparse(w.s) {
+		w.record("slo_data_state", "0 * "+lately+" + 1", "state", "ok")
+		return
+	}
 	w.record("slo_data_state", "("+total+" == 0) + 1 and "+lately, "state", "no_traffic")
 	w.record("slo_data_state", total+" > bool 0 == 1 and "+lately, "state", "ok")
 }

@@ -2,49 +2,45 @@ package alerting
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// counting makes the expressions that count the events of a slot from the
-// counters of an SLO.
+// counting are the expressions that count the events of a slot.
 type counting struct {
-	total string // the events of the slot; absent when the slot is unknown
-	other string // the events of the slot among the bad or the good ones
-	good  bool   // other are the good ones
+	memory memory // what they look back to; the zero value for nothing
+	total  string // the events of the slot; absent when the slot is unknown
+	other  string // the events of the slot among the bad or the good ones
+	good   bool   // other are the good ones
 }
 
-// newCounting fails unless the SLO's indicator gives exactly two counters.
-func newCounting(s *slo.SLO, targetLabels []string) (counting, error) {
-	c, _ := s.Indicator.Measure().(slo.Counters)
-	on := "on (" + strings.Join(targetLabels, ", ") + ")"
-	good, bad, total := newCounter(c.Good), newCounter(c.Bad), newCounter(c.Total)
-	if _, ok := s.Indicator.(slo.Latency); ok {
-		total.bucket = good.text
+// countCounters fails unless exactly two counters are set.
+func countCounters(c slo.Counters, isLatency bool, targetLabels []string) (counting, error) {
+	good, bad, total := newCounters(c.Good), newCounters(c.Bad), newCounters(c.Total)
+	if isLatency {
+		total[0].bucket = good[0].text
 	}
+	t := target{"on (" + strings.Join(targetLabels, ", ") + ")", siblings(total, good, bad), total}
 	switch {
-	case !good.set && bad.set && total.set:
-		t := target{on, siblings(total, bad), []counter{total}}
+	case len(good) == 0 && len(bad) > 0 && len(total) > 0:
 		return counting{total: slot(t.all()), other: slot(t.delta(bad))}, nil
-	case good.set && !bad.set && total.set:
-		t := target{on, siblings(total, good), []counter{total}}
+	case len(good) > 0 && len(bad) == 0 && len(total) > 0:
 		return counting{total: slot(t.all()), other: slot(t.delta(good)), good: true}, nil
-	case good.set && bad.set && !total.set:
-		t := target{on, []counter{good, bad}, []counter{good, bad}}
+	case len(good) > 0 && len(bad) > 0 && len(total) == 0:
+		t.clock = slices.Concat(good, bad)
 		return counting{total: slot(t.all()), other: slot(t.delta(bad))}, nil
 	}
 	return counting{}, errors.New("the indicator needs two of good, bad and total")
 }
 
-// bad is the expression of the slot's bad events, given the sample of all its
-// events that was just recorded for the SLO that sel selects. Counters that
-// are missing while there is traffic count nothing; with no sample at all the
-// slot is unknown. Total minus good may be negative, so that what two counters
+// bad is the expression of the slot's bad events, given that of the sample of
+// all its events that was just recorded. Counters that are missing while there
+// is traffic count nothing; with no sample at all the slot is unknown. Total minus good may be negative, so that what two counters
 // say at different moments evens out over a window.
-func (c counting) bad(sel string) string {
-	events := "last_over_time(slo:slot_events:count{" + sel + "}[30s])"
+func (c counting) bad(events string) string {
 	other := "(\n" + c.other + "\nor on () 0 * " + events + "\n)"
 	if c.good {
 		return events + " - on () " + other
@@ -73,12 +69,15 @@ type target struct {
 }
 
 // siblings are the counters to look at for evidence. A counter whose matchers
-// include those of total adds nothing.
-func siblings(total, other counter) []counter {
-	if other.within(total) {
-		return []counter{total}
+// include those of one before adds nothing.
+func siblings(lists ...[]counter) []counter {
+	var out []counter
+	for _, c := range slices.Concat(lists...) {
+		if !slices.ContainsFunc(out, c.within) {
+			out = append(out, c)
+		}
 	}
-	return []counter{total, other}
+	return out
 }
 
 // growth is how much each series of c grew in the slot: its last value in the
@@ -102,25 +101,38 @@ func (t target) growth(c counter) string {
 		"\n  or " + newest + " and " + t.on + " " + t.evidence()
 }
 
-// delta is how much all series of c grew in the slot.
-func (t target) delta(c counter) string { return "sum(\n" + t.growth(c) + "\n)" }
+// delta is how much all series of counters grew in the slot, each weighted.
+func (t target) delta(counters []counter) string {
+	var terms []string
+	for _, c := range counters {
+		term := t.growth(c)
+		if c.weight != 1 {
+			term = "  (\n" + term + "\n  ) * " + floatText(c.weight)
+		}
+		terms = append(terms, term)
+	}
+	return summed(terms)
+}
+
+// summed is the sum of all series of vectors. One of these may be missing, and a
+// label tells their series apart.
+func summed(terms []string) string {
+	if len(terms) == 1 {
+		return "sum(\n" + terms[0] + "\n)"
+	}
+	labelled := make([]string, len(terms))
+	for i, term := range terms {
+		labelled[i] = "  label_replace((\n" + term + "\n  ), \"slo_counter\", \"" + strconv.Itoa(i) + "\", \"\", \"\")"
+	}
+	return "sum(\n" + strings.Join(labelled, "\n  or\n") + "\n)"
+}
+
+func floatText(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 
 // all are all events of the slot. They are 0 where no series grew and there
 // were samples at the start and at the end of the slot.
 func (t target) all() string {
-	number := t.delta(t.clock[0])
-	if len(t.clock) > 1 {
-		// One of them may be missing, and a label tells them apart.
-		number = "sum(\n"
-		for i, c := range t.clock {
-			if i > 0 {
-				number += "\n  or\n"
-			}
-			number += "  label_replace((\n" + t.growth(c) + "\n  ), \"slo_counter\", \"" + strconv.Itoa(i) + "\", \"\", \"\")"
-		}
-		number += "\n)"
-	}
-	return number + "\nor 0 * count(" + joined(t.clock, func(c counter) string { return c.bucketed(c.now() + " and " + c.before()) }) + ")"
+	return t.delta(t.clock) + "\nor 0 * count(" + joined(t.clock, func(c counter) string { return c.bucketed(c.now() + " and " + c.before()) }) + ")"
 }
 
 // there are the series with samples at both ends of the slot.
@@ -162,19 +174,19 @@ const (
 
 // counter prints a selector of counters in the forms that rules need.
 type counter struct {
-	set      bool
 	named    bool // all series have one name
+	weight   float64
 	selector slo.Selector
 	text     string
 	bucket   string // selects the buckets at a threshold; "" unless c counts observations
 }
 
-func newCounter(c slo.Counter) counter {
-	s, ok := c.Plain()
-	if !ok {
-		return counter{}
+func newCounters(c slo.Counter) []counter {
+	var out []counter
+	for _, t := range c {
+		out = append(out, counter{t.Selector.Name() != "", t.Weight, t.Selector, t.Selector.String(), ""})
 	}
-	return counter{set: true, named: s.Name() != "", selector: s, text: s.String()}
+	return out
 }
 
 // now are the series at the end of the slot.
@@ -221,14 +233,6 @@ func (c counter) distinct(expr string) string {
 // within reports whether all series of c are series of d, as far as their
 // matchers tell.
 func (c counter) within(d counter) bool {
-	for _, m := range d.selector.Matchers() {
-		found := false
-		for _, n := range c.selector.Matchers() {
-			found = found || (n.Type == m.Type && n.Name == m.Name && n.Value == m.Value)
-		}
-		if !found {
-			return false
-		}
-	}
-	return true
+	_, ok := d.selector.More(c.selector)
+	return ok
 }

@@ -131,8 +131,9 @@ func TestRulesCost(t *testing.T) {
 	minute := b.loaded - 2*once // the group "slots" alone
 	windows := once - minute
 	// The engine's statistics leave out what a subquery loads of an expression.
-	total, bad := newCounter(s.Indicator.Measure().(slo.Counters).Total), newCounter(s.Indicator.Measure().(slo.Counters).Bad)
-	job := target{"on (job, instance)", siblings(total, bad), []counter{total}}
+	counters := s.Indicator.Measure().(slo.Counters)
+	total, bad := newCounters(counters.Total), newCounters(counters.Bad)
+	job := target{"on (job, instance)", siblings(total, bad), total}
 	for _, expr := range []string{job.all(), job.delta(bad)} {
 		before := b.loaded
 		_, err := b.instant(t.Context(), expr, b.epoch)

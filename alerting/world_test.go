@@ -50,6 +50,12 @@ func newWorld(t testing.TB, bytes []byte) *world {
 	if w.shape.name == "latency" {
 		w.slo.Indicator = slo.Latency{Histogram: selector(t, `seconds{job="shop"}`), Threshold: 0.3, Text: "300ms"}
 	}
+	if w.shape.name == "weights" { // of overlapping selectors
+		c := w.slo.Indicator.(slo.Events).Numbers.(slo.Counters)
+		c.Bad = append(c.Bad, slo.Term{Selector: selector(t, `requests_total{job="shop",code="503"}`), Weight: 0.5})
+		c.Total = append(c.Total, slo.Term{Selector: selector(t, `requests_total{job="shop",code="200"}`), Weight: -0.25})
+		w.slo.Indicator = slo.Events{Numbers: c}
+	}
 	w.slo.Window = slo.Rolling(windows[min(w.pick(2*len(windows)), w.pick(2*len(windows)), w.pick(len(windows)))])
 	w.slo.Objective = objective(t, []string{"99.9", "99", "90", "99.95", "50"}[w.pick(5)])
 	w.minutes = int((w.slo.Window.Length.Duration() + runUp + time.Hour) / time.Minute)
@@ -107,6 +113,7 @@ func shapes() []shape {
 		{"two metrics", "", `errors_total{job="shop"}`, `all_total{job="shop"}`},
 		{"good and bad", `ok_total{job="shop"}`, `errors_total{job="shop"}`, ""},
 		{"latency", "", "", "x"}, // the selectors are the histogram's
+		{"weights", "", `requests_total{job="shop",code=~"5.."}`, requests},
 	}
 }
 

@@ -1,0 +1,186 @@
+package alerting
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// newCounting makes the expressions for an indicator that is no worst_of, whose
+// recorded series sel selects.
+func newCounting(i slo.Indicator, sel string, targetLabels []string) (counting, error) {
+	switch m := i.Measure().(type) {
+	case slo.Counters:
+		_, isLatency := i.(slo.Latency)
+		return countCounters(m, isLatency, targetLabels)
+	case slo.States:
+		return countStates(m, sel), nil
+	case slo.Rates:
+		return countRates(m)
+	case slo.Runs:
+		return countRuns(m, sel)
+	}
+	switch i := i.(type) {
+	case slo.Threshold:
+		return countThreshold(i, sel)
+	case slo.Freshness:
+		return countFreshness(i, sel)
+	}
+	return counting{}, fmt.Errorf("rules don't know the indicator %s", i.Kind())
+}
+
+// slotEnd is the time of the end of the slot that slot evaluates at, as a scalar.
+const slotEnd = "scalar(last_over_time(vector(time())[1m:1m] offset 30s))"
+
+// each evaluates an expression as slot does, and keeps its labels. Where
+// Prometheus 2 evaluates the slot before as well, series that are gone since
+// stay a slot longer.
+func each(expr string) string {
+	return "last_over_time((\n" + expr + "\n)[1m:1m] offset 30s) > -Inf"
+}
+
+// memory is what rules remember by a recorded series that goes on by itself. Its
+// values are times; it is forgotten when they are long ago.
+type memory struct {
+	now  string // what there is to remember now
+	keep time.Duration
+}
+
+// The series that hold memories: of what is measured, and of whether a slot of
+// the SLO was known.
+const (
+	remembered = "slo:remembered:timestamp"
+	lastKnown  = "slo:known:timestamp"
+)
+
+// expr is the rule of a recorded series of this SLO, that sel selects. An hour
+// without evaluations forgets all.
+func (m memory) expr(name, sel string) string {
+	return m.now + "\nor ignoring (slo_id, slo_service, slo, slo_part)\n" +
+		"last_over_time(" + name + "{" + sel + "}[1h]) >= " + slotEnd + " - " + seconds(m.keep)
+}
+
+func seconds(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) }
+
+// recent are the samples that this evaluation of the group recorded.
+func recent(name, sel string) string { return "last_over_time(" + name + "{" + sel + "}[30s])" }
+
+// values are an expression as PromQL reads it: a vector without values that are
+// no numbers. Only MetricsQL may know it.
+func values(query string) (string, error) {
+	e, err := parser.NewParser(parser.Options{}).ParseExpr(query)
+	if err != nil {
+		return "", fmt.Errorf("only VictoriaMetrics reads its query (PromQL says: %w)", err)
+	}
+	text := "(" + e.String() + ")"
+	if e.Type() == parser.ValueTypeScalar {
+		text = "vector" + text
+	}
+	return text + " >= -Inf", nil
+}
+
+// apart keeps series apart that differ only in their name, which a recorded
+// series does not have.
+func apart(expr string) string {
+	return `label_replace(` + expr + `, "slo_metric", "$1", "__name__", "(.+)")`
+}
+
+// goneAfter is how old the newest sample of a gauge is before it can be gone:
+// two scrapes a minute apart.
+const goneAfter = 2 * time.Minute
+
+// countStates has for each series one event in each slot with samples. Slots
+// between two samples are known, as those of counters are.
+func countStates(m slo.States, sel string) counting {
+	gauge, slotOf := m.Gauge.String(), m.Gauge.Range(time.Minute)
+	c := counting{
+		total: slot("count(last_over_time(" + slotOf + "))\nor 0 * count(" + gauge + " and " + m.Gauge.Offset(time.Minute) + ")"),
+		other: slot("count(min_over_time(" + slotOf + ") == 0)"),
+	}
+	if m.Absent {
+		c.memory = memory{each("timestamp(" + gauge + ")"), slo.Remembrance}
+		gone := "count(\n" + recent(remembered, sel) + " < " + slotEnd + " - " + seconds(goneAfter) +
+			"\nunless ignoring (slo_id, slo_service, slo, slo_part)\n(" + each(gauge) + ")\n)"
+		more := func(n string) string { return "(" + n + ") + (" + gone + " or vector(0))\nor " + gone }
+		c.total, c.other = more(c.total), more(c.other)
+	}
+	return c
+}
+
+// countThreshold has one event in each slot with values, a bad one unless all of
+// them are good.
+func countThreshold(t slo.Threshold, sel string) (counting, error) {
+	v, err := values(t.Query)
+	bad := "count(" + v + ") - (count((" + v + ") " + t.Op + " " + floatText(t.Value) + ") or vector(0))"
+	c := counting{total: slot("clamp_max(count(" + v + "), 1)"), other: slot("clamp_max(" + bad + ", 1)")}
+	if t.Absent {
+		c.memory = memory{slot("vector(time()) and on () (" + v + ")"), slo.Remembrance}
+		c.total = "clamp_max(count(" + recent(remembered, sel) + "), 1)"
+		c.other += "\nor " + c.total
+	}
+	return c, err
+}
+
+// countFreshness has one event in each slot, a bad one when any timestamp is too
+// old. One that is gone goes on ageing.
+func countFreshness(f slo.Freshness, sel string) (counting, error) {
+	v, err := values(f.Timestamp)
+	last := recent(remembered, sel)
+	return counting{
+		memory: memory{each(apart(v)), f.MaxAge + slo.Remembrance},
+		total:  "clamp_max(count(" + last + "), 1)",
+		other:  "clamp_max(count(" + slotEnd + " - " + last + " > " + seconds(f.MaxAge) + "), 1)",
+	}, err
+}
+
+// justNow is how old the first success that is seen of a job may be for it to
+// count as a run that was seen, in seconds.
+const justNow = "300"
+
+// countRuns has a good event for each new time of a success, and a bad one for
+// each run after it that was due, at the end of its grace.
+func countRuns(r slo.Runs, sel string) (counting, error) {
+	v, err := values(r.LastSuccess)
+	last, before := recent(remembered, sel), "last_over_time("+remembered+"{"+sel+"}[1h] offset 30s)"
+	due := func(before string) string {
+		return "clamp_min(floor((" + slotEnd + before + " - " + seconds(r.Grace) + " - " + last + ") / " + seconds(r.Every) + "), 0)"
+	}
+	missed := "sum(\n" + due("") + "\n- " + due(" - 60") + "\n)"
+	succeeded := "count(\n" + last + " > " + before +
+		"\nor " + last + " unless " + before + " and " + last + " >= " + slotEnd + " - " + justNow + "\n)"
+	return counting{
+		memory: memory{each(apart("(" + v + " >= 0) <= 1e11")), r.Every + r.Grace + slo.Remembrance},
+		total:  missed + "\n+ (" + succeeded + " or vector(0))",
+		other:  missed,
+	}, err
+}
+
+// countRates has the numbers of events that expressions give.
+func countRates(r slo.Rates) (counting, error) {
+	var errs error
+	form := func(x slo.Rate) string {
+		v, err := values(x.Query)
+		if err != nil {
+			errs = err
+		}
+		return "  clamp_min(" + v + ", 0) * " + floatText(x.Factor)
+	}
+	sum := func(rates ...slo.Rate) string {
+		var terms []string
+		for _, x := range rates {
+			terms = append(terms, form(x))
+		}
+		return slot(summed(terms))
+	}
+	switch {
+	case r.Total.Query == "":
+		return counting{total: sum(r.Good, r.Bad), other: sum(r.Bad)}, errs
+	case r.Good.Query == "":
+		return counting{total: sum(r.Total), other: sum(r.Bad)}, errs
+	}
+	return counting{total: sum(r.Total), other: sum(r.Good), good: true}, errs
+}

@@ -1,0 +1,122 @@
+package alerting
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// slots writes the rules of the events of a slot. Where these follow from what
+// is measured, that is recorded first, under names of its own.
+func (w *ruleWriter) slots(targetLabels []string) error {
+	first := "slot"
+	if w.s.Slice != nil || w.s.NoDataBad {
+		first = "minute"
+	}
+	if _, ok := w.s.Indicator.Measure().(slo.Parts); ok {
+		if err := w.worstOf(first, targetLabels); err != nil {
+			return err
+		}
+	} else {
+		c, err := newCounting(w.s.Indicator, w.sel, targetLabels)
+		if err != nil {
+			return err
+		}
+		w.count(first, w.sel, c)
+	}
+	if first == "minute" {
+		w.derive()
+	}
+	return nil
+}
+
+// Names of the series of slots.
+func eventsOf(what string) string { return "slo:" + what + "_events:count" }
+func badOf(what string) string    { return "slo:" + what + "_bad_events:count" }
+
+// count writes the rules of slots, with labels beside the SLO's own.
+func (w *ruleWriter) count(what, sel string, c counting, labels ...string) {
+	if c.memory.now != "" {
+		w.record(remembered, c.memory.expr(remembered, sel), labels...)
+	}
+	w.record(eventsOf(what), c.total, labels...)
+	w.record(badOf(what), c.bad(recent(eventsOf(what), sel)), labels...)
+}
+
+// derive writes the rules of slots that follow from those that are measured:
+// slots without data that are bad, and slices of time.
+func (w *ruleWriter) derive() {
+	events, bad := recent(eventsOf("minute"), w.sel), recent(badOf("minute"), w.sel)
+	absent := ""
+	if w.s.NoDataBad {
+		m := memory{"vector(" + slotEnd + ") and on () " + events, slo.Remembrance}
+		w.record(lastKnown, m.expr(lastKnown, w.sel))
+		absent = "(0 * " + recent(lastKnown, w.sel) + " + 1 unless on () " + events + ")"
+		events += "\nor on () " + absent
+	}
+	if w.s.Slice == nil {
+		w.count("slot", w.sel, counting{total: events, other: bad + "\nor on () " + absent})
+		return
+	}
+	// At the ends of slices this is 1, and 0 elsewhere.
+	length := w.s.Slice.Length
+	ends := "(" + slotEnd + " % " + seconds(length.Duration()) + " == bool 0)"
+	total, failed := w.over("sum", eventsOf("minute"), length), w.over("sum", badOf("minute"), length)
+	c := counting{
+		total: "0 * (\n" + events + "\nor on () (" + total + " and on () vector(" + ends + ") == 1)\n) + " + ends,
+		other: "(" + failed + " / (" + total + " > 0) > bool " + w.s.Slice.Target.BudgetText() + ") * " + ends,
+	}
+	if absent != "" {
+		c.other += "\nor on () " + absent + " * " + ends
+	}
+	w.count("slot", w.sel, c)
+}
+
+// worstOf writes the rules of slots of which each is one event, a bad one when
+// it is in any of the parts.
+func (w *ruleWriter) worstOf(what string, targetLabels []string) error {
+	parts := leaves(w.s)
+	var fails []string
+	for _, p := range parts {
+		sel := w.sel + ",slo_part=" + strconv.Quote(p.ID())
+		c, err := newCounting(p.Indicator, sel, targetLabels)
+		if err != nil {
+			return err
+		}
+		w.count("part", sel, c, "slo_part", p.ID())
+		target := p.Objective
+		if p.Slice != nil {
+			target = p.Slice.Target
+		}
+		fails = append(fails, recent(badOf("part"), sel)+" / ("+recent(eventsOf("part"), sel)+" > 0) > "+target.BudgetText())
+	}
+	failing := "clamp_max(count(\n" + strings.Join(fails, "\nor ") + "\n), 1)"
+	known := "0 * (count(" + recent(eventsOf("part"), w.sel) + ") == " + strconv.Itoa(len(parts)) + ") + 1"
+	w.count(what, w.sel, counting{total: known + "\nor " + failing, other: failing})
+	return nil
+}
+
+// leaves are what an SLO is made of in the end, each once: itself unless it is a
+// worst_of.
+func leaves(s *slo.SLO) []*slo.SLO {
+	parts, ok := s.Indicator.Measure().(slo.Parts)
+	if !ok {
+		return []*slo.SLO{s}
+	}
+	var out []*slo.SLO
+	for _, p := range parts {
+		for _, leaf := range leaves(p) {
+			if !slices.ContainsFunc(out, func(o *slo.SLO) bool { return o.ID() == leaf.ID() }) {
+				out = append(out, leaf)
+			}
+		}
+	}
+	return out
+}
+
+// sparse reports whether an SLO may be without events for long.
+func sparse(s *slo.SLO) bool {
+	return slices.ContainsFunc(leaves(s), func(leaf *slo.SLO) bool { return leaf.Indicator.Kind() == "runs" })
+}
