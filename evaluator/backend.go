@@ -3,14 +3,9 @@ package evaluator
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
-
-	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -142,30 +137,9 @@ func atTimesOf(samples, others []sample) []sample {
 // nearBuckets says which bucket boundaries the histogram has around the
 // threshold.
 func (b *backend) nearBuckets(ctx context.Context, l slo.Latency, at Minute) error {
-	answer, err := b.query(ctx, fmt.Sprintf("group by (le) (%s)", l.Buckets()), at.Time())
+	bounds, err := b.boundaries(ctx, l, at)
 	if err != nil {
-		return fmt.Errorf("querying the buckets of %s: %w", l.Histogram, err)
+		return err
 	}
-	below, above := 0.0, math.Inf(1)
-	for _, v := range answer {
-		le, err := strconv.ParseFloat(v.labels[labels.BucketLabel], 64)
-		switch t := l.Threshold; {
-		case err != nil:
-		case le < t:
-			below = max(below, le)
-		case le > t:
-			above = min(above, le)
-		}
-	}
-	seconds := func(s float64) string { return time.Duration(math.Round(s * 1e9)).String() }
-	if below == 0 && math.IsInf(above, 1) {
-		return noBucketError(fmt.Sprintf("threshold %s is no bucket of %s: it has none but +Inf", l.Text, l.Histogram))
-	}
-	near := "the nearest are " + seconds(below) + " and " + seconds(above)
-	if math.IsInf(above, 1) {
-		near = "the nearest is " + seconds(below)
-	} else if below == 0 {
-		near = "the nearest is " + seconds(above)
-	}
-	return noBucketError(fmt.Sprintf("threshold %s is no bucket of %s: %s", l.Text, l.Histogram, near))
+	return noBucketError(nearestBounds(l, bounds))
 }

@@ -53,6 +53,7 @@ func (p *parsed) slo(v yamlfile.Value, defaults fields, s *SLO) {
 		return
 	}
 	f := append(fields{own}, defaults...)
+	p.said[s] = said{v, f}
 	s.Name = name(own.Require("name"), "name")
 	if d := f.get("description"); d.Present() {
 		s.Description = d.Text()

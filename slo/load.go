@@ -16,6 +16,8 @@ import (
 type Set struct {
 	SLOs     []*SLO             // sorted by ID; none of a file with errors
 	Findings []yamlfile.Finding // sorted by file and place
+
+	from *loading
 }
 
 // Load parses files, on all processors, and checks them against each other:
@@ -107,17 +109,64 @@ func (l *loading) set() *Set {
 	l.findDuplicates()
 	l.journeys()
 	l.exclude()
-	set := &Set{Findings: l.extra}
-	for _, p := range l.parsed {
-		set.Findings = append(set.Findings, p.findings()...)
-	}
-	set.Findings = yamlfile.Sort(set.Findings)
+	set := &Set{from: l}
+	set.find()
 	for _, s := range l.slos {
 		if !l.failed[l.from[s]] { // else it is incomplete
 			set.SLOs = append(set.SLOs, s)
 		}
 	}
 	return set
+}
+
+func (s *Set) find() {
+	s.Findings = slices.Clone(s.from.extra)
+	for _, p := range s.from.parsed {
+		s.Findings = append(s.Findings, p.findings()...)
+	}
+	s.Findings = yamlfile.Sort(s.Findings)
+}
+
+// Report is a finding about a field of an SLO of the set, such as "window" or
+// "sli.events.bad".
+type Report struct {
+	SLO           *SLO
+	Field         string // "" for the SLO itself
+	Severity      yamlfile.Severity
+	Message, Hint string
+}
+
+// Add adds findings that others than the parser made, each at the place of its
+// field, also in a file of defaults, or of what is nearest to it.
+func (s *Set) Add(reports ...Report) {
+	if len(reports) == 0 {
+		return
+	}
+	for _, r := range reports {
+		at := s.from.from[r.SLO].said[r.SLO].field(r.Field)
+		if r.Severity == yamlfile.Error {
+			at.Errorf(r.Hint, "%s", r.Message)
+		} else {
+			at.Warnf(r.Hint, "%s", r.Message)
+		}
+	}
+	s.find()
+}
+
+// field is the value of a field, or the nearest that is there.
+func (s said) field(path string) yamlfile.Value {
+	at := s.at
+	for i, key := range strings.Split(path, ".") {
+		next := at.Map().Get(key)
+		if i == 0 {
+			next = s.fields.get(key)
+		}
+		if !next.Present() {
+			break
+		}
+		at = next
+	}
+	return at
 }
 
 // findDuplicates reports each slo_id that there is twice.

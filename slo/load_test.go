@@ -143,3 +143,36 @@ func FuzzLoad(f *testing.F) {
 		requireSameWhenExpanded(t, set.SLOs)
 	})
 }
+
+// TestReports holds where findings of others are shown: at a field, in whichever
+// file it is, or at what is nearest.
+func TestReports(t *testing.T) {
+	set := Load([]File{
+		{Name: "slos/slowburn.defaults.yaml", Source: "git", Text: []byte("apiVersion: slowburn/v1\ndefaults: {window: 7d}\n")},
+		{Name: "slos/a.yaml", Source: "git", Text: []byte(service("a", counted2))},
+	})
+	require.Empty(t, set.Findings)
+	a := set.SLOs[0]
+	set.Add(
+		Report{a, "window", yamlfile.Warning, "too long", ""},
+		Report{a, "sli.events.total", yamlfile.Error, "100% unknown", "look"},
+		Report{a, "sli.events.good", yamlfile.Error, "not there", ""},
+		Report{a, "backend", yamlfile.Error, "no field", ""},
+	)
+	require.Equal(t, `slos/a.yaml:4:5: no field
+    4 |   - name: a
+      |     ^
+slos/a.yaml:6:19: not there
+    6 |     sli: {events: {bad: a_total, total: b_total}}
+      |                   ^
+slos/a.yaml:6:41: 100% unknown
+    6 |     sli: {events: {bad: a_total, total: b_total}}
+      |                                         ^^^^^^^
+  hint: look
+slos/slowburn.defaults.yaml:2:20: warning: too long
+    2 | defaults: {window: 7d}
+      |                    ^^
+`, findings(set))
+	require.Equal(t, "git", set.Findings[3].Source)
+	require.Len(t, set.SLOs, 1)
+}

@@ -48,9 +48,16 @@ type parsed struct {
 	file       *yamlfile.File
 	defaults   []defaults // the nearest first
 	slos       []*SLO
+	said       map[*SLO]said
 	journeys   []journey
 	exclusions []shared
 	empty      bool
+}
+
+// said is what files say of an SLO.
+type said struct {
+	at     yamlfile.Value
+	fields fields
 }
 
 // journey is an SLO of other SLOs, before they are found.
@@ -68,7 +75,7 @@ type shared struct {
 
 // parse reads one file, with the files of defaults above it, the nearest first.
 func parse(in File, above []File) *parsed {
-	p := &parsed{in: in, file: yamlfile.Read(in.Name, in.Text)}
+	p := &parsed{in: in, file: yamlfile.Read(in.Name, in.Text), said: map[*SLO]said{}}
 	for _, d := range above {
 		p.defaults = append(p.defaults, readDefaults(d))
 	}

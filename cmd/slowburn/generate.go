@@ -16,9 +16,9 @@ import (
 )
 
 func newGenerate(s streams) *cobra.Command {
-	c := &cobra.Command{Use: "generate", Short: "Write Prometheus rules or Grafana dashboards", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return usage("generate what? rules or dashboards") }}
-	c.AddCommand(newGenerateRules(s), newGenerateDashboards(s))
+	c := &cobra.Command{Use: "generate", Short: "Write Prometheus rules, Grafana dashboards or JSON Schemas", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return usage("generate what? rules, dashboards or schema") }}
+	c.AddCommand(newGenerateRules(s), newGenerateDashboards(s), newGenerateSchema(s))
 	return c
 }
 

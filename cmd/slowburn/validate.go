@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -56,10 +59,35 @@ func validate(ctx context.Context, s streams, paths []string, f validateFlags) e
 			return err
 		}
 	}
+	set.Add(unknownBackends(cfg, set.SLOs)...)
 	findings = append(findings, set.Findings...)
 	if err := f.write(s, set, findings); err != nil {
 		return failure("writing: %w", err)
 	}
+	return verdict(s, len(set.SLOs), findings, f.strict)
+}
+
+// unknownBackends are findings for SLOs that name a backend which the
+// configuration lacks.
+func unknownBackends(cfg *config.Config, slos []*slo.SLO) []slo.Report {
+	var names []string
+	for _, b := range cfg.Backends {
+		names = append(names, b.Name)
+	}
+	var out []slo.Report
+	for _, o := range slos {
+		if o.Backend != "" && len(names) > 0 && !slices.Contains(names, o.Backend) {
+			out = append(out, slo.Report{
+				SLO: o, Field: "backend", Severity: yamlfile.Error, Message: fmt.Sprintf("there is no backend %s", o.Backend),
+				Hint: "the service's own file has: " + strings.Join(names, ", "),
+			})
+		}
+	}
+	return out
+}
+
+// verdict ends a command that looks for findings.
+func verdict(s streams, slos int, findings []yamlfile.Finding, strict bool) error {
 	errs, warnings := 0, 0
 	for _, f := range findings {
 		if f.Severity == yamlfile.Error {
@@ -68,11 +96,11 @@ func validate(ctx context.Context, s streams, paths []string, f validateFlags) e
 			warnings++
 		}
 	}
-	if errs > 0 || f.strict && warnings > 0 {
+	if errs > 0 || strict && warnings > 0 {
 		fmt.Fprintf(s.err, "%s, %s\n", plural(errs, "error"), plural(warnings, "warning"))
 		return codeError{code: exitFindings}
 	}
-	fmt.Fprintf(s.err, "%s fine, %s\n", plural(len(set.SLOs), "SLO"), plural(warnings, "warning"))
+	fmt.Fprintf(s.err, "%s fine, %s\n", plural(slos, "SLO"), plural(warnings, "warning"))
 	return nil
 }
 

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+type checkFlags struct {
+	inputs
+	output string
+	strict bool
+}
+
+func newCheck(s streams) *cobra.Command {
+	var f checkFlags
+	c := &cobra.Command{
+		Use:   "check PATH... --backend URL",
+		Short: "Check SLO files, and whether they make sense in a backend",
+		Long: "Check SLO files as validate does, and ask the backend whether its data suits them:\n" +
+			"whether there are series, buckets and groups, for how long, and how often they are\n" +
+			"scraped.\n\n" +
+			"PATH is a file, a directory, or - for standard input; without PATH, --config says\n" +
+			"where the SLO files are.\n\n" +
+			"Findings are on standard output. Errors exit with 1, warnings only with --strict.",
+		Example: "  slowburn check slos/ --backend http://prometheus:9090\n" +
+			"  slowburn check --config slowburn.yaml --strict -o json | jq -r '.problems[].message'",
+		ValidArgsFunction: completePaths,
+		RunE:              func(cmd *cobra.Command, args []string) error { return check(cmd.Context(), s, args, f) },
+	}
+	f.register(c)
+	registerOutput(c, &f.output, "text", "json")
+	c.Flags().BoolVar(&f.strict, "strict", false, "exit with 1 on warnings too")
+	return c
+}
+
+func check(ctx context.Context, s streams, paths []string, f checkFlags) error {
+	if err := checkOutput(f.output, "text", "json"); err != nil {
+		return err
+	}
+	cfg, findings, err := f.parse()
+	if err != nil {
+		return err
+	}
+	set := &slo.Set{}
+	var unread error
+	if !yamlfile.HasErrors(findings) {
+		if set, unread, err = f.sense(ctx, s, paths, cfg); err != nil {
+			return err
+		}
+	}
+	findings = append(findings, set.Findings...)
+	if err := writeFindings(s, findings, f.output); err != nil {
+		return failure("writing: %w", err)
+	}
+	if unread != nil {
+		return failure("%w", unread)
+	}
+	return verdict(s, len(set.SLOs), findings, f.strict)
+}
+
+// sense reads SLO files and adds what the backends have against them. What went
+// wrong with a backend is unread.
+func (f *checkFlags) sense(ctx context.Context, s streams, paths []string, cfg *config.Config) (set *slo.Set, unread, err error) {
+	options, err := evaluatorOptions(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		return nil, nil, err
+	}
+	if set, err = read(ctx, s, paths, cfg); err != nil {
+		return nil, nil, err
+	}
+	elsewhere := map[*slo.SLO]bool{}
+	if f.configFile != "" { // --backend is for whatever backend SLOs name
+		unknown := unknownBackends(cfg, set.SLOs)
+		for _, r := range unknown {
+			elsewhere[r.SLO] = true
+		}
+		set.Add(unknown...)
+	}
+	var here []*slo.SLO
+	for _, o := range set.SLOs {
+		if !elsewhere[o] {
+			here = append(here, o)
+		}
+	}
+	doubts, unread := evaluator.New(options).Sense(ctx, here)
+	reports := make([]slo.Report, len(doubts))
+	for i, d := range doubts {
+		reports[i] = slo.Report{SLO: d.SLO, Field: d.Field, Severity: yamlfile.Warning, Message: d.Message, Hint: d.Hint}
+		if d.Wrong {
+			reports[i].Severity = yamlfile.Error
+		}
+	}
+	set.Add(reports...)
+	return set, unread, nil
+}

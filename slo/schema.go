@@ -1,0 +1,11 @@
+package slo
+
+import _ "embed" // the schema is a file of its own
+
+//go:embed schema.json
+var schema string
+
+// Schema is the JSON Schema (draft 2020-12) of SLO files of every kind, for
+// editors. It knows what can be known without other files and without reading
+// queries.
+func Schema() string { return schema }
