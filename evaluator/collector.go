@@ -41,6 +41,7 @@ var help = map[string]string{
 	"slo_error_budget_exhaustion_seconds":   "Time until the error budget is spent at the present rate; absent when it never will.",
 	"slo_budget_policy_gate":                "What the budget policy asks for: 0 nothing, 1 warn, 2 block; absent when the budget is unknown.",
 	"slo_period_end_timestamp_seconds":      "When the calendar window ends and its budget starts anew; absent for rolling windows.",
+	"slowburn_groups":                       "Groups of an SLO that are followed, and those left out beyond its limit.",
 	"slo_data_state":                        "1, for the present state of the data only.",
 	"slo_alert_firing":                      "Whether an alert of the severity fires.",
 	"slo_last_evaluation_timestamp_seconds": "The instant for which the SLO was last evaluated.",
@@ -74,6 +75,11 @@ func collect(s *Status, ch chan<- prometheus.Metric) {
 	give("slo_info", &one, info...)
 	give("slo_objective_ratio", &s.Objective)
 	give("slo_budget_policy_gate", gateNumber(s))
+	if g := s.Groups; g != nil {
+		followed, left := float64(g.Count), float64(g.LeftOut)
+		give("slowburn_groups", &followed, "state", "followed")
+		give("slowburn_groups", &left, "state", "left_out")
+	}
 	give("slo_data_state", &one, "state", string(s.State))
 	for _, severity := range []string{"page", "ticket"} {
 		firing := 0.0

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
@@ -48,6 +50,24 @@ func TestGroups(t *testing.T) {
 	requireCounts(t, r.SLOs[2], 60, 600, 1)
 	require.InDelta(t, 0.0, *r.SLOs[2].Budget.Remaining, 1e-12, "it has an objective of its own")
 	requireCounts(t, r.SLOs[3], 0, 600, 1)
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(evaluator.NewCollector(func() *evaluator.Report { return r }))
+	require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
+		# HELP slowburn_groups Groups of an SLO that are followed, and those left out beyond its limit.
+		# TYPE slowburn_groups gauge
+		slowburn_groups{slo="tenants",slo_id="shop/tenants",slo_service="shop",state="followed"} 3
+		slowburn_groups{slo="tenants",slo_id="shop/tenants",slo_service="shop",state="left_out"} 1
+		# HELP slo_window_events Events in the SLO's window.
+		# TYPE slo_window_events gauge
+		slo_window_events{result="bad",slo="tenants",slo_id="shop/tenants",slo_service="shop"} 120
+		slo_window_events{result="good",slo="tenants",slo_id="shop/tenants",slo_service="shop"} 2880
+		slo_window_events{result="bad",slo="tenants",slo_id="shop/tenants{tenant=\"acme\"}",slo_service="shop",tenant="acme"} 60
+		slo_window_events{result="good",slo="tenants",slo_id="shop/tenants{tenant=\"acme\"}",slo_service="shop",tenant="acme"} 540
+		slo_window_events{result="bad",slo="tenants",slo_id="shop/tenants{tenant=\"globex\"}",slo_service="shop",tenant="globex"} 60
+		slo_window_events{result="good",slo="tenants",slo_id="shop/tenants{tenant=\"globex\"}",slo_service="shop",tenant="globex"} 540
+		slo_window_events{result="bad",slo="tenants",slo_id="shop/tenants{tenant=\"hooli\"}",slo_service="shop",tenant="hooli"} 0
+		slo_window_events{result="good",slo="tenants",slo_id="shop/tenants{tenant=\"hooli\"}",slo_service="shop",tenant="hooli"} 600
+	`), "slowburn_groups", "slo_window_events"))
 	require.Len(t, r.Problems, 1)
 	require.Contains(t, r.Problems[0].Message, "1 groups more than its limit of 3")
 }
