@@ -18,6 +18,7 @@ import (
 	"github.com/klauspost/compress/snappy"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/prompb"
+	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/stretchr/testify/require"
 
@@ -63,19 +64,27 @@ func lastDays(services []truth.Service) map[string]*truth.World {
 // prometheusWith runs a Prometheus of whose TSDB the samples are a block.
 func prometheusWith(t *testing.T, bin string, worlds map[string]*truth.World, flags ...string) string {
 	t.Helper()
+	return prometheusOf(t, bin, func(begin func() storage.Appender) {
+		for _, w := range worlds {
+			app := begin()
+			for _, s := range w.Series {
+				for _, x := range s.Samples {
+					_, err := app.Append(0, s.Labels, x.T, x.V)
+					require.NoError(t, err)
+				}
+			}
+			require.NoError(t, app.Commit())
+		}
+	}, flags...)
+}
+
+// prometheusOf runs a Prometheus of whose TSDB what is written is a block.
+func prometheusOf(t *testing.T, bin string, write func(begin func() storage.Appender), flags ...string) string {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data")
 	block, err := tsdb.NewBlockWriter(slog.New(slog.DiscardHandler), dir, 4*history.Milliseconds())
 	require.NoError(t, err)
-	for _, w := range worlds {
-		app := block.Appender(t.Context())
-		for _, s := range w.Series {
-			for _, x := range s.Samples {
-				_, err := app.Append(0, s.Labels, x.T, x.V)
-				require.NoError(t, err)
-			}
-		}
-		require.NoError(t, app.Commit())
-	}
+	write(func() storage.Appender { return block.Appender(t.Context()) })
 	_, err = block.Flush(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, block.Close())
@@ -204,6 +213,76 @@ func TestTheSameNumbersInEveryBackend(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEveryKindInEveryBackend evaluates kinds other than counters in the oldest
+// and the newest servers and in the embedded one: all say the same of processes
+// that restart each hour, each of which is a run, and of those that are steady.
+// What a rate of their own makes of a range differs by less than a hundredth.
+func TestEveryKindInEveryBackend(t *testing.T) {
+	services := []truth.Service{truth.Scenarios()["hourly restarts"], truth.Scenarios()["steady"]}
+	worlds := lastDays(services)
+	restarts, steady := services[0].Job, services[1].Job
+	kinds := []string{
+		`{name: probe, sli: {probe: {metric: up}}}`,
+		`{name: threshold, sli: {threshold: {query: 'time() - process_start_time_seconds{job="` + restarts + `"}', op: ">", value: 600}}}`,
+		`{name: freshness, sli: {freshness: {timestamp: 'process_start_time_seconds', max_age: 30m}}}`,
+		`{name: runs, group_by: [job2], sli: {runs: {last_success: 'label_replace(process_start_time_seconds, "job2", "$1", "job", "(.*)")', every: 1h, grace: 5m}}}`,
+		`{name: linear, sli: {events: {good: 'sum(rate(requests_total{code="200"}[$window]))', total: 'sum(increase(requests_total[$window]))'}}}`,
+		`{name: slices, budgeting: timeslices, slice: {length: 15m, target: 99.9}, sli: {events: {bad: 'requests_total{code="500"}', total: requests_total}}}`,
+		`{name: journey, worst_of: [shop/threshold, shop/slices]}`,
+	}
+	for i := range kinds {
+		kinds[i] = strings.Replace(kinds[i], "{name", "{window: 3d, name", 1)
+	}
+	in := func(t *testing.T, url string, kinds ...string) *evaluator.Report {
+		o := options(url, func() time.Time { return dataEnd.Add(time.Hour) })
+		o.Windows = truthWindows
+		r, err := evaluator.New(o).EvaluateAt(t.Context(), slosOf(t, kinds...), dataEnd)
+		require.NoError(t, err)
+		return r
+	}
+	rates := `{name: rates, window: 3d, sli: {events: {bad: 'sum(rate(requests_total{job="` + steady + `",code="500"}[$window])) > 0', total: 'sum(rate(requests_total{job="` + steady + `"}[$window]))'}}}`
+	metricsQL := strings.Replace(strings.ReplaceAll(rates, "rate(", "increase_pure("), "name: rates", "name: metricsql", 1)
+	want := in(t, embeddedWith(t, worlds), kinds...)
+	require.Len(t, want.SLOs, len(kinds)+2)
+	for _, s := range want.SLOs {
+		require.Equal(t, evaluator.StateOK, s.State, s.ID)
+	}
+	for name, start := range map[string]func(*testing.T) string{
+		"the oldest Prometheus":      func(t *testing.T) string { return prometheusWith(t, "", worlds) },
+		"the newest Prometheus":      func(t *testing.T) string { return prometheusWith(t, servers.Newest(t), worlds) },
+		"the oldest VictoriaMetrics": func(t *testing.T) string { return victoriaMetricsWith(t, "", worlds) },
+		"the newest VictoriaMetrics": func(t *testing.T) string { return victoriaMetricsWith(t, servers.NewestVictoriaMetrics(t), worlds) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			address := start(t)
+			requireSame(t, want, in(t, address, kinds...))
+			evaluated := []string{rates}
+			if kindOf(name) == "victoriametrics" {
+				evaluated = append(evaluated, metricsQL)
+			}
+			for _, s := range in(t, address, evaluated...).SLOs {
+				own := s.Windows[2]
+				total, bad := worlds[steady].Events(own.Start, own.End)
+				require.InEpsilon(t, total, own.Total, 0.01, s.ID)
+				require.InEpsilon(t, bad, own.Bad, 0.03, s.ID)
+			}
+		})
+	}
+}
+
+// TestNativeHistogramsInPrometheus holds native histograms in the newest
+// Prometheus against the truth; its JSON of them is what the embedded one answers.
+func TestNativeHistogramsInPrometheus(t *testing.T) {
+	service := truth.Scenarios()["hourly restarts latency"]
+	worlds := lastDays([]truth.Service{service})
+	w := worlds[service.Job]
+	address := prometheusOf(t, servers.Newest(t), func(begin func() storage.Appender) { storeNative(t, begin(), w, dataEnd) })
+	r, _ := countIn(t, address, []truth.Service{service}, dataEnd)
+	require.Equal(t, evaluator.StateOK, r.SLOs[0].State, r.SLOs[0].StateReason)
+	require.True(t, r.SLOs[0].Exact)
+	requireTrue(t, &r.SLOs[0], w, within)
 }
 
 // below serves a server below a path.

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
+	"github.com/prometheus/prometheus/storage"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
@@ -36,9 +37,8 @@ func database(t *testing.T) *memprom.DB {
 
 // storeNative writes the histograms of a world as native ones, with the classic
 // boundary as their only one, until an instant, and as classic ones behind it.
-func storeNative(t *testing.T, db *memprom.DB, w *truth.World, until time.Time) {
+func storeNative(t *testing.T, app storage.Appender, w *truth.World, until time.Time) {
 	t.Helper()
-	app := db.Appender(t.Context())
 	good := map[string]map[int64]float64{}
 	for _, s := range w.Series {
 		if s.Labels.Get(labels.BucketLabel) == "0.3" {
@@ -87,7 +87,7 @@ func TestNativeHistogramsAgainstTheTruth(t *testing.T) {
 		service.Latency = true
 		w := truth.Simulate(service, start, end)
 		db := database(t)
-		storeNative(t, db, w, until)
+		storeNative(t, db.Appender(t.Context()), w, until)
 		server := httptest.NewServer(db.Handler())
 		defer server.Close()
 		o := options(server.URL, func() time.Time { return end.Add(time.Hour) })
@@ -427,7 +427,7 @@ func TestCostOfEveryKind(t *testing.T) {
 	db := hundred(t, begin.Add(-9*24*time.Hour), begin.Add(2*time.Hour))
 	w := truth.Simulate(truth.Service{Job: "native", Interval: 30, Instances: 5, Latency: true,
 		Rate: func(truth.Time) float64 { return 4 }, Bad: func(truth.Time) float64 { return 0.1 }}, begin.Add(-30*time.Hour), begin.Add(2*time.Hour))
-	storeNative(t, db, w, begin.Add(2*time.Hour))
+	storeNative(t, db.Appender(t.Context()), w, begin.Add(2*time.Hour))
 	for name, kind := range map[string]struct{ slo, selector string }{
 		"probe":     {`{name: a, window: 6h, sli: {probe: {metric: requests_total}}}`, "requests_total"},
 		"threshold": {`{name: a, window: 6h, sli: {threshold: {query: requests_total, op: ">", value: 1}}}`, "requests_total"},
