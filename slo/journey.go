@@ -87,12 +87,25 @@ func (l *loading) parts(j journey) []edge {
 			continue
 		case part.Groups != nil:
 			v.Errorf("", "%s is split into groups and can't be a part", id)
+		case part.home() != j.slo.home():
+			v.Errorf("choose the same with backend: for both", "%s is counted in %s, and this SLO in %s", id, part.home(), j.slo.home())
 		}
 		whole.Names, whole.Parts = append(whole.Names, id), append(whole.Parts, part)
 		edges = append(edges, edge{part, v})
 	}
 	j.slo.Indicator = whole
 	return edges
+}
+
+// home names the backend that an SLO is counted in.
+func (s *SLO) home() string {
+	switch {
+	case s.Backend != "":
+		return "backend " + s.Backend
+	case len(s.Origin.Backends) > 0:
+		return "backend " + s.Origin.Backends[0]
+	}
+	return "the first backend"
 }
 
 // walk finds circles of SLOs that are parts of each other.

@@ -41,7 +41,7 @@ var beyondSchema = map[string]string{
 	`^slice is for time slices only$`:                      "budgeting may come from defaults of the directory",
 	`can't be bad$|turns bad by itself without data`:       "budgeting may come from defaults of the directory",
 	`is one of the file's labels already$`:                 "it is said of another part of the file",
-	`^there is no SLO|in a circle: |can't be a part`:       "it is said of other SLOs",
+	`^there is no SLO|in a circle: |can't be a part|is counted in backend`:       "it is said of other SLOs",
 	`^slo_id .* is taken already`:                          "it is said of other SLOs",
 	`is not later than |is there already$`:                 "values are compared",
 	`is before start|is always before start`:               "values are compared",
