@@ -44,6 +44,8 @@ type detailPage struct {
 	State       string
 	DataUntil   *figures.Moment
 	JSON        string // address of this SLO in the API
+	Whole       string // address of the SLO that this is a group of
+	Groups      *groupsTable
 }
 
 // link is a link from the SLO file. Href is empty when the address is not one
@@ -89,13 +91,12 @@ type pair struct{ Name, Value string }
 
 func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	report := s.Report()
-	id := r.PathValue("service") + "/" + r.PathValue("slo")
-	i := slices.IndexFunc(report.SLOs, func(st evaluator.Status) bool { return st.ID == id })
-	if i < 0 {
-		s.sorry(w, r, http.StatusNotFound, "There is no SLO "+id+" in the files that are loaded.")
+	st := find(report, r)
+	if st == nil {
+		s.noSuchSLO(w, r, report)
 		return
 	}
-	st, now := &report.SLOs[i], s.Now()
+	now := s.Now()
 	own := ownWindow(st)
 	p := detailPage{
 		frame: s.frame(st.ID, report), Row: s.row(st, now),
@@ -104,8 +105,12 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 		Source: st.Source, Revision: st.Revision, Backend: st.Backend,
 		Budgeting: st.Budgeting, Method: st.Method, Inexact: !st.Exact,
 		State: stateWords(st.State), DataUntil: figures.NewMoment(st.DataUntil, now),
-		JSON: s.prefix + "/api/v1/slos?" + url.Values{"service": {st.Service}, "slo": {st.SLO}}.Encode(),
+		JSON: s.prefix + "/api/v1/slos?" + apiQuery(st).Encode(),
 	}
+	if len(st.Group) > 0 {
+		p.Whole = s.prefix + (&evaluator.Status{Service: st.Service, SLO: st.SLO}).Path()
+	}
+	p.Groups = s.groupsTable(st, report)
 	p.Live = true
 	if st.Budget.Allowed != nil {
 		p.Allowed = figures.Count(*st.Budget.Allowed) + " bad events in " + st.Window

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"html/template"
 	"math"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,6 +38,8 @@ type row struct {
 	Ends       string
 	EndsTitle  string
 	Spark      sparkline
+	Group      string // the labels of a group, below its whole
+	Fold       *fold  // the groups of a whole
 }
 
 // burn is a burn rate in the list.
@@ -68,7 +69,7 @@ func (s *server) row(st *evaluator.Status, now time.Time) row {
 		ID:        st.ID,
 		Service:   st.Service,
 		Name:      name,
-		Href:      s.prefix + "/slo/" + url.PathEscape(st.Service) + "/" + url.PathEscape(name),
+		Href:      s.prefix + st.Path(),
 		Owner:     st.Owner,
 		Objective: figures.Objective(st.Objective) + figures.Space + "%",
 		SLI:       figures.SLI(ownWindow(st).SLI, st.Objective),

@@ -137,7 +137,7 @@ func (s story) status(t testing.TB) evaluator.Status {
 		Indicator: slo.Events{Numbers: slo.Counters{
 			Bad: slo.NewCounter(slo.NewSelector(metric, job, bad)), Total: slo.NewCounter(slo.NewSelector(metric, job)),
 		}},
-		Origin:    slo.Origin{Source: st.Source, Revision: st.Revision, File: "slos/" + service + ".yaml", Line: 11},
+		Origin: slo.Origin{Source: st.Source, Revision: st.Revision, File: "slos/" + service + ".yaml", Line: 11},
 	}
 	s.numbers(&st, objective.Budget())
 	return st
