@@ -46,6 +46,12 @@ type detailPage struct {
 	JSON        string // address of this SLO in the API
 	Whole       string // address of the SLO that this is a group of
 	Groups      *groupsTable
+	Parts       []row  // of a journey
+	Unit        string // what is counted
+	Over        string // the window, in words
+	Period      *period
+	Ended       []endedRow
+	Before      string // objectives that were
 }
 
 // link is a link from the SLO file. Href is empty when the address is not one
@@ -97,27 +103,21 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := s.Now()
-	own := ownWindow(st)
 	p := detailPage{
 		frame: s.frame(st.ID, report), Row: s.row(st, now),
 		Description: st.Description, Links: newLinks(st.Links), Labels: pairs(st.Group, st.Labels),
 		Allowed: figures.Dash, Consumed: figures.Percent(st.Budget.Consumed),
 		Source: st.Source, Revision: st.Revision, Backend: st.Backend,
-		Budgeting: st.Budgeting, Method: st.Method, Inexact: !st.Exact,
+		Budgeting: budgetingOf(st), Method: methodOf(st), Inexact: !st.Exact && ownWindow(st).SLI != nil, Unit: unitOf(st.Spec), Over: over(st), Ended: endedRows(st),
 		State: stateWords(st.State), DataUntil: figures.NewMoment(st.DataUntil, now),
 		JSON: s.prefix + "/api/v1/slos?" + apiQuery(st).Encode(),
 	}
 	if len(st.Group) > 0 {
 		p.Whole = s.prefix + (&evaluator.Status{Service: st.Service, SLO: st.SLO}).Path()
 	}
-	p.Groups = s.groupsTable(st, report)
+	p.Groups, p.Parts, p.Period = s.groupsTable(st, report), s.parts(st, report), periodOf(st, p.Unit, now)
 	p.Live = true
-	if st.Budget.Allowed != nil {
-		p.Allowed = figures.Count(*st.Budget.Allowed) + " bad events in " + st.Window
-	}
-	if st.Budget.Consumed != nil {
-		p.Consumed += ", " + figures.Count(own.Bad) + " bad events"
-	}
+	p.spent(st)
 	p.exclude(&st.Excluded, now)
 	p.policy(st)
 	for _, a := range st.Alerts {
@@ -132,6 +132,20 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	s.render(w, r, view{http.StatusOK, "detail.html", p})
 }
 
+// spent tells what the budget allows, and what became of it.
+func (p *detailPage) spent(st *evaluator.Status) {
+	if st.Budget.Allowed != nil {
+		p.Allowed = figures.Count(*st.Budget.Allowed) + " bad " + p.Unit + " in "
+		if p.Period != nil {
+			p.Allowed += "the projected whole "
+		}
+		p.Allowed += st.Window
+	}
+	if st.Budget.Consumed != nil {
+		p.Consumed += ", " + figures.Count(ownWindow(st).Bad) + " bad " + p.Unit
+	}
+}
+
 // describe adds what only the SLO file says.
 func (p *detailPage) describe(spec *slo.SLO) {
 	if spec == nil {
@@ -140,6 +154,7 @@ func (p *detailPage) describe(spec *slo.SLO) {
 	if spec.Origin.File != "" {
 		p.Place = fmt.Sprintf("%s:%d", spec.Origin.File, spec.Origin.Line)
 	}
+	p.Before = pastObjectives(spec)
 	if spec.Indicator == nil {
 		return
 	}
@@ -152,7 +167,7 @@ func (p *detailPage) describe(spec *slo.SLO) {
 // exclude tells what is excluded, and by whom.
 func (p *detailPage) exclude(x *evaluator.Excluded, now time.Time) {
 	if x.Slots > 0 {
-		p.Excluded = figures.Duration(time.Duration(x.Slots)*time.Minute) + " with " + figures.Count(x.Total) + " events, " + figures.Count(x.Bad) + " of them bad"
+		p.Excluded = figures.Duration(time.Duration(x.Slots)*time.Minute) + " with " + figures.Count(x.Total) + " " + p.Unit + ", " + figures.Count(x.Bad) + " of them bad"
 		if x.Now {
 			p.Excluded += "; the present is excluded"
 		}

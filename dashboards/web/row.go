@@ -38,6 +38,7 @@ type row struct {
 	Ends       string
 	EndsTitle  string
 	Spark      sparkline
+	Estimated  bool   // the numbers are not exact
 	Group      string // the labels of a group, below its whole
 	Fold       *fold  // the groups of a whole
 }
@@ -77,6 +78,7 @@ func (s *server) row(st *evaluator.Status, now time.Time) row {
 		Remaining: figures.Percent(st.Budget.Remaining),
 		Meaning:   "left",
 		Burns:     burns(st),
+		Estimated: !st.Exact && ownWindow(st).SLI != nil,
 	}
 	if overspent(st) {
 		r.Meaning = "overspent"
@@ -162,13 +164,17 @@ func ends(b *evaluator.Budget) (text, title string) {
 	if b.Basis != "" {
 		basis = "at the rates of the last " + b.Basis
 	}
+	span := "window"
+	if b.PeriodEnd != nil {
+		span = "period"
+	}
 	switch {
 	case b.Remaining != nil && *b.Remaining <= 0:
 		return "spent", "nothing of the budget is left"
 	case b.Remaining == nil:
 		return figures.Dash, "unknown"
 	case b.ExhaustedInSeconds == nil:
-		return figures.Dash, "not within the window, " + basis
+		return figures.Dash, "not within the " + span + ", " + basis
 	}
 	return figures.Duration(time.Duration(*b.ExhaustedInSeconds * float64(time.Second))), basis
 }
