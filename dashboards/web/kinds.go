@@ -74,7 +74,7 @@ func periodOf(st *evaluator.Status, unit string, now time.Time) *period {
 	if b.ProjectedTotal != nil {
 		p.Projected = figures.Count(*b.ProjectedTotal) + " " + unit
 		if b.ProjectionBasis != nil {
-			p.Projected += ", by " + *b.ProjectionBasis
+			p.Projected += " (" + *b.ProjectionBasis + ")"
 		}
 	}
 	if b.SoFar != nil {

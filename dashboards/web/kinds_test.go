@@ -70,7 +70,7 @@ func TestDetailOfACalendarPeriod(t *testing.T) {
 	})
 	for _, want := range []string{
 		"this month in Europe/Berlin", "10,368 bad events in the projected whole month", "8,000 bad events allowed, 150\u00a0% consumed",
-		"10,368,000 events, by linear", `datetime="2026-11-30T23:00:00Z"`, `<th scope="row">2026-10</th>`, "98.00\u00a0%", "−100\u00a0%",
+		"10,368,000 events (linear)", `datetime="2026-11-30T23:00:00Z"`, `<th scope="row">2026-10</th>`, "98.00\u00a0%", "−100\u00a0%",
 	} {
 		require.Contains(t, body, want)
 	}
