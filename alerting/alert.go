@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -45,7 +44,7 @@ func newAlert(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) 
 		}
 	}
 	if externalURL != "" {
-		a.GeneratorURL = strings.TrimSuffix(externalURL, "/") + "/slo/" + url.PathEscape(s.Service) + "/" + url.PathEscape(s.SLO)
+		a.GeneratorURL = strings.TrimSuffix(externalURL, "/") + s.Path()
 		a.Annotations["slo_url"] = a.GeneratorURL
 	}
 	return a

@@ -49,3 +49,17 @@ func TestAlertSaysWhatATiredPersonNeeds(t *testing.T) {
 		"These numbers are of 15:02 UTC, for the backend can't be read: connection refused.",
 		newAlert(&status, fires, "").Annotations["description"])
 }
+
+// TestAlertOfAGroup leads to the page of the group.
+func TestAlertOfAGroup(t *testing.T) {
+	objective, err := slo.ParseObjective("99.9")
+	require.NoError(t, err)
+	status := evaluator.Status{
+		ID: `checkout/availability{tenant="a&b"}`, Service: "checkout", SLO: "availability", Window: "30d",
+		Group: map[string]string{"tenant": "a&b"}, Spec: &slo.SLO{Objective: objective},
+	}
+	a := newAlert(&status, evaluator.FiringAlert{Severity: Page, Tier: "fast"}, "https://slo.example.org/below")
+	require.Equal(t, "https://slo.example.org/below/slo/checkout/availability?tenant=a%26b", a.Annotations["slo_url"])
+	require.Equal(t, "a&b", a.Labels["tenant"])
+	require.Equal(t, `checkout/availability{tenant="a&b"}`, a.Labels["slo_id"])
+}

@@ -46,7 +46,7 @@ func TestGolden(t *testing.T) {
 func TestQueries(t *testing.T) {
 	known := regexp.MustCompile(`^slo_(info|objective_ratio|burn_rate|sli_ratio|coverage_ratio|window_events|error_budget_events|` +
 		`error_budget_remaining_ratio|error_budget_exhaustion_seconds|period_end_timestamp_seconds|data_state|alert_firing)$`)
-	vars := map[string]string{"service": "checkout", "slo": "availability", "window": "1h"}
+	vars := map[string]string{"service": "checkout", "slo_id": "checkout/availability", "window": "1h"}
 	for uid, text := range made(t) {
 		queries, err := Queries(text, vars)
 		require.NoError(t, err)
@@ -151,7 +151,7 @@ func TestOverviewTable(t *testing.T) {
 			require.Contains(t, names, o.Matcher.Options)
 		}
 	}
-	require.Contains(t, string(text), `/d/slowburn-detail?var-service=${__data.fields[\"Service\"]}&var-slo=${__value.raw}`, "no link to the detail")
+	require.Contains(t, string(text), `/d/slowburn-detail?var-service=${__data.fields[\"Service\"]}&var-slo_id=${__value.raw:percentencode}&`, "no link to the detail")
 }
 
 // The dashboards follow Grafana's schema. It was made from the npm package

@@ -9,7 +9,8 @@ import (
 // Detail is the dashboard of one SLO, as JSON for Grafana's provisioning or
 // import: its numbers now, and how they came about.
 func Detail() ([]byte, error) {
-	const matchers = `slo_service="$service",slo="$slo"`
+	// The id tells groups apart; it may hold quotes.
+	const matchers = `slo_id=${slo_id:doublequote}`
 	p := &page{}
 	detailNow(p, matchers)
 	detailHistory(p, matchers)
@@ -17,7 +18,7 @@ func Detail() ([]byte, error) {
 		Description(Marker+" One service level objective.").Time("now-24h", "now").
 		WithVariable(datasourceVariable()).
 		WithVariable(labelVariable("service", "Service", "slo_info", "slo_service")).
-		WithVariable(labelVariable("slo", "SLO", `slo_info{slo_service="$service"}`, "slo")).
+		WithVariable(labelVariable("slo_id", "SLO", `slo_info{slo_service="$service"}`, "slo_id")).
 		WithVariable(all(labelVariable("window", "Burn rate over", "slo_burn_rate{"+matchers+"}", "window"))).
 		Link(dashboard.NewDashboardLinkBuilder("SLO dashboards").Type(dashboard.DashboardLinkTypeDashboards).
 			Tags([]string{tag}).AsDropdown(false).KeepTime(true).IncludeVars(true)))

@@ -72,9 +72,9 @@ func overviewColumns(matchers string) []column {
 	}
 	return []column{
 		{name: "Service", field: "slo_service"},
-		{name: "SLO", field: "slo", format: []dashboard.DynamicConfigValue{{Id: "links", Value: []map[string]any{{
+		{name: "SLO", field: "slo_id", format: []dashboard.DynamicConfigValue{{Id: "links", Value: []map[string]any{{
 			"title": "Detail of ${__value.text}",
-			"url":   "/d/" + DetailUID + `?var-service=${__data.fields["Service"]}&var-slo=${__value.raw}&${datasource:queryparam}&${__url_time_range}`,
+			"url":   "/d/" + DetailUID + `?var-service=${__data.fields["Service"]}&var-slo_id=${__value.raw:percentencode}&${datasource:queryparam}&${__url_time_range}`,
 		}}}}},
 		{name: "Owner", field: "owner"},
 		{name: "State", field: "state", format: mapped(states())},
@@ -94,7 +94,7 @@ func overviewColumns(matchers string) []column {
 func overviewTable(p *page, matchers string) {
 	b := table.NewPanelBuilder().CellHeight(common.TableCellHeightSm).Filterable(true).NoValue("-").
 		SortBy([]cog.Builder[common.TableSortByFieldState]{common.NewTableSortByFieldStateBuilder().DisplayName("Budget left").Desc(false)})
-	hidden, index, names := map[string]bool{"Time": true, "slo_id": true}, map[string]int{}, map[string]string{}
+	hidden, index, names := map[string]bool{"Time": true, "slo": true}, map[string]int{}, map[string]string{}
 	var queries []query
 	for i, c := range overviewColumns(matchers) {
 		if c.expr != "" {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 )
 
@@ -56,10 +57,13 @@ func Queries(dashboard []byte, vars map[string]string) ([]string, error) {
 	for i, q := range found {
 		var missing []string
 		found[i] = os.Expand(q, func(name string) string {
-			name, _, _ = strings.Cut(name, ":")
+			name, format, _ := strings.Cut(name, ":")
 			value, ok := vars[name]
 			if !ok {
 				missing = append(missing, name)
+			}
+			if format == "doublequote" {
+				return strconv.Quote(value)
 			}
 			return value
 		})

@@ -64,15 +64,11 @@ func groupsOf(s *slo.SLO, l *ledger) (out []*slo.SLO, leftOut int) {
 	keys := slices.Sorted(maps.Keys(l.book.groups))
 	limit := min(len(keys), s.Groups.Limit)
 	for _, key := range keys[:limit] {
-		one := *s
-		one.Groups, one.Group = nil, map[string]string{}
+		group := map[string]string{}
 		for i, name := range s.Groups.By {
-			one.Group[name] = l.book.groups[key].values[i]
+			group[name] = l.book.groups[key].values[i]
 		}
-		if o, ok := s.Groups.Objectives[key]; ok {
-			one.Objective, one.PastObjectives = o, nil
-		}
-		out = append(out, &one)
+		out = append(out, s.Of(group))
 	}
 	return out, len(keys) - limit
 }

@@ -102,8 +102,9 @@ type simulation struct {
 // startShop makes the history of the shop and serves it. Nothing is left open
 // when it fails.
 func startShop(ctx context.Context, s streams, dir string) (*simulation, error) {
+	began := time.Now()
 	sim := &simulation{specs: filepath.Join(dir, "slos")}
-	if err := copySpecs(sim.specs); err != nil {
+	if err := writeSpecs(sim.specs, began); err != nil {
 		return nil, err
 	}
 	db, err := memprom.Open(filepath.Join(dir, "prometheus"), slog.New(slog.DiscardHandler))
@@ -111,7 +112,6 @@ func startShop(ctx context.Context, s streams, dir string) (*simulation, error) 
 		return nil, err
 	}
 	sim.db = db
-	began := time.Now()
 	fmt.Fprintln(s.out, "Simulating 30 days of a shop ...")
 	sim.shop = shop.New(shop.Options{Seed: 1, HistoryStart: began.Add(-demoHistory), LiveStart: began})
 	if err := sim.shop.Advance(ctx, db, began); err != nil {
@@ -127,11 +127,17 @@ func startShop(ctx context.Context, s streams, dir string) (*simulation, error) 
 	return sim, nil
 }
 
-func copySpecs(dir string) error {
+// writeSpecs writes the SLO files of a shop that goes live.
+func writeSpecs(dir string, live time.Time) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
-	return os.CopyFS(dir, shop.Specs())
+	for name, text := range shop.Specs(live) {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // run lets the shop go on until ctx ends.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 	neturl "net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,14 +32,10 @@ import (
 )
 
 // shopSLOs are the SLOs of the demo.
-func shopSLOs(t *testing.T) []*slo.SLO {
+func shopSLOs(t *testing.T, live time.Time) []*slo.SLO {
 	t.Helper()
-	names, err := fs.Glob(shop.Specs(), "*.yaml")
-	require.NoError(t, err)
 	var files []slo.File
-	for _, name := range names {
-		text, err := fs.ReadFile(shop.Specs(), name)
-		require.NoError(t, err)
+	for name, text := range shop.Specs(live) {
 		files = append(files, slo.File{Name: name, Text: text})
 	}
 	set := slo.Load(files)
@@ -73,6 +69,36 @@ func shopReport(t *testing.T, url string, slos []*slo.SLO, at time.Time) *evalua
 	return r
 }
 
+// TestDemoHasAnSLOOfEveryKind of what an SLO file can say.
+func TestDemoHasAnSLOOfEveryKind(t *testing.T) {
+	has := map[string]bool{}
+	live := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	for _, text := range shop.Specs(live) {
+		has["by $window"] = has["by $window"] || bytes.Contains(text, []byte("$window"))
+	}
+	for _, s := range shopSLOs(t, live) {
+		has[fmt.Sprintf("%s by %T", s.Indicator.Kind(), s.Indicator.Measure())] = true
+		has["calendar"] = has["calendar"] || !s.Window.IsRolling()
+		has["slices"] = has["slices"] || s.Slice != nil
+		has["groups"] = has["groups"] || s.Groups != nil
+		has["past objectives"] = has["past objectives"] || len(s.PastObjectives) > 0
+		has["budget policy"] = has["budget policy"] || len(s.BudgetPolicy) > 0
+		states, _ := s.Indicator.Measure().(slo.States)
+		has["absence is bad"] = has["absence is bad"] || states.Absent
+		for _, x := range s.Exclusions {
+			has["exclusion again and again"] = has["exclusion again and again"] || x.From.IsZero()
+			has["correction"] = has["correction"] || !x.From.IsZero() && x.Ticket != ""
+		}
+	}
+	for _, want := range []string{
+		"events by slo.Counters", "by $window", "latency by slo.Counters", "probe by slo.States", "threshold by slo.Levels",
+		"freshness by slo.Levels", "runs by slo.Counters", "runs by slo.Runs", "worst_of by slo.Parts", "calendar", "slices",
+		"groups", "past objectives", "budget policy", "absence is bad", "exclusion again and again", "correction",
+	} {
+		require.True(t, has[want], want)
+	}
+}
+
 // TestDemoIncident follows the demo's incident by its own clock: the page fires
 // while one watches, and resolves.
 func TestDemoIncident(t *testing.T) {
@@ -80,7 +106,7 @@ func TestDemoIncident(t *testing.T) {
 	live := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	_, url := shopDays(t, 2, live, live.Add(20*time.Minute))
 	fired, resolved := time.Duration(0), time.Duration(0)
-	for _, s := range shopSLOs(t) {
+	for _, s := range shopSLOs(t, live) {
 		if s.ID() != "checkout/availability" {
 			continue
 		}
@@ -107,7 +133,7 @@ func TestDashboardsOnTheDemo(t *testing.T) {
 	t.Parallel()
 	live := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	end := live.Add(10 * time.Minute)
-	slos := shopSLOs(t)
+	slos := shopSLOs(t, live)
 	sources := map[string]func(*memprom.DB, string){
 		"evaluator": func(db *memprom.DB, url string) {
 			for at := live; !at.After(end); at = at.Add(time.Minute) {
@@ -115,7 +141,8 @@ func TestDashboardsOnTheDemo(t *testing.T) {
 			}
 		},
 		"rules": func(db *memprom.DB, _ string) {
-			text, err := alerting.RuleFile("demo", slos, alerting.RuleOptions{Alerts: true})
+			carried := slices.DeleteFunc(slices.Clone(slos), func(s *slo.SLO) bool { return alerting.Refusal(s) != "" })
+			text, err := alerting.RuleFile("demo", carried, alerting.RuleOptions{Alerts: true})
 			require.NoError(t, err)
 			require.NoError(t, db.EvalRules(context.Background(), text, live.Add(-35*time.Minute), end))
 		},
@@ -127,11 +154,16 @@ func TestDashboardsOnTheDemo(t *testing.T) {
 			for _, make := range []func() ([]byte, error){dashboards.Overview, dashboards.Detail} {
 				text, err := make()
 				require.NoError(t, err)
-				queries, err := dashboards.Queries(text, map[string]string{"service": "checkout", "slo": "availability", "window": "1h"})
-				require.NoError(t, err)
-				require.NotEmpty(t, queries)
-				for _, q := range queries {
-					require.NotZero(t, resultSize(t, url, q, end), "%s: %s", name, q)
+				for service, id := range map[string]string{"checkout": "checkout/availability", "merchants": `merchants/requests{tenant="globex"}`} {
+					if name == "rules" && service != "checkout" {
+						continue // they carry no groups
+					}
+					queries, err := dashboards.Queries(text, map[string]string{"service": service, "slo_id": id, "window": "1h"})
+					require.NoError(t, err)
+					require.NotEmpty(t, queries)
+					for _, q := range queries {
+						require.NotZero(t, resultSize(t, url, q, end), "%s: %s", name, q)
+					}
 				}
 			}
 		})

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
@@ -22,7 +23,8 @@ func newExplain(s streams) *cobra.Command {
 			"queries that were sent, and the arithmetic with the numbers put in. A direct query\n" +
 			"of increase(...) over the whole window checks the counts, and what it differs by\n" +
 			"is explained as far as the samples tell.\n\n" +
-			"SLO is an id such as checkout/availability. PATH is a file, a directory, or - for\n" +
+			"SLO is an id such as checkout/availability, or of a group\n" +
+			"'checkout/availability{tenant=\"acme\"}'. PATH is a file, a directory, or - for\n" +
 			"standard input; without PATH, --config says where the SLO files are. Times are UTC.\n\n" +
 			"An SLO that can't be evaluated makes the exit code 3.",
 		Example: "  slowburn explain checkout/availability slos/ --backend http://prometheus:9090\n" +
@@ -51,12 +53,12 @@ func explain(ctx context.Context, s streams, id string, paths []string, f status
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(set.SLOs, func(o *slo.SLO) bool { return o.ID() == id })
-	if i < 0 {
-		return usage("there is no SLO %q%s", id, suggestions(id, set.SLOs))
+	o, err := find(set.SLOs, id)
+	if err != nil {
+		return err
 	}
 	stop := showProgress(s.err, e.Progress)
-	proof, err := e.Explain(ctx, set.SLOs[i], at)
+	proof, err := e.Explain(ctx, o, at)
 	stop()
 	if err != nil {
 		return failure("%w", err)
@@ -71,6 +73,35 @@ func explain(ctx context.Context, s streams, id string, paths []string, f status
 		return failure("writing: %w", err)
 	}
 	return failed(&evaluator.Report{SLOs: []evaluator.Status{proof.SLO}})
+}
+
+// find is the SLO, or the group of one, of an id.
+func find(slos []*slo.SLO, id string) (*slo.SLO, error) {
+	name, rest, isGroup := strings.Cut(id, "{")
+	i := slices.IndexFunc(slos, func(o *slo.SLO) bool { return o.ID() == name })
+	switch {
+	case i < 0:
+		return nil, usage("there is no SLO %q%s", name, suggestions(name, slos))
+	case !isGroup:
+		return slos[i], nil
+	case slos[i].Groups == nil:
+		return nil, usage("%s is not split into groups", name)
+	}
+	by := slos[i].Groups.By
+	metric, err := parser.NewParser(parser.Options{}).ParseMetric("{" + rest)
+	if err != nil {
+		return nil, usage("%q is not the id of a group: write %s", id, groupID(name, by))
+	}
+	group := metric.Map()
+	if len(group) != len(by) || slices.ContainsFunc(by, func(l string) bool { return group[l] == "" }) {
+		return nil, usage("%s is split by %s: write %s", name, strings.Join(by, ", "), groupID(name, by))
+	}
+	return slos[i].Of(group), nil
+}
+
+// groupID is what the id of a group looks like.
+func groupID(name string, by []string) string {
+	return "'" + name + `{` + strings.Join(by, `="...",`) + `="..."}'`
 }
 
 // maxSuggestions is how many ids a message lists.

@@ -43,13 +43,7 @@ func screenOf(w io.Writer, noColor bool) screen {
 
 // printTable prints a line per SLO, the worst first.
 func printTable(w io.Writer, r *evaluator.Report, sc screen) error {
-	slos := make([]*evaluator.Status, len(r.SLOs))
-	for i := range r.SLOs {
-		slos[i] = &r.SLOs[i]
-	}
-	slices.SortFunc(slos, func(a, b *evaluator.Status) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(remaining(a), remaining(b)), cmp.Compare(a.ID, b.ID))
-	})
+	slos, notes := arrange(r)
 	t := newTable(slos, r.EvaluatedAt, detail{bar: true, since: true, budget: true, objective: true})
 	for _, less := range []detail{{since: true, budget: true, objective: true}, {budget: true, objective: true}, {objective: true}, {}} {
 		if sc.width == 0 || t.width() <= sc.width {
@@ -62,6 +56,9 @@ func printTable(w io.Writer, r *evaluator.Report, sc screen) error {
 		b.WriteString("no SLOs\n")
 	} else {
 		t.write(&b, slos, sc)
+	}
+	for _, n := range notes {
+		b.WriteString(sc.line(sc.yellow, "  "+n))
 	}
 	fmt.Fprintf(&b, "\nat %s%s%s\n", r.EvaluatedAt.UTC().Format("2006-01-02 15:04 MST"), sourcesOf(r), methodsOf(r))
 	_, err := io.WriteString(w, b.String())
@@ -181,7 +178,7 @@ func newTable(slos []*evaluator.Status, now time.Time, d detail) *table {
 		t.columns = append(t.columns, c)
 	}
 	add("SERVICE", false, func(s *evaluator.Status) string { return s.Service })
-	add("SLO", false, func(s *evaluator.Status) string { return strings.TrimPrefix(s.ID, s.Service+"/") })
+	add("SLO", false, nameOf)
 	if d.objective {
 		add("OBJECTIVE", true, func(s *evaluator.Status) string { return plain(figures.Objective(s.Objective) + " %") })
 	}

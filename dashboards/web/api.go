@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -23,15 +24,9 @@ func (s *server) slos(w http.ResponseWriter, r *http.Request) {
 	}
 	all := s.Report()
 	part := *all
-	part.SLOs = []evaluator.Status{}
-	for i := range all.SLOs {
-		status := &all.SLOs[i]
-		if params.limit > 0 && len(part.SLOs) == params.limit {
-			break
-		}
-		if status.ID > params.after && params.filter.has(status) {
-			part.SLOs = append(part.SLOs, *status)
-		}
+	if part.SLOs, err = params.choose(all); err != nil {
+		jsonError(w, http.StatusBadRequest, err)
+		return
 	}
 	if part.Problems == nil {
 		part.Problems = []evaluator.Problem{}
@@ -52,6 +47,42 @@ type apiParams struct {
 	filter filter
 	after  string // an SLO's id; what follows it is given
 	limit  int    // 0 for all
+	worst  bool   // the worst are first, not the least ids
+}
+
+// choose gives the SLOs of a report that are asked for. Behind the worst of one
+// evaluation come those that are less bad in another.
+func (p *apiParams) choose(r *evaluator.Report) ([]evaluator.Status, error) {
+	out := []evaluator.Status{}
+	sorted := make([]*evaluator.Status, len(r.SLOs))
+	var after *evaluator.Status
+	for i := range r.SLOs {
+		sorted[i] = &r.SLOs[i]
+		if sorted[i].ID == p.after {
+			after = sorted[i]
+		}
+	}
+	compare := func(a, b *evaluator.Status) int { return cmp.Compare(a.ID, b.ID) }
+	if p.worst {
+		compare = worstFirst
+		slices.SortFunc(sorted, compare)
+	}
+	switch {
+	case p.after == "" || after != nil:
+	case p.worst:
+		return nil, fmt.Errorf("after: there is no SLO %s; with sort=worst it must be one that there is", p.after)
+	default:
+		after = &evaluator.Status{ID: p.after}
+	}
+	for _, status := range sorted {
+		if p.limit > 0 && len(out) == p.limit {
+			break
+		}
+		if (after == nil || compare(status, after) > 0) && p.filter.has(status) {
+			out = append(out, *status)
+		}
+	}
+	return out, nil
 }
 
 // parseParams reads the parameters of /api/v1/slos. Unknown ones are errors, so
@@ -61,7 +92,7 @@ func parseParams(r *http.Request) (apiParams, error) {
 	if err != nil {
 		return apiParams{}, fmt.Errorf("reading the parameters: %w", err)
 	}
-	known := []string{"service", "slo", "label", "state", "limit", "after"}
+	known := []string{"service", "slo", "label", "state", "whole", "sort", "limit", "after"}
 	for name := range values {
 		if !slices.Contains(known, name) {
 			return apiParams{}, fmt.Errorf("unknown parameter %q, known are %s", name, strings.Join(known, ", "))
@@ -70,6 +101,13 @@ func parseParams(r *http.Request) (apiParams, error) {
 	p := apiParams{after: values.Get("after")}
 	if p.filter, err = parseFilter(values); err != nil {
 		return apiParams{}, err
+	}
+	switch sort := values.Get("sort"); sort {
+	case "", "id":
+	case "worst":
+		p.worst = true
+	default:
+		return apiParams{}, fmt.Errorf("sort %q is not one of id, worst", sort)
 	}
 	if text := values.Get("limit"); text != "" {
 		if p.limit, err = strconv.Atoi(text); err != nil || p.limit < 1 {

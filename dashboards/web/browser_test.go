@@ -263,3 +263,48 @@ func TestBrowserWidths(t *testing.T) {
 	require.Equal(t, []string{"Failed to load resource: the server responded with a status of 404 (Not Found) " +
 		server.URL + "/nowhere"}, complaints())
 }
+
+// TestBrowserGroups unfolds the groups of an SLO: they stay so when the page
+// refreshes itself, and nothing sticks out on a phone.
+func TestBrowserGroups(t *testing.T) {
+	server := httptest.NewServer(handler(grouped(t, map[string]float64{"a": .5, "b": .3, strings.Repeat("long", 20): -.2, "d": .9, "e": .1, "f": .8})))
+	defer server.Close()
+	ctx, complaints := browser(t)
+	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(server.URL)))
+	visible := func() int {
+		t.Helper()
+		n, err := chromedp.Run(ctx, chromedp.Evaluate[int](`[...document.querySelectorAll("tr[data-slo-id]")].filter(r => r.offsetHeight > 0).length`))
+		require.NoError(t, err)
+		return n
+	}
+	require.Equal(t, 13, visible())
+	_, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`document.querySelector("summary").focus(), document.querySelector("summary").click(), true`))
+	require.NoError(t, err)
+	require.Equal(t, 13+5, visible())
+
+	_, err = chromedp.Run(ctx, chromedp.Evaluate[bool](`new Promise(resolve => {
+		const before = document.getElementById("live");
+		document.dispatchEvent(new Event("visibilitychange"));
+		const look = () => document.getElementById("live") !== before ? resolve(true) : requestAnimationFrame(look);
+		look();
+	})`, chromedp.EvalAwaitPromise))
+	require.NoError(t, err)
+	require.Equal(t, 13+5, visible(), "they stay unfolded")
+	focused, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.activeElement.tagName`))
+	require.NoError(t, err)
+	require.Equal(t, "SUMMARY", focused)
+
+	for _, path := range []string{"", "/slo/mail/delivery"} {
+		for _, width := range []int64{375, 700, 1051, 1280} {
+			require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(width, 800)))
+			if path != "" {
+				require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(server.URL+path)))
+			}
+			content, err := chromedp.Run(ctx, chromedp.Evaluate[int64](`Math.max(...[document.documentElement,
+				...document.querySelectorAll(".wide")].map(e => e.scrollWidth))`))
+			require.NoError(t, err)
+			require.LessOrEqual(t, content, width, path)
+		}
+	}
+	require.Empty(t, complaints())
+}

@@ -53,8 +53,8 @@ func TestCalendarPage(t *testing.T) {
 	require.Equal(t, http.StatusOK, rec.Code)
 	body := strings.ReplaceAll(rec.Body.String(), "\u00a0", " ")
 	for _, text := range []string{
-		"over this month so far", "new budget in 8 d 8 h", "New budget</dt><dd>in 8 d 8 h, at ", "in the whole month, as projected",
-		"by: same weekday hours of the last 4 weeks", "Periods that ended", ">2026-10</th>", ">2026-09</th>", "−100 %", ">50 %</td>",
+		"when the budget begins anew", "in the projected whole month",
+		"(same weekday hours of the last 4 weeks)", "Periods that ended", ">2026-10</th>", ">2026-09</th>", "−100 %", ">50 %</td>",
 	} {
 		require.Contains(t, body, text)
 	}

@@ -25,12 +25,6 @@ type detailPage struct {
 	Windows     []windowRow
 	Allowed     string // with its unit
 	Consumed    string
-	SoFar       string // remaining of what was earned so far, of a calendar period
-	Projected   string // what the whole of it is expected to hold, and by what
-	Anew        *figures.Moment
-	AnewIn      string
-	Periods     []periodRow
-	Unread      bool   // those before may be more
 	Excluded    string // "" when nothing was
 	Exclusions  []exclusion
 	Policy      []policyStep
@@ -50,6 +44,15 @@ type detailPage struct {
 	State       string
 	DataUntil   *figures.Moment
 	JSON        string // address of this SLO in the API
+	Whole       string // address of the SLO that this is a group of
+	Groups      *groupsTable
+	Parts       []row  // of a journey
+	Unit        string // what is counted
+	Over        string // the window, in words
+	Period      *period
+	Ended       []endedRow
+	Unread      bool   // periods that ended are being read
+	Before      string // objectives that were
 }
 
 // link is a link from the SLO file. Href is empty when the address is not one
@@ -95,31 +98,28 @@ type pair struct{ Name, Value string }
 
 func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	report := s.Report()
-	id := r.PathValue("service") + "/" + r.PathValue("slo")
-	i := slices.IndexFunc(report.SLOs, func(st evaluator.Status) bool { return st.ID == id })
-	if i < 0 {
-		s.sorry(w, r, http.StatusNotFound, "There is no SLO "+id+" in the files that are loaded.")
+	st := find(report, r)
+	if st == nil {
+		s.noSuchSLO(w, r, report)
 		return
 	}
-	st, now := &report.SLOs[i], s.Now()
-	own := ownWindow(st)
+	now := s.Now()
 	p := detailPage{
 		frame: s.frame(st.ID, report), Row: s.row(st, now),
 		Description: st.Description, Links: newLinks(st.Links), Labels: pairs(st.Group, st.Labels),
 		Allowed: figures.Dash, Consumed: figures.Percent(st.Budget.Consumed),
 		Source: st.Source, Revision: st.Revision, Backend: st.Backend,
-		Budgeting: st.Budgeting, Method: st.Method, Inexact: !st.Exact,
+		Budgeting: budgetingOf(st), Method: methodOf(st), Inexact: !st.Exact && ownWindow(st).SLI != nil, Unit: unitOf(st.Spec), Over: over(st),
+		Ended: endedRows(st), Unread: st.Periods == nil,
 		State: stateWords(st.State), DataUntil: figures.NewMoment(st.DataUntil, now),
-		JSON: s.prefix + "/api/v1/slos?" + url.Values{"service": {st.Service}, "slo": {st.SLO}}.Encode(),
+		JSON: s.prefix + "/api/v1/slos?" + apiQuery(st).Encode(),
 	}
+	if len(st.Group) > 0 {
+		p.Whole = s.prefix + (&evaluator.Status{Service: st.Service, SLO: st.SLO}).Path()
+	}
+	p.Groups, p.Parts, p.Period = s.groupsTable(st, report), s.parts(st, report), periodOf(st, p.Unit, now)
 	p.Live = true
-	if st.Budget.Allowed != nil {
-		p.Allowed = figures.Count(*st.Budget.Allowed) + " bad events in " + st.Window
-	}
-	p.calendar(st, now)
-	if st.Budget.Consumed != nil {
-		p.Consumed += ", " + figures.Count(own.Bad) + " bad events"
-	}
+	p.spent(st)
 	p.exclude(&st.Excluded, now)
 	p.policy(st)
 	for _, a := range st.Alerts {
@@ -134,37 +134,17 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	s.render(w, r, view{http.StatusOK, "detail.html", p})
 }
 
-// periodRow is a calendar period that ended.
-type periodRow struct {
-	Name                                                            string
-	Start, End                                                      *figures.Moment
-	Objective, SLI, Remaining, Bad, Allowed, Total, Coverage, Class string
-}
-
-// calendar adds what only calendar periods have.
-func (p *detailPage) calendar(st *evaluator.Status, now time.Time) {
-	b := &st.Budget
-	if b.PeriodEnd == nil {
-		return
-	}
-	p.Anew, p.AnewIn = figures.NewMoment(b.PeriodEnd, now), figures.Duration(b.PeriodEnd.Sub(now).Truncate(time.Minute))
-	if b.SoFar != nil {
-		p.Allowed = figures.Count(*b.Allowed) + " bad events in the whole " + st.Window + ", as projected"
-		p.SoFar = figures.Percent(&b.SoFar.Remaining) + " of " + figures.Count(b.SoFar.Allowed) + " bad events that the events so far allow"
-		p.Projected = figures.Count(*b.ProjectedTotal) + " events, by: " + *b.ProjectionBasis
-	}
-	p.Unread = st.Periods == nil
-	for _, e := range st.Periods {
-		row := periodRow{
-			Name: e.Name, Start: figures.NewMoment(&e.Start, now), End: figures.NewMoment(&e.End, now),
-			Objective: figures.Objective(e.Objective) + figures.Space + "%", SLI: figures.SLI(e.SLI, e.Objective),
-			Remaining: figures.Percent(&e.Remaining), Bad: figures.Count(e.Bad), Allowed: figures.Count(e.Allowed),
-			Total: figures.Count(e.Total), Coverage: figures.Percent(&e.Coverage),
+// spent tells what the budget allows, and what became of it.
+func (p *detailPage) spent(st *evaluator.Status) {
+	if st.Budget.Allowed != nil {
+		p.Allowed = figures.Count(*st.Budget.Allowed) + " bad " + p.Unit + " in "
+		if p.Period != nil {
+			p.Allowed += "the projected whole "
 		}
-		if e.Remaining < 0 {
-			row.Class = "hot"
-		}
-		p.Periods = append(p.Periods, row)
+		p.Allowed += st.Window
+	}
+	if st.Budget.Consumed != nil {
+		p.Consumed += ", " + figures.Count(ownWindow(st).Bad) + " bad " + p.Unit
 	}
 }
 
@@ -176,6 +156,7 @@ func (p *detailPage) describe(spec *slo.SLO) {
 	if spec.Origin.File != "" {
 		p.Place = fmt.Sprintf("%s:%d", spec.Origin.File, spec.Origin.Line)
 	}
+	p.Before = pastObjectives(spec)
 	if spec.Indicator == nil {
 		return
 	}
@@ -188,7 +169,7 @@ func (p *detailPage) describe(spec *slo.SLO) {
 // exclude tells what is excluded, and by whom.
 func (p *detailPage) exclude(x *evaluator.Excluded, now time.Time) {
 	if x.Slots > 0 {
-		p.Excluded = figures.Duration(time.Duration(x.Slots)*time.Minute) + " with " + figures.Count(x.Total) + " events, " + figures.Count(x.Bad) + " of them bad"
+		p.Excluded = figures.Duration(time.Duration(x.Slots)*time.Minute) + " with " + figures.Count(x.Total) + " " + p.Unit + ", " + figures.Count(x.Bad) + " of them bad"
 		if x.Now {
 			p.Excluded += "; the present is excluded"
 		}

@@ -12,6 +12,7 @@ import (
 // filter chooses SLOs. Zero fields choose all.
 type filter struct {
 	service, slo, owner, state string
+	whole                      string // an SLO's id; its groups are chosen
 	labels                     [][2]string
 	words                      []string // each in the id, the owner, the description or a label
 }
@@ -41,7 +42,7 @@ func parseFilter(v url.Values) (filter, error) {
 		}
 	}
 	f := filter{
-		service: v.Get("service"), slo: v.Get("slo"), owner: v.Get("owner"), state: v.Get("state"),
+		service: v.Get("service"), slo: v.Get("slo"), owner: v.Get("owner"), state: v.Get("state"), whole: v.Get("whole"),
 		words: strings.Fields(strings.ToLower(v.Get("q"))),
 	}
 	if f.state != "" && !slices.Contains(filterStates(), f.state) {
@@ -60,13 +61,13 @@ func parseFilter(v url.Values) (filter, error) {
 // has reports whether the filter chooses s.
 func (f filter) has(s *evaluator.Status) bool {
 	if f.service != "" && f.service != s.Service || f.slo != "" && f.slo != s.SLO ||
-		f.owner != "" && f.owner != s.Owner || !f.hasState(s) {
+		f.owner != "" && f.owner != s.Owner || f.whole != "" && (len(s.Group) == 0 || f.whole != s.Whole()) || !f.hasState(s) {
 		return false
 	}
 	for _, l := range f.labels {
-		value, ok := s.Labels[l[0]]
+		value, ok := s.Group[l[0]]
 		if !ok {
-			value, ok = s.Group[l[0]]
+			value, ok = s.Labels[l[0]]
 		}
 		if !ok || value != l[1] {
 			return false
@@ -94,8 +95,8 @@ func (f filter) hasWords(s *evaluator.Status) bool {
 		return true
 	}
 	text := s.ID + "\n" + s.Owner + "\n" + s.Description
-	for name, value := range s.Labels {
-		text += "\n" + name + "=" + value
+	for _, p := range pairs(s.Group, s.Labels) {
+		text += "\n" + p.Name + "=" + p.Value
 	}
 	text = strings.ToLower(text)
 	for _, w := range f.words {

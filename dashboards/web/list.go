@@ -65,8 +65,9 @@ func (s *server) frame(title string, report *evaluator.Report) frame {
 // listPage is the list of SLOs.
 type listPage struct {
 	frame
-	All      int // SLOs there are
-	Matching int // SLOs the filter chooses
+	All      int // SLOs there are, without groups
+	Groups   int // of them
+	Matching int // rows for what the filter chooses
 	From, To int // of which these are shown
 	Summary  []tally
 	Form     form
@@ -85,6 +86,7 @@ type tally struct {
 // form is the filter with its choices.
 type form struct {
 	Q, Service, Owner, State, SLO string
+	Whole                         string
 	Labels                        []string
 	Services, Owners, States      []string
 	Active                        bool
@@ -107,21 +109,22 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 			chosen = append(chosen, st)
 		}
 	}
-	slices.SortFunc(chosen, worstFirst)
+	blocks := newBlocks(chosen)
 
-	pages := max((len(chosen)+pageRows-1)/pageRows, 1)
+	pages := max((len(blocks)+pageRows-1)/pageRows, 1)
 	page := 1
 	if n, err := strconv.Atoi(values.Get("page")); err == nil {
 		page = min(max(n, 1), pages)
 	}
 	from := (page - 1) * pageRows
-	shown := chosen[from:min(from+pageRows, len(chosen))]
+	shown := blocks[from:min(from+pageRows, len(blocks))]
 
 	p := listPage{
-		frame: s.frame("", report), All: len(report.SLOs), Matching: len(chosen),
+		frame: s.frame("", report), Matching: len(blocks),
 		From: from + 1, To: from + len(shown), Form: newForm(values, report), Summary: s.summary(report),
 	}
 	p.Title = listTitle(report)
+	p.All, p.Groups = counted(report)
 	p.Live = true
 	if page > 1 {
 		p.Prev = s.pageHref(values, page-1)
@@ -130,8 +133,8 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 		p.Next = s.pageHref(values, page+1)
 	}
 	now := s.Now()
-	for _, st := range shown {
-		p.Rows = append(p.Rows, s.row(st, now))
+	for _, b := range shown {
+		p.Rows = append(p.Rows, s.blockRow(b, now))
 	}
 	s.render(w, r, view{http.StatusOK, "list.html", p})
 }
@@ -194,9 +197,9 @@ func plural(n int, one, many string) string {
 func newForm(values url.Values, report *evaluator.Report) form {
 	f := form{
 		Q: values.Get("q"), Service: values.Get("service"), Owner: values.Get("owner"),
-		State: values.Get("state"), SLO: values.Get("slo"), Labels: values["label"], States: filterStates(),
+		State: values.Get("state"), SLO: values.Get("slo"), Whole: values.Get("whole"), Labels: values["label"], States: filterStates(),
 	}
-	f.Active = f.Q+f.Service+f.Owner+f.State+f.SLO+strings.Join(f.Labels, "") != ""
+	f.Active = f.Q+f.Service+f.Owner+f.State+f.SLO+f.Whole+strings.Join(f.Labels, "") != ""
 	services, owners := map[string]bool{}, map[string]bool{}
 	for i := range report.SLOs {
 		services[report.SLOs[i].Service] = true
@@ -222,7 +225,8 @@ func choices(set map[string]bool, chosen string) []string {
 // sorryPage says why there is nothing to see.
 type sorryPage struct {
 	frame
-	Heading, Text string
+	Heading, Text  string
+	Near, NearHref string // what may be meant
 }
 
 func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
@@ -235,7 +239,7 @@ func (s *server) sorry(w http.ResponseWriter, r *http.Request, status int, text 
 	if status == http.StatusBadRequest {
 		heading = "This filter does not work"
 	}
-	s.render(w, r, view{status, "sorry.html", sorryPage{s.frame(heading, s.Report()), heading, text}})
+	s.render(w, r, view{status, "sorry.html", sorryPage{frame: s.frame(heading, s.Report()), Heading: heading, Text: text}})
 }
 
 // view is a template and what to fill it with.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"html/template"
 	"math"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,6 +39,9 @@ type row struct {
 	Ends       string
 	EndsTitle  string
 	Spark      sparkline
+	Estimated  bool   // the numbers are not exact
+	Group      string // the labels of a group, below its whole
+	Fold       *fold  // the groups of a whole
 }
 
 // burn is a burn rate in the list.
@@ -69,7 +71,7 @@ func (s *server) row(st *evaluator.Status, now time.Time) row {
 		ID:        st.ID,
 		Service:   st.Service,
 		Name:      name,
-		Href:      s.prefix + "/slo/" + url.PathEscape(st.Service) + "/" + url.PathEscape(name),
+		Href:      s.prefix + st.Path(),
 		Owner:     st.Owner,
 		Objective: figures.Objective(st.Objective) + figures.Space + "%",
 		SLI:       figures.SLI(ownWindow(st).SLI, st.Objective),
@@ -78,6 +80,7 @@ func (s *server) row(st *evaluator.Status, now time.Time) row {
 		Remaining: figures.Percent(st.Budget.Remaining),
 		Meaning:   "left",
 		Burns:     burns(st),
+		Estimated: !st.Exact && ownWindow(st).SLI != nil,
 	}
 	if overspent(st) {
 		r.Meaning = "overspent"
@@ -171,16 +174,17 @@ func ends(b *evaluator.Budget) (text, title string) {
 	if b.Basis != "" {
 		basis = "at the rates of the last " + b.Basis
 	}
+	span := "window"
+	if b.PeriodEnd != nil {
+		span = "period"
+	}
 	switch {
 	case b.Remaining != nil && *b.Remaining <= 0:
 		return "spent", "nothing of the budget is left"
 	case b.Remaining == nil:
 		return figures.Dash, "unknown"
 	case b.ExhaustedInSeconds == nil:
-		if b.PeriodEnd != nil {
-			return figures.Dash, "not before it starts anew, " + basis
-		}
-		return figures.Dash, "not within the window, " + basis
+		return figures.Dash, "not within the " + span + ", " + basis
 	}
 	return figures.Duration(time.Duration(*b.ExhaustedInSeconds * float64(time.Second))), basis
 }

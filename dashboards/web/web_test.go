@@ -109,7 +109,7 @@ func TestBadParameters(t *testing.T) {
 		"limit=0":       `{"error":"limit \"0\" is not a number above 0"}`,
 		"limit=many":    `{"error":"limit \"many\" is not a number above 0"}`,
 		"slo=a&slo=b":   `{"error":"parameter slo is given 2 times"}`,
-		"services=shop": `{"error":"unknown parameter \"services\", known are service, slo, label, state, limit, after"}`,
+		"services=shop": `{"error":"unknown parameter \"services\", known are service, slo, label, state, whole, sort, limit, after"}`,
 		"slo=%zz":       `{"error":"reading the parameters: invalid URL escape \"%zz\""}`,
 	} {
 		w := get(h, "/api/v1/slos?"+query)
@@ -210,18 +210,6 @@ func TestDetail(t *testing.T) {
 	missing := get(handler(sample(t)), "/slo/checkout/nothing")
 	require.Equal(t, http.StatusNotFound, missing.Code)
 	require.Contains(t, missing.Body.String(), "There is no such page")
-}
-
-func TestDetailOfAGroup(t *testing.T) {
-	report := sample(t)
-	report.SLOs[0].ID = `auth/availability{tenant="a/b"}`
-	h := handler(report)
-	list := get(h, "/").Body.String()
-	href := "/slo/auth/" + url.PathEscape(`availability{tenant="a/b"}`)
-	require.Contains(t, list, `href="`+href+`"`)
-	w := get(h, href)
-	require.Equal(t, http.StatusOK, w.Code)
-	require.Contains(t, w.Body.String(), `availability{tenant=&#34;a/b&#34;}</h1>`)
 }
 
 // TestHostileFiles puts markup and scripts wherever a user's file or a backend

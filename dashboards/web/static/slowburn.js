@@ -1,6 +1,6 @@
 // Keeps the numbers of a page fresh without losing the reader's place: every
 // 20 seconds the page is fetched again and its live part replaced. What the
-// reader has scrolled to, typed or focused stays. Without this script the page
+// reader has scrolled to, typed, opened or focused stays. Without this script the page
 // reloads itself.
 "use strict";
 
@@ -22,11 +22,16 @@
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById("live");
       if (!fresh) throw new Error("not a page of slowburn");
-      const focused = live.contains(document.activeElement) && document.activeElement.getAttribute("href");
+      const name = (e) => e.getAttribute("href") || e.parentElement.id;
+      const focused = live.contains(document.activeElement) && name(document.activeElement);
+      for (const d of live.querySelectorAll("details[open]")) {
+        const same = page.getElementById(d.id);
+        if (same) same.open = true;
+      }
       live.replaceWith(document.adoptNode(fresh));
       document.title = page.title;
       if (focused) {
-        const again = [...fresh.querySelectorAll("a[href]")].find((a) => a.getAttribute("href") === focused);
+        const again = [...fresh.querySelectorAll("a[href], summary")].find((e) => name(e) === focused);
         if (again) again.focus({ preventScroll: true });
       }
       offline.hidden = true;

@@ -18,13 +18,16 @@ const (
 type story struct {
 	name      string
 	slo       string // name of its SLO of good and bad events
+	tenant    string // whose shard of the service this is; "" for all
 	instances int
-	counter   counter
+	counter   counter              // without a metric where there is none
 	rate      func(moment) float64 // events a second, of all instances together
 	failing   func(moment) float64 // share of the events that are bad
 	slow      func(moment) float64 // share of good events above 300 ms; nil without histogram
 	hidden    func(moment) bool    // scrapes fail, though the service runs; nil for never
+	native    string               // the metric of slow, as a native histogram; "" for a classic one
 	launch    int64                // seconds after live start; 0 for before the history
+	removed   int64                // seconds after live start; 0 for never
 	restarts  int64                // seconds between restarts of a process; 0 for never
 	replaced  int64                // seconds between replacements of a target; 0 for never
 }
@@ -89,6 +92,9 @@ func (s *service) turnOver(now int64) {
 			s.targets = append(s.targets, t)
 		}
 	}
+	if s.removed != 0 && now >= s.live+s.removed {
+		s.gone, s.targets = append(s.gone, s.targets...), []*target{}
+	}
 	for i, t := range s.targets {
 		switch {
 		case s.replaced > 0 && now >= t.replaceAt:
@@ -107,6 +113,9 @@ func (s *service) turnOver(now int64) {
 // newTarget is the i-th instance with a process that begins now.
 func (s *service) newTarget(i int, now int64) *target {
 	instance := fmt.Sprintf("%s-%d:8080", s.name, i)
+	if s.tenant != "" {
+		instance = fmt.Sprintf("%s-%s-%d:8080", s.name, s.tenant, i)
+	}
 	if s.replaced > 0 {
 		instance = fmt.Sprintf("%s-%08x:8080", s.name, s.rng.Uint32())
 	}

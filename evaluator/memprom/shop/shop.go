@@ -1,6 +1,6 @@
-// Package shop is a simulated shop: a dozen services with a story each, scraped
-// into a database as Prometheus would scrape them, and what really happened in
-// them beside it.
+// Package shop is a simulated shop: services, jobs and probes with a story each,
+// scraped into a database as Prometheus would scrape them, and what really
+// happened in them beside it.
 //
 // A use, 30 days of history and then whatever has happened since:
 //
@@ -11,10 +11,8 @@ package shop
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"math/rand/v2"
 	"sync"
@@ -34,18 +32,6 @@ const (
 	scrapeInterval = 30_000
 )
 
-//go:embed specs/*.yaml
-var specs embed.FS
-
-// Specs are the SLO files of the shop, one a service.
-func Specs() fs.FS {
-	files, err := fs.Sub(specs, "specs")
-	if err != nil {
-		panic(err) // only for a path that is none
-	}
-	return files
-}
-
 // Options of a shop. The same options give the same history, to the bit.
 type Options struct {
 	Seed         uint64
@@ -59,12 +45,14 @@ type Shop struct {
 	now      int64 // Unix seconds, until which everything has happened
 	start    int64 // Unix seconds
 	services []*service
+	watches  []*watch
+	truths   map[string]truth // by the ids of SLOs
 }
 
 // New makes a shop in which nothing has happened yet.
 func New(opts Options) *Shop {
 	start := opts.HistoryStart.Truncate(time.Minute).Unix()
-	s := &Shop{now: start, start: start}
+	s := &Shop{now: start, start: start, truths: map[string]truth{}}
 	for i, st := range stories() {
 		s.services = append(s.services, &service{
 			story: st,
@@ -73,6 +61,12 @@ func New(opts Options) *Shop {
 			rng:   rand.New(rand.NewPCG(opts.Seed, uint64(i))),
 		})
 	}
+	for i, w := range watches() {
+		w.live, w.phase = opts.LiveStart.Unix(), 1000*(3+7*int64(i))
+		w.next = start*1000 + w.phase
+		s.watches = append(s.watches, w)
+	}
+	s.learn()
 	return s
 }
 
@@ -90,8 +84,15 @@ func (s *Shop) Advance(ctx context.Context, app storage.Appendable, to time.Time
 			return err
 		}
 		until := min(end, s.now+slice)
-		errs := make([]error, len(s.services))
+		errs := make([]error, len(s.services)+len(s.watches))
 		var group sync.WaitGroup
+		for i, w := range s.watches {
+			group.Go(func() {
+				if err := w.advance(app.Appender(ctx), until); err != nil {
+					errs[len(s.services)+i] = fmt.Errorf("simulating %s: %w", w.name, err)
+				}
+			})
+		}
 		for i, service := range s.services {
 			group.Go(func() {
 				if err := service.advance(app.Appender(ctx), s.now, until); err != nil {
@@ -109,27 +110,21 @@ func (s *Shop) Advance(ctx context.Context, app storage.Appendable, to time.Time
 }
 
 // Truth is how many events of an SLO of Specs happened in (from, to], and how
-// many of them were bad, scraped or not. Both times are rounded down to whole
-// minutes. It is NaN for an SLO that the shop doesn't have.
-func (s *Shop) Truth(service, slo string, from, to time.Time) (total, bad float64) {
+// many of them were bad, scraped or not; without those of excluded time. name is
+// the id behind the service. Both times are rounded down to whole minutes. It is
+// NaN for an SLO that the shop doesn't have.
+func (s *Shop) Truth(service, name string, from, to time.Time) (total, bad float64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, sv := range s.services {
-		latency := sv.slow != nil && slo == "latency"
-		if sv.name != service || !latency && slo != sv.slo {
-			continue
-		}
-		first := max(0, (from.Unix()-s.start)/60)
-		last := min(int64(len(sv.minutes)), (to.Unix()-s.start)/60)
-		for i := first; i < last; i++ {
-			total += sv.minutes[i].total
-			if latency {
-				bad += sv.minutes[i].slow
-			} else {
-				bad += sv.minutes[i].bad
-			}
-		}
-		return total, bad
+	of := s.truths[service+"/"+name]
+	if of == nil {
+		return math.NaN(), math.NaN()
 	}
-	return math.NaN(), math.NaN()
+	first := max(from.Unix()/60*60, s.start)
+	last := min(to.Unix(), s.now)
+	for end := first + 60; end <= last; end += 60 {
+		t, b := of(end)
+		total, bad = total+t, bad+b
+	}
+	return total, bad
 }

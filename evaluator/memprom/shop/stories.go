@@ -28,7 +28,7 @@ func struck() []string {
 	return []string{"checkout", "payments", "accounts", "inventory", "shipping", "catalog"}
 }
 
-// stories are the services of the shop.
+// stories are the services of the shop, with a counter or a histogram each.
 func stories() []story {
 	http := counter{"http_requests_total", "code", "200", "500"}
 	return []story{
@@ -46,9 +46,9 @@ func stories() []story {
 		// 72 requests an hour; the series of errors begins with the first one.
 		{name: "giftcards", slo: "availability", instances: 1, counter: http,
 			rate: always(0.02), failing: always(0.003)},
-		// Its processes restart every hour.
+		// Its processes restart every hour. A bad search index 13 days ago.
 		{name: "catalog", slo: "availability", instances: 2, counter: http,
-			rate: always(30), failing: incidents("catalog", always(usually)), restarts: hour},
+			rate: always(30), failing: incidents("catalog", span(-13*day, 25*60, 0.2, always(usually))), restarts: hour},
 		// Its pods are replaced every six hours, under new names.
 		{name: "recommendations", slo: "availability", instances: 2, counter: http,
 			rate: always(30), failing: always(0.0005), replaced: 6 * hour},
@@ -81,10 +81,89 @@ func stories() []story {
 		// In production since 10 days.
 		{name: "accounts", slo: "availability", instances: 1, counter: http,
 			rate: always(25), failing: incidents("accounts", always(usually)), launch: -10 * day},
-		// Two outages of a minute in a month.
+		// Two outages of a minute in a month, of which one was a load test, and a
+		// maintenance each Sunday.
 		{name: "shipping", slo: "availability", instances: 2, counter: http,
 			rate:    always(25),
-			failing: incidents("shipping", span(-20*day, 60, 0.9, span(-4*day, 90, 0.7, always(usually))))},
+			failing: incidents("shipping", maintained(0.3, span(-20*day, 60, 0.9, span(-4*day, 90, 0.7, always(usually)))))},
+		// Jobs each quarter of an hour; half a day of failures after a release.
+		{name: "jobs", slo: "runs", instances: 1, counter: counter{"job_runs_total", "result", "success", "failure"},
+			rate: minuteOfQuarter(0, 0.2), failing: span(-5*day, 5*hour, 0.4, always(0.004))},
+		// A native histogram, in production since 8 days; slow for 3 hours.
+		{name: "images", instances: 1, native: "image_resize_duration_seconds", launch: -8 * day,
+			rate: always(4), failing: always(0), slow: span(-2*day, 3*hour, 0.3, always(0.004))},
+		// Tenants with a shard each. Of globex half the requests failed for 80
+		// minutes, initech came 5 days ago, and hooli left 3 days ago.
+		merchant("acme", always(10), always(usually), story{}),
+		merchant("globex", always(5), span(-3*day, 80*60, 0.5, always(usually)), story{}),
+		merchant("initech", always(2), always(usually), story{launch: -5 * day}),
+		merchant("hooli", always(1), always(0.003), story{removed: -3 * day}),
+		merchant("müller & söhne", always(0.05), always(0.0005), story{}),
+	}
+}
+
+// merchant is the shard of a tenant.
+func merchant(tenant string, rate, failing func(moment) float64, s story) story {
+	s.name, s.slo, s.tenant, s.instances = "merchants", "requests", tenant, 1
+	s.counter = counter{"merchant_requests_total", "code", "200", "500"}
+	s.rate, s.failing = rate, failing
+	return s
+}
+
+// watches are what tells nothing but its present state.
+func watches() []*watch {
+	probe := func(url string, up func(moment) float64) gauge {
+		return gauge{metric: "probe_success", label: "target", text: url, value: up}
+	}
+	// The backup of the customers failed 8 days ago, and was not repeated.
+	never := func(moment) bool { return false }
+	night := func(m moment) bool { return m.within(-9*day, day) }
+	backup := func(database string, at int64, failed func(moment) bool) gauge {
+		return gauge{metric: "backup_last_success_timestamp_seconds", label: "database", text: database,
+			value: schedule{at, failed}.lastSuccess(day)}
+	}
+	// Reports failed for six hours 11 days ago, and here and there.
+	hourly := schedule{5 * 60, func(m moment) bool { return m.within(-11*day, 6*hour) || m.unix/hour%193 == 0 }}
+	reports := gauge{metric: "report_last_success_timestamp_seconds", label: "report", text: "revenue", value: hourly.lastSuccess(hour)}
+
+	edge := &watch{name: "edge", slo: "reachable", gauges: []gauge{
+		probe("https://www.shop.example", outages(2*60, -17*day)),
+		probe("https://api.shop.example", outages(38*60, -6*day)),
+		probe("https://partner.shop.example", always(1)),
+	}}
+	edge.truth = edge.probes
+	orders := &watch{name: "orders", slo: "backlog", gauges: []gauge{
+		{metric: "orders_queue_length", label: "queue", text: "new", value: backlog(-7*day, 90*60, 300)},
+	}}
+	orders.truth = orders.levels(func(_ int64, v float64) bool { return v <= 100 })
+	backups := &watch{name: "backups", slo: "freshness", gauges: []gauge{
+		backup("orders", 2*hour+10*60, never), backup("customers", 2*hour+40*60, night),
+	}}
+	backups.truth = backups.levels(func(end int64, v float64) bool { return float64(end)-v <= 26*hour })
+	revenue := &watch{name: "reports", slo: "hourly", gauges: []gauge{reports}}
+	revenue.truth = revenue.runs(hourly, 10*60)
+	return []*watch{edge, orders, backups, revenue}
+}
+
+// maintained is a value during the work of the maintenance, and another one else.
+func maintained(inside float64, otherwise func(moment) float64) func(moment) float64 {
+	inMaintenance := maintenance()
+	return func(m moment) float64 {
+		if inMaintenance(m.unix, 3, 25) {
+			return inside
+		}
+		return otherwise(m)
+	}
+}
+
+// minuteOfQuarter is a value in one minute of each quarter of an hour, and 0 in
+// the others.
+func minuteOfQuarter(minute int64, v float64) func(moment) float64 {
+	return func(m moment) float64 {
+		if m.unix%(15*60)/60 == minute {
+			return v
+		}
+		return 0
 	}
 }
 

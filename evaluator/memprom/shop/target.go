@@ -5,13 +5,14 @@ import (
 	"math"
 
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/storage"
 )
 
-// The series of a target, by their place in target.slots. Those of the
-// histogram only exist where a service has one.
+// What the series of a target tell. Those of a histogram only exist where a
+// service has one.
 const (
 	up = iota
 	startTime
@@ -23,6 +24,7 @@ const (
 	bucketInf
 	durationCount
 	durationSum
+	nativeDuration
 )
 
 // target is what is scraped under one instance label.
@@ -37,6 +39,7 @@ type target struct {
 
 // slot is a series that a target may expose.
 type slot struct {
+	tells   int
 	labels  labels.Labels
 	ref     storage.SeriesRef
 	exposed bool // by the last scrape
@@ -81,28 +84,53 @@ func (p *process) hadRun() {
 
 // slots are the series of an instance of the service.
 func (s *service) slots(instance string) []slot {
-	series := func(name string, more ...string) slot {
+	var out []slot
+	add := func(tells int, name string, more ...string) {
 		pairs := append([]string{model.MetricNameLabel, name, "job", s.name, "instance", instance}, more...)
-		return slot{labels: labels.FromStrings(pairs...)}
+		out = append(out, slot{tells: tells, labels: labels.FromStrings(pairs...)})
 	}
-	out := []slot{
-		series("up"),
-		series("process_start_time_seconds"),
-		series(s.counter.metric, s.counter.label, s.counter.good),
-		series(s.counter.metric, s.counter.label, s.counter.bad),
+	add(up, "up")
+	add(startTime, "process_start_time_seconds")
+	if c := s.counter; c.metric != "" {
+		tenant := []string{}
+		if s.tenant != "" {
+			tenant = []string{"tenant", s.tenant}
+		}
+		add(goodEvents, c.metric, append(tenant, c.label, c.good)...)
+		add(badEvents, c.metric, append(tenant, c.label, c.bad)...)
 	}
-	if s.slow == nil {
-		return out
+	switch {
+	case s.slow == nil:
+	case s.native != "":
+		add(nativeDuration, s.native)
+	default:
+		for i, le := range []string{"0.1", "0.3", "1.0", "+Inf"} {
+			add(bucket100ms+i, "http_request_duration_seconds_bucket", "le", le)
+		}
+		add(durationCount, "http_request_duration_seconds_count")
+		add(durationSum, "http_request_duration_seconds_sum")
 	}
-	for _, le := range []string{"0.1", "0.3", "1.0", "+Inf"} {
-		out = append(out, series("http_request_duration_seconds_bucket", "le", le))
-	}
-	return append(out,
-		series("http_request_duration_seconds_count"),
-		series("http_request_duration_seconds_sum"))
+	return out
 }
 
-// value is what the i-th series is at a scrape, and whether it is exposed. As
+// histogram is the native histogram of a process, whose buckets are bounded by
+// powers of two. Here the observations are up to 125 ms, 250 ms and 500 ms, and
+// between 1 s and 2 s.
+func (p *process) histogram() *histogram.Histogram {
+	h := &histogram.Histogram{
+		ZeroThreshold: 0x1p-128, Sum: p.seconds,
+		PositiveSpans: []histogram.Span{{Offset: -3, Length: 3}, {Offset: 1, Length: 1}},
+	}
+	last := int64(0)
+	for _, n := range p.observed {
+		h.Count += uint64(n)
+		h.PositiveBuckets = append(h.PositiveBuckets, int64(n)-last)
+		last = int64(n)
+	}
+	return h
+}
+
+// value is what a series tells at a scrape, and whether it is exposed. As
 // in client libraries, a labelled counter begins with its first event and a
 // histogram without labels with the process.
 func (p *process) value(i int) (v float64, exposed bool) {
@@ -128,18 +156,24 @@ func (p *process) value(i int) (v float64, exposed bool) {
 func (t *target) scrape(app storage.Appender, at int64, reachable bool) error {
 	ok := t.running && reachable
 	for i := range t.slots {
+		s := &t.slots[i]
 		var v float64
-		exposed := true
+		exposed := ok
 		switch {
-		case i == up && ok:
-			v = 1
-		case i == up:
+		case s.tells == up:
+			exposed = true
+			if ok {
+				v = 1
+			}
+		case ok && s.tells == nativeDuration:
+			if err := s.writeHistogram(app, at, t.histogram()); err != nil {
+				return err
+			}
+			continue
 		case ok:
-			v, exposed = t.value(i)
-		default:
-			exposed = false
+			v, exposed = t.value(s.tells)
 		}
-		if err := t.slots[i].write(app, at, v, exposed); err != nil {
+		if err := s.write(app, at, v, exposed); err != nil {
 			return err
 		}
 	}
@@ -171,5 +205,15 @@ func (s *slot) write(app storage.Appender, at int64, v float64, exposed bool) er
 		return fmt.Errorf("appending to %s: %w", s.labels, err)
 	}
 	s.ref = ref
+	return nil
+}
+
+// writeHistogram appends a native histogram.
+func (s *slot) writeHistogram(app storage.Appender, at int64, h *histogram.Histogram) error {
+	ref, err := app.AppendHistogram(s.ref, s.labels, at, h, nil)
+	if err != nil {
+		return fmt.Errorf("appending to %s: %w", s.labels, err)
+	}
+	s.ref, s.exposed = ref, true
 	return nil
 }

@@ -1,0 +1,209 @@
+package web
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+const (
+	// foldedGroups is how many groups of an SLO the list has below it.
+	foldedGroups = 5
+	// detailGroups is how many groups of an SLO its own page lists.
+	detailGroups = 100
+)
+
+// block is an SLO and those of its groups that are chosen, or a group that is
+// chosen alone. The worst are first.
+type block struct {
+	head   *evaluator.Status
+	groups []*evaluator.Status
+}
+
+// worst is what decides the block's place, so that a whole does not hide what
+// is the matter with its groups.
+func (b *block) worst() *evaluator.Status {
+	if len(b.groups) > 0 && worstFirst(b.groups[0], b.head) < 0 {
+		return b.groups[0]
+	}
+	return b.head
+}
+
+// newBlocks puts groups below their wholes and sorts both.
+func newBlocks(chosen []*evaluator.Status) []block {
+	var out []block
+	at := map[string]int{}
+	for _, st := range chosen {
+		if len(st.Group) == 0 {
+			at[st.ID] = len(out)
+			out = append(out, block{head: st})
+		}
+	}
+	for _, st := range chosen {
+		if len(st.Group) == 0 {
+			continue
+		}
+		if i, ok := at[st.Whole()]; ok {
+			out[i].groups = append(out[i].groups, st)
+		} else {
+			out = append(out, block{head: st})
+		}
+	}
+	for i := range out {
+		slices.SortFunc(out[i].groups, worstFirst)
+	}
+	slices.SortFunc(out, func(a, b block) int { return worstFirst(a.worst(), b.worst()) })
+	return out
+}
+
+// counted are how many SLOs there are, and how many groups of them.
+func counted(report *evaluator.Report) (slos, groups int) {
+	for i := range report.SLOs {
+		if len(report.SLOs[i].Group) > 0 {
+			groups++
+		}
+	}
+	return len(report.SLOs) - groups, groups
+}
+
+// fold is what the list shows below a whole.
+type fold struct {
+	ID      string // of the element
+	Count   int    // of groups
+	Of      string // "tenant"
+	LeftOut int
+	Matter  []tally // what is the matter with groups
+	Rows    []row
+	More    int // groups that are not among Rows
+	All     string
+}
+
+func (s *server) blockRow(b block, now time.Time) row {
+	r := s.row(b.head, now)
+	if b.head.Groups == nil {
+		return r
+	}
+	r.Fold = &fold{
+		ID: "groups-" + b.head.ID, Count: len(b.groups), Of: strings.Join(b.head.Groups.By, ", "), LeftOut: b.head.Groups.LeftOut,
+		Matter: matter(b.groups), Rows: s.groupRows(b.groups[:min(len(b.groups), foldedGroups)], now),
+		More: max(len(b.groups)-foldedGroups, 0), All: s.groupsHref(b.head),
+	}
+	return r
+}
+
+// groupsHref is the list of the groups of an SLO.
+func (s *server) groupsHref(whole *evaluator.Status) string {
+	return s.prefix + "/?" + url.Values{"whole": {whole.ID}}.Encode()
+}
+
+// matter counts what is the matter with groups, without what is not.
+func matter(groups []*evaluator.Status) []tally {
+	var firing, over, missing int
+	for _, st := range groups {
+		switch {
+		case len(st.Alerts) > 0:
+			firing++
+		case overspent(st):
+			over++
+		case unknown(st):
+			missing++
+		}
+	}
+	all := []tally{
+		{N: firing, Text: "firing", Kind: "page"}, {N: over, Text: "overspent", Kind: "spent"}, {N: missing, Text: "unknown", Kind: "unknown"},
+	}
+	return slices.DeleteFunc(all, func(t tally) bool { return t.N == 0 })
+}
+
+// groupRows are rows that are named by the labels of their groups.
+func (s *server) groupRows(groups []*evaluator.Status, now time.Time) []row {
+	out := make([]row, 0, len(groups))
+	for _, st := range groups {
+		r := s.row(st, now)
+		r.Group = strings.Trim(labels.FromMap(st.Group).String(), "{}")
+		out = append(out, r)
+	}
+	return out
+}
+
+// groupsTable are the groups on the page of their whole.
+type groupsTable struct {
+	By      string
+	Count   int
+	LeftOut int
+	Rows    []row
+	More    int
+	All     string // address of the list of them
+}
+
+func (s *server) groupsTable(whole *evaluator.Status, report *evaluator.Report) *groupsTable {
+	if whole.Groups == nil {
+		return nil
+	}
+	var groups []*evaluator.Status
+	for i := range report.SLOs {
+		if st := &report.SLOs[i]; len(st.Group) > 0 && st.Whole() == whole.ID {
+			groups = append(groups, st)
+		}
+	}
+	slices.SortFunc(groups, worstFirst)
+	return &groupsTable{
+		By: strings.Join(whole.Groups.By, ", "), Count: len(groups), LeftOut: whole.Groups.LeftOut,
+		Rows: s.groupRows(groups[:min(len(groups), detailGroups)], s.Now()),
+		More: max(len(groups)-detailGroups, 0), All: s.groupsHref(whole),
+	}
+}
+
+// find is the SLO that a request for a page names: by the parts of its id, and
+// the labels of its group as parameters or in the id.
+func find(report *evaluator.Report, r *http.Request) *evaluator.Status {
+	id := r.PathValue("service") + "/" + r.PathValue("slo")
+	group := groupOf(r)
+	i := slices.IndexFunc(report.SLOs, func(st evaluator.Status) bool {
+		return st.ID == id && len(group) == 0 || len(group) > 0 && st.Whole() == id && maps.Equal(st.Group, group)
+	})
+	if i < 0 {
+		return nil
+	}
+	return &report.SLOs[i]
+}
+
+func groupOf(r *http.Request) map[string]string {
+	group := map[string]string{}
+	for name, values := range r.URL.Query() {
+		group[name] = strings.Join(values, ",")
+	}
+	return group
+}
+
+// noSuchSLO says that there is no SLO, and leads to its whole, which an alert of
+// a group that is gone may be about.
+func (s *server) noSuchSLO(w http.ResponseWriter, r *http.Request, report *evaluator.Report) {
+	id := r.PathValue("service") + "/" + r.PathValue("slo")
+	p := sorryPage{Heading: "There is no such page", Text: "There is no SLO " + id + " in the files that are loaded."}
+	if group := groupOf(r); len(group) > 0 {
+		p.Text = "There is no group " + labels.FromMap(group).String() + " of " + id + ", or no longer."
+		i := slices.IndexFunc(report.SLOs, func(st evaluator.Status) bool { return st.ID == id })
+		if i >= 0 {
+			p.Near, p.NearHref = id, s.prefix+report.SLOs[i].Path()
+		}
+	}
+	p.frame = s.frame(p.Heading, report)
+	s.render(w, r, view{http.StatusNotFound, "sorry.html", p})
+}
+
+// apiQuery asks the API for an SLO, and for its groups.
+func apiQuery(st *evaluator.Status) url.Values {
+	q := url.Values{"service": {st.Service}, "slo": {st.SLO}}
+	for _, p := range pairs(st.Group) {
+		q.Add("label", p.Name+"="+p.Value)
+	}
+	return q
+}

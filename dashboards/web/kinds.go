@@ -1,0 +1,134 @@
+package web
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/dashboards/figures"
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// unitOf is what an SLO counts, for people.
+func unitOf(spec *slo.SLO) string {
+	switch {
+	case spec == nil || spec.Indicator == nil:
+		return "events"
+	case spec.Slice != nil:
+		return "slices"
+	case spec.Indicator.Kind() == "runs":
+		return "runs"
+	}
+	switch spec.Indicator.Measure().(type) {
+	case slo.States, slo.Levels, slo.Parts:
+		return "minutes"
+	}
+	return "events"
+}
+
+// budgetingOf says how the budget is counted.
+func budgetingOf(st *evaluator.Status) string {
+	if st.Spec == nil || st.Spec.Slice == nil {
+		return st.Budgeting
+	}
+	s := st.Spec.Slice
+	return fmt.Sprintf("%s of %s, bad when less than %s%s%% of their events are good", st.Budgeting, s.Length, figures.Objective(s.Target.Ratio()), figures.Space)
+}
+
+// over is the window for the sentence "over 30d".
+func over(st *evaluator.Status) string {
+	if st.Spec == nil || st.Spec.Window.IsRolling() {
+		return "over " + st.Window
+	}
+	return "this " + st.Window + " in " + st.Spec.Window.Zone
+}
+
+// methodOf says how the events are counted.
+func methodOf(st *evaluator.Status) string {
+	switch st.Method {
+	case evaluator.MethodRaw:
+		return "counted from raw samples"
+	case evaluator.MethodAggregated:
+		return "counted from sums of targets"
+	case evaluator.MethodEvaluated:
+		return "evaluated each minute"
+	}
+	return "counted " + st.Method
+}
+
+// period is a calendar period on its way.
+type period struct {
+	Start, End *figures.Moment
+	Projected  string
+	SoFar      string
+}
+
+func periodOf(st *evaluator.Status, unit string, now time.Time) *period {
+	b := &st.Budget
+	if b.PeriodEnd == nil {
+		return nil
+	}
+	p := &period{Start: figures.NewMoment(b.PeriodStart, now), End: figures.NewMoment(b.PeriodEnd, now)}
+	if b.ProjectedTotal != nil {
+		p.Projected = figures.Count(*b.ProjectedTotal) + " " + unit
+		if b.ProjectionBasis != nil {
+			p.Projected += " (" + *b.ProjectionBasis + ")"
+		}
+	}
+	if b.SoFar != nil {
+		p.SoFar = fmt.Sprintf("%s bad %s allowed, %s consumed", figures.Count(b.SoFar.Allowed), unit, figures.Percent(&b.SoFar.Consumed))
+	}
+	return p
+}
+
+// endedRow is a calendar period that ended.
+type endedRow struct {
+	Name, Objective, SLI, Remaining, Bad, Allowed, Total, Coverage string
+	Overspent                                                      bool
+}
+
+func endedRows(st *evaluator.Status) []endedRow {
+	var out []endedRow
+	for _, p := range st.Periods {
+		out = append(out, endedRow{
+			Name: p.Name, Objective: figures.Objective(p.Objective) + figures.Space + "%", SLI: figures.SLI(p.SLI, p.Objective),
+			Remaining: figures.Percent(&p.Remaining), Bad: figures.Count(p.Bad), Allowed: figures.Count(p.Allowed),
+			Total: figures.Count(p.Total), Coverage: figures.Percent(&p.Coverage), Overspent: p.Remaining < 0,
+		})
+	}
+	return out
+}
+
+// pastObjectives are the objectives that were, the newest first.
+func pastObjectives(spec *slo.SLO) string {
+	var out []string
+	for _, p := range slices.Backward(spec.PastObjectives) {
+		out = append(out, figures.Objective(p.Objective.Ratio())+figures.Space+"% until "+p.Until.UTC().Format("2006-01-02 15:04"))
+	}
+	return strings.Join(out, ", ")
+}
+
+// parts are the rows of the SLOs that an SLO is made of.
+func (s *server) parts(st *evaluator.Status, report *evaluator.Report) []row {
+	if st.Spec == nil {
+		return nil
+	}
+	whole, ok := st.Spec.Indicator.(*slo.WorstOf)
+	if !ok {
+		return nil
+	}
+	var all []*evaluator.Status
+	for i := range report.SLOs {
+		if slices.Contains(whole.Names, report.SLOs[i].ID) {
+			all = append(all, &report.SLOs[i])
+		}
+	}
+	slices.SortFunc(all, worstFirst)
+	var out []row
+	for _, part := range all {
+		out = append(out, s.row(part, s.Now()))
+	}
+	return out
+}

@@ -1,0 +1,149 @@
+package shop
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
+)
+
+// watch is a target that exposes gauges, which tell the time alone.
+type watch struct {
+	name   string
+	slo    string
+	truth  truth // of the SLO
+	gauges []gauge
+	live   int64 // Unix seconds
+	phase  int64 // of its scrapes, in milliseconds
+	next   int64 // time of the next scrape, in milliseconds
+	up     slot
+}
+
+// gauge is a series and its value at each moment.
+type gauge struct {
+	metric, label, text string // text is the label's value
+	value               func(moment) float64
+	slot                slot
+}
+
+// advance writes what is scraped until a Unix second.
+func (w *watch) advance(app storage.Appender, until int64) error {
+	for ; w.next < until*1000; w.next += scrapeInterval {
+		if err := w.scrape(app); err != nil {
+			if rollback := app.Rollback(); rollback != nil {
+				return fmt.Errorf("rolling back (%w) after: %w", rollback, err)
+			}
+			return err
+		}
+	}
+	if err := app.Commit(); err != nil {
+		return fmt.Errorf("committing: %w", err)
+	}
+	return nil
+}
+
+func (w *watch) scrape(app storage.Appender) error {
+	w.up.labels = labels.FromStrings(model.MetricNameLabel, "up", "job", w.name, "instance", w.name+":9100")
+	if err := w.up.write(app, w.next, 1, true); err != nil {
+		return err
+	}
+	for i := range w.gauges {
+		g := &w.gauges[i]
+		if g.slot.labels.IsEmpty() {
+			g.slot.labels = labels.FromStrings(model.MetricNameLabel, g.metric, "job", w.name, "instance", w.name+":9100", g.label, g.text)
+		}
+		if err := g.slot.write(app, w.next, g.value(w.at(w.next)), true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// at is the moment of a scrape.
+func (w *watch) at(millis int64) moment { return moment{millis / 1000, millis/1000 - w.live} }
+
+// last is the moment of the last scrape up to the end of a slot, in Unix seconds.
+func (w *watch) last(end int64) moment {
+	return w.at(end*1000 - (end*1000-w.phase)%scrapeInterval)
+}
+
+// probes are the events of 0/1 gauges: one a slot for each of them.
+func (w *watch) probes(end int64) (total, bad float64) {
+	for _, g := range w.gauges {
+		total++
+		if min(g.value(w.last(end)), g.value(w.last(end-scrapeInterval/1000))) == 0 {
+			bad++
+		}
+	}
+	return total, bad
+}
+
+// levels are the events of values that are to be good at the end of each slot.
+func (w *watch) levels(good func(end int64, v float64) bool) truth {
+	return func(end int64) (total, bad float64) {
+		for _, g := range w.gauges {
+			if !good(end, g.value(w.last(end))) {
+				return 1, 1
+			}
+		}
+		return 1, 0
+	}
+}
+
+// runs are those of an hourly job, of which a gauge gives the time of the last
+// success: a good one when it is seen, a bad one when it is late by the grace.
+func (w *watch) runs(hourly schedule, grace int64) truth {
+	return func(end int64) (total, bad float64) {
+		value := w.gauges[0].value
+		if value(w.last(end)) > value(w.last(end-60)) {
+			total++
+		}
+		if due := end - grace; due%hour == hourly.second && hourly.failed(moment{due, due - w.live}) {
+			total, bad = total+1, bad+1
+		}
+		return total, bad
+	}
+}
+
+// schedule is when a job runs in each hour, and which of its runs fail.
+type schedule struct {
+	second int64
+	failed func(moment) bool
+}
+
+// lastSuccess is the time of the last run that did not fail.
+func (s schedule) lastSuccess(every int64) func(moment) float64 {
+	return func(m moment) float64 {
+		run := m.unix - (m.unix-s.second)%every
+		for s.failed(moment{run, run - (m.unix - m.live)}) {
+			run -= every
+		}
+		return float64(run)
+	}
+}
+
+// outages is 0 in spans of a length each, and 1 else.
+func outages(length int64, begins ...int64) func(moment) float64 {
+	return func(m moment) float64 {
+		for _, begin := range begins {
+			if m.within(begin, length) {
+				return 0
+			}
+		}
+		return 1
+	}
+}
+
+// backlog is a daily swing, and what piles up in a span and is worked off in as
+// much time.
+func backlog(begin, length int64, most float64) func(moment) float64 {
+	return func(m moment) float64 {
+		v := 20 + 15*math.Sin(m.hour()*math.Pi/12)
+		if since := m.live - begin; since >= 0 && since < 2*length {
+			v += most * float64(min(since, 2*length-since)) / float64(length)
+		}
+		return math.Round(v)
+	}
+}
