@@ -47,6 +47,16 @@ var help = map[string]string{
 	"slo_last_evaluation_timestamp_seconds": "The instant for which the SLO was last evaluated.",
 }
 
+// gaugeOf is a metric with labels.
+func gaugeOf(name string, v float64, labels map[string]string) prometheus.Metric {
+	names := slices.Sorted(maps.Keys(labels))
+	values := make([]string, len(names))
+	for i, n := range names {
+		values[i] = labels[n]
+	}
+	return prometheus.MustNewConstMetric(prometheus.NewDesc(name, help[name], names, nil), prometheus.GaugeValue, v, values...)
+}
+
 // collect gives one SLO's metrics; undefined ones are absent.
 func collect(s *Status, ch chan<- prometheus.Metric) {
 	base := map[string]string{"slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO}
@@ -59,13 +69,7 @@ func collect(s *Status, ch chan<- prometheus.Metric) {
 		for i := 0; i < len(pairs); i += 2 {
 			all[pairs[i]] = pairs[i+1]
 		}
-		names := slices.Sorted(maps.Keys(all))
-		values := make([]string, len(names))
-		for i, n := range names {
-			values[i] = all[n]
-		}
-		desc := prometheus.NewDesc(name, help[name], names, nil)
-		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, *v, values...)
+		ch <- gaugeOf(name, *v, all)
 	}
 	one := 1.0
 	info := []string{"owner", s.Owner, "window", s.Window, "source", "evaluator", "revision", s.Revision}
