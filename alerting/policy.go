@@ -44,7 +44,10 @@ const outageShare = 95
 // A short window should hold four scrapes or more. Rules can't know the
 // interval of scraping, so here its lower bound is 5 m alone, which is enough
 // for scrapes up to 75 s apart.
-func Classic(w slo.Window, o slo.Objective) []Tier {
+func Classic(w slo.Window, o slo.Objective) []Tier { return classic(w, o, 0) }
+
+// classic are the tiers whose windows are at least so long.
+func classic(w slo.Window, o slo.Objective, least slo.Window) []Tier {
 	shares := []struct {
 		name, severity string
 		factor         float64
@@ -57,11 +60,11 @@ func Classic(w slo.Window, o slo.Objective) []Tier {
 	}
 	var tiers []Tier
 	for _, s := range shares {
-		long := part(w, s.part)
+		long := max(part(w, s.part), part(least, 1))
 		if long > w/4 {
 			continue
 		}
-		t := Tier{s.name, s.severity, reachable(s.factor, o), long, part(long, 12)}
+		t := Tier{s.name, s.severity, reachable(s.factor, o), long, max(part(long, 12), part(least, 1))}
 		same := slices.IndexFunc(tiers, func(u Tier) bool {
 			return u.Severity == t.Severity && u.Long == t.Long && u.Short == t.Short
 		})
@@ -73,6 +76,16 @@ func Classic(w slo.Window, o slo.Objective) []Tier {
 		}
 	}
 	return tiers
+}
+
+// Tiers are those of the classic policy for an SLO. A window that is shorter than
+// a slice holds one now and then, and no slice most of the time: where time slices
+// are counted none is.
+func Tiers(s *slo.SLO) []Tier {
+	if s.Slice == nil {
+		return Classic(s.Window.Length, s.Objective)
+	}
+	return classic(s.Window.Length, s.Objective, s.Slice.Length)
 }
 
 // Windows are all windows of the tiers, each once and ascending, with w, the
@@ -89,7 +102,7 @@ func Windows(tiers []Tier, w slo.Window) []slo.Window {
 
 // PageWindow is the longest window of the classic policy that pages. When
 // nothing happened for so long, an SLO has no traffic.
-func PageWindow(s *slo.SLO) slo.Window { return pageWindow(Classic(s.Window.Length, s.Objective)) }
+func PageWindow(s *slo.SLO) slo.Window { return pageWindow(Tiers(s)) }
 
 func pageWindow(tiers []Tier) slo.Window {
 	longest := slo.Window(0)

@@ -112,6 +112,22 @@ func TestClassicMergesOutageRules(t *testing.T) {
 	}, Classic(hour, objective(t, "50")))
 }
 
+// TestTiersOfSlices have no window that is shorter than a slice.
+func TestTiersOfSlices(t *testing.T) {
+	for length, want := range map[slo.Window][][2]slo.Window{
+		minute:      {{hour, 5 * minute}, {6 * hour, 30 * minute}, {day, 2 * hour}, {3 * day, 6 * hour}},
+		20 * minute: {{hour, 30 * minute}, {6 * hour, 30 * minute}, {day, 2 * hour}, {3 * day, 6 * hour}},
+		hour:        {{hour, hour}, {6 * hour, hour}, {day, 2 * hour}, {3 * day, 6 * hour}},
+	} {
+		s := &slo.SLO{Window: slo.Rolling(30 * day), Objective: objective(t, "99.9"), Slice: &slo.Slice{Length: length}}
+		var got [][2]slo.Window
+		for _, tier := range Tiers(s) {
+			got = append(got, [2]slo.Window{tier.Long, tier.Short})
+		}
+		require.Equal(t, want, got, length)
+	}
+}
+
 func TestWindows(t *testing.T) {
 	o := objective(t, "99.9")
 	require.Equal(t, []slo.Window{5 * minute, 30 * minute, hour, 2 * hour, 6 * hour, day, 3 * day, 30 * day},

@@ -134,7 +134,7 @@ func newRuleWriter(b *bytes.Buffer, s *slo.SLO) *ruleWriter {
 		b: b, s: s,
 		labels: "slo_id: " + id + ", slo_service: " + strconv.Quote(s.Service) + ", slo: " + strconv.Quote(s.Name),
 		sel:    "slo_id=" + id,
-		tiers:  Classic(s.Window.Length, s.Objective),
+		tiers:  Tiers(s),
 	}
 }
 

@@ -18,12 +18,12 @@ const (
 // Lookback is the history that a judge needs at its first call for an SLO: the
 // longest window before the first instant it looks at.
 func Lookback(s *slo.SLO) time.Duration {
-	return lookback + policy{Classic(s.Window.Length, s.Objective), s.Objective}.longest()
+	return lookback + policy{Tiers(s), s.Objective}.longest()
 }
 
 // PolicyWindows are the windows to publish for an SLO.
 func PolicyWindows(s *slo.SLO) []slo.Window {
-	return Windows(Classic(s.Window.Length, s.Objective), s.Window.Length)
+	return Windows(Tiers(s), s.Window.Length)
 }
 
 // NewJudge makes a judge of one SLO, whose window stays the same. What fires is a
@@ -36,7 +36,7 @@ func NewJudge() evaluator.Judge {
 	var p policy
 	return func(s *slo.SLO, t *evaluator.Timeline, settled evaluator.Minute) []evaluator.FiringAlert {
 		if at == 0 || p.objective != s.Objective {
-			p = policy{Classic(s.Window.Length, s.Objective), s.Objective}
+			p = policy{Tiers(s), s.Objective}
 			at, final = max(t.Start(), settled.Add(-lookback)), state{}
 		}
 		past := t
