@@ -277,7 +277,7 @@ func TestSlotsOldest(t *testing.T) {
 			alone := s.Slice == nil && len(leaves(s)) == 1 // the expression reads nothing recorded
 			var c counting
 			if alone {
-				c, err = newCounting(s.Indicator, "", []string{"job", "instance"})
+				c, err = newCounting(s.Indicator, "", []string{"job", "instance"}, split{})
 				require.NoError(t, err)
 				alone = c.memory.now == ""
 			}
