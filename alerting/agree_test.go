@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
@@ -97,6 +99,7 @@ type comparison struct {
 	db  *memprom.DB
 	url string
 
+	only       string          // the id of the group that is compared; "" for the only SLO
 	total, bad map[int]float64 // by the rules, by the end of the slot
 	phase      time.Duration   // of the group "slots" within the minute
 }
@@ -108,7 +111,7 @@ func at(minutes int) time.Time { return epoch.Add(time.Duration(minutes) * time.
 func (c *comparison) readSlots() {
 	read := func(name string) map[int]float64 {
 		out := map[int]float64{}
-		for _, s := range recorded(c.t, c.db, name) {
+		for _, s := range recorded(c.t, c.db, c.of(name)) {
 			// The newest slot that ended at least 30 s before.
 			out[int(s.Time.Add(-30*time.Second).Sub(epoch)/time.Minute)] = s.Value
 			c.phase = s.Time.Sub(s.Time.Truncate(time.Minute))
@@ -116,6 +119,22 @@ func (c *comparison) readSlots() {
 		return out
 	}
 	c.total, c.bad = read("slo:slot_events:count"), read("slo:slot_bad_events:count")
+}
+
+// of is a query of the series of the group that is compared.
+func (c *comparison) of(query string) string {
+	if c.only == "" {
+		return query
+	}
+	e, err := parser.NewParser(parser.Options{}).ParseExpr(query)
+	require.NoError(c.t, err)
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		if s, ok := n.(*parser.VectorSelector); ok {
+			s.LabelMatchers = append(s.LabelMatchers, labels.MustNewMatcher(labels.MatchEqual, "slo_id", c.only))
+		}
+		return nil
+	})
+	return e.String()
 }
 
 // evaluate is the evaluator's status at the end of a slot, and its timeline.
@@ -147,12 +166,18 @@ func evaluatorOptions(url string) evaluator.Options {
 // evaluateAt evaluates an SLO half a minute after the end of a slot.
 func evaluateAt(t *testing.T, o evaluator.Options, s *slo.SLO, end time.Time) *evaluator.Status {
 	t.Helper()
+	return &evaluateAllAt(t, o, s, end)[0]
+}
+
+// evaluateAllAt evaluates an SLO and its groups.
+func evaluateAllAt(t *testing.T, o evaluator.Options, s *slo.SLO, end time.Time) []evaluator.Status {
+	t.Helper()
 	o.Now = func() time.Time { return end.Add(30 * time.Second) }
 	r, err := evaluator.New(o).EvaluateAt(t.Context(), []*slo.SLO{s}, end)
 	require.NoError(t, err)
 	require.Equal(t, end, r.EvaluatedAt)
 	require.NotEqual(t, evaluator.StateQueryFailed, r.SLOs[0].State, r.SLOs[0].StateReason)
-	return &r.SLOs[0]
+	return r.SLOs
 }
 
 // slots compares each slot of the SLO's window.
@@ -221,7 +246,7 @@ func (c *comparison) window(w evaluator.WindowStatus, now time.Time, b evaluator
 // equal holds a number, nil when it is undefined, against a metric.
 func (c *comparison) equal(want *float64, metric string, now time.Time) {
 	c.t.Helper()
-	q, err := c.db.Engine().NewInstantQuery(c.t.Context(), c.db.Queryable(), nil, metric, now)
+	q, err := c.db.Engine().NewInstantQuery(c.t.Context(), c.db.Queryable(), nil, c.of(metric), now)
 	require.NoError(c.t, err)
 	defer q.Close()
 	v, err := q.Exec(c.t.Context()).Vector()

@@ -17,7 +17,9 @@ func Refusal(s *slo.SLO) string {
 		why = append(why, "it excludes time, and recorded slots can't be taken back")
 	}
 	if s.Groups != nil {
-		why = append(why, "it is split by group_by, and rules can't tell which groups there are")
+		if reason := unsplittable(s); reason != "" {
+			why = append(why, reason)
+		}
 	}
 	for _, leaf := range leaves(s) {
 		if reason := unmeasurable(leaf.Indicator); reason != "" && leaf != s {

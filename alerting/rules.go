@@ -87,6 +87,12 @@ func RuleFile(file string, slos []*slo.SLO, o RuleOptions) ([]byte, error) {
 			return nil, fmt.Errorf("making rules of %s: %w", s.ID(), err)
 		}
 		w.longGroup()
+		if s.Groups == nil {
+			continue
+		}
+		if err := newGroupWriter(&b, s).groups(o); err != nil {
+			return nil, fmt.Errorf("making rules of the groups of %s: %w", s.ID(), err)
+		}
 	}
 	return b.Bytes(), nil
 }
@@ -119,13 +125,15 @@ const (
 	tile          = slo.Window(15 * time.Minute)
 )
 
-// ruleWriter writes the groups of one SLO.
+// ruleWriter writes the rules of one SLO as a whole, or of all its groups.
 type ruleWriter struct {
 	b      *bytes.Buffer
 	s      *slo.SLO
-	labels string // slo_id, slo_service and slo, as in a YAML flow mapping
-	sel    string // slo_id="...", as in a selector
+	labels string // slo_id, slo_service and slo, as in a YAML flow mapping; slo_id not of groups
+	sel    string // slo_id="...", as in a selector, or what selects all groups
 	tiers  []Tier
+	split  split
+	parts  []*ruleWriter // of groups, by their objectives; none where all have the same
 }
 
 func newRuleWriter(b *bytes.Buffer, s *slo.SLO) *ruleWriter {
@@ -142,6 +150,10 @@ func newRuleWriter(b *bytes.Buffer, s *slo.SLO) *ruleWriter {
 // of those above them, recorded at the same instant.
 func (w *ruleWriter) minuteGroup(o RuleOptions) error {
 	w.group("slots", time.Minute)
+	return w.minuteRules(o)
+}
+
+func (w *ruleWriter) minuteRules(o RuleOptions) error {
 	if err := w.slots(o.TargetLabels); err != nil {
 		return err
 	}
@@ -170,6 +182,10 @@ func (w *ruleWriter) longGroup() {
 		return
 	}
 	w.group("windows", w.longInterval())
+	w.longRules()
+}
+
+func (w *ruleWriter) longRules() {
 	for _, win := range Windows(w.tiers, w.s.Window.Length) {
 		if win <= longestDirect {
 			continue
@@ -201,45 +217,62 @@ func tiles(w slo.Window) int64 { return int64((w + tile - 1) / tile) }
 // facts writes what the SLO file says.
 func (w *ruleWriter) facts() {
 	info := []string{"source", "rules", "owner", w.s.Owner, "window", w.s.Window.String()}
-	w.record("slo_info", "vector(1)", append(info, sortedPairs(w.s.Labels)...)...)
-	w.record("slo_objective_ratio", "vector("+w.s.Objective.RatioText()+")")
+	w.record("slo_info", w.constant("1"), append(info, sortedPairs(w.s.Labels)...)...)
+	w.record("slo_objective_ratio", w.byObjective(func(p *ruleWriter) string { return p.constant(p.s.Objective.RatioText()) }))
 }
 
 // burnRates writes the burn rate over each window of the policy: one rule for
 // each short window and one for all long ones. Over the SLO's own window it is
 // the budget consumed, which has a metric of its own.
 func (w *ruleWriter) burnRates() {
-	burn := func(n sums) string {
-		return n.bad + " / (" + n.total + " > 0) / " + w.s.Objective.BudgetText() + "\nor " + n.total + " == 0"
+	burn := func(sums func(p *ruleWriter) sums) string {
+		return w.byObjective(func(p *ruleWriter) string {
+			n := sums(p)
+			return n.bad + " / (" + n.total + " > 0) / " + p.s.Objective.BudgetText() + "\nor " + n.total + " == 0"
+		})
 	}
 	windows := Windows(w.tiers, w.s.Window.Length)
 	windows = windows[:len(windows)-1]
 	for _, win := range windows {
 		if win <= longestDirect {
-			w.record("slo_burn_rate", burn(w.short(win)), "window", win.String())
+			w.record("slo_burn_rate", burn(func(p *ruleWriter) sums { return p.short(win) }), "window", win.String())
 		}
 	}
 	if len(windows) > 0 && windows[len(windows)-1] > longestDirect {
-		w.record("slo_burn_rate", burn(w.long(",window!="+strconv.Quote(w.s.Window.String()))))
+		w.record("slo_burn_rate", burn(func(p *ruleWriter) sums {
+			return p.long(",window!=" + strconv.Quote(w.s.Window.String()))
+		}))
 	}
 }
 
 // budget writes what the SLO's own window holds.
 func (w *ruleWriter) budget() {
-	n, budget := w.sums(w.s.Window.Length), w.s.Objective.BudgetText()
+	n := w.sums(w.s.Window.Length)
 	w.record("slo_sli_ratio", "1 - "+n.bad+" / ("+n.total+" > 0)")
-	w.record("slo_coverage_ratio", n.coverage+" or on () vector(0)")
+	none := " or on () vector(0)"
+	if len(w.split.labels) > 0 {
+		none = ""
+	}
+	w.record("slo_coverage_ratio", n.coverage+none)
 	w.record("slo_window_events", n.total+" - "+n.bad, "result", "good")
 	w.record("slo_window_events", n.bad, "result", "bad")
-	w.record("slo_error_budget_events", n.total+" * "+budget)
-	w.record("slo_error_budget_remaining_ratio",
-		"1 - "+n.bad+" / ("+n.total+" > 0) / "+budget+"\nor ("+n.total+" == 0) + 1")
+	w.record("slo_error_budget_events", w.byObjective(func(p *ruleWriter) string {
+		return p.sums(p.s.Window.Length).total + " * " + p.s.Objective.BudgetText()
+	}))
+	w.record("slo_error_budget_remaining_ratio", w.byObjective(func(p *ruleWriter) string {
+		n := p.sums(p.s.Window.Length)
+		return "1 - " + n.bad + " / (" + n.total + " > 0) / " + p.s.Objective.BudgetText() + "\nor (" + n.total + " == 0) + 1"
+	}))
 }
 
 // state writes the state of the data: one of three, 1 while it lasts.
 func (w *ruleWriter) state() {
 	total, lately := w.sums(pageWindow(w.tiers)).total, w.over("count", "slo:slot_events:count", slo.Window(5*time.Minute))
-	w.record("slo_data_state", "vector(1) unless on () "+lately, "state", "no_data")
+	always := "on () "
+	if len(w.split.labels) > 0 {
+		always = ""
+	}
+	w.record("slo_data_state", w.constant("1")+" unless "+always+lately, "state", "no_data")
 	if sparse(w.s) {
 		w.record("slo_data_state", "0 * "+lately+" + 1", "state", "ok")
 		return

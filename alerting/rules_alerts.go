@@ -1,6 +1,7 @@
 package alerting
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,34 +12,62 @@ import (
 // fast.
 const AlertName = "ErrorBudgetBurn"
 
+// holding is a tier of an alert, of the whole SLO or of the groups that have one
+// objective.
+type holding struct {
+	rules *ruleWriter
+	tier  Tier
+}
+
 // alerts writes one alert per severity, so that one problem is one
 // notification: which tier holds is an annotation, not a label. After each
 // comes the rule that records whether it fires.
 func (w *ruleWriter) alerts() {
 	for _, severity := range []string{Page, Ticket} {
-		var tiers []Tier
-		for _, t := range w.tiers {
-			if t.Severity == severity {
-				tiers = append(tiers, t)
-			}
-		}
-		if len(tiers) == 0 {
+		holds := w.holds(severity)
+		if len(holds) == 0 {
 			continue
 		}
-		w.alert(severity, tiers)
-		w.record("slo_alert_firing", "max(ALERTS{alertname="+strconv.Quote(AlertName)+","+w.sel+
-			",severity="+strconv.Quote(severity)+`,alertstate="firing"} or vector(0))`, "severity", severity)
+		w.alert(severity, holds)
+		highest, none := "max(", "vector(0)"
+		if len(w.split.labels) > 0 {
+			highest, none = "max by ("+w.identity()+") (", "0 * ("+w.present()+")"
+		}
+		w.record("slo_alert_firing", highest+"ALERTS{alertname="+strconv.Quote(AlertName)+","+w.sel+
+			",severity="+strconv.Quote(severity)+`,alertstate="firing"} or `+none+")", "severity", severity)
 	}
 }
 
-func (w *ruleWriter) alert(severity string, tiers []Tier) {
+// holds are the tiers of a severity: for each objective where they differ.
+func (w *ruleWriter) holds(severity string) []holding {
+	parts := []*ruleWriter{w}
+	if slices.ContainsFunc(w.parts, func(p *ruleWriter) bool { return !slices.Equal(p.tiers, w.tiers) }) {
+		parts = w.parts
+	}
+	var out []holding
+	for _, p := range parts {
+		for _, t := range p.tiers {
+			if t.Severity == severity {
+				out = append(out, holding{p, t})
+			}
+		}
+	}
+	return out
+}
+
+// identity are the labels of an SLO or of its groups.
+func (w *ruleWriter) identity() string {
+	return strings.Join(append([]string{"slo_id, slo_service, slo"}, w.split.labels...), ", ")
+}
+
+func (w *ruleWriter) alert(severity string, tiers []holding) {
 	// The labels of the alert are the same whichever tier holds; its value is
 	// the highest burn rate over the long windows of those that do.
 	holds := make([]string, len(tiers))
-	for i, t := range tiers {
-		holds[i] = w.burns(t)
+	for i, h := range tiers {
+		holds[i] = h.tier.burns(h.rules.sel)
 	}
-	expr := "max by (slo_id, slo_service, slo) (\n  " + strings.Join(holds, " or\n  ") + "\n)"
+	expr := "max by (" + w.identity() + ") (\n  " + strings.Join(holds, " or\n  ") + "\n)"
 	labels := []string{"severity", severity}
 	for i, v := range sortedPairs(w.s.Labels) {
 		if i%2 == 1 {
@@ -56,22 +85,26 @@ func (w *ruleWriter) alert(severity string, tiers []Tier) {
 
 // burns is the condition of one tier. Its value is the burn rate over the long
 // window.
-func (w *ruleWriter) burns(t Tier) string {
+func (t Tier) burns(sel string) string {
 	over := func(win slo.Window) string {
-		return "slo_burn_rate{" + w.sel + ",window=" + strconv.Quote(win.String()) + "} > " +
+		return "slo_burn_rate{" + sel + ",window=" + strconv.Quote(win.String()) + "} > " +
 			strconv.FormatFloat(t.Factor, 'g', -1, 64)
 	}
 	return over(t.Long) + " and on (slo_id) " + over(t.Short)
 }
 
 // annotations are the alert's annotations, as templates of Prometheus.
-func (w *ruleWriter) annotations(tiers []Tier) [][2]string {
+func (w *ruleWriter) annotations(tiers []holding) [][2]string {
 	s := w.s
+	name, promise := s.Service+" "+s.Name, s.Objective.Percent()+" %"
+	if len(w.split.labels) > 0 {
+		name, promise = "{{ $labels.slo_id }}", "its objective"
+	}
 	out := [][2]string{
-		{"summary", s.Service + " " + s.Name + ` burns its error budget {{ $value | printf "%.3g" }}x too fast`},
+		{"summary", name + ` burns its error budget {{ $value | printf "%.3g" }}x too fast`},
 		{"description", "The share of bad events is {{ $value | printf \"%.3g\" }} times what " +
-			s.Objective.Percent() + " % over " + s.Window.String() + " allows." +
-			" {{ with query `slo_error_budget_remaining_ratio{" + w.sel + "}` }}" +
+			promise + " over " + s.Window.String() + " allows." +
+			" {{ with " + w.query(func(only string) string { return "slo_error_budget_remaining_ratio{" + only + "}" }, w.sel) + " }}" +
 			"{{ . | first | value | humanizePercentage }} of the error budget is left.{{ end }}"},
 		{"tier", w.tier(tiers)},
 	}
@@ -84,13 +117,24 @@ func (w *ruleWriter) annotations(tiers []Tier) [][2]string {
 }
 
 // tier is a template that names the first tier that holds.
-func (w *ruleWriter) tier(tiers []Tier) string {
+func (w *ruleWriter) tier(tiers []holding) string {
 	var b strings.Builder
 	last := len(tiers) - 1
-	for _, t := range tiers[:last] {
-		b.WriteString("{{ if query `" + w.burns(t) + "` }}" + t.Name + "{{ else }}")
+	for _, h := range tiers[:last] {
+		b.WriteString("{{ if " + w.query(h.tier.burns, h.rules.sel) + " }}" + h.tier.Name + "{{ else }}")
 	}
-	return b.String() + tiers[last].Name + strings.Repeat("{{ end }}", last)
+	return b.String() + tiers[last].tier.Name + strings.Repeat("{{ end }}", last)
+}
+
+// query is a query in a template, by what selects its series: those of the SLO,
+// or of the group that the alert is about.
+func (w *ruleWriter) query(by func(sel string) string, sel string) string {
+	if len(w.split.labels) == 0 {
+		return "query `" + by(sel) + "`"
+	}
+	// What stands for itself in a selector means something in the template.
+	sel = strings.NewReplacer("%", "%%", "`", `\x60`).Replace(sel)
+	return "printf `" + by(sel+",slo_id=%[1]q") + "` $labels.slo_id | query"
 }
 
 // literal is text that the templates of Prometheus leave as it is.

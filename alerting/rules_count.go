@@ -18,54 +18,51 @@ type counting struct {
 }
 
 // countCounters fails unless exactly two counters are set.
-func countCounters(c slo.Counters, isLatency bool, targetLabels []string) (counting, error) {
+func countCounters(c slo.Counters, isLatency bool, targetLabels []string, by split) (counting, error) {
 	good, bad, total := newCounters(c.Good), newCounters(c.Bad), newCounters(c.Total)
 	if isLatency {
 		total[0].bucket = good[0].text
 	}
-	t := target{"on (" + strings.Join(targetLabels, ", ") + ")", siblings(total, good, bad), total}
+	same := slices.Clone(targetLabels)
+	for _, name := range by.labels {
+		if !slices.Contains(same, name) {
+			same = append(same, name)
+		}
+	}
+	t := target{"on (" + strings.Join(same, ", ") + ")", siblings(total, good, bad), total, by}
 	switch {
 	case len(good) == 0 && len(bad) > 0 && len(total) > 0:
-		return counting{total: slot(t.all()), other: slot(t.delta(bad))}, nil
+		return counting{total: by.slot(t.all()), other: by.slot(t.delta(bad))}, nil
 	case len(good) > 0 && len(bad) == 0 && len(total) > 0:
-		return counting{total: slot(t.all()), other: slot(t.delta(good)), good: true}, nil
+		return counting{total: by.slot(t.all()), other: by.slot(t.delta(good)), good: true}, nil
 	case len(good) > 0 && len(bad) > 0 && len(total) == 0:
 		t.clock = slices.Concat(good, bad)
-		return counting{total: slot(t.all()), other: slot(t.delta(bad))}, nil
+		return counting{total: by.slot(t.all()), other: by.slot(t.delta(bad))}, nil
 	}
 	return counting{}, errors.New("the indicator needs two of good, bad and total")
 }
 
 // bad is the expression of the slot's bad events, given that of the sample of
-// all its events that was just recorded. Counters that are missing while there
-// is traffic count nothing; with no sample at all the slot is unknown. Total minus good may be negative, so that what two counters
-// say at different moments evens out over a window.
-func (c counting) bad(events string) string {
-	other := "(\n" + c.other + "\nor on () 0 * " + events + "\n)"
+// all its events that was just recorded, and what matches them. Counters that are
+// missing while there is traffic count nothing; with no sample at all the slot is
+// unknown. Total minus good may be negative, so that what two counters say at
+// different moments evens out over a window.
+func (c counting) bad(events, on string) string {
+	other := "(\n" + c.other + "\nor " + on + " 0 * " + events + "\n)"
 	if c.good {
-		return events + " - on () " + other
+		return events + " - " + on + " " + other
 	}
-	return other + " and on () " + events
-}
-
-// slot evaluates an expression without labels at the newest end of a slot that
-// is at least 30 s ago: the steps of a subquery are multiples of its
-// resolution, however Prometheus shifts the rule group within its interval.
-//
-// Where the shift is exactly 30 s, Prometheus 2 evaluates the slot before as
-// well. last_over_time takes the newer, and NaN keeps its place where the
-// expression is absent, until the comparison removes it.
-func slot(expr string) string {
-	return "last_over_time((\n" + expr + "\nor vector(NaN)\n)[1m:1m] offset 30s) > -Inf"
+	return other + " and " + on + " " + events
 }
 
 // target says what is known about scraped processes: by which labels series
 // belong to the same one, which series tell that it was there, and which count
 // all events.
 type target struct {
-	on       string // "on (job, instance)"
+	on       string // "on (job, instance)", and the labels of groups
 	siblings []counter
 	clock    []counter // total, or good and bad
+	split    split
 }
 
 // siblings are the counters to look at for evidence. A counter whose matchers
@@ -111,20 +108,20 @@ func (t target) delta(counters []counter) string {
 		}
 		terms = append(terms, term)
 	}
-	return summed(terms)
+	return t.split.summed(terms)
 }
 
-// summed is the sum of all series of vectors. One of these may be missing, and a
+// summed is the sum of all series of vectors, for each group. One of these may be missing, and a
 // label tells their series apart.
-func summed(terms []string) string {
+func (p split) summed(terms []string) string {
 	if len(terms) == 1 {
-		return "sum(\n" + terms[0] + "\n)"
+		return "sum" + p.by() + "(\n" + terms[0] + "\n)"
 	}
 	labelled := make([]string, len(terms))
 	for i, term := range terms {
 		labelled[i] = "  label_replace((\n" + term + "\n  ), \"slo_counter\", \"" + strconv.Itoa(i) + "\", \"\", \"\")"
 	}
-	return "sum(\n" + strings.Join(labelled, "\n  or\n") + "\n)"
+	return "sum" + p.by() + "(\n" + strings.Join(labelled, "\n  or\n") + "\n)"
 }
 
 func floatText(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
@@ -132,7 +129,7 @@ func floatText(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 // all are all events of the slot. They are 0 where no series grew and there
 // were samples at the start and at the end of the slot.
 func (t target) all() string {
-	return t.delta(t.clock) + "\nor 0 * count(" + joined(t.clock, func(c counter) string { return c.bucketed(c.now() + " and " + c.before()) }) + ")"
+	return t.delta(t.clock) + "\nor 0 * count" + t.split.by() + "(" + joined(t.clock, func(c counter) string { return c.bucketed(c.now() + " and " + c.before()) }) + ")"
 }
 
 // there are the series with samples at both ends of the slot.

@@ -1,6 +1,7 @@
 package alerting
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"os"
@@ -246,9 +247,19 @@ func TestSlotsOfLateReturn(t *testing.T) {
 }
 
 // TestSlotsOldest has the oldest supported Prometheus, in its promtool, run the
-// same cases. It evaluates groups on whole minutes, and the expression for all
-// events also in other phases.
+// same cases, also of a tenant of an SLO that is split.
 func TestSlotsOldest(t *testing.T) {
+	for _, tt := range allCases() {
+		t.Run(tt.name, func(t *testing.T) { runOldest(t, tt, tt.slo(t), "") })
+		if s := grouped(tt.slo(t), "tenant"); tt.splits(t) {
+			t.Run(tt.name+", split", func(t *testing.T) { runOldest(t, tt, s, `tenant="a"`) })
+		}
+	}
+}
+
+// runOldest has promtool evaluate the rules of a case on whole minutes, and the
+// expression for all events also in other phases. The label is that of a group.
+func runOldest(t *testing.T, tt kindCase, s *slo.SLO, label string) {
 	type input struct {
 		Series string `yaml:"series"`
 		Values string `yaml:"values"`
@@ -267,52 +278,56 @@ func TestSlotsOldest(t *testing.T) {
 		Series   []input `yaml:"input_series"`
 		Tests    []query `yaml:"promql_expr_test"`
 	}
-	for i, tt := range allCases() {
-		t.Run(tt.name, func(t *testing.T) {
-			dir := t.TempDir()
-			s := tt.slo(t)
-			text, err := RuleFile("test.yaml", []*slo.SLO{s}, RuleOptions{})
-			require.NoError(t, err)
-			require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), text, 0o600))
-			alone := s.Slice == nil && len(leaves(s)) == 1 // the expression reads nothing recorded
-			var c counting
-			if alone {
-				c, err = newCounting(s.Indicator, "", []string{"job", "instance"})
-				require.NoError(t, err)
-				alone = c.memory.now == ""
-			}
-
-			g := group{Interval: "15s"} // samples come at 15 s and 45 s
-			for _, line := range tt.seriesAt(0) {
-				series, values, _ := strings.Cut(line, " ")
-				g.Series = append(g.Series, input{series, spread(t, series, values)})
-			}
-			expect := func(expr, labels string, at time.Duration, want float64) {
-				q := query{Expr: expr, At: fmt.Sprintf("%dms", at.Milliseconds())}
-				if !math.IsNaN(want) {
-					q.Samples = []sample{{labels, want}}
-				}
-				g.Tests = append(g.Tests, q)
-			}
-			labels := fmt.Sprintf(`{slo_id=%q,slo_service=%q,slo=%q}`, s.ID(), s.Service, s.Name)
-			for slot := range tt.wantTotal {
-				end := time.Duration(slot+1) * time.Minute
-				expect("slo:slot_events:count", "slo:slot_events:count"+labels, end+time.Minute, tt.wantTotal[slot])
-				expect("slo:slot_bad_events:count", "slo:slot_bad_events:count"+labels, end+time.Minute, tt.wantBad[slot])
-				for _, late := range []time.Duration{30 * time.Second, 30001 * time.Millisecond, 89999 * time.Millisecond} {
-					if !alone {
-						break
-					}
-					expect(c.total, "{}", end+late, tt.wantTotal[slot])
-				}
-			}
-			test, err := yaml.Marshal(map[string]any{"rule_files": []string{"rules.yaml"}, "evaluation_interval": "1m", "tests": []group{g}})
-			require.NoError(t, err)
-			file := filepath.Join(dir, fmt.Sprintf("test%d.yaml", i))
-			require.NoError(t, os.WriteFile(file, test, 0o600))
-			promtool(t, "test", "rules", file)
-		})
+	dir := t.TempDir()
+	text, err := RuleFile("test.yaml", []*slo.SLO{s}, RuleOptions{})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), text, 0o600))
+	var by split
+	id := s.ID()
+	if label != "" {
+		by, id = newGroupWriter(&bytes.Buffer{}, s).split, id+"{"+label+"}"
 	}
+	alone := s.Slice == nil && len(leaves(s)) == 1 // the expression reads nothing recorded
+	var c counting
+	if alone {
+		c, err = newCounting(s.Indicator, "", []string{"job", "instance"}, by)
+		require.NoError(t, err)
+		alone = c.memory.now == ""
+	}
+
+	g := group{Interval: "15s"} // samples come at 15 s and 45 s
+	for _, line := range tt.seriesAt(0) {
+		if label != "" {
+			line = within(label, line, 0)
+		}
+		series, values, _ := strings.Cut(line, " ")
+		g.Series = append(g.Series, input{series, spread(t, series, values)})
+	}
+	expect := func(expr, labels string, at time.Duration, want float64) {
+		q := query{Expr: expr, At: fmt.Sprintf("%dms", at.Milliseconds())}
+		if !math.IsNaN(want) {
+			q.Samples = []sample{{labels, want}}
+		}
+		g.Tests = append(g.Tests, q)
+	}
+	labels := fmt.Sprintf(`{slo_id=%q,slo_service=%q,slo=%q,%s}`, id, s.Service, s.Name, label)
+	of := fmt.Sprintf("{slo_id=%q}", id)
+	for slot := range tt.wantTotal {
+		end := time.Duration(slot+1) * time.Minute
+		expect("slo:slot_events:count"+of, "slo:slot_events:count"+labels, end+time.Minute, tt.wantTotal[slot])
+		expect("slo:slot_bad_events:count"+of, "slo:slot_bad_events:count"+labels, end+time.Minute, tt.wantBad[slot])
+		for _, late := range []time.Duration{30 * time.Second, 30001 * time.Millisecond, 89999 * time.Millisecond} {
+			if !alone {
+				break
+			}
+			expect(c.total, "{"+label+"}", end+late, tt.wantTotal[slot])
+		}
+	}
+	test, err := yaml.Marshal(map[string]any{"rule_files": []string{"rules.yaml"}, "evaluation_interval": "1m", "tests": []group{g}})
+	require.NoError(t, err)
+	file := filepath.Join(dir, "test.yaml")
+	require.NoError(t, os.WriteFile(file, test, 0o600))
+	promtool(t, "test", "rules", file)
 }
 
 // spread puts an omitted sample before each one of a series.

@@ -11,22 +11,22 @@ import (
 )
 
 // newCounting makes the expressions for an indicator that is no worst_of, whose
-// recorded series sel selects.
-func newCounting(i slo.Indicator, sel string, targetLabels []string) (counting, error) {
+// recorded series sel selects, of the SLO or by groups.
+func newCounting(i slo.Indicator, sel string, targetLabels []string, by split) (counting, error) {
 	switch m := i.Measure().(type) {
 	case slo.Counters:
 		_, isLatency := i.(slo.Latency)
-		return countCounters(m, isLatency, targetLabels)
+		return countCounters(m, isLatency, targetLabels, by)
 	case slo.States:
-		return countStates(m, sel), nil
+		return countStates(m, sel, by), nil
 	case slo.Rates:
-		return countRates(m)
+		return countRates(m, by)
 	case slo.Runs:
 		return countRuns(m, sel)
 	}
 	switch i := i.(type) {
 	case slo.Threshold:
-		return countThreshold(i, sel)
+		return countThreshold(i, sel, by)
 	case slo.Freshness:
 		return countFreshness(i, sel)
 	}
@@ -95,11 +95,11 @@ const goneAfter = 2 * time.Minute
 
 // countStates has for each series one event in each slot with samples. Slots
 // between two samples are known, as those of counters are.
-func countStates(m slo.States, sel string) counting {
+func countStates(m slo.States, sel string, by split) counting {
 	gauge, slotOf := m.Gauge.String(), m.Gauge.Range(time.Minute)
 	c := counting{
-		total: slot("count(last_over_time(" + slotOf + "))\nor 0 * count(" + gauge + " and " + m.Gauge.Offset(time.Minute) + ")"),
-		other: slot("count(min_over_time(" + slotOf + ") == 0)"),
+		total: by.slot("count" + by.by() + "(last_over_time(" + slotOf + "))\nor 0 * count" + by.by() + "(" + gauge + " and " + m.Gauge.Offset(time.Minute) + ")"),
+		other: by.slot("count" + by.by() + "(min_over_time(" + slotOf + ") == 0)"),
 	}
 	if m.Absent {
 		c.memory = memory{each("timestamp(" + gauge + ")"), slo.Remembrance}
@@ -113,12 +113,16 @@ func countStates(m slo.States, sel string) counting {
 
 // countThreshold has one event in each slot with values, a bad one unless all of
 // them are good.
-func countThreshold(t slo.Threshold, sel string) (counting, error) {
+func countThreshold(t slo.Threshold, sel string, by split) (counting, error) {
 	v, err := values(t.Query)
-	bad := "count(" + v + ") - (count((" + v + ") " + t.Op + " " + floatText(t.Value) + ") or vector(0))"
-	c := counting{total: slot("clamp_max(count(" + v + "), 1)"), other: slot("clamp_max(" + bad + ", 1)")}
+	all, none := "count"+by.by()+"("+v+")", "vector(0)"
+	if len(by.labels) > 0 {
+		none = "0 * " + all
+	}
+	bad := all + " - (count" + by.by() + "((" + v + ") " + t.Op + " " + floatText(t.Value) + ") or " + none + ")"
+	c := counting{total: by.slot("clamp_max(" + all + ", 1)"), other: by.slot("clamp_max(" + bad + ", 1)")}
 	if t.Absent {
-		c.memory = memory{slot("vector(time()) and on () (" + v + ")"), slo.Remembrance}
+		c.memory = memory{by.slot("vector(time()) and on () (" + v + ")"), slo.Remembrance}
 		c.total = "clamp_max(count(" + recent(remembered, sel) + "), 1)"
 		c.other += "\nor " + c.total
 	}
@@ -160,7 +164,7 @@ func countRuns(r slo.Runs, sel string) (counting, error) {
 }
 
 // countRates has the numbers of events that expressions give.
-func countRates(r slo.Rates) (counting, error) {
+func countRates(r slo.Rates, by split) (counting, error) {
 	var errs error
 	form := func(x slo.Rate) string {
 		v, err := values(x.Query)
@@ -174,7 +178,7 @@ func countRates(r slo.Rates) (counting, error) {
 		for _, x := range rates {
 			terms = append(terms, form(x))
 		}
-		return slot(summed(terms))
+		return by.slot(by.summed(terms))
 	}
 	switch {
 	case r.Total.Query == "":

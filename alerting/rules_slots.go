@@ -20,7 +20,7 @@ func (w *ruleWriter) slots(targetLabels []string) error {
 			return err
 		}
 	} else {
-		c, err := newCounting(w.s.Indicator, w.sel, targetLabels)
+		c, err := newCounting(w.s.Indicator, w.sel, targetLabels, w.split)
 		if err != nil {
 			return err
 		}
@@ -41,8 +41,8 @@ func (w *ruleWriter) count(what, sel string, c counting, labels ...string) {
 	if c.memory.now != "" {
 		w.record(remembered, c.memory.expr(remembered, sel), labels...)
 	}
-	w.record(eventsOf(what), c.total, labels...)
-	w.record(badOf(what), c.bad(recent(eventsOf(what), sel)), labels...)
+	w.record(eventsOf(what), w.identified(c.total), labels...)
+	w.record(badOf(what), w.identified(c.bad(recent(eventsOf(what), sel), w.split.on())), labels...)
 }
 
 // derive writes the rules of slots that follow from those that are measured:
@@ -65,7 +65,7 @@ func (w *ruleWriter) derive() {
 	ends := "(" + slotEnd + " % " + seconds(length.Duration()) + " == bool 0)"
 	total, failed := w.over("sum", eventsOf("minute"), length), w.over("sum", badOf("minute"), length)
 	c := counting{
-		total: "0 * (\n" + events + "\nor on () (" + total + " and on () vector(" + ends + ") == 1)\n) + " + ends,
+		total: "0 * (\n" + events + "\nor " + w.split.on() + " (" + total + " and on () vector(" + ends + ") == 1)\n) + " + ends,
 		other: "(" + failed + " / (" + total + " > 0) > bool " + w.s.Slice.Target.BudgetText() + ") * " + ends,
 	}
 	if absent != "" {
@@ -81,7 +81,7 @@ func (w *ruleWriter) worstOf(what string, targetLabels []string) error {
 	var fails []string
 	for _, p := range parts {
 		sel := w.sel + ",slo_part=" + strconv.Quote(p.ID())
-		c, err := newCounting(p.Indicator, sel, targetLabels)
+		c, err := newCounting(p.Indicator, sel, targetLabels, w.split)
 		if err != nil {
 			return err
 		}

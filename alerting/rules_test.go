@@ -61,16 +61,18 @@ func files(t testing.TB) map[string][]*slo.SLO {
 		"hour":       {withWindow(example(t, "", "bad_total", "all_total"), hour)},
 		"regex-name": {withWindow(example(t, "", `{__name__=~"(errors|timeouts)_total",path!="/a\n\"b\""}`, "all_total"), 365*day)},
 		"none":       {},
-		"kinds":      kinds(t),
+		"kinds":      read(t, "kinds"),
+		"groups":     read(t, "groups"),
 	}
 }
 
-// kinds are an SLO for each kind that is more than two counters.
-func kinds(t testing.TB) []*slo.SLO {
+// read are the SLOs of a file: kinds.yaml has one of each kind that is more than
+// two counters, and groups.yaml those that are split.
+func read(t testing.TB, name string) []*slo.SLO {
 	t.Helper()
-	text, err := os.ReadFile("testdata/rules/kinds.yaml")
+	text, err := os.ReadFile(filepath.Join("testdata/rules", name+".yaml"))
 	require.NoError(t, err)
-	set := slo.Load([]slo.File{{Name: "kinds.yaml", Text: text}})
+	set := slo.Load([]slo.File{{Name: name + ".yaml", Text: text}})
 	require.Empty(t, set.Findings)
 	return set.SLOs
 }

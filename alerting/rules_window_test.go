@@ -133,7 +133,7 @@ func TestRulesCost(t *testing.T) {
 	// The engine's statistics leave out what a subquery loads of an expression.
 	counters := s.Indicator.Measure().(slo.Counters)
 	total, bad := newCounters(counters.Total), newCounters(counters.Bad)
-	job := target{"on (job, instance)", siblings(total, bad), total}
+	job := target{"on (job, instance)", siblings(total, bad), total, split{}}
 	for _, expr := range []string{job.all(), job.delta(bad)} {
 		before := b.loaded
 		_, err := b.instant(t.Context(), expr, b.epoch)

@@ -73,6 +73,11 @@ func (b *backend) run(s *slo.SLO, o RuleOptions, phase, d time.Duration) {
 	})
 	loaded, errs := m.LoadGroups(time.Minute, labels.EmptyLabels(), "", nil, false, file)
 	require.Empty(b.t, errs)
+	for _, g := range loaded {
+		for _, r := range g.AlertingRules() {
+			r.SetRestored(true) // there is nothing to restore, and only then ALERTS is written
+		}
+	}
 	groups := slices.SortedFunc(maps.Values(loaded), func(x, y *rules.Group) int { return strings.Compare(x.Name(), y.Name()) })
 	for at := time.Duration(0); at < d; at += time.Minute {
 		for _, g := range groups {

@@ -172,7 +172,7 @@ func (b *backend) keep(e *entry) {
 	k := e.book
 	from := max(k.settled, k.timeline.Start())
 	if found := k.pending; found != nil {
-		k.apply(e.ledger, found, k.record)
+		k.apply(e.ledger, found, k.record, found[0].from+Minute(len(found[0].known)))
 		noteNewest(k.parts, found)
 		if k.record != nil {
 			k.record.trim(e.ledger)
@@ -189,7 +189,7 @@ func (b *backend) keep(e *entry) {
 	}
 	if found := e.trial; found != nil {
 		record := k.record.clone()
-		k.apply(e.ledger, found, record)
+		k.apply(e.ledger, found, record, k.settled)
 		noteNewest(k.parts, found)
 		if slices.ContainsFunc(found, func(f *tally) bool { return f.newest != 0 }) {
 			k.tried = &past{found[0].from + Minute(len(found[0].known)), e.parts, record}
@@ -210,8 +210,21 @@ func noteNewest(parts []part, found []*tally) {
 	}
 }
 
-// apply takes what was found into the timeline, without what lies before it.
-func (k *book) apply(l *ledger, found []*tally, r *record) {
+// usual is how far apart, in minutes, slots with samples may be that make those
+// between them known: two scrapes. What is evaluated is known at once.
+func (k *book) usual(l *ledger) Minute {
+	longest := int64(0)
+	for i, m := range l.meters {
+		if m.queries[0].way != slotValues {
+			longest = max(longest, k.parts[i].accounts.interval())
+		}
+	}
+	return Minute((2*longest + longest/10) / 60_000)
+}
+
+// apply takes what was found into the timeline, without what lies before it. Slots
+// behind settled may change.
+func (k *book) apply(l *ledger, found []*tally, r *record, settled Minute) {
 	if r != nil {
 		behind := r.end()
 		for i, f := range found {
@@ -226,7 +239,8 @@ func (k *book) apply(l *ledger, found []*tally, r *record) {
 			}
 			r.slots = append(r.slots, all)
 		}
-		l.derive(k.timeline, r, behind)
+		r.usual = k.usual(l)
+		l.derive(k.timeline, r, behind, settled)
 		return
 	}
 	for _, span := range found[0].before {

@@ -13,7 +13,7 @@ import (
 type accounts interface {
 	// feed counts the samples of (from, to] into slots.
 	feed(batch []rawSeries, from, to Minute) *tally
-	// clone is a copy to try unsettled samples on.
+	// clone is a copy to try unsettled samples on: what has not come may be late.
 	clone() accounts
 	// forget drops what had no sample since an instant, in milliseconds.
 	forget(now, before int64)

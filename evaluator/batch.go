@@ -60,7 +60,7 @@ func (b *backend) batches(ctx context.Context, e *entry, r *reading) ([][]rawSer
 			live += m.live(batch, r.to)
 		}
 		if m.queries[0].way == slotValues && e.done {
-			batch = p.complete(batch, r)
+			batch = p.complete(batch, r, r.to-minutes(b.Settle)-1)
 		}
 		out[i] = batch
 	}
@@ -96,7 +96,7 @@ func (b *backend) observations(ctx context.Context, e *entry, i int, batch []raw
 
 // complete adds to values that were asked for those between, which were asked for
 // before, and keeps the newest for the next time.
-func (p *part) complete(batch []rawSeries, r *reading) []rawSeries {
+func (p *part) complete(batch []rawSeries, r *reading, settled Minute) []rawSeries {
 	if r.step > 1 {
 		at := map[uint64]int{}
 		for i, s := range batch {
@@ -114,7 +114,7 @@ func (p *part) complete(batch []rawSeries, r *reading) []rawSeries {
 	}
 	p.asked, p.recent = r.to, slices.Clone(batch)
 	for i := range p.recent {
-		p.recent[i].samples = slices.Clone(between(batch[i].samples, (r.to - lag).millis(), r.to.millis()))
+		p.recent[i].samples = slices.Clone(between(batch[i].samples, settled.millis(), r.to.millis()))
 	}
 	return batch
 }

@@ -65,6 +65,9 @@ func (e *Evaluator) finish(ctx context.Context, c *cycle) {
 	b.busy, b.down, b.stale = false, c.down, c.stale
 	e.noteBackend(b)
 	for _, l := range c.ledgers {
+		if e.ledgers[l.key] != l {
+			continue // it was left meanwhile
+		}
 		for _, t := range e.byLedger[l] {
 			e.note(t, l.err)
 			if l.err != nil {

@@ -79,6 +79,7 @@ type record struct {
 	from  Minute // the slots begin here
 	slots []leaves
 	seen  Minute // the end of the last slot before them that is known; 0 for none
+	usual Minute // how far slots may be apart that make those between known
 }
 
 // leaves are the slots of all meters at a time.
@@ -139,30 +140,32 @@ func (l *ledger) one(all leaves) Slot {
 func (l *ledger) derived() bool { return l.joined != nil || l.slice != nil || l.absentBad }
 
 // derive appends to a timeline the slots behind an instant that follow from what
-// is recorded.
-func (l *ledger) derive(t *Timeline, r *record, behind Minute) {
+// is recorded. Slots behind settled may be late, and those that are a usual time
+// behind the last known one may still become known: neither is bad for being
+// unknown.
+func (l *ledger) derive(t *Timeline, r *record, behind, settled Minute) {
 	length := Minute(1)
 	if l.slice != nil {
 		length = minutes(l.slice.Length.Duration())
 		behind = max(behind-behind%length, r.from+(length-r.from%length)%length)
 	}
 	t.Truncate(max(behind, t.Start()))
-	seen, whole, known := r.seen, Slot{}, false
+	seen, whole, known, gone := r.seen, Slot{}, false, false
 	for i, all := range r.slots {
 		end := r.from + Minute(i) + 1
 		s := l.one(all)
 		if s.Known {
 			seen = end
 		}
-		absent := l.absentBad && !s.Known && seen > 0 && end-seen <= minutes(slo.Remembrance)
+		absent := l.absentBad && !s.Known && end <= settled && seen > 0 && end-seen > r.usual && end-seen <= minutes(slo.Remembrance)
 		switch {
 		case l.slice != nil:
 			whole.Total, whole.Bad = whole.Total+s.Total, whole.Bad+s.Bad
-			known = known || s.Known || absent
+			known, gone = known || s.Known || absent, gone || absent
 			s = Slot{Known: s.Known || absent}
 			if end%length == 0 {
-				s.Total, s.Bad = l.sliceOf(whole, known, absent)
-				whole, known = Slot{}, false
+				s.Total, s.Bad = l.sliceOf(whole, known, gone)
+				whole, known, gone = Slot{}, false, false
 			}
 		case absent:
 			s = Slot{Total: 1, Bad: 1, Known: true}
@@ -174,13 +177,13 @@ func (l *ledger) derive(t *Timeline, r *record, behind Minute) {
 }
 
 // sliceOf is the event that a slice of time is: none when nothing of it is
-// known, and a bad one when it ends without data that should be there and has no
+// known, and a bad one when data that should be there is gone in it and it has no
 // events.
-func (l *ledger) sliceOf(whole Slot, known, absent bool) (total, bad float64) {
+func (l *ledger) sliceOf(whole Slot, known, gone bool) (total, bad float64) {
 	if !known && whole.Total == 0 {
 		return 0, 0
 	}
-	if fails(whole, l.slice.Target) || absent && whole.Total == 0 {
+	if fails(whole, l.slice.Target) || gone && whole.Total == 0 {
 		return 1, 1
 	}
 	return 1, 0

@@ -16,7 +16,7 @@ import (
 // read for the whole.
 
 // retired is for how long a group may be without samples, while others have some,
-// before it is followed no more.
+// before it is followed no more; longer where its absence counts.
 const retired = 24 * time.Hour
 
 // group is a group of an SLO, as its samples show it.
@@ -46,13 +46,14 @@ func (k *book) meet(l *ledger, batches [][]rawSeries) {
 		}
 		last := s.samples[len(s.samples)-1].t
 		newest = max(newest, last)
-		key := strings.Join(values, ",")
+		key := strings.Join(values, "\xff")
 		if g, known := k.groups[key]; known && g.newest >= last || slices.Contains(values, "") {
 			continue
 		}
 		k.groups[key] = group{values, last}
 	}
-	maps.DeleteFunc(k.groups, func(_ string, g group) bool { return g.newest < newest-retired.Milliseconds() })
+	gone := max(Minute(0).Add(retired), l.meters[0].absence).millis()
+	maps.DeleteFunc(k.groups, func(_ string, g group) bool { return g.newest < newest-gone })
 }
 
 // groupsOf are the groups of an SLO, as SLOs, in the order of their values, and

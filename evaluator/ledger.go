@@ -22,6 +22,7 @@ type ledger struct {
 	history   time.Duration
 	leadIn    Minute        // read before it, so that the first slots are right
 	groups    *slo.Groups   // what the SLO is split by; nil unless it is
+	like      []part        // how the whole is counted, of which this is a group; nil for no matter
 	recent    time.Duration // the newest part, that is read first
 	left      atomic.Int64  // minutes of history that are not read
 	witness   *witness      // of how it is counted; nil but for Explain
@@ -116,7 +117,8 @@ func (k *book) methods() []part {
 	return out
 }
 
-// cloned are copies of parts to try unsettled samples on.
+// cloned are copies of parts to try unsettled samples on, in which nothing is taken
+// for gone.
 func cloned(parts []part) []part {
 	out := slices.Clone(parts)
 	for i := range out {
@@ -136,6 +138,7 @@ const (
 func (l *ledger) newBook(start, leadIn Minute) *book {
 	t := NewTimeline(start)
 	k := &book{timeline: t, parts: make([]part, len(l.meters)), settled: t.Start() - leadIn, piece: firstPiece}
+	copy(k.parts, l.like)
 	if l.derived() {
 		k.record = &record{from: k.settled}
 	}

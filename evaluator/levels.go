@@ -13,6 +13,7 @@ import (
 type levels struct {
 	slo.Levels
 	last  map[uint64]sample // of each series, as long as it is remembered
+	late  bool              // what is fed may not have come yet
 	until int64             // the end of the last slot that had values, in milliseconds
 }
 
@@ -20,7 +21,7 @@ func newLevels(l slo.Levels) *levels { return &levels{Levels: l, last: map[uint6
 
 func (l *levels) clone() accounts {
 	out := *l
-	out.last = maps.Clone(l.last)
+	out.last, out.late = maps.Clone(l.last), true
 	return &out
 }
 
@@ -36,6 +37,9 @@ func (l *levels) feed(batch []rawSeries, from, to Minute) *tally {
 	for m := from + 1; m <= to; m++ {
 		now := m.millis()
 		for _, v := range bySlot[m] {
+			if l.Possible != nil && !l.Possible(m.Time(), v.v) {
+				continue
+			}
 			l.last[v.key] = sample{now, v.v}
 			l.until, out.newest = now, now
 		}
@@ -48,7 +52,7 @@ func (l *levels) feed(batch []rawSeries, from, to Minute) *tally {
 			bad = bad || !l.Good(m.Time(), s.v)
 		}
 		known := len(l.last) > 0
-		if !known && l.Absent && l.until > 0 && now-l.until <= slo.Remembrance.Milliseconds() {
+		if !known && l.Absent && !l.late && l.until > 0 && now-l.until <= slo.Remembrance.Milliseconds() {
 			known, bad = true, true
 		}
 		if known {
@@ -114,9 +118,6 @@ func (r *runs) interval() int64 { return 60_000 }
 
 func (r *runs) hold(_ []rawSeries, _, settled Minute) Minute { return settled }
 
-// maxTime is far behind every time that is meant, in seconds since the epoch.
-const maxTime = 1e11
-
 // justNow is how old the first success that is seen of a job may be for it to
 // count as a run that was seen.
 const justNow = 5 * time.Minute
@@ -128,14 +129,14 @@ func (r *runs) feed(batch []rawSeries, from, to Minute) *tally {
 	for m := from + 1; m <= to; m++ {
 		i, now := m-from-1, m.millis()
 		for _, v := range bySlot[m] {
-			if v.v < 0 || v.v > maxTime {
+			if v.v < 0 || v.v > float64(m.Time().Add(slo.Ahead).Unix()) {
 				continue
 			}
 			j, known := r.jobs[v.key]
 			if known && v.v > j.success || !known && float64(now)/1000-v.v <= justNow.Seconds() {
 				out.total[i]++
 			}
-			r.jobs[v.key] = job{v.v, now}
+			r.jobs[v.key] = job{max(v.v, j.success), now}
 			out.newest = now
 		}
 		for key, j := range r.jobs {
@@ -176,8 +177,14 @@ func (r *rates) hold(_ []rawSeries, _, settled Minute) Minute { return settled }
 func (r *rates) feed(batch []rawSeries, from, to Minute) *tally {
 	out := newTally(r.clock, from, to)
 	for m, all := range valuesBySlot(batch, from, to) {
+		if !slices.ContainsFunc(all, func(v value) bool { return v.raw.roles&r.clock != 0 }) {
+			continue // of nothing there is no part
+		}
 		for _, v := range all {
-			events := min(max(v.v, 0), maxCount)
+			if v.v > maxCount {
+				continue
+			}
+			events := max(v.v, 0)
 			if v.raw.weights == nil {
 				events = rounded(events)
 			}

@@ -219,7 +219,7 @@ func (e *Evaluator) apply(ctx context.Context) {
 			begun = append(begun, l)
 		}
 		if old := tracks[s.ID()]; old != nil && old.ledger == l && old.slo.Window == s.Window && sameExclusions(old.slo, s) {
-			t.judge, t.told = old.judge, old.told
+			t.judge, t.told, t.leftOut = old.judge, old.told, old.leftOut
 			t.rough, t.replayed, t.undated = old.rough, old.replayed, old.undated
 			if l.err != nil {
 				t.status = old.status
@@ -279,6 +279,9 @@ func (e *Evaluator) newTrack(s *slo.SLO) (*track, *ledger) {
 	if l == nil {
 		l = newLedger(key, s, b, e.history(s))
 		l.recent, l.witness = e.pageWindow(s).Duration()+recentMore, e.witness
+		if whole := e.tracks[s.Service+"/"+s.Name]; len(s.Group) > 0 && whole != nil && whole.ledger.book != nil {
+			l.like = whole.ledger.book.methods()
+		}
 		e.ledgers[key] = l
 	}
 	t := &track{slo: s, ledger: l, groups: map[string]*track{}, status: newStatus(s, b.Name)}

@@ -17,8 +17,9 @@ import (
 type meter struct {
 	indicator slo.Indicator
 	queries   []query
-	counted   role // of good, bad and total those that are counted
-	remember  Minute
+	counted   role            // of good, bad and total those that are counted
+	remember  Minute          // how much is read before a timeline
+	absence   Minute          // for how long what is gone counts; 0 where it does not
 	fresh     func() accounts // nil for counters, which a backend's limits choose
 	exact     bool            // as far as the measure goes
 	native    *slo.Native     // histograms that hold good and total in one; nil for none
@@ -77,6 +78,7 @@ func newMeter(i slo.Indicator) *meter {
 		m.fresh = func() accounts { return newProbe(measure.Absent) }
 		if measure.Absent {
 			m.remember = minutes(slo.Remembrance)
+			m.absence = m.remember
 		}
 	case slo.Levels:
 		m.ask(query{role: roleTotal, way: slotValues, expr: measure.Query})
@@ -85,10 +87,12 @@ func newMeter(i slo.Indicator) *meter {
 		if measure.Absent {
 			m.remember = minutes(slo.Remembrance)
 		}
+		m.absence = m.remember
 	case slo.Runs:
 		m.ask(query{role: roleTotal, way: slotValues, expr: measure.LastSuccess})
 		m.fresh = func() accounts { return newRuns(measure) }
 		m.remember = minutes(measure.Every + measure.Grace + slo.Remembrance)
+		m.absence = m.remember
 	case slo.Rates:
 		m.exact, m.remember = false, 0
 		m.fresh = func() accounts { return &rates{clock: m.clock()} }

@@ -126,7 +126,8 @@ func (b *backend) size(ctx context.Context, e *entry, i int, batch []rawSeries, 
 	}
 	queries := e.queriesOf(i)
 	for _, q := range distinct(queries) {
-		if r.sizes[q.text()] != nil {
+		text := q.text() + strings.Join(q.by, ",")
+		if r.sizes[text] != nil {
 			continue // asked for another who counts in it
 		}
 		series, err := b.perTarget(ctx, "count", q, r)
@@ -137,11 +138,11 @@ func (b *backend) size(ctx context.Context, e *entry, i int, batch []rawSeries, 
 		for _, x := range series {
 			sizes[x.key] = x.samples
 		}
-		r.sizes[q.text()] = sizes
+		r.sizes[text] = sizes
 	}
 	for i := range batch {
 		for _, q := range queries {
-			if sizes := r.sizes[q.text()][batch[i].key]; sizes != nil {
+			if sizes := r.sizes[q.text()+strings.Join(q.by, ",")][batch[i].key]; sizes != nil {
 				batch[i].sizes = sizes
 			}
 		}

@@ -84,24 +84,24 @@ func number(dec *jsontext.Decoder) (float64, error) {
 	return v, nil
 }
 
-// upTo is how many observations were at most a threshold, and whether that is
-// exact because it is the boundary of a bucket. Within a bucket they are taken
+// upTo is how many observations were at most a threshold, and within which bucket
+// it lies: none when it is a boundary, and the number is exact. Within a bucket they are taken
 // to be spread as Prometheus' histogram_fraction() takes them: evenly, on a
 // logarithmic scale where the bucket is one of an exponential layout.
-func (h *histogram) upTo(threshold float64) (events float64, exact bool) {
+func (h *histogram) upTo(threshold float64) (events float64, within bucket) {
 	for _, b := range h.buckets {
 		switch {
 		case b.upper <= threshold*(1+1e-9):
 			events += b.count
 		case b.lower >= threshold*(1-1e-9):
-			return events, true
+			return events, bucket{}
 		case b.exponential():
-			return events + b.count*math.Log2(threshold/b.lower)/math.Log2(b.upper/b.lower), b.count == 0
+			return events + b.count*math.Log2(threshold/b.lower)/math.Log2(b.upper/b.lower), b
 		default:
-			return events + b.count*(threshold-max(b.lower, 0))/(b.upper-max(b.lower, 0)), b.count == 0
+			return events + b.count*(threshold-max(b.lower, 0))/(b.upper-max(b.lower, 0)), b
 		}
 	}
-	return events, true
+	return events, bucket{}
 }
 
 // exponential reports whether a bucket is one of an exponential layout, whose
@@ -118,19 +118,22 @@ func (b bucket) exponential() bool {
 
 // addNative adds the samples of native histograms to those of the classic
 // series that would say the same, so that a histogram which changes from one to
-// the other goes on. Where both are there the classic one counts. It reports
-// whether there are any, and whether any of the numbers is an estimate.
+// the other goes on. Where both are there the classic one counts. Estimates within
+// a bucket are of another series than those within another bucket: when a
+// histogram gets coarser, they are not comparable. It reports whether there are
+// any, and whether any of the numbers is an estimate.
 func addNative(batch, native []rawSeries, n *slo.Native) (out []rawSeries, found, inexact bool) {
 	type identity struct {
 		pair    uint64
 		role    role
 		replica string
+		within  string
 	}
 	at := map[identity]int{}
 	for i, s := range batch {
 		for _, r := range []role{roleGood, roleTotal} {
 			if s.roles&r != 0 {
-				at[identity{s.pair, r, s.replica}] = i
+				at[identity{s.pair, r, s.replica, ""}] = i
 			}
 		}
 	}
@@ -139,19 +142,29 @@ func addNative(batch, native []rawSeries, n *slo.Native) (out []rawSeries, found
 			continue
 		}
 		found = true
-		good, total := make([]sample, len(s.histograms)), make([]sample, len(s.histograms))
-		for i, h := range s.histograms {
-			events, exact := h.upTo(n.Threshold)
-			inexact = inexact || !exact
-			good[i], total[i] = sample{h.t, events}, sample{h.t, h.count}
-		}
-		for r, samples := range map[role][]sample{roleGood: counting(good), roleTotal: counting(total)} {
-			id := identity{s.pair, r, s.replica}
-			if i, ok := at[id]; ok {
-				batch[i].samples = interleaved(batch[i].samples, samples)
-				continue
+		byLayout := map[string]map[role][]sample{}
+		for _, h := range s.histograms {
+			events, b := h.upTo(n.Threshold)
+			within := ""
+			if b.count > 0 {
+				inexact = true
+				within = fmt.Sprintf("%g to %g", b.lower, b.upper)
 			}
-			batch = append(batch, s.as(r, n.Threshold, samples))
+			if byLayout[within] == nil {
+				byLayout[within] = map[role][]sample{}
+			}
+			of := byLayout[within]
+			of[roleGood], of[roleTotal] = append(of[roleGood], sample{h.t, events}), append(of[roleTotal], sample{h.t, h.count})
+		}
+		for within, of := range byLayout {
+			for r, samples := range of {
+				samples = counting(samples)
+				if i, ok := at[identity{s.pair, r, s.replica, within}]; ok {
+					batch[i].samples = interleaved(batch[i].samples, samples)
+				} else {
+					batch = append(batch, s.as(r, n.Threshold, within, samples))
+				}
+			}
 		}
 	}
 	slices.SortFunc(batch, func(a, b rawSeries) int { return labels.Compare(a.labels, b.labels) })
@@ -163,8 +176,9 @@ func counting(samples []sample) []sample {
 	return counts([]vector{{samples: samples}})[0].samples
 }
 
-// as is the classic series of a native histogram's numbers.
-func (s rawSeries) as(r role, threshold float64, samples []sample) rawSeries {
+// as is the classic series of a native histogram's numbers, estimated within a
+// bucket or exact.
+func (s rawSeries) as(r role, threshold float64, within string, samples []sample) rawSeries {
 	b := labels.NewBuilder(s.labels)
 	name := s.labels.Get(model.MetricNameLabel)
 	if r == roleGood {
@@ -172,8 +186,11 @@ func (s rawSeries) as(r role, threshold float64, samples []sample) rawSeries {
 	} else {
 		b.Set(model.MetricNameLabel, name+"_count")
 	}
+	if within != "" {
+		b.Set("__within__", within)
+	}
 	s.labels, s.roles, s.weights, s.samples, s.histograms = b.Labels(), r, nil, samples, nil
-	s.key = s.labels.Hash()
+	s.key, s.pair = s.labels.Hash(), pairOf(s.labels)
 	return s
 }
 

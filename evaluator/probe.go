@@ -13,6 +13,7 @@ import (
 // in which it has samples, a bad one when any of them is 0.
 type probe struct {
 	absent bool // a series that is gone goes on with bad events
+	late   bool // what is fed may not have come yet, and is not gone
 	gauges map[uint64]*gauge
 }
 
@@ -28,6 +29,7 @@ func newProbe(absent bool) *probe {
 
 func (p *probe) clone() accounts {
 	out := newProbe(p.absent)
+	out.late = true
 	for key, g := range p.gauges {
 		copied := *g
 		out.gauges[key] = &copied
@@ -35,8 +37,12 @@ func (p *probe) clone() accounts {
 	return out
 }
 
-func (p *probe) forget(_, before int64) {
-	maps.DeleteFunc(p.gauges, func(_ uint64, g *gauge) bool { return g.last <= before })
+func (p *probe) forget(now, _ int64) {
+	remember := memory
+	if p.absent {
+		remember = slo.Remembrance.Milliseconds()
+	}
+	maps.DeleteFunc(p.gauges, func(_ uint64, g *gauge) bool { return now-g.last > remember })
 }
 
 func (p *probe) interval() int64 {
@@ -72,6 +78,7 @@ func (p *probe) hold(batch []rawSeries, end, settled Minute) Minute {
 
 func (p *probe) feed(batch []rawSeries, from, to Minute) *tally {
 	out := newTally(roleTotal, from, to)
+	p.forget(from.millis(), 0)
 	bySeries := map[uint64][]rawSeries{}
 	for _, s := range batch {
 		if s.samples = between(s.samples, from.millis(), to.millis()); len(s.samples) > 0 {
@@ -111,7 +118,7 @@ func (p *probe) slot(g *gauge, replicas []rawSeries, end Minute, out *tally) {
 		return
 	}
 	gone := end.millis() - g.last
-	if p.absent && g.last > 0 && gone > g.gaps.limit() && gone <= slo.Remembrance.Milliseconds() {
+	if p.absent && !p.late && g.last > 0 && gone > g.gaps.limit() && gone <= slo.Remembrance.Milliseconds() {
 		out.total[i]++
 		out.bad[i]++
 		out.known[i] = true

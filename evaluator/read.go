@@ -66,13 +66,13 @@ func (b *backend) read(ctx context.Context, queries []query, from, to, step Minu
 // distinct are queries that are asked in the same way, each once.
 func distinct(queries []query) []query {
 	type identity struct {
-		way  way
-		text string
+		way      way
+		text, by string
 	}
 	seen := map[identity]bool{}
 	var out []query
 	for _, q := range queries {
-		if id := (identity{q.way, q.text()}); !seen[id] {
+		if id := (identity{q.way, q.text(), strings.Join(q.by, ",")}); !seen[id] {
 			seen[id] = true
 			out = append(out, q)
 		}
@@ -161,9 +161,9 @@ func counts(answer []vector) []vector {
 	return answer
 }
 
-// maxCount is far more than anything counts, and so little that no sum of such
-// counts is infinite.
-const maxCount = 1e100
+// maxCount is more than anything counts: beyond it a float64 does not know the next
+// event.
+const maxCount = 1 << 53
 
 // rawSeries are the series of an answer, without their replica labels.
 func (b *backend) rawSeries(answer []vector) []rawSeries {
@@ -247,7 +247,7 @@ func (r *reading) find(q query) (*answered, []*labels.Matcher) {
 			continue
 		}
 		if q.way != rawSamples {
-			if a.query.text() == q.text() {
+			if a.query.text() == q.text() && slices.Equal(a.query.by, q.by) {
 				return a, q.only
 			}
 			continue

@@ -71,14 +71,9 @@ func (x *inspector) estimates(ctx context.Context, l slo.Latency) error {
 	}
 	for _, v := range answer {
 		for _, h := range v.histograms {
-			if _, exact := h.upTo(l.Threshold); exact {
-				continue
-			}
-			for _, b := range h.buckets {
-				if b.lower < l.Threshold && l.Threshold < b.upper {
-					x.doubt(false, "sli.latency.threshold", fmt.Sprintf("%s and %s are exact", boundary(l, b.lower), boundary(l, b.upper)),
-						"threshold %s is within a bucket of %s: the counts are estimates", l.Text, l.Histogram)
-				}
+			if _, b := h.upTo(l.Threshold); b.count > 0 {
+				x.doubt(false, "sli.latency.threshold", fmt.Sprintf("%s and %s are exact", boundary(l, b.lower), boundary(l, b.upper)),
+					"threshold %s is within a bucket of %s: the counts are estimates", l.Text, l.Histogram)
 			}
 		}
 	}

@@ -155,7 +155,7 @@ func (e *Evaluator) readEntries(ctx context.Context, entries []*entry, span span
 		<-admission // others go first while this one pauses
 		tried()
 		select {
-		case e.warmed <- warmth{span, slices.Clone(entries)}:
+		case e.warmed <- warmth{span, copied(entries)}:
 		case <-ctx.Done():
 			return
 		}
@@ -168,6 +168,17 @@ func (e *Evaluator) readEntries(ctx context.Context, entries []*entry, span span
 			wait(ctx, after)
 		}
 	}
+}
+
+// copied are entries as they are now: those that failed are read again while the
+// loop looks at them.
+func copied(entries []*entry) []*entry {
+	out := make([]*entry, len(entries))
+	for i, en := range entries {
+		c := *en
+		out[i] = &c
+	}
+	return out
 }
 
 // maxRetryAfter bounds how long a backend may ask to be left alone.
@@ -311,8 +322,8 @@ const rereadAfter = 24 * time.Hour
 const maxRereads = 100
 
 // rereadOld reads again what a backend's ledgers counted since their last
-// reread, when that is a day ago, one after the other. Each has an hour of its
-// own, so that not all come at once.
+// reread, when that is a day ago, one family after the other. Each has an hour of
+// its own, so that not all come at once.
 func (e *Evaluator) rereadOld(ctx context.Context, b *backend) {
 	if b.busy {
 		return
@@ -324,28 +335,33 @@ func (e *Evaluator) rereadOld(ctx context.Context, b *backend) {
 			waiting++
 		}
 	}
-	for _, l := range ledgers {
-		if waiting >= maxRereads {
-			return
+	for _, family := range families(ledgers) {
+		var due []*ledger
+		var entries []*entry
+		for _, l := range family {
+			if waiting >= maxRereads || l.book == nil || l.preview || l.rereading || l.next != nil ||
+				l.book.settled < l.book.past.settled.Add(rereadAfter)+spread(family) {
+				continue
+			}
+			l.rereading = true
+			due, entries = append(due, l), append(entries, &entry{ledger: l, book: l.book.reread()})
 		}
-		if l.book == nil || l.preview || l.rereading || l.next != nil || l.book.settled < l.book.past.settled.Add(rereadAfter)+l.spread() {
+		if len(due) == 0 {
 			continue
 		}
-		l.rereading = true
-		waiting++
-		en := &entry{ledger: l, book: l.book.reread()}
-		ctx, done := e.stoppable(ctx, []*ledger{l})
+		waiting += len(due)
+		ctx, done := e.stoppable(ctx, due)
 		e.started.Go(func() {
 			defer done()
-			e.readEntries(ctx, []*entry{en}, again, b.rereader, func() {})
+			e.readEntries(ctx, entries, again, b.rereader, func() {})
 		})
 	}
 }
 
-// spread is when in the hours after a day a ledger is read again, in minutes.
-func (l *ledger) spread() Minute {
+// spread is when in the hours after a day a family is read again, in minutes.
+func spread(family []*ledger) Minute {
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(l.key)) // never fails
+	_, _ = h.Write([]byte(family[0].meters[0].clockText())) // never fails
 	return Minute(h.Sum32() % (6 * 60))
 }
 
@@ -397,10 +413,25 @@ func (e *Evaluator) rereadWhole(ctx context.Context, family []*ledger) int {
 // may be read raw.
 func (e *Evaluator) rereadOutgrown(ctx context.Context, ledgers []*ledger) {
 	for _, l := range ledgers {
-		if l.book.outgrown && !l.rereading {
+		if e.ledgers[l.key] == l && l.book.outgrown && !l.rereading {
 			e.Log.Warn("An SLO has too many series to read them one by one, its history is read anew in sums of targets",
 				"slo_id", e.byLedger[l][0].slo.ID(), "backend", l.backend.Name, "max_series", l.backend.MaxSeries)
-			e.rereadWhole(ctx, []*ledger{l})
+			e.rereadWhole(ctx, e.withGroupsOf(l))
 		}
 	}
+}
+
+// withGroupsOf are a ledger that has outgrown and those of its groups, which are
+// read as it is.
+func (e *Evaluator) withGroupsOf(l *ledger) []*ledger {
+	out := []*ledger{l}
+	for _, t := range e.byLedger[l] {
+		for _, g := range t.groups {
+			if k := g.ledger.book; k != nil && !slices.Contains(out, g.ledger) {
+				k.outgrown = true
+				out = append(out, g.ledger)
+			}
+		}
+	}
+	return out
 }

@@ -258,6 +258,10 @@ func (q *query) keeps(e parser.Expr, by []string) {
 			q.keeps(e.LHS, by)
 		}
 	case *parser.AggregateExpr:
+		switch e.Op {
+		case parser.TOPK, parser.BOTTOMK, parser.LIMITK, parser.LIMIT_RATIO, parser.COUNT_VALUES:
+			return // they keep labels, or make one
+		}
 		for _, label := range by {
 			if slices.Contains(e.Grouping, label) == e.Without {
 				q.reportAt(e.PosRange, fmt.Sprintf("write %s by (%s) (...)", e.Op, strings.Join(by, ", ")), "the expression drops the label "+label+" of group_by")

@@ -100,8 +100,9 @@ type States struct {
 type Levels struct {
 	Query    string
 	Good     func(at time.Time, v float64) bool
-	Remember time.Duration // for how long a series that is gone goes on with its last value
-	Absent   bool          // a slot without values is bad as long as there were some within a time
+	Possible func(at time.Time, v float64) bool // nil where any value is; others are no values
+	Remember time.Duration                      // for how long a series that is gone goes on with its last value
+	Absent   bool                               // a slot without values is bad as long as there were some within a time
 }
 
 // Runs are runs of jobs, of which an expression gives the time of the last
@@ -262,9 +263,14 @@ func (f Freshness) Measure() Measure {
 	return Levels{
 		Query:    f.Timestamp,
 		Good:     func(at time.Time, v float64) bool { return float64(at.Unix())-v <= f.MaxAge.Seconds() },
+		Possible: func(at time.Time, v float64) bool { return v >= 0 && v <= float64(at.Add(Ahead).Unix()) },
 		Remember: f.MaxAge + Remembrance,
 	}
 }
+
+// Ahead is how far in the future a time of the past may be, for clocks that differ.
+// What is later is no time, but milliseconds, or the time of a clock that is wrong.
+const Ahead = time.Hour
 
 // Remembrance is for how long what is gone counts as bad, where its absence is
 // bad: after that it is taken for removed on purpose.
