@@ -80,7 +80,7 @@ func (e *Evaluator) regroup(ctx context.Context, l *ledger) {
 	if l.groups == nil {
 		return
 	}
-	var begun []*ledger
+	var begun, unlike []*ledger
 	for _, t := range slices.Clone(e.byLedger[l]) {
 		if t.slo.Groups == nil {
 			continue
@@ -93,6 +93,10 @@ func (e *Evaluator) regroup(ctx context.Context, l *ledger) {
 			if g := before[id]; g != nil {
 				t.groups[id] = g
 				delete(before, id)
+				if g.ledger.unlike(l) && !slices.Contains(unlike, g.ledger) {
+					g.ledger.book.outgrown = true
+					unlike = append(unlike, g.ledger)
+				}
 				continue
 			}
 			g, fresh := e.follow(s)
@@ -108,6 +112,14 @@ func (e *Evaluator) regroup(ctx context.Context, l *ledger) {
 	if len(begun) > 0 {
 		e.readHistory(ctx, begun)
 	}
+	e.rereadWhole(ctx, unlike)
+}
+
+// unlike reports whether a group's ledger still counts single series of a whole
+// that has too many of them.
+func (l *ledger) unlike(whole *ledger) bool {
+	return l.book != nil && !l.preview && !l.rereading && len(l.book.parts) == len(whole.book.parts) &&
+		l.book.parts[0].method == MethodRaw && whole.book.parts[0].method == MethodAggregated
 }
 
 // follow begins to follow an SLO. It reports whether the ledger is new.

@@ -416,22 +416,7 @@ func (e *Evaluator) rereadOutgrown(ctx context.Context, ledgers []*ledger) {
 		if e.ledgers[l.key] == l && l.book.outgrown && !l.rereading {
 			e.Log.Warn("An SLO has too many series to read them one by one, its history is read anew in sums of targets",
 				"slo_id", e.byLedger[l][0].slo.ID(), "backend", l.backend.Name, "max_series", l.backend.MaxSeries)
-			e.rereadWhole(ctx, e.withGroupsOf(l))
+			e.rereadWhole(ctx, []*ledger{l})
 		}
 	}
-}
-
-// withGroupsOf are a ledger that has outgrown and those of its groups, which are
-// read as it is.
-func (e *Evaluator) withGroupsOf(l *ledger) []*ledger {
-	out := []*ledger{l}
-	for _, t := range e.byLedger[l] {
-		for _, g := range t.groups {
-			if k := g.ledger.book; k != nil && !slices.Contains(out, g.ledger) {
-				k.outgrown = true
-				out = append(out, g.ledger)
-			}
-		}
-	}
-	return out
 }
