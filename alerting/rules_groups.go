@@ -173,7 +173,7 @@ func (w *ruleWriter) identified(expr string) string {
 // unsplittable says why rules can't split an SLO into its groups, "" when they
 // can.
 func unsplittable(s *slo.SLO) string {
-	const why = "it is split by group_by, and rules can't tell a group that is gone for good from one whose absence counts, as it does for "
+	const why = "it is split by group_by, and rules don't remember groups that are gone, which count as bad for days with "
 	switch m := s.Indicator.Measure().(type) {
 	case slo.States:
 		if m.Absent {

@@ -132,6 +132,10 @@ func checkTimes(v yamlfile.Value) bool {
 				}
 			}
 		}
+		if from, to := m.Get("start_time").Text(), m.Get("end_time").Text(); ok && from >= to {
+			ok = false
+			m.Get("end_time").Errorf("a range over midnight is two: "+from+" to 24:00, and 00:00 to "+to, "%s is not after %s", to, from)
+		}
 	}
 	return ok
 }

@@ -43,7 +43,7 @@ var beyondSchema = map[string]string{
 	`is one of the file's labels already$`:                                 "it is said of another part of the file",
 	`^there is no SLO|in a circle: |can't be a part|is counted in backend`: "it is said of other SLOs",
 	`^slo_id .* is taken already`:                                          "it is said of other SLOs",
-	`is not later than |is there already$`:                                 "values are compared",
+	`is not later than |is there already$|is not after [0-9]`:              "values are compared",
 	`is before start|is always before start`:                               "values are compared",
 	`^"acme" is not one value for each label`:                              "it is as long as another list",
 	`is not a whole number of (seconds|minutes)$`:                          "the length of a duration",
