@@ -35,7 +35,7 @@ func (e *entry) queriesOf(i int) []query {
 }
 
 func (m *meter) nativeQuery() query {
-	return query{selector: m.native.Histogram, only: m.queries[0].only}
+	return query{selector: m.native.Histogram, only: m.queries[0].only}.named()
 }
 
 // batches are the series of a reading for each part of a book.

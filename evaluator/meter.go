@@ -45,14 +45,21 @@ type query struct {
 	expr     string            // of slotValues
 	only     []*labels.Matcher // what of an answer counts
 	by       []string          // names of labels that an answer tells apart beside the target's
+
+	known string       // its text, which is asked for often
+	own   slo.Selector // with what counts of it only
 }
 
 // text is what a reading tells queries apart by.
-func (q query) text() string {
-	if q.way == slotValues {
-		return q.expr
+func (q *query) text() string { return q.known }
+
+// named is the query with what follows from it.
+func (q query) named() query {
+	q.known = q.expr
+	if q.way != slotValues {
+		q.known, q.own = q.selector.String(), q.selector.With(q.only...)
 	}
-	return q.selector.String()
+	return q
 }
 
 // role says what the increments of a series count.
@@ -107,20 +114,20 @@ func minutes(d time.Duration) Minute { return Minute((d + time.Minute - 1) / tim
 
 func (m *meter) ask(q query) {
 	q.weight = 1
-	m.queries = append(m.queries, q)
+	m.queries = append(m.queries, q.named())
 	m.counted |= q.role | roleBad
 }
 
 func (m *meter) count(r role, c slo.Counter) {
 	for _, t := range c {
-		m.queries = append(m.queries, query{role: r, weight: t.Weight, selector: t.Selector})
+		m.queries = append(m.queries, query{role: r, weight: t.Weight, selector: t.Selector}.named())
 		m.counted |= r
 	}
 }
 
 func (m *meter) rate(r role, x slo.Rate) {
 	if x.Query != "" {
-		m.queries = append(m.queries, query{role: r, weight: x.Factor, way: slotValues, expr: x.Query})
+		m.queries = append(m.queries, query{role: r, weight: x.Factor, way: slotValues, expr: x.Query}.named())
 		m.counted |= r
 	}
 }
@@ -165,6 +172,7 @@ func (m *meter) within(group map[string]string) {
 		for i := range m.queries {
 			m.queries[i].only = append(m.queries[i].only, only)
 			m.queries[i].by = append(m.queries[i].by, name)
+			m.queries[i] = m.queries[i].named()
 		}
 	}
 }

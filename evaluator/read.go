@@ -36,7 +36,7 @@ func (b *backend) read(ctx context.Context, queries []query, from, to, step Minu
 	r := &reading{from: from, to: to, step: step, sizes: map[string]map[uint64][]sample{}}
 	for _, s := range largest(selectors(queries)) {
 		answer, err := b.query(ctx, s.Range(time.Duration(to-from)*time.Minute), to.Time())
-		if err := r.add(query{selector: s}, b.rawSeries(counts(answer)), err); err != nil {
+		if err := r.add(query{selector: s}.named(), b.rawSeries(counts(answer)), err); err != nil {
 			return nil, err
 		}
 	}
@@ -83,31 +83,41 @@ func distinct(queries []query) []query {
 // selectors are what raw samples are read of, each once: all groups of an SLO at
 // once, or the only one.
 func selectors(queries []query) []slo.Selector {
-	groups := map[string]map[string]bool{}
-	for _, q := range queries {
-		if q.way == rawSamples {
-			if groups[q.text()] == nil {
-				groups[q.text()] = map[string]bool{}
-			}
-			groups[q.text()][q.selector.With(q.only...).String()] = true
-		}
+	type asked struct {
+		query   query
+		only    string
+		several bool // groups
 	}
-	seen := map[string]bool{}
-	var out []slo.Selector
+	byText := map[string]*asked{}
+	var order []*asked
 	for _, q := range queries {
 		if q.way != rawSamples {
 			continue
 		}
-		s := q.selector
-		if len(groups[q.text()]) == 1 {
-			s = s.With(q.only...)
+		a, only := byText[q.text()], labelsText(q.only)
+		if a == nil {
+			a = &asked{query: q, only: only}
+			byText[q.text()] = a
+			order = append(order, a)
 		}
-		if !seen[s.String()] {
-			seen[s.String()] = true
-			out = append(out, s)
+		a.several = a.several || a.only != only
+	}
+	out := make([]slo.Selector, len(order))
+	for i, a := range order {
+		if out[i] = a.query.own; a.several {
+			out[i] = a.query.selector
 		}
 	}
 	return out
+}
+
+// labelsText is a text of the labels that make a group.
+func labelsText(only []*labels.Matcher) string {
+	var b strings.Builder
+	for _, m := range only {
+		b.WriteString("\xff" + m.Name + "\xff" + m.Value)
+	}
+	return b.String()
 }
 
 // largest are the selectors whose series are not among another's.
@@ -252,7 +262,7 @@ func (r *reading) find(q query) (*answered, []*labels.Matcher) {
 			}
 			continue
 		}
-		if more, ok := a.query.selector.More(q.selector.With(q.only...)); ok {
+		if more, ok := a.query.selector.More(q.own); ok {
 			return a, more
 		}
 	}
