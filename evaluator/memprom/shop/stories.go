@@ -89,7 +89,7 @@ func stories() []story {
 		// Jobs each quarter of an hour; half a day of failures after a release.
 		{name: "jobs", slo: "runs", instances: 1, counter: counter{"job_runs_total", "result", "success", "failure"},
 			rate: minuteOfQuarter(0, 0.2), failing: span(-5*day, 5*hour, 0.4, always(0.004))},
-		// A native histogram, in production since 8 days; slow for 3 hours.
+		// A native histogram, in production for 8 days; slow for 3 hours.
 		{name: "images", instances: 1, native: "image_resize_duration_seconds", launch: -8 * day,
 			rate: always(4), failing: always(0), slow: span(-2*day, 3*hour, 0.3, always(0.004))},
 		// Tenants with a shard each. Of globex half the requests failed for 80
