@@ -175,7 +175,7 @@ func (b *backend) ask(ctx context.Context, path string, form url.Values) ([]vect
 		return err
 	})
 	for _, v := range out {
-		b.metrics.samples.WithLabelValues(b.Name).Add(float64(len(v.samples)))
+		b.metrics.samples.WithLabelValues(b.Name).Add(float64(len(v.samples) + len(v.histograms)))
 	}
 	return out, err
 }

@@ -89,7 +89,7 @@ func newQuery(form url.Values, answer []vector, err error) Query {
 		q.Start = &start
 	}
 	for _, v := range answer {
-		q.Samples += len(v.samples)
+		q.Samples += len(v.samples) + len(v.histograms)
 	}
 	if err != nil {
 		q.Error = err.Error()
@@ -115,13 +115,18 @@ type Step struct {
 // SLO that can't be evaluated is in the state query_failed; only the end of ctx
 // is an error.
 func (e *Evaluator) Explain(ctx context.Context, s *slo.SLO, at time.Time) (*Proof, error) {
+	if s.Groups != nil { // they have proofs of their own
+		whole := *s
+		whole.Groups = nil
+		s = &whole
+	}
 	end := min(MinuteOf(at), e.behindNow())
 	w := newWitness(ownStart(s.Window, end), end)
 	b := e.backendOf(s)
 	p := &Proof{Format: 1, Start: w.from.Time(), End: w.to.Time(), Queries: []Query{}, Checks: []Check{}, Problems: e.problems}
 	b.trace = func(q Query) { p.Queries = append(p.Queries, q) }
 	defer func() { b.trace = nil }()
-	e.witness = w
+	e.witness, e.explained = w, s
 	r, err := e.EvaluateAt(ctx, []*slo.SLO{s}, end.Time())
 	if err != nil {
 		return nil, err
@@ -236,11 +241,14 @@ func (l *ledger) notes() []string {
 	case slo.States:
 		out = append(out, "a minute of a series is one event, a bad one when any sample in it is 0")
 	case slo.Levels:
-		out = append(out, "a minute is one event, by the values of the query at its end; replicas, and what is gone, count as docs/counting.md says")
+		out = append(out, "a minute is one event, a bad one unless all values of the query at its end are as they should be")
 	case slo.Runs:
 		out = append(out, "each new time of success is a run that succeeded, and each period that passes without one a run that failed")
 	case slo.Rates:
 		out = append(out, "the query is evaluated at the end of each minute, over more than that minute: windows are exact, but for their edges")
+	}
+	if m.native != nil && l.book != nil && l.book.parts[0].native {
+		out = append(out, "native histograms are counted as the classic series that would say the same; there is no direct query to check them by")
 	}
 	if l.book != nil && l.book.parts[0].inexact {
 		out = append(out, "the threshold lies within a bucket of native histograms: the events are an estimate")

@@ -214,3 +214,38 @@ func TestAGroupThatOutgrowsAndIsLeft(t *testing.T) {
 		require.Equal(t, []string{"a", "m"}, []string{r.SLOs[1].Group["tenant"], r.SLOs[2].Group["tenant"]})
 	})
 }
+
+// TestExplainAWhole counts the evidence of an SLO that is split once.
+func TestExplainAWhole(t *testing.T) {
+	server := httptest.NewServer(embedded(t, time.Minute, `
+		requests_total{job="shop",instance="a",tenant="x",code="200"} 0+10x90
+		requests_total{job="shop",instance="a",tenant="x",code="500"} _x60 7+0x30
+		requests_total{job="shop",instance="a",tenant="y",code="200"} 0+10x90`).Handler())
+	defer server.Close()
+	slos := slosOf(t, `{name: split, group_by: [tenant], sli: {events: {bad: 'requests_total{code="500"}', total: requests_total}}}`)
+	p, err := newEvaluator(server.URL, func() time.Time { return at(120) }).Explain(t.Context(), slos[0], at(90))
+	require.NoError(t, err)
+	require.Len(t, p.Findings.List, 1)
+	require.Equal(t, evaluator.FindBirth, p.Findings.List[0].Kind)
+	require.Equal(t, 60+60+31, p.Samples.Count)
+	for _, c := range p.Checks {
+		require.InDelta(t, 0, *c.Remainder, 1e-6, c.Counter)
+	}
+}
+
+// TestExplainNativeHistograms has no check by series that are not there.
+func TestExplainNativeHistograms(t *testing.T) {
+	server := httptest.NewServer(embedded(t, time.Minute,
+		`latency_seconds{instance="a"} {{schema:0 count:0 sum:0 buckets:[0 0]}}+{{schema:0 count:8 sum:10 buckets:[3 5]}}x80`).Handler())
+	defer server.Close()
+	p, err := newEvaluator(server.URL, func() time.Time { return at(120) }).Explain(t.Context(),
+		slosOf(t, `{name: a, sli: {latency: {histogram: latency_seconds, threshold: 1s}}}`)[0], at(80))
+	require.NoError(t, err)
+	require.Empty(t, p.Checks)
+	require.Contains(t, p.Notes, "native histograms are counted as the classic series that would say the same; there is no direct query to check them by")
+	answered := 0
+	for _, q := range p.Queries {
+		answered += q.Samples
+	}
+	require.GreaterOrEqual(t, answered, 80)
+}

@@ -75,7 +75,8 @@ type Evaluator struct {
 	noted       time.Time // when the log told of progress; zero when nothing is read
 	unpublished bool
 	started     sync.WaitGroup // what Run started
-	witness     *witness       // of how everything is counted; nil but for Explain
+	witness     *witness       // of how an SLO is counted; nil but for Explain
+	explained   *slo.SLO       // that one
 }
 
 // config is a set of SLOs to evaluate from now on.
@@ -278,7 +279,10 @@ func (e *Evaluator) newTrack(s *slo.SLO) (*track, *ledger) {
 	l := e.ledgers[key]
 	if l == nil {
 		l = newLedger(key, s, b, e.history(s))
-		l.recent, l.witness = e.pageWindow(s).Duration()+recentMore, e.witness
+		l.recent = e.pageWindow(s).Duration() + recentMore
+		if e.explained == s {
+			l.witness = e.witness
+		}
 		if whole := e.tracks[s.Service+"/"+s.Name]; len(s.Group) > 0 && whole != nil && whole.ledger.book != nil {
 			l.like = whole.ledger.book.methods()
 		}

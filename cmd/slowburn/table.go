@@ -83,7 +83,7 @@ func sourcesOf(r *evaluator.Report) string {
 var products = map[string]string{"prometheus": "Prometheus", "victoriametrics": "VictoriaMetrics", "thanos": "Thanos", "mimir": "Mimir"}
 
 // methods are what each method of counting reads.
-var methods = map[string]string{evaluator.MethodRaw: "raw samples", evaluator.MethodAggregated: "sums of targets"}
+var methods = map[string]string{evaluator.MethodRaw: "raw samples", evaluator.MethodAggregated: "sums of targets", evaluator.MethodEvaluated: "values of queries"}
 
 // methodsOf tells how and where the events were counted.
 func methodsOf(r *evaluator.Report) string {

@@ -82,11 +82,11 @@ func TestTableSaysHowEventsWereCounted(t *testing.T) {
 	r := &evaluator.Report{EvaluatedAt: tableReport().EvaluatedAt}
 	r.SLOs = append(r.SLOs, []evaluator.Status{
 		{Backend: "eu", Method: "raw"}, {Backend: "eu", Method: "raw"}, {Backend: "eu", Method: "aggregated"},
-		{Backend: "us", Method: "raw"}, {Backend: "failed", Method: "raw", State: evaluator.StateQueryFailed}, {Backend: "silent", Method: "raw"},
+		{Backend: "us", Method: "raw"}, {Backend: "us", Method: "evaluated"}, {Backend: "failed", Method: "raw", State: evaluator.StateQueryFailed}, {Backend: "silent", Method: "raw"},
 	}...)
 	r.Backends = []evaluator.BackendInfo{{Name: "eu", Kind: "prometheus", Version: "3.15.0"}, {Name: "us", Kind: "victoriametrics"}, {Name: "failed", Kind: "thanos"}}
 	require.Contains(t, printed(t, r, screen{}),
-		"\nat 2026-11-22 15:02 UTC, counted from raw samples in Prometheus 3.15.0 and sums of targets in Prometheus 3.15.0 and raw samples in VictoriaMetrics\n")
+		"\nat 2026-11-22 15:02 UTC, counted from raw samples in Prometheus 3.15.0 and sums of targets in Prometheus 3.15.0 and raw samples in VictoriaMetrics and values of queries in VictoriaMetrics\n")
 }
 
 func TestBar(t *testing.T) {
