@@ -210,8 +210,9 @@ func noteNewest(parts []part, found []*tally) {
 	}
 }
 
-// usual is how far apart, in minutes, slots with samples may be that make those
-// between them known: two scrapes. What is evaluated is known at once.
+// usual is how many slots behind the last known one may still become known when
+// they are settled: a sample makes those of two scrapes before it known. What is
+// evaluated is known at once.
 func (k *book) usual(l *ledger) Minute {
 	longest := int64(0)
 	for i, m := range l.meters {
@@ -219,7 +220,7 @@ func (k *book) usual(l *ledger) Minute {
 			longest = max(longest, k.parts[i].accounts.interval())
 		}
 	}
-	return Minute((2*longest + longest/10) / 60_000)
+	return max(Minute((2*longest+longest/10)/60_000)-minutes(l.backend.Settle), 0)
 }
 
 // apply takes what was found into the timeline, without what lies before it. Slots

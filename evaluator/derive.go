@@ -79,7 +79,7 @@ type record struct {
 	from  Minute // the slots begin here
 	slots []leaves
 	seen  Minute // the end of the last slot before them that is known; 0 for none
-	usual Minute // how far slots may be apart that make those between known
+	usual Minute // how many slots behind the last known one may become known though they are settled
 }
 
 // leaves are the slots of all meters at a time.
@@ -140,9 +140,8 @@ func (l *ledger) one(all leaves) Slot {
 func (l *ledger) derived() bool { return l.joined != nil || l.slice != nil || l.absentBad }
 
 // derive appends to a timeline the slots behind an instant that follow from what
-// is recorded. Slots behind settled may be late, and those that are a usual time
-// behind the last known one may still become known: neither is bad for being
-// unknown.
+// is recorded. Slots behind settled may be late, and the first behind the last known
+// one may still become known: neither is bad for being unknown.
 func (l *ledger) derive(t *Timeline, r *record, behind, settled Minute) {
 	length := Minute(1)
 	if l.slice != nil {

@@ -50,7 +50,7 @@ func TestRefusedRules(t *testing.T) {
 	year, err := slo.NewCalendar(slo.Year, "UTC")
 	require.NoError(t, err)
 	at := func(name string, line int, window slo.Period) *slo.SLO {
-		return &slo.SLO{Service: "shop", Name: name, Window: window, Origin: slo.Origin{File: "shop.yaml", Line: line, Column: 5}}
+		return &slo.SLO{Service: "shop", Name: name, Window: window, Indicator: slo.Events{Numbers: slo.Counters{}}, Origin: slo.Origin{File: "shop.yaml", Line: line, Column: 5}}
 	}
 	var b strings.Builder
 	printFindings(&b, refusals([]*slo.SLO{at("b", 20, year), at("fine", 2, slo.Rolling(slo.MaxWindow)), at("a", 9, year)}))
