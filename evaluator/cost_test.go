@@ -200,3 +200,39 @@ func TestCostOfGroups(t *testing.T) {
 		require.LessOrEqual(t, float64(cost[1][0]), 1.2*float64(cost[0][0]), method)
 	}
 }
+
+// TestCostOfAThousandGroups holds ten cycles of an SLO with a thousand groups
+// against those of the SLO alone.
+func TestCostOfAThousandGroups(t *testing.T) {
+	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	db := database(t)
+	for i := range 1000 {
+		var samples []memprom.Sample
+		for at := begin.Add(-3 * time.Hour); at.Before(begin.Add(time.Hour)); at = at.Add(time.Minute) {
+			samples = append(samples, memprom.Sample{Time: at, Value: float64(len(samples))})
+		}
+		l := labels.FromStrings(model.MetricNameLabel, "requests_total", "job", "shop", "instance", "a", "tenant", fmt.Sprint("t", i), "code", "200")
+		require.NoError(t, db.Add(t.Context(), l, samples...))
+	}
+	var cost [][2]int
+	for _, split := range []string{"", "group_by: [tenant], "} {
+		m := &meter{Handler: db.Handler()}
+		synctest.Test(t, func(t *testing.T) {
+			o := live(slog.New(slog.DiscardHandler), m)
+			o.NewJudge, o.Backends[0].MaxSeries = nil, 10_000
+			e := evaluator.New(o)
+			e.SetSLOs(slosOf(t, `{name: shop, `+split+`sli: `+events+`}`), nil)
+			defer run(t, e)()
+			until(begin.Add(10*time.Minute + 40*time.Second))
+			m.taken()
+			until(begin.Add(20*time.Minute + 40*time.Second))
+			samples, queries := m.taken()
+			cost = append(cost, [2]int{samples, queries})
+			if split != "" {
+				require.Len(t, e.Report().SLOs, 1001)
+				requireCounts(t, e.Report().SLOs[1000], 0, 60, 1)
+			}
+		})
+	}
+	require.Equal(t, cost[0], cost[1])
+}

@@ -162,6 +162,9 @@ func (p *detailPage) describe(spec *slo.SLO) {
 	}
 	p.Indicator = spec.Indicator.Kind()
 	for _, f := range spec.Indicator.Fields() {
+		if f.Key == p.Indicator { // it is said already
+			f.Key = "parts"
+		}
 		p.Queries = append(p.Queries, pair{f.Key, f.Text})
 	}
 }
