@@ -87,13 +87,14 @@ func TestDemoHasAnSLOOfEveryKind(t *testing.T) {
 		has["absence is bad"] = has["absence is bad"] || states.Absent
 		for _, x := range s.Exclusions {
 			has["exclusion again and again"] = has["exclusion again and again"] || x.From.IsZero()
+			has["exclusion in a file of its own"] = has["exclusion in a file of its own"] || x.Origin.File != s.Origin.File
 			has["correction"] = has["correction"] || !x.From.IsZero() && x.Ticket != ""
 		}
 	}
 	for _, want := range []string{
 		"events by slo.Counters", "by $window", "latency by slo.Counters", "probe by slo.States", "threshold by slo.Levels",
 		"freshness by slo.Levels", "runs by slo.Counters", "runs by slo.Runs", "worst_of by slo.Parts", "calendar", "slices",
-		"groups", "past objectives", "budget policy", "absence is bad", "exclusion again and again", "correction",
+		"groups", "past objectives", "budget policy", "absence is bad", "exclusion again and again", "correction", "exclusion in a file of its own",
 	} {
 		require.True(t, has[want], want)
 	}

@@ -96,6 +96,9 @@ func specs(t *testing.T) []spec {
 	for name, text := range shop.Specs(live) {
 		var s spec
 		require.NoError(t, yaml.Unmarshal(text, &s), name)
+		if name == "corrections.yaml" {
+			continue // of no service
+		}
 		require.Equal(t, s.Service+".yaml", name)
 		out = append(out, s)
 	}
