@@ -101,5 +101,5 @@ func TestRulesRefuseExclusions(t *testing.T) {
 	_, err := RuleFile("slo.yaml", []*slo.SLO{s}, RuleOptions{})
 	require.NoError(t, err)
 	_, err = RuleFile("slo.yaml", []*slo.SLO{excluding(s, 0, 10)}, RuleOptions{})
-	require.EqualError(t, err, "making rules of "+s.ID()+": it excludes time, and recorded slots can't be taken back")
+	require.EqualError(t, err, "making rules of "+s.ID()+": it excludes time, and what rules have recorded stays as it was when an exclusion is written later")
 }

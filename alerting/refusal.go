@@ -10,11 +10,11 @@ import (
 func Refusal(s *slo.SLO) string {
 	var why []string
 	if !s.Window.IsRolling() {
-		why = append(why, "rules can't sum up the window calendar: "+s.Window.String()+
-			": PromQL has ranges of fixed length only, and no time zones but UTC")
+		why = append(why, "its window is {calendar: "+s.Window.String()+
+			"}, and PromQL has ranges of fixed length only, and no time zones but UTC")
 	}
 	if len(s.Exclusions) > 0 {
-		why = append(why, "it excludes time, and recorded slots can't be taken back")
+		why = append(why, "it excludes time, and what rules have recorded stays as it was when an exclusion is written later")
 	}
 	if s.Groups != nil {
 		if reason := unsplittable(s); reason != "" {
