@@ -203,7 +203,7 @@ func (x *inspector) journey(ctx context.Context) error {
 	for _, m := range meters {
 		queries := slices.DeleteFunc(slices.Clone(m.queries), func(q query) bool { return q.role&m.clock() == 0 })
 		if m.native != nil {
-			queries = append(queries, query{selector: m.native.Histogram})
+			queries = append(queries, query{selector: m.native.Histogram}.named())
 		}
 		for _, q := range queries {
 			s := subject{query: q, field: "worst_of"}

@@ -20,13 +20,13 @@ func (x *inspector) histogram(ctx context.Context, l slo.Latency) (subject, erro
 	const field = "sli.latency.histogram"
 	c, _ := l.Measure().(slo.Counters)
 	classic, _ := c.Total.Plain()
-	out := subject{query{role: roleTotal, selector: classic}, field, true}
+	out := subject{query{role: roleTotal, selector: classic}.named(), field, true}
 	bounds, err := x.boundaries(ctx, l, x.end)
 	if err != nil {
 		return out, err
 	}
 	if len(bounds) == 0 {
-		native := subject{query{role: roleTotal, selector: l.Histogram}, field, false}
+		native := subject{query{role: roleTotal, selector: l.Histogram}.named(), field, false}
 		found, err := x.now(ctx, native)
 		if err != nil || !found {
 			return out, err
