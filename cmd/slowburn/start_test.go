@@ -136,7 +136,7 @@ func TestServeOutlivesItsBackend(t *testing.T) {
 	require.Equal(t, 60.0*60, st.Windows[len(st.Windows)-1].Total, "the last good numbers")
 	require.WithinRange(t, *st.StateSince, was.Windows[0].End, first, "and of when they are")
 	require.Equal(t, 0.0, s.metrics()[up])
-	require.Equal(t, 1, s.log.count("502"), "one line, neither for each SLO nor for each minute")
+	require.Equal(t, 1, s.log.count("answers 502"), "one line, neither for each SLO nor for each minute")
 	require.LessOrEqual(t, asked.Load(), int32(8), "a backend that is down is left alone")
 	_, page := s.get("/")
 	require.Contains(t, page, "the backend answers 502")
