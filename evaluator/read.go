@@ -207,7 +207,6 @@ func (r *reading) series(queries []query) ([]rawSeries, error) {
 		replica string
 	}
 	byKey := map[identity]int{}
-	plain := true
 	for _, q := range queries {
 		answer, more := r.find(q)
 		if answer.err != nil {
@@ -224,13 +223,7 @@ func (r *reading) series(queries []query) ([]rawSeries, error) {
 				byKey[id] = i
 				out = append(out, *s)
 			}
-			plain = plain && q.weight == 1 && (!ok || out[i].roles&q.role == 0)
 			out[i].count(q.role, q.weight)
-		}
-	}
-	if plain {
-		for i := range out {
-			out[i].weights = nil
 		}
 	}
 	return out, nil
@@ -238,10 +231,19 @@ func (r *reading) series(queries []query) ([]rawSeries, error) {
 
 // count makes a series count a role, so many times more.
 func (s *rawSeries) count(r role, weight float64) {
-	s.roles |= r
+	if weight == 1 && s.weights == nil && s.roles&r == 0 { // as most do
+		s.roles |= r
+		return
+	}
 	if s.weights == nil {
 		s.weights = &[3]float64{}
+		for i, each := range allRoles {
+			if s.roles&each != 0 {
+				s.weights[i] = 1
+			}
+		}
 	}
+	s.roles |= r
 	for i, each := range allRoles {
 		if r == each {
 			s.weights[i] += weight

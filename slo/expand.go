@@ -189,22 +189,7 @@ func (c Counter) expression() string {
 	if s, ok := c.Plain(); ok {
 		return s.String()
 	}
-	var b strings.Builder
-	for i, t := range c {
-		switch {
-		case i > 0 && t.Weight < 0:
-			b.WriteString(" - ")
-		case i > 0:
-			b.WriteString(" + ")
-		case t.Weight < 0:
-			b.WriteString("-")
-		}
-		if w := math.Abs(t.Weight); w != 1 {
-			b.WriteString(strconv.FormatFloat(w, 'g', -1, 64) + " * ")
-		}
-		b.WriteString("sum(increase(" + t.Selector.String() + "[" + windowVariable + "]))")
-	}
-	return b.String()
+	return c.sum(func(s Selector) string { return "sum(increase(" + s.String() + "[" + windowVariable + "]))" })
 }
 
 // percent is a ratio as a percentage with all its digits: "25%".

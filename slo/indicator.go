@@ -62,7 +62,10 @@ func (c Counter) Plain() (Selector, bool) {
 }
 
 // String is the counter as a sum of selectors.
-func (c Counter) String() string {
+func (c Counter) String() string { return c.sum(Selector.String) }
+
+// sum is the counter with its selectors in a form.
+func (c Counter) sum(form func(Selector) string) string {
 	var b strings.Builder
 	for i, t := range c {
 		switch {
@@ -76,7 +79,7 @@ func (c Counter) String() string {
 		if w := math.Abs(t.Weight); w != 1 {
 			b.WriteString(strconv.FormatFloat(w, 'g', -1, 64) + " * ")
 		}
-		b.WriteString(t.Selector.String())
+		b.WriteString(form(t.Selector))
 	}
 	return b.String()
 }
