@@ -24,6 +24,10 @@ type Alert struct {
 	held time.Time // end of the last slot in which its tier held
 }
 
+// AlertName is the name of the alert about an error budget that burns too
+// fast.
+const AlertName = "ErrorBudgetBurn"
+
 // key is what tells an alert from others.
 func key(s *evaluator.Status, f evaluator.FiringAlert) string { return s.ID + " " + f.Severity }
 

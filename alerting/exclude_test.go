@@ -94,12 +94,3 @@ func TestAnExclusionResolves(t *testing.T) {
 		}
 	}
 }
-
-// TestRulesRefuseExclusions: they would count what the evaluator leaves out.
-func TestRulesRefuseExclusions(t *testing.T) {
-	s := policySLO(t)
-	_, err := RuleFile("slo.yaml", []*slo.SLO{s}, RuleOptions{})
-	require.NoError(t, err)
-	_, err = RuleFile("slo.yaml", []*slo.SLO{excluding(s, 0, 10)}, RuleOptions{})
-	require.EqualError(t, err, "making rules of "+s.ID()+": it excludes time, and what rules have recorded stays as it was when an exclusion is written later")
-}

@@ -1,13 +1,16 @@
-// Package alerting says when to wake somebody: alert policies, the rule files
-// that let a Prometheus do the same work, and the state of alerts.
+// Package alerting says when to wake somebody: alert policies, the state of
+// alerts, and their way to Alertmanager. Package rules writes the rule files that
+// let a Prometheus do the same work.
 //
-// A use, from one SLO to the rule file that records and alerts on it:
+// A use, from the tiers of an SLO to what fires at the end of its timeline:
 //
-//	text, err := alerting.RuleFile("checkout.yaml", slos, alerting.RuleOptions{Alerts: true})
+//	policies := alerting.BuiltIn()
+//	firing := policies.NewJudge()(s, timeline, settled)
 package alerting
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slowburn-slo/slowburn/slo"
@@ -20,53 +23,114 @@ const (
 	Ticket = "ticket"
 )
 
-// Tier is one line of an alert policy. It holds while the burn rates over both
-// of its windows are above its factor.
+// Policy is when to wake somebody, as data. An alert of a severity fires while
+// any tier of it does.
+type Policy struct {
+	Name  string
+	Tiers []Tier // as they are for an SLO over 30 d
+}
+
+// Tier is one line of a policy. It begins when the burn rates over both of its
+// windows are above its factor and the guards hold, and goes on while they are
+// above Reset: what a guard asked for once need not be shown again.
 type Tier struct {
 	Name, Severity string  // "fast", "page"
 	Factor         float64 // burn rate
+	BadShare       float64 // ratio of bad events, in place of a factor; its windows don't scale
 	Long, Short    slo.Window
+	Reset          float64       // burn rate; that of the factor where it is 0
+	For            time.Duration // that it must hold before it fires
+	KeepFiringFor  time.Duration // that it fires when it holds no longer
+
+	MinBad       float64 // guard: bad events in the long window
+	MinBudget    float64 // guard: bad events in the long window, as a ratio of what the SLO's own window allows
+	Significance float64 // guard: probability; see beyondChance. 0 asks for none
 }
 
-// outageShare is the share of bad events that counts as a total outage, in
-// percent. It stands in for factors that no share of bad events can reach.
-const outageShare = 95
+// Policies are the policies that SLOs can choose, by name.
+type Policies map[string]Policy
+
+// DefaultPolicy is the policy of an SLO that names none.
+const DefaultPolicy = "default"
+
+// BuiltIn are the policies that are there without a word of configuration.
+func BuiltIn() Policies {
+	return Policies{"classic": Classic(), DefaultPolicy: Default()}
+}
+
+const (
+	minute = slo.Window(time.Minute)
+	hour   = 60 * minute
+	day    = 24 * hour
+)
 
 // Classic is the multiwindow, multi-burn-rate policy of the SRE workbook
-// (chapter 5, "Alerting on SLOs") for an SLO over w. Long windows are a fixed
-// part of w and short ones a twelfth of the long, both rounded up to a window
-// of ladder. A tier whose long window exceeds a quarter of w is dropped: what
-// it says, the budget says already.
+// (chapter 5, "Alerting on SLOs").
+func Classic() Policy {
+	return Policy{"classic", []Tier{
+		{Name: "fast", Severity: Page, Factor: 14.4, Long: hour, Short: 5 * minute},
+		{Name: "slow", Severity: Page, Factor: 6, Long: 6 * hour, Short: 30 * minute},
+		{Name: "daily", Severity: Ticket, Factor: 3, Long: day, Short: 2 * hour},
+		{Name: "trend", Severity: Ticket, Factor: 1, Long: 3 * day, Short: 6 * hour},
+	}}
+}
+
+// Default is the classic policy for traffic that is neither even nor heavy.
+//
+//   - fast, slow and daily also ask for evidence, and for half of what their
+//     window takes of the budget when it burns at their factor with even traffic:
+//     1 of 720 hours at 14.4 takes 2 %.
+//   - slow has a shorter short window, so that its page ends 15 min after the last
+//     bad slot, as those of the other tiers do.
+//   - outage needs no weight: nearly everything failed for 5 min.
+//   - trickle takes the place of trend. Its windows hold whole days, so that what
+//     happens each night is one thing, and its low reset makes one ticket of what
+//     is about as much as is allowed.
+func Default() Policy {
+	return Policy{DefaultPolicy, []Tier{
+		{Name: "fast", Severity: Page, Factor: 14.4, Long: hour, Short: 5 * minute,
+			KeepFiringFor: 10 * time.Minute, MinBudget: 0.01, Significance: 1e-5},
+		{Name: "slow", Severity: Page, Factor: 6, Long: 6 * hour, Short: 15 * minute, MinBudget: 0.025, Significance: 1e-5},
+		{Name: "outage", Severity: Page, BadShare: outageShare, Long: 5 * minute, Short: 5 * minute,
+			KeepFiringFor: 10 * time.Minute, MinBad: 5, Significance: 1e-5},
+		{Name: "daily", Severity: Ticket, Factor: 3, Long: day, Short: 2 * hour, MinBudget: 0.05, Significance: 1e-4},
+		{Name: "trickle", Severity: Ticket, Factor: 1, Long: 3 * day, Short: day, Reset: 0.5, MinBudget: 0.05, Significance: 1e-4},
+	}}
+}
+
+// outageShare is the ratio of bad events that counts as a total outage. It
+// stands in for factors that no share of bad events can reach.
+const outageShare = 0.95
+
+// scale is the window of an SLO for which policies are written.
+const scale = 30 * day
+
+// Tiers are the tiers of an SLO, by its policy. Factors stay as they are; long
+// windows become the same part of the SLO's window as they are of 30 d, and short
+// ones the same part of the long, both rounded up to a window of ladder. A tier
+// whose long window exceeds a quarter of the SLO's own is dropped: what it says,
+// the budget says already. Of a calendar period its nominal length counts.
 //
 // Tiers of one severity with the same windows are one: their alert is the OR
-// of both, which is the tier with the lower factor.
+// of both, which is the tier with the lower factor. Those with a share of bad
+// events in place of a factor have windows as they are written.
 //
-// A short window should hold four scrapes or more. Rules can't know the
-// interval of scraping, so here its lower bound is 5 m alone, which is enough
-// for scrapes up to 75 s apart.
-func Classic(w slo.Window, o slo.Objective) []Tier { return classic(w, o, 0) }
-
-// classic are the tiers whose windows are at least so long.
-func classic(w slo.Window, o slo.Objective, least slo.Window) []Tier {
-	shares := []struct {
-		name, severity string
-		factor         float64
-		part           int64 // the long window is w/part
-	}{
-		{"fast", Page, 14.4, 720},
-		{"slow", Page, 6, 120},
-		{"daily", Ticket, 3, 30},
-		{"trend", Ticket, 1, 10},
+// A short window should hold four scrapes or more. Nobody knows the interval of
+// scraping here, so the lower bound is 5 m alone, which is enough for scrapes up
+// to 75 s apart. A window that is shorter than a slice holds one now and then, and
+// no slice most of the time: where time slices are counted none is.
+func (p Policies) Tiers(s *slo.SLO) []Tier {
+	least := slo.Window(0)
+	if s.Slice != nil {
+		least = s.Slice.Length
 	}
 	var tiers []Tier
-	for _, s := range shares {
-		long := max(part(w, s.part), part(least, 1))
-		if long > w/4 {
+	for _, t := range p.of(s).Tiers {
+		if t = t.scaled(s, least); t.Long > s.Window.Length/4 && t.BadShare == 0 {
 			continue
 		}
-		t := Tier{s.name, s.severity, reachable(s.factor, o), long, max(part(long, 12), part(least, 1))}
 		same := slices.IndexFunc(tiers, func(u Tier) bool {
-			return u.Severity == t.Severity && u.Long == t.Long && u.Short == t.Short
+			return u.Severity == t.Severity && u.Long == t.Long && u.Short == t.Short && (u.BadShare == 0) == (t.BadShare == 0)
 		})
 		switch {
 		case same < 0:
@@ -78,18 +142,37 @@ func classic(w slo.Window, o slo.Objective, least slo.Window) []Tier {
 	return tiers
 }
 
-// Tiers are those of the classic policy for an SLO. A window that is shorter than
-// a slice holds one now and then, and no slice most of the time: where time slices
-// are counted none is.
-func Tiers(s *slo.SLO) []Tier {
-	if s.Slice == nil {
-		return Classic(s.Window.Length, s.Objective)
+// scaled is a tier for an SLO, with windows that are at least so long.
+func (t Tier) scaled(s *slo.SLO, least slo.Window) Tier {
+	if t.BadShare > 0 {
+		t.Factor = s.Objective.BurnRate(t.BadShare, 1)
+		t.Long, t.Short = max(t.Long, least), max(t.Short, least)
+	} else {
+		long := max(part(s.Window.Length, t.Long, scale), part(least, minute, minute))
+		t.Long, t.Short = long, max(part(long, t.Short, t.Long), part(least, minute, minute))
+		t.Factor = reachable(t.Factor, s.Objective)
 	}
-	return classic(s.Window.Length, s.Objective, s.Slice.Length)
+	if t.Reset == 0 || t.Reset > t.Factor {
+		t.Reset = t.Factor
+	}
+	return t
 }
 
-// Windows are all windows of the tiers, each once and ascending, with w, the
-// SLO's own window, last.
+// of is the policy of an SLO: the default one where it names an unknown one,
+// which Check reports.
+func (p Policies) of(s *slo.SLO) Policy {
+	if own, ok := p[s.Alerting.Policy]; ok {
+		return own
+	}
+	return p[DefaultPolicy]
+}
+
+// Windows are the windows to publish for an SLO: those of its tiers, each once
+// and ascending, with the SLO's own window last.
+func (p Policies) Windows(s *slo.SLO) []slo.Window { return Windows(p.Tiers(s), s.Window.Length) }
+
+// Windows are all windows of tiers, each once and ascending, with w, the SLO's
+// own window, last.
 func Windows(tiers []Tier, w slo.Window) []slo.Window {
 	var out []slo.Window
 	for _, t := range tiers {
@@ -100,11 +183,12 @@ func Windows(tiers []Tier, w slo.Window) []slo.Window {
 	return append(out, w)
 }
 
-// PageWindow is the longest window of the classic policy that pages. When
-// nothing happened for so long, an SLO has no traffic.
-func PageWindow(s *slo.SLO) slo.Window { return pageWindow(Tiers(s)) }
+// PageWindow is the longest window that pages for an SLO. When nothing happened
+// for so long, it has no traffic.
+func (p Policies) PageWindow(s *slo.SLO) slo.Window { return PageWindow(p.Tiers(s)) }
 
-func pageWindow(tiers []Tier) slo.Window {
+// PageWindow is the longest window of tiers that pages.
+func PageWindow(tiers []Tier) slo.Window {
 	longest := slo.Window(0)
 	for _, t := range tiers {
 		if t.Severity == Page {
@@ -116,29 +200,40 @@ func pageWindow(tiers []Tier) slo.Window {
 
 // ladder are the windows of policies. What is longer than the last becomes it.
 func ladder() []slo.Window {
-	const minute, hour, day = slo.Window(time.Minute), slo.Window(time.Hour), slo.Window(24 * time.Hour)
 	return []slo.Window{
 		5 * minute, 10 * minute, 15 * minute, 30 * minute,
 		hour, 2 * hour, 6 * hour, 12 * hour, day, 3 * day, 7 * day,
 	}
 }
 
-// part is w/n, rounded up to a window of ladder.
-func part(w slo.Window, n int64) slo.Window {
+// part is w*n/of, rounded up to a window of ladder.
+func part(w, n, of slo.Window) slo.Window {
 	steps := ladder()
 	for _, s := range steps {
-		if s*slo.Window(n) >= w {
+		if seconds(s)*seconds(of) >= seconds(w)*seconds(n) {
 			return s
 		}
 	}
 	return steps[len(steps)-1]
 }
 
+func seconds(w slo.Window) int64 { return int64(w.Duration() / time.Second) }
+
 // reachable is the factor, or the burn rate of a total outage where even the
 // failure of all events burns no faster than the factor: factor*(1-o) >= 1.
 func reachable(factor float64, o slo.Objective) float64 {
 	if factor >= o.BurnRate(1, 1) {
-		return o.BurnRate(outageShare, 100)
+		return o.BurnRate(outageShare, 1)
 	}
 	return factor
+}
+
+// Names are the names of the policies, sorted.
+func (p Policies) Names() string {
+	var names []string
+	for name := range p {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
 }

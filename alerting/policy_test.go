@@ -2,18 +2,28 @@ package alerting
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-const (
-	minute = slo.Window(time.Minute)
-	hour   = slo.Window(time.Hour)
-	day    = slo.Window(24 * time.Hour)
-)
+// classic are the tiers of the classic policy for an SLO, with the numbers that
+// they have.
+func classic(window slo.Window, o slo.Objective) []row {
+	s := &slo.SLO{Window: slo.Rolling(window), Objective: o, Alerting: slo.Alerting{Policy: "classic"}}
+	var out []row
+	for _, t := range BuiltIn().Tiers(s) {
+		out = append(out, row{t.Name, t.Severity, t.Factor, t.Long, t.Short})
+	}
+	return out
+}
+
+type row struct {
+	name, severity string
+	factor         float64
+	long, short    slo.Window
+}
 
 func objective(t testing.TB, text string) slo.Objective {
 	t.Helper()
@@ -25,50 +35,50 @@ func objective(t testing.TB, text string) slo.Objective {
 func TestClassicWindows(t *testing.T) {
 	tests := []struct {
 		window slo.Window
-		want   []Tier
+		want   []row
 	}{
-		{hour, []Tier{
+		{hour, []row{
 			// 5 s and 30 s both become 5 m: one page, at the lower factor.
 			{"slow", Page, 6, 5 * minute, 5 * minute},
 			{"daily", Ticket, 3, 5 * minute, 5 * minute},
 			{"trend", Ticket, 1, 10 * minute, 5 * minute},
 		}},
-		{day, []Tier{ // 2 m, 12 m, 48 m, 144 m
+		{day, []row{ // 2 m, 12 m, 48 m, 144 m
 			{"fast", Page, 14.4, 5 * minute, 5 * minute},
 			{"slow", Page, 6, 15 * minute, 5 * minute},
 			{"daily", Ticket, 3, hour, 5 * minute},
 			{"trend", Ticket, 1, 6 * hour, 30 * minute},
 		}},
-		{22 * hour, []Tier{ // 1.8 m, 11 m, 44 m; 132 m becomes 6 h, over 5.5 h
+		{22 * hour, []row{ // 1.8 m, 11 m, 44 m; 132 m becomes 6 h, over 5.5 h
 			{"fast", Page, 14.4, 5 * minute, 5 * minute},
 			{"slow", Page, 6, 15 * minute, 5 * minute},
 			{"daily", Ticket, 3, hour, 5 * minute},
 		}},
-		{7 * day, []Tier{ // 14 m, 84 m, 5.6 h, 16.8 h
+		{7 * day, []row{ // 14 m, 84 m, 5.6 h, 16.8 h
 			{"fast", Page, 14.4, 15 * minute, 5 * minute},
 			{"slow", Page, 6, 2 * hour, 10 * minute},
 			{"daily", Ticket, 3, 6 * hour, 30 * minute},
 			{"trend", Ticket, 1, day, 2 * hour},
 		}},
-		{28 * day, []Tier{ // 56 m, 5.6 h, 22.4 h, 67.2 h
+		{28 * day, []row{ // 56 m, 5.6 h, 22.4 h, 67.2 h
 			{"fast", Page, 14.4, hour, 5 * minute},
 			{"slow", Page, 6, 6 * hour, 30 * minute},
 			{"daily", Ticket, 3, day, 2 * hour},
 			{"trend", Ticket, 1, 3 * day, 6 * hour},
 		}},
-		{30 * day, []Tier{
+		{30 * day, []row{
 			{"fast", Page, 14.4, hour, 5 * minute},
 			{"slow", Page, 6, 6 * hour, 30 * minute},
 			{"daily", Ticket, 3, day, 2 * hour},
 			{"trend", Ticket, 1, 3 * day, 6 * hour},
 		}},
-		{90 * day, []Tier{ // 3 h, 18 h, 3 d, 9 d
+		{90 * day, []row{ // 3 h, 18 h, 3 d, 9 d
 			{"fast", Page, 14.4, 6 * hour, 30 * minute},
 			{"slow", Page, 6, day, 2 * hour},
 			{"daily", Ticket, 3, 3 * day, 6 * hour},
 			{"trend", Ticket, 1, 7 * day, day},
 		}},
-		{365 * day, []Tier{ // 12.2 h, 73 h, 12.2 d, 36.5 d
+		{365 * day, []row{ // 12.2 h, 73 h, 12.2 d, 36.5 d
 			{"fast", Page, 14.4, day, 2 * hour},
 			{"slow", Page, 6, 7 * day, day},
 			{"trend", Ticket, 1, 7 * day, day},
@@ -76,7 +86,7 @@ func TestClassicWindows(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.window.String(), func(t *testing.T) {
-			require.Equal(t, tt.want, Classic(tt.window, objective(t, "99.9")))
+			require.Equal(t, tt.want, classic(tt.window, objective(t, "99.9")))
 		})
 	}
 }
@@ -95,8 +105,8 @@ func TestClassicFactors(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.objective, func(t *testing.T) {
 			var got []float64
-			for _, tier := range Classic(30*day, objective(t, tt.objective)) {
-				got = append(got, tier.Factor)
+			for _, tier := range classic(30*day, objective(t, tt.objective)) {
+				got = append(got, tier.factor)
 			}
 			require.Equal(t, tt.want, got)
 		})
@@ -105,11 +115,11 @@ func TestClassicFactors(t *testing.T) {
 
 // At 50 % both pages of an hour's SLO are the same outage rule, told once.
 func TestClassicMergesOutageRules(t *testing.T) {
-	require.Equal(t, []Tier{
+	require.Equal(t, []row{
 		{"fast", Page, 1.9, 5 * minute, 5 * minute},
 		{"daily", Ticket, 1.9, 5 * minute, 5 * minute},
 		{"trend", Ticket, 1, 10 * minute, 5 * minute},
-	}, Classic(hour, objective(t, "50")))
+	}, classic(hour, objective(t, "50")))
 }
 
 // TestTiersOfSlices have no window that is shorter than a slice.
@@ -119,9 +129,9 @@ func TestTiersOfSlices(t *testing.T) {
 		20 * minute: {{hour, 30 * minute}, {6 * hour, 30 * minute}, {day, 2 * hour}, {3 * day, 6 * hour}},
 		hour:        {{hour, hour}, {6 * hour, hour}, {day, 2 * hour}, {3 * day, 6 * hour}},
 	} {
-		s := &slo.SLO{Window: slo.Rolling(30 * day), Objective: objective(t, "99.9"), Slice: &slo.Slice{Length: length}}
+		s := &slo.SLO{Window: slo.Rolling(30 * day), Objective: objective(t, "99.9"), Slice: &slo.Slice{Length: length}, Alerting: slo.Alerting{Policy: "classic"}}
 		var got [][2]slo.Window
-		for _, tier := range Tiers(s) {
+		for _, tier := range BuiltIn().Tiers(s) {
 			got = append(got, [2]slo.Window{tier.Long, tier.Short})
 		}
 		require.Equal(t, want, got, length)
@@ -129,11 +139,12 @@ func TestTiersOfSlices(t *testing.T) {
 }
 
 func TestWindows(t *testing.T) {
-	o := objective(t, "99.9")
-	require.Equal(t, []slo.Window{5 * minute, 30 * minute, hour, 2 * hour, 6 * hour, day, 3 * day, 30 * day},
-		Windows(Classic(30*day, o), 30*day))
-	require.Equal(t, []slo.Window{5 * minute, 10 * minute, hour}, Windows(Classic(hour, o), hour))
-	require.Equal(t, []slo.Window{2 * hour, day, 7 * day, 365 * day}, Windows(Classic(365*day, o), 365*day))
+	windows := func(w slo.Window) []slo.Window {
+		return BuiltIn().Windows(&slo.SLO{Window: slo.Rolling(w), Objective: objective(t, "99.9"), Alerting: slo.Alerting{Policy: "classic"}})
+	}
+	require.Equal(t, []slo.Window{5 * minute, 30 * minute, hour, 2 * hour, 6 * hour, day, 3 * day, 30 * day}, windows(30*day))
+	require.Equal(t, []slo.Window{5 * minute, 10 * minute, hour}, windows(hour))
+	require.Equal(t, []slo.Window{2 * hour, day, 7 * day, 365 * day}, windows(365*day))
 	require.Equal(t, []slo.Window{hour}, Windows(nil, hour))
 	require.Equal(t, []slo.Window{5 * minute, hour}, Windows([]Tier{{Long: hour, Short: 5 * minute}}, hour))
 }

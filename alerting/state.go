@@ -1,7 +1,10 @@
 package alerting
 
 import (
+	"math"
 	"time"
+
+	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -15,41 +18,38 @@ const (
 	hold = 60
 )
 
-// Lookback is the history that a judge needs at its first call for an SLO: the
-// longest window before the first instant it looks at.
-func Lookback(s *slo.SLO) time.Duration {
-	return lookback + policy{Tiers(s), s.Objective}.longest()
-}
+// maxTiers bounds the tiers of a policy.
+const maxTiers = 12
 
-// PolicyWindows are the windows to publish for an SLO.
-func PolicyWindows(s *slo.SLO) []slo.Window {
-	return Windows(Tiers(s), s.Window.Length)
-}
+// Lookback is the history that a judge needs at its first call for an SLO: the
+// longest window before the first instant it looks at, or the SLO's own where its
+// budget decides.
+func (p Policies) Lookback(s *slo.SLO) time.Duration { return lookback + newDecider(p, s).longest() }
 
 // NewJudge makes a judge of one SLO, whose window stays the same. What fires is a
-// function of the timeline: the first call, and one with another objective,
-// replays the last seven days, each later one the new slots, so that a process
-// that was restarted, and a second replica, say the same.
-func NewJudge() evaluator.Judge {
+// function of the timeline: the first call, and one with another objective or
+// policy, replays the last seven days, each later one the new slots, so that a
+// process that was restarted, and a second replica, say the same.
+func (p Policies) NewJudge() evaluator.Judge {
 	at := evaluator.Minute(0)
 	var final state
-	var p policy
+	var d decider
 	return func(s *slo.SLO, t *evaluator.Timeline, settled evaluator.Minute) []evaluator.FiringAlert {
-		if at == 0 || p.objective != s.Objective {
-			p = policy{Tiers(s), s.Objective}
+		if at == 0 || d.objective != s.Objective || d.policy != s.Alerting.Policy {
+			d = newDecider(p, s)
 			at, final = max(t.Start(), settled.Add(-lookback)), state{}
 		}
 		past := t
 		if settled-at > long {
-			past = t.Unpacked(at.Add(-p.longest()))
+			past = t.Unpacked(at.Add(-d.longest()))
 		}
 		for at < settled {
 			at++
-			final = p.step(final, past, at)
+			final = d.step(final, past, at)
 		}
 		sure, newest := final, final
 		for end := settled + 1; end <= t.End(); end++ {
-			newest = p.step(newest, t, end)
+			newest = d.step(newest, t, end)
 			if t.Excludes(end) {
 				sure = state{} // no late data changes that
 			}
@@ -62,83 +62,166 @@ func NewJudge() evaluator.Judge {
 // timeline.
 const long = 60
 
-// policy is what decides for one SLO.
-type policy struct {
+// decider is what decides for one SLO.
+type decider struct {
+	policy    string
 	tiers     []Tier
 	objective slo.Objective
+	window    time.Duration // of the budget
 }
 
-// longest is the longest window of the tiers.
-func (p policy) longest() time.Duration {
+func newDecider(p Policies, s *slo.SLO) decider {
+	return decider{s.Alerting.Policy, p.Tiers(s), s.Objective, s.Window.Length.Duration()}
+}
+
+// longest is the longest window that decides.
+func (d decider) longest() time.Duration {
 	longest := time.Duration(0)
-	for _, t := range p.tiers {
+	for _, t := range d.tiers {
 		longest = max(longest, t.Long.Duration())
+		if t.MinBudget > 0 {
+			longest = max(longest, d.window)
+		}
 	}
 	return longest
 }
 
 // state is what fires for an SLO.
-type state struct{ page, ticket episode }
+type state struct {
+	tiers        [maxTiers]tierState
+	page, ticket episode
+}
+
+// tierState is what is known of one tier.
+type tierState struct {
+	firing bool
+	since  evaluator.Minute // the end of the first of the slots in which it holds; 0 while it does not
+	held   evaluator.Minute // the end of the last slot in which it held
+}
 
 // episode is a time in which an alert fires.
 type episode struct {
 	firing bool
 	since  evaluator.Minute // the end of the slot in which it began
-	sure   evaluator.Minute // the last slot in which the tier held
+	sure   evaluator.Minute // the last slot in which a tier held
 	tier   Tier
 }
 
 // step is the state one slot later. Nothing fires in a slot that is excluded.
-func (p policy) step(st state, t *evaluator.Timeline, end evaluator.Minute) state {
+func (d decider) step(st state, t *evaluator.Timeline, end evaluator.Minute) state {
 	if t.Excludes(end) {
 		return state{}
 	}
-	return state{p.next(st.page, Page, t, end), p.next(st.ticket, Ticket, t, end)}
+	for i, tier := range d.tiers {
+		st.tiers[i] = d.next(st.tiers[i], tier, t, end)
+	}
+	st.page = d.episode(st.page, st.tiers, Page, end)
+	st.ticket = d.episode(st.ticket, st.tiers, Ticket, end)
+	return st
 }
 
-// next is an alert's episode at end. It begins when a tier holds, and ends when
-// complete windows say of each tier that it does not, or after a time in which
-// none are complete.
-func (p policy) next(e episode, severity string, t *evaluator.Timeline, end evaluator.Minute) episode {
-	over := true
-	for _, tier := range p.tiers {
-		if tier.Severity != severity {
+// episode is that of a severity at end: it lasts from the first tier that fires to
+// the last.
+func (d decider) episode(e episode, tiers [maxTiers]tierState, severity string, end evaluator.Minute) episode {
+	fires, holds := false, false
+	for i, tier := range d.tiers {
+		if tier.Severity != severity || !tiers[i].firing {
 			continue
 		}
-		holds, refuted := p.look(tier, t, end)
-		if holds {
-			if !e.firing {
-				e.since = end
-			}
-			e.firing, e.sure, e.tier = true, end, tier
-			return e
+		fires, e.sure = true, max(e.sure, tiers[i].held)
+		if tiers[i].held == end && !holds || !e.firing && e.tier.Name == "" {
+			holds, e.tier = true, tier
 		}
-		over = over && refuted
 	}
-	if e.firing && (over || end-e.sure >= hold) {
+	if !fires {
 		return episode{}
+	}
+	if !e.firing {
+		e.firing, e.since = true, end
 	}
 	return e
 }
 
+// next is the state of a tier at end. It fires when it has held for long enough,
+// until complete windows have said for long enough that it does not, or after a
+// time in which none are complete.
+func (d decider) next(st tierState, tier Tier, t *evaluator.Timeline, end evaluator.Minute) tierState {
+	holds, refuted := d.look(tier, st.firing, t, end)
+	switch {
+	case holds:
+		if st.since == 0 {
+			st.since = end
+		}
+		st.held = end
+		st.firing = st.firing || end >= st.since.Add(tier.For)
+	case refuted && (!st.firing || end > st.held.Add(tier.KeepFiringFor)), st.firing && end-st.held >= hold:
+		return tierState{}
+	}
+	return st
+}
+
 // look asks whether a tier holds at end, and whether a complete window says
 // that it does not.
-func (p policy) look(tier Tier, t *evaluator.Timeline, end evaluator.Minute) (holds, refuted bool) {
+func (d decider) look(tier Tier, fires bool, t *evaluator.Timeline, end evaluator.Minute) (holds, refuted bool) {
 	if end.Add(-tier.Long.Duration()) < t.Start() {
 		return false, false // a part of it is not read yet
 	}
+	factor := tier.Factor
+	if fires {
+		factor = tier.Reset
+	}
 	holds = true
+	var sum evaluator.Sum
 	for _, w := range []slo.Window{tier.Short, tier.Long} {
-		sum := t.Window(w.Duration(), end)
-		rate := evaluator.BurnRate(sum, p.objective)
-		if rate == nil || *rate <= tier.Factor {
+		sum = t.Window(w.Duration(), end)
+		rate := evaluator.BurnRate(sum, d.objective)
+		if rate == nil || *rate <= factor {
 			holds = false
 			if sum.Complete() {
 				return false, true
 			}
 		}
 	}
+	if holds && !fires && !d.guarded(tier, sum, t, end) {
+		return false, sum.Complete()
+	}
 	return holds, false
+}
+
+// guarded reports whether the guards of a tier hold for its long window.
+func (d decider) guarded(tier Tier, sum evaluator.Sum, t *evaluator.Timeline, end evaluator.Minute) bool {
+	if sum.Bad < tier.MinBad {
+		return false
+	}
+	if tier.MinBudget > 0 && sum.Bad < tier.MinBudget*d.objective.Allowed(d.total(t, end)) {
+		return false
+	}
+	return tier.Significance == 0 || beyondChance(sum.Bad, sum.Total, d.objective, tier.Significance)
+}
+
+// total are the events of the SLO's own window that ends at end. While a part of
+// it is not read yet, it is taken to be like the rest.
+func (d decider) total(t *evaluator.Timeline, end evaluator.Minute) float64 {
+	sum := t.Window(d.window, end)
+	if read := end - t.Start(); read > 0 && sum.Start < t.Start() {
+		return sum.Total * float64(sum.End-sum.Start) / float64(read)
+	}
+	return sum.Total
+}
+
+// beyondChance reports whether more events are bad than an SLO that only just
+// keeps its objective would have by chance: whether an exact binomial test of
+// the ratio 1-o, on one side, has a p-value of at most significance. Fractions of
+// events, which interpolated buckets give, count for the objective.
+func beyondChance(bad, total float64, o slo.Objective, significance float64) bool {
+	bad, total = math.Floor(bad), math.Ceil(total)
+	if bad <= total*o.Budget() {
+		return false
+	}
+	if bad >= total {
+		return math.Pow(o.Budget(), total) <= significance
+	}
+	return distuv.Binomial{N: total, P: o.Budget()}.Survival(bad-1) <= significance
 }
 
 // firing is what fires when an episode of settled slots is carried on by newer

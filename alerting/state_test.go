@@ -40,11 +40,11 @@ type follower struct {
 }
 
 func follow(s *slo.SLO) *follower {
-	t := evaluator.NewTimeline(begin.Add(-Lookback(s)))
+	t := evaluator.NewTimeline(begin.Add(-BuiltIn().Lookback(s)))
 	for t.End() < begin {
 		t.Append(evaluator.Slot{}) // nothing is known before begin
 	}
-	return &follower{s, t, begin, NewJudge()}
+	return &follower{s, t, begin, BuiltIn().NewJudge()}
 }
 
 // see evaluates at the end of the slots, which begin at begin. The last unsure
@@ -65,7 +65,13 @@ func firesAt(s *slo.SLO, slots []evaluator.Slot, unsure int) []evaluator.FiringA
 
 func slotAt(n int) time.Time { return (begin + evaluator.Minute(n)).Time() }
 
-func policySLO(t *testing.T) *slo.SLO { return example(t, "", "bad_total", "all_total") } // 99.9 % over 30d
+// policySLO is an SLO of 99.9 % over 30 d with the classic policy.
+func policySLO(t *testing.T) *slo.SLO {
+	return &slo.SLO{
+		Service: "checkout", Name: "availability", Objective: objective(t, "99.9"), Window: slo.Rolling(30 * day),
+		Alerting: slo.Alerting{Policy: "classic"},
+	}
+}
 
 func TestAlertsBeginWhenBothWindowsExceed(t *testing.T) {
 	s := policySLO(t)

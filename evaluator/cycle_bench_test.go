@@ -94,7 +94,7 @@ func BenchmarkSeries10000(b *testing.B) {
 func instant(processes int, now func() time.Time) evaluator.Options {
 	o := options("http://localhost", now)
 	o.Log, o.Registerer = slog.New(slog.DiscardHandler), prometheus.NewRegistry()
-	o.Windows, o.NewJudge, o.Lookback = alerting.PolicyWindows, alerting.NewJudge, alerting.Lookback
+	o.Windows, o.NewJudge, o.Lookback = alerting.BuiltIn().Windows, alerting.BuiltIn().NewJudge, alerting.BuiltIn().Lookback
 	o.Backends[0].HTTP, o.Backends[0].Kind = &http.Client{Transport: counters(processes)}, "prometheus"
 	return o
 }

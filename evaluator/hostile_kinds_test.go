@@ -199,7 +199,7 @@ func TestAGroupThatOutgrowsAndIsLeft(t *testing.T) {
 	add("a", 2, begin.Add(30*time.Minute))
 	synctest.Test(t, func(t *testing.T) {
 		o := live(slog.New(slog.DiscardHandler), db.Handler())
-		o.NewJudge, o.PageWindow = nil, alerting.PageWindow
+		o.NewJudge, o.PageWindow = nil, alerting.BuiltIn().PageWindow
 		o.Backends[0].MaxSeries = 20
 		e := evaluator.New(o)
 		e.SetSLOs(slosOf(t, `{name: g, group_by: [tenant], groups: {limit: 2}, sli: {events: {bad: 'requests_total{code="500"}', total: requests_total}}}`), nil)

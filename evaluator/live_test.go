@@ -54,7 +54,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 func live(log *slog.Logger, handlers ...http.Handler) evaluator.Options {
 	o := options("http://localhost", time.Now)
 	o.Log, o.Registerer = log, prometheus.NewRegistry()
-	o.Windows, o.NewJudge, o.Lookback = alerting.PolicyWindows, alerting.NewJudge, alerting.Lookback
+	o.Windows, o.NewJudge, o.Lookback = alerting.BuiltIn().Windows, alerting.BuiltIn().NewJudge, alerting.BuiltIn().Lookback
 	backend := o.Backends[0]
 	o.Backends = nil
 	for i, h := range handlers {

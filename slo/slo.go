@@ -33,8 +33,14 @@ type SLO struct {
 	Groups         *Groups // what the SLO is split by; nil unless it is
 	Exclusions     []Exclusion
 	BudgetPolicy   []BudgetStep // by falling Below
-	Backend        string       // "" for the first
+	Alerting       Alerting
+	Backend        string // "" for the first
 	Origin         Origin
+}
+
+// Alerting is how an SLO wakes people.
+type Alerting struct {
+	Policy string // the name of an alert policy; "" for the default one
 }
 
 // Slice is a slice of time-slice budgeting, which is bad when less than Target

@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/rules"
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/dashboards"
 	"github.com/slowburn-slo/slowburn/evaluator"
@@ -142,8 +143,8 @@ func TestDashboardsOnTheDemo(t *testing.T) {
 			}
 		},
 		"rules": func(db *memprom.DB, _ string) {
-			carried := slices.DeleteFunc(slices.Clone(slos), func(s *slo.SLO) bool { return alerting.Refusal(s) != "" })
-			text, err := alerting.RuleFile("demo", carried, alerting.RuleOptions{Alerts: true})
+			carried := slices.DeleteFunc(slices.Clone(slos), func(s *slo.SLO) bool { return rules.Refusal(s) != "" })
+			text, err := rules.File("demo", carried, rules.Options{Alerts: true, Policies: alerting.BuiltIn()})
 			require.NoError(t, err)
 			require.NoError(t, db.EvalRules(context.Background(), text, live.Add(-35*time.Minute), end))
 		},

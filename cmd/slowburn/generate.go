@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/rules"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/dashboards"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -41,7 +42,7 @@ func newGenerateRules(s streams) *cobra.Command {
 	}
 	f.registerConfig(c, "the service's own `FILE`, for SLO sources and target labels")
 	c.Flags().StringVarP(&f.output, "output", "o", "", "`DIR` to write to, or - for standard output")
-	c.Flags().BoolVar(&f.alerts, "alerts", true, "alert by the classic policy; --alerts=false leaves alerting to the evaluator")
+	c.Flags().BoolVar(&f.alerts, "alerts", true, "alert by the policies of the SLOs; --alerts=false leaves alerting to the evaluator")
 	_ = c.MarkFlagDirname("output")
 	return c
 }
@@ -65,7 +66,7 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 		printFindings(s.err, refused)
 		return codeError{code: exitFindings}
 	}
-	options := alerting.RuleOptions{Alerts: f.alerts}
+	options := rules.Options{Alerts: f.alerts, Policies: alerting.BuiltIn()}
 	if len(cfg.Backends) > 0 {
 		options.TargetLabels = cfg.Backends[0].TargetLabels
 	}
@@ -74,7 +75,7 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 	}
 	files, from := map[string][]byte{}, map[string]string{}
 	parts := byFile(slos)
-	texts, err := alerting.RuleFiles(parts, options)
+	texts, err := rules.Files(parts, options)
 	if err != nil {
 		return failure("%w", err)
 	}
@@ -86,7 +87,7 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 		from[name] = part[0].Origin.File
 		files[name] = texts[i]
 	}
-	if err := alerting.WriteFiles(f.output, files, alerting.Marker); err != nil {
+	if err := rules.WriteFiles(f.output, files, rules.Marker); err != nil {
 		return failure("%w", err)
 	}
 	fmt.Fprintf(s.err, "%s in %s for %s\n", plural(len(files), "rule file"), f.output, plural(len(slos), "SLO"))
@@ -97,7 +98,7 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 func refusals(slos []*slo.SLO) []yamlfile.Finding {
 	var out []yamlfile.Finding
 	for _, s := range slos {
-		if why := alerting.Refusal(s); why != "" {
+		if why := rules.Refusal(s); why != "" {
 			out = append(out, yamlfile.Finding{
 				Source: s.Origin.Source, File: s.Origin.File, Line: s.Origin.Line, Column: s.Origin.Column,
 				Width: 1, Severity: yamlfile.Error, Message: s.ID() + ": " + why,
@@ -109,8 +110,8 @@ func refusals(slos []*slo.SLO) []yamlfile.Finding {
 	return out
 }
 
-func generateOne(s streams, slos []*slo.SLO, o alerting.RuleOptions) error {
-	text, err := alerting.RuleFile("all SLO files given", slos, o)
+func generateOne(s streams, slos []*slo.SLO, o rules.Options) error {
+	text, err := rules.File("all SLO files given", slos, o)
 	if err == nil {
 		_, err = s.out.Write(text)
 	}
@@ -183,7 +184,7 @@ func generateDashboards(s streams, output string) error {
 		return failure("making the detail dashboard: %w", err)
 	}
 	files := map[string][]byte{"slowburn-overview.json": overview, "slowburn-detail.json": detail}
-	if err := alerting.WriteFiles(output, files, dashboards.Marker); err != nil {
+	if err := rules.WriteFiles(output, files, dashboards.Marker); err != nil {
 		return failure("%w", err)
 	}
 	fmt.Fprintf(s.err, "2 dashboards in %s\n", output)

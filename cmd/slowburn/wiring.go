@@ -68,9 +68,10 @@ func evaluatorOptions(cfg *config.Config, log *slog.Logger, reg prometheus.Regis
 	if err != nil {
 		return evaluator.Options{}, err
 	}
+	policies := alerting.BuiltIn()
 	return evaluator.Options{
-		Backends: backends, Windows: alerting.PolicyWindows, NewJudge: alerting.NewJudge, Lookback: alerting.Lookback,
-		PageWindow: alerting.PageWindow, Log: log, Registerer: reg, Now: time.Now,
+		Backends: backends, Windows: policies.Windows, NewJudge: policies.NewJudge, Lookback: policies.Lookback,
+		PageWindow: policies.PageWindow, Log: log, Registerer: reg, Now: time.Now,
 	}, nil
 }
 

@@ -1,4 +1,4 @@
-package alerting
+package rules
 
 import (
 	"bytes"
@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -192,7 +193,7 @@ func TestSlots(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%s", tt.name, phase), func(t *testing.T) {
 				b := newBackend(t)
 				b.load(7*time.Second, 30*time.Second, tt.seriesAt(b.epoch.Unix())...)
-				b.run(tt.slo(t), RuleOptions{}, phase, 13*time.Minute)
+				b.run(tt.slo(t), Options{Policies: alerting.BuiltIn()}, phase, 13*time.Minute)
 				require.Equal(t, texts(tt.wantTotal), texts(b.slots("slo:slot_events:count", len(tt.wantTotal))), "total")
 				require.Equal(t, texts(tt.wantBad), texts(b.slots("slo:slot_bad_events:count", len(tt.wantBad))), "bad")
 			})
@@ -229,7 +230,7 @@ func texts(values []float64) []string {
 func TestSlotsOfSlowScrapes(t *testing.T) {
 	b := newBackend(t)
 	b.load(7*time.Second, 2*time.Minute, `requests_total{job="j",instance="a"} 0+10x5`, `errors_total{job="j",instance="a"} _ _ 4 4 4 4`)
-	b.run(withWindow(example(t, "", "errors_total", "requests_total"), hour), RuleOptions{}, 0, 10*time.Minute)
+	b.run(withWindow(example(t, "", "errors_total", "requests_total"), hour), Options{Policies: alerting.BuiltIn()}, 0, 10*time.Minute)
 	require.Equal(t, texts([]float64{unknown, 0, 10, 0, 10, 0, 10}), texts(b.slots("slo:slot_events:count", 7)))
 	require.Equal(t, texts([]float64{unknown, 0, 0, 0, 4, 0, 0}), texts(b.slots("slo:slot_bad_events:count", 7)))
 }
@@ -241,7 +242,7 @@ func TestSlotsOfLateReturn(t *testing.T) {
 	b := newBackend(t)
 	b.load(7*time.Second, time.Minute,
 		`requests_total{job="j",instance="a",code="200"} 0+10x2 5+10x32`, `requests_total{job="j",instance="a",code="500"} 4x2 stale _x28 9 9`)
-	b.run(withWindow(example(t, "", `requests_total{code="500"}`, "requests_total"), hour), RuleOptions{}, 0, 36*time.Minute)
+	b.run(withWindow(example(t, "", `requests_total{code="500"}`, "requests_total"), hour), Options{Policies: alerting.BuiltIn()}, 0, 36*time.Minute)
 	bad := b.slots("slo:slot_bad_events:count", 34)
 	require.Equal(t, texts([]float64{0, 9, 0}), texts(bad[31:34]))
 }
@@ -279,13 +280,13 @@ func runOldest(t *testing.T, tt kindCase, s *slo.SLO, label string) {
 		Tests    []query `yaml:"promql_expr_test"`
 	}
 	dir := t.TempDir()
-	text, err := RuleFile("test.yaml", []*slo.SLO{s}, RuleOptions{})
+	text, err := File("test.yaml", []*slo.SLO{s}, Options{Policies: alerting.BuiltIn()})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), text, 0o600))
 	var by split
 	id := s.ID()
 	if label != "" {
-		by, id = newGroupWriter(&bytes.Buffer{}, s).split, id+"{"+label+"}"
+		by, id = newGroupWriter(&bytes.Buffer{}, s, alerting.BuiltIn()).split, id+"{"+label+"}"
 	}
 	alone := s.Slice == nil && len(leaves(s)) == 1 // the expression reads nothing recorded
 	var c counting
@@ -358,7 +359,7 @@ func TestRulesWithoutTheBucket(t *testing.T) {
 	text := "apiVersion: slowburn/v1\nservice: s\nslos: [{name: x, objective: 99, window: 1h, sli: {latency: {histogram: latency_seconds, threshold: 300ms}}}]\n"
 	set := slo.Load([]slo.File{{Name: "x.yaml", Text: []byte(text)}})
 	require.Empty(t, set.Findings)
-	b.run(set.SLOs[0], RuleOptions{}, 30*time.Second, 15*time.Minute)
+	b.run(set.SLOs[0], Options{Policies: alerting.BuiltIn()}, 30*time.Second, 15*time.Minute)
 	at := func(minutes int) time.Duration { return time.Duration(minutes)*time.Minute + 30*time.Second }
 	require.Equal(t, 20.0, b.value("slo:slot_events:count", at(4)))
 	require.Equal(t, 2.0, b.value("slo:slot_bad_events:count", at(4)))

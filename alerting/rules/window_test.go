@@ -1,4 +1,4 @@
-package alerting
+package rules
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -35,7 +36,7 @@ func TestShortWindows(t *testing.T) {
 		t.Run(phase.String(), func(t *testing.T) {
 			b := newBackend(t)
 			b.ramp(100)
-			b.run(rampSLO(t, hour), RuleOptions{}, phase, 93*time.Minute)
+			b.run(rampSLO(t, hour), Options{Policies: alerting.BuiltIn()}, phase, 93*time.Minute)
 			// The last evaluation, at 92 m, counts slot 90, or 91 when it is
 			// half a minute late or more. Slot m has 2m events, half of them bad.
 			last := 90.0
@@ -65,7 +66,7 @@ func TestLongWindows(t *testing.T) {
 		t.Run(phase.String(), func(t *testing.T) {
 			b := newBackend(t)
 			b.ramp(9 * 60)
-			b.run(rampSLO(t, 8*hour), RuleOptions{}, phase, 9*time.Hour)
+			b.run(rampSLO(t, 8*hour), Options{Policies: alerting.BuiltIn()}, phase, 9*time.Hour)
 			// The newest quarter is the one recorded last by 8:45:00, at
 			// 8:44:29 or at 8:44:59.998, for a slot that ended half a minute
 			// before that.
@@ -90,7 +91,7 @@ func TestLongWindows(t *testing.T) {
 func TestUndefined(t *testing.T) {
 	b := newBackend(t)
 	b.load(20*time.Second, time.Minute, `requests_total{code="200"} 5x30 stale`)
-	b.run(rampSLO(t, hour), RuleOptions{}, 0, 100*time.Minute)
+	b.run(rampSLO(t, hour), Options{Policies: alerting.BuiltIn()}, 0, 100*time.Minute)
 	quiet, gone := 20*time.Minute, 37*time.Minute+time.Minute
 	for query, want := range map[string]float64{
 		`slo_burn_rate{window="5m"}`: 0, `count(slo_sli_ratio) or vector(-1)`: -1,
@@ -111,7 +112,7 @@ func TestUndefined(t *testing.T) {
 	require.Equal(t, 0.0, b.value(`slo_coverage_ratio`, 99*time.Minute))
 }
 
-// The rules of an SLO over 30 d load no more than RuleFile's documentation says,
+// The rules of an SLO over 30 d load no more than File's documentation says,
 // when all windows are full.
 func TestRulesCost(t *testing.T) {
 	const labels = `{slo_id="checkout/availability",slo_service="checkout",slo="availability"} `
@@ -125,9 +126,9 @@ func TestRulesCost(t *testing.T) {
 			fmt.Sprintf(`requests_total{job="j",instance="%d",code="500"} 0+1x240`, i))
 	}
 	s := example(t, "", `requests_total{code="500"}`, `requests_total{code="200"}`)
-	b.run(s, RuleOptions{Alerts: true}, 0, time.Minute)
+	b.run(s, Options{Alerts: true, Policies: alerting.BuiltIn()}, 0, time.Minute)
 	once := b.loaded // both groups
-	b.run(s, RuleOptions{Alerts: true}, time.Minute, 2*time.Minute)
+	b.run(s, Options{Alerts: true, Policies: alerting.BuiltIn()}, time.Minute, 2*time.Minute)
 	minute := b.loaded - 2*once // the group "slots" alone
 	windows := once - minute
 	// The engine's statistics leave out what a subquery loads of an expression.
@@ -148,7 +149,7 @@ func TestRulesCost(t *testing.T) {
 // One problem is one alert, whichever tiers hold, and no problem is none.
 func TestAlertsPromtool(t *testing.T) {
 	dir := t.TempDir()
-	text, err := RuleFile("test.yaml", []*slo.SLO{rampSLO(t, 30*day)}, RuleOptions{Alerts: true})
+	text, err := File("test.yaml", []*slo.SLO{rampSLO(t, 30*day)}, Options{Alerts: true, Policies: alerting.BuiltIn()})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), text, 0o600))
 	// Half an hour without an error, then 2 % for 20 minutes, then none.

@@ -1,4 +1,4 @@
-package alerting
+package rules
 
 import (
 	"cmp"
@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -33,7 +34,7 @@ func runGroups(t *testing.T, db *memprom.DB, s *slo.SLO, from, to time.Time) {
 
 func ruleText(t *testing.T, s *slo.SLO) []byte {
 	t.Helper()
-	text, err := RuleFile("slo.yaml", []*slo.SLO{s}, RuleOptions{Alerts: true})
+	text, err := File("slo.yaml", []*slo.SLO{s}, Options{Alerts: true, Policies: alerting.BuiltIn()})
 	require.NoError(t, err)
 	return text
 }

@@ -1,4 +1,4 @@
-package alerting
+package rules
 
 import (
 	"flag"
@@ -7,10 +7,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -39,7 +41,7 @@ func example(t testing.TB, good, bad, total string) *slo.SLO {
 		Labels:    map[string]string{"tier": "1", "region": `eu {{ "x" }}`},
 		Links:     map[string]string{"runbook": "https://runbooks.example.org/checkout", "dashboard": "https://grafana.example.org/d/x"},
 		Objective: objective(t, "99.9"), Window: slo.Rolling(30 * day),
-		Indicator: slo.Events{Numbers: c},
+		Indicator: slo.Events{Numbers: c}, Alerting: slo.Alerting{Policy: "classic"},
 	}
 }
 
@@ -70,7 +72,7 @@ func files(t testing.TB) map[string][]*slo.SLO {
 // two counters, and groups.yaml those that are split.
 func read(t testing.TB, name string) []*slo.SLO {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata/rules", name+".yaml"))
+	text, err := os.ReadFile(filepath.Join("testdata", name+".yaml"))
 	require.NoError(t, err)
 	set := slo.Load([]slo.File{{Name: name + ".yaml", Text: text}})
 	require.Empty(t, set.Findings)
@@ -80,9 +82,9 @@ func read(t testing.TB, name string) []*slo.SLO {
 func TestRuleFileGolden(t *testing.T) {
 	for name, slos := range files(t) {
 		t.Run(name, func(t *testing.T) {
-			got, err := RuleFile(name+".yaml", slos, RuleOptions{Alerts: true})
+			got, err := File(name+".yaml", slos, Options{Alerts: true, Policies: alerting.BuiltIn()})
 			require.NoError(t, err)
-			golden := filepath.Join("testdata", "rules", name+".golden.yaml")
+			golden := filepath.Join("testdata", name+".golden.yaml")
 			if *update {
 				require.NoError(t, os.MkdirAll(filepath.Dir(golden), 0o755))
 				require.NoError(t, os.WriteFile(golden, got, 0o644))
@@ -97,7 +99,7 @@ func TestRuleFileGolden(t *testing.T) {
 // TestRuleFilePromtool has the oldest supported promtool check every golden
 // file.
 func TestRuleFilePromtool(t *testing.T) {
-	golden, err := filepath.Glob("testdata/rules/*.golden.yaml")
+	golden, err := filepath.Glob("testdata/*.golden.yaml")
 	require.NoError(t, err)
 	require.NotEmpty(t, golden)
 	promtool(t, append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, golden...)...)
@@ -113,14 +115,14 @@ func promtool(t *testing.T, args ...string) {
 }
 
 func TestRuleFileWithoutAlerts(t *testing.T) {
-	got, err := RuleFile("a.yaml", files(t)["hour"], RuleOptions{})
+	got, err := File("a.yaml", files(t)["hour"], Options{Policies: alerting.BuiltIn()})
 	require.NoError(t, err)
 	require.NotContains(t, string(got), "alert")
 }
 
 func TestRuleFileNeedsTwoCounters(t *testing.T) {
 	for _, c := range [][3]string{{"a", "", ""}, {"a", "b", "c"}, {"", "", ""}} {
-		_, err := RuleFile("a.yaml", []*slo.SLO{example(t, c[0], c[1], c[2])}, RuleOptions{})
+		_, err := File("a.yaml", []*slo.SLO{example(t, c[0], c[1], c[2])}, Options{Policies: alerting.BuiltIn()})
 		require.EqualError(t, err, "making rules of checkout/availability: the indicator needs two of good, bad and total")
 	}
 }
@@ -134,10 +136,33 @@ func BenchmarkRules1000(b *testing.B) {
 	for b.Loop() {
 		size = 0
 		for _, s := range slos {
-			text, err := RuleFile("a.yaml", []*slo.SLO{s}, RuleOptions{Alerts: true})
+			text, err := File("a.yaml", []*slo.SLO{s}, Options{Alerts: true, Policies: alerting.BuiltIn()})
 			require.NoError(b, err)
 			size += len(text)
 		}
 	}
 	b.ReportMetric(float64(size)/1e6, "MB")
+}
+
+const (
+	minute = slo.Window(time.Minute)
+	hour   = 60 * minute
+	day    = 24 * hour
+)
+
+func objective(t testing.TB, text string) slo.Objective {
+	t.Helper()
+	o, err := slo.ParseObjective(text)
+	require.NoError(t, err)
+	return o
+}
+
+// TestRulesRefuseExclusions: they would count what the evaluator leaves out.
+func TestRulesRefuseExclusions(t *testing.T) {
+	s := example(t, "", "bad_total", "all_total")
+	_, err := File("slo.yaml", []*slo.SLO{s}, Options{Policies: alerting.BuiltIn()})
+	require.NoError(t, err)
+	s.Exclusions = []slo.Exclusion{{From: epoch, To: epoch.Add(10 * time.Minute)}}
+	_, err = File("slo.yaml", []*slo.SLO{s}, Options{Policies: alerting.BuiltIn()})
+	require.EqualError(t, err, "making rules of "+s.ID()+": it excludes time, and what rules have recorded stays as it was when an exclusion is written later")
 }

@@ -1,4 +1,4 @@
-package alerting
+package rules
 
 import (
 	"fmt"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -63,7 +64,7 @@ func TestSlotsOfGroups(t *testing.T) {
 				for _, line := range tt.series {
 					b.load(7*time.Second, 30*time.Second, line, within(`tenant="a"`, line, 0), within(`tenant="b"`, line, 4), within(`tenant="a\"b"`, line, 0))
 				}
-				b.run(s, RuleOptions{}, phase, 15*time.Minute)
+				b.run(s, Options{Policies: alerting.BuiltIn()}, phase, 15*time.Minute)
 				u := unknown
 				for of, want := range map[string][]float64{"a": nil, "b": {u, u}} {
 					id := fmt.Sprintf(`{slo_id="%s{tenant=\"%s\"}",slo_service="%s",slo="%s",tenant="%[2]s"}`, s.ID(), of, s.Service, s.Name)
@@ -98,7 +99,7 @@ func TestGroups(t *testing.T) {
 		of("globex", "eu", "200", "0+80x29 stale"), of("globex", "eu", "500", "0+20x29 stale"),
 		of("initech", "eu", "200", "0+50x20 1000x100"),
 		of("", "eu", "200", "0+7x120"), of("umbrella", "", "200", "0+7x120"))
-	b.run(s, RuleOptions{Alerts: true}, 45*time.Second, 110*time.Minute)
+	b.run(s, Options{Alerts: true, Policies: alerting.BuiltIn()}, 45*time.Second, 110*time.Minute)
 	id := func(tenant, region string) string {
 		one := *s
 		one.Group = map[string]string{"tenant": tenant, "region": region}
@@ -151,7 +152,7 @@ func TestLongWindowsOfGroups(t *testing.T) {
 			b.load(20*time.Second, time.Minute, fmt.Sprintf(`requests_total{job="j",instance="a",tenant=%q,code=%q} `, tenant, code)+values[i])
 		}
 	}
-	b.run(s, RuleOptions{Alerts: true}, 0, 10*time.Hour)
+	b.run(s, Options{Alerts: true, Policies: alerting.BuiltIn()}, 0, 10*time.Hour)
 	// At 9:50 the window is (1:44, 9:44]; b's last slot ends at 4:00, so that of
 	// it 136 slots are left.
 	at := 9*time.Hour + 50*time.Minute
@@ -242,7 +243,7 @@ func TestAlertOfAGroupPromtool(t *testing.T) {
 	s := grouped(withWindow(example(t, "", `requests_total{code="500"}`, "requests_total"), hour), "tenant")
 	s.Links, s.Objective = nil, objective(t, "90")
 	s.Groups.Objectives["100% `{{x}}"] = objective(t, "50")
-	text, err := RuleFile("test.yaml", []*slo.SLO{s}, RuleOptions{Alerts: true})
+	text, err := File("test.yaml", []*slo.SLO{s}, Options{Alerts: true, Policies: alerting.BuiltIn()})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), text, 0o600))
 	// With the objective 50 a burn rate of 1.8 is a ticket: trend.

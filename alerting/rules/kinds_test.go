@@ -1,4 +1,4 @@
-package alerting
+package rules
 
 import (
 	"log/slog"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 )
@@ -176,7 +177,7 @@ func TestMemory(t *testing.T) {
 			t.Run(tt.name+" "+ago.String(), func(t *testing.T) {
 				b := newBackend(t)
 				b.load(-ago, time.Minute, tt.series+" "+strconv.FormatInt(b.epoch.Unix()-tt.keep+300, 10))
-				b.run(kindCase{text: []string{tt.slo}}.slo(t), RuleOptions{}, 45*time.Second, 10*time.Minute)
+				b.run(kindCase{text: []string{tt.slo}}.slo(t), Options{Policies: alerting.BuiltIn()}, 45*time.Second, 10*time.Minute)
 				none := []float64{u, u, u, u, u, u}
 				wantTotal, wantBad := none, none
 				if kept {

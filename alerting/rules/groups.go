@@ -1,4 +1,4 @@
-package alerting
+package rules
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -54,8 +55,8 @@ func (p split) slot(expr string) string {
 }
 
 // newGroupWriter makes the writer of the rules of an SLO's groups.
-func newGroupWriter(b *bytes.Buffer, s *slo.SLO) *ruleWriter {
-	w := newRuleWriter(b, s)
+func newGroupWriter(b *bytes.Buffer, s *slo.SLO, policies alerting.Policies) *ruleWriter {
+	w := newRuleWriter(b, s, policies)
 	whole := w.sel
 	names := "slo_service=" + strconv.Quote(s.Service) + ",slo=" + strconv.Quote(s.Name)
 	w.labels = "slo_service: " + strconv.Quote(s.Service) + ", slo: " + strconv.Quote(s.Name)
@@ -76,7 +77,7 @@ func newGroupWriter(b *bytes.Buffer, s *slo.SLO) *ruleWriter {
 		slices.Sort(patterns)
 		one, out := *s, *w
 		one.Objective = o
-		out.s, out.tiers, out.parts = &one, Classic(s.Window.Length, o), nil
+		out.s, out.tiers, out.parts = &one, policies.Tiers(&one), nil
 		out.sel = names + ",slo_id" + op + strconv.Quote(strings.Join(patterns, "|"))
 		return &out
 	}
@@ -106,7 +107,7 @@ func patternsOf(s *slo.SLO, by []string, key string, group map[string]string) []
 }
 
 // groups writes the rules of all groups.
-func (w *ruleWriter) groups(o RuleOptions) error {
+func (w *ruleWriter) groups(o Options) error {
 	w.group("groups/slots", time.Minute)
 	if err := w.minuteRules(o); err != nil {
 		return err

@@ -1,4 +1,4 @@
-package alerting
+package rules
 
 import (
 	"fmt"
@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -158,7 +159,7 @@ func evaluatorOptions(url string) evaluator.Options {
 			Name: "default", URL: url, HTTP: http.DefaultClient, Offset: 30 * time.Second, Settle: 2 * time.Minute,
 			Timeout: time.Minute, MaxConcurrency: 1, MaxSamples: 50_000_000, TargetLabels: []string{"job", "instance"},
 		}},
-		Windows: PolicyWindows, NewJudge: NewJudge, Lookback: Lookback, PageWindow: PageWindow,
+		Windows: alerting.BuiltIn().Windows, NewJudge: alerting.BuiltIn().NewJudge, Lookback: alerting.BuiltIn().Lookback, PageWindow: alerting.BuiltIn().PageWindow,
 		Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 	}
 }

@@ -1,4 +1,4 @@
-package alerting
+package rules
 
 import (
 	"context"
@@ -61,9 +61,9 @@ func (b *backend) load(start, step time.Duration, series ...string) {
 
 // run evaluates the SLO's rules from the epoch on for d. Each group is shifted
 // by phase within its interval.
-func (b *backend) run(s *slo.SLO, o RuleOptions, phase, d time.Duration) {
+func (b *backend) run(s *slo.SLO, o Options, phase, d time.Duration) {
 	b.t.Helper()
-	text, err := RuleFile("test.yaml", []*slo.SLO{s}, o)
+	text, err := File("test.yaml", []*slo.SLO{s}, o)
 	require.NoError(b.t, err)
 	file := filepath.Join(b.t.TempDir(), "rules.yaml")
 	require.NoError(b.t, os.WriteFile(file, text, 0o600))

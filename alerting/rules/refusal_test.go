@@ -1,4 +1,4 @@
-package alerting_test
+package rules_test
 
 import (
 	"os"
@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/rules"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -52,7 +52,7 @@ func TestRefusal(t *testing.T) {
 		`{name: job, sli: {runs: {last_success: '`+metricsQL+`', every: 1h}}}`,
 		`{name: rates, sli: {events: {bad: 'sum(increase_pure(errors_total[$window]))', total: 'all_total'}}}`,
 		`{name: journey, worst_of: [s/plain, s/level]}`)
-	page, err := os.ReadFile("../docs/rules.md")
+	page, err := os.ReadFile("../../docs/rules.md")
 	require.NoError(t, err)
 	listed := map[string]string{ // by the reason, what the page says
 		"calendar: quarter": "`window: {calendar: ...}`", "calendar: month": "`window: {calendar: ...}`",
@@ -75,7 +75,7 @@ func TestRefusal(t *testing.T) {
 		"journey":  {"its part s/level: ", "only VictoriaMetrics reads its query"},
 	} {
 		require.Contains(t, slos, name)
-		why := alerting.Refusal(slos[name])
+		why := rules.Refusal(slos[name])
 		require.Equal(t, len(reasons) > 0, why != "", "%s: %s", name, why)
 		for _, reason := range reasons {
 			require.Contains(t, why, reason)

@@ -1,29 +1,26 @@
-package alerting
+package rules
 
 import (
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/slo"
 )
-
-// AlertName is the name of the alert about an error budget that burns too
-// fast.
-const AlertName = "ErrorBudgetBurn"
 
 // holding is a tier of an alert, of the whole SLO or of the groups that have one
 // objective.
 type holding struct {
 	rules *ruleWriter
-	tier  Tier
+	tier  alerting.Tier
 }
 
 // alerts writes one alert per severity, so that one problem is one
 // notification: which tier holds is an annotation, not a label. After each
 // comes the rule that records whether it fires.
 func (w *ruleWriter) alerts() {
-	for _, severity := range []string{Page, Ticket} {
+	for _, severity := range []string{alerting.Page, alerting.Ticket} {
 		holds := w.holds(severity)
 		if len(holds) == 0 {
 			continue
@@ -33,7 +30,7 @@ func (w *ruleWriter) alerts() {
 		if len(w.split.labels) > 0 {
 			highest, none = "max by ("+w.identity()+") (", "0 * ("+w.present()+")"
 		}
-		w.record("slo_alert_firing", highest+"ALERTS{alertname="+strconv.Quote(AlertName)+","+w.sel+
+		w.record("slo_alert_firing", highest+"ALERTS{alertname="+strconv.Quote(alerting.AlertName)+","+w.sel+
 			",severity="+strconv.Quote(severity)+`,alertstate="firing"} or `+none+")", "severity", severity)
 	}
 }
@@ -65,7 +62,7 @@ func (w *ruleWriter) alert(severity string, tiers []holding) {
 	// the highest burn rate over the long windows of those that do.
 	holds := make([]string, len(tiers))
 	for i, h := range tiers {
-		holds[i] = h.tier.burns(h.rules.sel)
+		holds[i] = burns(h.tier, h.rules.sel)
 	}
 	expr := "max by (" + w.identity() + ") (\n  " + strings.Join(holds, " or\n  ") + "\n)"
 	labels := []string{"severity", severity}
@@ -75,7 +72,7 @@ func (w *ruleWriter) alert(severity string, tiers []holding) {
 		}
 		labels = append(labels, v)
 	}
-	w.b.WriteString("      - alert: " + AlertName + "\n")
+	w.b.WriteString("      - alert: " + alerting.AlertName + "\n")
 	w.body(expr, labels)
 	w.b.WriteString("        annotations:\n")
 	for _, a := range w.annotations(tiers) {
@@ -85,7 +82,7 @@ func (w *ruleWriter) alert(severity string, tiers []holding) {
 
 // burns is the condition of one tier. Its value is the burn rate over the long
 // window.
-func (t Tier) burns(sel string) string {
+func burns(t alerting.Tier, sel string) string {
 	over := func(win slo.Window) string {
 		return "slo_burn_rate{" + sel + ",window=" + strconv.Quote(win.String()) + "} > " +
 			strconv.FormatFloat(t.Factor, 'g', -1, 64)
@@ -121,7 +118,7 @@ func (w *ruleWriter) tier(tiers []holding) string {
 	var b strings.Builder
 	last := len(tiers) - 1
 	for _, h := range tiers[:last] {
-		b.WriteString("{{ if " + w.query(h.tier.burns, h.rules.sel) + " }}" + h.tier.Name + "{{ else }}")
+		b.WriteString("{{ if " + w.query(func(only string) string { return burns(h.tier, only) }, h.rules.sel) + " }}" + h.tier.Name + "{{ else }}")
 	}
 	return b.String() + tiers[last].tier.Name + strings.Repeat("{{ end }}", last)
 }

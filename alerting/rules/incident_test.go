@@ -1,4 +1,4 @@
-package alerting
+package rules
 
 import (
 	"log/slog"
@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -70,7 +71,7 @@ func TestIncident(t *testing.T) {
 	for _, tt := range []struct {
 		severity, tier string
 		begins, ends   int
-	}{{Page, "fast", 1441, 1465}, {Ticket, "daily", 1442, 1490}} {
+	}{{alerting.Page, "fast", 1441, 1465}, {alerting.Ticket, "daily", 1442, 1490}} {
 		alerts := recorded(t, db, `ALERTS{alertname="ErrorBudgetBurn",alertstate="firing",severity="`+tt.severity+`"}`)
 		require.NotEmpty(t, alerts, tt.severity)
 		first, last := alerts[0].Time, alerts[len(alerts)-1].Time
@@ -119,7 +120,7 @@ func TestIncidentOverAMonth(t *testing.T) {
 	firing := func(severity string) []memprom.Sample {
 		return recorded(t, db, `ALERTS{alertstate="firing",severity="`+severity+`"}`)
 	}
-	page, ticket := firing(Page), firing(Ticket)
+	page, ticket := firing(alerting.Page), firing(alerting.Ticket)
 	between(t, at(1443).Add(30*time.Second), page[0].Time, time.Minute)
 	between(t, at(1489).Add(30*time.Second), page[len(page)-1].Time, time.Minute)
 	between(t, at(1455), ticket[0].Time, 6*time.Minute)
@@ -127,7 +128,7 @@ func TestIncidentOverAMonth(t *testing.T) {
 	for _, a := range evaluateAt(t, evaluatorOptions(server.URL), s, at(1465)).Alerts {
 		since[a.Severity] = a.Since
 	}
-	require.Equal(t, map[string]time.Time{Page: at(1443), Ticket: at(1445)}, since)
+	require.Equal(t, map[string]time.Time{alerting.Page: at(1443), alerting.Ticket: at(1445)}, since)
 }
 
 // TestQuietDay has neither alert while one request in 8,000 fails.
@@ -148,7 +149,7 @@ func TestQuietDay(t *testing.T) {
 	o := evaluatorOptions(server.URL)
 	judged := 0
 	o.NewJudge = func() evaluator.Judge {
-		judge := NewJudge()
+		judge := alerting.BuiltIn().NewJudge()
 		return func(s *slo.SLO, timeline *evaluator.Timeline, _ evaluator.Minute) []evaluator.FiringAlert {
 			for end := evaluator.MinuteOf(epoch); end <= timeline.End(); end++ {
 				require.Empty(t, judge(s, timeline, end))
