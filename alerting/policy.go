@@ -94,7 +94,7 @@ func Default() Policy {
 		{Name: "outage", Severity: Page, BadShare: outageShare, Long: 5 * minute, Short: 5 * minute,
 			KeepFiringFor: 10 * time.Minute, MinBad: 5, Significance: 1e-5},
 		{Name: "daily", Severity: Ticket, Factor: 3, Long: day, Short: 2 * hour, MinBudget: 0.05, Significance: 1e-4},
-		{Name: "trickle", Severity: Ticket, Factor: 1, Long: 3 * day, Short: day, Reset: 0.5, MinBudget: 0.05, Significance: 1e-4},
+		{Name: "trickle", Severity: Ticket, Factor: 1, Long: 3 * day, Short: day, Reset: 0.75, MinBudget: 0.05, Significance: 1e-4},
 	}}
 }
 

@@ -97,6 +97,7 @@ type tierState struct {
 	firing bool
 	since  evaluator.Minute // the end of the first of the slots in which it holds; 0 while it does not
 	held   evaluator.Minute // the end of the last slot in which it held
+	ended  evaluator.Minute // the end of the first slot in which it fired no longer, the last time; 0 for never
 }
 
 // episode is a time in which an alert fires.
@@ -146,7 +147,7 @@ func (d decider) episode(e episode, tiers [maxTiers]tierState, severity string, 
 // until complete windows have said for long enough that it does not, or after a
 // time in which none are complete.
 func (d decider) next(st tierState, tier Tier, t *evaluator.Timeline, end evaluator.Minute) tierState {
-	holds, refuted := d.look(tier, st.firing, t, end)
+	holds, refuted := d.look(tier, st, t, end)
 	switch {
 	case holds:
 		if st.since == 0 {
@@ -155,19 +156,22 @@ func (d decider) next(st tierState, tier Tier, t *evaluator.Timeline, end evalua
 		st.held = end
 		st.firing = st.firing || end >= st.since.Add(tier.For)
 	case refuted && (!st.firing || end > st.held.Add(tier.KeepFiringFor)), st.firing && end-st.held >= hold:
-		return tierState{}
+		if st.firing {
+			st.ended = end
+		}
+		return tierState{ended: st.ended}
 	}
 	return st
 }
 
 // look asks whether a tier holds at end, and whether a complete window says
 // that it does not.
-func (d decider) look(tier Tier, fires bool, t *evaluator.Timeline, end evaluator.Minute) (holds, refuted bool) {
+func (d decider) look(tier Tier, st tierState, t *evaluator.Timeline, end evaluator.Minute) (holds, refuted bool) {
 	if end.Add(-tier.Long.Duration()) < t.Start() {
 		return false, false // a part of it is not read yet
 	}
 	factor := tier.Factor
-	if fires {
+	if st.firing {
 		factor = tier.Reset
 	}
 	holds = true
@@ -182,21 +186,23 @@ func (d decider) look(tier Tier, fires bool, t *evaluator.Timeline, end evaluato
 			}
 		}
 	}
-	if holds && !fires && !d.guarded(tier, sum, t, end) {
+	if holds && !st.firing && !d.guarded(tier, sum, st.ended, t) {
 		return false, sum.Complete()
 	}
 	return holds, false
 }
 
-// guarded reports whether the guards of a tier hold for its long window.
-func (d decider) guarded(tier Tier, sum evaluator.Sum, t *evaluator.Timeline, end evaluator.Minute) bool {
-	if sum.Bad < tier.MinBad {
+// guarded reports whether the guards of a tier hold for its long window. What is
+// evidence of one problem is none of the next: events count as that from the end of
+// the last time on.
+func (d decider) guarded(tier Tier, sum evaluator.Sum, ended evaluator.Minute, t *evaluator.Timeline) bool {
+	if tier.MinBudget > 0 && sum.Bad < tier.MinBudget*d.objective.Allowed(d.total(t, sum.End)) {
 		return false
 	}
-	if tier.MinBudget > 0 && sum.Bad < tier.MinBudget*d.objective.Allowed(d.total(t, end)) {
-		return false
+	if ended > sum.Start {
+		sum = t.Sum(ended, sum.End)
 	}
-	return tier.Significance == 0 || beyondChance(sum.Bad, sum.Total, d.objective, tier.Significance)
+	return sum.Bad >= tier.MinBad && (tier.Significance == 0 || beyondChance(sum.Bad, sum.Total, d.objective, tier.Significance))
 }
 
 // total are the events of the SLO's own window that ends at end. While a part of

@@ -39,12 +39,14 @@ type follower struct {
 	judge    evaluator.Judge
 }
 
-func follow(s *slo.SLO) *follower {
-	t := evaluator.NewTimeline(begin.Add(-BuiltIn().Lookback(s)))
+func follow(s *slo.SLO) *follower { return followBy(BuiltIn(), s) }
+
+func followBy(p Policies, s *slo.SLO) *follower {
+	t := evaluator.NewTimeline(begin.Add(-p.Lookback(s)))
 	for t.End() < begin {
 		t.Append(evaluator.Slot{}) // nothing is known before begin
 	}
-	return &follower{s, t, begin, BuiltIn().NewJudge()}
+	return &follower{s, t, begin, p.NewJudge()}
 }
 
 // see evaluates at the end of the slots, which begin at begin. The last unsure
@@ -203,4 +205,64 @@ func TestAlertsOfAChangedObjective(t *testing.T) {
 	got := f.see(append(slots, healthy), 2)
 	require.NotEmpty(t, got)
 	require.Equal(t, firesAt(f.slo, append(slots, healthy), 2), got)
+}
+
+// TestTheTimesOfATier: with three failing minutes of 30 % the hour has 900 of
+// 60,000 bad, more than the 1 % that 10 times 0.1 % are, and with four the 1,000 that
+// are asked for. Three minutes later it fires. With the fifth clean minute its short
+// window is clean; it fires for four minutes more than it held, until the eighth.
+func TestTheTimesOfATier(t *testing.T) {
+	s := policySLO(t)
+	s.Alerting.Policy = "mine"
+	p := Policies{"mine": {"mine", []Tier{{Name: "fast", Severity: Page, Factor: 10, Long: hour, Short: 5 * minute,
+		For: 3 * time.Minute, KeepFiringFor: 4 * time.Minute, MinBad: 1000}}}}
+	slots := slotsOf(720, healthy, 10, failing, 20, healthy)
+	live := followBy(p, s)
+	for n := 700; n <= len(slots); n++ {
+		alerts := live.see(slots[:n], 0)
+		require.Equal(t, n >= 727 && n <= 738, len(alerts) == 1, n)
+		require.Equal(t, alerts, followBy(p, s).see(slots[:n], 0), "one that begins at %d", n)
+		if len(alerts) == 1 {
+			require.Equal(t, slotAt(727), alerts[0].Since, n)
+			require.Equal(t, slotAt(min(n, 734)), alerts[0].Held, n)
+		}
+	}
+	// Two minutes, then none: it holds for less than three.
+	require.Empty(t, followBy(p, s).see(slotsOf(720, healthy, 4, failing, 1, healthy), 0))
+}
+
+// TestATierGoesOnAboveItsReset. It asks for 1,000 bad ones in the hour, which has
+// 900 after three failing minutes and 1,500 after five. With 17 of 1,000 a minute from
+// then on both windows come down to 17 times what is allowed: less than the factor, more
+// than the reset. With 15 the short one is under the reset after five minutes.
+func TestATierGoesOnAboveItsReset(t *testing.T) {
+	s := policySLO(t)
+	s.Alerting.Policy = "mine"
+	p := Policies{"mine": {"mine", []Tier{{Name: "fast", Severity: Page, Factor: 20, Reset: 16, Long: hour, Short: 5 * minute, MinBad: 1000}}}}
+	less := evaluator.Slot{Total: 1000, Bad: 17, Known: true}
+	over := evaluator.Slot{Total: 1000, Bad: 15, Known: true}
+	require.Empty(t, followBy(p, s).see(slotsOf(720, healthy, 3, failing), 0), "900 bad ones")
+	require.NotEmpty(t, followBy(p, s).see(slotsOf(720, healthy, 5, failing), 0))
+	require.NotEmpty(t, followBy(p, s).see(slotsOf(720, healthy, 5, failing, 300, less), 0), "above its reset")
+	require.Empty(t, followBy(p, s).see(slotsOf(720, healthy, 300, less), 0), "under its factor")
+	require.Empty(t, followBy(p, s).see(slotsOf(720, healthy, 5, failing, 300, less, 5, over), 0))
+}
+
+// TestEvidenceIsUsedOnce: four of 72 requests an hour fail and page. An hour has
+// them long after the page is over, and one more that fails is no second page.
+func TestEvidenceIsUsedOnce(t *testing.T) {
+	s := policySLO(t)
+	s.Alerting.Policy = DefaultPolicy
+	one := evaluator.Slot{Total: 1, Known: true}
+	bad := evaluator.Slot{Total: 1, Bad: 1, Known: true}
+	slots := slotsOf(720, one, 4, bad, 25, one, 1, bad, 5, one)
+	live := follow(s)
+	pages := map[int]bool{}
+	for n := 700; n <= len(slots); n++ {
+		for _, a := range live.see(slots[:n], 0) {
+			pages[n] = pages[n] || a.Severity == Page
+		}
+	}
+	require.Len(t, pages, 15, "from the fourth, at 724, for 5 min of the short window and 10 more")
+	require.True(t, pages[724] && pages[738])
 }
