@@ -148,3 +148,30 @@ func TestWindows(t *testing.T) {
 	require.Equal(t, []slo.Window{hour}, Windows(nil, hour))
 	require.Equal(t, []slo.Window{5 * minute, hour}, Windows([]Tier{{Long: hour, Short: 5 * minute}}, hour))
 }
+
+// TestDefaultWindows: long windows as of the classic policy; short ones are a
+// twelfth of theirs, of slow a 24th and of trickle a third.
+func TestDefaultWindows(t *testing.T) {
+	month, err := slo.NewCalendar(slo.Month, "Europe/Berlin")
+	require.NoError(t, err)
+	type windows [2]slo.Window
+	for _, tt := range []struct {
+		window slo.Period
+		want   map[string]windows
+	}{
+		{slo.Rolling(day), map[string]windows{"fast": {5 * minute, 5 * minute}, "slow": {15 * minute, 5 * minute},
+			"outage": {5 * minute, 5 * minute}, "daily": {hour, 5 * minute}, "trickle": {6 * hour, 2 * hour}}},
+		{slo.Rolling(7 * day), map[string]windows{"fast": {15 * minute, 5 * minute}, "slow": {2 * hour, 5 * minute},
+			"outage": {5 * minute, 5 * minute}, "daily": {6 * hour, 30 * minute}, "trickle": {day, 12 * hour}}}, // 8 h
+		{month, map[string]windows{"fast": {hour, 5 * minute}, "slow": {6 * hour, 15 * minute},
+			"outage": {5 * minute, 5 * minute}, "daily": {day, 2 * hour}, "trickle": {3 * day, day}}},
+		{slo.Rolling(365 * day), map[string]windows{"fast": {day, 2 * hour}, "slow": {7 * day, 12 * hour}, // 7 h
+			"outage": {5 * minute, 5 * minute}, "daily": {7 * day, day}, "trickle": {7 * day, 3 * day}}}, // 14 h, 56 h
+	} {
+		got := map[string]windows{}
+		for _, tier := range BuiltIn().Tiers(&slo.SLO{Window: tt.window, Objective: objective(t, "99.9")}) {
+			got[tier.Name] = windows{tier.Long, tier.Short}
+		}
+		require.Equal(t, tt.want, got, tt.window)
+	}
+}

@@ -23,6 +23,7 @@ import (
 // began, at midnight.
 type scenario struct {
 	name      string
+	window    slo.Period               // 30 d unless it is set
 	traffic   func(minute int) float64 // requests a minute
 	usual     float64                  // ratio of requests that fail by themselves
 	fails     func(minute int) float64 // ratio of requests that fail otherwise; 0 for as usual
@@ -189,11 +190,15 @@ func (c scenario) play(t testing.TB, policy string, seed uint64) played {
 		Service: "shop", Name: "availability", Objective: objective(t, "99.9"), Window: slo.Rolling(30 * day),
 		Alerting: slo.Alerting{Policy: policy}, Exclusions: c.exclude,
 	}
+	if c.window.Length > 0 {
+		s.Window = c.window
+	}
+	before := int((s.Window.Length + day) / minute)
 	source, judge := rand.NewPCG(seed, 1), BuiltIn().NewJudge()
-	line := evaluator.NewTimeline(begin + evaluator.Minute(-31*aDay))
+	line := evaluator.NewTimeline(begin - evaluator.Minute(before))
 	var out played
 	open := map[string]int{}
-	for m := -31 * aDay; m < simulated; m++ {
+	for m := -before; m < simulated; m++ {
 		slot := c.slot(m, source)
 		if line.Append(slot); m < 0 {
 			continue
@@ -225,7 +230,7 @@ func (c scenario) slot(m int, source rand.Source) evaluator.Slot {
 	if m >= 0 && c.fails != nil && c.fails(m) > 0 {
 		ratio = c.fails(m)
 	}
-	slot := evaluator.Slot{Total: distuv.Poisson{Lambda: c.traffic((m + 31*aDay) % aDay), Src: source}.Rand(), Known: true}
+	slot := evaluator.Slot{Total: distuv.Poisson{Lambda: c.traffic((m%aDay + aDay) % aDay), Src: source}.Rand(), Known: true}
 	if ratio > 0 && slot.Total > 0 {
 		slot.Bad = distuv.Binomial{N: slot.Total, P: ratio, Src: source}.Rand()
 	}
@@ -269,6 +274,21 @@ func TestScenarios(t *testing.T) {
 	table := "| service | policy | pages | tickets | page after | ticket after | page ends after | ticket ends after | precision | recall |\n|---|---|---|---|---|---|---|---|---|---|\n" +
 		strings.Join(slices.Concat(rows...), "")
 	golden(t, "../docs/alerting.md", "scenarios", table)
+}
+
+// TestPoliciesScale: an outage and nothing at all, over other windows.
+func TestPoliciesScale(t *testing.T) {
+	month, err := slo.NewCalendar(slo.Month, "Europe/Berlin")
+	require.NoError(t, err)
+	for _, window := range []slo.Period{slo.Rolling(day), slo.Rolling(7 * day), slo.Rolling(90 * day), slo.Rolling(365 * day), month} {
+		c := scenario{window: window, traffic: steady(40), usual: tenth, fails: during(1, at3(15), at3(15)+30), incidents: incident(30)}
+		p := c.play(t, DefaultPolicy, 1)
+		got := c.tally(p)
+		require.Equal(t, []int{1}, got.pages, "%s: %v", window, p.episodes)
+		require.LessOrEqual(t, got.toPage[0], 5, window)
+		require.LessOrEqual(t, got.tickets[0], 1, window)
+		require.Zero(t, got.wrong, window)
+	}
 }
 
 // tally is what runs of a scenario give.

@@ -184,6 +184,7 @@ func TestExclusionsThatComeLater(t *testing.T) {
 			db.Handler().ServeHTTP(w, r)
 		})
 		plain := []*slo.SLO{specOf(t, service, "7d")}
+		plain[0].Alerting.Policy = "classic" // which looks 8 days back
 		excluding := excludingFrom(plain, list...)
 		all, later := evaluator.New(live(slog.New(slog.DiscardHandler), db.Handler())), evaluator.New(live(slog.New(slog.DiscardHandler), counting))
 		all.SetSLOs(excluding, nil)

@@ -148,7 +148,9 @@ func TestTheNewestHistoryComesFirst(t *testing.T) {
 		o := live(slog.New(slog.DiscardHandler), slow)
 		o.Backends[0].Timeout = time.Minute
 		e := evaluator.New(o)
-		e.SetSLOs(load(t, "30d", events), nil)
+		slos := load(t, "30d", events)
+		slos[0].Alerting.Policy = "classic" // whose second window is 30m
+		e.SetSLOs(slos, nil)
 		defer run(t, e)()
 		warming := 0
 		for at := time.Second; e.Report().EvaluatedAt.IsZero() || e.Report().SLOs[0].State != evaluator.StateOK; at += time.Second {
