@@ -205,14 +205,14 @@ func (d decider) guarded(tier Tier, sum evaluator.Sum, ended evaluator.Minute, t
 	return sum.Bad >= tier.MinBad && (tier.Significance == 0 || beyondChance(sum.Bad, sum.Total, d.objective, tier.Significance))
 }
 
-// total are the events of the SLO's own window that ends at end. While a part of
-// it is not read yet, it is taken to be like the rest.
+// total are the events of the SLO's own window that ends at end. What is not known
+// of it, or not read yet, is taken to be like the rest.
 func (d decider) total(t *evaluator.Timeline, end evaluator.Minute) float64 {
 	sum := t.Window(d.window, end)
-	if read := end - t.Start(); read > 0 && sum.Start < t.Start() {
-		return sum.Total * float64(sum.End-sum.Start) / float64(read)
+	if sum.Known == 0 {
+		return 0
 	}
-	return sum.Total
+	return sum.Total / sum.Coverage()
 }
 
 // beyondChance reports whether more events are bad than an SLO that only just
