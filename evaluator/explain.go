@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/slowburn-slo/slowburn/slo"
@@ -230,18 +231,18 @@ func arithmetic(s *Status, sum Sum) []Step {
 func (l *ledger) notes() []string {
 	var out []string
 	if l.slice != nil {
-		out = append(out, fmt.Sprintf("events are slices of %s: a slice is bad when less than %s %% of its events are good", l.slice.Length, l.slice.Target.Percent()))
+		out = append(out, fmt.Sprintf("a slice of %s is bad when less than %s %% of its events are good", l.slice.Length, l.slice.Target.Percent()))
 	}
 	if l.joined != nil {
-		out = append(out, "a minute is one event, a bad one when the minute of any part is bad; the parts have proofs of their own")
+		out = append(out, "a minute is bad when that of any part is; the parts have proofs of their own")
 		return out
 	}
 	m := l.meters[0]
 	switch m.indicator.Measure().(type) {
 	case slo.States:
-		out = append(out, "a minute of a series is one event, a bad one when any sample in it is 0")
+		out = append(out, "each minute of a series counts, and is bad when any sample in it is 0")
 	case slo.Levels:
-		out = append(out, "a minute is one event, a bad one unless all values of the query at its end are as they should be")
+		out = append(out, "a minute is bad unless all values of the query at its end are as they should be")
 	case slo.Runs:
 		out = append(out, "each new time of success is a run that succeeded, and each period that passes without one a run that failed")
 	case slo.Rates:
@@ -259,6 +260,7 @@ func (l *ledger) notes() []string {
 // note adds what else there is to know about the numbers.
 func (p *Proof) note(sum Sum) {
 	p.Notes = []string{}
+	unit := p.SLO.Unit()
 	add := func(format string, args ...any) { p.Notes = append(p.Notes, fmt.Sprintf(format, args...)) }
 	if p.SLO.StateReason != "" {
 		add("%s: %s", p.SLO.State, p.SLO.StateReason)
@@ -270,16 +272,27 @@ func (p *Proof) note(sum Sum) {
 		add("the budget is that of the projected whole %s; what is to come is projected by: %s", p.SLO.Window, *basis)
 	}
 	if sum.Bad < 0 {
-		add("the good events are %g more than all events; bad counts as 0", -sum.Bad)
+		add("the good %s are %s more than all; bad counts as 0", unit, forPeople(-sum.Bad))
 	}
 	if x := p.SLO.Excluded; x.Slots > 0 {
-		add("%d slots are excluded, with %g events, %g of them bad: they count as known and hold nothing, but are among samples, findings and checks", x.Slots, x.Total, x.Bad)
+		add("%s slots are excluded, with %s %s, %s of them bad: they count as known and hold nothing, but are among samples, findings and checks",
+			forPeople(float64(x.Slots)), forPeople(x.Total), unit, forPeople(x.Bad))
 	}
 	if sum.Known > 0 && sum.Total == 0 {
 		add("nothing happened: the SLI is undefined, and no budget is consumed")
 	}
 	if missing := p.Slots.Count - sum.Known; sum.Known > 0 && missing > 0 {
-		add("%d of the slots are not known: no samples that are two scrapes apart at most are around them", missing)
+		add("%s of the slots are not known: no samples that are two scrapes apart at most are around them", forPeople(float64(missing)))
 		add("events of unknown slots count in the slot of the next sample, where there is one")
 	}
+}
+
+// forPeople is a number with at most two decimals, and commas between thousands.
+func forPeople(n float64) string {
+	text := strconv.FormatFloat(math.Round(100*n)/100, 'f', -1, 64)
+	whole, _, _ := strings.Cut(text, ".")
+	for i := len(whole) - 3; i > 0 && whole[i-1] != '-'; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
 }

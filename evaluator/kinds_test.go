@@ -303,10 +303,10 @@ func TestExplainOfOtherKinds(t *testing.T) {
 		requests_total{code="200"} 0+10x60`).Handler())
 	defer server.Close()
 	for note, s := range map[string]string{
-		"a minute of a series is one event, a bad one when any sample in it is 0":                          `{name: a, sli: {probe: {metric: up}}}`,
-		"a minute is one event, a bad one unless all values of the query at its end are as they should be": `{name: a, sli: {threshold: {query: up, op: "==", value: 1}}}`,
-		"events are slices of 5m: a slice is bad when less than 90 % of its events are good":               `{name: a, budgeting: timeslices, slice: {length: 5m, target: 90}, sli: ` + events + `}`,
-		"the query is evaluated at the end of each minute, over more than that minute":                     `{name: a, sli: {events: {good: 'max(rate(requests_total[$window]))', total: requests_total}}}`,
+		"each minute of a series counts, and is bad when any sample in it is 0":           `{name: a, sli: {probe: {metric: up}}}`,
+		"a minute is bad unless all values of the query at its end are as they should be": `{name: a, sli: {threshold: {query: up, op: "==", value: 1}}}`,
+		"a slice of 5m is bad when less than 90 % of its events are good":                 `{name: a, budgeting: timeslices, slice: {length: 5m, target: 90}, sli: ` + events + `}`,
+		"the query is evaluated at the end of each minute, over more than that minute":    `{name: a, sli: {events: {good: 'max(rate(requests_total[$window]))', total: requests_total}}}`,
 	} {
 		p, err := newEvaluator(server.URL, func() time.Time { return at(120) }).Explain(t.Context(), slosOf(t, s)[0], at(60))
 		require.NoError(t, err)

@@ -54,6 +54,14 @@ type Status struct {
 	History []Bucket  `json:"-"` // the SLO's own window so far in equal parts, oldest first
 }
 
+// Unit is what is counted, for people: "events", "minutes".
+func (s *Status) Unit() string {
+	if s.Spec == nil {
+		return "events"
+	}
+	return s.Spec.Unit()
+}
+
 // The methods of counting; docs/counting.md says what each can't know.
 const (
 	// MethodRaw reads the raw samples of each counter.

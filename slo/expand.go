@@ -20,7 +20,7 @@ func Expand(slos []*SLO) ([]byte, error) {
 	var docs []*expandedFile
 	for i, s := range slos {
 		if i == 0 || !sameTop(slos[i-1], s) {
-			docs = append(docs, &expandedFile{APIVersion: APIVersion, Service: s.Service, Owner: s.Owner, Labels: s.Labels, Links: s.Links})
+			docs = append(docs, &expandedFile{APIVersion: APIVersion, Service: s.Service, Description: s.About, Owner: s.Owner, Labels: s.Labels, Links: s.Links})
 		}
 		last := docs[len(docs)-1]
 		last.SLOs = append(last.SLOs, expanded(s))
@@ -43,16 +43,17 @@ func Expand(slos []*SLO) ([]byte, error) {
 }
 
 func sameTop(a, b *SLO) bool {
-	return a.Service == b.Service && a.Owner == b.Owner && maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Links, b.Links)
+	return a.Service == b.Service && a.About == b.About && a.Owner == b.Owner && maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Links, b.Links)
 }
 
 type expandedFile struct {
-	APIVersion string            `yaml:"apiVersion"`
-	Service    string            `yaml:"service"`
-	Owner      string            `yaml:"owner,omitempty"`
-	Labels     map[string]string `yaml:"labels,omitempty"`
-	Links      map[string]string `yaml:"links,omitempty"`
-	SLOs       []expandedSLO     `yaml:"slos"`
+	APIVersion  string            `yaml:"apiVersion"`
+	Service     string            `yaml:"service"`
+	Description string            `yaml:"description,omitempty"`
+	Owner       string            `yaml:"owner,omitempty"`
+	Labels      map[string]string `yaml:"labels,omitempty"`
+	Links       map[string]string `yaml:"links,omitempty"`
+	SLOs        []expandedSLO     `yaml:"slos"`
 }
 
 type expandedSLO struct {

@@ -170,11 +170,11 @@ func (p *parsed) service(d yamlfile.Value) {
 	parseLabels(m.Get("labels"))
 	parseLinks(m.Get("links"))
 	base := SLO{
-		Service:     name(m.Require("service"), "service"),
-		Description: m.Get("description").Text(),
-		Labels:      merged(tops, "labels"),
-		Links:       merged(tops, "links"),
-		Origin:      p.origin(),
+		Service: name(m.Require("service"), "service"),
+		About:   m.Get("description").Text(), Description: m.Get("description").Text(),
+		Labels: merged(tops, "labels"),
+		Links:  merged(tops, "links"),
+		Origin: p.origin(),
 	}
 	for _, top := range tops {
 		if top.Has("owner") {

@@ -18,6 +18,7 @@ import (
 // package takes it and leaves it unchanged.
 type SLO struct {
 	Service        string
+	About          string // what the service is
 	Name           string
 	Group          map[string]string // the label values of one group of a grouped SLO
 	Description    string
@@ -100,6 +101,25 @@ func (s *SLO) At(t time.Time) *SLO {
 	past := *s
 	past.Objective = o
 	return &past
+}
+
+// Unit is what the SLO counts, for people.
+func (s *SLO) Unit() string {
+	switch {
+	case s.Indicator == nil:
+		return "events"
+	case s.Slice != nil:
+		return "slices"
+	case s.Indicator.Kind() == "runs":
+		return "runs"
+	case s.Indicator.Kind() == "latency":
+		return "observations"
+	}
+	switch s.Indicator.Measure().(type) {
+	case States, Levels, Parts:
+		return "minutes"
+	}
+	return "events"
 }
 
 // Origin says where an SLO was read.

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -56,7 +58,7 @@ func check(ctx context.Context, s streams, paths []string, f checkFlags) error {
 			return err
 		}
 	}
-	findings = append(findings, set.Findings...)
+	findings = worstOfEachPlace(append(findings, set.Findings...))
 	if err := writeFindings(s, findings, f.output); err != nil {
 		return failure("writing: %w", err)
 	}
@@ -64,6 +66,16 @@ func check(ctx context.Context, s streams, paths []string, f checkFlags) error {
 		return failure("%w", unread)
 	}
 	return verdict(s, len(set.SLOs), findings, f.strict)
+}
+
+// worstOfEachPlace leaves out warnings where an error is: of a query that only
+// VictoriaMetrics knows, what another backend says to it is enough.
+func worstOfEachPlace(findings []yamlfile.Finding) []yamlfile.Finding {
+	return slices.DeleteFunc(slices.Clone(findings), func(f yamlfile.Finding) bool {
+		return f.Severity == yamlfile.Warning && slices.ContainsFunc(findings, func(e yamlfile.Finding) bool {
+			return e.Severity == yamlfile.Error && e.Source == f.Source && e.File == f.File && e.Line == f.Line && e.Column == f.Column
+		})
+	})
 }
 
 // sense reads SLO files and adds what the backends have against them. What went
@@ -99,5 +111,6 @@ func (f *checkFlags) sense(ctx context.Context, s streams, paths []string, cfg *
 		}
 	}
 	set.Add(reports...)
+	set.Add(plannedObjectives(set.SLOs, time.Now())...)
 	return set, unread, nil
 }

@@ -79,6 +79,7 @@ func TestDemoHasAnSLOOfEveryKind(t *testing.T) {
 	}
 	for _, s := range shopSLOs(t, live) {
 		has[fmt.Sprintf("%s by %T", s.Indicator.Kind(), s.Indicator.Measure())] = true
+		has["defaults of a directory"] = has["defaults of a directory"] || s.Labels["environment"] == "demo"
 		has["calendar"] = has["calendar"] || !s.Window.IsRolling()
 		has["slices"] = has["slices"] || s.Slice != nil
 		has["groups"] = has["groups"] || s.Groups != nil
@@ -87,15 +88,17 @@ func TestDemoHasAnSLOOfEveryKind(t *testing.T) {
 		states, _ := s.Indicator.Measure().(slo.States)
 		has["absence is bad"] = has["absence is bad"] || states.Absent
 		for _, x := range s.Exclusions {
-			has["exclusion again and again"] = has["exclusion again and again"] || x.From.IsZero()
+			has["exclusion again and again"] = has["exclusion again and again"] || x.From.IsZero() && !x.OperatingHours
+			has["operating hours"] = has["operating hours"] || x.OperatingHours
 			has["exclusion in a file of its own"] = has["exclusion in a file of its own"] || x.Origin.File != s.Origin.File
 			has["correction"] = has["correction"] || !x.From.IsZero() && x.Ticket != ""
 		}
 	}
 	for _, want := range []string{
-		"events by slo.Counters", "by $window", "latency by slo.Counters", "probe by slo.States", "threshold by slo.Levels",
+		"events by slo.Counters", "events by slo.Rates", "by $window", "latency by slo.Counters", "probe by slo.States", "threshold by slo.Levels",
 		"freshness by slo.Levels", "runs by slo.Counters", "runs by slo.Runs", "worst_of by slo.Parts", "calendar", "slices",
 		"groups", "past objectives", "budget policy", "absence is bad", "exclusion again and again", "correction", "exclusion in a file of its own",
+		"operating hours", "defaults of a directory",
 	} {
 		require.True(t, has[want], want)
 	}
@@ -157,9 +160,6 @@ func TestDashboardsOnTheDemo(t *testing.T) {
 				text, err := make()
 				require.NoError(t, err)
 				for service, id := range map[string]string{"checkout": "checkout/availability", "merchants": `merchants/requests{tenant="globex"}`} {
-					if name == "rules" && service != "checkout" {
-						continue // they carry no groups
-					}
 					queries, err := dashboards.Queries(text, map[string]string{"service": service, "slo_id": id, "window": "1h"})
 					require.NoError(t, err)
 					require.NotEmpty(t, queries)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -45,7 +44,7 @@ func TestExamplesInDocs(t *testing.T) {
 	files := 0
 	for page, text := range pages(t) {
 		if page == "docs/slo-file.md" {
-			continue // see below
+			continue // evaluated by TestExamplesOfTheSLOFile
 		}
 		for _, example := range block.FindAllStringSubmatch(text, -1) {
 			files++
@@ -61,40 +60,6 @@ func TestExamplesInDocs(t *testing.T) {
 		}
 	}
 	require.GreaterOrEqual(t, files, 2)
-}
-
-// TestExamplesOfTheSLOFile reads all examples of docs/slo-file.md together:
-// whole files, and SLOs of a list.
-func TestExamplesOfTheSLOFile(t *testing.T) {
-	t.Parallel()
-	var files []slo.File
-	count := map[string]int{}
-	for i, example := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(pages(t)["docs/slo-file.md"], -1) {
-		f := slo.File{Name: fmt.Sprintf("slos/%d.yaml", i), Text: []byte(example[1])}
-		switch {
-		case strings.HasPrefix(example[1], "- name: "):
-			count["SLO"]++
-			f.Text = []byte("apiVersion: slowburn/v1\nservice: checkout\nlabels: {tier: '1'}\nslos:\n" + example[1])
-		case strings.HasPrefix(example[1], "# "):
-			count["defaults"]++
-			f.Name = strings.Fields(example[1])[1]
-		case strings.Contains(example[1], "kind: Exclusion"):
-			count["exclusion"]++
-		default:
-			count["file"]++
-		}
-		files = append(files, f)
-	}
-	set := slo.Load(files)
-	for _, f := range set.Findings {
-		require.Fail(t, f.Text())
-	}
-	require.Equal(t, map[string]int{"SLO": 16, "defaults": 1, "exclusion": 1, "file": 1}, count)
-	require.Len(t, set.SLOs, count["SLO"]+2)
-	for _, s := range set.SLOs {
-		require.Equal(t, "eu", s.Labels["region"])
-		require.NotEmpty(t, s.Exclusions)
-	}
 }
 
 // TestKeysOfTheSLOFile holds the tables of docs/slo-file.md against the keys

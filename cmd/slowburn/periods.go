@@ -14,13 +14,16 @@ import (
 // first.
 func printPeriods(w io.Writer, r *evaluator.Report, sc screen) error {
 	b := &proofPage{sc: sc}
-	rolling := 0
+	rolling, periods := 0, false
 	for i := range r.SLOs {
 		s := &r.SLOs[i]
 		if s.Spec.Window.IsRolling() {
-			rolling++
+			if len(s.Group) == 0 { // a group is its whole's
+				rolling++
+			}
 			continue
 		}
+		periods = true
 		b.title(fmt.Sprintf("%s, each %s in %s", s.ID, s.Window, s.Spec.Window.Zone))
 		switch {
 		case s.Periods == nil:
@@ -32,7 +35,7 @@ func printPeriods(w io.Writer, r *evaluator.Report, sc screen) error {
 		}
 	}
 	switch {
-	case rolling == len(r.SLOs):
+	case !periods:
 		b.line("", "\nno periods: only calendar windows have them")
 	case rolling > 0:
 		b.line("", fmt.Sprintf("\n%s without periods: only calendar windows have them", plural(rolling, "SLO")))

@@ -24,10 +24,12 @@ func TestPeriodsForPeople(t *testing.T) {
 		Periods: []evaluator.PeriodStatus{{Name: "2026-10", Objective: 0.99, SLI: &sli, Total: 2e6, Bad: 1e3, Allowed: 2e4, Remaining: 0.95, Coverage: 0.5}},
 	}
 	rolling := evaluator.Status{ID: "shop/latency", Spec: &slo.SLO{Window: slo.Rolling(slo.MaxWindow)}}
+	group := rolling
+	group.ID, group.Group = `shop/latency{tenant="a"}`, map[string]string{"tenant": "a"}
 	unread := s
 	unread.ID, unread.Periods = "shop/unread", nil
 	var b strings.Builder
-	require.NoError(t, printPeriods(&b, &evaluator.Report{SLOs: []evaluator.Status{s, rolling, unread}}, screen{}))
+	require.NoError(t, printPeriods(&b, &evaluator.Report{SLOs: []evaluator.Status{s, rolling, group, unread}}, screen{}))
 	require.Equal(t, `
 shop/availability, each month in Europe/Berlin
   PERIOD   OBJECTIVE      SLI  BUDGET LEFT    BAD  ALLOWED      TOTAL  KNOWN

@@ -33,8 +33,8 @@ func printProof(w io.Writer, p *evaluator.Proof, sc screen) error {
 	if at := s.Budget.PeriodEnd; at != nil {
 		over = fmt.Sprintf("the %s in %s, which ends at %s", s.Window, s.Spec.Window.Zone, minuteText(*at))
 	}
-	b.line("", fmt.Sprintf("%s: %s %% of the events good over %s, at %s",
-		s.ID, figures.Objective(s.Objective), over, minuteText(p.EvaluatedAt)))
+	b.line("", fmt.Sprintf("%s: %s %% of the %s good over %s, at %s",
+		s.ID, figures.Objective(s.Objective), s.Unit(), over, minuteText(p.EvaluatedAt)))
 	source := cmp.Or(s.Source, "-")
 	if s.Revision != "" {
 		source += fmt.Sprintf(" at commit %.12s", s.Revision)
@@ -92,7 +92,7 @@ func (b *proofPage) window(p *evaluator.Proof) {
 	}
 	excluded := "none"
 	if p.Slots.Excluded > 0 {
-		excluded = fmt.Sprintf("%s slots, with %s events, %s of them bad", count(p.Slots.Excluded), count(p.SLO.Excluded.Total), count(p.SLO.Excluded.Bad))
+		excluded = fmt.Sprintf("%s slots, with %s %s, %s of them bad", count(p.Slots.Excluded), count(p.SLO.Excluded.Total), p.SLO.Unit(), count(p.SLO.Excluded.Bad))
 	}
 	b.grid(
 		column{cells: []string{"from", "to", "slots", "excluded", "samples"}},

@@ -57,7 +57,7 @@ func printTable(w io.Writer, r *evaluator.Report, sc screen) error {
 	} else {
 		t.write(&b, slos, sc)
 	}
-	for _, n := range notes {
+	for _, n := range append(notes, legend(slos)...) {
 		b.WriteString(sc.line(sc.yellow, "  "+n))
 	}
 	fmt.Fprintf(&b, "\nat %s%s%s\n", r.EvaluatedAt.UTC().Format("2006-01-02 15:04 MST"), sourcesOf(r), methodsOf(r))
@@ -189,7 +189,7 @@ func newTable(slos []*evaluator.Status, now time.Time, d detail) *table {
 		window = ""
 		add("WINDOW", true, func(s *evaluator.Status) string { return s.Window })
 	}
-	add(window+"SLI", true, func(s *evaluator.Status) string { return plain(figures.SLI(own(s).SLI, s.Objective)) })
+	add(window+"SLI", true, func(s *evaluator.Status) string { return doubt(s) + plain(figures.SLI(own(s).SLI, s.Objective)) })
 	left := "LEFT"
 	if d.budget {
 		left = "BUDGET LEFT"
@@ -215,6 +215,44 @@ func newTable(slos []*evaluator.Status, now time.Time, d detail) *table {
 		t.notes = append(t.notes, note(s))
 	}
 	return t
+}
+
+// The marks before an SLI that is not the whole truth.
+const (
+	markEstimated = "≈"
+	markPartly    = "*"
+)
+
+// wellKnown is the share of a window that is known when nothing is said of it.
+const wellKnown = 0.9
+
+// doubt is the marks of an SLI.
+func doubt(s *evaluator.Status) string {
+	w, marks := own(s), ""
+	if w.SLI == nil {
+		return ""
+	}
+	if w.Coverage < wellKnown {
+		marks += markPartly
+	}
+	if !s.Exact {
+		marks += markEstimated
+	}
+	return marks
+}
+
+// legend explains the marks that rows have.
+func legend(slos []*evaluator.Status) []string {
+	var out []string
+	for _, mark := range [][2]string{
+		{markPartly, "less than 90 % of the window is known; the numbers are of that part"},
+		{markEstimated, "estimated, not counted exactly"},
+	} {
+		if slices.ContainsFunc(slos, func(s *evaluator.Status) bool { return strings.Contains(doubt(s), mark[0]) }) {
+			out = append(out, mark[0]+" "+mark[1])
+		}
+	}
+	return out
 }
 
 // common is what all SLOs have in common that have it, if so.

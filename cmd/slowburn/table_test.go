@@ -19,10 +19,10 @@ func tableReport() *evaluator.Report {
 	slo := func(service, name string, objective, sli, left, burn float64) evaluator.Status {
 		return evaluator.Status{
 			ID: service + "/" + name, Service: service, SLO: name, Objective: objective, Window: "30d",
-			State: evaluator.StateOK, StateSince: &time.Time{},
+			State: evaluator.StateOK, StateSince: &time.Time{}, Exact: true,
 			Windows: []evaluator.WindowStatus{
 				{Name: "5m", Seconds: 300, BurnRate: ptr(99)}, {Name: "1h", Seconds: 3600, BurnRate: ptr(burn)},
-				{Name: "6h", Seconds: 21600, BurnRate: ptr(88)}, {Name: "30d", Seconds: 30 * 86400, SLI: ptr(sli)},
+				{Name: "6h", Seconds: 21600, BurnRate: ptr(88)}, {Name: "30d", Seconds: 30 * 86400, SLI: ptr(sli), Coverage: 1},
 			},
 			Budget: evaluator.Budget{Remaining: ptr(left)},
 		}
@@ -74,6 +74,20 @@ func TestTable(t *testing.T) {
 at 2026-11-22 15:02 UTC
 `, printed(t, tableReport(), screen{}))
 	require.Equal(t, "no SLOs\n\nat 2026-11-22 15:02 UTC\n", printed(t, &evaluator.Report{EvaluatedAt: tableReport().EvaluatedAt}, screen{}))
+}
+
+// TestTableMarksWhatIsNotTheWholeTruth before the SLI, and explains the marks.
+func TestTableMarksWhatIsNotTheWholeTruth(t *testing.T) {
+	r := tableReport()
+	partly, estimated := &r.SLOs[2], &r.SLOs[3] // cart/saves, checkout/availability
+	partly.Windows[3].Coverage = 0.89
+	estimated.Exact = false
+	r.SLOs[4].Windows[3].Coverage = 0.9
+	text := printed(t, r, screen{})
+	require.Contains(t, text, "! checkout  availability     99.9 %    ≈99.871 %        -29 % ")
+	require.Contains(t, text, "! cart      saves              90 %     *50.00 %          0 % ")
+	require.Contains(t, text, "  checkout  latency            99 %      99.74 %         74 % ")
+	require.Contains(t, text, "\n  * less than 90 % of the window is known; the numbers are of that part\n  ≈ estimated, not counted exactly\n")
 }
 
 // TestTableSaysHowEventsWereCounted once for each way, and not of SLOs that

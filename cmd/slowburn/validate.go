@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -59,7 +60,7 @@ func validate(ctx context.Context, s streams, paths []string, f validateFlags) e
 			return err
 		}
 	}
-	set.Add(unknownBackends(cfg, set.SLOs)...)
+	set.Add(append(unknownBackends(cfg, set.SLOs), plannedObjectives(set.SLOs, time.Now())...)...)
 	findings = append(findings, set.Findings...)
 	if err := f.write(s, set, findings); err != nil {
 		return failure("writing: %w", err)
@@ -81,6 +82,24 @@ func unknownBackends(cfg *config.Config, slos []*slo.SLO) []slo.Report {
 				SLO: o, Field: "backend", Severity: yamlfile.Error, Message: fmt.Sprintf("there is no backend %s", o.Backend),
 				Hint: "the service's own file has: " + strings.Join(names, ", "),
 			})
+		}
+	}
+	return out
+}
+
+// plannedObjectives are findings for objectives of the past that are those of
+// now.
+func plannedObjectives(slos []*slo.SLO, now time.Time) []slo.Report {
+	var out []slo.Report
+	for _, o := range slos {
+		for _, p := range o.PastObjectives {
+			if p.Until.After(now) {
+				out = append(out, slo.Report{
+					SLO: o, Field: "objective_history", Severity: yamlfile.Warning,
+					Message: fmt.Sprintf("until %s is in the future: objective %s holds, and %s does not yet", p.Until.UTC().Format(time.RFC3339), o.ObjectiveAt(now).Percent(), o.Objective.Percent()),
+				})
+				break
+			}
 		}
 	}
 	return out

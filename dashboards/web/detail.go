@@ -109,7 +109,7 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 		Description: st.Description, Links: newLinks(st.Links), Labels: pairs(st.Group, st.Labels),
 		Allowed: figures.Dash, Consumed: figures.Percent(st.Budget.Consumed),
 		Source: st.Source, Revision: st.Revision, Backend: st.Backend,
-		Budgeting: budgetingOf(st), Method: methodOf(st), Inexact: !st.Exact && ownWindow(st).SLI != nil, Unit: unitOf(st.Spec), Over: over(st),
+		Budgeting: budgetingOf(st), Method: methodOf(st), Inexact: !st.Exact && ownWindow(st).SLI != nil, Unit: st.Unit(), Over: over(st),
 		Ended: endedRows(st), Unread: st.Periods == nil,
 		State: stateWords(st.State), DataUntil: figures.NewMoment(st.DataUntil, now),
 		JSON: s.prefix + "/api/v1/slos?" + apiQuery(st).Encode(),

@@ -11,23 +11,6 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// unitOf is what an SLO counts, for people.
-func unitOf(spec *slo.SLO) string {
-	switch {
-	case spec == nil || spec.Indicator == nil:
-		return "events"
-	case spec.Slice != nil:
-		return "slices"
-	case spec.Indicator.Kind() == "runs":
-		return "runs"
-	}
-	switch spec.Indicator.Measure().(type) {
-	case slo.States, slo.Levels, slo.Parts:
-		return "minutes"
-	}
-	return "events"
-}
-
 // budgetingOf says how the budget is counted.
 func budgetingOf(st *evaluator.Status) string {
 	if st.Spec == nil || st.Spec.Slice == nil {

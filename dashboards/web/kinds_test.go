@@ -26,9 +26,10 @@ func TestWordsOfKinds(t *testing.T) {
 	target, err := slo.ParseObjective("95")
 	require.NoError(t, err)
 	for unit, change := range map[string]func(*slo.SLO){
-		"events": func(*slo.SLO) {},
-		"slices": func(s *slo.SLO) { s.Slice = &slo.Slice{Length: slo.Window(5 * time.Minute), Target: target} },
-		"runs":   func(s *slo.SLO) { s.Indicator = slo.JobRuns{Numbers: slo.Runs{LastSuccess: "x", Every: time.Hour}} },
+		"events":       func(*slo.SLO) {},
+		"observations": func(s *slo.SLO) { s.Indicator = slo.Latency{Text: "300ms"} },
+		"slices":       func(s *slo.SLO) { s.Slice = &slo.Slice{Length: slo.Window(5 * time.Minute), Target: target} },
+		"runs":         func(s *slo.SLO) { s.Indicator = slo.JobRuns{Numbers: slo.Runs{LastSuccess: "x", Every: time.Hour}} },
 		"minutes": func(s *slo.SLO) {
 			s.Indicator = slo.Freshness{Timestamp: "x", MaxAge: time.Hour}
 		},

@@ -13,8 +13,8 @@ import (
 //go:embed specs/*.yaml
 var specs embed.FS
 
-// Specs are the SLO files of the shop by their names: one a service, and one of
-// corrections. Times in them, such as that of a correction, are told from live start.
+// Specs are the SLO files of the shop by their names: one a service, one of
+// corrections, and one of defaults. Times in them, such as that of a correction, are told from live start.
 func Specs(live time.Time) map[string][]byte {
 	ago := func(text string) (string, error) {
 		d, err := model.ParseDuration(text)

@@ -99,6 +99,9 @@ func stories() []story {
 		merchant("initech", always(2), always(usually), story{launch: -5 * day}),
 		merchant("hooli", always(1), always(0.003), story{removed: -3 * day}),
 		merchant("müller & söhne", always(0.05), always(0.0005), story{}),
+		// Rebuilt each night, when nobody is at the desk.
+		{name: "support", slo: "availability", instances: 1, counter: http,
+			rate: always(3), failing: from(1, 3, 0.4, 0.002)},
 	}
 }
 
@@ -142,7 +145,26 @@ func watches() []*watch {
 	backups.truth = backups.levels(func(end int64, v float64) bool { return float64(end)-v <= 26*hour })
 	revenue := &watch{name: "reports", slo: "hourly", gauges: []gauge{reports}}
 	revenue.truth = revenue.runs(hourly, 10*60)
-	return []*watch{edge, orders, backups, revenue}
+	// Two exporters of one gateway tell the same. A carrier was away for 10
+	// minutes 4 days ago.
+	calls, failures := growing(20, 0), growing(0.04, 8)
+	var exporters []gauge
+	for _, name := range []string{"a", "b"} {
+		exporters = append(exporters,
+			gauge{metric: "carrier_calls_total", label: "exporter", text: name, value: calls},
+			gauge{metric: "carrier_failures_total", label: "exporter", text: name, value: failures})
+	}
+	carriers := &watch{name: "carriers", slo: "answers", gauges: exporters}
+	carriers.truth = carriers.growth(calls, failures)
+	return []*watch{edge, orders, backups, revenue, carriers}
+}
+
+// growing is a counter that grows by so much a second, and by more for 10 minutes
+// 4 days before live start.
+func growing(usual, more float64) func(moment) float64 {
+	return func(m moment) float64 {
+		return math.Floor(usual*float64(m.unix) + more*float64(min(max(m.live+4*day, 0), 10*60)))
+	}
 }
 
 // maintained is a value during the work of the maintenance, and another one else.

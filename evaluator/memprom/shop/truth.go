@@ -35,6 +35,7 @@ func (s *Shop) learn() {
 	t["payments/monthly"] = t["payments/availability"]
 	t["catalog/steady"] = slices5m(t["catalog/availability"], 0.05)
 	t["shipping/availability"] = without(t["shipping/availability"], s.excluded())
+	t["support/availability"] = without(t["support/availability"], closed())
 	t["shop/purchase"] = worst(
 		fails(t["edge/reachable"], 0.001), fails(t["catalog/availability"], 0.05), fails(t["checkout/latency"], 0.01), t["orders/backlog"])
 }
@@ -123,12 +124,26 @@ func (s *Shop) excluded() func(end int64) bool {
 	return func(end int64) bool { return inMaintenance(end-60, 0, 30) || end > test && end <= test+10*60 }
 }
 
-// maintenance is on Sundays at 2 o'clock in Berlin, from some minutes on to others.
-func maintenance() func(unix int64, from, to int) bool {
+// closed tells which slots the SLO file of support excludes.
+func closed() func(end int64) bool {
+	berlin := inBerlin()
+	return func(end int64) bool {
+		at := time.Unix(end-60, 0).In(berlin)
+		return at.Weekday() == time.Saturday || at.Weekday() == time.Sunday || at.Hour() < 8 || at.Hour() >= 18
+	}
+}
+
+func inBerlin() *time.Location {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
 		panic(err) // only for a zone that is none
 	}
+	return berlin
+}
+
+// maintenance is on Sundays at 2 o'clock in Berlin, from some minutes on to others.
+func maintenance() func(unix int64, from, to int) bool {
+	berlin := inBerlin()
 	return func(unix int64, from, to int) bool {
 		at := time.Unix(unix, 0).In(berlin)
 		return at.Weekday() == time.Sunday && at.Hour() == 2 && at.Minute() >= from && at.Minute() < to

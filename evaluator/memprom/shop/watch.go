@@ -92,6 +92,14 @@ func (w *watch) levels(good func(end int64, v float64) bool) truth {
 	}
 }
 
+// growth is what counters of events and of bad ones grow by.
+func (w *watch) growth(total, bad func(moment) float64) truth {
+	return func(end int64) (float64, float64) {
+		from, to := w.at((end-60)*1000), w.at(end*1000)
+		return total(to) - total(from), bad(to) - bad(from)
+	}
+}
+
 // runs are those of an hourly job, of which a gauge gives the time of the last
 // success: a good one when it is seen, a bad one when it is late by the grace.
 func (w *watch) runs(hourly schedule, grace int64) truth {
