@@ -152,10 +152,14 @@ type GroupsStatus struct {
 	LeftOut int      `json:"left_out"` // more than the limit
 }
 
-// Exclusion is one that an SLO file names.
+// Exclusion is one that an SLO file names. What several exclude is removed by the
+// first of them, so that their numbers add up to those of Excluded.
 type Exclusion struct {
 	From   *time.Time `json:"from"` // null when it recurs
 	To     *time.Time `json:"to"`
+	Total  float64    `json:"total"` // events that it removed of the SLO's own window, all its times together
+	Bad    float64    `json:"bad"`
+	Slots  int        `json:"slots"`
 	Reason string     `json:"reason"`
 	Ticket string     `json:"ticket"`
 	Source string     `json:"source"`

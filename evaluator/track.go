@@ -53,7 +53,7 @@ func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
 	t.status.Alerts = alerts
 	v := t.timeline()
 	t.status.Compute(v, end, e.Windows(s))
-	t.status.exclude(v, end, t.view.spans)
+	t.status.exclude(v, end, &t.view)
 	t.status.Periods = t.endedStatuses(end)
 	state, reason, since := t.dataState(end, e.pageWindow(t.slo))
 	if state == StateNoData && l.backend.stale != nil {

@@ -82,6 +82,7 @@ type windowRow struct {
 // exclusion is one that excludes some of the window.
 type exclusion struct {
 	From, To       *figures.Moment // nil when it recurs
+	Total, Bad     string          // events that it removed
 	Reason, Ticket string
 	Href           string // of the ticket, when that is a link
 	Place          string // file and line
@@ -180,6 +181,7 @@ func (p *detailPage) exclude(x *evaluator.Excluded, now time.Time) {
 	for _, e := range x.By {
 		p.Exclusions = append(p.Exclusions, exclusion{
 			From: figures.NewMoment(e.From, now), To: figures.NewMoment(e.To, now),
+			Total: figures.Count(e.Total), Bad: figures.Count(e.Bad),
 			Reason: e.Reason, Ticket: e.Ticket, Href: safeHref(e.Ticket), Place: fmt.Sprintf("%s:%d", e.File, e.Line),
 		})
 	}
