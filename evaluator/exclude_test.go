@@ -2,6 +2,7 @@ package evaluator_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/alertmanager/timeinterval"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
@@ -67,6 +69,7 @@ func TestExcludedNumbers(t *testing.T) {
 	require.Equal(t, 50.0, s.Excluded.Bad)
 	require.Equal(t, 20, s.Excluded.Slots)
 	require.False(t, s.Excluded.Now)
+	require.NoError(t, excludedNow(s, 0))
 	from, to := at(30), at(45)
 	later, end := at(40), at(50)
 	require.Equal(t, []evaluator.Exclusion{
@@ -83,6 +86,7 @@ func TestExcludedNumbers(t *testing.T) {
 	// All of the last 5 minutes: they are known, and nothing happened in them.
 	s = evaluate(t, server.URL, slos, at(50)).SLOs[0]
 	require.True(t, s.Excluded.Now)
+	require.NoError(t, excludedNow(s, 1))
 	require.Equal(t, 0.0, *s.Windows[0].BurnRate)
 	require.Equal(t, 0.0, s.Windows[0].Total)
 
@@ -97,6 +101,16 @@ func TestExcludedNumbers(t *testing.T) {
 		require.InDelta(t, 0, *c.Remainder, 1e-9)
 	}
 	require.Equal(t, []string{"20 slots are excluded, with 200 events, 50 of them bad: they count as known and hold nothing, but are among samples, findings and checks"}, p.Notes)
+}
+
+// excludedNow holds the metric of a status against a value.
+func excludedNow(s evaluator.Status, want int) error {
+	c := evaluator.NewCollector(func() *evaluator.Report { return &evaluator.Report{SLOs: []evaluator.Status{s}} })
+	return testutil.CollectAndCompare(c, strings.NewReader(fmt.Sprintf(`
+		# HELP slo_excluded Whether the present is excluded; absent for SLOs without exclusions.
+		# TYPE slo_excluded gauge
+		slo_excluded{slo="slo0",slo_id="shop/slo0",slo_service="shop"} %d
+	`, want)), "slo_excluded")
 }
 
 // TestAChangeOfTheObjective judges an instant by what was promised then.
