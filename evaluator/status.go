@@ -42,8 +42,9 @@ type Status struct {
 	Policy      []PolicyStep      `json:"budget_policy"` // the mildest first
 	Gate        string            `json:"gate"`          // of the strictest active step: "", warn, block, or unknown
 	Excluded    Excluded          `json:"excluded"`
-	Groups      *GroupsStatus     `json:"groups"`  // of an SLO that is split by labels, of which this is the whole; null for others
-	Periods     []PeriodStatus    `json:"periods"` // that ended, newest first; null while they are not read
+	Groups      *GroupsStatus     `json:"groups"`       // of an SLO that is split by labels, of which this is the whole; null for others
+	Periods     []PeriodStatus    `json:"periods"`      // that ended, newest first; null while they are not read
+	MorePeriods bool              `json:"more_periods"` // there are older ones, which are left out
 	Alerts      []FiringAlert     `json:"alerts"`
 	Backend     string            `json:"backend"`
 	Source      string            `json:"source"`
@@ -127,9 +128,9 @@ type PeriodStatus struct {
 	Coverage  float64   `json:"coverage"`
 	SLI       *float64  `json:"sli"`
 	Objective float64   `json:"objective"` // that of the period's end
-	Allowed   float64   `json:"allowed"`
-	Consumed  float64   `json:"consumed"`
-	Remaining float64   `json:"remaining"`
+	Allowed   *float64  `json:"allowed"`   // null, as are those below, when nothing is known
+	Consumed  *float64  `json:"consumed"`
+	Remaining *float64  `json:"remaining"`
 	Complete  bool      `json:"complete"` // each slot is known
 }
 

@@ -54,7 +54,7 @@ func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
 	v := t.timeline()
 	t.status.Compute(v, end, e.Windows(s))
 	t.status.exclude(v, end, &t.view)
-	t.status.Periods = t.endedStatuses(end)
+	t.pastOf(end)
 	state, reason, since := t.dataState(end, e.pageWindow(t.slo))
 	if state == StateNoData && l.backend.stale != nil {
 		state, reason, since = StateStale, "the backend has no newer samples of anything", l.backend.stale

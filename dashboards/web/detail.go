@@ -52,6 +52,7 @@ type detailPage struct {
 	Period      *period
 	Ended       []endedRow
 	Unread      bool   // periods that ended are being read
+	MoreEnded   bool   // there are older ones
 	Before      string // objectives that were
 }
 
@@ -111,7 +112,7 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 		Allowed: figures.Dash, Consumed: figures.Percent(st.Budget.Consumed),
 		Source: st.Source, Revision: st.Revision, Backend: st.Backend,
 		Budgeting: budgetingOf(st), Method: methodOf(st), Inexact: !st.Exact && ownWindow(st).SLI != nil, Unit: unitOf(st.Spec), Over: over(st),
-		Ended: endedRows(st), Unread: st.Periods == nil,
+		Ended: endedRows(st), Unread: st.Periods == nil, MoreEnded: st.MorePeriods,
 		State: stateWords(st.State), DataUntil: figures.NewMoment(st.DataUntil, now),
 		JSON: s.prefix + "/api/v1/slos?" + apiQuery(st).Encode(),
 	}
