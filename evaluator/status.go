@@ -16,6 +16,7 @@ type Report struct {
 	Problems    []Problem `json:"problems"`
 
 	Backends []BackendInfo `json:"-"` // those that said what they are
+	Retired  []string      `json:"-"` // ids of groups that were retired in the last hour
 }
 
 // Status is what is known about one SLO at one instant.
