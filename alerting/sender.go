@@ -156,6 +156,7 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 			}
 		}
 	}
+	s.leave(before, r, now)
 	for k, a := range s.firing {
 		if _, was := before[k]; !was {
 			s.Log.Info("Alert fires", "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"], "since", a.StartsAt)
@@ -165,6 +166,24 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 	for k, a := range s.resolved {
 		if now.Sub(a.EndsAt) > lifetime {
 			delete(s.resolved, k)
+		}
+	}
+}
+
+// leave ends the alerts of what the report lacks. Of a group that was retired,
+// which its data decides, that is known to be over. An SLO that was taken out of
+// the files may be in those of another process still; its alert runs out by itself.
+func (s *Sender) leave(before map[string]Alert, r *evaluator.Report, now time.Time) {
+	if len(before) == 0 {
+		return
+	}
+	shown := make(map[string]bool, len(r.SLOs))
+	for i := range r.SLOs {
+		shown[r.SLOs[i].ID] = true
+	}
+	for k, a := range before {
+		if id := a.Labels["slo_id"]; !shown[id] {
+			s.end(k, a, now, slices.Contains(r.Retired, id))
 		}
 	}
 }

@@ -139,6 +139,13 @@ func all(v *dashboard.QueryVariableBuilder) *dashboard.QueryVariableBuilder {
 	})
 }
 
+// excluded shades the lines where time was excluded that a query of 1 and 0 finds.
+func excluded(expr, text string, enabled bool) cog.Builder[dashboard.AnnotationQuery] {
+	target := prometheus.NewDataqueryBuilder().Expr(expr).RefId("Anno").Datasource(datasource())
+	return dashboard.NewAnnotationQueryBuilder().Name("Excluded time").Datasource(datasource()).Enable(enabled).
+		IconColor("blue").Target(target).TitleFormat("Excluded").TextFormat(text)
+}
+
 // finish makes the JSON of a dashboard.
 func (p *page) finish(b *dashboard.DashboardBuilder) ([]byte, error) {
 	if p.err != nil {

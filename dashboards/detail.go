@@ -16,6 +16,7 @@ func Detail() ([]byte, error) {
 	detailHistory(p, matchers)
 	return p.finish(dashboard.NewDashboardBuilder("SLO detail").Uid(DetailUID).
 		Description(Marker+" One service level objective.").Time("now-24h", "now").
+		Annotation(excluded("max(slo_excluded{"+matchers+"})", "It counts neither for nor against the SLO.", true)).
 		WithVariable(datasourceVariable()).
 		WithVariable(labelVariable("service", "Service", "slo_info", "slo_service")).
 		WithVariable(labelVariable("slo_id", "SLO", `slo_info{slo_service="$service"}`, "slo_id")).

@@ -38,6 +38,7 @@ func Overview() ([]byte, error) {
 
 	return p.finish(dashboard.NewDashboardBuilder("SLO overview").Uid(OverviewUID).
 		Description(Marker+" All service level objectives.").Time("now-24h", "now").
+		Annotation(excluded("max by (slo_id) (slo_excluded{"+matchers+"})", "{{slo_id}}", false)).
 		WithVariable(datasourceVariable()).
 		WithVariable(all(labelVariable("service", "Service", "slo_info", "slo_service"))).
 		WithVariable(labelVariable("window", "Burn rate over", `slo_burn_rate{`+matchers+`}`, "window").Current(dashboard.VariableOption{

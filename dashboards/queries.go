@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// Queries are all queries of a dashboard's panels and variables, in the order
-// of its JSON, with Grafana's variables replaced by the values of vars. What a
+// Queries are all queries of a dashboard's variables, panels and annotations,
+// with Grafana's variables replaced by the values of vars. What a
 // variable asks of a label is the selector of its series. It fails for a
 // variable that vars lacks.
 func Queries(dashboard []byte, vars map[string]string) ([]string, error) {
-	type panel struct {
-		Targets []struct{ Expr string }
-	}
+	type target struct{ Expr string }
+	type panel struct{ Targets []target }
 	var d struct {
 		Panels []struct {
 			panel
 			Panels []panel // of a row
 		}
-		Templating struct {
+		Annotations struct{ List []struct{ Target target } }
+		Templating  struct {
 			List []struct {
 				Type, Name string
 				Query      json.RawMessage // an object for type query
@@ -53,6 +53,9 @@ func Queries(dashboard []byte, vars map[string]string) ([]string, error) {
 				found = append(found, t.Expr)
 			}
 		}
+	}
+	for _, a := range d.Annotations.List {
+		found = append(found, a.Target.Expr)
 	}
 	for i, q := range found {
 		var missing []string

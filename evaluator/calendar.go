@@ -215,14 +215,18 @@ type ended struct {
 	sum Sum
 }
 
-// endedPeriods are periods that ended, without gaps, the newest first.
+// endedPeriods are periods that ended, one after the other, the newest first. Of
+// those between others nothing may be known; the oldest is one of which something
+// is, as soon as all are there.
 type endedPeriods struct {
 	spec *slo.SLO // one of those that have them
 	list []ended
-	done bool // those before are not known
+	done bool // of those before nothing is known, or they are left out
+	more bool // they are left out
 }
 
-// maxPeriods is how many periods that ended are shown.
+// maxPeriods is how many periods that ended are shown: ten years of months, which
+// is more than anybody looks at and little enough to send with each answer.
 const maxPeriods = 120
 
 // next is the period to look at before those there are, at an instant.
@@ -233,12 +237,20 @@ func (p *endedPeriods) next(window slo.Period, at Minute) period {
 	return periodAt(window, periodAt(window, at).start)
 }
 
-// before adds the period before those there are.
-func (p *endedPeriods) before(e ended) {
-	if e.sum.Known > 0 {
-		p.list = append(p.list, e)
+// before adds the period before those there are. older tells whether the backend
+// has data from before it; of one that is known it is needed for the last only.
+func (p *endedPeriods) before(e ended, older bool) {
+	p.list = append(p.list, e)
+	full := len(p.list) >= maxPeriods
+	p.done, p.more = full || e.sum.Known == 0 && !older, full && older
+	p.trim()
+}
+
+// trim drops the oldest of which nothing is known, when all are there.
+func (p *endedPeriods) trim() {
+	for n := len(p.list); p.done && n > 0 && p.list[n-1].sum.Known == 0; n = len(p.list) {
+		p.list = p.list[:n-1]
 	}
-	p.done = e.sum.Known == 0 || len(p.list) >= maxPeriods
 }
 
 // renew takes over the newest period that ended from a timeline that holds it.
@@ -249,16 +261,17 @@ func (p *endedPeriods) renew(window slo.Period, t *Timeline, at Minute) {
 	}
 	e := ended{last, t.Sum(last.start, last.end)}
 	switch {
-	case e.sum.Known == 0: // as for whoever looks back from here
-		p.list, p.done = nil, true
 	case len(p.list) > 0 && p.list[0].end == last.end:
 		p.list[0] = e
 	case len(p.list) > 0 && p.list[0].end == last.start || p.done && len(p.list) == 0:
 		p.list = append([]ended{e}, p.list...)
-		p.list = p.list[:min(len(p.list), maxPeriods)]
+		if len(p.list) > maxPeriods {
+			p.list, p.more = p.list[:maxPeriods], true
+		}
 	default:
 		p.list, p.done = []ended{e}, false
 	}
+	p.trim()
 }
 
 // statuses are the periods as people see them, each by the objective of its end.
@@ -266,11 +279,14 @@ func (p *endedPeriods) statuses(s *slo.SLO) []PeriodStatus {
 	out := make([]PeriodStatus, len(p.list))
 	for i, e := range p.list {
 		o := s.ObjectiveAt(e.end.Time())
-		share := budgetOf(e.sum.Total, e.sum.Bad, o)
 		out[i] = PeriodStatus{
 			Name: s.Window.Name(e.end.Time()), Start: e.start.Time(), End: e.end.Time(),
 			Total: e.sum.Total, Bad: max(e.sum.Bad, 0), Coverage: e.sum.Coverage(), Complete: e.sum.Complete(),
-			Objective: o.Ratio(), Allowed: share.Allowed, Consumed: share.Consumed, Remaining: share.Remaining,
+			Objective: o.Ratio(),
+		}
+		if e.sum.Known > 0 {
+			share := budgetOf(e.sum.Total, e.sum.Bad, o)
+			out[i].Allowed, out[i].Consumed, out[i].Remaining = &share.Allowed, &share.Consumed, &share.Remaining
 		}
 		if e.sum.Total > 0 {
 			sli := 1 - out[i].Bad/out[i].Total

@@ -199,12 +199,50 @@ func TestEndedPeriods(t *testing.T) {
 	require.Equal(t, []string{"2026-11", "2026-10"}, []string{got[0].Name, got[1].Name})
 	require.Equal(t, [4]float64{30 * 144_000, 30, 0.999, 1}, [4]float64{got[0].Total, got[0].Bad, got[0].Objective, got[0].Coverage})
 	require.Equal(t, [3]float64{31 * 144_000, 31, 0.99}, [3]float64{got[1].Total, got[1].Bad, got[1].Objective})
-	require.InDelta(t, 4320, got[0].Allowed, 1e-9)
-	require.InDelta(t, 44640, got[1].Allowed, 1e-9)
+	require.InDelta(t, 4320, *got[0].Allowed, 1e-9)
+	require.InDelta(t, 44640, *got[1].Allowed, 1e-9)
 	require.True(t, got[0].Complete)
 	require.False(t, p.done, "September may be known")
 	require.Equal(t, utc(2026, 9, 1), p.next(s.Window, tl.End()).start.Time())
-	p.before(ended{period: p.next(s.Window, tl.End())})
+	p.before(ended{period: p.next(s.Window, tl.End())}, false)
 	require.True(t, p.done)
 	require.Len(t, p.list, 2)
+	require.False(t, p.more)
+}
+
+// TestEndedPeriodsWithGaps: a month of which nothing is known stays between others,
+// and the oldest are left out behind 120.
+func TestEndedPeriodsWithGaps(t *testing.T) {
+	s := monthly(t, slo.Month, "UTC")
+	now := MinuteOf(utc(2026, 12, 2))
+	p := &endedPeriods{}
+	read := func(known int, older bool) {
+		next := p.next(s.Window, now)
+		p.before(ended{next, Sum{Start: next.start, End: next.end, Known: known}}, older)
+	}
+	read(1, false)
+	read(0, true)
+	read(0, true)
+	read(1, false)
+	read(0, false)
+	require.True(t, p.done)
+	got := p.statuses(s)
+	require.Len(t, got, 4)
+	require.Equal(t, "2026-09", got[2].Name)
+	require.Nil(t, got[2].Remaining)
+	require.Equal(t, 1.0, *got[3].Remaining)
+
+	*p = endedPeriods{}
+	for range maxPeriods - 1 {
+		read(1, false)
+		require.False(t, p.done)
+	}
+	read(1, true)
+	require.True(t, p.done && p.more)
+	// One that is up for a month more leaves out what the last has read.
+	p.more = false
+	tl := counted(utc(2026, 12, 1), utc(2027, 1, 1).Add(time.Minute), func(time.Time) (float64, float64) { return 1, 0 })
+	p.renew(s.Window, tl, tl.End())
+	require.Len(t, p.list, maxPeriods)
+	require.True(t, p.more)
 }

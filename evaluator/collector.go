@@ -40,6 +40,7 @@ var help = map[string]string{
 	"slo_error_budget_remaining_ratio":      "The error budget left: 1 untouched, 0 spent, negative overspent.",
 	"slo_error_budget_exhaustion_seconds":   "Time until the error budget is spent at the present rate; absent when it never will.",
 	"slo_budget_policy_gate":                "What the budget policy asks for: 0 nothing, 1 warn, 2 block; absent when the budget is unknown.",
+	"slo_excluded":                          "Whether the present is excluded; absent for SLOs without exclusions.",
 	"slo_period_end_timestamp_seconds":      "When the calendar window ends and its budget starts anew; absent for rolling windows.",
 	"slowburn_groups":                       "Groups of an SLO that are followed, and those left out beyond its limit.",
 	"slo_data_state":                        "1, for the present state of the data only.",
@@ -55,6 +56,15 @@ func gaugeOf(name string, v float64, labels map[string]string) prometheus.Metric
 		values[i] = labels[n]
 	}
 	return prometheus.MustNewConstMetric(prometheus.NewDesc(name, help[name], names, nil), prometheus.GaugeValue, v, values...)
+}
+
+// oneIf is 1 for what is so, else 0.
+func oneIf(is bool) *float64 {
+	v := 0.0
+	if is {
+		v = 1
+	}
+	return &v
 }
 
 // collect gives one SLO's metrics; undefined ones are absent.
@@ -86,11 +96,8 @@ func collect(s *Status, ch chan<- prometheus.Metric) {
 	}
 	give("slo_data_state", &one, "state", string(s.State))
 	for _, severity := range []string{"page", "ticket"} {
-		firing := 0.0
-		if slices.ContainsFunc(s.Alerts, func(a FiringAlert) bool { return a.Severity == severity }) {
-			firing = 1
-		}
-		give("slo_alert_firing", &firing, "severity", severity)
+		firing := slices.ContainsFunc(s.Alerts, func(a FiringAlert) bool { return a.Severity == severity })
+		give("slo_alert_firing", oneIf(firing), "severity", severity)
 	}
 	for _, w := range s.Windows[:max(0, len(s.Windows)-1)] { // the policy's
 		give("slo_burn_rate", w.BurnRate, "window", w.Name)
@@ -107,6 +114,9 @@ func collect(s *Status, ch chan<- prometheus.Metric) {
 		good := own.Total - own.Bad
 		give("slo_window_events", &good, "result", "good")
 		give("slo_window_events", &own.Bad, "result", "bad")
+	}
+	if s.Spec != nil && len(s.Spec.Exclusions) > 0 {
+		give("slo_excluded", oneIf(s.Excluded.Now))
 	}
 	give("slo_error_budget_events", s.Budget.Allowed)
 	give("slo_error_budget_remaining_ratio", s.Budget.Remaining)

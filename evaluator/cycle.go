@@ -217,7 +217,7 @@ func (b *backend) probe(ctx context.Context, end Minute) *time.Time {
 
 // publish makes a report of all tracks.
 func (e *Evaluator) publish() {
-	r := &Report{Format: 1, EvaluatedAt: e.end.Time(), SLOs: make([]Status, 0, len(e.tracks)), Problems: append(slices.Clone(e.problems), leftOut(e.tracks)...), Backends: e.backendInfos()}
+	r := &Report{Format: 1, EvaluatedAt: e.end.Time(), SLOs: make([]Status, 0, len(e.tracks)), Problems: append(slices.Clone(e.problems), leftOut(e.tracks)...), Backends: e.backendInfos(), Retired: e.retiredIDs()}
 	for _, t := range e.tracks {
 		r.SLOs = append(r.SLOs, t.status)
 	}

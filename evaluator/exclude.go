@@ -184,31 +184,28 @@ func (e *Evaluator) takeCuts(entries []*entry) {
 }
 
 // exclude fills in what is excluded of the SLO's own window.
-func (s *Status) exclude(t *Timeline, end Minute, spans []slo.Span) {
+func (s *Status) exclude(t *Timeline, end Minute, v *view) {
 	if len(s.Windows) == 0 || len(s.Spec.Exclusions) == 0 {
 		return
 	}
 	start := MinuteOf(s.Windows[len(s.Windows)-1].Start)
 	gone := t.Removed(start, end)
 	s.Excluded.Total, s.Excluded.Bad, s.Excluded.Slots, s.Excluded.Now = gone.Total, gone.Bad, gone.Excluded, t.Excludes(end)
-	var by []*slo.Exclusion
-	for _, x := range spans {
-		if MinuteOf(x.To) <= start || MinuteOf(x.From) >= end {
-			continue
-		}
-		s.Excluded.Spans = append(s.Excluded.Spans, x)
-		for _, b := range x.By {
-			if !slices.Contains(by, b) {
-				by = append(by, b)
-			}
+	for _, x := range v.spans {
+		if MinuteOf(x.To) > start && MinuteOf(x.From) < end {
+			s.Excluded.Spans = append(s.Excluded.Spans, x)
 		}
 	}
-	for i := range s.Spec.Exclusions {
-		x := &s.Spec.Exclusions[i]
-		if !slices.Contains(by, x) {
+	parts := t.removedBy(start, end, len(v.each))
+	for i, times := range v.each {
+		if !slices.ContainsFunc(times, func(a away) bool { return a.to > start && a.from < end }) {
 			continue
 		}
-		out := Exclusion{Reason: x.Reason, Ticket: x.Ticket, Source: x.Origin.Source, File: x.Origin.File, Line: x.Origin.Line}
+		x := &s.Spec.Exclusions[i]
+		out := Exclusion{
+			Total: parts[i].Total, Bad: parts[i].Bad, Slots: parts[i].Excluded,
+			Reason: x.Reason, Ticket: x.Ticket, Source: x.Origin.Source, File: x.Origin.File, Line: x.Origin.Line,
+		}
 		if len(x.Intervals) == 0 {
 			from, to := x.From.UTC(), x.To.UTC()
 			out.From, out.To = &from, &to

@@ -15,9 +15,13 @@ import (
 // groups, which are SLOs of their own. Which groups there are is seen in what is
 // read for the whole.
 
-// retired is for how long a group may be without samples, while others have some,
-// before it is followed no more; longer where its absence counts.
-const retired = 24 * time.Hour
+// retireAfter is for how long a group may be without samples, while others have
+// some, before it is followed no more; longer where its absence counts.
+const retireAfter = 24 * time.Hour
+
+// retiredFor is for how long a report names a group that was retired, in minutes:
+// longer than whoever reads reports needs to see one.
+const retiredFor = 60
 
 // group is a group of an SLO, as its samples show it.
 type group struct {
@@ -46,14 +50,17 @@ func (k *book) meet(l *ledger, batches [][]rawSeries) {
 		}
 		last := s.samples[len(s.samples)-1].t
 		newest = max(newest, last)
-		key := strings.Join(values, "\xff")
+		key := groupKey(values)
 		if g, known := k.groups[key]; known && g.newest >= last || slices.Contains(values, "") {
 			continue
 		}
 		k.groups[key] = group{values, last}
 	}
-	gone := max(Minute(0).Add(retired), l.meters[0].absence).millis()
-	maps.DeleteFunc(k.groups, func(_ string, g group) bool { return g.newest < newest-gone })
+	gone := max(Minute(0).Add(retireAfter), l.meters[0].absence)
+	if l.absentBad {
+		gone = max(gone, minutes(slo.Remembrance))
+	}
+	maps.DeleteFunc(k.groups, func(_ string, g group) bool { return g.newest < newest-gone.millis() })
 }
 
 // groupsOf are the groups of an SLO, as SLOs, in the order of their values, and
@@ -104,8 +111,10 @@ func (e *Evaluator) regroup(ctx context.Context, l *ledger) {
 				begun = append(begun, g.ledger)
 			}
 		}
-		for _, g := range before {
-			e.leave(g)
+		for id, g := range before {
+			if e.leave(g); l.healthy() && !l.book.has(t.slo, g.slo.Group) {
+				e.retired[id] = l.book.timeline.End()
+			}
 		}
 		e.tell(t, leftOut)
 	}
@@ -113,6 +122,31 @@ func (e *Evaluator) regroup(ctx context.Context, l *ledger) {
 		e.readHistory(ctx, begun)
 	}
 	e.rereadWhole(ctx, unlike)
+}
+
+// healthy reports whether what the backend shows is all that it has, and new.
+func (l *ledger) healthy() bool {
+	return l.err == nil && !l.preview && l.backend.stale == nil && l.book.silent(l.book.timeline.End()) == nil
+}
+
+// groupKey tells groups of an SLO apart, by the values of its labels.
+func groupKey(values []string) string { return strings.Join(values, "\xff") }
+
+// has reports whether a group of an SLO has data still, beyond the limit or not.
+func (k *book) has(s *slo.SLO, labels map[string]string) bool {
+	values := make([]string, len(s.Groups.By))
+	for i, name := range s.Groups.By {
+		values[i] = labels[name]
+	}
+	_, has := k.groups[groupKey(values)]
+	return has
+}
+
+// retiredIDs are the groups that were retired in the last hour and did not come
+// back.
+func (e *Evaluator) retiredIDs() []string {
+	maps.DeleteFunc(e.retired, func(id string, at Minute) bool { return e.end-at > retiredFor || e.tracks[id] != nil })
+	return slices.Sorted(maps.Keys(e.retired))
 }
 
 // unlike reports whether a group's ledger still counts single series of a whole

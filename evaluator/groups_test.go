@@ -1,10 +1,14 @@
 package evaluator_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +19,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 )
@@ -136,12 +141,109 @@ func TestGroupsComeAndGo(t *testing.T) {
 
 		until(begin.Add(23*time.Hour + 40*time.Second))
 		require.Equal(t, []string{"acme 60 of 600 ok", "globex 0 of 0 no_data", "hooli 60 of 600 ok"}, groups(e))
+		require.Empty(t, e.Report().Retired)
 		until(begin.Add(24*time.Hour + time.Minute + 40*time.Second))
 		require.Equal(t, []string{"acme 60 of 600 ok", "hooli 60 of 600 ok"}, groups(e))
+		require.Equal(t, []string{`shop/tenants{tenant="globex"}`}, e.Report().Retired)
 
 		later, stop := started()
 		defer stop()
 		until(begin.Add(24*time.Hour + 3*time.Minute + 40*time.Second))
 		require.Equal(t, e.Report().SLOs, later.Report().SLOs)
+	})
+}
+
+// TestTheAlertOfARetiredGroupIsResolved: hosts that are gone are bad for seven days,
+// and then removed. Who saw the alert says so; who starts then says nothing, nor is
+// anything said of hosts beyond the limit or taken out of the files.
+func TestTheAlertOfARetiredGroupIsResolved(t *testing.T) {
+	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	gone := begin.Add(15*time.Minute - 7*24*time.Hour) // its last sample is a minute before
+	up := func(host string, from, to time.Time, value float64) {
+		var samples []memprom.Sample
+		for at := from; at.Before(to); at = at.Add(time.Minute) {
+			samples = append(samples, memprom.Sample{Time: at, Value: value})
+		}
+		require.NoError(t, db.Add(t.Context(), labels.FromStrings(model.MetricNameLabel, "up", "job", "shop", "instance", host, "host", host), samples...))
+	}
+	up("a", begin.Add(-8*24*time.Hour), begin.Add(2*time.Hour), 1)
+	up("b", begin.Add(-8*24*time.Hour), gone, 1)
+	up("c", begin.Add(-time.Hour), begin.Add(2*time.Hour), 0)
+	synctest.Test(t, func(t *testing.T) {
+		const spec = `{name: hosts, on_no_data: bad, group_by: [host], groups: {limit: 3}, sli: {probe: {metric: up}}}`
+		hosts := slosOf(t, spec)
+		started := func() (e *evaluator.Evaluator, latest func() map[string]time.Duration) {
+			var mu sync.Mutex
+			posted := map[string]time.Duration{}
+			am := transport{http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				var alerts []alerting.Alert
+				_ = json.NewDecoder(r.Body).Decode(&alerts)
+				mu.Lock()
+				defer mu.Unlock()
+				for _, a := range alerts {
+					posted[strings.TrimPrefix(a.Labels["slo_id"], "shop/hosts")+" "+a.Labels["severity"]] = time.Until(a.EndsAt).Truncate(time.Minute)
+				}
+			})}
+			o := live(slog.New(slog.DiscardHandler), db.Handler())
+			var s *alerting.Sender
+			o.Publish = func(*evaluator.Report) { s.Wake() }
+			e = evaluator.New(o)
+			s = alerting.NewSender(alerting.SenderOptions{
+				Alertmanagers: []alerting.Alertmanager{{URL: "http://am", HTTP: &http.Client{Transport: am}}},
+				Report:        e.Report, Log: o.Log, Registerer: prometheus.NewRegistry(), Now: time.Now,
+			})
+			e.SetSLOs(hosts, nil)
+			ctx, cancel := context.WithCancel(t.Context())
+			var wg sync.WaitGroup
+			wg.Go(func() { _ = s.Run(ctx) })
+			stop := run(t, e)
+			t.Cleanup(func() { stop(); cancel(); wg.Wait() })
+			return e, func() map[string]time.Duration {
+				mu.Lock()
+				defer mu.Unlock()
+				out := posted
+				posted = map[string]time.Duration{}
+				return out
+			}
+		}
+		first, seen := started()
+		until(begin.Add(12 * time.Minute))
+		const firing = 5 * time.Minute
+		got := seen()
+		require.Equal(t, firing, got[`{host="b"} page`])
+		require.Equal(t, firing, got[`{host="c"} page`])
+
+		until(begin.Add(17 * time.Minute))
+		require.Equal(t, []string{`shop/hosts{host="b"}`}, first.Report().Retired)
+		got = seen()
+		require.Contains(t, got, `{host="b"} page`)
+		require.LessOrEqual(t, got[`{host="b"} page`], time.Duration(0), "resolved")
+		require.Equal(t, firing, got[`{host="c"} page`])
+		_, late := started()
+		until(begin.Add(20 * time.Minute))
+		got = late()
+		require.Equal(t, firing, got[`{host="c"} page`])
+		require.NotContains(t, got, `{host="b"} page`)
+
+		// Both are there still, one beyond the limit and one in no file.
+		for _, more := range []string{"limit: 1", "limit: 3"} {
+			hosts = slosOf(t, strings.Replace(spec, "limit: 3", more, 1))
+			if more == "limit: 3" {
+				hosts[0].Name = "other"
+			}
+			first.SetSLOs(hosts, nil)
+			until(time.Now().Add(time.Minute))
+			seen()
+			until(time.Now().Add(2 * time.Minute))
+			got = seen()
+			require.NotContains(t, got, `{host="c"} page`, more)
+			hosts = slosOf(t, spec)
+			first.SetSLOs(hosts, nil)
+			until(time.Now().Add(2 * time.Minute))
+			require.Equal(t, firing, seen()[`{host="c"} page`], "as long as it is there")
+		}
 	})
 }

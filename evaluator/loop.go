@@ -71,6 +71,7 @@ type Evaluator struct {
 	tracks      map[string]*track
 	ledgers     map[string]*ledger
 	byLedger    map[*ledger][]*track
+	retired     map[string]Minute // when groups were retired, by their ids
 	published   time.Time
 	noted       time.Time // when the log told of progress; zero when nothing is read
 	unpublished bool
@@ -90,7 +91,7 @@ func New(o Options) *Evaluator {
 	e := &Evaluator{
 		Options: o, metrics: newMetrics(o.Registerer),
 		changed: make(chan struct{}, 1), rereads: make(chan struct{}, 1), warmed: make(chan warmth), past: make(chan pastRead), cycled: make(chan *cycle),
-		tracks: map[string]*track{}, ledgers: map[string]*ledger{}, byLedger: map[*ledger][]*track{}, problems: []Problem{},
+		tracks: map[string]*track{}, ledgers: map[string]*ledger{}, byLedger: map[*ledger][]*track{}, retired: map[string]Minute{}, problems: []Problem{},
 	}
 	for _, b := range o.Backends {
 		e.backends = append(e.backends, newBackend(b, e.metrics))
@@ -192,7 +193,7 @@ func (e *Evaluator) restart(ctx context.Context, end Minute) {
 	for _, l := range e.ledgers {
 		l.stop()
 	}
-	e.tracks, e.ledgers, e.end = map[string]*track{}, map[string]*ledger{}, end
+	e.tracks, e.ledgers, e.retired, e.end = map[string]*track{}, map[string]*ledger{}, map[string]Minute{}, end
 	if e.pending.Load() != nil {
 		e.apply(ctx)
 		e.publish()

@@ -11,7 +11,8 @@ import (
 )
 
 // Calendar periods that ended lie before what timelines hold. They are read one by
-// one, back to the first of which nothing is known, and only their sums are kept.
+// one, and only their sums are kept. At the first of which nothing is known the
+// backend is asked how far back its data goes.
 
 // lookBack are ledgers that are read together and look back in periods of one
 // kind, in which the same is excluded.
@@ -19,7 +20,8 @@ type lookBack struct {
 	ledgers []*ledger
 	spec    *slo.SLO // one of those that have such periods
 	next    period
-	read    int // periods before next that are known already
+	read    int     // periods before next that are there already
+	oldest  *Minute // of the backend's data; nil before it is asked for
 }
 
 // pastRead is what reading a period brought, or the end of a backend's reading.
@@ -29,6 +31,7 @@ type pastRead struct {
 	ledger  *ledger
 	spec    *slo.SLO
 	ended   ended
+	older   bool // there is data from before the period, if that was asked
 	err     error
 }
 
@@ -48,21 +51,26 @@ func (l *ledger) endedOf(s *slo.SLO) *endedPeriods {
 // samePast reports whether two SLOs of a ledger have the same past.
 func samePast(a, b *slo.SLO) bool { return a.Window == b.Window && sameExclusions(a, b) }
 
-// endedStatuses are the periods of an SLO that ended before an instant, nil while
-// not all are read.
-func (t *track) endedStatuses(end Minute) []PeriodStatus {
+// pastOf fills in the periods of an SLO that ended before an instant; they are nil
+// while not all are read.
+func (t *track) pastOf(end Minute) {
 	window, l := t.slo.Window, t.ledger
 	if window.IsRolling() {
-		return []PeriodStatus{}
+		t.status.Periods = []PeriodStatus{}
+		return
 	}
 	all := l.endedOf(t.slo)
 	if !l.preview {
 		all.renew(window, t.timeline(), end)
 	}
-	if !all.done {
-		return nil
+	t.took(all)
+}
+
+// took shows the periods that ended, if all are there.
+func (t *track) took(all *endedPeriods) {
+	if t.status.Periods = nil; all.done {
+		t.status.Periods, t.status.MorePeriods = all.statuses(t.slo), all.more
 	}
-	return all.statuses(t.slo)
 }
 
 // lookBacks are those that a backend's ledgers still need at an instant.
@@ -96,7 +104,7 @@ func (e *Evaluator) lookBacks(b *backend, at Minute) []*lookBack {
 	return out
 }
 
-// run reads period by period until nothing is known of one. Each waits for a
+// run reads period by period, as far back as there is data. Each waits for a
 // place among others that read.
 func (k *lookBack) run(ctx context.Context, places chan struct{}, tell func(pastRead)) {
 	b := k.ledgers[0].backend
@@ -106,22 +114,74 @@ func (k *lookBack) run(ctx context.Context, places chan struct{}, tell func(past
 			entries = append(entries, &entry{ledger: l, book: l.newBook(k.next.start, l.leadIn)})
 		}
 		b.advance(ctx, entries, k.next.end, false)
-		<-places
-		if ctx.Err() != nil {
-			return
-		}
-		k.ledgers = nil
+		var reads []pastRead
 		for _, en := range entries {
 			r := pastRead{backend: b, ledger: en.ledger, spec: k.spec, ended: ended{period: k.next}, err: en.err}
 			if en.err == nil {
 				r.ended.sum = en.book.timeline.Without(k.spec).Sum(k.next.start, k.next.end)
 			}
+			if r.err == nil && (r.ended.sum.Known == 0 || k.read+1 == maxPeriods) {
+				r.older, r.err = k.older(ctx)
+			}
+			reads = append(reads, r)
+		}
+		<-places
+		if ctx.Err() != nil {
+			return
+		}
+		k.ledgers = nil
+		for _, r := range reads {
 			tell(r)
-			if en.err == nil && r.ended.sum.Known > 0 {
-				k.ledgers = append(k.ledgers, en.ledger)
+			if r.err == nil && (r.ended.sum.Known > 0 || r.older) {
+				k.ledgers = append(k.ledgers, r.ledger)
 			}
 		}
 		k.next = periodAt(k.spec.Window, k.next.start)
+	}
+}
+
+const (
+	// farthest is how long before a gap older data is looked for, in minutes: ten
+	// years, for which few keep anything.
+	farthest = Minute(10 * 365 * 24 * 60)
+	// strides are between two looks, in minutes: ten years of them are fewer than
+	// the 11,000 points that backends give.
+	strides = 8 * 60
+	// leastFar is how long it is looked for at least, when a backend refuses more: 28
+	// days, which all allow.
+	leastFar = farthest >> 7
+)
+
+// older reports whether the backend has data from before the next period. It looks
+// at an instant every eight hours, once, and only as far back as the backend
+// allows.
+func (k *lookBack) older(ctx context.Context) (bool, error) {
+	if k.oldest != nil {
+		return *k.oldest <= k.next.start, nil
+	}
+	l := k.ledgers[0]
+	promql := "count(" + l.meters[0].clockText() + ")"
+	if native := l.meters[0].native; native != nil {
+		promql += " or count(" + native.Histogram.String() + ")"
+	}
+	to := k.next.start - k.next.start%strides
+	for length := farthest; ; length /= 2 {
+		from := to - length
+		found, err := l.backend.queryRange(ctx, promql, from-from%strides, to, strides)
+		if err != nil && (refused(err) || tookLong(err)) && length > leastFar {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("asking for the oldest data: %w", err)
+		}
+		oldest := k.next.start + 1
+		for _, v := range found {
+			for _, s := range v.samples {
+				oldest = min(oldest, MinuteOf(time.UnixMilli(s.t)))
+			}
+		}
+		k.oldest = &oldest
+		return oldest <= k.next.start, nil
 	}
 }
 
@@ -183,13 +243,14 @@ func (e *Evaluator) takePast(r pastRead) {
 		l.pastRetry = at + pastRetryAfter
 		return
 	}
-	all.before(r.ended)
+	all.before(r.ended, r.older)
 	if !all.done {
 		return
 	}
 	for _, t := range e.byLedger[l] {
 		if samePast(t.slo, r.spec) && l.err == nil {
-			t.status.Periods, e.unpublished = all.statuses(t.slo), true
+			t.took(all)
+			e.unpublished = true
 		}
 	}
 }

@@ -16,6 +16,7 @@ type Report struct {
 	Problems    []Problem `json:"problems"`
 
 	Backends []BackendInfo `json:"-"` // those that said what they are
+	Retired  []string      `json:"-"` // ids of groups that were retired in the last hour
 }
 
 // Status is what is known about one SLO at one instant.
@@ -42,8 +43,9 @@ type Status struct {
 	Policy      []PolicyStep      `json:"budget_policy"` // the mildest first
 	Gate        string            `json:"gate"`          // of the strictest active step: "", warn, block, or unknown
 	Excluded    Excluded          `json:"excluded"`
-	Groups      *GroupsStatus     `json:"groups"`  // of an SLO that is split by labels, of which this is the whole; null for others
-	Periods     []PeriodStatus    `json:"periods"` // that ended, newest first; null while they are not read
+	Groups      *GroupsStatus     `json:"groups"`       // of an SLO that is split by labels, of which this is the whole; null for others
+	Periods     []PeriodStatus    `json:"periods"`      // that ended, newest first; null while they are not read
+	MorePeriods bool              `json:"more_periods"` // there are older ones, which are left out
 	Alerts      []FiringAlert     `json:"alerts"`
 	Backend     string            `json:"backend"`
 	Source      string            `json:"source"`
@@ -135,9 +137,9 @@ type PeriodStatus struct {
 	Coverage  float64   `json:"coverage"`
 	SLI       *float64  `json:"sli"`
 	Objective float64   `json:"objective"` // that of the period's end
-	Allowed   float64   `json:"allowed"`
-	Consumed  float64   `json:"consumed"`
-	Remaining float64   `json:"remaining"`
+	Allowed   *float64  `json:"allowed"`   // null, as are those below, when nothing is known
+	Consumed  *float64  `json:"consumed"`
+	Remaining *float64  `json:"remaining"`
 	Complete  bool      `json:"complete"` // each slot is known
 }
 
@@ -160,10 +162,14 @@ type GroupsStatus struct {
 	LeftOut int      `json:"left_out"` // more than the limit
 }
 
-// Exclusion is one that an SLO file names.
+// Exclusion is one that an SLO file names. What several exclude is removed by the
+// first of them, so that their numbers add up to those of Excluded.
 type Exclusion struct {
 	From   *time.Time `json:"from"` // null when it recurs
 	To     *time.Time `json:"to"`
+	Total  float64    `json:"total"` // events that it removed of the SLO's own window, all its times together
+	Bad    float64    `json:"bad"`
+	Slots  int        `json:"slots"`
 	Reason string     `json:"reason"`
 	Ticket string     `json:"ticket"`
 	Source string     `json:"source"`

@@ -53,8 +53,8 @@ func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
 	t.status.Alerts = alerts
 	v := t.timeline()
 	t.status.Compute(v, end, e.Windows(s))
-	t.status.exclude(v, end, t.view.spans)
-	t.status.Periods = t.endedStatuses(end)
+	t.status.exclude(v, end, &t.view)
+	t.pastOf(end)
 	state, reason, since := t.dataState(end, e.pageWindow(t.slo))
 	if state == StateNoData && l.backend.stale != nil {
 		state, reason, since = StateStale, "the backend has no newer samples of anything", l.backend.stale

@@ -1,6 +1,8 @@
 package evaluator
 
 import (
+	"cmp"
+	"slices"
 	"sort"
 
 	"github.com/slowburn-slo/slowburn/slo"
@@ -19,21 +21,25 @@ type mask struct {
 // hole is excluded time on the grid of a timeline, and what was counted there.
 type hole struct {
 	from, to Minute
+	by       int     // the exclusion
 	begin    running // all that was counted up to from
 	before   running // what holes before this one take away
 	after    running // with this one
 }
 
-// away is excluded time.
+// away is excluded time. Of time that several exclusions exclude it is the first
+// of them that does, so they never overlap.
 type away struct {
 	from, to Minute
+	by       int    // the place of the exclusion among those of the SLO
 	before   Minute // how much is excluded before it
 }
 
 // view makes the views of a timeline that goes on.
 type view struct {
-	spans    []slo.Span // excluded times, with what excludes them
-	times    []away     // the same
+	spans    []slo.Span // excluded times
+	each     [][]away   // those of each exclusion, which may overlap
+	times    []away     // and without that
 	from, to Minute     // that they are found in
 	timeline *Timeline
 	holes    []hole // of it, as far as they don't change any more
@@ -56,23 +62,50 @@ func (v *view) find(s *slo.SLO, from, to Minute) {
 	if v.to != 0 && from >= v.from && to <= v.to {
 		return
 	}
-	v.from, v.to, v.times, v.holes = from, to+spansAhead, nil, nil
+	v.from, v.to, v.holes = from, to+spansAhead, nil
 	v.spans = slo.Excluded(s.Exclusions, v.from.Time(), v.to.Time())
-	n := Minute(0)
-	for _, span := range v.spans {
-		a := away{from: MinuteOf(span.From), to: MinuteOf(span.To), before: n}
-		if s.Slice != nil { // a slice that is touched is excluded whole
-			length := minutes(s.Slice.Length.Duration())
-			a.to += (length - a.to%length) % length
-		}
-		if last := len(v.times) - 1; last >= 0 && a.from < v.times[last].to {
-			if a.from = v.times[last].to; a.from >= a.to {
-				continue
+	v.each = make([][]away, len(s.Exclusions))
+	for i := range s.Exclusions {
+		for _, span := range slo.Excluded(s.Exclusions[i:i+1], v.from.Time(), v.to.Time()) {
+			a := away{from: MinuteOf(span.From), to: MinuteOf(span.To), by: i}
+			if s.Slice != nil { // a slice that is touched is excluded whole
+				length := minutes(s.Slice.Length.Duration())
+				a.to += (length - a.to%length) % length
 			}
+			v.each[i] = append(v.each[i], a)
 		}
-		v.times = append(v.times, a)
-		n += a.to - a.from
 	}
+	v.times = apart(v.each)
+}
+
+// apart are the times of exclusions without overlaps: each minute is that of the
+// first that excludes it.
+func apart(each [][]away) []away {
+	type edge struct {
+		at      Minute
+		by, way int // 1 where a time begins, -1 where it ends
+	}
+	var edges []edge
+	for _, a := range slices.Concat(each...) {
+		edges = append(edges, edge{a.from, a.by, 1}, edge{a.to, a.by, -1})
+	}
+	slices.SortFunc(edges, func(a, b edge) int { return cmp.Compare(a.at, b.at) })
+	var out []away
+	open, before := make([]int, len(each)), Minute(0)
+	for i, e := range edges {
+		open[e.by] += e.way
+		by := slices.IndexFunc(open, func(n int) bool { return n > 0 })
+		if i+1 == len(edges) || edges[i+1].at == e.at || by < 0 {
+			continue
+		}
+		if last := len(out) - 1; last >= 0 && out[last].to == e.at && out[last].by == by {
+			out[last].to = edges[i+1].at
+		} else {
+			out = append(out, away{from: e.at, to: edges[i+1].at, by: by, before: before})
+		}
+		before += edges[i+1].at - e.at
+	}
+	return out
 }
 
 // steady is how old slots are that are final, and known or not for good, in
@@ -89,20 +122,27 @@ func (v *view) of(t *Timeline, singles cuts, settled Minute, s *slo.SLO) (*Timel
 	}
 	e := edges{looker: looker{timeline: t}, cuts: singles}
 	holes, sum, done := v.holes, running{}, t.Start()
+	var reached Minute // where the next begins when it touches the last, and what was counted until there
+	var end running
 	if n := len(holes); n > 0 {
 		sum, done = holes[n-1].after, holes[n-1].to
 	}
 	first := sort.Search(len(v.times), func(i int) bool { return v.times[i].to > done })
-	for _, a := range v.times[first:] {
+	for i, a := range v.times[first:] {
 		if a.from >= t.End() {
 			break
 		}
-		h := hole{before: sum}
-		var end running
-		h.from, h.begin = e.at(a.from, true)
+		h := hole{by: a.by, before: sum}
+		if i > 0 && a.from == v.times[first+i-1].to {
+			h.from, h.begin = reached, end
+		} else {
+			h.from, h.begin = e.at(a.from, true)
+		}
 		if h.to, end = e.at(a.to, false); h.from >= h.to {
+			reached, end = h.from, h.begin
 			continue
 		}
+		reached = h.to
 		sum = sum.plus(end.minus(h.begin))
 		sum.excluded += int32(h.to - h.from)
 		h.after = sum
@@ -188,6 +228,33 @@ func (t *Timeline) Removed(from, to Minute) Sum {
 		Start: left.Start, End: left.End, Total: all.Total - left.Total, Bad: all.Bad - left.Bad,
 		Known: left.Excluded, Excluded: left.Excluded,
 	}
+}
+
+// removedBy are the events in (from, to] that each of a number of exclusions
+// removes. What several exclude is removed by the first, so that they add up to
+// what is removed. from and to lie on the grid.
+func (t *Timeline) removedBy(from, to Minute, n int) []Sum {
+	out := make([]Sum, n)
+	upTo := func(h *hole, m Minute) running {
+		if m >= h.to {
+			return h.after.minus(h.before)
+		} else if m <= h.from {
+			return running{}
+		}
+		_, sum := t.raw().at(m)
+		sum = sum.minus(h.begin)
+		sum.excluded = int32(m - h.from)
+		return sum
+	}
+	for i := range t.mask.holes {
+		if h := &t.mask.holes[i]; h.to > from && h.from < to {
+			gone := upTo(h, to).minus(upTo(h, from))
+			out[h.by].Total += gone.total
+			out[h.by].Bad += gone.bad
+			out[h.by].Excluded += int(gone.excluded)
+		}
+	}
+	return out
 }
 
 func (r running) plus(o running) running {

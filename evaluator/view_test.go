@@ -40,6 +40,23 @@ func excludedAt(list []slo.Exclusion, end Minute) bool {
 	})
 }
 
+// plainParts adds up what each of a number of exclusions removes and none before
+// it, slot by slot.
+func plainParts(plain []Slot, list []slo.Exclusion, from, to Minute) []Sum {
+	out := make([]Sum, len(list))
+	for m := max(from, 0); m < min(to, Minute(len(plain))); m++ {
+		for i := range list {
+			if excludedAt(list[i:i+1], m+1) {
+				out[i].Total += plain[m].Total
+				out[i].Bad += plain[m].Bad
+				out[i].Excluded++
+				break
+			}
+		}
+	}
+	return out
+}
+
 // plainSum adds up slots one by one.
 func plainSum(plain []Slot, list []slo.Exclusion, from, to Minute) Sum {
 	sum := Sum{Start: from, End: to}
@@ -89,6 +106,7 @@ func TestViewAgainstPlainSlots(t *testing.T) {
 				got := is.Sum(min(a, b), max(a, b))
 				require.Equal(rt, plainSum(plain, spec.Exclusions, got.Start, got.End), got)
 				require.Equal(rt, plainSum(plain, nil, got.Start, got.End).Total-got.Total, is.Removed(got.Start, got.End).Total)
+				require.Equal(rt, plainParts(plain, spec.Exclusions, got.Start, got.End), is.removedBy(got.Start, got.End, len(spec.Exclusions)))
 				m := Minute(rapid.IntRange(1, int(tl.End())).Draw(rt, "slot"))
 				require.Equal(rt, excludedAt(spec.Exclusions, m), is.Excludes(m))
 				require.Equal(rt, got, is.Unpacked(min(a, b)).Sum(min(a, b), max(a, b)))
@@ -123,6 +141,16 @@ func TestViewOfFoldedSlots(t *testing.T) {
 	whole, missing := new(view).of(tl, singles, 600, spec)
 	require.Equal(t, Sum{End: 600, Total: 6000 - 700, Bad: 600 - 70, Known: 600, Excluded: 70}, whole.Sum(0, 600))
 	require.Equal(t, []Minute{15, 60, 120}, missing)
+	// Where two overlap, nothing between them is lost: the quarter from 30 is the
+	// first one's, which excludes some of it, until its slots are known.
+	two := &slo.SLO{Window: spec.Window, Exclusions: []slo.Exclusion{
+		{From: Minute(40).Time(), To: Minute(90).Time()},
+		{From: Minute(20).Time(), To: Minute(55).Time()},
+	}}
+	whole, missing = new(view).of(tl, nil, 600, two)
+	require.Equal(t, Sum{End: 600, Total: 6000 - 600, Bad: 600 - 60, Known: 600, Excluded: 60}, whole.Sum(0, 600))
+	require.Equal(t, []Minute{15, 30}, missing)
+	require.Equal(t, []Sum{{Total: 600, Bad: 60, Excluded: 60}, {}}, whole.removedBy(0, 600, 2))
 	// What is not of this quarter does not count.
 	singles[195] = cut{}
 	whole, missing = new(view).of(tl, singles, 600, spec)

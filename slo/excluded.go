@@ -8,10 +8,7 @@ import (
 )
 
 // Span is excluded time: all of (From, To], in whole minutes.
-type Span struct {
-	From, To time.Time    // UTC
-	By       []*Exclusion // those that exclude some of it, in their order
-}
+type Span struct{ From, To time.Time } // UTC
 
 // Excluded are the times in (from, to] that a list of exclusions excludes, in
 // order and without overlaps or touching ends. A minute is excluded whole when a
@@ -20,39 +17,21 @@ func Excluded(list []Exclusion, from, to time.Time) []Span {
 	from, to = floor(from), ceil(to)
 	var all []Span
 	for i := range list {
-		e := &list[i]
-		for _, s := range e.spans(from, to) {
-			s.By = []*Exclusion{e}
-			all = append(all, s)
-		}
+		all = append(all, list[i].spans(from, to)...)
 	}
-	slices.SortStableFunc(all, func(a, b Span) int { return a.From.Compare(b.From) })
+	slices.SortFunc(all, func(a, b Span) int { return a.From.Compare(b.From) })
 	var out []Span
 	for _, s := range all {
-		last := len(out) - 1
-		if last < 0 || s.From.After(out[last].To) {
+		if last := len(out) - 1; last < 0 || s.From.After(out[last].To) {
 			out = append(out, s)
-			continue
+		} else if s.To.After(out[last].To) {
+			out[last].To = s.To
 		}
-		o := &out[last]
-		if s.To.After(o.To) {
-			o.To = s.To
-		}
-		if !slices.Contains(o.By, s.By[0]) {
-			o.By = append(o.By, s.By[0])
-		}
-	}
-	order := make(map[*Exclusion]int, len(list))
-	for i := range list {
-		order[&list[i]] = i
-	}
-	for _, s := range out {
-		slices.SortFunc(s.By, func(a, b *Exclusion) int { return order[a] - order[b] })
 	}
 	return out
 }
 
-// spans are the times that one exclusion excludes, without By.
+// spans are the times that one exclusion excludes.
 func (e *Exclusion) spans(from, to time.Time) []Span {
 	var out []Span
 	add := func(a, b time.Time) {

@@ -121,7 +121,7 @@ func metricNames(t *testing.T) []string {
 		Windows: []evaluator.WindowStatus{{Name: "1h", BurnRate: &one}, {Name: "30d", Coverage: 1, SLI: &one}},
 		Budget:  evaluator.Budget{Allowed: &one, Remaining: &one, ExhaustedInSeconds: &one, PeriodEnd: &time.Time{}},
 		Policy:  []evaluator.PolicyStep{{Gate: "warn"}},
-		Groups:  &evaluator.GroupsStatus{},
+		Groups:  &evaluator.GroupsStatus{}, Spec: &slo.SLO{Exclusions: []slo.Exclusion{{}}},
 	}
 	slos := prometheus.NewRegistry()
 	slos.MustRegister(evaluator.NewCollector(func() *evaluator.Report { return &evaluator.Report{SLOs: []evaluator.Status{status}} }))

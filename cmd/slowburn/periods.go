@@ -32,6 +32,9 @@ func printPeriods(w io.Writer, r *evaluator.Report, sc screen) error {
 			b.line("", "  none ended of which something is known")
 		default:
 			b.periods(s.Periods)
+			if s.MorePeriods {
+				b.line("", "  older ones are left out")
+			}
 		}
 	}
 	switch {
@@ -50,9 +53,13 @@ func (b *proofPage) periods(list []evaluator.PeriodStatus) {
 		{head: "BAD", right: true}, {head: "ALLOWED", right: true}, {head: "TOTAL", right: true}, {head: "KNOWN", right: true},
 	}
 	for _, p := range list {
+		bad, allowed, total := figures.Dash, figures.Dash, figures.Dash
+		if p.Remaining != nil {
+			bad, allowed, total = figures.Count(p.Bad), figures.Count(*p.Allowed), figures.Count(p.Total)
+		}
 		for i, cell := range []string{
-			p.Name, figures.Objective(p.Objective) + " %", figures.SLI(p.SLI, p.Objective), figures.Percent(&p.Remaining),
-			figures.Count(p.Bad), figures.Count(p.Allowed), figures.Count(p.Total), figures.Percent(&p.Coverage),
+			p.Name, figures.Objective(p.Objective) + " %", figures.SLI(p.SLI, p.Objective), figures.Percent(p.Remaining),
+			bad, allowed, total, figures.Percent(&p.Coverage),
 		} {
 			columns[i].cells = append(columns[i].cells, plain(cell))
 		}

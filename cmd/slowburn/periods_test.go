@@ -21,7 +21,11 @@ func TestPeriodsForPeople(t *testing.T) {
 		ID: "shop/availability", Service: "shop", SLO: "availability", Objective: 0.999, Window: "month", State: evaluator.StateOK,
 		Windows: []evaluator.WindowStatus{{Name: "1h", Seconds: 3600}, {Name: "6h", Seconds: 21600}, {Name: "month", Seconds: 60}},
 		Budget:  evaluator.Budget{PeriodEnd: &end}, Spec: &slo.SLO{Window: month},
-		Periods: []evaluator.PeriodStatus{{Name: "2026-10", Objective: 0.99, SLI: &sli, Total: 2e6, Bad: 1e3, Allowed: 2e4, Remaining: 0.95, Coverage: 0.5}},
+		Periods: []evaluator.PeriodStatus{
+			{Name: "2026-10", Objective: 0.99, SLI: &sli, Total: 2e6, Bad: 1e3, Allowed: new(2e4), Remaining: new(0.95), Coverage: 0.5},
+			{Name: "2026-09", Objective: 0.99},
+		},
+		MorePeriods: true,
 	}
 	rolling := evaluator.Status{ID: "shop/latency", Spec: &slo.SLO{Window: slo.Rolling(slo.MaxWindow)}}
 	group := rolling
@@ -34,6 +38,8 @@ func TestPeriodsForPeople(t *testing.T) {
 shop/availability, each month in Europe/Berlin
   PERIOD   OBJECTIVE      SLI  BUDGET LEFT    BAD  ALLOWED      TOTAL  KNOWN
   2026-10       99 %  99.95 %         95 %  1,000   20,000  2,000,000   50 %
+  2026-09       99 %        -            -      -        -          -    0 %
+  older ones are left out
 
 shop/unread, each month in Europe/Berlin
   not read

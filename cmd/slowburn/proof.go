@@ -44,6 +44,7 @@ func printProof(w io.Writer, p *evaluator.Proof, sc screen) error {
 		b.line(sc.yellow, "! "+printable(n))
 	}
 	b.window(p)
+	b.excluded(&s.Excluded)
 	if s.State != evaluator.StateQueryFailed {
 		b.numbers(p)
 		b.findings(p)
@@ -98,6 +99,27 @@ func (b *proofPage) window(p *evaluator.Proof) {
 		column{cells: []string{"from", "to", "slots", "excluded", "samples"}},
 		column{cells: []string{minuteText(p.Start), minuteText(p.End), slots, excluded, samples}},
 	)
+}
+
+// excluded prints what was excluded of the window, if anything.
+func (b *proofPage) excluded(x *evaluator.Excluded) {
+	if len(x.By) == 0 {
+		return
+	}
+	b.title("Excluded from it; what several exclude is removed by the first of them")
+	columns := []column{
+		{head: "EVENTS", right: true}, {head: "BAD", right: true}, {head: "SLOTS", right: true}, {head: "TIME"}, {head: "REASON"}, {head: "TICKET"},
+	}
+	for _, e := range x.By {
+		when := "again and again"
+		if e.From != nil {
+			when = minuteText(*e.From) + " to " + minuteText(*e.To)
+		}
+		for i, cell := range []string{count(e.Total), count(e.Bad), count(e.Slots), when, printable(e.Reason), printable(cmp.Or(e.Ticket, "-"))} {
+			columns[i].cells = append(columns[i].cells, cell)
+		}
+	}
+	b.grid(columns...)
 }
 
 // word is an input in a formula.

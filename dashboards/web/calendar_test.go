@@ -39,9 +39,11 @@ func calendarSample(t testing.TB) *evaluator.Report {
 	*b.Consumed /= 1.4
 	*b.Remaining = 1 - *b.Consumed
 	st.Periods = []evaluator.PeriodStatus{
-		{Name: "2026-10", Start: start.AddDate(0, -1, 0), End: start, Objective: 0.99, SLI: new(0.9987), Total: 9e6, Bad: 11_700, Allowed: 9e4, Consumed: 0.13, Remaining: 0.87, Coverage: 1, Complete: true},
-		{Name: "2026-09", Start: start.AddDate(0, -2, 0), End: start.AddDate(0, -1, 0), Objective: 0.99, SLI: new(0.98), Total: 4e6, Bad: 8e4, Allowed: 4e4, Consumed: 2, Remaining: -1, Coverage: 0.5},
+		{Name: "2026-10", Start: start.AddDate(0, -1, 0), End: start, Objective: 0.99, SLI: new(0.9987), Total: 9e6, Bad: 11_700, Allowed: new(9e4), Consumed: new(0.13), Remaining: new(0.87), Coverage: 1, Complete: true},
+		{Name: "2026-09", Start: start.AddDate(0, -2, 0), End: start.AddDate(0, -1, 0), Objective: 0.99, SLI: new(0.98), Total: 4e6, Bad: 8e4, Allowed: new(4e4), Consumed: new(2.0), Remaining: new(-1.0), Coverage: 0.5},
+		{Name: "2026-08", Start: start.AddDate(0, -3, 0), End: start.AddDate(0, -2, 0), Objective: 0.99},
 	}
+	st.MorePeriods = true
 	return r
 }
 
@@ -55,6 +57,8 @@ func TestCalendarPage(t *testing.T) {
 	for _, text := range []string{
 		"when the budget begins anew", "in the projected whole month",
 		"(same weekday hours of the last 4 weeks)", "Periods that ended", ">2026-10</th>", ">2026-09</th>", "−100 %", ">50 %</td>",
+		`>2026-08</th><td class="num" data-label="Objective">99 %</td><td class="num" data-label="SLI">–</td><td class="num" data-label="Budget left">–</td>`,
+		"Older ones are left out.",
 	} {
 		require.Contains(t, body, text)
 	}

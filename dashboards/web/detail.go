@@ -52,6 +52,7 @@ type detailPage struct {
 	Period      *period
 	Ended       []endedRow
 	Unread      bool   // periods that ended are being read
+	MoreEnded   bool   // there are older ones
 	Before      string // objectives that were
 }
 
@@ -82,6 +83,7 @@ type windowRow struct {
 // exclusion is one that excludes some of the window.
 type exclusion struct {
 	From, To       *figures.Moment // nil when it recurs
+	Total, Bad     string          // events that it removed
 	Reason, Ticket string
 	Href           string // of the ticket, when that is a link
 	Place          string // file and line
@@ -110,7 +112,7 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 		Allowed: figures.Dash, Consumed: figures.Percent(st.Budget.Consumed),
 		Source: st.Source, Revision: st.Revision, Backend: st.Backend,
 		Budgeting: budgetingOf(st), Method: methodOf(st), Inexact: !st.Exact && ownWindow(st).SLI != nil, Unit: st.Unit(), Over: over(st),
-		Ended: endedRows(st), Unread: st.Periods == nil,
+		Ended: endedRows(st), Unread: st.Periods == nil, MoreEnded: st.MorePeriods,
 		State: stateWords(st.State), DataUntil: figures.NewMoment(st.DataUntil, now),
 		JSON: s.prefix + "/api/v1/slos?" + apiQuery(st).Encode(),
 	}
@@ -180,6 +182,7 @@ func (p *detailPage) exclude(x *evaluator.Excluded, now time.Time) {
 	for _, e := range x.By {
 		p.Exclusions = append(p.Exclusions, exclusion{
 			From: figures.NewMoment(e.From, now), To: figures.NewMoment(e.To, now),
+			Total: figures.Count(e.Total), Bad: figures.Count(e.Bad),
 			Reason: e.Reason, Ticket: e.Ticket, Href: safeHref(e.Ticket), Place: fmt.Sprintf("%s:%d", e.File, e.Line),
 		})
 	}

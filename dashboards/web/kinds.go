@@ -75,11 +75,16 @@ type endedRow struct {
 func endedRows(st *evaluator.Status) []endedRow {
 	var out []endedRow
 	for _, p := range st.Periods {
-		out = append(out, endedRow{
+		e := endedRow{
 			Name: p.Name, Objective: figures.Objective(p.Objective) + figures.Space + "%", SLI: figures.SLI(p.SLI, p.Objective),
-			Remaining: figures.Percent(&p.Remaining), Bad: figures.Count(p.Bad), Allowed: figures.Count(p.Allowed),
-			Total: figures.Count(p.Total), Coverage: figures.Percent(&p.Coverage), Overspent: p.Remaining < 0,
-		})
+			Remaining: figures.Percent(p.Remaining), Coverage: figures.Percent(&p.Coverage),
+			Bad: figures.Dash, Allowed: figures.Dash, Total: figures.Dash,
+		}
+		if p.Remaining != nil {
+			e.Bad, e.Allowed, e.Total = figures.Count(p.Bad), figures.Count(*p.Allowed), figures.Count(p.Total)
+			e.Overspent = *p.Remaining < 0
+		}
+		out = append(out, e)
 	}
 	return out
 }
