@@ -56,7 +56,7 @@ func calendarBudget(t *Timeline, sum Sum, p period, s *slo.SLO) Budget {
 	if sum.Known == 0 || sum.Start < t.Start() {
 		return out
 	}
-	coming, basis := project(t, sum, p, s.Window)
+	coming, basis := project(t, sum, p, s)
 	projected := sum.Total + coming
 	share := budgetOf(projected, sum.Bad, s.Objective)
 	out.Allowed, out.Consumed, out.Remaining = &share.Allowed, &share.Consumed, &share.Remaining
@@ -73,19 +73,44 @@ func budgetOf(total, bad float64, o slo.Objective) BudgetShare {
 // project tells how many events are expected in the rest of a period, and by
 // what: those of the same hours of the week in the last four weeks, when each of
 // these is known well enough, else as many a minute as in the period so far.
-// Either way what is not known is taken to be as what is.
-func project(t *Timeline, sum Sum, p period, window slo.Period) (events float64, basis string) {
-	left := max(p.end-sum.End, 0)
-	w := newWeeks(t, sum.End, window)
-	if !w.known() {
-		return sum.Total / float64(sum.Known) * float64(left), basisLinear
+// Either way what is not known or was excluded is taken to be as the rest, and what
+// will be excluded has none.
+func project(t *Timeline, sum Sum, p period, s *slo.SLO) (events float64, basis string) {
+	coming := notExcluded(s, sum.End, p.end)
+	w := newWeeks(t, sum.End, s.Window)
+	all := w.rate(0, week)
+	if !w.known() || math.IsNaN(all) {
+		counted := float64(sum.Known - sum.Excluded)
+		for _, c := range coming {
+			if counted > 0 {
+				events += sum.Total / counted * float64(c.end-c.start)
+			}
+		}
+		return events, basisLinear
 	}
-	for from := sum.End; from < p.end; {
-		to := w.steady(from, p.end)
-		events += w.expect(w.wall(from), to-from)
-		from = to
+	for _, c := range coming {
+		for from := c.start; from < c.end; {
+			to := w.steady(from, c.end)
+			events += w.expect(w.wall(from), to-from)
+			from = to
+		}
 	}
 	return events, basisWeeks
+}
+
+// notExcluded are the times of (from, to] that no exclusion excludes.
+func notExcluded(s *slo.SLO, from, to Minute) []period {
+	var out []period
+	for _, x := range slo.Excluded(s.Exclusions, from.Time(), max(from, to).Time()) {
+		if start := MinuteOf(x.From); start > from {
+			out = append(out, period{from, start})
+		}
+		from = MinuteOf(x.To)
+	}
+	if from < to {
+		out = append(out, period{from, to})
+	}
+	return out
 }
 
 // weeks are the four weeks before an instant, by the wall clock of a zone: what
@@ -169,14 +194,14 @@ func (w weeks) expect(from, length Minute) float64 {
 }
 
 // rate is how many events a minute there were in a stretch of each of the four
-// weeks, counted from their start.
+// weeks, counted from their start; NaN when none of it counts.
 func (w weeks) rate(from, to Minute) float64 {
 	total, known := 0.0, 0
 	now := w.wall(w.now)
 	for n := Minute(4); n >= 1; n-- {
 		sum := w.timeline.Sum(w.instant(now-n*week+from), w.instant(now-n*week+to))
 		total += sum.Total
-		known += sum.Known
+		known += sum.Known - sum.Excluded
 	}
 	return total / float64(known)
 }

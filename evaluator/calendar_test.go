@@ -246,3 +246,20 @@ func TestEndedPeriodsWithGaps(t *testing.T) {
 	require.Len(t, p.list, maxPeriods)
 	require.True(t, p.more)
 }
+
+// TestProjectionOfExcludedTime: 10 events a minute, 14,400 a day, of which the 5th
+// was excluded and the 20th will be. On the 11th nine days have counted, and 19 of
+// the 20 that are left will, whether by the mean of the month or by the weeks.
+func TestProjectionOfExcludedTime(t *testing.T) {
+	s := monthly(t, slo.Month, "UTC")
+	for _, day := range []int{5, 20} {
+		s.Exclusions = append(s.Exclusions, slo.Exclusion{From: utc(2026, 11, day), To: utc(2026, 11, day+1)})
+	}
+	even := func(time.Time) (float64, float64) { return 10, 0 }
+	for basis, since := range map[string]time.Time{"linear": utc(2026, 11, 1), "same weekday hours of the last 4 weeks": utc(2026, 10, 1)} {
+		b := computed(s, counted(since, utc(2026, 11, 11), even).Without(s)).Budget
+		require.Equal(t, basis, *b.ProjectionBasis)
+		require.InDelta(t, 28*14_400, *b.ProjectedTotal, 1e-6, basis)
+		require.InDelta(t, 9*14_400*s.Objective.Budget(), b.SoFar.Allowed, 1e-9, basis)
+	}
+}
