@@ -1,31 +1,25 @@
 package rules
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/slo"
 )
-
-// holding is a tier of an alert, of the whole SLO or of the groups that have one
-// objective.
-type holding struct {
-	rules *ruleWriter
-	tier  alerting.Tier
-}
 
 // alerts writes one alert per severity, so that one problem is one
 // notification: which tier holds is an annotation, not a label. After each
 // comes the rule that records whether it fires.
 func (w *ruleWriter) alerts() {
 	for _, severity := range []string{alerting.Page, alerting.Ticket} {
-		holds := w.holds(severity)
-		if len(holds) == 0 {
+		tiers := w.firingTiers(severity)
+		if len(tiers) == 0 {
 			continue
 		}
-		w.alert(severity, holds)
+		for _, f := range tiers {
+			w.recordTier(f)
+		}
+		w.alert(severity, tiers)
 		highest, none := "max(", "vector(0)"
 		if len(w.split.labels) > 0 {
 			highest, none = "max by ("+w.identity()+") (", "0 * ("+w.present()+")"
@@ -35,36 +29,19 @@ func (w *ruleWriter) alerts() {
 	}
 }
 
-// holds are the tiers of a severity: for each objective where they differ.
-func (w *ruleWriter) holds(severity string) []holding {
-	parts := []*ruleWriter{w}
-	if slices.ContainsFunc(w.parts, func(p *ruleWriter) bool { return !slices.Equal(p.tiers, w.tiers) }) {
-		parts = w.parts
-	}
-	var out []holding
-	for _, p := range parts {
-		for _, t := range p.tiers {
-			if t.Severity == severity {
-				out = append(out, holding{p, t})
-			}
-		}
-	}
-	return out
-}
-
 // identity are the labels of an SLO or of its groups.
 func (w *ruleWriter) identity() string {
 	return strings.Join(append([]string{"slo_id, slo_service, slo"}, w.split.labels...), ", ")
 }
 
-func (w *ruleWriter) alert(severity string, tiers []holding) {
-	// The labels of the alert are the same whichever tier holds; its value is
+func (w *ruleWriter) alert(severity string, tiers []firingTier) {
+	// The labels of the alert are the same whichever tier fires; its value is
 	// the highest burn rate over the long windows of those that do.
-	holds := make([]string, len(tiers))
-	for i, h := range tiers {
-		holds[i] = burns(h.tier, h.rules.sel)
+	fires := make([]string, len(tiers))
+	for i, f := range tiers {
+		fires[i] = f.fires(w.sel)
 	}
-	expr := "max by (" + w.identity() + ") (\n  " + strings.Join(holds, " or\n  ") + "\n)"
+	expr := "max by (" + w.identity() + ") (\n  " + strings.Join(fires, " or\n  ") + "\n)"
 	labels := []string{"severity", severity}
 	for i, v := range sortedPairs(w.s.Labels) {
 		if i%2 == 1 {
@@ -80,18 +57,8 @@ func (w *ruleWriter) alert(severity string, tiers []holding) {
 	}
 }
 
-// burns is the condition of one tier. Its value is the burn rate over the long
-// window.
-func burns(t alerting.Tier, sel string) string {
-	over := func(win slo.Window) string {
-		return "slo_burn_rate{" + sel + ",window=" + strconv.Quote(win.String()) + "} > " +
-			strconv.FormatFloat(t.Factor, 'g', -1, 64)
-	}
-	return over(t.Long) + " and on (slo_id) " + over(t.Short)
-}
-
 // annotations are the alert's annotations, as templates of Prometheus.
-func (w *ruleWriter) annotations(tiers []holding) [][2]string {
+func (w *ruleWriter) annotations(tiers []firingTier) [][2]string {
 	s := w.s
 	name, promise := s.Service+" "+s.Name, s.Objective.Percent()+" %"
 	if len(w.split.labels) > 0 {
@@ -113,14 +80,14 @@ func (w *ruleWriter) annotations(tiers []holding) [][2]string {
 	return out
 }
 
-// tier is a template that names the first tier that holds.
-func (w *ruleWriter) tier(tiers []holding) string {
+// tier is a template that names the first tier that fires.
+func (w *ruleWriter) tier(tiers []firingTier) string {
 	var b strings.Builder
 	last := len(tiers) - 1
-	for _, h := range tiers[:last] {
-		b.WriteString("{{ if " + w.query(func(only string) string { return burns(h.tier, only) }, h.rules.sel) + " }}" + h.tier.Name + "{{ else }}")
+	for _, f := range tiers[:last] {
+		b.WriteString("{{ if " + w.query(f.fires, w.sel) + " }}" + f.Name + "{{ else }}")
 	}
-	return b.String() + tiers[last].tier.Name + strings.Repeat("{{ end }}", last)
+	return b.String() + tiers[last].Name + strings.Repeat("{{ end }}", last)
 }
 
 // query is a query in a template, by what selects its series: those of the SLO,

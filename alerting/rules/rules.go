@@ -52,7 +52,8 @@ const header = `
 # Where a slot follows from others, by slices of time or parts, these are
 # slo:minute_events:count and slo:part_events:count, and so on. What goes on when
 # its series is gone is remembered by slo:remembered:timestamp and
-# slo:known:timestamp, which read themselves.
+# slo:known:timestamp, which read themselves. So does slo:alert_tier:burn, the burn
+# rate over the long window of each tier of the alert policy that fires.
 #
 # Windows of up to 6 h end with the newest slot. Longer ones are made of whole
 # quarters of an hour and lag by 22 minutes at most, over 90 d by 32.

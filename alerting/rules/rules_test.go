@@ -117,7 +117,7 @@ func promtool(t *testing.T, args ...string) {
 func TestRuleFileWithoutAlerts(t *testing.T) {
 	got, err := File("a.yaml", files(t)["hour"], Options{Policies: alerting.BuiltIn()})
 	require.NoError(t, err)
-	require.NotContains(t, string(got), "alert")
+	require.NotContains(t, string(got), "- alert")
 }
 
 func TestRuleFileNeedsTwoCounters(t *testing.T) {

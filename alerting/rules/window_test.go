@@ -112,40 +112,6 @@ func TestUndefined(t *testing.T) {
 	require.Equal(t, 0.0, b.value(`slo_coverage_ratio`, 99*time.Minute))
 }
 
-// The rules of an SLO over 30 d load no more than File's documentation says,
-// when all windows are full.
-func TestRulesCost(t *testing.T) {
-	const labels = `{slo_id="checkout/availability",slo_service="checkout",slo="availability"} `
-	b := newBackend(t)
-	b.load(-30*24*time.Hour, 15*time.Minute, "slo:quarter_events:sum"+labels+"300x2879",
-		"slo:quarter_bad_events:sum"+labels+"30x2879", "slo:quarter_slots:count"+labels+"15x2879")
-	b.load(-6*time.Hour, time.Minute, "slo:slot_events:count"+labels+"20x359", "slo:slot_bad_events:count"+labels+"2x359")
-	for i := range 8 {
-		b.load(-2*time.Hour+7*time.Second, 30*time.Second,
-			fmt.Sprintf(`requests_total{job="j",instance="%d",code="200"} 0+10x240`, i),
-			fmt.Sprintf(`requests_total{job="j",instance="%d",code="500"} 0+1x240`, i))
-	}
-	s := example(t, "", `requests_total{code="500"}`, `requests_total{code="200"}`)
-	b.run(s, Options{Alerts: true, Policies: alerting.BuiltIn()}, 0, time.Minute)
-	once := b.loaded // both groups
-	b.run(s, Options{Alerts: true, Policies: alerting.BuiltIn()}, time.Minute, 2*time.Minute)
-	minute := b.loaded - 2*once // the group "slots" alone
-	windows := once - minute
-	// The engine's statistics leave out what a subquery loads of an expression.
-	counters := s.Indicator.Measure().(slo.Counters)
-	total, bad := newCounters(counters.Total), newCounters(counters.Bad)
-	job := target{"on (job, instance)", siblings(total, bad), total, split{}}
-	for _, expr := range []string{job.all(), job.delta(bad)} {
-		before := b.loaded
-		_, err := b.instant(t.Context(), expr, b.epoch)
-		require.NoError(t, err)
-		minute += b.loaded - before
-	}
-	hour := 60*minute + 12*windows
-	t.Logf("%d samples an hour", hour)
-	require.InDelta(t, 500_000, hour, 50_000)
-}
-
 // One problem is one alert, whichever tiers hold, and no problem is none.
 func TestAlertsPromtool(t *testing.T) {
 	dir := t.TempDir()

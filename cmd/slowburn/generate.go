@@ -26,6 +26,7 @@ func newGenerate(s streams) *cobra.Command {
 type rulesFlags struct {
 	inputs
 	output string
+	format string
 	alerts bool
 }
 
@@ -42,6 +43,8 @@ func newGenerateRules(s streams) *cobra.Command {
 	}
 	f.registerConfig(c, "the service's own `FILE`, for SLO sources and target labels")
 	c.Flags().StringVarP(&f.output, "output", "o", "", "`DIR` to write to, or - for standard output")
+	c.Flags().StringVar(&f.format, "format", "prometheus", "`FORMAT` of the files: prometheus, or objects of Kubernetes, prometheusrule or vmrule")
+	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"prometheus", "prometheusrule", "vmrule"}, cobra.ShellCompDirectiveNoFileComp))
 	c.Flags().BoolVar(&f.alerts, "alerts", true, "alert by the policies of the SLOs; --alerts=false leaves alerting to the evaluator")
 	_ = c.MarkFlagDirname("output")
 	return c
@@ -50,6 +53,10 @@ func newGenerateRules(s streams) *cobra.Command {
 func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags) error {
 	if f.output == "" {
 		return usage("where to? Give -o DIR, or -o - for standard output")
+	}
+	format, ok := rules.FormatOf(f.format)
+	if !ok {
+		return usage("--format is prometheus, prometheusrule or vmrule, not %q", f.format)
 	}
 	// A process that ends soon gains little by collecting its garbage.
 	debug.SetGCPercent(300)
@@ -71,27 +78,38 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 		options.TargetLabels = cfg.Backends[0].TargetLabels
 	}
 	if f.output == "-" {
-		return generateOne(s, slos, options)
+		return generateOne(s, slos, options, format)
 	}
-	files, from := map[string][]byte{}, map[string]string{}
-	parts := byFile(slos)
-	texts, err := rules.Files(parts, options)
+	files, err := ruleFiles(byFile(slos), options, format)
 	if err != nil {
 		return failure("%w", err)
-	}
-	for i, part := range parts {
-		name := ruleName(part[0].Origin)
-		if files[name] != nil {
-			return failure("%s and %s would both become %s; give one of them another name", from[name], part[0].Origin.File, name)
-		}
-		from[name] = part[0].Origin.File
-		files[name] = texts[i]
 	}
 	if err := rules.WriteFiles(f.output, files, rules.Marker); err != nil {
 		return failure("%w", err)
 	}
 	fmt.Fprintf(s.err, "%s in %s for %s\n", plural(len(files), "rule file"), f.output, plural(len(slos), "SLO"))
 	return nil
+}
+
+// ruleFiles are the rule files of the SLOs of each SLO file, by their names.
+func ruleFiles(parts [][]*slo.SLO, o rules.Options, format rules.Format) (map[string][]byte, error) {
+	texts, err := rules.Files(parts, o)
+	if err != nil {
+		return nil, err
+	}
+	files, from := map[string][]byte{}, map[string]string{}
+	for i, part := range parts {
+		base, file := ruleName(part[0].Origin), part[0].Origin.File
+		name, object := base+".rules.yaml", rules.ObjectName(base)
+		for _, taken := range []string{name, object} {
+			if from[taken] != "" {
+				return nil, fmt.Errorf("%s and %s would both become %s; give one of them another name", from[taken], file, taken)
+			}
+			from[taken] = file
+		}
+		files[name] = format.Wrap(texts[i], object)
+	}
+	return files, nil
 }
 
 // refusals are findings for the SLOs that rules can't carry.
@@ -110,10 +128,10 @@ func refusals(slos []*slo.SLO) []yamlfile.Finding {
 	return out
 }
 
-func generateOne(s streams, slos []*slo.SLO, o rules.Options) error {
+func generateOne(s streams, slos []*slo.SLO, o rules.Options, format rules.Format) error {
 	text, err := rules.File("all SLO files given", slos, o)
 	if err == nil {
-		_, err = s.out.Write(text)
+		_, err = s.out.Write(format.Wrap(text, "slowburn"))
 	}
 	if err != nil {
 		return failure("%w", err)
@@ -138,8 +156,8 @@ func byFile(slos []*slo.SLO) [][]*slo.SLO {
 	return out
 }
 
-// ruleName is the rule file of an SLO file: its path below its source, with
-// directories joined by dashes.
+// ruleName names what is made of an SLO file: its path below its source, with
+// directories joined by dashes, without its extension.
 func ruleName(o slo.Origin) string {
 	name := o.File
 	if rel, err := filepath.Rel(o.Source, o.File); err == nil && filepath.IsLocal(rel) && rel != "." {
@@ -150,7 +168,7 @@ func ruleName(o slo.Origin) string {
 		name = filepath.Base(name)
 	}
 	name = strings.TrimSuffix(filepath.ToSlash(name), filepath.Ext(name))
-	return strings.ReplaceAll(strings.TrimLeft(name, "./"), "/", "-") + ".rules.yaml"
+	return strings.ReplaceAll(strings.TrimLeft(name, "./"), "/", "-")
 }
 
 func newGenerateDashboards(s streams) *cobra.Command {

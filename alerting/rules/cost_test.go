@@ -1,0 +1,105 @@
+package rules
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// sloth are the rules that Sloth makes for the SLO of TestRulesCost, by what each
+// loads: Sloth's documentation, "SLI recording rules" and "multiwindow,
+// multi-burn-rate alerts". Those that read nothing are left out.
+func sloth(bad, total string) []string {
+	var out []string
+	ratio := func(w string) string { return "slo:sli_error:ratio_rate" + w + `{sloth_id="checkout-availability"}` }
+	for _, w := range []string{"5m", "30m", "1h", "2h", "6h", "1d", "3d"} {
+		out = append(out, fmt.Sprintf("(sum(rate(%s[%s]))) / (sum(rate(%s[%[2]s])))", bad, w, total))
+	}
+	out = append(out, "sum_over_time("+ratio("5m")+"[30d]) / ignoring (sloth_window) count_over_time("+ratio("5m")+"[30d])")
+	for _, w := range []string{"5m", "30d"} {
+		out = append(out, ratio(w)+` / on (sloth_id) group_left slo:error_budget:ratio{sloth_id="checkout-availability"}`)
+	}
+	for _, tiers := range [][4]string{{"5m", "1h", "30m", "6h"}, {"2h", "1d", "6h", "3d"}} {
+		expr := ""
+		for _, w := range tiers {
+			expr += "or max(" + ratio(w) + " > 0.0144) without (sloth_window) "
+		}
+		out = append(out, expr[len("or "):])
+	}
+	return out
+}
+
+// TestRulesCost holds what the rules of an SLO over 30 d load an hour, when all
+// windows are full, against what File's documentation says, and against the rules
+// of Sloth for the same SLO, evaluated every 30 s.
+func TestRulesCost(t *testing.T) {
+	for _, tt := range []struct {
+		instances int
+		policy    string
+		thousands float64
+	}{{1, "classic", 300}, {1, alerting.DefaultPolicy, 350}, {8, "classic", 500}, {8, alerting.DefaultPolicy, 500}} {
+		t.Run(fmt.Sprint(tt.instances, tt.policy), func(t *testing.T) {
+			s := example(t, "", `requests_total{code="500"}`, `requests_total{code="200"}`)
+			s.Alerting.Policy = tt.policy
+			b := newBackend(t)
+			b.full(tt.instances)
+			own := b.costOf(s)
+			b = newBackend(t)
+			series := []string{`slo:sli_error:ratio_rate5m{sloth_id="checkout-availability",sloth_window="5m"} 0.1x86400`}
+			for i := range tt.instances { // of the last 3 d
+				series = append(series, fmt.Sprintf(`requests_total{job="j",instance="%d",code="200"} _x77760 0+10x8640`, i),
+					fmt.Sprintf(`requests_total{job="j",instance="%d",code="500"} _x77760 0+1x8640`, i))
+			}
+			b.load(-30*24*time.Hour, 30*time.Second, series...)
+			for _, expr := range sloth(`requests_total{code="500"}`, `requests_total{code="200"}`) {
+				_, err := b.instant(t.Context(), expr, b.epoch)
+				require.NoError(t, err)
+			}
+			theirs := 120 * b.loaded
+			t.Logf("%d samples an hour, and %d by Sloth's, 1 of %d", own, theirs, theirs/own)
+			require.InDelta(t, 1000*tt.thousands, float64(own), 100*tt.thousands)
+			require.LessOrEqual(t, 50*own, theirs)
+		})
+	}
+}
+
+// full loads all that rules have recorded when they ran for 30 days, and the
+// counters of some instances.
+func (b *backend) full(instances int) {
+	const labels = `{slo_id="checkout/availability",slo_service="checkout",slo="availability"} `
+	b.load(-30*24*time.Hour, 15*time.Minute, "slo:quarter_events:sum"+labels+"300x2879",
+		"slo:quarter_bad_events:sum"+labels+"30x2879", "slo:quarter_slots:count"+labels+"15x2879")
+	b.load(-6*time.Hour, time.Minute, "slo:slot_events:count"+labels+"20x359", "slo:slot_bad_events:count"+labels+"2x359")
+	for i := range instances {
+		b.load(-2*time.Hour+7*time.Second, 30*time.Second,
+			fmt.Sprintf(`requests_total{job="j",instance="%d",code="200"} 0+10x240`, i),
+			fmt.Sprintf(`requests_total{job="j",instance="%d",code="500"} 0+1x240`, i))
+	}
+}
+
+// costOf is how many samples the rules of an SLO load an hour.
+func (b *backend) costOf(s *slo.SLO) int64 {
+	b.t.Helper()
+	before := b.loaded
+	b.run(s, Options{Alerts: true, Policies: alerting.BuiltIn()}, 0, time.Minute)
+	once := b.loaded - before // both groups
+	b.run(s, Options{Alerts: true, Policies: alerting.BuiltIn()}, time.Minute, 2*time.Minute)
+	minute := b.loaded - before - 2*once // the group "slots" alone
+	windows := once - minute
+	// The engine's statistics leave out what a subquery loads of an expression.
+	counters := s.Indicator.Measure().(slo.Counters)
+	total, bad := newCounters(counters.Total), newCounters(counters.Bad)
+	job := target{"on (job, instance)", siblings(total, bad), total, split{}}
+	for _, expr := range []string{job.all(), job.delta(bad)} {
+		before := b.loaded
+		_, err := b.instant(b.t.Context(), expr, b.epoch)
+		require.NoError(b.t, err)
+		minute += b.loaded - before
+	}
+	return 60*minute + 12*windows
+}
