@@ -22,7 +22,7 @@ type holding struct {
 func (w *ruleWriter) alerts() {
 	for _, severity := range []string{alerting.Page, alerting.Ticket} {
 		holds := w.holds(severity)
-		if len(holds) == 0 {
+		if len(holds) == 0 || w.s.Alerting.Severity(severity).Disabled {
 			continue
 		}
 		w.alert(severity, holds)
@@ -30,8 +30,8 @@ func (w *ruleWriter) alerts() {
 		if len(w.split.labels) > 0 {
 			highest, none = "max by ("+w.identity()+") (", "0 * ("+w.present()+")"
 		}
-		w.record("slo_alert_firing", highest+"ALERTS{alertname="+strconv.Quote(alerting.AlertName)+","+w.sel+
-			",severity="+strconv.Quote(severity)+`,alertstate="firing"} or `+none+")", "severity", severity)
+		w.record("slo_alert_firing", highest+"ALERTS{alertname="+strconv.Quote(w.s.Alerting.AlertName())+","+w.sel+
+			",severity="+strconv.Quote(w.s.Alerting.Severity(severity).Label)+`,alertstate="firing"} or `+none+")", "severity", severity)
 	}
 }
 
@@ -65,14 +65,20 @@ func (w *ruleWriter) alert(severity string, tiers []holding) {
 		holds[i] = burns(h.tier, h.rules.sel)
 	}
 	expr := "max by (" + w.identity() + ") (\n  " + strings.Join(holds, " or\n  ") + "\n)"
-	labels := []string{"severity", severity}
-	for i, v := range sortedPairs(w.s.Labels) {
+	own := w.s.Alerting.LabelsOver(w.s.Labels, severity)
+	labels := []string{"severity", literal(own["severity"])}
+	delete(own, "severity")
+	for i, v := range sortedPairs(own) {
 		if i%2 == 1 {
 			v = literal(v)
 		}
 		labels = append(labels, v)
 	}
-	w.b.WriteString("      - alert: " + alerting.AlertName + "\n")
+	name := w.s.Alerting.AlertName()
+	if w.s.Alerting.Name != "" {
+		name = strconv.Quote(name) // it may be a word of YAML's
+	}
+	w.b.WriteString("      - alert: " + name + "\n")
 	w.body(expr, labels)
 	w.b.WriteString("        annotations:\n")
 	for _, a := range w.annotations(tiers) {

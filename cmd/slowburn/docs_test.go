@@ -89,7 +89,7 @@ func TestExamplesOfTheSLOFile(t *testing.T) {
 	for _, f := range set.Findings {
 		require.Fail(t, f.Text())
 	}
-	require.Equal(t, map[string]int{"SLO": 16, "defaults": 1, "exclusion": 1, "file": 1}, count)
+	require.Equal(t, map[string]int{"SLO": 17, "defaults": 1, "exclusion": 1, "file": 1}, count)
 	require.Len(t, set.SLOs, count["SLO"]+2)
 	for _, s := range set.SLOs {
 		require.Equal(t, "eu", s.Labels["region"])
@@ -147,7 +147,7 @@ func metricNames(t *testing.T) []string {
 	t.Helper()
 	r := nameRecorder{Registerer: prometheus.NewRegistry(), names: map[string]bool{}}
 	log := newLogger(t.Output())
-	newReloader(nil, log, r)
+	newReloader(nil, nil, log, r)
 	evaluator.New(evaluator.Options{Registerer: r, Log: log})
 	alerting.NewSender(alerting.SenderOptions{Registerer: r, Log: log})
 	one := 1.0

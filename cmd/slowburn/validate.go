@@ -60,6 +60,9 @@ func validate(ctx context.Context, s streams, paths []string, f validateFlags) e
 		}
 	}
 	set.Add(unknownBackends(cfg, set.SLOs)...)
+	if !yamlfile.HasErrors(findings) {
+		f.checkPolicies(set, cfg)
+	}
 	findings = append(findings, set.Findings...)
 	if err := f.write(s, set, findings); err != nil {
 		return failure("writing: %w", err)
