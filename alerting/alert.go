@@ -24,23 +24,16 @@ type Alert struct {
 	held time.Time // end of the last slot in which its tier held
 }
 
-// AlertName is the name of the alert about an error budget that burns too
-// fast.
-const AlertName = "ErrorBudgetBurn"
-
 // key is what tells an alert from others.
 func key(s *evaluator.Status, f evaluator.FiringAlert) string { return s.ID + " " + f.Severity }
 
 // newAlert makes the alert for what fires. Its labels are the same in every
 // process and for the whole episode; numbers are in the annotations.
 func newAlert(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) Alert {
-	a := Alert{Labels: maps.Clone(s.Labels), Annotations: annotations(s, f), StartsAt: f.Since, held: f.Held}
-	if a.Labels == nil {
-		a.Labels = map[string]string{}
-	}
+	a := Alert{Labels: s.Spec.Alerting.LabelsOver(s.Labels, f.Severity), Annotations: annotations(s, f), StartsAt: f.Since, held: f.Held}
 	maps.Copy(a.Labels, s.Group)
 	maps.Copy(a.Labels, map[string]string{
-		"alertname": AlertName, "slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO, "severity": f.Severity,
+		"alertname": s.Spec.Alerting.AlertName(), "slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO,
 	})
 	for _, name := range []string{"runbook", "dashboard"} {
 		if link := s.Links[name]; link != "" {

@@ -50,6 +50,34 @@ func TestAlertSaysWhatATiredPersonNeeds(t *testing.T) {
 		newAlert(&status, fires, "").Annotations["description"])
 }
 
+// TestAlertIsCalledWhatTheSLOFileSays holds which label wins: that of the severity,
+// of alerting, of the file; and that none takes the place of the SLO's own.
+func TestAlertIsCalledWhatTheSLOFileSays(t *testing.T) {
+	text := `apiVersion: slowburn/v1
+service: checkout
+labels: {tier: "1", region: eu, team: shop}
+defaults: {alerting: {name: CheckoutBurns, severities: {page: critical}}}
+slos:
+  - name: availability
+    objective: 99.9
+    alerting:
+      labels: {team: payments, pager: none}
+      page: {labels: {pager: night}}
+    sli: {events: {bad: a_total, total: b_total}}
+`
+	set := slo.Load([]slo.File{{Name: "a.yaml", Text: []byte(text)}})
+	require.Empty(t, set.Findings)
+	s := set.SLOs[0]
+	status := evaluator.Status{ID: s.ID(), Service: s.Service, SLO: s.Name, Labels: s.Labels, Spec: s}
+	want := map[string]string{
+		"alertname": "CheckoutBurns", "slo_id": "checkout/availability", "slo_service": "checkout", "slo": "availability",
+		"severity": "critical", "tier": "1", "region": "eu", "team": "payments", "pager": "night",
+	}
+	require.Equal(t, want, newAlert(&status, evaluator.FiringAlert{Severity: Page}, "").Labels)
+	want["severity"], want["pager"] = "ticket", "none"
+	require.Equal(t, want, newAlert(&status, evaluator.FiringAlert{Severity: Ticket}, "").Labels)
+}
+
 // TestAlertOfAGroup leads to the page of the group.
 func TestAlertOfAGroup(t *testing.T) {
 	objective, err := slo.ParseObjective("99.9")

@@ -51,7 +51,7 @@ type Tier struct {
 type Policies map[string]Policy
 
 // DefaultPolicy is the policy of an SLO that names none.
-const DefaultPolicy = "default"
+const DefaultPolicy = slo.DefaultPolicy
 
 // BuiltIn are the policies that are there without a word of configuration.
 func BuiltIn() Policies {
@@ -120,13 +120,9 @@ const scale = 30 * day
 // to 75 s apart. A window that is shorter than a slice holds one now and then, and
 // no slice most of the time: where time slices are counted none is.
 func (p Policies) Tiers(s *slo.SLO) []Tier {
-	least := slo.Window(0)
-	if s.Slice != nil {
-		least = s.Slice.Length
-	}
 	var tiers []Tier
 	for _, t := range p.of(s).Tiers {
-		if t = t.scaled(s, least); t.Long > s.Window.Length/4 && t.BadShare == 0 {
+		if t = t.scaled(s, leastWindow(s)); t.dropped(s) {
 			continue
 		}
 		same := slices.IndexFunc(tiers, func(u Tier) bool {
@@ -141,6 +137,17 @@ func (p Policies) Tiers(s *slo.SLO) []Tier {
 	}
 	return tiers
 }
+
+// leastWindow is the least that windows of an SLO's tiers can be.
+func leastWindow(s *slo.SLO) slo.Window {
+	if s.Slice != nil {
+		return s.Slice.Length
+	}
+	return 0
+}
+
+// dropped reports whether a tier, as it is for an SLO, is none of its tiers.
+func (t Tier) dropped(s *slo.SLO) bool { return t.Long > s.Window.Length/4 && t.BadShare == 0 }
 
 // scaled is a tier for an SLO, with windows that are at least so long.
 func (t Tier) scaled(s *slo.SLO, least slo.Window) Tier {
@@ -158,8 +165,8 @@ func (t Tier) scaled(s *slo.SLO, least slo.Window) Tier {
 	return t
 }
 
-// of is the policy of an SLO: the default one where it names an unknown one,
-// which Check reports.
+// of is the policy of an SLO: the default one where it names none, or an unknown
+// one, which Check reports.
 func (p Policies) of(s *slo.SLO) Policy {
 	if own, ok := p[s.Alerting.Policy]; ok {
 		return own
@@ -187,13 +194,17 @@ func Windows(tiers []Tier, w slo.Window) []slo.Window {
 // for so long, it has no traffic.
 func (p Policies) PageWindow(s *slo.SLO) slo.Window { return PageWindow(p.Tiers(s)) }
 
-// PageWindow is the longest window of tiers that pages.
+// PageWindow is the longest window of tiers that pages; an hour, which each SLO's
+// window holds, where none does.
 func PageWindow(tiers []Tier) slo.Window {
 	longest := slo.Window(0)
 	for _, t := range tiers {
 		if t.Severity == Page {
 			longest = max(longest, t.Long)
 		}
+	}
+	if longest == 0 {
+		return hour
 	}
 	return longest
 }

@@ -2,6 +2,7 @@ package alerting
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"gonum.org/v1/gonum/stat/distuv"
@@ -18,7 +19,8 @@ const (
 	hold = 60
 )
 
-// maxTiers bounds the tiers of a policy.
+// maxTiers bounds the tiers of a policy. The parser of the service's own file
+// holds it.
 const maxTiers = 12
 
 // Lookback is the history that a judge needs at its first call for an SLO: the
@@ -35,7 +37,7 @@ func (p Policies) NewJudge() evaluator.Judge {
 	var final state
 	var d decider
 	return func(s *slo.SLO, t *evaluator.Timeline, settled evaluator.Minute) []evaluator.FiringAlert {
-		if at == 0 || d.objective != s.Objective || d.policy != s.Alerting.Policy {
+		if at == 0 || !d.decides(s) {
 			d = newDecider(p, s)
 			at, final = max(t.Start(), settled.Add(-lookback)), state{}
 		}
@@ -64,14 +66,30 @@ const long = 60
 
 // decider is what decides for one SLO.
 type decider struct {
-	policy    string
-	tiers     []Tier
+	alerting  choice
+	tiers     []Tier // but those of severities that are disabled
 	objective slo.Objective
 	window    time.Duration // of the budget
 }
 
+// choice is what an SLO file says of when to alert.
+type choice struct {
+	policy           string
+	noPage, noTicket bool
+}
+
+func choiceOf(s *slo.SLO) choice {
+	return choice{s.Alerting.Policy, s.Alerting.Page.Disabled, s.Alerting.Ticket.Disabled}
+}
+
 func newDecider(p Policies, s *slo.SLO) decider {
-	return decider{s.Alerting.Policy, p.Tiers(s), s.Objective, s.Window.Length.Duration()}
+	tiers := slices.DeleteFunc(p.Tiers(s), func(t Tier) bool { return s.Alerting.Severity(t.Severity).Disabled })
+	return decider{choiceOf(s), tiers, s.Objective, s.Window.Length.Duration()}
+}
+
+// decides reports whether a decider is that of an SLO as it is now.
+func (d decider) decides(s *slo.SLO) bool {
+	return d.objective == s.Objective && d.alerting == choiceOf(s)
 }
 
 // longest is the longest window that decides.
@@ -196,13 +214,18 @@ func (d decider) look(tier Tier, st tierState, t *evaluator.Timeline, end evalua
 // evidence of one problem is none of the next: events count as that from the end of
 // the last time on.
 func (d decider) guarded(tier Tier, sum evaluator.Sum, ended evaluator.Minute, t *evaluator.Timeline) bool {
-	if tier.MinBudget > 0 && sum.Bad < tier.MinBudget*d.objective.Allowed(d.total(t, sum.End)) {
+	switch {
+	case sum.Bad < tier.MinBad:
 		return false
+	case tier.MinBudget > 0 && sum.Bad < tier.MinBudget*d.objective.Allowed(d.total(t, sum.End)):
+		return false
+	case tier.Significance == 0:
+		return true
 	}
 	if ended > sum.Start {
 		sum = t.Sum(ended, sum.End)
 	}
-	return sum.Bad >= tier.MinBad && (tier.Significance == 0 || beyondChance(sum.Bad, sum.Total, d.objective, tier.Significance))
+	return beyondChance(sum.Bad, sum.Total, d.objective, tier.Significance)
 }
 
 // total are the events of the SLO's own window that ends at end. What is not known

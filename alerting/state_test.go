@@ -136,6 +136,23 @@ func TestAlertsEndByCompleteWindows(t *testing.T) {
 	require.Equal(t, slotAt(841), again[0].Since)
 }
 
+// TestDisabledSeverityNeverFires, and what fires when it is disabled ends.
+func TestDisabledSeverityNeverFires(t *testing.T) {
+	s := policySLO(t)
+	f := follow(s)
+	require.Len(t, f.see(slotsOf(720, healthy, 3, failing), 0), 2)
+	muted := *s
+	muted.Alerting.Page.Disabled = true
+	f.slo = &muted
+	got := f.see(slotsOf(720, healthy, 4, failing), 0)
+	require.Len(t, got, 1)
+	require.Equal(t, Ticket, got[0].Severity)
+	require.Equal(t, slotAt(723), got[0].Since)
+	f.slo = s
+	require.Equal(t, slotAt(723), pages(f.see(slotsOf(720, healthy, 5, failing), 0))[0].Since)
+	require.Equal(t, BuiltIn().Windows(s), BuiltIn().Windows(&muted), "its windows are shown all the same")
+}
+
 // A minute that looked bad until the rest of its events came is no episode, and
 // one that looked well does not end it.
 func TestAlertsOnProvisionalSlots(t *testing.T) {

@@ -13,6 +13,7 @@ type Config struct {
 	Specs         []Spec
 	Backends      []Backend // the first is that of SLOs which name none
 	Alertmanagers []Alertmanager
+	Policies      []Policy // beside those that are built in
 	Web           Web
 
 	dir string // of the file; relative paths begin there

@@ -65,7 +65,7 @@ type parser struct {
 }
 
 func (p *parser) document(d yamlfile.Value) {
-	m := d.MapLater([]string{"policies"}, "specs", "backends", "alertmanagers", "web")
+	m := d.Map("specs", "backends", "alertmanagers", "policies", "web")
 	names := map[string]int{} // the line of each backend
 	for _, v := range entries(m.Require("backends")) {
 		b := p.backend(v)
@@ -84,6 +84,7 @@ func (p *parser) document(d yamlfile.Value) {
 		am := v.Map("url", "http")
 		p.config.Alertmanagers = append(p.config.Alertmanagers, Alertmanager{URL: address(am.Require("url")), HTTP: p.http(am.Get("http"))})
 	}
+	p.config.Policies = policies(m.Get("policies"))
 	p.web(m.Get("web"))
 }
 

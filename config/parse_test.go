@@ -53,6 +53,11 @@ backends:
 alertmanagers:
   - url: http://alertmanager:9093
     http: {tls_config: {ca_file: ca.pem}}
+policies:
+  mine:
+    tiers:
+      - {name: fast, severity: page, factor: 14.4, long: 1h, short: 5m, for: 0s, keep_firing_for: 10m, reset_factor: 7, min_bad: 3, min_budget: 2%, significance: 0.00001}
+      - {name: dead, severity: ticket, bad_share: 95%, long: 10m, short: 5m, for: 2m}
 web: {listen: ":80", external_url: "https://slo.example.org/", config_file: web.yml}
 `
 
@@ -83,8 +88,13 @@ func TestParse(t *testing.T) {
 				Timeout: 30 * time.Second, MaxConcurrency: 8, MaxSamples: 50000000, MaxSeries: 10000, TargetLabels: []string{"job", "instance"}},
 		},
 		Alertmanagers: []Alertmanager{{URL: "http://alertmanager:9093", HTTP: am}},
-		Web:           Web{Listen: ":80", ExternalURL: "https://slo.example.org", ConfigFile: "/etc/slowburn/web.yml"},
-		dir:           "/etc/slowburn",
+		Policies: []Policy{{"mine", []Tier{
+			{Name: "fast", Severity: "page", Factor: 14.4, Long: time.Hour, Short: 5 * time.Minute, KeepFiringFor: 10 * time.Minute,
+				ResetFactor: 7, MinBad: 3, MinBudget: 0.02, Significance: 0.00001},
+			{Name: "dead", Severity: "ticket", BadShare: 0.95, Long: 10 * time.Minute, Short: 5 * time.Minute, For: 2 * time.Minute},
+		}}},
+		Web: Web{Listen: ":80", ExternalURL: "https://slo.example.org", ConfigFile: "/etc/slowburn/web.yml"},
+		dir: "/etc/slowburn",
 	}, c)
 }
 

@@ -2,6 +2,7 @@ package slo
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -72,6 +73,21 @@ type expandedSLO struct {
 	ObjectiveHistory []expandedPast      `yaml:"objective_history,omitempty"`
 	BudgetPolicy     []expandedStep      `yaml:"budget_policy,omitempty"`
 	Exclude          []expandedExclusion `yaml:"exclude,omitempty"`
+	Alerting         expandedAlerting    `yaml:"alerting"`
+}
+
+type expandedAlerting struct {
+	Policy     string            `yaml:"policy"`
+	Name       string            `yaml:"name"`
+	Labels     map[string]string `yaml:"labels,omitempty"`
+	Severities map[string]string `yaml:"severities,flow"`
+	Page       expandedSeverity  `yaml:"page,flow"`
+	Ticket     expandedSeverity  `yaml:"ticket,flow"`
+}
+
+type expandedSeverity struct {
+	Disabled bool              `yaml:"disabled"`
+	Labels   map[string]string `yaml:"labels,omitempty"`
 }
 
 type expandedSlice struct {
@@ -140,6 +156,12 @@ func expanded(s *SLO) expandedSLO {
 	}
 	for _, e := range s.Exclusions {
 		x.Exclude = append(x.Exclude, expandedOf(e))
+	}
+	a := s.Alerting
+	x.Alerting = expandedAlerting{
+		Policy: cmp.Or(a.Policy, DefaultPolicy), Name: a.AlertName(), Labels: a.Labels,
+		Severities: map[string]string{"page": a.Severity("page").Label, "ticket": a.Severity("ticket").Label},
+		Page:       expandedSeverity{a.Page.Disabled, a.Page.Labels}, Ticket: expandedSeverity{a.Ticket.Disabled, a.Ticket.Labels},
 	}
 	if w, ok := s.Indicator.(*WorstOf); ok {
 		x.WorstOf = w.Names

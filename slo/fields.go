@@ -13,13 +13,13 @@ import (
 var (
 	sloKeys = []string{
 		"name", "description", "objective", "sli", "worst_of", "window", "budgeting", "slice", "group_by", "groups",
-		"exclude", "objective_history", "backend", "on_no_data", "budget_policy",
+		"exclude", "objective_history", "backend", "on_no_data", "budget_policy", "alerting",
 	}
-	laterKeys = []string{"alerting"}
+	alertingLater = []string{"annotations", "no_data"}
 )
 
 // sloMap is a mapping with the keys of an SLO.
-func sloMap(v yamlfile.Value) yamlfile.Map { return v.MapLater(laterKeys, sloKeys...) }
+func sloMap(v yamlfile.Value) yamlfile.Map { return v.Map(sloKeys...) }
 
 // fields are mappings of which the first that has a key gives it: an SLO's own
 // and those of defaults.
@@ -65,6 +65,7 @@ func (p *parsed) slo(v yamlfile.Value, defaults fields, s *SLO) {
 	s.Groups = parseGroups(f, s)
 	s.Backend = p.backend(f.get("backend"))
 	s.BudgetPolicy = parsePolicy(f.get("budget_policy"))
+	s.Alerting = parseAlerting(f, s)
 	s.Exclusions = parseExclusions(f.get("exclude"), p.origin())
 	p.indicator(f, s)
 	parseNoData(f.get("on_no_data"), s)

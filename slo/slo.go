@@ -39,11 +39,6 @@ type SLO struct {
 	Origin         Origin
 }
 
-// Alerting is how an SLO wakes people.
-type Alerting struct {
-	Policy string // the name of an alert policy; "" for the default one
-}
-
 // Slice is a slice of time-slice budgeting, which is bad when less than Target
 // of its events are good (OpenSLO v1, timeSliceTarget and timeSliceWindow).
 type Slice struct {

@@ -13,7 +13,7 @@ import (
 func (w *ruleWriter) alerts() {
 	for _, severity := range []string{alerting.Page, alerting.Ticket} {
 		tiers := w.firingTiers(severity)
-		if len(tiers) == 0 {
+		if len(tiers) == 0 || w.s.Alerting.Severity(severity).Disabled {
 			continue
 		}
 		for _, f := range tiers {
@@ -24,8 +24,8 @@ func (w *ruleWriter) alerts() {
 		if len(w.split.labels) > 0 {
 			highest, none = "max by ("+w.identity()+") (", "0 * ("+w.present()+")"
 		}
-		w.record("slo_alert_firing", highest+"ALERTS{alertname="+strconv.Quote(alerting.AlertName)+","+w.sel+
-			",severity="+strconv.Quote(severity)+`,alertstate="firing"} or `+none+")", "severity", severity)
+		w.record("slo_alert_firing", highest+"ALERTS{alertname="+strconv.Quote(w.s.Alerting.AlertName())+","+w.sel+
+			",severity="+strconv.Quote(w.s.Alerting.Severity(severity).Label)+`,alertstate="firing"} or `+none+")", "severity", severity)
 	}
 }
 
@@ -42,14 +42,20 @@ func (w *ruleWriter) alert(severity string, tiers []firingTier) {
 		fires[i] = f.fires(w.sel)
 	}
 	expr := "max by (" + w.identity() + ") (\n  " + strings.Join(fires, " or\n  ") + "\n)"
-	labels := []string{"severity", severity}
-	for i, v := range sortedPairs(w.s.Labels) {
+	own := w.s.Alerting.LabelsOver(w.s.Labels, severity)
+	labels := []string{"severity", literal(own["severity"])}
+	delete(own, "severity")
+	for i, v := range sortedPairs(own) {
 		if i%2 == 1 {
 			v = literal(v)
 		}
 		labels = append(labels, v)
 	}
-	w.b.WriteString("      - alert: " + alerting.AlertName + "\n")
+	name := w.s.Alerting.AlertName()
+	if w.s.Alerting.Name != "" {
+		name = strconv.Quote(name) // it may be a word of YAML's
+	}
+	w.b.WriteString("      - alert: " + name + "\n")
 	w.body(expr, labels)
 	w.b.WriteString("        annotations:\n")
 	for _, a := range w.annotations(tiers) {

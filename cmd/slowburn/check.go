@@ -88,6 +88,7 @@ func (f *checkFlags) sense(ctx context.Context, s streams, paths []string, cfg *
 	if set, err = read(ctx, s, paths, cfg); err != nil {
 		return nil, nil, err
 	}
+	f.checkPolicies(set, cfg)
 	elsewhere := map[*slo.SLO]bool{}
 	if f.configFile != "" { // --backend is for whatever backend SLOs name
 		unknown := unknownBackends(cfg, set.SLOs)

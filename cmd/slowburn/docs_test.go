@@ -112,7 +112,7 @@ func metricNames(t *testing.T) []string {
 	t.Helper()
 	r := nameRecorder{Registerer: prometheus.NewRegistry(), names: map[string]bool{}}
 	log := newLogger(t.Output())
-	newReloader(nil, log, r)
+	newReloader(nil, nil, log, r)
 	evaluator.New(evaluator.Options{Registerer: r, Log: log})
 	alerting.NewSender(alerting.SenderOptions{Registerer: r, Log: log})
 	one := 1.0

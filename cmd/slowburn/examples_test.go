@@ -50,7 +50,7 @@ func examples(t *testing.T) *slo.Set {
 		require.Equal(t, yamlfile.Warning, f.Severity, f.Text())
 		require.Contains(t, f.Text(), "only VictoriaMetrics answers this query")
 	}
-	require.Equal(t, map[string]int{"SLO": 22, "defaults": 1, "exclusion": 1, "file": 1}, count)
+	require.Equal(t, map[string]int{"SLO": 23, "defaults": 1, "exclusion": 1, "file": 1}, count)
 	require.Len(t, set.SLOs, count["SLO"]+2)
 	return set
 }
@@ -139,6 +139,7 @@ func TestExamplesOfTheSLOFile(t *testing.T) {
 		"slices-without-gaps":      {19, 72},         // nothing from minute 101 to 195; in minute 200 is what happened meanwhile
 		"journey-without-gaps":     {257, 361},       // no queue from minute 104 to 199, no backup from 181 to 360
 		"orders-eu":                {2 * 360, 3600},
+		"woken":                    {900, 7200},
 	}
 	byName := map[string]*evaluator.Status{}
 	for i := range r.SLOs {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/alerting/rules"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/dashboards"
@@ -41,7 +40,7 @@ func newGenerateRules(s streams) *cobra.Command {
 		ValidArgsFunction: completePaths,
 		RunE:              func(cmd *cobra.Command, args []string) error { return generateRules(cmd.Context(), s, args, f) },
 	}
-	f.registerConfig(c, "the service's own `FILE`, for SLO sources and target labels")
+	f.registerConfig(c, "the service's own `FILE`, for SLO sources, alert policies and target labels")
 	c.Flags().StringVarP(&f.output, "output", "o", "", "`DIR` to write to, or - for standard output")
 	c.Flags().StringVar(&f.format, "format", "prometheus", "`FORMAT` of the files: prometheus, or objects of Kubernetes, prometheusrule or vmrule")
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"prometheus", "prometheusrule", "vmrule"}, cobra.ShellCompDirectiveNoFileComp))
@@ -73,7 +72,7 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 		printFindings(s.err, refused)
 		return codeError{code: exitFindings}
 	}
-	options := rules.Options{Alerts: f.alerts, Policies: alerting.BuiltIn()}
+	options := rules.Options{Alerts: f.alerts, Policies: policiesOf(cfg)}
 	if len(cfg.Backends) > 0 {
 		options.TargetLabels = cfg.Backends[0].TargetLabels
 	}

@@ -45,6 +45,18 @@ func (in *inputs) configuration(s streams) (*config.Config, error) {
 	return cfg, nil
 }
 
+// checkPolicies adds findings about the alert policies of SLOs. Without the
+// service's own file nobody knows which there are.
+func (in *inputs) checkPolicies(set *slo.Set, cfg *config.Config) {
+	reports := policiesOf(cfg).Check(set.SLOs)
+	for i := range reports {
+		if r := &reports[i]; in.configFile == "" && r.Severity == yamlfile.Error {
+			r.Severity, r.Hint = yamlfile.Warning, "give the service's own file with --config; without one "+r.Hint
+		}
+	}
+	set.Add(reports...)
+}
+
 func (in *inputs) parse() (*config.Config, []yamlfile.Finding, error) {
 	switch {
 	case in.configFile != "" && in.backend != "":
@@ -76,6 +88,7 @@ func load(ctx context.Context, s streams, paths []string, cfg *config.Config) (*
 	if err != nil {
 		return nil, err
 	}
+	set.Add(policiesOf(cfg).Check(set.SLOs)...)
 	printFindings(s.err, set.Findings)
 	if yamlfile.HasErrors(set.Findings) {
 		return nil, codeError{code: exitFindings}

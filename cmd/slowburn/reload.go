@@ -23,6 +23,7 @@ import (
 // newest tree can't be read, or has errors, keeps its last good one.
 type reloader struct {
 	sources []config.Source
+	check   func([]*slo.SLO) []slo.Report // finds more than the parser
 	apply   func([]*slo.SLO, []evaluator.Problem)
 	log     *slog.Logger
 
@@ -36,13 +37,13 @@ type reloader struct {
 	info     *prometheus.GaugeVec
 }
 
-func newReloader(sources []config.Source, log *slog.Logger, reg prometheus.Registerer) *reloader {
+func newReloader(sources []config.Source, check func([]*slo.SLO) []slo.Report, log *slog.Logger, reg prometheus.Registerer) *reloader {
 	f := promauto.With(reg)
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		return f.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
 	return &reloader{
-		sources: sources, log: log, good: map[config.Source]config.Tree{},
+		sources: sources, check: check, log: log, good: map[config.Source]config.Tree{},
 		loaded:   gauge("slowburn_source_last_load_successful", "Whether the last load of a source was good.", "source"),
 		lastGood: gauge("slowburn_source_last_good_load_timestamp_seconds", "When a source was last loaded whole.", "source"),
 		info:     gauge("slowburn_source_info", "1, with the revision of a source that is live.", "source", "revision"),
@@ -64,7 +65,7 @@ func (r *reloader) first(ctx context.Context) (*slo.Set, error) {
 		r.good[source] = tree
 		files = append(files, filesOf(tree)...)
 	}
-	set := slo.Load(files)
+	set := r.load(files)
 	if yamlfile.HasErrors(set.Findings) {
 		return set, errFindings
 	}
@@ -92,7 +93,7 @@ func (r *reloader) reload(ctx context.Context) error {
 		}
 		trees[source] = tree
 	}
-	set := slo.Load(r.files(trees))
+	set := r.load(r.files(trees))
 	problems = append(problems, problemsOf(set.Findings)...)
 	if yamlfile.HasErrors(set.Findings) {
 		bad := map[string]bool{}
@@ -104,11 +105,11 @@ func (r *reloader) reload(ctx context.Context) error {
 				trees[source] = r.good[source]
 			}
 		}
-		set = slo.Load(r.files(trees))
+		set = r.load(r.files(trees))
 	}
 	if yamlfile.HasErrors(set.Findings) { // two sources contradict each other
 		trees = r.good
-		set = slo.Load(r.files(trees))
+		set = r.load(r.files(trees))
 	}
 	r.good = trees
 	for _, p := range r.conf {
@@ -118,6 +119,13 @@ func (r *reloader) reload(ctx context.Context) error {
 	}
 	r.apply(set.SLOs, problems)
 	return r.tell(problems)
+}
+
+// load parses files and checks what is in them.
+func (r *reloader) load(files []slo.File) *slo.Set {
+	set := slo.Load(files)
+	set.Add(r.check(set.SLOs)...)
+	return set
 }
 
 // setConfigError notes why the configuration was not taken over; nil when the

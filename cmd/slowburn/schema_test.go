@@ -43,6 +43,7 @@ var beyondSchema = map[string]string{
 	`is one of the file's labels already$`:                                 "it is said of another part of the file",
 	`^there is no SLO|in a circle: |can't be a part|is counted in backend`: "it is said of other SLOs",
 	`^slo_id .* is taken already`:                                          "it is said of other SLOs",
+	`^pages and tickets both have`:                                         "values are compared",
 	`is not later than |is there already$|is not after [0-9]`:              "values are compared",
 	`is before start|is always before start`:                               "values are compared",
 	`^"acme" is not one value for each label`:                              "it is as long as another list",
@@ -58,6 +59,8 @@ var beyondSchema = map[string]string{
 // beyondConfigSchema is beyondSchema for the service's own file.
 var beyondConfigSchema = map[string]string{
 	`^there is no backend|is there twice`:       "it is said of another part of the file",
+	`is longer than long$|is more than factor$`: "values are compared",
+	`is not whole minutes from`:                 "the length of a duration",
 	`is one of target_labels$`:                  "it is said of another list",
 	`^1e6 is not a whole number`:                "JSON has no digits of a number, only its value",
 	`would send the token in the clear$`:        "the host may be this machine",
@@ -184,6 +187,9 @@ func TestSchemasHaveEveryKey(t *testing.T) {
 			"intervals.items.properties.times.items": "{service: a, slos: [{exclude: [{time_intervals: [{times: [{?: 1}]}]}]}]}",
 			"objective_history.items":                "{service: a, slos: [{objective_history: [{?: 1}]}]}",
 			"budget_policy.items":                    "{service: a, slos: [{budget_policy: [{?: 1}]}]}",
+			"alerting":                               "{service: a, slos: [{alerting: {?: 1}}]}",
+			"alerting.properties.severities":         "{service: a, slos: [{alerting: {severities: {?: 1}}}]}",
+			"alertSeverity":                          "{service: a, slos: [{alerting: {page: {?: 1}}}]}",
 		}},
 		{config.Schema(), func(text string) []yamlfile.Finding {
 			_, findings := config.Parse("slowburn.yaml", []byte(text))
@@ -195,6 +201,8 @@ func TestSchemasHaveEveryKey(t *testing.T) {
 			"backend":                       "{backends: [{?: 1}]}",
 			"alertmanager":                  "{alertmanagers: [{?: 1}]}",
 			"web":                           "{web: {?: 1}}",
+			"policy":                        "{policies: {mine: {?: 1}}}",
+			"tier":                          "{policies: {mine: {tiers: [{?: 1}]}}}",
 			"http":                          "{alertmanagers: [{http: {?: 1}}]}",
 			"http.properties.basic_auth":    "{alertmanagers: [{http: {basic_auth: {?: 1}}}]}",
 			"http.properties.authorization": "{alertmanagers: [{http: {authorization: {?: 1}}}]}",

@@ -119,7 +119,7 @@ func (sv *service) newParts(cfg *config.Config) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{reloader: newReloader(cfg.Sources(), sv.log, reg)}
+	p := &parts{reloader: newReloader(cfg.Sources(), policiesOf(cfg).Check, sv.log, reg)}
 	p.sender = alerting.NewSender(alerting.SenderOptions{
 		Alertmanagers: alertmanagers, ExternalURL: cfg.Web.ExternalURL,
 		Report: func() *evaluator.Report { return p.eval.Report() }, Log: sv.log, Registerer: reg, Now: time.Now,

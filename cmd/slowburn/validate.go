@@ -61,6 +61,9 @@ func validate(ctx context.Context, s streams, paths []string, f validateFlags) e
 		}
 	}
 	set.Add(append(unknownBackends(cfg, set.SLOs), plannedObjectives(set.SLOs, time.Now())...)...)
+	if !yamlfile.HasErrors(findings) {
+		f.checkPolicies(set, cfg)
+	}
 	findings = append(findings, set.Findings...)
 	if err := f.write(s, set, findings); err != nil {
 		return failure("writing: %w", err)

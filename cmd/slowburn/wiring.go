@@ -15,6 +15,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // newLogger makes the log: logfmt on standard error.
@@ -54,6 +55,24 @@ func alertmanagersOf(cfg *config.Config) ([]alerting.Alertmanager, error) {
 	return out, nil
 }
 
+// policiesOf are the alert policies that SLOs can choose: those that are built in
+// and the configured ones.
+func policiesOf(cfg *config.Config) alerting.Policies {
+	out := alerting.BuiltIn()
+	for _, p := range cfg.Policies {
+		policy := alerting.Policy{Name: p.Name}
+		for _, t := range p.Tiers {
+			policy.Tiers = append(policy.Tiers, alerting.Tier{
+				Name: t.Name, Severity: t.Severity, Factor: t.Factor, BadShare: t.BadShare,
+				Long: slo.Window(t.Long), Short: slo.Window(t.Short), Reset: t.ResetFactor, For: t.For, KeepFiringFor: t.KeepFiringFor,
+				MinBad: t.MinBad, MinBudget: t.MinBudget, Significance: t.Significance,
+			})
+		}
+		out[p.Name] = policy
+	}
+	return out
+}
+
 func clientOf(c promconfig.HTTPClientConfig, name string) (*http.Client, error) {
 	client, err := promconfig.NewClientFromConfig(c, name)
 	if err != nil {
@@ -68,7 +87,7 @@ func evaluatorOptions(cfg *config.Config, log *slog.Logger, reg prometheus.Regis
 	if err != nil {
 		return evaluator.Options{}, err
 	}
-	policies := alerting.BuiltIn()
+	policies := policiesOf(cfg)
 	return evaluator.Options{
 		Backends: backends, Windows: policies.Windows, NewJudge: policies.NewJudge, Lookback: policies.Lookback,
 		PageWindow: policies.PageWindow, Log: log, Registerer: reg, Now: time.Now,

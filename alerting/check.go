@@ -1,0 +1,95 @@
+package alerting
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// Check finds what is wrong with the policies of SLOs: errors where there is no
+// such policy, and warnings for tiers of policies that users wrote which can't do
+// what they say.
+func (p Policies) Check(slos []*slo.SLO) []slo.Report {
+	var out []slo.Report
+	builtIn := BuiltIn()
+	for _, s := range slos {
+		name := s.Alerting.Policy
+		policy, known := p[name]
+		_, ours := builtIn[name]
+		switch {
+		case name == "" || ours:
+		case !known:
+			hint := "there are: " + p.Names()
+			if near := yamlfile.Nearest(name, slices.Sorted(maps.Keys(p))); near != "" {
+				hint = "did you mean " + near + "? " + hint
+			}
+			out = append(out, slo.Report{SLO: s, Field: "alerting.policy", Severity: yamlfile.Error,
+				Message: "there is no alert policy " + name, Hint: hint})
+		default:
+			for _, d := range policy.doubts(s) {
+				out = append(out, slo.Report{SLO: s, Field: "alerting.policy", Severity: yamlfile.Warning,
+					Message: "policy " + name + ": " + d[0], Hint: d[1]})
+			}
+			if len(p.Tiers(s)) == 0 {
+				out = append(out, slo.Report{SLO: s, Field: "alerting.policy", Severity: yamlfile.Warning,
+					Message: fmt.Sprintf("policy %s has no tier for a window of %s, so that nothing ever alerts", name, s.Window),
+					Hint:    "add a tier with shorter windows"})
+			}
+		}
+	}
+	return out
+}
+
+// doubts are messages with their hints about what tiers can't do for an SLO.
+func (p Policy) doubts(s *slo.SLO) [][2]string {
+	var out [][2]string
+	doubt := func(hint, format string, args ...any) {
+		out = append(out, [2]string{fmt.Sprintf(format, args...), hint})
+	}
+	most := s.Objective.BurnRate(1, 1) // of a total outage
+	for _, written := range p.Tiers {
+		t := written.scaled(s, leastWindow(s))
+		if t.dropped(s) {
+			doubt("the budget itself tells what a longer window would; shorten the tier's, or the SLO's is too short for it",
+				"tier %s is left out, for its window of %s is more than a quarter of %s", t.Name, t.Long, s.Window)
+			continue
+		}
+		if written.BadShare == 0 && written.Factor >= most {
+			doubt(fmt.Sprintf("the burn rate when %s of the events fail, %s, stands in for it", share(outageShare), digits(t.Factor, 3)),
+				"tier %s can't be reached: when all events fail the budget burns %s times too fast, not %s", t.Name, digits(most, 3), digits(written.Factor, 3))
+		}
+		part := float64(seconds(t.Long)) / float64(seconds(s.Window.Length))
+		if takes := part * most; t.MinBudget > takes {
+			doubt("lower min_budget, or make the window longer",
+				"tier %s can't begin: when all events of even traffic fail for %s they take %s of the budget, less than its min_budget of %s",
+				t.Name, t.Long, share(takes), share(t.MinBudget))
+		}
+		if n := events(s, t.Long); n > 0 && t.MinBad > n {
+			doubt("lower min_bad, or make the window longer",
+				"tier %s can't begin: %s holds %s events, less than its min_bad of %s", t.Name, t.Long, number(n), digits(t.MinBad, 3))
+		}
+	}
+	return out
+}
+
+// events is how many events a window holds at most, 0 where nobody knows.
+func events(s *slo.SLO, w slo.Window) float64 {
+	every := time.Duration(0)
+	if _, isLevels := s.Indicator.Measure().(slo.Levels); isLevels {
+		every = time.Minute
+	}
+	if _, isParts := s.Indicator.Measure().(slo.Parts); isParts {
+		every = time.Minute
+	}
+	if s.Slice != nil {
+		every = s.Slice.Length.Duration()
+	}
+	if every == 0 {
+		return 0
+	}
+	return float64(w.Duration() / every)
+}

@@ -1,0 +1,54 @@
+package alerting
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// TestCheckTellsWhatTiersCannotDo: 5 m are a 8,640th of 30 d, so that 5 m in which
+// everything fails take 100 / 8,640 / (1-o) of the budget: 0.12 % at 90 %.
+func TestCheckTellsWhatTiersCannotDo(t *testing.T) {
+	text := `apiVersion: slowburn/v1
+service: shop
+defaults: {objective: 99.9, alerting: {policy: mine}}
+slos:
+  - {name: fine, sli: {events: {bad: a_total, total: b_total}}}
+  - {name: low, objective: 90, sli: {events: {bad: a_total, total: b_total}}}
+  - {name: short, window: 12h, sli: {events: {bad: a_total, total: b_total}}}
+  - {name: half, window: 12h, alerting: {policy: slow}, sli: {events: {bad: a_total, total: b_total}}}
+  - {name: gauge, alerting: {policy: counts}, sli: {threshold: {query: a, op: "<", value: 1}}}
+  - {name: slices, alerting: {policy: counts}, budgeting: timeslices, slice: {length: 5m, target: 99}, sli: {events: {bad: a_total, total: b_total}}}
+  - {name: typo, alerting: {policy: clssic}, sli: {events: {bad: a_total, total: b_total}}}
+  - {name: built-in, objective: 50, alerting: {policy: classic}, sli: {events: {bad: a_total, total: b_total}}}
+`
+	set := slo.Load([]slo.File{{Name: "a.yaml", Text: []byte(text)}})
+	require.Empty(t, set.Findings)
+	policies := BuiltIn()
+	policies["mine"] = Policy{"mine", []Tier{
+		{Name: "fast", Severity: Page, Factor: 14.4, Long: hour, Short: 5 * minute},
+		{Name: "dead", Severity: Page, BadShare: 0.95, Long: 5 * minute, Short: 5 * minute, MinBudget: 0.002},
+		{Name: "trend", Severity: Ticket, Factor: 1, Long: 7 * day, Short: day},
+	}}
+	policies["slow"] = Policy{"slow", []Tier{{Name: "trend", Severity: Ticket, Factor: 1, Long: 7 * day, Short: day}}}
+	policies["counts"] = Policy{"counts", []Tier{{Name: "fast", Severity: Page, Factor: 14.4, Long: hour, Short: 5 * minute, MinBad: 61}}}
+	set.Add(policies.Check(set.SLOs)...)
+	var got []string
+	for _, f := range set.Findings {
+		got = append(got, f.String()+" | "+f.Hint)
+	}
+	longer := " | the budget itself tells what a longer window would; shorten the tier's, or the SLO's is too short for it"
+	require.Equal(t, strings.Join([]string{
+		"a.yaml:3:48: warning: policy mine: tier dead can't begin: when all events of even traffic fail for 5m they take 0.12 % of the budget, less than its min_budget of 0.2 % | lower min_budget, or make the window longer",
+		"a.yaml:3:48: warning: policy mine: tier fast can't be reached: when all events fail the budget burns 10 times too fast, not 14.4 | the burn rate when 95 % of the events fail, 9.5, stands in for it",
+		"a.yaml:3:48: warning: policy mine: tier trend is left out, for its window of 6h is more than a quarter of 12h" + longer,
+		"a.yaml:8:50: warning: policy slow has no tier for a window of 12h, so that nothing ever alerts | add a tier with shorter windows",
+		"a.yaml:8:50: warning: policy slow: tier trend is left out, for its window of 6h is more than a quarter of 12h" + longer,
+		"a.yaml:9:38: warning: policy counts: tier fast can't begin: 1h holds 60 events, less than its min_bad of 61 | lower min_bad, or make the window longer",
+		"a.yaml:10:39: warning: policy counts: tier fast can't begin: 1h holds 12 events, less than its min_bad of 61 | lower min_bad, or make the window longer",
+		"a.yaml:11:37: there is no alert policy clssic | did you mean classic? there are: classic, counts, default, mine, slow",
+	}, "\n"), strings.Join(got, "\n"))
+}

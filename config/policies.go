@@ -1,0 +1,164 @@
+package config
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
+)
+
+// Policy is an alert policy of the users' own.
+type Policy struct {
+	Name  string
+	Tiers []Tier // written for an SLO over 30 d
+}
+
+// Tier is one line of a policy. What is 0 was left out.
+type Tier struct {
+	Name, Severity string  // the severity is page or ticket
+	Factor         float64 // burn rate; or else
+	BadShare       float64 // ratio of bad events
+	Long, Short    time.Duration
+	For            time.Duration
+	KeepFiringFor  time.Duration
+	ResetFactor    float64 // burn rate
+	MinBad         float64 // events
+	MinBudget      float64 // ratio of the budget
+	Significance   float64 // probability
+}
+
+// What a policy can have. Windows of tiers are at most a quarter of what they are
+// written for.
+const (
+	maxTiers  = 12
+	minWindow = 5 * time.Minute
+	maxWindow = 7 * 24 * time.Hour
+	maxDelay  = 24 * time.Hour
+)
+
+// builtIn are the policies that nobody has to write.
+var builtIn = []string{"classic", "default"}
+
+// policies reads the users' own policies, in the order of the file.
+func policies(v yamlfile.Value) []Policy {
+	var out []Policy
+	for _, e := range v.Map().Entries {
+		p := Policy{Name: e.Key.Text()}
+		switch {
+		case slices.Contains(builtIn, p.Name):
+			e.Key.Errorf("give yours another name, and SLOs alerting: {policy: NAME}", "policy %s is built in", p.Name)
+		case !nameForm.MatchString(p.Name):
+			e.Key.Errorf("use a-z, 0-9, - and _, at most 63 of them, the first a letter or a digit", "%q is not a valid name", p.Name)
+		}
+		list := e.Value.Map("tiers").Require("tiers")
+		lines := map[string]int{} // of tiers, by their names
+		for _, t := range entries(list) {
+			tier, name := parseTier(t)
+			if line, twice := lines[tier.Name]; twice && tier.Name != "" {
+				name.Errorf("", "tier %s is there twice, first in line %d", tier.Name, line)
+			}
+			lines[tier.Name] = t.Line()
+			p.Tiers = append(p.Tiers, tier)
+		}
+		if len(p.Tiers) > maxTiers {
+			list.Errorf("", "a policy has %d tiers at most, this has %d", maxTiers, len(p.Tiers))
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// parseTier reads a tier. It also gives the value of its name.
+func parseTier(v yamlfile.Value) (Tier, yamlfile.Value) {
+	m := v.Map("name", "severity", "factor", "bad_share", "long", "short", "for", "keep_firing_for",
+		"reset_factor", "min_bad", "min_budget", "significance")
+	if !v.IsMap() {
+		return Tier{}, v
+	}
+	name := m.Require("name")
+	t := Tier{Name: name.Text()}
+	if name.Present() && name.IsScalar() && !nameForm.MatchString(t.Name) {
+		name.Errorf("use a-z, 0-9, - and _, at most 63 of them, the first a letter or a digit", "%q is not a valid name", t.Name)
+	}
+	m.Require("severity")
+	choice(m, "severity", &t.Severity, "page", "ticket")
+	t.Factor = positive(m.Get("factor"))
+	t.BadShare = percentage(m.Get("bad_share"))
+	t.ResetFactor = positive(m.Get("reset_factor"))
+	switch {
+	case m.Has("factor") && m.Has("bad_share"):
+		m.Key("bad_share").Errorf("make two tiers of it", "a tier has factor or bad_share, not both")
+	case m.Has("bad_share") && m.Has("reset_factor"):
+		m.Key("reset_factor").Errorf("", "reset_factor is for tiers with a factor")
+	case !m.Has("factor") && !m.Has("bad_share"):
+		m.Require("factor")
+	case t.ResetFactor > t.Factor && t.Factor > 0:
+		m.Get("reset_factor").Errorf("", "reset_factor %s is more than factor", m.Get("reset_factor").Text())
+	}
+	t.Long = minutes(m.Require("long"), minWindow, maxWindow)
+	t.Short = minutes(m.Require("short"), minWindow, maxWindow)
+	if t.Long > 0 && t.Short > t.Long {
+		m.Get("short").Errorf("", "short is longer than long")
+	}
+	t.For = minutes(m.Get("for"), 0, maxDelay)
+	t.KeepFiringFor = minutes(m.Get("keep_firing_for"), 0, maxDelay)
+	t.MinBad = positive(m.Get("min_bad"))
+	t.MinBudget = percentage(m.Get("min_budget"))
+	if p := m.Get("significance"); p.Present() {
+		if t.Significance = positive(p); t.Significance >= 1 {
+			p.Errorf("it is the probability of a false alarm, such as 0.00001", "significance %s is not less than 1", p.Text())
+		}
+	}
+	return t, name
+}
+
+// positive reads a number above 0.
+func positive(v yamlfile.Value) float64 {
+	text := v.Number()
+	if text == "" {
+		return 0
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(n > 0 && n <= 1e12) {
+		v.Errorf("", "%s is not a number above 0", text)
+		return 0
+	}
+	return n
+}
+
+// percentage reads a share such as 2%, more than 0 and at most 100%, as a ratio.
+func percentage(v yamlfile.Value) float64 {
+	if !v.Present() || !v.IsScalar() {
+		v.Text()
+		return 0
+	}
+	digits, is := strings.CutSuffix(v.Text(), "%")
+	n, err := strconv.ParseFloat(digits+"e-2", 64) // which is rounded once
+	if !is || err != nil || !(n > 0 && n <= 1) {
+		v.Errorf("", "%q is not a percentage such as 2%%, more than 0%% and at most 100%%", v.Text())
+		return 0
+	}
+	return n
+}
+
+// minutes reads a duration of whole minutes.
+func minutes(v yamlfile.Value, least, most time.Duration) time.Duration {
+	if !v.Present() || !v.IsScalar() {
+		v.Text()
+		return 0
+	}
+	read, err := model.ParseDuration(v.Text())
+	switch d := time.Duration(read); {
+	case err != nil:
+		v.Errorf("", "%q is not a duration such as 30m or 1h", v.Text())
+	case d%time.Minute != 0 || d < least || d > most:
+		v.Errorf("", "%s is not whole minutes from %s to %s", v.Text(), model.Duration(least), strings.Replace(model.Duration(most).String(), "1w", "7d", 1))
+	default:
+		return d
+	}
+	return 0
+}

@@ -1,0 +1,139 @@
+package slo
+
+import (
+	"cmp"
+	"maps"
+	"regexp"
+	"slices"
+
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
+)
+
+// What alerts are called unless an SLO says otherwise.
+const (
+	DefaultPolicy    = "default"
+	DefaultAlertName = "ErrorBudgetBurn"
+)
+
+// Alerting is how an SLO wakes people. Its zero value is the default.
+type Alerting struct {
+	Policy       string            // the name of an alert policy; "" for DefaultPolicy
+	Name         string            // the alertname; "" for DefaultAlertName
+	Labels       map[string]string // on its alerts, over those of the file
+	Page, Ticket AlertSeverity
+}
+
+// AlertSeverity is what alerts of a severity are like.
+type AlertSeverity struct {
+	Label    string            // the value of the label severity; "" for the severity itself
+	Disabled bool              // they never fire
+	Labels   map[string]string // on them, over those of Alerting
+}
+
+// Severity is what alerts of a severity are like: "page" or "ticket".
+func (a Alerting) Severity(name string) AlertSeverity {
+	out := a.Ticket
+	if name == "page" {
+		out = a.Page
+	}
+	out.Label = cmp.Or(out.Label, name)
+	return out
+}
+
+// AlertName is the alertname.
+func (a Alerting) AlertName() string { return cmp.Or(a.Name, DefaultAlertName) }
+
+// LabelsOver are labels and over them those of alerts of a severity, without what
+// says which SLO it is.
+func (a Alerting) LabelsOver(labels map[string]string, severity string) map[string]string {
+	own := a.Severity(severity)
+	out := map[string]string{}
+	for _, l := range []map[string]string{labels, a.Labels, own.Labels} {
+		maps.Copy(out, l)
+	}
+	out["severity"] = own.Label
+	return out
+}
+
+var alertingKeys = []string{"policy", "name", "labels", "severities", "page", "ticket"}
+
+// alertNameForm is what an alertname can be without quotes anywhere.
+var alertNameForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_-]*$`)
+
+// below are the mappings of a key, of all that have it. Unlike other fields, what
+// is in them has its own nearest value.
+func (f fields) below(key string, later []string, known ...string) fields {
+	var out fields
+	for _, m := range f {
+		if m.Has(key) {
+			out = append(out, m.Get(key).MapLater(later, known...))
+		}
+	}
+	if len(out) == 0 {
+		return fields{{}}
+	}
+	return out
+}
+
+// parseAlerting reads how an SLO alerts.
+func parseAlerting(f fields, s *SLO) Alerting {
+	of := f.below("alerting", alertingLater, alertingKeys...)
+	a := Alerting{
+		Policy: unless(DefaultPolicy, name(of.get("policy"), "policy")),
+		Labels: alertLabels(of.get("labels"), s),
+		Page:   parseAlertSeverity(of.get("page"), s),
+		Ticket: parseAlertSeverity(of.get("ticket"), s),
+	}
+	if v := of.get("name"); v.Present() {
+		if a.Name = unless(DefaultAlertName, v.Text()); v.IsScalar() && !alertNameForm.MatchString(v.Text()) {
+			v.Errorf("use letters, digits, _ and -, the first a letter or _", "%q is not a valid alertname", v.Text())
+		}
+	}
+	parseSeverities(of.get("severities"), &a)
+	return a
+}
+
+// unless is text, or "" where it is the default.
+func unless(usual, text string) string {
+	if text == usual {
+		return ""
+	}
+	return text
+}
+
+// parseSeverities reads what the severities are called in the label severity.
+func parseSeverities(v yamlfile.Value, a *Alerting) {
+	m := v.Map("page", "ticket")
+	for _, e := range []struct {
+		name string
+		into *AlertSeverity
+	}{{"page", &a.Page}, {"ticket", &a.Ticket}} {
+		label := m.Get(e.name)
+		if e.into.Label = unless(e.name, label.Text()); label.Present() && label.IsScalar() && label.Text() == "" {
+			label.Errorf("", "severity %s is empty", e.name)
+		}
+	}
+	if label := a.Severity("page").Label; label == a.Severity("ticket").Label {
+		v.Errorf("alerts are told apart by it; to have no tickets write ticket: {disabled: true}", "pages and tickets both have the severity %q", label)
+	}
+}
+
+func parseAlertSeverity(v yamlfile.Value, s *SLO) AlertSeverity {
+	m := v.Map("disabled", "labels")
+	return AlertSeverity{Disabled: m.Get("disabled").Bool(), Labels: alertLabels(m.Get("labels"), s)}
+}
+
+// alertLabels are labels for alerts; nil for none.
+func alertLabels(v yamlfile.Value, s *SLO) map[string]string {
+	parseLabels(v)
+	m := v.Map()
+	for _, e := range m.Entries {
+		if s.Groups != nil && slices.Contains(s.Groups.By, e.Key.Text()) {
+			e.Key.Errorf("one of them needs another name", "label %s is one of group_by already", e.Key.Text())
+		}
+	}
+	if len(m.Entries) == 0 {
+		return nil
+	}
+	return m.Texts()
+}
