@@ -22,6 +22,13 @@ type Alert struct {
 	GeneratorURL string            `json:"generatorURL,omitempty"`
 
 	held time.Time // end of the last slot in which its tier held
+	old  bool      // it fires by numbers that are older than another replica's may be
+	over bool      // it was resolved
+}
+
+// id tells alerts of a severity from others, as Alertmanager lists them too.
+func (a Alert) id() string {
+	return a.Labels["alertname"] + " " + a.Labels["slo_id"] + " " + a.Labels["severity"]
 }
 
 // key is what tells an alert from others.

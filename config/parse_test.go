@@ -53,6 +53,7 @@ backends:
 alertmanagers:
   - url: http://alertmanager:9093
     http: {tls_config: {ca_file: ca.pem}}
+  - url: dns+https://alertmanager/am
 web: {listen: ":80", external_url: "https://slo.example.org/", config_file: web.yml}
 `
 
@@ -82,9 +83,11 @@ func TestParse(t *testing.T) {
 			{Name: "us", URL: "http://us:9090", Kind: "auto", Method: "auto", HTTP: promconfig.DefaultHTTPClientConfig, Offset: 30 * time.Second, Settle: 2 * time.Minute,
 				Timeout: 30 * time.Second, MaxConcurrency: 8, MaxSamples: 50000000, MaxSeries: 10000, TargetLabels: []string{"job", "instance"}},
 		},
-		Alertmanagers: []Alertmanager{{URL: "http://alertmanager:9093", HTTP: am}},
-		Web:           Web{Listen: ":80", ExternalURL: "https://slo.example.org", ConfigFile: "/etc/slowburn/web.yml"},
-		dir:           "/etc/slowburn",
+		Alertmanagers: []Alertmanager{
+			{URL: "http://alertmanager:9093", HTTP: am}, {URL: "dns+https://alertmanager/am", HTTP: promconfig.DefaultHTTPClientConfig},
+		},
+		Web: Web{Listen: ":80", ExternalURL: "https://slo.example.org", ConfigFile: "/etc/slowburn/web.yml"},
+		dir: "/etc/slowburn",
 	}, c)
 }
 
