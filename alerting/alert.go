@@ -31,6 +31,18 @@ func (a Alert) id() string {
 	return a.Labels["alertname"] + " " + a.Labels["slo_id"] + " " + a.Labels["severity"]
 }
 
+// rank orders alerts by who inhibits whom: the page of a whole, that of a group,
+// and the rest.
+func (a Alert) rank() int {
+	switch {
+	case a.Labels["severity"] != Page:
+		return 2
+	case strings.HasSuffix(a.Labels["slo_id"], "}"):
+		return 1
+	}
+	return 0
+}
+
 // key is what tells an alert from others.
 func key(s *evaluator.Status, f evaluator.FiringAlert) string { return s.ID + " " + f.Severity }
 

@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -50,6 +51,34 @@ func TestARefusedPostKeepsNoOtherAlertBack(t *testing.T) {
 	require.Len(t, taken, batch+10)
 }
 
+// TestWhatInhibitsIsPostedFirst: of an SLO, its group and another SLO.
+func TestWhatInhibitsIsPostedFirst(t *testing.T) {
+	b := newBoard(time.Now)
+	b.show(t, time.Now(), evaluator.StateOK, Page, Ticket)
+	whole := b.report.SLOs[0]
+	group, other := whole, whole
+	group.ID, other.ID = `checkout/availability{tenant="acme"}`, "other/availability"
+	b.report.SLOs = []evaluator.Status{whole, group, other}
+	var posts []string
+	s := b.sender(Alertmanager{"http://am", post(func(r *http.Request) error {
+		var alerts []Alert
+		err := json.NewDecoder(r.Body).Decode(&alerts)
+		var ids []string
+		for _, a := range alerts {
+			ids = append(ids, a.Labels["slo_id"]+" "+a.Labels["severity"])
+		}
+		posts = append(posts, strings.Join(ids, ", "))
+		return err
+	}).client()})
+	s.post()
+	require.NoError(t, s.receivers[0].deliver(t.Context(), <-s.receivers[0].queue))
+	require.Equal(t, []string{
+		"checkout/availability page, other/availability page",
+		`checkout/availability{tenant="acme"} page`,
+		`checkout/availability ticket, checkout/availability{tenant="acme"} ticket, other/availability ticket`,
+	}, posts)
+}
+
 // TestABlindReplicaBringsNothingBack: the backend of one of two replicas fails.
 // What fires it keeps alive, also in an Alertmanager that was restarted and forgot
 // it, until the other replica sees the end.
@@ -64,16 +93,19 @@ func TestABlindReplicaBringsNothingBack(t *testing.T) {
 	}
 	proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target.Load()) }})
 	defer proxy.Close()
-	at := time.Now().UTC().Truncate(time.Minute)
+	at := time.Now()
 	b := newBoard(time.Now)
 	blind, healthy := b.sender(Alertmanager{proxy.URL, http.DefaultClient}), b.sender(Alertmanager{proxy.URL, http.DefaultClient})
+	ended, end := context.WithCancel(t.Context())
+	end() // else it takes its time
 	says := func(s *Sender, state evaluator.State, severities ...string) {
 		t.Helper()
 		b.show(t, at, state, severities...)
 		s.post()
 		r := s.receivers[0]
-		alerts := r.unresolved(t.Context(), <-r.queue)
-		require.NoError(t, r.deliver(t.Context(), alerts))
+		close(r.queue)
+		r.run(t.Context(), ended)
+		r.queue = make(chan []Alert, 1)
 	}
 	am := restart()
 	says(blind, evaluator.StateOK, Page, Ticket)
@@ -106,7 +138,7 @@ func TestEachAddressOfAName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
 		b := newBoard(time.Now)
-		b.show(t, begun.Add(time.Minute), evaluator.StateOK, Page)
+		b.show(t, begun.Add(2*time.Minute), evaluator.StateOK, Page) // current all the time
 		lookups := [][]string{{"::1", "10.0.0.2", "::ffff:10.0.0.1", "10.0.0.2"}, {"10.0.0.2", "10.0.0.3"}, nil, {"10.0.0.3", "10.0.0.2"}}
 		var mu sync.Mutex
 		posts := map[string][]float64{}

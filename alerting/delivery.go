@@ -2,6 +2,7 @@ package alerting
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,9 @@ const (
 	batch = 256
 	// postTimeout bounds one request.
 	postTimeout = 10 * time.Second
+	// aside is how long after a report old alerts are posted: replicas report at
+	// the same second, and who has newer numbers shall be first.
+	aside = 10 * time.Second
 )
 
 // Alertmanager is a receiver of alerts, or with dns+ before its URL, such as
@@ -75,12 +79,18 @@ func (r *receiver) put(alerts []Alert) {
 	}
 }
 
-// run posts what is queued until the queue is closed and empty.
-func (r *receiver) run(ctx context.Context) {
+// run posts what is queued until the queue is closed and empty, which it soon is
+// when ending ends.
+func (r *receiver) run(ctx, ending context.Context) {
 	failing := false
 	for alerts := range r.queue {
 		r.metrics.queued.WithLabelValues(r.name).Set(0)
-		err := r.deliver(ctx, r.unresolved(ctx, alerts))
+		alerts, old := r.split(alerts)
+		err := r.deliver(ctx, alerts)
+		if len(old) > 0 {
+			wait(ending, aside)
+			err = cmp.Or(err, r.deliver(ctx, r.unresolved(ctx, old)))
+		}
 		switch {
 		case err != nil && !failing:
 			r.log.Error("Alertmanager can't be reached", "alertmanager", r.name, "err", err)
@@ -99,11 +109,25 @@ type refusal string
 
 func (e refusal) Error() string { return string(e) }
 
+// parts are the posts that alerts are sent in. What inhibits is in one before what
+// it inhibits: an Alertmanager that was restarted notifies at once of what is old.
+func parts(alerts []Alert) [][]Alert {
+	var out [][]Alert
+	for _, a := range alerts {
+		if last := len(out) - 1; last >= 0 && len(out[last]) < batch && out[last][0].rank() == a.rank() {
+			out[last] = append(out[last], a)
+		} else {
+			out = append(out, []Alert{a})
+		}
+	}
+	return out
+}
+
 // deliver posts alerts, trying again with pauses until something newer is
 // queued. What is refused keeps the rest from nothing.
 func (r *receiver) deliver(ctx context.Context, alerts []Alert) error {
 	var refused error
-	for part := range slices.Chunk(alerts, batch) {
+	for _, part := range parts(alerts) {
 		pause := time.Second
 		for {
 			err := r.post(ctx, part)
@@ -137,36 +161,41 @@ func (r *receiver) note(alerts []Alert) {
 	}
 }
 
-// unresolved is alerts without those by old numbers that this Alertmanager took
-// before and has no more: another replica saw them end. Old numbers keep an alert
-// alive, they don't bring it back. Where that can't be asked they are posted.
-func (r *receiver) unresolved(ctx context.Context, alerts []Alert) []Alert {
-	fires := map[string]bool{}
-	old := false
+// split takes from alerts those by old numbers that this Alertmanager took before.
+func (r *receiver) split(alerts []Alert) (rest, old []Alert) {
+	taken := map[string]time.Time{}
 	for _, a := range alerts {
-		fires[a.id()] = !a.over
-		old = old || a.old && !r.taken[a.id()].IsZero()
-	}
-	for id := range r.taken {
-		if !fires[id] {
-			delete(r.taken, id)
+		id := a.id()
+		at, was := r.taken[id]
+		if was && !a.over {
+			taken[id] = at
+		}
+		if was && a.old {
+			old = append(old, a)
+		} else {
+			rest = append(rest, a)
 		}
 	}
-	if !old {
-		return alerts
-	}
+	r.taken = taken
+	return rest, old
+}
+
+// unresolved is old alerts without those that this Alertmanager has no more:
+// another replica saw them end. Old numbers keep an alert alive, they don't bring
+// it back. Where that can't be asked they are posted.
+func (r *receiver) unresolved(ctx context.Context, old []Alert) []Alert {
 	var status struct{ Uptime time.Time } // when it started
 	var active []Alert
 	if r.get(ctx, "/api/v2/status", &status) != nil || r.get(ctx, "/api/v2/alerts?filter="+url.QueryEscape(`slo_id=~".+"`), &active) != nil {
-		return alerts
+		return old
 	}
 	has := map[string]bool{}
 	for _, a := range active {
 		has[a.id()] = true
 	}
-	return slices.DeleteFunc(slices.Clone(alerts), func(a Alert) bool {
-		took := r.taken[a.id()]
-		return a.old && !took.IsZero() && !has[a.id()] && status.Uptime.Before(took) // else it was restarted, and forgot
+	return slices.DeleteFunc(old, func(a Alert) bool {
+		id := a.id()
+		return !has[id] && status.Uptime.Before(r.taken[id]) // else it was restarted, and forgot
 	})
 }
 

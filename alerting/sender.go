@@ -1,6 +1,7 @@
 package alerting
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -26,9 +27,6 @@ const (
 	lifetime = 5 * time.Minute
 	// holdFailed is how long an alert is kept while the backend can't be read.
 	holdFailed = time.Hour
-	// fresh is how old numbers of now can be, beyond the offset: a scrape, and
-	// a cycle.
-	fresh = 2 * time.Minute
 )
 
 // Lookup gives the addresses of a host.
@@ -90,7 +88,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	last, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	start := func(r *receiver) { wg.Go(func() { r.run(last) }) }
+	start := func(r *receiver) { wg.Go(func() { r.run(last, ctx) }) }
 	for _, r := range s.receivers {
 		start(r)
 	}
@@ -140,7 +138,7 @@ func (s *Sender) post() {
 		return
 	}
 	slices.SortFunc(alerts, func(a, b Alert) int {
-		return strings.Compare(a.Labels["slo_id"]+a.Labels["severity"], b.Labels["slo_id"]+b.Labels["severity"])
+		return cmp.Or(a.rank()-b.rank(), strings.Compare(a.id(), b.id()))
 	})
 	for _, r := range s.receivers {
 		r.put(alerts)
@@ -186,9 +184,11 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 	}
 }
 
-// current reports whether numbers are as new as another replica's can be.
+// current reports whether no other replica can have newer numbers: they are of
+// the newest instant that is evaluated, and the last slot before it has a sample.
 func (s *Sender) current(status *evaluator.Status, now time.Time) bool {
-	return status.DataUntil != nil && now.Sub(*status.DataUntil) <= s.Offset+fresh
+	at := seenAt(status)
+	return now.Sub(at) < s.Offset+time.Minute && status.DataUntil != nil && at.Sub(*status.DataUntil) < time.Minute
 }
 
 // settle lets nothing be said as resolved by numbers that are not current: what

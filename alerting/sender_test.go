@@ -86,7 +86,7 @@ func listed(t *testing.T, am *servers.Server) []Alert {
 func TestAlertmanager(t *testing.T) {
 	am := servers.Alertmanager(t, "")
 	b := newBoard(time.Now)
-	at := time.Now().UTC().Truncate(time.Minute)
+	at := time.Now().UTC().Truncate(time.Second)
 	b.show(t, at, evaluator.StateOK, Page, Ticket)
 	first, second := b.sender(Alertmanager{am.URL, http.DefaultClient}), b.sender(Alertmanager{am.URL, http.DefaultClient})
 	defer start(t, first)()
@@ -219,33 +219,43 @@ func TestSenderResolves(t *testing.T) {
 // said to be over when this one has caught up, and is not repeated when it lags
 // again.
 func TestSenderResolvesByCurrentNumbersOnly(t *testing.T) {
-	at := time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
-	now := &clock{at}
-	b := newBoard(now.get)
-	s := b.sender(Alertmanager{"http://am", nil})
-	b.show(t, at, evaluator.StateOK, Page)
-	require.Len(t, queued(s), 1)
-	show := func(lag time.Duration, severities ...string) []Alert {
-		now.Time = now.Add(time.Minute)
-		b.show(t, now.Add(-lag), evaluator.StateOK, severities...)
-		return queued(s)
+	start := time.Date(2026, 11, 22, 6, 0, 30, 0, time.UTC)
+	for name, lags := range map[string]func(*evaluator.Status){
+		"its loop":    func(s *evaluator.Status) { s.Windows[1].End = s.Windows[1].End.Add(-time.Minute) },
+		"its backend": func(s *evaluator.Status) { *s.DataUntil = s.DataUntil.Add(-time.Minute) },
+		"no data":     func(s *evaluator.Status) { s.DataUntil = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := &clock{start}
+			b := newBoard(now.get)
+			s := b.sender(Alertmanager{"http://am", nil})
+			says := func(lag bool, severities ...string) []Alert {
+				now.Time = now.Add(time.Minute)
+				b.show(t, now.Truncate(time.Minute), evaluator.StateOK, severities...)
+				if lag {
+					lags(&b.report.SLOs[0])
+				}
+				return queued(s)
+			}
+			require.Len(t, says(false, Page), 1)
+			require.Empty(t, says(true), "it ended, says a replica that lags")
+			ended := now.Time
+			require.Empty(t, says(true))
+			for range 2 {
+				got := says(false)
+				require.Len(t, got, 1)
+				require.Equal(t, ended, got[0].EndsAt)
+			}
+			require.Empty(t, says(true))
+			require.Len(t, says(false), 1)
+			require.Empty(t, says(false), "for five minutes")
+			require.Len(t, says(true, Page), 1, "what begins is told however late")
+			require.Empty(t, says(true), "ended again")
+			got := says(false, Page)
+			require.Len(t, got, 1)
+			require.True(t, got[0].EndsAt.After(now.Time))
+		})
 	}
-	require.Empty(t, show(3*time.Minute), "it ended, says a replica that lags")
-	ended := now.Time
-	require.Empty(t, show(3*time.Minute))
-	for range 2 {
-		got := show(time.Minute)
-		require.Len(t, got, 1)
-		require.Equal(t, ended, got[0].EndsAt)
-	}
-	require.Empty(t, show(3*time.Minute))
-	require.Len(t, show(time.Minute), 1)
-	require.Empty(t, show(time.Minute), "for five minutes")
-	require.Len(t, show(3*time.Minute, Page), 1, "what begins is told however late")
-	require.Empty(t, show(3*time.Minute), "ended again")
-	got := show(time.Minute, Page)
-	require.Len(t, got, 1)
-	require.True(t, got[0].EndsAt.After(now.Time))
 }
 
 // An SLO that is no longer there takes its alert with it, silently.
@@ -276,7 +286,7 @@ func TestSenderRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoard(time.Now)
 		begun := time.Now()
-		b.show(t, begun.Add(time.Minute), evaluator.StateOK, Page, Ticket) // recent enough all the time
+		b.show(t, begun.Add(2*time.Minute), evaluator.StateOK, Page) // current all the time
 		var tries, posts []time.Duration
 		down := Alertmanager{"http://user:secret@down", post(func(*http.Request) error {
 			tries = append(tries, time.Since(begun))
@@ -297,8 +307,8 @@ func TestSenderRetries(t *testing.T) {
 			80 * second, 81 * second, 83 * second, 87 * second, 95 * second, 160 * second}, tries)
 		m := s.receivers[0].metrics
 		require.Equal(t, 9.0, testutil.ToFloat64(m.failed.WithLabelValues("http://user:xxxxx@down")))
-		require.Equal(t, 4.0, testutil.ToFloat64(m.sent.WithLabelValues("http://user:xxxxx@down")))
-		require.Equal(t, 6.0, testutil.ToFloat64(m.sent.WithLabelValues("http://up")))
+		require.Equal(t, 2.0, testutil.ToFloat64(m.sent.WithLabelValues("http://user:xxxxx@down")))
+		require.Equal(t, 3.0, testutil.ToFloat64(m.sent.WithLabelValues("http://up")))
 		require.Equal(t, 0.0, testutil.ToFloat64(m.queued.WithLabelValues("http://up")))
 	})
 }
@@ -311,7 +321,7 @@ func TestSenderDrains(t *testing.T) {
 		var delivered []string
 		slow := post(func(r *http.Request) error {
 			body, err := io.ReadAll(r.Body)
-			<-time.After(2 * time.Second)
+			<-time.After(time.Second)
 			delivered = append(delivered, string(body))
 			return err
 		})
@@ -323,12 +333,12 @@ func TestSenderDrains(t *testing.T) {
 		synctest.Wait()
 		b.show(t, time.Now(), evaluator.StateOK, Page, Ticket)
 		s.Wake()
-		synctest.Wait() // the second post waits for the first
+		synctest.Wait() // what is new waits for the first post
 		begun := time.Now()
 		stop()
 		require.Equal(t, 5*time.Second, time.Since(begun))
-		require.Len(t, delivered, 2)
+		require.Len(t, delivered, 3)
 		require.NotContains(t, delivered[0], `"ticket"`)
-		require.Contains(t, delivered[1], `"ticket"`)
+		require.Contains(t, delivered[2], `"ticket"`)
 	})
 }
