@@ -51,6 +51,19 @@ func TestARefusedPostKeepsNoOtherAlertBack(t *testing.T) {
 	require.Len(t, taken, batch+10)
 }
 
+// TestTheQueueHoldsTheNewestState of all alerts, and counts what it never posted.
+func TestTheQueueHoldsTheNewestState(t *testing.T) {
+	o := SenderOptions{Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	m := newMetrics(prometheus.NewRegistry())
+	r := newReceiver(Alertmanager{URL: "http://am"}, "", &o, m)
+	for n := range 4 {
+		r.put(make([]Alert, n))
+	}
+	require.Len(t, <-r.queue, 3)
+	require.Equal(t, 0.0+1+2, testutil.ToFloat64(m.dropped.WithLabelValues("http://am")))
+	require.Equal(t, 3.0, testutil.ToFloat64(m.queued.WithLabelValues("http://am")))
+}
+
 // TestWhatInhibitsIsPostedFirst: of an SLO, its group and another SLO.
 func TestWhatInhibitsIsPostedFirst(t *testing.T) {
 	b := newBoard(time.Now)
