@@ -22,6 +22,25 @@ type Alert struct {
 	GeneratorURL string            `json:"generatorURL,omitempty"`
 
 	held time.Time // end of the last slot in which its tier held
+	old  bool      // it fires by numbers that are older than another replica's may be
+	over bool      // it was resolved
+}
+
+// id tells alerts of a severity from others, as Alertmanager lists them too.
+func (a Alert) id() string {
+	return a.Labels["alertname"] + " " + a.Labels["slo_id"] + " " + a.Labels["severity"]
+}
+
+// rank orders alerts by who inhibits whom: the page of a whole, that of a group,
+// and the rest.
+func (a Alert) rank() int {
+	switch {
+	case a.Labels["severity"] != Page:
+		return 2
+	case strings.HasSuffix(a.Labels["slo_id"], "}"):
+		return 1
+	}
+	return 0
 }
 
 // key is what tells an alert from others.

@@ -1,15 +1,29 @@
 package alerting
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 )
 
 // TestARefusedPostKeepsNoOtherAlertBack: more alerts than one post takes, one of
@@ -31,7 +45,155 @@ func TestARefusedPostKeepsNoOtherAlertBack(t *testing.T) {
 	for i := range batch + 10 {
 		alerts = append(alerts, Alert{Labels: map[string]string{"slo_id": fmt.Sprint(i)}})
 	}
-	r := newReceiver(Alertmanager{URL: server.URL, HTTP: server.Client()}, slog.New(slog.DiscardHandler), newMetrics(prometheus.NewRegistry()))
+	o := SenderOptions{Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	r := newReceiver(Alertmanager{URL: server.URL, HTTP: server.Client()}, "", &o, newMetrics(prometheus.NewRegistry()))
 	require.EqualError(t, r.deliver(t.Context(), alerts), "it answers 400 Bad Request: bad label")
 	require.Len(t, taken, batch+10)
+}
+
+// TestTheQueueHoldsTheNewestState of all alerts, and counts what it never posted.
+func TestTheQueueHoldsTheNewestState(t *testing.T) {
+	o := SenderOptions{Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	m := newMetrics(prometheus.NewRegistry())
+	r := newReceiver(Alertmanager{URL: "http://am"}, "", &o, m)
+	for n := range 4 {
+		r.put(make([]Alert, n))
+	}
+	require.Len(t, <-r.queue, 3)
+	require.Equal(t, 0.0+1+2, testutil.ToFloat64(m.dropped.WithLabelValues("http://am")))
+	require.Equal(t, 3.0, testutil.ToFloat64(m.queued.WithLabelValues("http://am")))
+}
+
+// TestWhatInhibitsIsPostedFirst: of an SLO, its group and another SLO.
+func TestWhatInhibitsIsPostedFirst(t *testing.T) {
+	b := newBoard(time.Now)
+	b.show(t, time.Now(), evaluator.StateOK, Page, Ticket)
+	whole := b.report.SLOs[0]
+	group, other := whole, whole
+	group.ID, other.ID = `checkout/availability{tenant="acme"}`, "other/availability"
+	b.report.SLOs = []evaluator.Status{whole, group, other}
+	var posts []string
+	s := b.sender(Alertmanager{"http://am", post(func(r *http.Request) error {
+		var alerts []Alert
+		err := json.NewDecoder(r.Body).Decode(&alerts)
+		var ids []string
+		for _, a := range alerts {
+			ids = append(ids, a.Labels["slo_id"]+" "+a.Labels["severity"])
+		}
+		posts = append(posts, strings.Join(ids, ", "))
+		return err
+	}).client()})
+	s.post()
+	require.NoError(t, s.receivers[0].deliver(t.Context(), <-s.receivers[0].queue))
+	require.Equal(t, []string{
+		"checkout/availability page, other/availability page",
+		`checkout/availability{tenant="acme"} page`,
+		`checkout/availability ticket, checkout/availability{tenant="acme"} ticket, other/availability ticket`,
+	}, posts)
+}
+
+// TestABlindReplicaBringsNothingBack: the backend of one of two replicas fails.
+// What fires it keeps alive, also in an Alertmanager that was restarted and forgot
+// it, until the other replica sees the end.
+func TestABlindReplicaBringsNothingBack(t *testing.T) {
+	var target atomic.Pointer[url.URL]
+	restart := func() *servers.Server {
+		am := servers.Alertmanager(t, "")
+		u, err := url.Parse(am.URL)
+		require.NoError(t, err)
+		target.Store(u)
+		return am
+	}
+	proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target.Load()) }})
+	defer proxy.Close()
+	at := time.Now()
+	b := newBoard(time.Now)
+	blind, healthy := b.sender(Alertmanager{proxy.URL, http.DefaultClient}), b.sender(Alertmanager{proxy.URL, http.DefaultClient})
+	ended, end := context.WithCancel(t.Context())
+	end() // else it takes its time
+	says := func(s *Sender, state evaluator.State, severities ...string) {
+		t.Helper()
+		b.show(t, at, state, severities...)
+		s.post()
+		r := s.receivers[0]
+		close(r.queue)
+		r.run(t.Context(), ended)
+		r.queue = make(chan []Alert, 1)
+	}
+	am := restart()
+	says(blind, evaluator.StateOK, Page, Ticket)
+	says(healthy, evaluator.StateOK, Page, Ticket)
+	says(blind, evaluator.StateQueryFailed, Page, Ticket)
+	alerts := listed(t, am)
+	require.Len(t, alerts, 2)
+	require.Contains(t, alerts[0].Annotations["description"], "the backend can't be read", "it is kept alive")
+
+	am = restart()
+	require.Empty(t, listed(t, am))
+	says(blind, evaluator.StateQueryFailed, Page, Ticket)
+	require.Len(t, listed(t, am), 2)
+
+	says(healthy, evaluator.StateOK, Ticket)
+	for range 2 {
+		says(blind, evaluator.StateQueryFailed, Page, Ticket)
+		alerts = listed(t, am)
+		require.Len(t, alerts, 1)
+		require.Equal(t, Ticket, alerts[0].Labels["severity"])
+	}
+	says(blind, evaluator.StateOK, Page, Ticket)
+	require.Len(t, listed(t, am), 2, "it sees again")
+}
+
+// TestEachAddressOfAName is an Alertmanager: new ones are told at once of what
+// fires, those that are gone are left, and while the look-up fails those that
+// were known stay.
+func TestEachAddressOfAName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		b := newBoard(time.Now)
+		b.show(t, begun.Add(2*time.Minute), evaluator.StateOK, Page) // current all the time
+		lookups := [][]string{{"::1", "10.0.0.2", "::ffff:10.0.0.1", "10.0.0.2"}, {"10.0.0.2", "10.0.0.3"}, nil, {"10.0.0.3", "10.0.0.2"}}
+		var mu sync.Mutex
+		posts := map[string][]float64{}
+		s := b.sender(Alertmanager{"dns+https://alertmanager:9093/am", post(func(r *http.Request) error {
+			require.Equal(t, "alertmanager:9093", r.Host)
+			require.Equal(t, "/am/api/v2/alerts", r.URL.Path)
+			mu.Lock()
+			defer mu.Unlock()
+			posts[r.URL.Host] = append(posts[r.URL.Host], time.Since(begun).Seconds())
+			return nil
+		}).client()})
+		s.Lookup = func(_ context.Context, host string) (out []netip.Addr, _ error) {
+			require.Equal(t, "alertmanager", host)
+			answer := lookups[0]
+			if lookups = lookups[1:]; answer == nil {
+				return nil, errors.New("no such host")
+			}
+			for _, a := range answer {
+				out = append(out, netip.MustParseAddr(a))
+			}
+			return out, nil
+		}
+		stop := start(t, s)
+		<-time.After(115 * time.Second) // of the bubble's own clock
+		stop()
+		require.Equal(t, map[string][]float64{"10.0.0.1:9093": {0}, "10.0.0.2:9093": {0, 30, 110}, "10.0.0.3:9093": {30, 110}}, posts)
+		require.Equal(t, 2.0, testutil.ToFloat64(s.metrics.receivers))
+		require.Equal(t, 1.0, testutil.ToFloat64(s.metrics.lookups.WithLabelValues("dns+https://alertmanager:9093/am")))
+		require.Equal(t, 3.0, testutil.ToFloat64(s.metrics.sent.WithLabelValues("https://10.0.0.2:9093/am")))
+		require.Equal(t, 2, testutil.CollectAndCount(s.metrics.sent), "nothing is left of the one that is gone")
+	})
+}
+
+// TestNamesAsURLs puts addresses in the place of names.
+func TestNamesAsURLs(t *testing.T) {
+	for text, want := range map[string]string{
+		"dns+http://am":         "http://10.0.0.1 http://[::1]",
+		"dns+https://am:9093/x": "https://10.0.0.1:9093/x https://[::1]:9093/x",
+		"dns+http://[::2]:9093": "http://10.0.0.1:9093 http://[::1]:9093",
+	} {
+		n := newName(Alertmanager{URL: text}, nil, newMetrics(prometheus.NewRegistry()))
+		require.Equal(t, want, n.at(netip.MustParseAddr("10.0.0.1"))+" "+n.at(netip.IPv6Loopback()))
+	}
+	require.Nil(t, newName(Alertmanager{URL: "http://am"}, nil, nil))
 }

@@ -1,51 +1,44 @@
 package alerting
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
-	"net/url"
+	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
 const (
-	// resend is the time between two posts of what fires.
-	resend = time.Minute
-	// lifetime is how long an alert outlives its last post: 4 resends, at
-	// least 5 min.
+	// resend is the time after which what fires is posted again though no report
+	// came: a cycle, and how late one may be. A post just before a report could
+	// bring back what the other replica has just resolved.
+	resend = 80 * time.Second
+	// lifetime is how long an alert outlives its last post: some posts may fail.
+	// An Alertmanager that misses for as long that it was resolved ends it by
+	// itself.
 	lifetime = 5 * time.Minute
 	// holdFailed is how long an alert is kept while the backend can't be read.
 	holdFailed = time.Hour
-	// batch is the number of alerts in one post.
-	batch = 256
-	// postTimeout bounds one post.
-	postTimeout = 10 * time.Second
 )
 
-// Alertmanager is a receiver of alerts.
-type Alertmanager struct {
-	URL  string
-	HTTP *http.Client
-}
+// Lookup gives the addresses of a host.
+type Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 
 // SenderOptions are what a Sender needs.
 type SenderOptions struct {
 	Alertmanagers []Alertmanager
+	Lookup        Lookup // of Alertmanagers with dns+
 	Report        func() *evaluator.Report
-	ExternalURL   string // where the pages are, for links; may be ""
+	Offset        time.Duration // how far behind now reports are
+	ExternalURL   string        // where the pages are, for links; may be ""
 	Log           *slog.Logger
 	Registerer    prometheus.Registerer
 	Now           func() time.Time
@@ -55,20 +48,29 @@ type SenderOptions struct {
 // resolved what it saw firing and what has ended since.
 type Sender struct {
 	SenderOptions
-	wake      chan struct{}
-	receivers []*receiver
+	metrics *metrics
+	wake    chan struct{}
+	names   []*name
 
 	// What follows belongs to the goroutine of Run.
-	firing   map[string]Alert
-	resolved map[string]Alert
+	receivers []*receiver
+	firing    map[string]Alert
+	ended     map[string]Alert // by numbers that are older than another replica's may be
+	resolved  map[string]Alert
 }
 
 // NewSender makes a Sender.
 func NewSender(o SenderOptions) *Sender {
-	s := &Sender{SenderOptions: o, wake: make(chan struct{}, 1), firing: map[string]Alert{}, resolved: map[string]Alert{}}
-	m := newMetrics(o.Registerer)
+	s := &Sender{
+		SenderOptions: o, metrics: newMetrics(o.Registerer), wake: make(chan struct{}, 1),
+		firing: map[string]Alert{}, ended: map[string]Alert{}, resolved: map[string]Alert{},
+	}
 	for _, am := range o.Alertmanagers {
-		s.receivers = append(s.receivers, newReceiver(am, o.Log, m))
+		if n := newName(am, o.Log, s.metrics); n != nil {
+			s.names = append(s.names, n)
+			continue
+		}
+		s.receivers = append(s.receivers, newReceiver(am, "", &o, s.metrics))
 	}
 	return s
 }
@@ -86,8 +88,13 @@ func (s *Sender) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	last, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	start := func(r *receiver) { wg.Go(func() { r.run(last, ctx) }) }
 	for _, r := range s.receivers {
-		wg.Go(func() { r.run(last) })
+		start(r)
+	}
+	changed := make(chan addresses)
+	for _, n := range s.names {
+		wg.Go(func() { n.follow(ctx, s.Lookup, changed) })
 	}
 	timer := time.NewTimer(resend)
 	defer timer.Stop()
@@ -97,6 +104,11 @@ func (s *Sender) Run(ctx context.Context) error {
 		case <-s.wake:
 			s.post()
 		case <-timer.C:
+			s.post()
+		case found := <-changed:
+			for _, r := range s.meet(found) {
+				start(r)
+			}
 			s.post()
 		}
 		timer.Reset(resend)
@@ -126,7 +138,7 @@ func (s *Sender) post() {
 		return
 	}
 	slices.SortFunc(alerts, func(a, b Alert) int {
-		return strings.Compare(a.Labels["slo_id"]+a.Labels["severity"], b.Labels["slo_id"]+b.Labels["severity"])
+		return cmp.Or(a.rank()-b.rank(), strings.Compare(a.id(), b.id()))
 	})
 	for _, r := range s.receivers {
 		r.put(alerts)
@@ -141,10 +153,13 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 	for i := range r.SLOs {
 		status := &r.SLOs[i]
 		sure := status.State == evaluator.StateOK || status.State == evaluator.StateNoTraffic
+		current := sure && s.current(status, now)
 		excluded := status.Excluded.Now && status.State != evaluator.StateQueryFailed // which ends what fires
 		for _, f := range status.Alerts {
 			if sure || now.Sub(seenAt(status)) <= holdFailed {
-				s.firing[key(status, f)] = newAlert(status, f, s.ExternalURL)
+				a := newAlert(status, f, s.ExternalURL)
+				a.old = !current
+				s.firing[key(status, f)] = a
 			}
 		}
 		for _, severity := range []string{Page, Ticket} {
@@ -154,6 +169,7 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 				// When it was held for long it ended for want of numbers.
 				s.end(k, a, now, excluded || sure && r.EvaluatedAt.Sub(a.held) < hold*time.Minute)
 			}
+			s.settle(k, excluded || current)
 		}
 	}
 	s.leave(before, r, now)
@@ -162,11 +178,30 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 			s.Log.Info("Alert fires", "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"], "since", a.StartsAt)
 		}
 		delete(s.resolved, k)
+		delete(s.ended, k)
 	}
-	for k, a := range s.resolved {
-		if now.Sub(a.EndsAt) > lifetime {
-			delete(s.resolved, k)
-		}
+	for _, over := range []map[string]Alert{s.resolved, s.ended} {
+		maps.DeleteFunc(over, func(_ string, a Alert) bool { return now.Sub(a.EndsAt) > lifetime })
+	}
+}
+
+// current reports whether no other replica can have newer numbers: they are of
+// the newest instant that is evaluated, and the last slot before it has a sample.
+func (s *Sender) current(status *evaluator.Status, now time.Time) bool {
+	at := seenAt(status)
+	return now.Sub(at) < s.Offset+time.Minute && status.DataUntil != nil && at.Sub(*status.DataUntil) < time.Minute
+}
+
+// settle lets nothing be said as resolved by numbers that are not current: what
+// ended fires again, maybe, in slots that they don't have yet, and Alertmanager
+// believes who speaks last. It is said when they are current again.
+func (s *Sender) settle(k string, current bool) {
+	if a, is := s.resolved[k]; is && !current {
+		s.ended[k] = a
+		delete(s.resolved, k)
+	} else if a, was := s.ended[k]; was && current {
+		s.resolved[k] = a
+		delete(s.ended, k)
 	}
 }
 
@@ -195,7 +230,7 @@ func (s *Sender) end(k string, a Alert, now time.Time, sure bool) {
 		s.Log.Warn("Alert is no longer held", "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"])
 		return
 	}
-	a.EndsAt = now
+	a.EndsAt, a.over = now, true
 	s.resolved[k] = a
 	s.Log.Info("Alert resolved", "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"])
 }
@@ -206,159 +241,4 @@ func seenAt(s *evaluator.Status) time.Time {
 		return time.Time{}
 	}
 	return s.Windows[len(s.Windows)-1].End
-}
-
-// receiver posts to one Alertmanager. Its queue holds the newest state of all
-// alerts; an older one that is not posted yet says nothing more.
-type receiver struct {
-	Alertmanager
-	name    string
-	queue   chan []Alert
-	log     *slog.Logger
-	metrics *metrics
-}
-
-func newReceiver(am Alertmanager, log *slog.Logger, m *metrics) *receiver {
-	name := "alertmanager"
-	if u, err := url.Parse(am.URL); err == nil {
-		name = u.Redacted()
-	}
-	m.create(name)
-	return &receiver{Alertmanager: am, name: name, queue: make(chan []Alert, 1), log: log, metrics: m}
-}
-
-func (r *receiver) put(alerts []Alert) {
-	for {
-		select {
-		case r.queue <- alerts:
-			r.metrics.queued.WithLabelValues(r.name).Set(float64(len(alerts)))
-			return
-		default:
-		}
-		select {
-		case old := <-r.queue:
-			r.metrics.dropped.WithLabelValues(r.name).Add(float64(len(old)))
-		default:
-		}
-	}
-}
-
-// run posts what is queued until the queue is closed and empty.
-func (r *receiver) run(ctx context.Context) {
-	failing := false
-	for alerts := range r.queue {
-		r.metrics.queued.WithLabelValues(r.name).Set(0)
-		err := r.deliver(ctx, alerts)
-		switch {
-		case err != nil && !failing:
-			r.log.Error("Alertmanager can't be reached", "alertmanager", r.name, "err", err)
-		case err == nil && failing:
-			r.log.Info("Alertmanager is reached again", "alertmanager", r.name)
-		}
-		failing = err != nil
-	}
-}
-
-// refusal is an answer that another try would not change.
-type refusal string
-
-func (e refusal) Error() string { return string(e) }
-
-// deliver posts alerts, trying again with pauses until something newer is
-// queued. What is refused keeps the rest from nothing.
-func (r *receiver) deliver(ctx context.Context, alerts []Alert) error {
-	var refused error
-	for part := range slices.Chunk(alerts, batch) {
-		pause := time.Second
-		for {
-			err := r.post(ctx, part)
-			if err == nil {
-				r.metrics.sent.WithLabelValues(r.name).Add(float64(len(part)))
-				break
-			}
-			r.metrics.failed.WithLabelValues(r.name).Inc()
-			if _, ok := errors.AsType[refusal](err); ok {
-				refused = err
-				break
-			}
-			if pause > 8*time.Second || len(r.queue) > 0 || !wait(ctx, pause) {
-				return err
-			}
-			pause *= 2
-		}
-	}
-	return refused
-}
-
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// post sends one request after Alertmanager's API v2.
-func (r *receiver) post(ctx context.Context, alerts []Alert) error {
-	body, err := json.Marshal(alerts)
-	if err != nil {
-		return fmt.Errorf("encoding alerts: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, postTimeout)
-	defer cancel()
-	endpoint := strings.TrimSuffix(r.URL, "/") + "/api/v2/alerts"
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := r.HTTP.Do(req)
-	if err != nil {
-		if u, ok := errors.AsType[*url.Error](err); ok {
-			return u.Err // the text of u may hold a password
-		}
-		return err
-	}
-	defer resp.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, 512)) // for the error, if it is one
-	answer := fmt.Sprintf("it answers %s: %s", resp.Status, strings.TrimSpace(string(text)))
-	switch {
-	case resp.StatusCode/100 == 2:
-		return nil
-	case resp.StatusCode == http.StatusBadRequest:
-		return refusal(answer)
-	}
-	return errors.New(answer)
-}
-
-// metrics are the program's metrics about alerts.
-type metrics struct {
-	sent, failed, dropped *prometheus.CounterVec
-	queued                *prometheus.GaugeVec
-}
-
-func newMetrics(reg prometheus.Registerer) *metrics {
-	f := promauto.With(reg)
-	counter := func(name, help string) *prometheus.CounterVec {
-		return f.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"alertmanager"})
-	}
-	return &metrics{
-		sent:    counter("slowburn_alerts_sent_total", "Alerts that an Alertmanager took, each resend counted."),
-		failed:  counter("slowburn_alerts_failed_posts_total", "Posts that an Alertmanager did not take."),
-		dropped: counter("slowburn_alerts_dropped_total", "Alerts not posted because newer ones took their place."),
-		queued: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "slowburn_alerts_queued", Help: "Alerts waiting to be posted.",
-		}, []string{"alertmanager"}),
-	}
-}
-
-// create makes an Alertmanager's series, so that the first failure is a rise.
-func (m *metrics) create(alertmanager string) {
-	for _, c := range []*prometheus.CounterVec{m.sent, m.failed, m.dropped} {
-		c.WithLabelValues(alertmanager)
-	}
-	m.queued.WithLabelValues(alertmanager)
 }

@@ -42,7 +42,7 @@ func (b *board) show(t *testing.T, at time.Time, state evaluator.State, severiti
 	ten, allowed, remaining, left := 10.0, 4000.0, 0.85, 7200.0
 	status := evaluator.Status{
 		ID: "checkout/availability", Service: "checkout", SLO: "availability", Window: "30d", State: state, StateReason: "connection refused",
-		Labels: map[string]string{"tier": "1"}, Links: map[string]string{"runbook": "https://runbooks.example.org/checkout"},
+		DataUntil: &at, Labels: map[string]string{"tier": "1"}, Links: map[string]string{"runbook": "https://runbooks.example.org/checkout"},
 		Windows: []evaluator.WindowStatus{{Name: "1h", End: at, Total: 60_000, Bad: 600, Coverage: 1, BurnRate: &ten}, {Name: "30d", End: at}},
 		Budget:  evaluator.Budget{Allowed: &allowed, Remaining: &remaining, ExhaustedInSeconds: &left}, Spec: policySLO(t),
 	}
@@ -86,7 +86,7 @@ func listed(t *testing.T, am *servers.Server) []Alert {
 func TestAlertmanager(t *testing.T) {
 	am := servers.Alertmanager(t, "")
 	b := newBoard(time.Now)
-	at := time.Now().UTC().Truncate(time.Minute)
+	at := time.Now().UTC().Truncate(time.Second)
 	b.show(t, at, evaluator.StateOK, Page, Ticket)
 	first, second := b.sender(Alertmanager{am.URL, http.DefaultClient}), b.sender(Alertmanager{am.URL, http.DefaultClient})
 	defer start(t, first)()
@@ -203,6 +203,7 @@ func TestSenderResolves(t *testing.T) {
 			b.show(t, at.Add(tt.later), tt.state)
 			ended := now.Add(tt.later)
 			for now.Time = ended; !now.After(ended.Add(5 * time.Minute)); now.Time = now.Add(time.Minute) {
+				b.show(t, now.Add(-30*time.Second), tt.state)
 				got := queued(s)
 				require.Len(t, got, tt.want)
 				for _, a := range got {
@@ -210,6 +211,49 @@ func TestSenderResolves(t *testing.T) {
 				}
 			}
 			require.Empty(t, queued(s))
+		})
+	}
+}
+
+// Another replica may have numbers that this one lacks: what ended before them is
+// said to be over when this one has caught up, and is not repeated when it lags
+// again.
+func TestSenderResolvesByCurrentNumbersOnly(t *testing.T) {
+	start := time.Date(2026, 11, 22, 6, 0, 30, 0, time.UTC)
+	for name, lags := range map[string]func(*evaluator.Status){
+		"its loop":    func(s *evaluator.Status) { s.Windows[1].End = s.Windows[1].End.Add(-time.Minute) },
+		"its backend": func(s *evaluator.Status) { *s.DataUntil = s.DataUntil.Add(-time.Minute) },
+		"no data":     func(s *evaluator.Status) { s.DataUntil = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := &clock{start}
+			b := newBoard(now.get)
+			s := b.sender(Alertmanager{"http://am", nil})
+			says := func(lag bool, severities ...string) []Alert {
+				now.Time = now.Add(time.Minute)
+				b.show(t, now.Truncate(time.Minute), evaluator.StateOK, severities...)
+				if lag {
+					lags(&b.report.SLOs[0])
+				}
+				return queued(s)
+			}
+			require.Len(t, says(false, Page), 1)
+			require.Empty(t, says(true), "it ended, says a replica that lags")
+			ended := now.Time
+			require.Empty(t, says(true))
+			for range 2 {
+				got := says(false)
+				require.Len(t, got, 1)
+				require.Equal(t, ended, got[0].EndsAt)
+			}
+			require.Empty(t, says(true))
+			require.Len(t, says(false), 1)
+			require.Empty(t, says(false), "for five minutes")
+			require.Len(t, says(true, Page), 1, "what begins is told however late")
+			require.Empty(t, says(true), "ended again")
+			got := says(false, Page)
+			require.Len(t, got, 1)
+			require.True(t, got[0].EndsAt.After(now.Time))
 		})
 	}
 }
@@ -242,6 +286,7 @@ func TestSenderRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoard(time.Now)
 		begun := time.Now()
+		b.show(t, begun.Add(2*time.Minute), evaluator.StateOK, Page) // current all the time
 		var tries, posts []time.Duration
 		down := Alertmanager{"http://user:secret@down", post(func(*http.Request) error {
 			tries = append(tries, time.Since(begun))
@@ -252,19 +297,18 @@ func TestSenderRetries(t *testing.T) {
 		}).client()}
 		up := Alertmanager{"http://up", post(func(*http.Request) error { posts = append(posts, time.Since(begun)); return nil }).client()}
 		s := b.sender(down, up)
-		b.show(t, begun, evaluator.StateOK, Page, Ticket)
 		stop := start(t, s)
 		s.Wake()
-		<-time.After(125 * time.Second) // of the bubble's own clock
+		<-time.After(165 * time.Second) // of the bubble's own clock
 		stop()
 		second := time.Second
-		require.Equal(t, []time.Duration{0, 60 * second, 120 * second}, posts)
+		require.Equal(t, []time.Duration{0, 80 * second, 160 * second}, posts)
 		require.Equal(t, []time.Duration{0, 1 * second, 3 * second, 7 * second, 15 * second,
-			60 * second, 61 * second, 63 * second, 67 * second, 75 * second, 120 * second}, tries)
+			80 * second, 81 * second, 83 * second, 87 * second, 95 * second, 160 * second}, tries)
 		m := s.receivers[0].metrics
-		require.Equal(t, 10.0, testutil.ToFloat64(m.failed.WithLabelValues("http://user:xxxxx@down")))
+		require.Equal(t, 9.0, testutil.ToFloat64(m.failed.WithLabelValues("http://user:xxxxx@down")))
 		require.Equal(t, 2.0, testutil.ToFloat64(m.sent.WithLabelValues("http://user:xxxxx@down")))
-		require.Equal(t, 6.0, testutil.ToFloat64(m.sent.WithLabelValues("http://up")))
+		require.Equal(t, 3.0, testutil.ToFloat64(m.sent.WithLabelValues("http://up")))
 		require.Equal(t, 0.0, testutil.ToFloat64(m.queued.WithLabelValues("http://up")))
 	})
 }
@@ -277,7 +321,7 @@ func TestSenderDrains(t *testing.T) {
 		var delivered []string
 		slow := post(func(r *http.Request) error {
 			body, err := io.ReadAll(r.Body)
-			<-time.After(2 * time.Second)
+			<-time.After(time.Second)
 			delivered = append(delivered, string(body))
 			return err
 		})
@@ -289,12 +333,12 @@ func TestSenderDrains(t *testing.T) {
 		synctest.Wait()
 		b.show(t, time.Now(), evaluator.StateOK, Page, Ticket)
 		s.Wake()
-		synctest.Wait() // the second post waits for the first
+		synctest.Wait() // what is new waits for the first post
 		begun := time.Now()
 		stop()
 		require.Equal(t, 5*time.Second, time.Since(begun))
-		require.Len(t, delivered, 2)
+		require.Len(t, delivered, 3)
 		require.NotContains(t, delivered[0], `"ticket"`)
-		require.Contains(t, delivered[1], `"ticket"`)
+		require.Contains(t, delivered[2], `"ticket"`)
 	})
 }

@@ -45,7 +45,7 @@ type Backend struct {
 
 // Alertmanager is a server that takes alerts.
 type Alertmanager struct {
-	URL  string // http or https
+	URL  string // http or https; dns+ before it stands for a server at each address of the host
 	HTTP promconfig.HTTPClientConfig
 }
 

@@ -82,7 +82,7 @@ func (p *parser) document(d yamlfile.Value) {
 	nameApart(p.config.Specs)
 	for _, v := range m.Get("alertmanagers").List() {
 		am := v.Map("url", "http")
-		p.config.Alertmanagers = append(p.config.Alertmanagers, Alertmanager{URL: address(am.Require("url")), HTTP: p.http(am.Get("http"))})
+		p.config.Alertmanagers = append(p.config.Alertmanagers, Alertmanager{URL: address(am.Require("url"), "dns+"), HTTP: p.http(am.Get("http"))})
 	}
 	p.config.Policies = policies(m.Get("policies"))
 	p.web(m.Get("web"))
@@ -105,7 +105,7 @@ func (p *parser) backend(v yamlfile.Value) Backend {
 			name.Errorf("use a-z, 0-9, - and _, at most 63 of them, the first a letter or a digit", "%q is not a valid name", b.Name)
 		}
 	}
-	b.URL = address(m.Require("url"))
+	b.URL = address(m.Require("url"), "")
 	choice(m, "kind", &b.Kind, "auto", "prometheus", "victoriametrics", "thanos", "mimir")
 	choice(m, "method", &b.Method, "auto", "raw", "aggregated")
 	b.HTTP = p.http(m.Get("http"))
@@ -241,19 +241,19 @@ func (p *parser) web(v yamlfile.Value) {
 		}
 	}
 	if u := m.Get("external_url"); u.Present() {
-		w.ExternalURL = strings.TrimSuffix(address(u), "/")
+		w.ExternalURL = strings.TrimSuffix(address(u, ""), "/")
 	}
 	w.ConfigFile = p.path(m.Get("config_file"))
 }
 
-// address is a server's URL.
-func address(v yamlfile.Value) string {
+// address is a server's URL, which may have a prefix.
+func address(v yamlfile.Value, prefix string) string {
 	text := v.Text()
 	if !v.IsScalar() || !v.Present() {
 		return text
 	}
 	var wrong problem
-	if err := checkURL(text); errors.As(err, &wrong) {
+	if err := checkURL(strings.TrimPrefix(text, prefix)); errors.As(err, &wrong) {
 		v.Errorf(wrong.hint, "%s", wrong.message)
 	} else if err != nil {
 		v.Errorf("", "%s", err)

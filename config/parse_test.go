@@ -53,6 +53,7 @@ backends:
 alertmanagers:
   - url: http://alertmanager:9093
     http: {tls_config: {ca_file: ca.pem}}
+  - url: dns+https://alertmanager/am
 policies:
   mine:
     tiers:
@@ -87,7 +88,9 @@ func TestParse(t *testing.T) {
 			{Name: "us", URL: "http://us:9090", Kind: "auto", Method: "auto", HTTP: promconfig.DefaultHTTPClientConfig, Offset: 30 * time.Second, Settle: 2 * time.Minute,
 				Timeout: 30 * time.Second, MaxConcurrency: 8, MaxSamples: 50000000, MaxSeries: 10000, TargetLabels: []string{"job", "instance"}},
 		},
-		Alertmanagers: []Alertmanager{{URL: "http://alertmanager:9093", HTTP: am}},
+		Alertmanagers: []Alertmanager{
+			{URL: "http://alertmanager:9093", HTTP: am}, {URL: "dns+https://alertmanager/am", HTTP: promconfig.DefaultHTTPClientConfig},
+		},
 		Policies: []Policy{{"mine", []Tier{
 			{Name: "fast", Severity: "page", Factor: 14.4, Long: time.Hour, Short: 5 * time.Minute, KeepFiringFor: 10 * time.Minute,
 				ResetFactor: 7, MinBad: 3, MinBudget: 0.02, Significance: 0.00001},

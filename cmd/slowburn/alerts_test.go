@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,14 +42,14 @@ func (n *notifications) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n.groups = append(n.groups, group.Alerts)
 }
 
-// told are the notifications of alerts with a severity and a status.
-func (n *notifications) told(severity, status string) []sentAlert {
+// pages are the notifications of pages with a status.
+func (n *notifications) pages(status string) []sentAlert {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var out []sentAlert
 	for _, g := range n.groups {
 		for _, a := range g {
-			if a.Labels["severity"] == severity && a.Status == status {
+			if a.Labels["severity"] == "page" && a.Status == status {
 				out = append(out, a)
 			}
 		}
@@ -83,21 +84,15 @@ up{job="checkout",instance="a"} 1x300`,
 	return server
 }
 
-// TestTwoReplicasAndAnAlertmanager runs two replicas on one configuration: a
-// real Alertmanager sees one alert, whose beginning a restart doesn't move, and
-// which ends when the incident is over.
+// TestTwoReplicasAndAnAlertmanager runs two replicas on one configuration, of
+// which one is killed and started again: a real Alertmanager has one alert all the
+// time, whose beginning stays and which ends when the incident is over.
 func TestTwoReplicasAndAnAlertmanager(t *testing.T) {
 	t.Parallel()
 	minute := time.Now().UTC().Truncate(time.Minute)
-	began, over := minute.Add(-20*time.Minute), minute.Add(3*time.Minute)
+	began, over := minute.Add(-20*time.Minute), minute.Add(4*time.Minute)
 	prom := incident(t, began, over)
-	var told notifications
-	receiver := httptest.NewServer(&told)
-	t.Cleanup(receiver.Close)
-	am := servers.Alertmanager(t, `
-route: {receiver: hook, group_by: [slo_id, severity], group_wait: 1s, group_interval: 1s}
-receivers: [{name: hook, webhook_configs: [{url: '`+receiver.URL+`'}]}]
-`)
+	am, told := alertmanager(t)
 	dir := t.TempDir()
 	write(t, dir, "slos/checkout.yaml", checkout("99")+`labels: {tier: "1"}
 links: {runbook: https://runbooks.example.org/checkout}
@@ -108,17 +103,19 @@ backends: [{url: `+prom.URL+`, offset: 5s, settle: 1m}]
 alertmanagers: [{url: `+am.URL+`}]
 web: {external_url: https://slo.example.org}
 `)}
-	a, b := serving(t, args...), serving(t, args...)
+	a := serving(t, args...)
+	b, kill := running(t, args...)
 	a.untilSent(am)
 	b.untilSent(am)
 
 	// 7 % of bad events burn at 7. That is above the page's 6 once all slots of
 	// its 5 m are bad, and no longer with the first good one.
-	requireOnePage := func() {
+	var page sentAlert
+	hasOnePage := func() bool {
 		t.Helper()
 		alerts := listAlerts(t, am)
 		require.Len(t, alerts, 2, "a page and a ticket")
-		page := alerts[0]
+		page = alerts[0]
 		if page.Labels["severity"] != "page" {
 			page = alerts[1]
 		}
@@ -132,47 +129,73 @@ web: {external_url: https://slo.example.org}
 		require.Contains(t, page.Annotations["description"], "7 % of the events fail")
 		require.Equal(t, "https://runbooks.example.org/checkout", page.Annotations["runbook_url"])
 		require.Equal(t, "https://slo.example.org/slo/checkout/availability", page.Annotations["slo_url"])
+		return true
 	}
-	requireOnePage()
+	hasOnePage()
 	requireSameJSON(t, a, b)
 
-	b.stop()
-	<-b.ended
-	require.Equal(t, 0, b.code)
-	requireOnePage()
-	b = serving(t, args...)
+	kill()
+	killed := time.Now()
+	until(t, 2*time.Minute, "the other replica keeps it for longer than the dead one could", func() bool {
+		return hasOnePage() && page.EndsAt.After(killed.Add(5*time.Minute))
+	})
+	b, _ = running(t, args...)
 	b.untilSent(am)
-	requireOnePage()
+	hasOnePage()
 	requireSameJSON(t, a, b)
-	require.Less(t, time.Now(), over, "all of that during the incident")
+	until(t, time.Until(over)+time.Second, "the incident is over", func() bool { return hasOnePage() && time.Now().After(over) })
 
-	until(t, time.Until(over)+3*time.Minute, "resolved", func() bool { return len(told.told("page", "resolved")) > 0 })
-	require.Len(t, told.told("page", "firing"), 1, "two replicas and a restart are one notification")
-	resolved := told.told("page", "resolved")[0]
+	until(t, 3*time.Minute, "resolved", func() bool { return len(told.pages("resolved")) > 0 })
+	resolved := told.pages("resolved")[0]
 	require.Equal(t, began.Add(5*time.Minute), resolved.StartsAt.UTC())
 	require.Greater(t, resolved.EndsAt, over.Add(time.Minute), "one good slot, and settled")
 	require.Less(t, resolved.EndsAt, over.Add(3*time.Minute), "told, not run out")
-	for _, s := range []*served{a, b} {
-		until(t, time.Minute, "both replicas see the end", func() bool {
-			return s.metrics()[`slo_alert_firing{severity="page",slo="availability",slo_id="checkout/availability",slo_service="checkout"}`] == 0
-		})
+	until(t, time.Minute, "both replicas see the end", func() bool { return a.paging()+b.paging() == 0 })
+	sentA, sentB := a.sent(am), b.sent(am)
+	until(t, 2*time.Minute, "and say it once more", func() bool { return a.sent(am) > sentA && b.sent(am) > sentB })
+	require.Len(t, told.pages("firing"), 1, "two replicas and a death are one notification")
+	require.Len(t, told.pages("resolved"), 1)
+	require.NotContains(t, severities(listAlerts(t, am)), "page")
+}
+
+// alertmanager is a real one that tells of each change within a second or two.
+func alertmanager(t *testing.T) (*servers.Server, *notifications) {
+	t.Helper()
+	told := &notifications{}
+	receiver := httptest.NewServer(told)
+	t.Cleanup(receiver.Close)
+	return servers.Alertmanager(t, `
+route: {receiver: hook, group_by: [slo_id, severity], group_wait: 1s, group_interval: 1s}
+receivers: [{name: hook, webhook_configs: [{url: '`+receiver.URL+`'}]}]
+`), told
+}
+
+// severities are those of alerts, sorted.
+func severities(alerts []sentAlert) []string {
+	out := []string{}
+	for _, a := range alerts {
+		out = append(out, a.Labels["severity"])
 	}
-	until(t, time.Minute, "the Alertmanager has no page", func() bool {
-		for _, alert := range listAlerts(t, am) {
-			if alert.Labels["severity"] == "page" {
-				return false
-			}
-		}
-		return true
-	})
+	slices.Sort(out)
+	return out
+}
+
+// paging is 1 while a page of the SLO checkout/availability fires, else 0.
+func (s *served) paging() float64 {
+	s.t.Helper()
+	return s.metrics()[`slo_alert_firing{severity="page",slo="availability",slo_id="checkout/availability",slo_service="checkout"}`]
+}
+
+// sent is how many alerts of this process the Alertmanager took.
+func (s *served) sent(am *servers.Server) float64 {
+	s.t.Helper()
+	return s.metrics()[`slowburn_alerts_sent_total{alertmanager="`+am.URL+`"}`]
 }
 
 // untilSent waits until the Alertmanager has taken alerts of this process.
 func (s *served) untilSent(am *servers.Server) {
 	s.t.Helper()
-	until(s.t, time.Minute, "alerts are sent", func() bool {
-		return s.metrics()[`slowburn_alerts_sent_total{alertmanager="`+am.URL+`"}`] > 0
-	})
+	until(s.t, time.Minute, "alerts are sent", func() bool { return s.sent(am) > 0 })
 }
 
 // requireSameJSON holds two replicas that have read their history against each

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/alerting/rules"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/dashboards"
@@ -16,9 +17,11 @@ import (
 )
 
 func newGenerate(s streams) *cobra.Command {
-	c := &cobra.Command{Use: "generate", Short: "Write Prometheus rules, Grafana dashboards or JSON Schemas", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return usage("generate what? rules, dashboards or schema") }}
-	c.AddCommand(newGenerateRules(s), newGenerateDashboards(s), newGenerateSchema(s))
+	c := &cobra.Command{Use: "generate", Short: "Write rules, dashboards, an Alertmanager configuration or JSON Schemas", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return usage("generate what? rules, dashboards, alertmanager or schema")
+		}}
+	c.AddCommand(newGenerateRules(s), newGenerateDashboards(s), newGenerateAlertmanager(s), newGenerateSchema(s))
 	return c
 }
 
@@ -206,4 +209,20 @@ func generateDashboards(s streams, output string) error {
 	}
 	fmt.Fprintf(s.err, "2 dashboards in %s\n", output)
 	return nil
+}
+
+func newGenerateAlertmanager(s streams) *cobra.Command {
+	var output string
+	c := &cobra.Command{
+		Use:   "alertmanager",
+		Short: "Write an Alertmanager configuration that makes one notification of one problem",
+		Long: "Write an Alertmanager configuration with which one problem is one notification:\n" +
+			"inhibition rules to take over, and a route and receivers to begin from.",
+		Example: "  slowburn generate alertmanager -o alertmanager.yml && amtool check-config alertmanager.yml",
+		Args:    noArgs("the configuration is the same for all SLOs"),
+		RunE:    func(*cobra.Command, []string) error { return writeText(s, alerting.AlertmanagerConfig(), output) },
+	}
+	c.Flags().StringVarP(&output, "output", "o", "-", "`FILE` to write to, or - for standard output")
+	_ = c.MarkFlagFilename("output", "yaml", "yml")
+	return c
 }

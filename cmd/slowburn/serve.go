@@ -121,7 +121,7 @@ func (sv *service) newParts(cfg *config.Config) (*parts, error) {
 	}
 	p := &parts{reloader: newReloader(cfg.Sources(), policiesOf(cfg).Check, sv.log, reg)}
 	p.sender = alerting.NewSender(alerting.SenderOptions{
-		Alertmanagers: alertmanagers, ExternalURL: cfg.Web.ExternalURL,
+		Alertmanagers: alertmanagers, Lookup: lookup, Offset: offsetOf(cfg), ExternalURL: cfg.Web.ExternalURL,
 		Report: func() *evaluator.Report { return p.eval.Report() }, Log: sv.log, Registerer: reg, Now: time.Now,
 	})
 	options.Publish = func(*evaluator.Report) { p.sender.Wake() }

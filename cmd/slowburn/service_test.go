@@ -9,11 +9,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,8 +49,36 @@ func serving(t *testing.T, args ...string) *served {
 		defer close(s.ended)
 		s.code = run(ctx, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...), streams{strings.NewReader(""), s.log, s.log})
 	}()
+	s.await(args)
+	return s
+}
+
+// running is serving as a process of its own, which kill ends as kill -9 does.
+func running(t *testing.T, args ...string) (s *served, kill func()) {
+	t.Helper()
+	s = &served{t: t, log: &logBuffer{}, ended: make(chan struct{})}
+	cmd := exec.Command("slowburn", append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	require.NoError(t, cmd.Start())
+	s.stop = func() { _ = cmd.Process.Signal(syscall.SIGTERM) } // fails when it is gone
+	go func() {
+		defer close(s.ended)
+		_ = cmd.Wait() // the code tells
+		s.code = cmd.ProcessState.ExitCode()
+	}()
+	s.await(args)
+	return s, func() {
+		require.NoError(t, cmd.Process.Kill())
+		<-s.ended
+	}
+}
+
+// await waits until the service serves, and ends it with the test.
+func (s *served) await(args []string) {
+	t := s.t
+	t.Helper()
 	t.Cleanup(func() {
-		stop()
+		s.stop()
 		<-s.ended
 		if t.Failed() {
 			t.Logf("log of slowburn serve %s:\n%s", strings.Join(args, " "), s.log)
@@ -67,7 +97,6 @@ func serving(t *testing.T, args ...string) *served {
 		}
 		return found != nil
 	})
-	return s
 }
 
 // logBuffer is where several goroutines log.

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -46,6 +51,11 @@ func backendsOf(cfg *config.Config) ([]evaluator.Backend, error) {
 func alertmanagersOf(cfg *config.Config) ([]alerting.Alertmanager, error) {
 	var out []alerting.Alertmanager
 	for _, a := range cfg.Alertmanagers {
+		if name, ok := strings.CutPrefix(a.URL, "dns+"); ok && a.HTTP.TLSConfig.ServerName == "" {
+			if u, err := url.Parse(name); err == nil {
+				a.HTTP.TLSConfig.ServerName = u.Hostname() // requests go to its addresses
+			}
+		}
 		client, err := clientOf(a.HTTP, "alertmanager "+a.URL)
 		if err != nil {
 			return nil, err
@@ -79,6 +89,21 @@ func clientOf(c promconfig.HTTPClientConfig, name string) (*http.Client, error) 
 		return nil, failure("making the HTTP client of %s: %w", name, err)
 	}
 	return client, nil
+}
+
+// offsetOf is how far behind now reports are: all backends are evaluated at the
+// instants of the slowest.
+func offsetOf(cfg *config.Config) time.Duration {
+	offset := time.Duration(0)
+	for _, b := range cfg.Backends {
+		offset = max(offset, b.Offset)
+	}
+	return offset
+}
+
+// lookup asks the system's resolver.
+func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
 // evaluatorOptions wires the alert policy into the evaluator.

@@ -1,5 +1,5 @@
 // Package servers runs real programs for tests: Prometheus, VictoriaMetrics,
-// Alertmanager, node exporter and promtool. Each server listens on a free port of loopback,
+// Alertmanager, node exporter, promtool and amtool. Each server listens on a free port of loopback,
 // has answered when the function returns, and ends with the test. Its log is
 // printed when the test fails.
 //
@@ -169,6 +169,15 @@ func Promtool(t testing.TB, args ...string) string {
 		all.Write(out)
 	}
 	return all.String()
+}
+
+// Amtool runs amtool with the arguments, which has to succeed, and gives its
+// output.
+func Amtool(t testing.TB, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), program(t, "amtool"), args...).CombinedOutput()
+	require.NoError(t, err, "amtool %s:\n%s", strings.Join(args, " "), out)
+	return string(out)
 }
 
 // program finds an installed program by the first of its names, which is
