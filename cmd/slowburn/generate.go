@@ -17,9 +17,11 @@ import (
 )
 
 func newGenerate(s streams) *cobra.Command {
-	c := &cobra.Command{Use: "generate", Short: "Write Prometheus rules, Grafana dashboards or JSON Schemas", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return usage("generate what? rules, dashboards or schema") }}
-	c.AddCommand(newGenerateRules(s), newGenerateDashboards(s), newGenerateSchema(s))
+	c := &cobra.Command{Use: "generate", Short: "Write Prometheus rules and their tests, Grafana dashboards or JSON Schemas", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return usage("generate what? rules, tests, dashboards or schema")
+		}}
+	c.AddCommand(newGenerateRules(s), newGenerateTests(s), newGenerateDashboards(s), newGenerateSchema(s))
 	return c
 }
 
