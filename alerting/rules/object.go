@@ -50,7 +50,7 @@ const maxName = 253
 // SLO file.
 func ObjectName(file string) string {
 	var labels []string
-	for _, part := range strings.Split(strings.ToLower("slowburn-"+file), ".") {
+	for part := range strings.SplitSeq(strings.ToLower("slowburn-"+file), ".") {
 		part = strings.Map(func(r rune) rune {
 			if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
 				return r

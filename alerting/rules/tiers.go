@@ -131,11 +131,11 @@ func (h holding) begins() string {
 	if h.tier.Significance > 0 {
 		factor = max(factor, 1) // no more than what is allowed is never beyond chance
 	}
-	out := h.burn(factor)
+	all := []string{h.burn(factor)}
 	for _, guard := range h.guards() {
-		out += "\nand on (slo_id) (" + guard + ")"
+		all = append(all, "("+guard+")")
 	}
-	return out
+	return strings.Join(all, "\nand on (slo_id) ")
 }
 
 // burn asks for burn rates over both windows.

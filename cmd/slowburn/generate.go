@@ -17,11 +17,11 @@ import (
 )
 
 func newGenerate(s streams) *cobra.Command {
-	c := &cobra.Command{Use: "generate", Short: "Write rules, dashboards, an Alertmanager configuration or JSON Schemas", Args: cobra.NoArgs,
+	c := &cobra.Command{Use: "generate", Short: "Write rules and their tests, dashboards, an Alertmanager configuration or JSON Schemas", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return usage("generate what? rules, dashboards, alertmanager or schema")
+			return usage("generate what? rules, tests, dashboards, alertmanager or schema")
 		}}
-	c.AddCommand(newGenerateRules(s), newGenerateDashboards(s), newGenerateAlertmanager(s), newGenerateSchema(s))
+	c.AddCommand(newGenerateRules(s), newGenerateTests(s), newGenerateDashboards(s), newGenerateAlertmanager(s), newGenerateSchema(s))
 	return c
 }
 

@@ -1,0 +1,37 @@
+package rules
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/alerting"
+)
+
+// TestTests has the oldest supported promtool run the tests that are made for SLOs
+// of each kind. Over an hour at 90 %, one event a minute never makes a page: five
+// bad ones in a row have a probability of 1e-5, and less than that is asked for.
+func TestTests(t *testing.T) {
+	untested := map[string][]string{
+		"groups": {"shop/levels (page)"},
+		"kinds":  {"shop/backup (page)", "shop/batch", "shop/journey (page)", "shop/nightly", "shop/queue (page)", "shop/slices (page)", "shop/slices (ticket)", "shop/up (page)"},
+	}
+	for name, slos := range files(t) {
+		if len(slos) == 0 {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			o := Options{Alerts: true, Policies: alerting.BuiltIn()}
+			text, err := File(name, slos, o)
+			require.NoError(t, err)
+			tests, without := Tests(name, slos, o)
+			require.Equal(t, untested[name], without)
+			dir := t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(dir, name+".rules.yaml"), text, 0o600))
+			require.NoError(t, os.WriteFile(filepath.Join(dir, name+".test.yaml"), tests, 0o600))
+			promtool(t, "test", "rules", filepath.Join(dir, name+".test.yaml"))
+		})
+	}
+}
