@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // Alert is an alert as Alertmanager's API v2 takes it.
@@ -49,58 +51,141 @@ func key(s *evaluator.Status, f evaluator.FiringAlert) string { return s.ID + " 
 // newAlert makes the alert for what fires. Its labels are the same in every
 // process and for the whole episode; numbers are in the annotations.
 func newAlert(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) Alert {
-	a := Alert{Labels: s.Spec.Alerting.LabelsOver(s.Labels, f.Severity), Annotations: annotations(s, f), StartsAt: f.Since, held: f.Held}
+	a := Alert{Labels: s.Spec.Alerting.LabelsOver(s.Labels, f.Severity), StartsAt: f.Since, held: f.Held}
 	maps.Copy(a.Labels, s.Group)
 	maps.Copy(a.Labels, map[string]string{
 		"alertname": s.Spec.Alerting.AlertName(), "slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO,
 	})
-	for _, name := range []string{"runbook", "dashboard"} {
-		if link := s.Links[name]; link != "" {
-			a.Annotations[name+"_url"] = link
+	a.GeneratorURL = pageOf(s, externalURL)
+	facts := factsOf(s, f)
+	facts.Page = a.GeneratorURL
+	a.Annotations = map[string]string{
+		"summary": facts.Summary, "description": facts.Text, "tier": facts.Tier + " (" + strings.Join(f.Windows, ", ") + ")",
+	}
+	for name, text := range map[string]string{
+		"runbook_url": facts.Runbook, "dashboard_url": facts.Dashboard, "slo_url": facts.Page, "revision": facts.Revision,
+	} {
+		if text != "" {
+			a.Annotations[name] = text
 		}
 	}
-	if externalURL != "" {
-		a.GeneratorURL = strings.TrimSuffix(externalURL, "/") + s.Path()
-		a.Annotations["slo_url"] = a.GeneratorURL
+	for name, text := range s.Spec.Alerting.Annotations {
+		// Validation tried it; whatever is wrong now, the alert says what it can.
+		if made, err := slo.Annotate(text, facts); err == nil {
+			a.Annotations[name] = made
+		}
 	}
 	return a
 }
 
-// annotations tell in words what a tired person needs to know.
-func annotations(s *evaluator.Status, f evaluator.FiringAlert) map[string]string {
-	w := windowOf(s, f)
-	allowed := s.Spec.Objective.BudgetText()
-	percent, _ := strconv.ParseFloat(allowed, 64)
-	out := map[string]string{"tier": f.Tier + " (" + strings.Join(f.Windows, ", ") + ")"}
-	out["summary"] = fmt.Sprintf("%s %s burns its error budget", s.Service, s.SLO)
+// pageOf is where an SLO's page is, "" where nobody said.
+func pageOf(s *evaluator.Status, externalURL string) string {
+	if externalURL == "" {
+		return ""
+	}
+	return strings.TrimSuffix(externalURL, "/") + s.Path()
+}
+
+// instant is how people read when something was.
+const instant = "15:04 MST on 2 Jan"
+
+// factsOf tell in words what a tired person needs to know of an alert.
+func factsOf(s *evaluator.Status, f evaluator.FiringAlert) slo.Facts {
+	o := s.Spec.Objective
+	out := slo.Facts{
+		ID: s.ID, Service: s.Service, SLO: s.SLO, Owner: s.Owner, Objective: o.Percent(), Window: s.Window, Severity: f.Severity, Tier: f.Tier,
+		Since: f.Since.UTC().Format(instant), BurnRate: unknown, Bad: unknown, Total: unknown, BadShare: unknown, Allowed: Share(o.Budget()),
+		BudgetTaken: unknown, BudgetLeft: unknown, Revision: s.Revision,
+		Runbook: s.Links["runbook"], Dashboard: dashboardURL(s, f), Labels: s.Labels, Group: s.Group, Links: s.Links,
+		Summary: fmt.Sprintf("%s %s burns its error budget", s.Service, s.SLO), Text: "The numbers of the window are not known.",
+	}
+	if len(f.Windows) == 2 {
+		out.LongWindow, out.ShortWindow = f.Windows[0], f.Windows[1]
+	}
+	w, b := windowOf(s, f), s.Budget
+	if b.Remaining != nil {
+		out.BudgetLeft = Share(*b.Remaining)
+	}
 	if w == nil || w.BurnRate == nil {
-		out["description"] = "The numbers of the window are not known."
 		return out
 	}
-	out["summary"] += fmt.Sprintf(" %sx too fast", digits(*w.BurnRate, 2))
+	out.BurnRate, out.Bad, out.Total, out.BadShare = digits(*w.BurnRate, 2), number(w.Bad), number(w.Total), Share(w.Bad/max(w.Total, 1))
+	if b.Allowed != nil && *b.Allowed > 0 {
+		out.BudgetTaken = Share(w.Bad / *b.Allowed)
+	}
+	if at := b.ExhaustedInSeconds; at != nil && *at > 0 {
+		left := time.Duration(*at) * time.Second
+		out.SpentIn, out.SpentAt = model.Duration(left).String(), w.End.Add(left).UTC().Format(instant)
+	}
+	out.Summary += " " + out.BurnRate + "x too fast"
+	out.Text = describe(s, w, out)
+	return out
+}
+
+// unknown stands for a number that is not known.
+const unknown = "unknown"
+
+// describe tells what, since when, how fast, how much is left, until when, and
+// what changed.
+func describe(s *evaluator.Status, w *evaluator.WindowStatus, f slo.Facts) string {
 	text := []string{fmt.Sprintf("%s of the events fail since %s (%s of %s in the last %s; %s is allowed).",
-		share(w.Bad/max(w.Total, 1)), f.Since.UTC().Format("15:04 MST on 2 Jan"), number(w.Bad), number(w.Total), w.Name, share(percent))}
-	if b := s.Budget; b.Allowed != nil && *b.Allowed > 0 {
-		left := share(*b.Remaining) + " of it is left"
+		f.BadShare, f.Since, f.Bad, f.Total, w.Name, f.Allowed)}
+	if b := s.Budget; f.BudgetTaken != unknown && b.Remaining != nil {
+		left := f.BudgetLeft + " of it is left"
 		if *b.Remaining <= 0 {
-			left = "nothing is left of it (" + share(*b.Remaining) + ")"
+			left = "nothing is left of it (" + f.BudgetLeft + ")"
 		}
 		whole := s.Window
 		if b.PeriodEnd != nil {
 			whole = "projected " + whole + "'s"
-			left += fmt.Sprintf(" until %s", b.PeriodEnd.UTC().Format("15:04 MST on 2 Jan"))
+			left += " until " + b.PeriodEnd.UTC().Format(instant)
 		}
-		text = append(text, fmt.Sprintf("That window took %s of the %s budget; %s.", share(w.Bad / *b.Allowed), whole, left))
+		text = append(text, fmt.Sprintf("That window took %s of the %s budget; %s.", f.BudgetTaken, whole, left))
 	}
-	if at := s.Budget.ExhaustedInSeconds; at != nil && *at > 0 {
-		text = append(text, fmt.Sprintf("At this rate it is spent in %s.", model.Duration(time.Duration(*at)*time.Second)))
+	if f.SpentIn != "" {
+		text = append(text, fmt.Sprintf("At this rate it is spent in %s, at %s.", f.SpentIn, f.SpentAt))
+	}
+	if past := s.Spec.PastObjectives; len(past) > 0 {
+		last := past[len(past)-1]
+		if at := last.Until; !w.End.Before(at) && w.End.Sub(at) < s.Spec.Window.Length.Duration() {
+			text = append(text, fmt.Sprintf("Since %s the objective is %s %%; before it was %s %%.", at.UTC().Format(instant), f.Objective, last.Objective.Percent()))
+		}
 	}
 	if s.State == evaluator.StateQueryFailed {
 		text = append(text, fmt.Sprintf("These numbers are of %s, for the backend can't be read: %s.", w.End.Format("15:04 MST"), s.StateReason))
 	}
-	out["description"] = strings.Join(text, " ")
-	return out
+	return strings.Join(text, " ")
 }
+
+// dashboardURL is the file's link to a dashboard. One to Grafana shows the time
+// from an hour before the alert began to the instant of the numbers, and the
+// generated one the SLO.
+func dashboardURL(s *evaluator.Status, f evaluator.FiringAlert) string {
+	link := s.Links["dashboard"]
+	u, err := url.Parse(link)
+	if err != nil || !strings.Contains(u.Path, "/d/") {
+		return link
+	}
+	q := u.Query()
+	set := func(name, value string) {
+		if !q.Has(name) {
+			q.Set(name, value)
+		}
+	}
+	if w := windowOf(s, f); w != nil && !q.Has("from") && !q.Has("to") {
+		set("from", strconv.FormatInt(f.Since.Add(-time.Hour).UnixMilli(), 10))
+		set("to", strconv.FormatInt(w.End.UnixMilli(), 10))
+	}
+	if strings.Contains(u.Path, "/d/"+detailDashboard) {
+		set("var-service", s.Service)
+		set("var-slo_id", s.ID)
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// detailDashboard is the uid of the generated dashboard that shows one SLO.
+const detailDashboard = "slowburn-detail"
 
 // windowOf is the long window of the tier that fires.
 func windowOf(s *evaluator.Status, f evaluator.FiringAlert) *evaluator.WindowStatus {
@@ -112,8 +197,8 @@ func windowOf(s *evaluator.Status, f evaluator.FiringAlert) *evaluator.WindowSta
 	return nil
 }
 
-// share prints a ratio as a percentage with two significant digits.
-func share(ratio float64) string {
+// Share prints a ratio as a percentage with two significant digits.
+func Share(ratio float64) string {
 	if math.Abs(ratio) >= 10 {
 		return number(ratio*100) + " %"
 	}

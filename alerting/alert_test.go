@@ -45,7 +45,7 @@ func TestAlertSaysWhatATiredPersonNeeds(t *testing.T) {
 	status.Budget.ExhaustedInSeconds = &hours
 	status.State, status.StateReason = evaluator.StateQueryFailed, "connection refused"
 	require.Equal(t, "1.8 % of the events fail since 14:02 UTC on 20 Nov (870 of 48,160 in the last 1h; 0.1 % is allowed). "+
-		"That window took 0.84 % of the 30d budget; 31 % of it is left. At this rate it is spent in 1h30m. "+
+		"That window took 0.84 % of the 30d budget; 31 % of it is left. At this rate it is spent in 1h30m, at 16:32 UTC on 20 Nov. "+
 		"These numbers are of 15:02 UTC, for the backend can't be read: connection refused.",
 		newAlert(&status, fires, "").Annotations["description"])
 }
@@ -76,6 +76,51 @@ slos:
 	require.Equal(t, want, newAlert(&status, evaluator.FiringAlert{Severity: Page}, "").Labels)
 	want["severity"], want["pager"] = "ticket", "none"
 	require.Equal(t, want, newAlert(&status, evaluator.FiringAlert{Severity: Ticket}, "").Labels)
+}
+
+// TestAlertLeadsToTheTimeOfTheIncident: from an hour before 14:02 on 20 Nov 2026,
+// 1795183320 s, to the 15:02 of the numbers.
+func TestAlertLeadsToTheTimeOfTheIncident(t *testing.T) {
+	since := time.Date(2026, 11, 20, 14, 2, 0, 0, time.UTC)
+	status := evaluator.Status{
+		ID: "checkout/availability", Service: "checkout", SLO: "availability", Spec: &slo.SLO{},
+		Windows: []evaluator.WindowStatus{{Name: "1h", End: since.Add(time.Hour)}},
+	}
+	for link, want := range map[string]string{
+		"https://g.example.org/d/abc/shop?var-x=1":           "https://g.example.org/d/abc/shop?from=1795179720000&to=1795186920000&var-x=1",
+		"https://g.example.org/d/abc?from=now-6h&to=now":     "https://g.example.org/d/abc?from=now-6h&to=now",
+		"https://g.example.org/d/slowburn-detail":            "https://g.example.org/d/slowburn-detail?from=1795179720000&to=1795186920000&var-service=checkout&var-slo_id=checkout%2Favailability",
+		"https://splunk.example.org/app/search?earliest=-1h": "https://splunk.example.org/app/search?earliest=-1h",
+	} {
+		status.Links = map[string]string{"dashboard": link}
+		require.Equal(t, want, newAlert(&status, evaluator.FiringAlert{Since: since, Windows: []string{"1h", "5m"}}, "").Annotations["dashboard_url"])
+	}
+}
+
+// TestAlertSaysWhatChanged, and what a template makes of it.
+func TestAlertSaysWhatChanged(t *testing.T) {
+	burn := 18.06
+	end := time.Date(2026, 11, 20, 15, 2, 0, 0, time.UTC)
+	status := evaluator.Status{
+		ID: "checkout/availability", Service: "checkout", SLO: "availability", Window: "30d", Revision: "4f2c", Links: map[string]string{},
+		Windows: []evaluator.WindowStatus{{Name: "1h", Total: 48160, Bad: 870, BurnRate: &burn, End: end}},
+		Spec: &slo.SLO{
+			Objective: objective(t, "99.9"), Window: slo.Rolling(30 * day),
+			PastObjectives: []slo.PastObjective{{Until: end.Add(-29 * 24 * time.Hour), Objective: objective(t, "99")}},
+			Alerting: slo.Alerting{Annotations: map[string]string{
+				"summary": "{{ .BurnRate }}x, {{ .BudgetLeft }} left", "team": "{{ .Labels.team }}", "broken": "{{ .Nothing }}",
+			}},
+		},
+	}
+	fires := evaluator.FiringAlert{Severity: Page, Tier: "fast", Since: end.Add(-time.Hour), Windows: []string{"1h", "5m"}}
+	got := newAlert(&status, fires, "").Annotations
+	require.Equal(t, map[string]string{
+		"summary": "18x, unknown left", "team": "", "tier": "fast (1h, 5m)", "revision": "4f2c",
+		"description": "1.8 % of the events fail since 14:02 UTC on 20 Nov (870 of 48,160 in the last 1h; 0.1 % is allowed). " +
+			"Since 15:02 UTC on 22 Oct the objective is 99.9 %; before it was 99 %.",
+	}, got)
+	status.Spec.PastObjectives[0].Until = end.Add(-31 * 24 * time.Hour)
+	require.NotContains(t, newAlert(&status, fires, "").Annotations["description"], "objective")
 }
 
 // TestAlertOfAGroup leads to the page of the group.

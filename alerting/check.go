@@ -59,14 +59,14 @@ func (p Policy) doubts(s *slo.SLO) [][2]string {
 			continue
 		}
 		if written.BadShare == 0 && written.Factor >= most {
-			doubt(fmt.Sprintf("the burn rate when %s of the events fail, %s, stands in for it", share(outageShare), digits(t.Factor, 3)),
+			doubt(fmt.Sprintf("the burn rate when %s of the events fail, %s, stands in for it", Share(outageShare), digits(t.Factor, 3)),
 				"tier %s can't be reached: when all events fail the budget burns %s times too fast, not %s", t.Name, digits(most, 3), digits(written.Factor, 3))
 		}
 		part := float64(seconds(t.Long)) / float64(seconds(s.Window.Length))
 		if takes := part * most; t.MinBudget > takes {
 			doubt("lower min_budget, or make the window longer",
 				"tier %s can't begin: when all events of even traffic fail for %s they take %s of the budget, less than its min_budget of %s",
-				t.Name, t.Long, share(takes), share(t.MinBudget))
+				t.Name, t.Long, Share(takes), Share(t.MinBudget))
 		}
 		if n := events(s, t.Long); n > 0 && t.MinBad > n {
 			doubt("lower min_bad, or make the window longer",

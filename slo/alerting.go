@@ -20,6 +20,7 @@ type Alerting struct {
 	Policy       string            // the name of an alert policy; "" for DefaultPolicy
 	Name         string            // the alertname; "" for DefaultAlertName
 	Labels       map[string]string // on its alerts, over those of the file
+	Annotations  map[string]string // templates by the names of annotations, over what is said without
 	Page, Ticket AlertSeverity
 }
 
@@ -55,7 +56,7 @@ func (a Alerting) LabelsOver(labels map[string]string, severity string) map[stri
 	return out
 }
 
-var alertingKeys = []string{"policy", "name", "labels", "severities", "page", "ticket"}
+var alertingKeys = []string{"policy", "name", "labels", "annotations", "severities", "page", "ticket"}
 
 // alertNameForm is what an alertname can be without quotes anywhere.
 var alertNameForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_-]*$`)
@@ -79,10 +80,11 @@ func (f fields) below(key string, later []string, known ...string) fields {
 func parseAlerting(f fields, s *SLO) Alerting {
 	of := f.below("alerting", alertingLater, alertingKeys...)
 	a := Alerting{
-		Policy: unless(DefaultPolicy, name(of.get("policy"), "policy")),
-		Labels: alertLabels(of.get("labels"), s),
-		Page:   parseAlertSeverity(of.get("page"), s),
-		Ticket: parseAlertSeverity(of.get("ticket"), s),
+		Policy:      unless(DefaultPolicy, name(of.get("policy"), "policy")),
+		Labels:      alertLabels(of.get("labels"), s),
+		Annotations: parseAnnotations(of.get("annotations")),
+		Page:        parseAlertSeverity(of.get("page"), s),
+		Ticket:      parseAlertSeverity(of.get("ticket"), s),
 	}
 	if v := of.get("name"); v.Present() {
 		if a.Name = unless(DefaultAlertName, v.Text()); v.IsScalar() && !alertNameForm.MatchString(v.Text()) {

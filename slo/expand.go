@@ -77,12 +77,13 @@ type expandedSLO struct {
 }
 
 type expandedAlerting struct {
-	Policy     string            `yaml:"policy"`
-	Name       string            `yaml:"name"`
-	Labels     map[string]string `yaml:"labels,omitempty"`
-	Severities map[string]string `yaml:"severities,flow"`
-	Page       expandedSeverity  `yaml:"page,flow"`
-	Ticket     expandedSeverity  `yaml:"ticket,flow"`
+	Policy      string            `yaml:"policy"`
+	Name        string            `yaml:"name"`
+	Labels      map[string]string `yaml:"labels,omitempty"`
+	Annotations map[string]string `yaml:"annotations,omitempty"`
+	Severities  map[string]string `yaml:"severities,flow"`
+	Page        expandedSeverity  `yaml:"page,flow"`
+	Ticket      expandedSeverity  `yaml:"ticket,flow"`
 }
 
 type expandedSeverity struct {
@@ -159,7 +160,7 @@ func expanded(s *SLO) expandedSLO {
 	}
 	a := s.Alerting
 	x.Alerting = expandedAlerting{
-		Policy: cmp.Or(a.Policy, DefaultPolicy), Name: a.AlertName(), Labels: a.Labels,
+		Policy: cmp.Or(a.Policy, DefaultPolicy), Name: a.AlertName(), Labels: a.Labels, Annotations: a.Annotations,
 		Severities: map[string]string{"page": a.Severity("page").Label, "ticket": a.Severity("ticket").Label},
 		Page:       expandedSeverity{a.Page.Disabled, a.Page.Labels}, Ticket: expandedSeverity{a.Ticket.Disabled, a.Ticket.Labels},
 	}

@@ -15,7 +15,7 @@ var (
 		"name", "description", "objective", "sli", "worst_of", "window", "budgeting", "slice", "group_by", "groups",
 		"exclude", "objective_history", "backend", "on_no_data", "budget_policy", "alerting",
 	}
-	alertingLater = []string{"annotations", "no_data"}
+	alertingLater = []string{"no_data"}
 )
 
 // sloMap is a mapping with the keys of an SLO.

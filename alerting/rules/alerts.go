@@ -58,7 +58,7 @@ func (w *ruleWriter) alert(severity string, tiers []firingTier) {
 	w.b.WriteString("      - alert: " + name + "\n")
 	w.body(expr, labels)
 	w.b.WriteString("        annotations:\n")
-	for _, a := range w.annotations(tiers) {
+	for _, a := range w.annotated(severity, w.annotations(tiers)) {
 		w.b.WriteString("          " + a[0] + ": " + strconv.Quote(a[1]) + "\n")
 	}
 }

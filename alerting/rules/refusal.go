@@ -16,6 +16,9 @@ func Refusal(s *slo.SLO) string {
 	if len(s.Exclusions) > 0 {
 		why = append(why, "it excludes time, and what rules have recorded stays as it was when an exclusion is written later")
 	}
+	if reason := unannotatable(s); reason != "" {
+		why = append(why, reason)
+	}
 	if s.Groups != nil {
 		if reason := unsplittable(s); reason != "" {
 			why = append(why, reason)

@@ -43,6 +43,7 @@ var beyondSchema = map[string]string{
 	`is one of the file's labels already$`:                                 "it is said of another part of the file",
 	`^there is no SLO|in a circle: |can't be a part|is counted in backend`: "it is said of other SLOs",
 	`^slo_id .* is taken already`:                                          "it is said of other SLOs",
+	`^template: `:                                                          "a template is read",
 	`^pages and tickets both have`:                                         "values are compared",
 	`is not later than |is there already$|is not after [0-9]`:              "values are compared",
 	`is before start|is always before start`:                               "values are compared",
