@@ -45,7 +45,7 @@ func TestScenarios(t *testing.T) {
 						p := play(c, policy, seed)
 						one := c.Tally(p)
 						if row.Add(one); policy == DefaultPolicy {
-							require.Empty(t, c.Wrong(one), "seed %d: %v", seed, p.Episodes)
+							require.Empty(t, c.Wrong(one, 0), "seed %d: %v", seed, p.Episodes)
 						}
 					}
 					rows[i] = append(rows[i], row.Row(c, policy))

@@ -129,10 +129,11 @@ func between(t *testing.T, from, got time.Time, length time.Duration) {
 // of the ticket are of whole quarters of an hour: with the fifth bad slot the three
 // days have 0.104 %, 150 of 1,445, and the evaluator's ticket begins; the rules'
 // when the quarter that ends at 1455 is added up, 5 minutes later at most. To the
-// default policy 336 bad ones where 289 are allowed may be chance, 2.8 standard
-// deviations; 396 with the sixth slot, 6.3 of them, are none.
+// default policy they are too few: a month like that day has 8,640,000 requests and
+// a budget of 8,640, of which 5 % are 432. There are 396 with the sixth slot and 456
+// with the seventh.
 func TestIncidentOverAMonth(t *testing.T) {
-	for policy, minutes := range map[string][2]int{"classic": {1490, 1445}, alerting.DefaultPolicy: {1475, 1446}} {
+	for policy, minutes := range map[string][2]int{"classic": {1490, 1445}, alerting.DefaultPolicy: {1475, 1447}} {
 		t.Run(policy, func(t *testing.T) {
 			ends, ticketBegins := minutes[0], minutes[1]
 			db := incidentDay(t)

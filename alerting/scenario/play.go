@@ -171,8 +171,8 @@ func lastBad(bad []int, end int) int {
 }
 
 // Wrong says what one run by the default policy gives that it must not, "" for
-// nothing.
-func (c Scenario) Wrong(got Tally) string {
+// nothing. Tickets may come and go so many minutes late.
+func (c Scenario) Wrong(got Tally, late int) string {
 	var out []string
 	wrong := func(is bool, format string, args ...any) {
 		if is {
@@ -188,12 +188,16 @@ func (c Scenario) Wrong(got Tally) string {
 		wrong(minutes > 15, "%d min to the end of a page", minutes)
 	}
 	for _, minutes := range got.ToClose {
-		wrong(minutes > aDay && c.Usual < half, "%d min to the end of a ticket", minutes)
+		wrong(minutes > aDay+late && c.Usual < half, "%d min to the end of a ticket", minutes)
+	}
+	within := c.Within
+	if c.By == ticket {
+		within += late
 	}
 	took := map[string][]int{page: got.ToPage, ticket: got.ToTicket}[c.By]
 	wrong(c.Within > 0 && len(took) != len(c.Incidents), "no %s", c.By)
 	for _, minutes := range took {
-		wrong(c.Within > 0 && minutes > c.Within, "a %s after %d min", c.By, minutes)
+		wrong(c.Within > 0 && minutes > within, "a %s after %d min", c.By, minutes)
 	}
 	return strings.Join(out, "; ")
 }
