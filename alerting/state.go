@@ -1,6 +1,7 @@
 package alerting
 
 import (
+	"iter"
 	"math"
 	"slices"
 	"time"
@@ -45,9 +46,8 @@ func (p Policies) NewJudge() evaluator.Judge {
 		if settled-at > long {
 			past = t.Unpacked(at.Add(-d.longest()))
 		}
-		for at < settled {
-			at++
-			final = d.step(final, past, at)
+		for end, st := range d.replay(final, past, at, settled) {
+			at, final = end, st
 		}
 		sure, newest := final, final
 		for end := settled + 1; end <= t.End(); end++ {
@@ -124,6 +124,18 @@ type episode struct {
 	since  evaluator.Minute // the end of the slot in which it began
 	sure   evaluator.Minute // the last slot in which a tier held
 	tier   Tier
+}
+
+// replay steps from a state at one instant to another, with the end of each slot
+// and the state there.
+func (d decider) replay(st state, t *evaluator.Timeline, from, to evaluator.Minute) iter.Seq2[evaluator.Minute, state] {
+	return func(yield func(evaluator.Minute, state) bool) {
+		for end := from + 1; end <= to; end++ {
+			if st = d.step(st, t, end); !yield(end, st) {
+				return
+			}
+		}
+	}
 }
 
 // step is the state one slot later. Nothing fires in a slot that is excluded.

@@ -274,7 +274,12 @@ func (e *Evaluator) noteBackend(b *backend) {
 // the state query_failed; only the end of ctx is an error.
 func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Time) (*Report, error) {
 	e.end = min(MinuteOf(at), e.behindNow())
-	e.evaluateOnce(ctx, slos)
+	evaluate := func(l *ledger) {
+		if l.err == nil {
+			e.evaluateAll(l, e.end) // and folds, while others are still read
+		}
+	}
+	e.readOnce(ctx, slos, evaluate)
 	var groups []*slo.SLO
 	for _, s := range slos {
 		t := e.tracks[s.ID()]
@@ -282,7 +287,7 @@ func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Tim
 		groups = append(groups, of...)
 		t.leftOut = leftOut
 	}
-	e.evaluateOnce(ctx, groups)
+	e.readOnce(ctx, groups, evaluate)
 	for _, s := range groups {
 		e.tracks[s.Service+"/"+s.Name].groups[s.ID()] = e.tracks[s.ID()]
 	}
@@ -294,8 +299,9 @@ func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Tim
 	return e.Report(), nil
 }
 
-// evaluateOnce reads the whole history of SLOs, and evaluates them.
-func (e *Evaluator) evaluateOnce(ctx context.Context, slos []*slo.SLO) {
+// readOnce reads the whole history of SLOs. It calls read, for one at a time, when
+// a ledger is read or has failed.
+func (e *Evaluator) readOnce(ctx context.Context, slos []*slo.SLO, read func(*ledger)) {
 	for _, s := range slos {
 		t, l := e.newTrack(s)
 		e.tracks[s.ID()] = t
@@ -322,9 +328,8 @@ func (e *Evaluator) evaluateOnce(ctx context.Context, slos []*slo.SLO) {
 				defer mu.Unlock()
 				for _, en := range entries {
 					en.finish()
-					if en.ledger.settle(en.err); en.err == nil {
-						e.evaluateAll(en.ledger, e.end) // and folds, while others are still read
-					}
+					en.ledger.settle(en.err)
+					read(en.ledger)
 				}
 			})
 		}

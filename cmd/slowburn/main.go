@@ -102,7 +102,7 @@ Exit codes: 0 fine, 1 errors in your files, 2 usage, 3 failure.`),
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(newHelp())
-	root.AddCommand(newServe(s), newDemo(s), newStatus(s), newExplain(s), newValidate(s), newCheck(s), newGenerate(s), newCompletion(s), newVersion(s))
+	root.AddCommand(newServe(s), newDemo(s), newStatus(s), newExplain(s), newBacktest(s), newValidate(s), newCheck(s), newGenerate(s), newCompletion(s), newVersion(s))
 	return root
 }
 

@@ -1,0 +1,287 @@
+package alerting
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// healthyDays is how long all is well before begin: longer than all that a
+// backtest of 30 d looks back.
+const healthyDays = 41
+
+// after is a timeline with slots behind begin. Before it all are like before.
+func after(before evaluator.Slot, slots []evaluator.Slot) *evaluator.Timeline {
+	t := evaluator.NewTimeline(begin - healthyDays*24*60)
+	for t.End() < begin {
+		t.Append(before)
+	}
+	for _, s := range slots {
+		t.Append(s)
+	}
+	return t
+}
+
+// backtestOf is one of n slots behind begin.
+func backtestOf(n int, names []string, objectives ...slo.Objective) *Backtest {
+	return &Backtest{Policies: BuiltIn(), Names: names, Objectives: objectives, From: begin, To: begin + evaluator.Minute(n)}
+}
+
+func secondsOf(minutes float64) *float64 {
+	s := 60 * minutes
+	return &s
+}
+
+func instantOf(n int) *time.Time {
+	t := slotAt(n)
+	return &t
+}
+
+// TestBacktest works out two days by hand: 1,000 events a minute, of which 300 are
+// bad in the minutes 721 to 740; the last 720 minutes are not known. Of the 43,200
+// minutes of 30 d one event each may be bad. Such windows begin with a quarter of an
+// hour, so those that end at 723, 740 and 770 are 3, 5 and 5 minutes longer.
+func TestBacktest(t *testing.T) {
+	timeline := after(healthy, slotsOf(720, healthy, 20, failing, 1420, healthy, 720, missing))
+	tested, results := backtestOf(2880, nil).Test(evaluator.Past{SLO: policySLO(t), Timeline: timeline})
+
+	require.Equal(t, 2_160_000.0, tested.Total)
+	require.Equal(t, 6000.0, tested.Bad)
+	require.Equal(t, 0.75, tested.Coverage)
+	require.Empty(t, tested.Error)
+	require.Nil(t, tested.Suggestion.Objective)
+	require.Equal(t, "the history since "+begin.Time().Format(dayAndTime)+" is shorter than a window of 30d", tested.Suggestion.Reason)
+
+	require.Len(t, results, 1)
+	r := results[0]
+	require.Equal(t, "classic", r.Policy)
+	require.Equal(t, 0.999, r.Objective)
+	require.Equal(t, []int{1, 1, 0, 0}, []int{r.Pages, r.Tickets, r.Missed, r.False})
+	require.InDelta(t, 1/(1.5/7), *r.PagesPerWeek, 1e-12) // of the day and a half that is known
+	require.Equal(t, secondsOf(2), r.Detection)
+	// Of the last 30 d 42,480 minutes are known.
+	require.InDelta(t, 1-6000.0/42480, *r.Remaining, 1e-12)
+
+	// The page begins with the third minute, for 900 of the 60,000 events of an hour
+	// are more than 1.44 %. The half hour that ends 29 minutes after the last holds
+	// it. All five minutes fail at the peak.
+	page, ticket := r.Episodes[0], r.Episodes[1]
+	require.Equal(t, []string{Page, "fast"}, []string{page.Severity, page.Tier})
+	require.Equal(t, slotAt(723), page.Start)
+	require.Equal(t, instantOf(770), page.End)
+	require.Equal(t, 6000.0, page.Bad)
+	require.InDelta(t, 6000.0/43205, *page.Consumed, 1e-12)
+	require.InDelta(t, 300, *page.PeakBurnRate, 1e-9)
+	require.Equal(t, instantOf(720), page.IncidentStart)
+	// The ticket begins with the 15th, for 4,500 are more than 0.3 % of the 1,440,000
+	// of a day. The six hours have more than 360 bad events until 739 leaves. Two
+	// hours of 120,000 events have 5 % at their peak.
+	require.Equal(t, []string{Ticket, "daily"}, []string{ticket.Severity, ticket.Tier})
+	require.Equal(t, slotAt(735), ticket.Start)
+	require.Equal(t, instantOf(1099), ticket.End)
+	require.InDelta(t, 50, *ticket.PeakBurnRate, 1e-9)
+
+	require.Len(t, r.Incidents, 1)
+	in := r.Incidents[0]
+	require.Equal(t, []time.Time{slotAt(720), slotAt(740)}, []time.Time{in.Start, in.End})
+	require.Equal(t, []float64{20_000, 6000}, []float64{in.Total, in.Bad})
+	require.InDelta(t, 6000.0/43205, *in.Consumed, 1e-12)
+	require.Equal(t, Page, in.Severity)
+	require.Equal(t, secondsOf(2), in.Detection)
+	require.InDelta(t, 900.0/43203, *in.Before, 1e-12)
+}
+
+// TestBacktestTellsMissedFromFalse by what policies and objectives say of the same
+// counts.
+func TestBacktestTellsMissedFromFalse(t *testing.T) {
+	few := evaluator.Slot{Total: 1, Known: true}
+	tests := []struct {
+		name       string
+		before     evaluator.Slot
+		slots      []evaluator.Slot
+		policy     string
+		objective  string
+		pages      int
+		incidents  int
+		missed, no int
+	}{
+		// 8 h at twice the allowed rate are 960 bad events, 2.2 % of the budget. No
+		// window of a tier has enough of them.
+		{"a trickle that nobody sees", healthy, slotsOf(480, evaluator.Slot{Total: 1000, Bad: 2, Known: true}), "classic", "99.9", 0, 1, 1, 0},
+		{"the same, that default misses too", healthy, slotsOf(480, evaluator.Slot{Total: 1000, Bad: 2, Known: true}), "default", "99.9", 0, 1, 1, 0},
+		// At 99 % that rate is a fifth of what is allowed.
+		{"no incident of a lower objective", healthy, slotsOf(480, evaluator.Slot{Total: 1000, Bad: 2, Known: true}), "classic", "99", 0, 0, 0, 0},
+		// One of 60 events of an hour is 1.7 %, and one of 43,200 that allow 43 is 2.3 %
+		// of the budget; but one of one is no evidence.
+		{"a single failure", few, slotsOf(1, evaluator.Slot{Total: 1, Bad: 1, Known: true}), "classic", "99.9", 1, 0, 0, 1},
+		{"a single failure, by default", few, slotsOf(1, evaluator.Slot{Total: 1, Bad: 1, Known: true}), "default", "99.9", 0, 0, 0, 0},
+		// 40 failing minutes are 12,000, and as many eight hours later another incident.
+		{"two incidents", healthy, slotsOf(40, failing, 480, healthy, 40, failing), "default", "99.9", 2, 2, 0, 0},
+		// Three hours apart they are one.
+		{"an incident with a break", healthy, slotsOf(40, failing, 180, healthy, 40, failing), "default", "99.9", 2, 1, 0, 0},
+		{"nothing is known for a while", healthy, slotsOf(100, missing), "classic", "99.9", 0, 0, 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			slots := append(slotsOf(60, tt.before), tt.slots...)
+			for len(slots) < 1440 {
+				slots = append(slots, tt.before)
+			}
+			b := backtestOf(1440, []string{tt.policy}, objective(t, tt.objective))
+			_, results := b.Test(evaluator.Past{SLO: policySLO(t), Timeline: after(tt.before, slots)})
+			r := results[0]
+			require.Equal(t, []int{tt.pages, tt.incidents, tt.missed, tt.no}, []int{r.Pages, len(r.Incidents), r.Missed, r.False})
+		})
+	}
+}
+
+// TestBacktestGoesOnFromBefore: an alert that began before the time that is looked
+// at is dated right, and is no new page.
+func TestBacktestGoesOnFromBefore(t *testing.T) {
+	timeline := after(healthy, slotsOf(720, healthy, 20, failing, 1420, healthy))
+	b := &Backtest{Policies: BuiltIn(), From: begin + 730, To: begin + 800}
+	_, results := b.Test(evaluator.Past{SLO: policySLO(t), Timeline: timeline})
+	require.Equal(t, slotAt(723), results[0].Episodes[0].Start)
+	require.Equal(t, []int{0, 1}, []int{results[0].Pages, results[0].Tickets}) // which began at 735
+	require.Nil(t, results[0].Episodes[1].End)
+	require.Equal(t, slotAt(720), results[0].Incidents[0].Start)
+}
+
+// TestBacktestOfWhatIsExcluded: an incident that is excluded is none, and costs
+// nothing.
+func TestBacktestOfWhatIsExcluded(t *testing.T) {
+	s := excluding(policySLO(t), 715, 745)
+	timeline := after(healthy, slotsOf(720, healthy, 20, failing, 700, healthy)).Without(s)
+	tested, results := backtestOf(1440, nil).Test(evaluator.Past{SLO: s, Timeline: timeline})
+	require.Equal(t, []float64{1_410_000, 0, 1}, []float64{tested.Total, tested.Bad, tested.Coverage})
+	require.Empty(t, results[0].Episodes)
+	require.Empty(t, results[0].Incidents)
+	require.Equal(t, 1.0, *results[0].Remaining)
+}
+
+// TestBacktestInACalendarMonth: begin lies in January, of which 44,640 minutes have
+// 1,000 events each; alerts and incidents are those of 30 d.
+func TestBacktestInACalendarMonth(t *testing.T) {
+	s := policySLO(t)
+	var err error
+	s.Window, err = slo.NewCalendar(slo.Month, "UTC")
+	require.NoError(t, err)
+	_, results := backtestOf(1440, nil).Test(evaluator.Past{SLO: s, Timeline: after(healthy, slotsOf(720, healthy, 20, failing, 700, healthy))})
+	r := results[0]
+	require.InDelta(t, 1-6000.0/44640, *r.Remaining, 1e-9)
+	require.Equal(t, slotAt(723), r.Episodes[0].Start)
+	require.InDelta(t, 6000.0/43205, *r.Incidents[0].Consumed, 1e-12)
+}
+
+// TestBacktestSaysWhatTheJudgeSays, called minute by minute as a service does whose
+// old slots are folded. Incidents and unknown and excluded stretches come at random.
+func TestBacktestSaysWhatTheJudgeSays(t *testing.T) {
+	for _, policy := range []string{"classic", "default"} {
+		for _, excluded := range []bool{false, true} {
+			s := policySLO(t)
+			s.Window, s.Alerting.Policy = slo.Rolling(7*day), policy
+			if excluded {
+				s = excluding(s, 2000, 2100, 3000, 3007, 5000, 5500)
+			}
+			r := rand.New(rand.NewPCG(3, 4))
+			var slots []evaluator.Slot
+			for len(slots) < 9000 {
+				switch r.IntN(4) {
+				case 0:
+					slots = append(slots, slotsOf(1+r.IntN(20), failing)...)
+				case 1:
+					slots = append(slots, slotsOf(1+r.IntN(50), missing)...)
+				default:
+					slots = append(slots, slotsOf(1+r.IntN(300), healthy)...)
+				}
+			}
+			slots = slots[:9000]
+			got := episodes(BuiltIn(), s, after(healthy, slots).Without(s), begin, begin+9000)
+
+			live, judge := after(healthy, nil), BuiltIn().NewJudge()
+			var want []Episode
+			for i, slot := range slots {
+				live.Append(slot)
+				at := begin + evaluator.Minute(i) + 1
+				now := judge(s, live.Without(s), at)
+				for j := range want {
+					e := &want[j]
+					if e.End == nil {
+						goesOn := false
+						for _, a := range now {
+							goesOn = goesOn || a.Severity == e.Severity && a.Since.Equal(e.Start)
+						}
+						if !goesOn {
+							e.End = instantOf(i + 1)
+						}
+					}
+				}
+				for _, a := range now {
+					if a.Since.Equal(slotAt(i + 1)) {
+						want = append(want, Episode{Severity: a.Severity, Tier: a.Tier, Start: a.Since})
+					}
+				}
+				if !excluded { // whose quarters a service keeps singly
+					live.Fold(begin-healthyDays*24*60, at-3*24*60)
+				}
+			}
+			require.Greater(t, len(want), 20)
+			require.Len(t, got, len(want))
+			for i := range want {
+				require.Equal(t, []any{want[i].Severity, want[i].Tier, want[i].Start, want[i].End},
+					[]any{got[i].Severity, got[i].Tier, got[i].Start, got[i].End})
+			}
+		}
+	}
+}
+
+// TestSuggestions by windows of 6 h with 360,000 events.
+func TestSuggestions(t *testing.T) {
+	broken := evaluator.Slot{Total: 1000, Bad: 700, Known: true}
+	few := evaluator.Slot{Total: 1, Known: true}
+	at := func(n int) string { return (begin + evaluator.Minute(n)).Time().Format(dayAndTime) }
+	tests := []struct {
+		name  string
+		slots []evaluator.Slot
+		want  string // percent; "" for none
+		why   string
+	}{
+		// 6,000 bad events are 1.67 % of six hours: 33 % of the 5 % that 95 % allow. The
+		// last window that holds all of them ends 360 minutes after they begin.
+		{"an incident", slotsOf(720, healthy, 20, failing, 2140, healthy), "95",
+			"in the worst 6h, until " + at(1080) + ", 6,000 of 360,000 events were bad, 33 % of the budget; 99 % would have taken 167 %"},
+		// 42,000 are 11.7 %.
+		{"none", slotsOf(720, healthy, 60, broken, 2100, healthy), "",
+			"in the worst 6h, until " + at(1080) + ", 42,000 of 360,000 events were bad: 90 % would have taken 117 %"},
+		// 0.01 % of 360,000 are 36, and 0.005 % are 18, 0.001 % are 3.6.
+		{"nothing bad", slotsOf(2880, healthy), "99.995",
+			"in the worst 6h, until " + at(2880) + ", 0 of 360,000 events were bad, 0 % of the budget; 99.999 % allows 3.6 bad events in the quietest 6h, fewer than 10"},
+		// 90 % of 360 events allow 36, 95 % 18, 99 % 3.6.
+		{"few events", slotsOf(2880, few), "95",
+			"in the worst 6h, until " + at(2880) + ", 0 of 360 events were bad, 0 % of the budget; 99 % allows 3.6 bad events in the quietest 6h, fewer than 10"},
+		{"too short", slotsOf(2521, missing, 359, healthy), "", "the history since " + at(2521) + " is shorter than a window of 6h"},
+		// The ends of windows are 360, 375 ... 2880: 169. Of those from 360 to 1215 at
+		// least 324 minutes are known, since the gap begins at 1180.
+		{"too little", slotsOf(1180, healthy, 1700, missing), "", "too little is known: only 58 of 169 windows of 6h since " + at(0) + " have events and 90 % of their minutes known"},
+		{"nothing happened", slotsOf(2880, evaluator.Slot{Known: true}), "", "too little is known: only 0 of 169 windows of 6h since " + at(0) + " have events and 90 % of their minutes known"},
+		{"nothing known", slotsOf(2880, missing), "", "nothing is known"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := policySLO(t)
+			s.Window = slo.Rolling(6 * hour)
+			got := suggest(s, after(healthy, tt.slots), begin, begin+2880)
+			require.Equal(t, tt.why, got.Reason)
+			if tt.want == "" {
+				require.Nil(t, got.Objective)
+				return
+			}
+			require.Equal(t, objective(t, tt.want).Ratio(), *got.Objective)
+		})
+	}
+}

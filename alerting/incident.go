@@ -1,0 +1,72 @@
+package alerting
+
+import (
+	"time"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// Which stretches of time are incidents.
+const (
+	// incidentQuiet is how long an incident may go on without getting worse.
+	incidentQuiet = 6 * time.Hour
+	// incidentShare is what it takes of the budget at least.
+	incidentShare = 0.01
+	// incidentSignificance is how rarely chance gives as many bad events.
+	incidentSignificance = 1e-5
+)
+
+// incidents are those of an SLO that end after from, up to an instant. They follow
+// from the counts alone, whatever the policy. The excess of a stretch is
+//
+//	bad - (1-o) * total
+//
+// An incident begins with a slot that has any, and lasts as long as the excess since
+// then is above 0 and reaches a new peak within six hours of the last; it ends with
+// the slot of its highest peak. (This is a CUSUM chart, whose allowance is the rate
+// of the objective.) Of these stretches those count that took 1 % of the budget, and
+// whose bad events are beyond chance.
+func incidents(s *slo.SLO, t *evaluator.Timeline, from, to evaluator.Minute) []Incident {
+	out := []Incident{}
+	begin := max(t.Start(), from.Add(-lookback))
+	for begin < to {
+		start, end := worsening(s.Objective, t, begin, to)
+		if start == end {
+			break
+		}
+		begin = end
+		sum := t.Sum(start, end)
+		consumed := spent(sum.Bad, s, t, end)
+		if end <= from || consumed == nil || *consumed < incidentShare || !beyondChance(sum.Bad, sum.Total, s.Objective, incidentSignificance) {
+			continue
+		}
+		out = append(out, Incident{
+			Start: start.Time(), End: end.Time(), Total: sum.Total, Bad: sum.Bad, Consumed: consumed, start: start, end: end,
+		})
+	}
+	return out
+}
+
+// worsening is the first stretch of (from, to] in which the excess grows to a peak.
+// It is empty where there is none.
+func worsening(o slo.Objective, t *evaluator.Timeline, from, to evaluator.Minute) (start, end evaluator.Minute) {
+	allowed, excess, peak := o.Budget(), 0.0, 0.0
+	open := false
+	for at := from + 1; at <= to; at++ {
+		slot := t.Sum(at-1, at)
+		excess += slot.Bad - allowed*slot.Total
+		switch {
+		case !open && excess > 0:
+			open, start = true, at-1
+		case !open:
+			excess = 0
+		case excess <= 0 || at >= end.Add(incidentQuiet):
+			return start, end
+		}
+		if open && excess > peak {
+			peak, end = excess, at
+		}
+	}
+	return start, end
+}

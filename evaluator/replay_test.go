@@ -1,0 +1,173 @@
+package evaluator_test
+
+import (
+	"cmp"
+	"log/slog"
+	"math/rand/v2"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// alert is an episode as people see it.
+type alert struct{ id, severity, start, end string }
+
+// replayed are the alerts of a backtest.
+func replayed(t *testing.T, o evaluator.Options, from, to int, slis ...string) []alert {
+	t.Helper()
+	b := &alerting.Backtest{Policies: alerting.BuiltIn(), From: evaluator.MinuteOf(at(from)), To: evaluator.MinuteOf(at(to))}
+	o.Lookback, o.Registerer = b.Lookback, prometheus.NewRegistry()
+	r, err := b.Run(t.Context(), evaluator.New(o), load(t, "6h", slis...))
+	require.NoError(t, err)
+	var out []alert
+	for _, of := range r.Results {
+		for _, e := range of.Episodes {
+			a := alert{of.ID, e.Severity, e.Start.Format(time.RFC3339), ""}
+			if e.End != nil {
+				a.end = e.End.Format(time.RFC3339)
+			}
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// TestABacktestSaysWhatAServiceSaid that was there all along: it was started at the
+// beginning and evaluated each minute, two minutes of which are not settled. An SLO,
+// one of time slices and one that is split by tenants; bursts of errors and gaps in
+// scraping come at random.
+func TestABacktestSaysWhatAServiceSaid(t *testing.T) {
+	const from, to = 400, 1300
+	slis := []string{
+		events,
+		`{events: {bad: 'requests_total{code="500"}', total: requests_total}}, budgeting: timeslices, slice: {length: 1m, target: 95}`,
+		`{events: {bad: 'requests_total{code="500"}', total: requests_total}}, group_by: [tenant]`,
+	}
+	series := ""
+	for i, tenant := range []string{"acme", "globex"} {
+		r := rand.New(rand.NewPCG(5, uint64(i)))
+		good, bad, down := 0.0, 0.0, false
+		var goods, bads []float64
+		for minute, until, failing := 0, 0, false; minute <= to+10; minute++ {
+			if minute == until {
+				failing, down, until = r.IntN(4) == 0, r.IntN(6) == 0, minute+1+r.IntN(60)
+			}
+			good += 100
+			if failing {
+				bad += 30
+			}
+			goods, bads = append(goods, good), append(bads, bad)
+			if down {
+				goods[minute], bads[minute] = -1, -1
+			}
+		}
+		series += `requests_total{code="200",instance="a",tenant="` + tenant + `"}` + values(len(goods), func(i int) float64 { return goods[i] }) + "\n"
+		series += `requests_total{code="500",instance="a",tenant="` + tenant + `"}` + values(len(bads), func(i int) float64 { return bads[i] }) + "\n"
+	}
+	server := httptest.NewServer(embedded(t, time.Minute, series).Handler())
+	defer server.Close()
+	now := at(from).Add(30 * time.Second)
+	o := options(server.URL, func() time.Time { return now })
+	o.Windows, o.NewJudge, o.Lookback = alerting.BuiltIn().Windows, alerting.BuiltIn().NewJudge, alerting.BuiltIn().Lookback
+
+	e := evaluator.New(o)
+	e.SetSLOs(load(t, "6h", slis...), nil)
+	var said []alert
+	for ; !now.After(at(to + 2).Add(30 * time.Second)); now = now.Add(time.Minute) {
+		e.Tick(t.Context())
+		r := e.Report()
+		open := map[alert]bool{}
+		for _, s := range r.SLOs {
+			for _, a := range s.Alerts {
+				open[alert{s.ID, a.Severity, a.Since.Format(time.RFC3339), ""}] = true
+			}
+		}
+		for i := range said {
+			switch {
+			case said[i].end != "":
+			case open[said[i]]:
+				delete(open, said[i])
+			default: // it ended with a slot that is settled
+				said[i].end = r.EvaluatedAt.Add(-2 * time.Minute).Format(time.RFC3339)
+			}
+		}
+		for a := range open {
+			if a.start <= at(to).Format(time.RFC3339) {
+				said = append(said, a)
+			}
+		}
+	}
+	said = slices.DeleteFunc(said, func(a alert) bool { return a.end != "" && a.end <= at(from).Format(time.RFC3339) })
+	got := replayed(t, o, from, to, slis...)
+	order := func(a, b alert) int {
+		return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.start, b.start), cmp.Compare(a.severity, b.severity))
+	}
+	slices.SortFunc(said, order)
+	slices.SortFunc(got, order)
+	require.Greater(t, len(said), 20)
+	require.Equal(t, said, got)
+}
+
+// BenchmarkBacktest90Days is one of an SLO over 30 d whose four series are scraped
+// each 30 s, at three objectives by two policies: 127 days are read for it.
+func BenchmarkBacktest90Days(b *testing.B) {
+	const days = 128
+	db, err := memprom.Open(b.TempDir(), slog.New(slog.DiscardHandler))
+	require.NoError(b, err)
+	defer func() { require.NoError(b, db.Close()) }()
+	for i, code := range []string{"200", "200", "500", "500"} {
+		r := rand.New(rand.NewPCG(7, uint64(i)))
+		l := labels.FromStrings(model.MetricNameLabel, "requests_total", "job", "shop", "instance", string(rune('a'+i%2)), "code", code)
+		sum := 0.0
+		for day := range days {
+			var samples []memprom.Sample
+			for s := 0; s < 24*3600; s += 30 {
+				switch {
+				case code == "200":
+					sum += 300 + float64(r.IntN(100))
+				case s >= 3600 && s < 4200 && day%5 == 0:
+					sum += 40
+				case r.IntN(50) == 0:
+					sum++
+				}
+				samples = append(samples, memprom.Sample{Time: start.AddDate(0, 0, day).Add(time.Duration(s) * time.Second), Value: sum})
+			}
+			require.NoError(b, db.Add(b.Context(), l, samples...))
+		}
+	}
+	server := httptest.NewServer(db.Handler())
+	defer server.Close()
+	to := start.AddDate(0, 0, days)
+	set := slo.Load([]slo.File{{Name: "slo.yaml", Text: []byte("apiVersion: slowburn/v1\nservice: shop\nslos:\n  - {name: requests, objective: 99.9, sli: " + events + "}\n")}})
+	var objectives []slo.Objective
+	for _, text := range []string{"99", "99.5", "99.9"} {
+		o, err := slo.ParseObjective(text)
+		require.NoError(b, err)
+		objectives = append(objectives, o)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		test := &alerting.Backtest{
+			Policies: alerting.BuiltIn(), Names: []string{"default", "classic"}, Objectives: objectives,
+			From: evaluator.MinuteOf(to.AddDate(0, 0, -90)), To: evaluator.MinuteOf(to),
+		}
+		o := options(server.URL, func() time.Time { return to.Add(time.Hour) })
+		o.Lookback, o.NewJudge = test.Lookback, alerting.BuiltIn().NewJudge
+		r, err := test.Run(b.Context(), evaluator.New(o), set.SLOs)
+		require.NoError(b, err)
+		require.Len(b, r.Results, 6)
+		require.Len(b, r.Results[4].Incidents, 18) // each fifth of 90 days
+		require.Equal(b, 0, r.Results[4].Missed)
+	}
+}
