@@ -33,6 +33,10 @@ test: test-needs bin/gotestsum ## Run every test, after installing what they nee
 race: test-needs bin/gotestsum ## Run every test with the race detector (slow; needs a C compiler).
 	CGO_ENABLED=1 bin/gotestsum --format pkgname -- -race -timeout 60m $(TESTFLAGS) ./...
 
+.PHONY: scenarios
+scenarios: ## Play every alert scenario by the generated rules too (about 15 min).
+	go test -timeout 60m ./alerting/rules -run TestScenarios -scenarios -v
+
 .PHONY: cover
 cover: test-needs ## Run every test and write coverage.out and coverage.html.
 	go test -timeout 20m -coverpkg=./... -coverprofile=coverage.out $(TESTFLAGS) ./...
