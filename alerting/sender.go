@@ -173,9 +173,10 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 		}
 	}
 	s.leave(before, r, now)
+	s.meta(before, r, now)
 	for k, a := range s.firing {
 		if _, was := before[k]; !was {
-			s.Log.Info("Alert fires", "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"], "since", a.StartsAt)
+			s.Log.Info("Alert fires", "alertname", a.Labels["alertname"], "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"], "since", a.StartsAt)
 		}
 		delete(s.resolved, k)
 		delete(s.ended, k)
@@ -217,7 +218,7 @@ func (s *Sender) leave(before map[string]Alert, r *evaluator.Report, now time.Ti
 		shown[r.SLOs[i].ID] = true
 	}
 	for k, a := range before {
-		if id := a.Labels["slo_id"]; !shown[id] {
+		if id := a.Labels["slo_id"]; !shown[id] && !isMeta(a) {
 			s.end(k, a, now, slices.Contains(r.Retired, id))
 		}
 	}
@@ -227,12 +228,12 @@ func (s *Sender) leave(before map[string]Alert, r *evaluator.Report, now time.Ti
 // numbers say so, else silently, to run out by itself.
 func (s *Sender) end(k string, a Alert, now time.Time, sure bool) {
 	if !sure {
-		s.Log.Warn("Alert is no longer held", "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"])
+		s.Log.Warn("Alert is no longer held", "alertname", a.Labels["alertname"], "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"])
 		return
 	}
 	a.EndsAt, a.over = now, true
 	s.resolved[k] = a
-	s.Log.Info("Alert resolved", "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"])
+	s.Log.Info("Alert resolved", "alertname", a.Labels["alertname"], "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"])
 }
 
 // seenAt is the instant that an SLO's numbers are of.

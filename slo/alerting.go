@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 )
@@ -15,6 +16,18 @@ const (
 	DefaultAlertName = "ErrorBudgetBurn"
 )
 
+// The names of alerts about data and budget, which are about no burn rates.
+const (
+	NoDataAlert    = "SLONoData"            // nothing is known of an SLO
+	BlindAlert     = "SLOBlind"             // slowburn can't read a backend
+	ExhaustedAlert = "ErrorBudgetExhausted" // the budget is spent
+	ForecastAlert  = "ErrorBudgetForecast"  // it will be soon
+	PolicyAlert    = "ErrorBudgetPolicy"    // what was agreed on for that applies
+)
+
+// MetaAlerts are the names of alerts about data and budget.
+var MetaAlerts = []string{NoDataAlert, BlindAlert, ExhaustedAlert, ForecastAlert, PolicyAlert}
+
 // Alerting is how an SLO wakes people. Its zero value is the default.
 type Alerting struct {
 	Policy       string            // the name of an alert policy; "" for DefaultPolicy
@@ -22,7 +35,23 @@ type Alerting struct {
 	Labels       map[string]string // on its alerts, over those of the file
 	Annotations  map[string]string // templates by the names of annotations, over what is said without
 	Page, Ticket AlertSeverity
+	NoData       NoData
 }
+
+// NoData is how it is told that nothing is known of an SLO.
+type NoData struct {
+	Severity string        // "page"; "" for a ticket
+	For      time.Duration // 0 for DefaultNoDataFor
+}
+
+// DefaultNoDataFor is for how long nothing is known before that is an alert.
+const DefaultNoDataFor = 15 * time.Minute
+
+// SeverityName is the severity: "page" or "ticket".
+func (n NoData) SeverityName() string { return cmp.Or(n.Severity, "ticket") }
+
+// After is for how long nothing is known before that is an alert.
+func (n NoData) After() time.Duration { return cmp.Or(n.For, DefaultNoDataFor) }
 
 // AlertSeverity is what alerts of a severity are like.
 type AlertSeverity struct {
@@ -56,18 +85,18 @@ func (a Alerting) LabelsOver(labels map[string]string, severity string) map[stri
 	return out
 }
 
-var alertingKeys = []string{"policy", "name", "labels", "annotations", "severities", "page", "ticket"}
+var alertingKeys = []string{"policy", "name", "labels", "annotations", "severities", "page", "ticket", "no_data"}
 
 // alertNameForm is what an alertname can be without quotes anywhere.
 var alertNameForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_-]*$`)
 
 // below are the mappings of a key, of all that have it. Unlike other fields, what
 // is in them has its own nearest value.
-func (f fields) below(key string, later []string, known ...string) fields {
+func (f fields) below(key string, known ...string) fields {
 	var out fields
 	for _, m := range f {
 		if m.Has(key) {
-			out = append(out, m.Get(key).MapLater(later, known...))
+			out = append(out, m.Get(key).Map(known...))
 		}
 	}
 	if len(out) == 0 {
@@ -78,21 +107,37 @@ func (f fields) below(key string, later []string, known ...string) fields {
 
 // parseAlerting reads how an SLO alerts.
 func parseAlerting(f fields, s *SLO) Alerting {
-	of := f.below("alerting", alertingLater, alertingKeys...)
+	of := f.below("alerting", alertingKeys...)
 	a := Alerting{
 		Policy:      unless(DefaultPolicy, name(of.get("policy"), "policy")),
 		Labels:      alertLabels(of.get("labels"), s),
 		Annotations: parseAnnotations(of.get("annotations")),
 		Page:        parseAlertSeverity(of.get("page"), s),
 		Ticket:      parseAlertSeverity(of.get("ticket"), s),
+		NoData:      parseNoDataAlert(of.get("no_data")),
 	}
 	if v := of.get("name"); v.Present() {
+		if slices.Contains(MetaAlerts, v.Text()) {
+			v.Errorf("choose another name", "%s is an alert about data or budget already", v.Text())
+		}
 		if a.Name = unless(DefaultAlertName, v.Text()); v.IsScalar() && !alertNameForm.MatchString(v.Text()) {
 			v.Errorf("use letters, digits, _ and -, the first a letter or _", "%q is not a valid alertname", v.Text())
 		}
 	}
 	parseSeverities(of.get("severities"), &a)
 	return a
+}
+
+// parseNoDataAlert reads how it is told that nothing is known.
+func parseNoDataAlert(v yamlfile.Value) NoData {
+	m := v.Map("severity", "for")
+	n := NoData{Severity: unless("ticket", oneOf(m.Get("severity"), "severity", "page", "ticket"))}
+	if after := m.Get("for"); after.Present() {
+		if n.For = parseDuration(after, "for", time.Minute); n.For == DefaultNoDataFor {
+			n.For = 0
+		}
+	}
+	return n
 }
 
 // unless is text, or "" where it is the default.

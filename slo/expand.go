@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/alertmanager/timeinterval"
+	"github.com/prometheus/common/model"
 	"gopkg.in/yaml.v3"
 )
 
@@ -84,6 +85,12 @@ type expandedAlerting struct {
 	Severities  map[string]string `yaml:"severities,flow"`
 	Page        expandedSeverity  `yaml:"page,flow"`
 	Ticket      expandedSeverity  `yaml:"ticket,flow"`
+	NoData      expandedNoData    `yaml:"no_data,flow"`
+}
+
+type expandedNoData struct {
+	Severity string `yaml:"severity"`
+	For      string `yaml:"for"`
 }
 
 type expandedSeverity struct {
@@ -163,6 +170,7 @@ func expanded(s *SLO) expandedSLO {
 		Policy: cmp.Or(a.Policy, DefaultPolicy), Name: a.AlertName(), Labels: a.Labels, Annotations: a.Annotations,
 		Severities: map[string]string{"page": a.Severity("page").Label, "ticket": a.Severity("ticket").Label},
 		Page:       expandedSeverity{a.Page.Disabled, a.Page.Labels}, Ticket: expandedSeverity{a.Ticket.Disabled, a.Ticket.Labels},
+		NoData: expandedNoData{a.NoData.SeverityName(), model.Duration(a.NoData.After()).String()},
 	}
 	if w, ok := s.Indicator.(*WorstOf); ok {
 		x.WorstOf = w.Names

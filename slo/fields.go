@@ -10,13 +10,10 @@ import (
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 )
 
-var (
-	sloKeys = []string{
-		"name", "description", "objective", "sli", "worst_of", "window", "budgeting", "slice", "group_by", "groups",
-		"exclude", "objective_history", "backend", "on_no_data", "budget_policy", "alerting",
-	}
-	alertingLater = []string{"no_data"}
-)
+var sloKeys = []string{
+	"name", "description", "objective", "sli", "worst_of", "window", "budgeting", "slice", "group_by", "groups",
+	"exclude", "objective_history", "backend", "on_no_data", "budget_policy", "alerting",
+}
 
 // sloMap is a mapping with the keys of an SLO.
 func sloMap(v yamlfile.Value) yamlfile.Map { return v.Map(sloKeys...) }

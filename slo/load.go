@@ -156,7 +156,7 @@ func (s *Set) Add(reports ...Report) {
 // field is the value of a field, or the nearest that is there.
 func (s said) field(path string) yamlfile.Value {
 	if inner, is := strings.CutPrefix(path, "alerting."); is && s.fields.get("alerting").Present() {
-		return said{s.fields.get("alerting"), s.fields.below("alerting", nil)}.field(inner)
+		return said{s.fields.get("alerting"), s.fields.below("alerting")}.field(inner)
 	}
 	at := s.at
 	for i, key := range strings.Split(path, ".") {

@@ -258,18 +258,10 @@ func (v Value) Decode(into any) bool {
 
 // Map is the value as a mapping whose keys are all among known; others are
 // findings that name the nearest known key. Without known any key is fine.
-func (v Value) Map(known ...string) Map { return v.MapLater(nil, known...) }
-
-// MapLater is Map with keys that a later version will know; they are errors
-// that say so.
-func (v Value) MapLater(later []string, known ...string) Map {
+func (v Value) Map(known ...string) Map {
 	m := v.mapping(map[*yaml.Node]bool{})
 	for _, e := range m.Entries {
 		if len(known) == 0 || slices.Contains(known, e.Key.node.Value) {
-			continue
-		}
-		if slices.Contains(later, e.Key.node.Value) {
-			e.Key.Errorf("", "%s is not supported yet", e.Key.node.Value)
 			continue
 		}
 		hint := "known keys: " + strings.Join(known, ", ")

@@ -1,0 +1,193 @@
+package alerting
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+const (
+	// blindFor is how long a backend can't be read before that is an alert.
+	blindFor = 10 * time.Minute
+	// knownEnough is the share of the SLO's own window that must be known for
+	// alerts about its budget: what is new has no budget yet that could be spent.
+	knownEnough = 0.5
+	// recovered is what must remain of a budget for it to be no longer spent.
+	recovered = 0.01
+	// relaxed is what the forecast must fall to, as a share of what begins it.
+	relaxed = 0.8
+)
+
+// about are the alerts about the data and the budget of an SLO, by their keys. Those
+// that fired before go on by less than they begin by.
+func about(s *evaluator.Status, before map[string]Alert, now time.Time, externalURL string) map[string]Alert {
+	out := map[string]Alert{}
+	add := func(name, severity string, since time.Time, labels, annotations map[string]string) {
+		if s.Spec.Alerting.Severity(severity).Disabled {
+			return
+		}
+		a := Alert{Labels: s.Spec.Alerting.LabelsOver(s.Labels, severity), Annotations: annotations, StartsAt: since, GeneratorURL: pageOf(s, externalURL)}
+		maps.Copy(a.Labels, s.Group)
+		maps.Copy(a.Labels, labels)
+		maps.Copy(a.Labels, map[string]string{"alertname": name, "slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO})
+		for name, text := range map[string]string{"runbook_url": s.Links["runbook"], "slo_url": a.GeneratorURL} {
+			if text != "" {
+				a.Annotations[name] = text
+			}
+		}
+		k := metaKey(s.ID, name, labels["remaining_below"])
+		if was, is := before[k]; is {
+			a.StartsAt = was.StartsAt
+		}
+		out[k] = a
+	}
+	if n := s.Spec.Alerting.NoData; len(s.Group) == 0 && s.State == evaluator.StateNoData && s.StateSince != nil && now.Sub(*s.StateSince) >= n.After() {
+		add(slo.NoDataAlert, n.SeverityName(), s.StateSince.Add(n.After()), map[string]string{"backend": s.Backend}, map[string]string{
+			"summary":     fmt.Sprintf("%s %s has no data", s.Service, s.SLO),
+			"description": fmt.Sprintf("Since %s nothing is known of it: %s. No other alert of it can fire.", s.StateSince.UTC().Format(instant), s.StateReason),
+			"reason":      s.StateReason,
+		})
+	}
+	if !sees(s) || s.Budget.Remaining == nil || s.Windows[len(s.Windows)-1].Coverage < knownEnough {
+		return out
+	}
+	at, remaining := seenAt(s), *s.Budget.Remaining
+	_, exhausted := before[metaKey(s.ID, slo.ExhaustedAlert, "")]
+	if remaining <= 0 || exhausted && remaining <= recovered {
+		add(slo.ExhaustedAlert, Ticket, at, nil, map[string]string{
+			"summary":     fmt.Sprintf("%s %s has spent its error budget", s.Service, s.SLO),
+			"description": fmt.Sprintf("%s of the %s budget are left. The ticket stays open until more than %s are.", Share(remaining), s.Window, Share(recovered)),
+		})
+	} else if w, soon := forecast(s, before); soon {
+		add(slo.ForecastAlert, Ticket, at, nil, map[string]string{
+			"summary":     fmt.Sprintf("%s %s will have spent its error budget in %s", s.Service, s.SLO, w),
+			"description": fmt.Sprintf("%s of the %s budget are left, and the last %s took about as much.", Share(remaining), s.Window, w),
+		})
+	}
+	for i := len(s.Policy) - 1; i >= 0; i-- { // the strictest that is active
+		if step := s.Policy[i]; step.Active {
+			below := strconv.FormatFloat(step.RemainingBelow*100, 'f', -1, 64) + "%"
+			add(slo.PolicyAlert, Ticket, at, map[string]string{"remaining_below": below}, map[string]string{
+				"summary":     fmt.Sprintf("%s %s: %s", s.Service, s.SLO, step.Action),
+				"description": fmt.Sprintf("%s of the %s budget are left; it was agreed on for less than %s.", Share(remaining), s.Window, below),
+			})
+			break
+		}
+	}
+	return out
+}
+
+// forecast asks whether a time like the last w, the longest window of the policy,
+// takes all that is left of the budget. The rates of the last hours would spend it
+// each night of a service that fails a little in its quiet hours. While a burn alert
+// fires it says so itself.
+func forecast(s *evaluator.Status, before map[string]Alert) (w string, soon bool) {
+	if len(s.Alerts) > 0 || len(s.Windows) < 2 {
+		return "", false
+	}
+	own, long := s.Windows[len(s.Windows)-1], s.Windows[len(s.Windows)-2]
+	if long.BurnRate == nil || long.Coverage < knownEnough {
+		return "", false
+	}
+	takes := *long.BurnRate * float64(long.Seconds) / float64(own.Seconds)
+	left := *s.Budget.Remaining
+	if _, is := before[metaKey(s.ID, slo.ForecastAlert, "")]; is {
+		left *= relaxed
+	}
+	return long.Name, takes >= left
+}
+
+// sees reports whether the numbers of an SLO are those of now.
+func sees(s *evaluator.Status) bool {
+	return len(s.Windows) > 0 && (s.State == evaluator.StateOK || s.State == evaluator.StateNoTraffic)
+}
+
+// metaKey is what tells an alert about data or budget from others.
+func metaKey(id, name, step string) string { return id + " " + name + " " + step }
+
+// blind are the alerts about backends that can't be read, one each.
+func blind(r *evaluator.Report, now time.Time) map[string]Alert {
+	type seen struct {
+		all, failing int
+		since        time.Time
+		reason       string
+	}
+	backends := map[string]*seen{}
+	for i := range r.SLOs {
+		s := &r.SLOs[i]
+		b := backends[s.Backend]
+		if b == nil {
+			b = &seen{}
+			backends[s.Backend] = b
+		}
+		b.all++
+		failing := s.State == evaluator.StateQueryFailed || s.State == evaluator.StateStale
+		if failing && s.StateSince != nil && now.Sub(*s.StateSince) >= blindFor {
+			if b.failing++; b.since.IsZero() || s.StateSince.Before(b.since) {
+				b.since, b.reason = *s.StateSince, s.StateReason
+			}
+		}
+	}
+	out := map[string]Alert{}
+	for name, b := range backends {
+		if b.failing == 0 {
+			continue
+		}
+		out[metaKey(name, slo.BlindAlert, "")] = Alert{
+			Labels: map[string]string{"alertname": slo.BlindAlert, "backend": name, "severity": Ticket},
+			Annotations: map[string]string{
+				"summary": fmt.Sprintf("slowburn can't see %d of %d SLOs of backend %s", b.failing, b.all, name),
+				"description": fmt.Sprintf("For %s it can't tell how they do, and none of their alerts can begin: %s.",
+					model.Duration(now.Sub(b.since).Truncate(time.Minute)), b.reason),
+			},
+			StartsAt: b.since.Add(blindFor),
+		}
+	}
+	return out
+}
+
+// meta adds the alerts about data and budget to what fires, and ends those of
+// before that are over. What can't be seen ends nothing, and is held for as long as
+// a burn alert is. A backend that is read again is no news from a replica that could
+// not: another may still be blind, so its alert runs out by itself.
+func (s *Sender) meta(before map[string]Alert, r *evaluator.Report, now time.Time) {
+	byID := map[string]*evaluator.Status{}
+	for i := range r.SLOs {
+		status := &r.SLOs[i]
+		byID[status.ID] = status
+		for k, a := range about(status, before, now, s.ExternalURL) {
+			a.held = now
+			s.firing[k] = a
+		}
+	}
+	maps.Copy(s.firing, blind(r, now))
+	for k, a := range before {
+		if _, is := s.firing[k]; is || !isMeta(a) {
+			continue
+		}
+		status := byID[a.Labels["slo_id"]]
+		switch {
+		case status == nil:
+			s.end(k, a, now, slices.Contains(r.Retired, a.Labels["slo_id"]))
+		case sees(status) && s.current(status, now):
+			s.end(k, a, now, true)
+		case sees(status) || now.Sub(a.held) < holdFailed:
+			s.firing[k] = a
+		default:
+			s.end(k, a, now, false)
+		}
+	}
+}
+
+// isMeta reports whether an alert is one about data or budget. Their names can't be
+// those of burn alerts.
+func isMeta(a Alert) bool {
+	return slices.Contains(slo.MetaAlerts, a.Labels["alertname"])
+}

@@ -1,0 +1,184 @@
+package alerting
+
+import (
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// teller follows reports about one SLO, and says what fires and what is posted as
+// resolved, by alertnames.
+type teller struct {
+	t      *testing.T
+	sender *Sender
+	now    time.Time
+}
+
+func newTeller(t *testing.T) *teller {
+	b := newBoard(time.Now)
+	return &teller{t, b.sender(), time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC)}
+}
+
+// about is the status of an SLO whose own window and whose three days are known.
+func (x *teller) about(state evaluator.State, remaining, burning float64) evaluator.Status {
+	since := x.now
+	return evaluator.Status{
+		ID: "checkout/availability", Service: "checkout", SLO: "availability", Window: "30d", Backend: "default",
+		State: state, StateReason: "target down", StateSince: &since, DataUntil: &x.now, Spec: policySLO(x.t),
+		Windows: []evaluator.WindowStatus{
+			{Name: "3d", Seconds: 3 * 86400, End: x.now, Coverage: 1, BurnRate: &burning},
+			{Name: "30d", Seconds: 30 * 86400, End: x.now, Coverage: 1},
+		},
+		Budget: evaluator.Budget{Remaining: &remaining},
+	}
+}
+
+// see shows a status so many minutes later.
+func (x *teller) see(minutes int, s evaluator.Status) (firing, resolved []string) {
+	x.now = x.now.Add(time.Duration(minutes) * time.Minute)
+	at := x.now
+	s.DataUntil = &at
+	s.Windows = slices.Clone(s.Windows)
+	for i := range s.Windows {
+		s.Windows[i].End = at
+	}
+	x.sender.update(&evaluator.Report{EvaluatedAt: at, SLOs: []evaluator.Status{s}}, at)
+	names := func(alerts map[string]Alert) []string {
+		var out []string
+		for _, a := range alerts {
+			out = append(out, a.Labels["alertname"])
+		}
+		slices.Sort(out)
+		return out
+	}
+	return names(x.sender.firing), names(x.sender.resolved)
+}
+
+func TestNoDataIsAnAlertAfterATime(t *testing.T) {
+	x := newTeller(t)
+	gone := x.about(evaluator.StateNoData, 0.5, 0)
+	began := x.now
+	firing, _ := x.see(14, gone)
+	require.Empty(t, firing)
+	firing, _ = x.see(1, gone)
+	require.Equal(t, []string{"SLONoData"}, firing)
+	for _, a := range x.sender.firing {
+		require.Equal(t, map[string]string{"alertname": "SLONoData", "slo_id": "checkout/availability", "slo_service": "checkout",
+			"slo": "availability", "severity": "ticket", "backend": "default"}, a.Labels)
+		require.Equal(t, "target down", a.Annotations["reason"])
+		require.Equal(t, began.Add(15*time.Minute), a.StartsAt)
+	}
+	// That the backend can't be read says nothing of it.
+	firing, resolved := x.see(1, x.about(evaluator.StateQueryFailed, 0.5, 0))
+	require.Equal(t, []string{"SLONoData"}, firing)
+	require.Empty(t, resolved)
+	firing, resolved = x.see(1, x.about(evaluator.StateNoTraffic, 0.5, 0))
+	require.Empty(t, firing)
+	require.Equal(t, []string{"SLONoData"}, resolved)
+
+	own := x.about(evaluator.StateNoData, 0.5, 0)
+	own.Spec.Alerting.NoData = slo.NoData{Severity: Page, For: time.Hour}
+	firing, _ = x.see(59, own)
+	require.Empty(t, firing)
+	_, _ = x.see(1, own)
+	for _, a := range x.sender.firing {
+		require.Equal(t, Page, a.Labels["severity"])
+	}
+	own.Group = map[string]string{"tenant": "acme"}
+	firing, _ = newTeller(t).see(90, own)
+	require.Empty(t, firing, "the whole tells of its groups")
+}
+
+func TestASpentBudgetIsOneTicket(t *testing.T) {
+	x := newTeller(t)
+	for _, step := range []struct {
+		remaining        float64
+		firing, resolved []string
+	}{
+		{0.02, nil, nil},
+		{-0.1, []string{"ErrorBudgetExhausted"}, nil},
+		{0.005, []string{"ErrorBudgetExhausted"}, nil},
+		{0.02, nil, []string{"ErrorBudgetExhausted"}},
+		{0.005, nil, []string{"ErrorBudgetExhausted"}}, // it is posted for some minutes
+	} {
+		firing, resolved := x.see(1, x.about(evaluator.StateOK, step.remaining, 0))
+		require.Equal(t, step.firing, firing, step.remaining)
+		require.Equal(t, step.resolved, resolved, step.remaining)
+	}
+	young := x.about(evaluator.StateOK, -2, 0)
+	young.Windows[1].Coverage = 0.4
+	firing, _ := newTeller(t).see(1, young)
+	require.Empty(t, firing, "most of the window is not known")
+}
+
+// TestTheForecastOfABudget: three days at 1.5 times the allowed rate take 15 % of the
+// budget of 30. Once it fires it goes on down to four fifths of what is left.
+func TestTheForecastOfABudget(t *testing.T) {
+	x := newTeller(t)
+	for _, step := range []struct {
+		remaining, burning float64
+		fires              bool
+	}{{0.16, 1.5, false}, {0.15, 1.5, true}, {0.15, 1.21, true}, {0.15, 1.19, false}, {0.15, 1.21, false}} {
+		firing, _ := x.see(1, x.about(evaluator.StateOK, step.remaining, step.burning))
+		require.Equal(t, step.fires, slices.Equal(firing, []string{"ErrorBudgetForecast"}), step)
+	}
+	burning := x.about(evaluator.StateOK, 0.1, 1.5)
+	burning.Alerts = []evaluator.FiringAlert{{Severity: Ticket, Tier: "trickle", Windows: []string{"3d", "1d"}, Held: x.now}}
+	firing, _ := newTeller(t).see(1, burning)
+	require.Equal(t, []string{"ErrorBudgetBurn"}, firing, "which says it itself")
+}
+
+func TestWhatWasAgreedOnIsATicket(t *testing.T) {
+	x := newTeller(t)
+	steps := x.about(evaluator.StateOK, 0.2, 0)
+	steps.Policy = []evaluator.PolicyStep{
+		{RemainingBelow: 0.25, Action: "no risky deploys", Gate: "warn", Active: true}, {RemainingBelow: 0.1, Action: "freeze", Gate: "block"},
+	}
+	told := func() map[string]string {
+		out := map[string]string{}
+		for _, a := range x.sender.firing {
+			out[a.Labels["remaining_below"]] = a.Annotations["summary"]
+		}
+		return out
+	}
+	_, _ = x.see(1, steps)
+	require.Equal(t, map[string]string{"25%": "checkout availability: no risky deploys"}, told())
+	steps.Policy[1].Active = true
+	_, resolved := x.see(1, steps)
+	require.Equal(t, map[string]string{"10%": "checkout availability: freeze"}, told())
+	require.Equal(t, []string{"ErrorBudgetPolicy"}, resolved, "the milder step")
+}
+
+// TestOneAlertForABackendThatCannotBeRead: its end is not posted, for another replica
+// may still be blind.
+func TestOneAlertForABackendThatCannotBeRead(t *testing.T) {
+	x := newTeller(t)
+	blindSince := x.now
+	report := func(states ...evaluator.State) *evaluator.Report {
+		r := &evaluator.Report{EvaluatedAt: x.now}
+		for i, state := range states {
+			s := x.about(state, 0.5, 0)
+			s.ID, s.StateSince = s.ID+string(rune('0'+i)), &blindSince
+			r.SLOs = append(r.SLOs, s)
+		}
+		return r
+	}
+	x.now = x.now.Add(9 * time.Minute)
+	x.sender.update(report(evaluator.StateQueryFailed, evaluator.StateStale, evaluator.StateOK), x.now)
+	require.Empty(t, x.sender.firing)
+	x.now = x.now.Add(time.Minute)
+	x.sender.update(report(evaluator.StateQueryFailed, evaluator.StateStale, evaluator.StateOK), x.now)
+	alerts := slices.Collect(maps.Values(x.sender.firing))
+	require.Len(t, alerts, 1)
+	require.Equal(t, map[string]string{"alertname": "SLOBlind", "backend": "default", "severity": "ticket"}, alerts[0].Labels)
+	require.Equal(t, "slowburn can't see 2 of 3 SLOs of backend default", alerts[0].Annotations["summary"])
+	x.sender.update(report(evaluator.StateOK, evaluator.StateOK, evaluator.StateOK), x.now.Add(time.Minute))
+	require.Empty(t, x.sender.firing)
+	require.Empty(t, x.sender.resolved)
+}
