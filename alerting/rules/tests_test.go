@@ -35,3 +35,10 @@ func TestTests(t *testing.T) {
 		})
 	}
 }
+
+// TestRulesAboutSlowburn runs the tests of the rules that are shipped about slowburn
+// itself.
+func TestRulesAboutSlowburn(t *testing.T) {
+	promtool(t, "check", "rules", "../../deploy/slowburn.rules.yaml")
+	promtool(t, "test", "rules", "../../deploy/slowburn.rules.test.yaml")
+}
