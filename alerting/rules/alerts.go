@@ -19,7 +19,9 @@ func (w *ruleWriter) alerts() {
 		for _, f := range tiers {
 			w.recordTier(f)
 		}
-		w.alert(severity, tiers)
+		for _, one := range w.alertsOf(tiers) {
+			w.alert(severity, one)
+		}
 		highest, none := "max(", "vector(0)"
 		if len(w.split.labels) > 0 {
 			highest, none = "max by ("+w.identity()+") (", "0 * ("+w.present()+")"
@@ -45,6 +47,7 @@ func (w *ruleWriter) alert(severity string, tiers []firingTier) {
 	own := w.s.Alerting.LabelsOver(w.s.Labels, severity)
 	labels := []string{"severity", literal(own["severity"])}
 	delete(own, "severity")
+	w.nameAlert(own, tiers)
 	for i, v := range sortedPairs(own) {
 		if i%2 == 1 {
 			v = literal(v)

@@ -41,14 +41,18 @@ func TestRulesCost(t *testing.T) {
 	for _, tt := range []struct {
 		instances int
 		policy    string
+		naming    Naming
 		thousands float64
-	}{{1, "classic", 300}, {1, alerting.DefaultPolicy, 350}, {8, "classic", 500}, {8, alerting.DefaultPolicy, 500}} {
-		t.Run(fmt.Sprint(tt.instances, tt.policy), func(t *testing.T) {
+	}{
+		{1, "classic", "", 300}, {1, alerting.DefaultPolicy, "", 350}, {8, "classic", "", 500}, {8, alerting.DefaultPolicy, "", 500},
+		{1, alerting.DefaultPolicy, Sloth, 420}, {1, alerting.DefaultPolicy, Pyrra, 390},
+	} {
+		t.Run(fmt.Sprint(tt.instances, tt.policy, tt.naming), func(t *testing.T) {
 			s := example(t, "", `requests_total{code="500"}`, `requests_total{code="200"}`)
 			s.Alerting.Policy = tt.policy
 			b := newBackend(t)
 			b.full(tt.instances)
-			own := b.costOf(s)
+			own := b.costOf(s, tt.naming)
 			b = newBackend(t)
 			series := []string{`slo:sli_error:ratio_rate5m{sloth_id="checkout-availability",sloth_window="5m"} 0.1x86400`}
 			for i := range tt.instances { // of the last 3 d
@@ -83,12 +87,12 @@ func (b *backend) full(instances int) {
 }
 
 // costOf is how many samples the rules of an SLO load an hour.
-func (b *backend) costOf(s *slo.SLO) int64 {
+func (b *backend) costOf(s *slo.SLO, naming Naming) int64 {
 	b.t.Helper()
 	before := b.loaded
-	b.run(s, Options{Alerts: true, Policies: alerting.BuiltIn()}, 0, time.Minute)
+	b.run(s, Options{Alerts: true, Policies: alerting.BuiltIn(), Naming: naming}, 0, time.Minute)
 	once := b.loaded - before // both groups
-	b.run(s, Options{Alerts: true, Policies: alerting.BuiltIn()}, time.Minute, 2*time.Minute)
+	b.run(s, Options{Alerts: true, Policies: alerting.BuiltIn(), Naming: naming}, time.Minute, 2*time.Minute)
 	minute := b.loaded - before - 2*once // the group "slots" alone
 	windows := once - minute
 	// The engine's statistics leave out what a subquery loads of an expression.

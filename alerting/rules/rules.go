@@ -34,6 +34,7 @@ type Options struct {
 	Alerts       bool              // alert by the policies, not only record
 	Policies     alerting.Policies // that the SLOs may name
 	TargetLabels []string          // what makes a scraped process; job and instance when empty
+	Naming       Naming            // whose names are recorded and alerted under too
 }
 
 // header follows Marker in every file: the name of the SLO file and the target
@@ -87,11 +88,13 @@ func File(file string, slos []*slo.SLO, o Options) ([]byte, error) {
 	} else {
 		b.WriteString("groups:\n")
 	}
-	for _, s := range slos {
-		if why := Refusal(s); why != "" {
+	refusals := o.Naming.Refusals(slos)
+	for i, s := range slos {
+		if why := refusals[i]; why != "" {
 			return nil, fmt.Errorf("making rules of %s: %s", s.ID(), why)
 		}
 		w := newRuleWriter(&b, s, o.Policies)
+		w.rename(o.Naming)
 		if err := w.minuteGroup(o); err != nil {
 			return nil, fmt.Errorf("making rules of %s: %w", s.ID(), err)
 		}
@@ -143,6 +146,7 @@ type ruleWriter struct {
 	tiers  []alerting.Tier
 	split  split
 	parts  []*ruleWriter // of groups, by their objectives; none where all have the same
+	names  names         // of another tool; nil for slowburn's own only
 }
 
 func newRuleWriter(b *bytes.Buffer, s *slo.SLO, p alerting.Policies) *ruleWriter {
@@ -177,6 +181,9 @@ func (w *ruleWriter) minuteRules(o Options) error {
 	w.burnRates()
 	w.budget()
 	w.state()
+	if w.names != nil {
+		w.names.record(w)
+	}
 	if o.Alerts {
 		w.alerts()
 	}
@@ -195,7 +202,7 @@ func (w *ruleWriter) longGroup() {
 }
 
 func (w *ruleWriter) longRules() {
-	for _, win := range alerting.Windows(w.tiers, w.s.Window.Length) {
+	for _, win := range slices.Concat(alerting.Windows(w.tiers, w.s.Window.Length), w.moreWindows()) {
 		if win <= longestDirect {
 			continue
 		}
@@ -249,7 +256,7 @@ func (w *ruleWriter) burnRates() {
 	}
 	if len(windows) > 0 && windows[len(windows)-1] > longestDirect {
 		w.record("slo_burn_rate", burn(func(p *ruleWriter) sums {
-			return p.long(",window!=" + strconv.Quote(w.s.Window.String()))
+			return p.long(notOf(w.s.Window.Length, w.moreWindows()))
 		}))
 	}
 }

@@ -84,16 +84,22 @@ func TestRuleFileGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, err := File(name+".yaml", slos, Options{Alerts: true, Policies: alerting.BuiltIn()})
 			require.NoError(t, err)
-			golden := filepath.Join("testdata", name+".golden.yaml")
-			if *update {
-				require.NoError(t, os.MkdirAll(filepath.Dir(golden), 0o755))
-				require.NoError(t, os.WriteFile(golden, got, 0o644))
-			}
-			want, err := os.ReadFile(golden)
-			require.NoError(t, err)
-			require.Equal(t, string(want), string(got))
+			requireGolden(t, name, got)
 		})
 	}
+}
+
+// requireGolden holds the text of a rule file against the golden one of a name.
+func requireGolden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	golden := filepath.Join("testdata", name+".golden.yaml")
+	if *update {
+		require.NoError(t, os.MkdirAll(filepath.Dir(golden), 0o755))
+		require.NoError(t, os.WriteFile(golden, got, 0o644))
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	require.Equal(t, string(want), string(got))
 }
 
 // TestRuleFilePromtool has the oldest supported promtool check every golden

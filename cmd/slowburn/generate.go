@@ -29,6 +29,7 @@ type rulesFlags struct {
 	inputs
 	output string
 	format string
+	naming string
 	alerts bool
 }
 
@@ -47,6 +48,8 @@ func newGenerateRules(s streams) *cobra.Command {
 	c.Flags().StringVarP(&f.output, "output", "o", "", "`DIR` to write to, or - for standard output")
 	c.Flags().StringVar(&f.format, "format", "prometheus", "`FORMAT` of the files: prometheus, or objects of Kubernetes, prometheusrule or vmrule")
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"prometheus", "prometheusrule", "vmrule"}, cobra.ShellCompDirectiveNoFileComp))
+	c.Flags().StringVar(&f.naming, "naming", "", "record and alert under the names of another `TOOL` too: sloth or pyrra")
+	_ = c.RegisterFlagCompletionFunc("naming", cobra.FixedCompletions([]string{"sloth", "pyrra"}, cobra.ShellCompDirectiveNoFileComp))
 	c.Flags().BoolVar(&f.alerts, "alerts", true, "alert by the policies of the SLOs; --alerts=false leaves alerting to the evaluator")
 	_ = c.MarkFlagDirname("output")
 	return c
@@ -60,6 +63,10 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 	if !ok {
 		return usage("--format is prometheus, prometheusrule or vmrule, not %q", f.format)
 	}
+	naming := rules.Naming(f.naming)
+	if !naming.Valid() {
+		return usage("--naming is sloth or pyrra, not %q", f.naming)
+	}
 	// A process that ends soon gains little by collecting its garbage.
 	debug.SetGCPercent(300)
 	cfg, err := f.configuration(s)
@@ -71,11 +78,11 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 		return err
 	}
 	slos := set.SLOs
-	if refused := refusals(slos); len(refused) > 0 {
+	if refused := refusals(slos, naming); len(refused) > 0 {
 		printFindings(s.err, refused)
 		return codeError{code: exitFindings}
 	}
-	options := rules.Options{Alerts: f.alerts, Policies: policiesOf(cfg)}
+	options := rules.Options{Alerts: f.alerts, Policies: policiesOf(cfg), Naming: naming}
 	if len(cfg.Backends) > 0 {
 		options.TargetLabels = cfg.Backends[0].TargetLabels
 	}
@@ -114,11 +121,12 @@ func ruleFiles(parts [][]*slo.SLO, o rules.Options, format rules.Format) (map[st
 	return files, nil
 }
 
-// refusals are findings for the SLOs that rules can't carry.
-func refusals(slos []*slo.SLO) []yamlfile.Finding {
+// refusals are findings for the SLOs that rules under these names can't carry.
+func refusals(slos []*slo.SLO, naming rules.Naming) []yamlfile.Finding {
 	var out []yamlfile.Finding
-	for _, s := range slos {
-		if why := rules.Refusal(s); why != "" {
+	reasons := naming.Refusals(slos)
+	for i, s := range slos {
+		if why := reasons[i]; why != "" {
 			out = append(out, yamlfile.Finding{
 				Source: s.Origin.Source, File: s.Origin.File, Line: s.Origin.Line, Column: s.Origin.Column,
 				Width: 1, Severity: yamlfile.Error, Message: s.ID() + ": " + why,
