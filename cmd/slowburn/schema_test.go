@@ -191,6 +191,7 @@ func TestSchemasHaveEveryKey(t *testing.T) {
 			"alerting":                               "{service: a, slos: [{alerting: {?: 1}}]}",
 			"alerting.properties.severities":         "{service: a, slos: [{alerting: {severities: {?: 1}}}]}",
 			"alertSeverity":                          "{service: a, slos: [{alerting: {page: {?: 1}}}]}",
+			"alerting.properties.no_data":            "{service: a, slos: [{alerting: {no_data: {?: 1}}}]}",
 		}},
 		{config.Schema(), func(text string) []yamlfile.Finding {
 			_, findings := config.Parse("slowburn.yaml", []byte(text))
