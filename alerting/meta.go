@@ -71,8 +71,8 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 			"description": fmt.Sprintf("%s of the %s budget are left, and the last %s took about as much.", Share(remaining), s.Window, w),
 		})
 	}
-	for i := len(s.Policy) - 1; i >= 0; i-- { // the strictest that is active
-		if step := s.Policy[i]; step.Active {
+	for _, step := range slices.Backward(s.Policy) { // the strictest that is active
+		if step.Active {
 			below := strconv.FormatFloat(step.RemainingBelow*100, 'f', -1, 64) + "%"
 			add(slo.PolicyAlert, Ticket, at, map[string]string{"remaining_below": below}, map[string]string{
 				"summary":     fmt.Sprintf("%s %s: %s", s.Service, s.SLO, step.Action),
