@@ -48,13 +48,7 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 		}
 		out[k] = a
 	}
-	if n := s.Spec.Alerting.NoData; len(s.Group) == 0 && s.State == evaluator.StateNoData && s.StateSince != nil && now.Sub(*s.StateSince) >= n.After() {
-		add(slo.NoDataAlert, n.SeverityName(), s.StateSince.Add(n.After()), map[string]string{"backend": s.Backend}, map[string]string{
-			"summary":     fmt.Sprintf("%s %s has no data", s.Service, s.SLO),
-			"description": fmt.Sprintf("Since %s nothing is known of it: %s. No other alert of it can fire.", s.StateSince.UTC().Format(instant), s.StateReason),
-			"reason":      s.StateReason,
-		})
-	}
+	noData(s, now, add)
 	if !sees(s) || s.Budget.Remaining == nil || s.Windows[len(s.Windows)-1].Coverage < knownEnough {
 		return out
 	}
@@ -82,6 +76,30 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 		}
 	}
 	return out
+}
+
+// adder adds an alert to those that fire.
+type adder func(name, severity string, since time.Time, labels, annotations map[string]string)
+
+// noData adds the alert that nothing is known of an SLO. Of one that never had data
+// it is told at once: there is no time at which that began.
+func noData(s *evaluator.Status, now time.Time, add adder) {
+	if len(s.Group) > 0 || s.State != evaluator.StateNoData {
+		return
+	}
+	n := s.Spec.Alerting.NoData
+	since, text := now, "Nothing was ever known of it"
+	if s.StateSince != nil {
+		if since = s.StateSince.Add(n.After()); since.After(now) {
+			return
+		}
+		text = "Since " + s.StateSince.UTC().Format(instant) + " nothing is known of it"
+	}
+	add(slo.NoDataAlert, n.SeverityName(), since, map[string]string{"backend": s.Backend}, map[string]string{
+		"summary":     fmt.Sprintf("%s %s has no data", s.Service, s.SLO),
+		"description": fmt.Sprintf("%s: %s. No other alert of it can fire.", text, s.StateReason),
+		"reason":      s.StateReason,
+	})
 }
 
 // forecast asks whether a time like the last w, the longest window of the policy,

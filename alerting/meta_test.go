@@ -82,6 +82,11 @@ func TestNoDataIsAnAlertAfterATime(t *testing.T) {
 	require.Empty(t, firing)
 	require.Equal(t, []string{"SLONoData"}, resolved)
 
+	never := x.about(evaluator.StateNoData, 0.5, 0)
+	never.StateSince = nil
+	firing, _ = newTeller(t).see(1, never)
+	require.Equal(t, []string{"SLONoData"}, firing, "it never had any")
+
 	own := x.about(evaluator.StateNoData, 0.5, 0)
 	own.Spec.Alerting.NoData = slo.NoData{Severity: Page, For: time.Hour}
 	firing, _ = x.see(59, own)

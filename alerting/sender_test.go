@@ -42,7 +42,7 @@ func (b *board) show(t *testing.T, at time.Time, state evaluator.State, severiti
 	ten, allowed, remaining, left := 10.0, 4000.0, 0.85, 7200.0
 	status := evaluator.Status{
 		ID: "checkout/availability", Service: "checkout", SLO: "availability", Window: "30d", State: state, StateReason: "connection refused",
-		DataUntil: &at, Labels: map[string]string{"tier": "1"}, Links: map[string]string{"runbook": "https://runbooks.example.org/checkout"},
+		DataUntil: &at, StateSince: &at, Labels: map[string]string{"tier": "1"}, Links: map[string]string{"runbook": "https://runbooks.example.org/checkout"},
 		Windows: []evaluator.WindowStatus{{Name: "1h", End: at, Total: 60_000, Bad: 600, Coverage: 1, BurnRate: &ten}, {Name: "30d", End: at}},
 		Budget:  evaluator.Budget{Allowed: &allowed, Remaining: &remaining, ExhaustedInSeconds: &left}, Spec: policySLO(t),
 	}
