@@ -165,14 +165,17 @@ func TestSenderHoldsWhatItCannotSee(t *testing.T) {
 	b.show(t, at, evaluator.StateQueryFailed, Page)
 	now.Time = at.Add(time.Hour)
 	got := queued(s)
-	require.Len(t, got, 1)
+	require.Len(t, got, 2)
+	require.Equal(t, "SLOBlind", got[1].Labels["alertname"])
 	require.True(t, strings.HasSuffix(got[0].Annotations["description"],
 		"These numbers are of 06:00 UTC, for the backend can't be read: connection refused."), got[0].Annotations["description"])
 	require.Equal(t, now.Add(5*time.Minute), got[0].EndsAt)
 	require.Equal(t, at.Add(-20*time.Minute), got[0].StartsAt)
 
 	now.Time = at.Add(time.Hour + time.Second)
-	require.Empty(t, queued(s))
+	got = queued(s)
+	require.Len(t, got, 1)
+	require.Equal(t, "SLOBlind", got[0].Labels["alertname"])
 	// The backend is back, and the alert is not: this process no longer knows it.
 	b.show(t, now.Truncate(time.Minute), evaluator.StateOK)
 	require.Empty(t, queued(s))
