@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// lookback is how far back the beginning of an episode is looked for.
+	// lookback is how far back the beginning of an episode is looked for at first.
 	lookback = 7 * 24 * time.Hour
 	// hold is how many slots an alert stays when nobody can know whether it
 	// still should.
@@ -31,8 +31,9 @@ func (p Policies) Lookback(s *slo.SLO) time.Duration { return lookback + newDeci
 
 // NewJudge makes a judge of one SLO, whose window stays the same. What fires is a
 // function of the timeline: the first call, and one with another objective or
-// policy, replays the last seven days, each later one the new slots, so that a
-// process that was restarted, and a second replica, say the same.
+// policy, replays the last seven days, or as much more as it takes to know what
+// fires and since when, each later one the new slots. So a process that was
+// restarted, and a second replica, say the same.
 func (p Policies) NewJudge() evaluator.Judge {
 	at := evaluator.Minute(0)
 	var final state
@@ -40,13 +41,9 @@ func (p Policies) NewJudge() evaluator.Judge {
 	return func(s *slo.SLO, t *evaluator.Timeline, settled evaluator.Minute) []evaluator.FiringAlert {
 		if at == 0 || !d.decides(s) {
 			d = newDecider(p, s)
-			at, final = max(t.Start(), settled.Add(-lookback)), state{}
+			at, final = settled, d.first(t, settled)
 		}
-		past := t
-		if settled-at > long {
-			past = t.Unpacked(at.Add(-d.longest()))
-		}
-		for end, st := range d.replay(final, past, at, settled) {
+		for end, st := range d.replay(final, d.unpacked(t, at, settled), at, settled) {
 			at, final = end, st
 		}
 		sure, newest := final, final
@@ -63,6 +60,51 @@ func (p Policies) NewJudge() evaluator.Judge {
 // long is the number of slots from which on a replay is quicker on an unpacked
 // timeline.
 const long = 60
+
+// unpacked is a timeline as is best for a replay from one instant to another.
+func (d decider) unpacked(t *evaluator.Timeline, from, to evaluator.Minute) *evaluator.Timeline {
+	if to-from > long {
+		return t.Unpacked(from.Add(-d.longest()))
+	}
+	return t
+}
+
+// first is the state at an instant, found by a replay from so far before it that
+// what fired there makes no difference any more.
+func (d decider) first(t *evaluator.Timeline, at evaluator.Minute) state {
+	for back := lookback; ; back *= 2 {
+		from := max(t.Start(), at.Add(-back))
+		if st, sure := d.both(d.unpacked(t, from, at), from, at); sure || from == t.Start() {
+			return st
+		}
+	}
+}
+
+// both replays with nothing firing at the beginning, and with everything firing
+// until it comes to the same.
+func (d decider) both(t *evaluator.Timeline, from, to evaluator.Minute) (st state, same bool) {
+	other := state{page: episode{firing: true, since: from}, ticket: episode{firing: true, since: from}}
+	for i := range d.tiers {
+		other.tiers[i] = tierState{firing: true, since: from, held: from}
+	}
+	for end, next := range d.replay(st, t, from, to) {
+		if st = next; !same {
+			other = d.step(other, t, end)
+			same = st.fires() == other.fires()
+		}
+	}
+	return st, same
+}
+
+// fires is what a state says of now.
+func (st state) fires() state {
+	for i, t := range st.tiers {
+		st.tiers[i] = tierState{firing: t.firing, since: t.since}
+	}
+	st.page = episode{firing: st.page.firing, since: st.page.since}
+	st.ticket = episode{firing: st.ticket.firing, since: st.ticket.since}
+	return st
+}
 
 // decider is what decides for one SLO.
 type decider struct {

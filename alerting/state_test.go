@@ -283,3 +283,26 @@ func TestEvidenceIsUsedOnce(t *testing.T) {
 	require.Len(t, pages, 15, "from the fourth, at 724, for 5 min of the short window and 10 more")
 	require.True(t, pages[724] && pages[738])
 }
+
+// TestARestartKnowsAnOldEpisode: what began weeks ago began then for a new process
+// too, also when it goes on only because it is not over yet: the trickle's ticket
+// ends below three quarters of what is allowed, and 0.9 of it would not begin one.
+func TestARestartKnowsAnOldEpisode(t *testing.T) {
+	s := policySLO(t)
+	s.Alerting.Policy = "default"
+	overspent := evaluator.Slot{Total: 10_000, Bad: 13, Known: true}
+	nearly := evaluator.Slot{Total: 10_000, Bad: 9, Known: true}
+	const days = 24 * 60
+	slots := slotsOf(10*days, healthy, 15*days, overspent, 9*days, nearly)
+	old := follow(s)
+	var want []evaluator.FiringAlert
+	for n := 12 * days; n < len(slots); n += 12 * 60 {
+		want = old.see(slots[:n], 0)
+	}
+	want = old.see(slots, 0)
+	require.Len(t, want, 1)
+	require.Equal(t, "trickle", want[0].Tier)
+	require.Less(t, want[0].Since, slotAt(20*days))
+	require.Equal(t, want, firesAt(s, slots, 0))
+	require.Empty(t, firesAt(s, slotsOf(25*days, healthy, 9*days, nearly), 0))
+}

@@ -240,7 +240,7 @@ func TestJSON(t *testing.T) {
 		"budget": {"allowed": null, "consumed": null, "remaining": null, "exhausted_in_seconds": null, "basis": "6h",
 			"so_far": null, "projected_total": null, "projection_basis": null, "period_start": null, "period_end": null},
 		"budget_policy": [], "gate": "", "excluded": {"total": 0, "bad": 0, "slots": 0, "now": false, "by": []},
-		"groups": null, "periods": [], "alerts": [],
+		"groups": null, "periods": [], "more_periods": false, "alerts": [],
 		"backend": "default", "source": "./slos", "revision": ""}], "problems": []}`, string(text))
 }
 

@@ -113,7 +113,7 @@ web: {external_url: https://slo.example.org}
 	var page sentAlert
 	hasOnePage := func() bool {
 		t.Helper()
-		alerts := listAlerts(t, am)
+		alerts := slices.DeleteFunc(listAlerts(t, am), func(a sentAlert) bool { return a.Labels["alertname"] != "ErrorBudgetBurn" })
 		require.Len(t, alerts, 2, "a page and a ticket")
 		page = alerts[0]
 		if page.Labels["severity"] != "page" {
