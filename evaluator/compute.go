@@ -204,7 +204,11 @@ func (t *track) dataState(end Minute, longest slo.Window) (State, string, *time.
 		case until == nil:
 			return StateNoData, "no series match " + text, nil
 		default:
-			return StateNoData, fmt.Sprintf("no samples of %s since %s", text, until.Format("2006-01-02 15:04 MST")), until
+			reason := fmt.Sprintf("no samples of %s since %s", text, until.Format("2006-01-02 15:04 MST"))
+			if cause := t.ledger.absence.cause; cause != "" {
+				reason += ": " + cause
+			}
+			return StateNoData, reason, until
 		}
 	}
 	switch {

@@ -170,6 +170,9 @@ func (c *cycle) run(ctx context.Context) {
 	if c.down == nil && slices.ContainsFunc(c.ledgers, func(l *ledger) bool { return l.book.silent(c.end) != nil }) {
 		c.stale = b.probe(ctx, c.end)
 	}
+	if c.down == nil && c.stale == nil {
+		b.findAbsences(ctx, c.ledgers, c.end)
+	}
 }
 
 // advance advances a family, unless the cycle gave up on its backend.
@@ -342,6 +345,9 @@ func (e *Evaluator) conclude(ctx context.Context) {
 	for _, b := range e.backends {
 		if slices.ContainsFunc(e.ledgersOf(b), func(l *ledger) bool { return l.err == nil && l.book.silent(e.end) != nil }) {
 			b.stale = b.probe(ctx, e.end)
+		}
+		if b.stale == nil {
+			b.findAbsences(ctx, e.ledgersOf(b), e.end)
 		}
 		for _, l := range e.ledgersOf(b) {
 			for _, t := range e.byLedger[l] {

@@ -190,7 +190,7 @@ func TestStates(t *testing.T) {
 
 	require.Equal(t, evaluator.StateNoData, ended.State)
 	require.Equal(t, at(60), *ended.StateSince)
-	require.Equal(t, "no samples of ended_total since 2026-11-20 01:00 UTC", ended.StateReason)
+	require.Equal(t, "no samples of ended_total since 2026-11-20 01:00 UTC: series gone, though the target is up", ended.StateReason)
 	require.Nil(t, ended.Windows[0].BurnRate)
 
 	require.Equal(t, evaluator.StateNoData, never.State)
@@ -201,6 +201,40 @@ func TestStates(t *testing.T) {
 	r = evaluate(t, server.URL, slos, at(180))
 	require.Equal(t, evaluator.StateStale, r.SLOs[0].State)
 	require.Equal(t, at(120), *r.SLOs[0].StateSince)
+}
+
+// TestWhyThereIsNoData: what became of the targets tells it, as long as they have an
+// "up" with the labels of the series.
+func TestWhyThereIsNoData(t *testing.T) {
+	const ends = " 0+10x60 stale\n"
+	for want, series := range map[string]string{
+		"target down": `
+			up{job="shop",instance="a"} 1x60 0x60`,
+		"1 of 2 targets down": `
+			up{job="shop",instance="a"} 1x60 0x60
+			up{job="shop",instance="b"} 1x120
+			requests_total{job="shop",instance="b",code="200"}` + ends,
+		"target gone": `
+			up{job="shop",instance="a"} 1x60 stale
+			up{job="else",instance="a"} 1x120`,
+		"series gone, though the target is up": `
+			up{job="shop",instance="a"} 1x120
+			up{job="shop",instance="b"} 0x120`,
+		"": `
+			up{job="else",instance="a"} 1x120`,
+	} {
+		db := embedded(t, time.Minute, series+"\nrequests_total{job=\"shop\",instance=\"a\",code=\"200\"}"+ends)
+		server := httptest.NewServer(db.Handler())
+		s := evaluate(t, server.URL, load(t, "1h", events), at(120)).SLOs[0]
+		server.Close()
+		require.Equal(t, evaluator.StateNoData, s.State)
+		require.Equal(t, want, s.Cause)
+		reason := "no samples of requests_total since 2026-11-20 01:00 UTC"
+		if want != "" {
+			reason += ": " + want
+		}
+		require.Equal(t, reason, s.StateReason)
+	}
 }
 
 // TestNoTraffic has an SLO without events for the last 20 of 60 minutes: no

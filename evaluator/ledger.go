@@ -38,6 +38,7 @@ type ledger struct {
 	pastRetry Minute // when periods that ended are tried again
 	cuts      cuts
 	cutting   bool  // slots of quarters that exclusions cut are being read
+	absence   absence
 	err       error // of the last advance
 	failures  int   // of this ledger alone, in a row
 	retry     Minute

@@ -142,12 +142,19 @@ func (m *meter) clock() role {
 
 // clockText is what of the backend tells that there is data.
 func (m *meter) clockText() string {
-	for _, q := range slices.Backward(m.queries) {
-		if q.role&m.clock() != 0 {
-			return q.text()
-		}
+	if q := m.clockQuery(); q != nil {
+		return q.text()
 	}
 	return ""
+}
+
+func (m *meter) clockQuery() *query {
+	for i := range slices.Backward(m.queries) {
+		if m.queries[i].role&m.clock() != 0 {
+			return &m.queries[i]
+		}
+	}
+	return nil
 }
 
 // key tells meters apart that count differently.

@@ -84,7 +84,7 @@ func (b *backend) began(ctx context.Context, claims []*claim, from, to Minute) e
 	}
 	starts := map[string][]sample{}
 	for keys := range slices.Chunk(slices.Sorted(maps.Keys(targets)), names) {
-		selector, ok := b.startTimes(keys, targets)
+		selector, ok := b.ofTargets(startTime, keys, targets)
 		if !ok {
 			return nil // there are no target labels
 		}
@@ -105,10 +105,10 @@ func (b *backend) began(ctx context.Context, claims []*claim, from, to Minute) e
 	return nil
 }
 
-// startTimes selects the start times of targets. Labels of one value are
-// matched by it, the others by any of their values, which may select too much.
-func (b *backend) startTimes(keys []string, targets map[string]labels.Labels) (slo.Selector, bool) {
-	matchers := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, startTime)}
+// ofTargets selects a metric of targets. Labels of one value are matched by it,
+// the others by any of their values, which may select too much.
+func (b *backend) ofTargets(metric string, keys []string, targets map[string]labels.Labels) (slo.Selector, bool) {
+	matchers := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, metric)}
 	for _, name := range b.TargetLabels {
 		values := map[string]bool{}
 		for _, key := range keys {

@@ -52,6 +52,7 @@ type Status struct {
 	Revision    string            `json:"revision"`
 
 	Spec    *slo.SLO  `json:"-"`
+	Cause   string    `json:"-"` // of an SLO without data, in few words; "" when it can't be told
 	At      time.Time `json:"-"` // the instant of the numbers; zero when there never were any
 	History []Bucket  `json:"-"` // the SLO's own window so far in equal parts, oldest first
 }

@@ -63,6 +63,9 @@ func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
 		state, reason, since = StateWarming, t.warming(), nil
 	}
 	t.status.State, t.status.StateReason, t.status.StateSince = state, reason, since
+	if state == StateNoData {
+		t.status.Cause = l.absence.cause
+	}
 	t.status.setGate()
 }
 

@@ -389,6 +389,9 @@ func events(s *evaluator.Status, now time.Time, withSince bool) string {
 		add("query failed", nil) // now
 	default:
 		add(strings.ReplaceAll(string(s.State), "_", " "), s.StateSince)
+		if s.Cause != "" && withSince {
+			out[len(out)-1] += " (" + s.Cause + ")"
+		}
 	}
 	if len(out) == 0 {
 		return "-"

@@ -41,7 +41,7 @@ func tableReport() *evaluator.Report {
 	lost := slo("mail", "delivery", 0.9995, 0.99999999, 0.99998, 0)
 	gone := at.Add(-82 * time.Minute)
 	lost.State, lost.StateReason, lost.StateSince = evaluator.StateNoData, "no samples of sent_total since …", &gone
-	lost.Windows[1].BurnRate = nil
+	lost.Cause, lost.Windows[1].BurnRate = "target down", nil
 	never := slo("billing", "invoices", 0.9995, 0, 0, 0)
 	never.State, never.StateReason, never.StateSince = evaluator.StateNoData, "no series match invoices_total", nil
 	never.Windows, never.Budget = nil, evaluator.Budget{}
@@ -67,7 +67,7 @@ func TestTable(t *testing.T) {
 ~ search    latency            99 %      99.31 %         31 %  ███░░░░░░░      2.1  4 d 10 h  ticket since Tue 15:02
 ? billing   invoices        99.95 %            -            -                    -  -         no data: no series match invoices_total
 ? billing   pdf             99.95 %            -            -                    -  -         warming: history is being read
-? mail      delivery        99.95 %  99.999999 %     99.998 %  █████████░        -  -         no data since 13:40
+? mail      delivery        99.95 %  99.999999 %     99.998 %  █████████░        -  -         no data since 13:40 (target down)
   checkout  latency            99 %      99.74 %         74 %  ███████░░░      0.4  -         -
   intranet  search             50 %        100 %        100 %  ██████████        0  -         no traffic since 15:02
 
