@@ -295,11 +295,10 @@ func TestARestartKnowsAnOldEpisode(t *testing.T) {
 	const days = 24 * 60
 	slots := slotsOf(10*days, healthy, 15*days, overspent, 9*days, nearly)
 	old := follow(s)
-	var want []evaluator.FiringAlert
 	for n := 12 * days; n < len(slots); n += 12 * 60 {
-		want = old.see(slots[:n], 0)
+		old.see(slots[:n], 0)
 	}
-	want = old.see(slots, 0)
+	want := old.see(slots, 0)
 	require.Len(t, want, 1)
 	require.Equal(t, "trickle", want[0].Tier)
 	require.Less(t, want[0].Since, slotAt(20*days))

@@ -37,7 +37,7 @@ type ledger struct {
 	ended     []*endedPeriods
 	pastRetry Minute // when periods that ended are tried again
 	cuts      cuts
-	cutting   bool  // slots of quarters that exclusions cut are being read
+	cutting   bool // slots of quarters that exclusions cut are being read
 	absence   absence
 	err       error // of the last advance
 	failures  int   // of this ledger alone, in a row
