@@ -1,11 +1,57 @@
 package alerting
 
-import _ "embed"
+import (
+	_ "embed"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
 
 //go:embed alertmanager.yml
 var alertmanagerConfig string
 
 // AlertmanagerConfig is an Alertmanager's configuration for the alerts of slowburn:
 // the inhibition rules that make one notification of one problem, and an example
-// of a route and its receivers.
-func AlertmanagerConfig() string { return alertmanagerConfig }
+// of a route and its receivers. Its matchers are of what the SLOs call severities,
+// page and ticket without any; the error is that a word means both.
+func AlertmanagerConfig(slos []*slo.SLO) (string, error) {
+	words := map[string]map[string]string{Page: {}, Ticket: {}} // by severity, of each word an SLO
+	if len(slos) == 0 {
+		words = map[string]map[string]string{Page: {Page: ""}, Ticket: {Ticket: ""}}
+	}
+	for _, s := range slices.Backward(slos) { // the first is named
+		for severity, of := range words {
+			of[s.Alerting.Severity(severity).Label] = s.ID()
+		}
+	}
+	for word, page := range words[Page] {
+		if ticket, both := words[Ticket][word]; both {
+			return "", fmt.Errorf("severity %q is that of pages for %s and of tickets for %s: no route can tell them apart", word, page, ticket)
+		}
+	}
+	pages, tickets := slices.Sorted(maps.Keys(words[Page])), slices.Sorted(maps.Keys(words[Ticket]))
+	return strings.NewReplacer(
+		`severity="page"`, severityMatcher(pages),
+		`severity="ticket"`, severityMatcher(tickets),
+		`severity=~"page|ticket"`, severityMatcher(slices.Concat(pages, tickets)),
+	).Replace(alertmanagerConfig), nil
+}
+
+// severityMatcher is a matcher of any of some words, as an element of a YAML list.
+func severityMatcher(words []string) string {
+	if len(words) == 1 && words[0] == regexp.QuoteMeta(words[0]) && !strings.ContainsAny(words[0], `"'`) {
+		return `severity="` + words[0] + `"`
+	}
+	for i, w := range words {
+		words[i] = regexp.QuoteMeta(w)
+	}
+	matcher := `severity=~"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(strings.Join(words, "|")) + `"`
+	if strings.ContainsAny(matcher, `',\`) {
+		matcher = "'" + strings.ReplaceAll(matcher, "'", "''") + "'"
+	}
+	return matcher
+}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/servers"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // hook takes notifications, and counts each alert in them by the path that it came
@@ -61,7 +62,7 @@ func TestAlertmanagerConfigMakesOneNotificationOfOneProblem(t *testing.T) {
 	h := &hook{told: map[string]int{}}
 	server := httptest.NewServer(h)
 	defer server.Close()
-	config := regexp.MustCompile(`(group_wait|group_interval|repeat_interval): \S+`).ReplaceAllString(AlertmanagerConfig(), "$1: 1s")
+	config := regexp.MustCompile(`(group_wait|group_interval|repeat_interval): \S+`).ReplaceAllString(configOf(t), "$1: 1s")
 	config = strings.NewReplacer("http://pager.example.org", server.URL+"/pager", "http://tickets.example.org", server.URL+"/tickets").Replace(config)
 	am := servers.Alertmanager(t, strings.ReplaceAll(config, "/slowburn\n", "\n"))
 	b := newBoard(time.Now)
@@ -106,6 +107,7 @@ func TestAlertmanagerConfigMakesOneNotificationOfOneProblem(t *testing.T) {
 	require.Equal(t, []string{
 		"pager ErrorBudgetBurn checkout/availability page firing",
 		"tickets ErrorBudgetBurn checkout/latency ticket firing",
+		"tickets SLOBlind  ticket firing",
 		"tickets SLONoData us/slo ticket firing",
 	}, h.firing(), "a page takes the place of its ticket and of what its groups say, and who can't see knows of nothing missing")
 
@@ -114,4 +116,10 @@ func TestAlertmanagerConfigMakesOneNotificationOfOneProblem(t *testing.T) {
 	soon("tickets ErrorBudgetBurn checkout/latency ticket resolved", 1)
 	soon("tickets ErrorBudgetBurn checkout/availability ticket firing", 1)
 	require.NotContains(t, h.firing(), `pager ErrorBudgetBurn checkout/availability{tenant="acme"} page firing`)
+}
+
+func configOf(t *testing.T, slos ...*slo.SLO) string {
+	text, err := AlertmanagerConfig(slos)
+	require.NoError(t, err)
+	return text
 }

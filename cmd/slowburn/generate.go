@@ -221,16 +221,41 @@ func generateDashboards(s streams, output string) error {
 
 func newGenerateAlertmanager(s streams) *cobra.Command {
 	var output string
+	var in inputs
 	c := &cobra.Command{
-		Use:   "alertmanager",
+		Use:   "alertmanager [PATH...]",
 		Short: "Write an Alertmanager configuration that makes one notification of one problem",
 		Long: "Write an Alertmanager configuration with which one problem is one notification:\n" +
-			"inhibition rules to take over, and a route and receivers to begin from.",
-		Example: "  slowburn generate alertmanager -o alertmanager.yml && amtool check-config alertmanager.yml",
-		Args:    noArgs("the configuration is the same for all SLOs"),
-		RunE:    func(*cobra.Command, []string) error { return writeText(s, alerting.AlertmanagerConfig(), output) },
+			"inhibition rules to take over, and a route and receivers to begin from. It takes\n" +
+			"what severities are called from the SLO files, page and ticket without any.",
+		Example:           "  slowburn generate alertmanager slos/ -o alertmanager.yml && amtool check-config alertmanager.yml",
+		ValidArgsFunction: completePaths,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return generateAlertmanager(cmd.Context(), s, args, in, output)
+		},
 	}
+	in.registerConfig(c, "the service's own `FILE`, for SLO sources")
 	c.Flags().StringVarP(&output, "output", "o", "-", "`FILE` to write to, or - for standard output")
 	_ = c.MarkFlagFilename("output", "yaml", "yml")
 	return c
+}
+
+func generateAlertmanager(ctx context.Context, s streams, paths []string, in inputs, output string) error {
+	var slos []*slo.SLO
+	if len(paths) > 0 || in.configFile != "" {
+		cfg, err := in.configuration(s)
+		if err != nil {
+			return err
+		}
+		set, err := load(ctx, s, paths, cfg)
+		if err != nil {
+			return err
+		}
+		slos = set.SLOs
+	}
+	text, err := alerting.AlertmanagerConfig(slos)
+	if err != nil {
+		return failure("%w", err)
+	}
+	return writeText(s, text, output)
 }
