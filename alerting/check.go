@@ -68,9 +68,15 @@ func (p Policy) doubts(s *slo.SLO) [][2]string {
 				"tier %s can't begin: when all events of even traffic fail for %s they take %s of the budget, less than its min_budget of %s",
 				t.Name, t.Long, Share(takes), Share(t.MinBudget))
 		}
-		if n := events(s, t.Long); n > 0 && t.MinBad > n {
+		switch n := events(s, t.Long); {
+		case n == 0:
+		case t.MinBad > n:
 			doubt("lower min_bad, or make the window longer",
 				"tier %s can't begin: %s holds %s events, less than its min_bad of %s", t.Name, t.Long, number(n), digits(t.MinBad, 3))
+		case t.Significance > 0 && !beyondChance(n, n, s.Objective, t.Significance):
+			doubt("raise significance, or make the window longer",
+				"tier %s can't begin: %s holds %s events, and that all of them are bad is no evidence of a significance of %s",
+				t.Name, t.Long, number(n), digits(t.Significance, 3))
 		}
 	}
 	return out

@@ -10,7 +10,8 @@ import (
 )
 
 // TestCheckTellsWhatTiersCannotDo: 5 m are a 8,640th of 30 d, so that 5 m in which
-// everything fails take 100 / 8,640 / (1-o) of the budget: 0.12 % at 90 %.
+// everything fails take 100 / 8,640 / (1-o) of the budget: 0.12 % at 90 %, where four
+// of four fail by chance once in 10,000 times.
 func TestCheckTellsWhatTiersCannotDo(t *testing.T) {
 	text := `apiVersion: slowburn/v1
 service: shop
@@ -24,6 +25,7 @@ slos:
   - {name: slices, alerting: {policy: counts}, budgeting: timeslices, slice: {length: 5m, target: 99}, sli: {events: {bad: a_total, total: b_total}}}
   - {name: typo, alerting: {policy: clssic}, sli: {events: {bad: a_total, total: b_total}}}
   - {name: built-in, objective: 50, alerting: {policy: classic}, sli: {events: {bad: a_total, total: b_total}}}
+  - {name: rare, objective: 90, alerting: {policy: sure}, budgeting: timeslices, slice: {length: 15m, target: 99}, sli: {events: {bad: a_total, total: b_total}}}
 `
 	set := slo.Load([]slo.File{{Name: "a.yaml", Text: []byte(text)}})
 	require.Empty(t, set.Findings)
@@ -35,6 +37,7 @@ slos:
 	}}
 	policies["slow"] = Policy{"slow", []Tier{{Name: "trend", Severity: Ticket, Factor: 1, Long: 7 * day, Short: day}}}
 	policies["counts"] = Policy{"counts", []Tier{{Name: "fast", Severity: Page, Factor: 14.4, Long: hour, Short: 5 * minute, MinBad: 61}}}
+	policies["sure"] = Policy{"sure", []Tier{{Name: "fast", Severity: Page, Factor: 6, Long: hour, Short: 5 * minute, Significance: 1e-5}}}
 	set.Add(policies.Check(set.SLOs)...)
 	var got []string
 	for _, f := range set.Findings {
@@ -49,6 +52,7 @@ slos:
 		"a.yaml:8:50: warning: policy slow: tier trend is left out, for its window of 6h is more than a quarter of 12h" + longer,
 		"a.yaml:9:38: warning: policy counts: tier fast can't begin: 1h holds 60 events, less than its min_bad of 61 | lower min_bad, or make the window longer",
 		"a.yaml:10:39: warning: policy counts: tier fast can't begin: 1h holds 12 events, less than its min_bad of 61 | lower min_bad, or make the window longer",
-		"a.yaml:11:37: there is no alert policy clssic | did you mean classic? there are: classic, counts, default, mine, slow",
+		"a.yaml:11:37: there is no alert policy clssic | did you mean classic? there are: classic, counts, default, mine, slow, sure",
+		"a.yaml:13:52: warning: policy sure: tier fast can't begin: 1h holds 4 events, and that all of them are bad is no evidence of a significance of 0.00001 | raise significance, or make the window longer",
 	}, "\n"), strings.Join(got, "\n"))
 }
