@@ -147,7 +147,27 @@ const buckets = 96
 // they are about as long as those of the whole are.
 func history(t *Timeline, end Minute, p period) []Bucket {
 	length := end - p.start
-	n := min(max(buckets*length/(p.end-p.start), 1), length)
+	return parts(t, end, length, min(max(buckets*length/(p.end-p.start), 1), length))
+}
+
+// burning fills in the time of the gravest alert.
+func (s *Status) burning(t *Timeline, end Minute) {
+	if len(s.Alerts) == 0 {
+		return
+	}
+	gravest := s.Alerts[0] // pages come first
+	long, err := slo.ParseWindow(gravest.Windows[0])
+	if err != nil {
+		return
+	}
+	length := end - MinuteOf(gravest.Since.Add(-long.Duration()))
+	each := (length + buckets - 1) / buckets
+	n := (length + each - 1) / each
+	s.Burning = parts(t, end, n*each, n)
+}
+
+// parts are n equal parts of a length that ends at end.
+func parts(t *Timeline, end, length, n Minute) []Bucket {
 	out := make([]Bucket, n)
 	l := looker{timeline: t}
 	from, a := l.at(end - length)

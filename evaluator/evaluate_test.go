@@ -237,6 +237,37 @@ func TestWhyThereIsNoData(t *testing.T) {
 	}
 }
 
+// TestTheTimeAroundAnAlert: 10 events a minute, and since minute 100 a bad one. The
+// alert of an hour began at 110, so it is about the minutes from 50 on.
+func TestTheTimeAroundAnAlert(t *testing.T) {
+	db := embedded(t, time.Minute, `
+		requests_total{job="shop",instance="a",code="200"} 0+10x300
+		requests_total{job="shop",instance="a",code="500"} 0x100 1+1x200`)
+	server := httptest.NewServer(db.Handler())
+	defer server.Close()
+	o := options(server.URL, func() time.Time { return at(300) })
+	o.Registerer = nil
+	o.Lookback = func(*slo.SLO) time.Duration { return 5 * time.Hour }
+	o.NewJudge = func() evaluator.Judge {
+		return func(*slo.SLO, *evaluator.Timeline, evaluator.Minute) []evaluator.FiringAlert {
+			return []evaluator.FiringAlert{{Severity: "page", Since: at(110), Windows: []string{"1h", "5m"}}}
+		}
+	}
+	for now, each := range map[int]int{120: 1, 250: 3} { // minutes: 70 and 200 in at most 96 parts
+		r, err := evaluator.New(o).EvaluateAt(t.Context(), load(t, "1h", events), at(now))
+		require.NoError(t, err)
+		burning := r.SLOs[0].Burning
+		from := now - each*len(burning)
+		require.InDelta(t, 50, from, float64(each))
+		bad := 0.0
+		for i, b := range burning {
+			require.Equal(t, at(from+(i+1)*each), b.End)
+			bad += b.Bad
+		}
+		require.Equal(t, float64(now-100), bad)
+	}
+}
+
 // TestNoTraffic has an SLO without events for the last 20 of 60 minutes: no
 // traffic for a policy that pages by a quarter of an hour, some for one that
 // pages by the half.

@@ -55,6 +55,7 @@ type Status struct {
 	Cause   string    `json:"-"` // of an SLO without data, in few words; "" when it can't be told
 	At      time.Time `json:"-"` // the instant of the numbers; zero when there never were any
 	History []Bucket  `json:"-"` // the SLO's own window so far in equal parts, oldest first
+	Burning []Bucket  `json:"-"` // since the long window began by which the gravest alert fires; nil without one
 }
 
 // Unit is what is counted, for people: "events", "minutes".
@@ -200,7 +201,7 @@ type FiringAlert struct {
 	Held time.Time `json:"-"` // end of the last slot in which the tier held
 }
 
-// Bucket is a part of the SLO's own window, for pictures.
+// Bucket is a part of a time, for pictures.
 type Bucket struct {
 	End        time.Time
 	Total, Bad float64

@@ -53,6 +53,7 @@ func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
 	t.status.Alerts = alerts
 	v := t.timeline()
 	t.status.Compute(v, end, e.Windows(s))
+	t.status.burning(v, end)
 	t.status.exclude(v, end, &t.view)
 	t.pastOf(end)
 	state, reason, since := t.dataState(end, e.pageWindow(t.slo))

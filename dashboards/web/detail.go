@@ -29,6 +29,7 @@ type detailPage struct {
 	Exclusions  []exclusion
 	Policy      []policyStep
 	Gate        string // "" without a policy
+	Burning     *chart // nil unless an alert fires
 	Budget      *chart // nil without history
 	Errors      *chart
 	Labels      []pair
@@ -131,7 +132,7 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 		p.Windows = append(p.Windows, newWindowRow(st, win, now))
 		p.Windows[j].Own = j == len(st.Windows)-1
 	}
-	p.Budget, p.Errors = budgetChart(st), errorChart(st)
+	p.Burning, p.Budget, p.Errors = burningChart(st), budgetChart(st), errorChart(st)
 	p.describe(st.Spec)
 	s.render(w, r, view{http.StatusOK, "detail.html", p})
 }

@@ -126,6 +126,13 @@ func errorChart(st *evaluator.Status) *chart {
 	return c
 }
 
+// burningChart is an errorChart of the time around the gravest alert.
+func burningChart(st *evaluator.Status) *chart {
+	around := *st
+	around.History, around.Budget.PeriodStart, around.Budget.PeriodEnd = st.Burning, nil, nil
+	return errorChart(&around)
+}
+
 // wholeEnd is the end of the window that parts are of, which for a calendar period
 // is to come.
 func wholeEnd(st *evaluator.Status, parts []part) time.Time {

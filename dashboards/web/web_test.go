@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -193,6 +194,23 @@ func TestUnknownIsADash(t *testing.T) {
 		require.NotContains(t, body, "nil>")
 		require.NotContains(t, body, "ZgotmplZ")
 	}
+}
+
+// TestTheTimeAroundAnAlertIsDrawn: a tenth of the events is bad in the second of two
+// minutes.
+func TestTheTimeAroundAnAlertIsDrawn(t *testing.T) {
+	r := sample(t)
+	const title = "Share of bad events around the alert"
+	require.NotContains(t, get(handler(r), "/slo/checkout/availability").Body.String(), title)
+	for i := range r.SLOs {
+		r.SLOs[i].Burning = []evaluator.Bucket{
+			{End: evaluated.Add(-time.Minute), Total: 500, Coverage: 1}, {End: evaluated, Total: 500, Bad: 50, Coverage: 1},
+		}
+	}
+	body := get(handler(r), "/slo/checkout/availability").Body.String()
+	require.Contains(t, body, title)
+	span := evaluated.Add(-time.Minute).Format("2 Jan 15:04") + " to " + evaluated.Format("2 Jan 15:04")
+	require.Contains(t, body, "10\u00a0% bad (50 of 500) "+span)
 }
 
 func TestDetail(t *testing.T) {
