@@ -17,8 +17,9 @@ import (
 
 // The groups of an SLO have rules of their own, that are the same for all of
 // them: which groups there are is in the series. A slot is counted by the labels
-// of the groups and gets the slo_id of each from their values. What follows is
-// computed series by series, and ends with the last slot of a group.
+// of the groups and gets the slo_id of each from their values, and so does what is
+// remembered. What follows is computed series by series, and ends with the last slot
+// of a group.
 
 // split is what tells groups apart.
 type split struct {
@@ -169,29 +170,4 @@ func (w *ruleWriter) identified(expr string) string {
 	pattern := strings.TrimSuffix(strings.Repeat(plain+`"`, len(by)), `"`)
 	return "label_replace(label_replace(" + joined + ", \"slo_id\", " + strconv.Quote(id) + `, "__slo_values", ` +
 		strconv.Quote(pattern) + `), "__slo_values", "", "", "") unless on (slo_id) vector(0)`
-}
-
-// unsplittable says why rules can't split an SLO into its groups, "" when they
-// can.
-func unsplittable(s *slo.SLO) string {
-	const why = "it is split by group_by, and rules don't remember groups that are gone, which count as bad for days with "
-	switch m := s.Indicator.Measure().(type) {
-	case slo.States:
-		if m.Absent {
-			return why + "on_no_data: bad"
-		}
-	case slo.Levels:
-		switch {
-		case m.Absent:
-			return why + "on_no_data: bad"
-		case m.Remember > 0:
-			return why + s.Indicator.Kind()
-		}
-	case slo.Runs:
-		return why + s.Indicator.Kind() + " by last_success"
-	}
-	if s.NoDataBad {
-		return why + "on_no_data: bad"
-	}
-	return ""
 }

@@ -61,8 +61,9 @@ func TestSlotsOfGroups(t *testing.T) {
 		for _, phase := range []time.Duration{0, 30 * time.Second, 59999 * time.Millisecond} {
 			t.Run(fmt.Sprintf("%s/%s", tt.name, phase), func(t *testing.T) {
 				b := newBackend(t)
-				for _, line := range tt.series {
-					b.load(7*time.Second, 30*time.Second, line, within(`tenant="a"`, line, 0), within(`tenant="b"`, line, 4), within(`tenant="a\"b"`, line, 0))
+				later := tt.seriesAt(b.epoch.Unix() + 120)
+				for i, line := range tt.seriesAt(b.epoch.Unix()) {
+					b.load(7*time.Second, 30*time.Second, line, within(`tenant="a"`, line, 0), within(`tenant="b"`, later[i], 4), within(`tenant="a\"b"`, line, 0))
 				}
 				b.run(s, Options{Policies: alerting.BuiltIn()}, phase, 15*time.Minute)
 				u := unknown
@@ -214,16 +215,7 @@ func groupsAgree(t *testing.T, worlds map[string]*world) {
 		for a.resumed[end] || worlds["b"].resumed[end] || worlds["c"].resumed[end] {
 			end--
 		}
-		timelines := map[string]*evaluator.Timeline{}
-		o := evaluatorOptions(server.URL)
-		o.NewJudge = func() evaluator.Judge {
-			return func(s *slo.SLO, t *evaluator.Timeline, _ evaluator.Minute) []evaluator.FiringAlert {
-				timelines[s.ID()] = t
-				return nil
-			}
-		}
-		o.Lookback = func(s *slo.SLO) time.Duration { return s.Window.Length.Duration() + runUp }
-		all := evaluateAllAt(t, o, s, at(end))
+		all, timelines := evaluateGroups(t, server.URL, s, at(end))
 		require.Len(t, all, 4)
 		for i := range all[1:] {
 			one := &all[i+1]
@@ -234,6 +226,22 @@ func groupsAgree(t *testing.T, worlds map[string]*world) {
 			c.windows(end, one)
 		}
 	}
+}
+
+// evaluateGroups evaluates an SLO and its groups, and gives their timelines by their
+// ids.
+func evaluateGroups(t *testing.T, url string, s *slo.SLO, end time.Time) ([]evaluator.Status, map[string]*evaluator.Timeline) {
+	t.Helper()
+	timelines := map[string]*evaluator.Timeline{}
+	o := evaluatorOptions(url)
+	o.NewJudge = func() evaluator.Judge {
+		return func(s *slo.SLO, t *evaluator.Timeline, _ evaluator.Minute) []evaluator.FiringAlert {
+			timelines[s.ID()] = t
+			return nil
+		}
+	}
+	o.Lookback = func(s *slo.SLO) time.Duration { return s.Window.Length.Duration() + runUp }
+	return evaluateAllAt(t, o, s, end), timelines
 }
 
 // TestAlertOfAGroupPromtool has the oldest supported promtool fire the alert of

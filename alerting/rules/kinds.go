@@ -22,13 +22,13 @@ func newCounting(i slo.Indicator, sel string, targetLabels []string, by split) (
 	case slo.Rates:
 		return countRates(m, by)
 	case slo.Runs:
-		return countRuns(m, sel)
+		return countRuns(m, sel, by)
 	}
 	switch i := i.(type) {
 	case slo.Threshold:
 		return countThreshold(i, sel, by)
 	case slo.Freshness:
-		return countFreshness(i, sel)
+		return countFreshness(i, sel, by)
 	}
 	return counting{}, fmt.Errorf("rules don't know the indicator %s", i.Kind())
 }
@@ -48,6 +48,7 @@ func each(expr string) string {
 type memory struct {
 	now  string // what there is to remember now
 	keep time.Duration
+	one  bool // of the SLO or of each group, not of each series
 }
 
 // The series that hold memories: of what is measured, and of whether a slot of
@@ -58,10 +59,18 @@ const (
 )
 
 // expr is the rule of a recorded series of this SLO, that sel selects. An hour
-// without evaluations forgets all.
-func (m memory) expr(name, sel string) string {
-	return m.now + "\nor ignoring (slo_id, slo_service, slo, slo_part)\n" +
-		"last_over_time(" + name + "{" + sel + "}[1h]) >= " + slotEnd + " - " + seconds(m.keep)
+// without evaluations forgets all. Where the SLO was split by other labels before,
+// what was remembered then is not remembered beside the same of now.
+func (m memory) expr(name, sel string, by split) string {
+	last := "last_over_time(" + name + "{" + sel + "}[1h]) >= " + slotEnd + " - " + seconds(m.keep)
+	switch {
+	case len(by.labels) == 0:
+	case m.one:
+		last = "max" + by.by() + "(" + last + ")"
+	default:
+		last = "max without (slo_id) (" + last + ")"
+	}
+	return m.now + "\nor ignoring (slo_id, slo_service, slo, slo_part)\n" + last
 }
 
 func seconds(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) }
@@ -102,10 +111,15 @@ func countStates(m slo.States, sel string, by split) counting {
 		other: by.slot("count" + by.by() + "(min_over_time(" + slotOf + ") == 0)"),
 	}
 	if m.Absent {
-		c.memory = memory{each("timestamp(" + gauge + ")"), slo.Remembrance}
-		gone := "count(\n" + recent(remembered, sel) + " < " + slotEnd + " - " + seconds(goneAfter) +
+		c.memory = memory{each("timestamp(" + gauge + ")"), slo.Remembrance, false}
+		gone := "count" + by.by() + "(\n" + recent(remembered, sel) + " < " + slotEnd + " - " + seconds(goneAfter) +
 			"\nunless ignoring (slo_id, slo_service, slo, slo_part)\n(" + each(gauge) + ")\n)"
-		more := func(n string) string { return "(" + n + ") + (" + gone + " or vector(0))\nor " + gone }
+		more := func(n string) string {
+			if len(by.labels) > 0 {
+				return by.summed([]string{n, gone})
+			}
+			return "(" + n + ") + (" + gone + " or vector(0))\nor " + gone
+		}
 		c.total, c.other = more(c.total), more(c.other)
 	}
 	return c
@@ -115,15 +129,16 @@ func countStates(m slo.States, sel string, by split) counting {
 // them are good.
 func countThreshold(t slo.Threshold, sel string, by split) (counting, error) {
 	v, err := values(t.Query)
-	all, none := "count"+by.by()+"("+v+")", "vector(0)"
+	all, none, now := "count"+by.by()+"("+v+")", "vector(0)", "vector(time()) and on () ("+v+")"
 	if len(by.labels) > 0 {
 		none = "0 * " + all
+		now = none + " + time()"
 	}
 	bad := all + " - (count" + by.by() + "((" + v + ") " + t.Op + " " + floatText(t.Value) + ") or " + none + ")"
 	c := counting{total: by.slot("clamp_max(" + all + ", 1)"), other: by.slot("clamp_max(" + bad + ", 1)")}
 	if t.Absent {
-		c.memory = memory{by.slot("vector(time()) and on () (" + v + ")"), slo.Remembrance}
-		c.total = "clamp_max(count(" + recent(remembered, sel) + "), 1)"
+		c.memory = memory{by.slot(now), slo.Remembrance, true}
+		c.total = "clamp_max(count" + by.by() + "(" + recent(remembered, sel) + "), 1)"
 		c.other += "\nor " + c.total
 	}
 	return c, err
@@ -131,13 +146,13 @@ func countThreshold(t slo.Threshold, sel string, by split) (counting, error) {
 
 // countFreshness has one event in each slot, a bad one when any timestamp is too
 // old. One that is gone goes on ageing.
-func countFreshness(f slo.Freshness, sel string) (counting, error) {
+func countFreshness(f slo.Freshness, sel string, by split) (counting, error) {
 	v, err := values(f.Timestamp)
 	last := recent(remembered, sel)
 	return counting{
-		memory: memory{each(apart(v)), f.MaxAge + slo.Remembrance},
-		total:  "clamp_max(count(" + last + "), 1)",
-		other:  "clamp_max(count(" + slotEnd + " - " + last + " > " + seconds(f.MaxAge) + "), 1)",
+		memory: memory{each(apart(v)), f.MaxAge + slo.Remembrance, false},
+		total:  "clamp_max(count" + by.by() + "(" + last + "), 1)",
+		other:  "clamp_max(count" + by.by() + "(" + slotEnd + " - " + last + " > " + seconds(f.MaxAge) + "), 1)",
 	}, err
 }
 
@@ -147,18 +162,22 @@ const justNow = "300"
 
 // countRuns has a good event for each new time of a success, and a bad one for
 // each run after it that was due, at the end of its grace.
-func countRuns(r slo.Runs, sel string) (counting, error) {
+func countRuns(r slo.Runs, sel string, by split) (counting, error) {
 	v, err := values(r.LastSuccess)
 	last, before := recent(remembered, sel), "last_over_time("+remembered+"{"+sel+"}[1h] offset 30s)"
 	due := func(before string) string {
 		return "clamp_min(floor((" + slotEnd + before + " - " + seconds(r.Grace) + " - " + last + ") / " + seconds(r.Every) + "), 0)"
 	}
-	missed := "sum(\n" + due("") + "\n- " + due(" - 60") + "\n)"
-	succeeded := "count(\n" + last + " > " + before +
+	missed := "sum" + by.by() + "(\n" + due("") + "\n- " + due(" - 60") + "\n)"
+	succeeded := "count" + by.by() + "(\n" + last + " > " + before +
 		"\nor " + last + " unless " + before + " and " + last + " >= " + slotEnd + " - " + justNow + "\n)"
+	none := "vector(0)"
+	if len(by.labels) > 0 {
+		none = "0 * " + missed
+	}
 	return counting{
-		memory: memory{each(apart("(" + v + " >= 0) <= 1e11")), r.Every + r.Grace + slo.Remembrance},
-		total:  missed + "\n+ (" + succeeded + " or vector(0))",
+		memory: memory{each(apart("(" + v + " >= 0) <= 1e11")), r.Every + r.Grace + slo.Remembrance, false},
+		total:  missed + "\n+ (" + succeeded + " or " + none + ")",
 		other:  missed,
 	}, err
 }

@@ -19,11 +19,6 @@ func Refusal(s *slo.SLO) string {
 	if reason := unannotatable(s); reason != "" {
 		why = append(why, reason)
 	}
-	if s.Groups != nil {
-		if reason := unsplittable(s); reason != "" {
-			why = append(why, reason)
-		}
-	}
 	for _, leaf := range leaves(s) {
 		if reason := unmeasurable(leaf.Indicator); reason != "" && leaf != s {
 			why = append(why, "its part "+leaf.ID()+": "+reason)

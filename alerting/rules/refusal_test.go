@@ -56,17 +56,14 @@ func TestRefusal(t *testing.T) {
 	require.NoError(t, err)
 	listed := map[string]string{ // by the reason, what the page says
 		"calendar: quarter": "`window: {calendar: ...}`", "calendar: month": "`window: {calendar: ...}`",
-		"excludes time": "it excludes time", "group_by": "| `group_by` with", "no single metric name": "with no single metric name",
+		"excludes time": "it excludes time", "no single metric name": "with no single metric name",
 		"only VictoriaMetrics reads its query": "only VictoriaMetrics reads it", "its part s/level: ": "of the SLO or a part of it",
 	}
 	for name, reasons := range map[string][]string{
-		"plain": nil, "history": nil, "slices": nil, "tenants": nil, "queues": nil,
+		"plain": nil, "history": nil, "slices": nil, "tenants": nil, "queues": nil, "probes": nil, "ages": nil, "jobs": nil,
 		"quarter":  {"calendar: quarter"},
 		"excluded": {"excludes time"},
-		"many":     {"calendar: month", "group_by", "with on_no_data: bad"},
-		"probes":   {"group_by", "with on_no_data: bad"},
-		"ages":     {"group_by", "with freshness"},
-		"jobs":     {"group_by", "with runs by last_success"},
+		"many":     {"calendar: month"},
 		"names":    {"no single metric name"},
 		"level":    {"only VictoriaMetrics reads its query"},
 		"age":      {"only VictoriaMetrics reads its query"},

@@ -39,7 +39,7 @@ func badOf(what string) string    { return "slo:" + what + "_bad_events:count" }
 // count writes the rules of slots, with labels beside the SLO's own.
 func (w *ruleWriter) count(what, sel string, c counting, labels ...string) {
 	if c.memory.now != "" {
-		w.record(remembered, c.memory.expr(remembered, sel), labels...)
+		w.record(remembered, w.identified(c.memory.expr(remembered, sel, w.split)), labels...)
 	}
 	w.record(eventsOf(what), w.identified(c.total), labels...)
 	w.record(badOf(what), w.identified(c.bad(recent(eventsOf(what), sel), w.split.on())), labels...)
@@ -49,15 +49,18 @@ func (w *ruleWriter) count(what, sel string, c counting, labels ...string) {
 // slots without data that are bad, and slices of time.
 func (w *ruleWriter) derive() {
 	events, bad := recent(eventsOf("minute"), w.sel), recent(badOf("minute"), w.sel)
-	absent := ""
+	absent, on := "", w.split.on()
 	if w.s.NoDataBad {
-		m := memory{"vector(" + slotEnd + ") and on () " + events, slo.Remembrance}
-		w.record(lastKnown, m.expr(lastKnown, w.sel))
-		absent = "(0 * " + recent(lastKnown, w.sel) + " + 1 unless on () " + events + ")"
-		events += "\nor on () " + absent
+		now := "vector(" + slotEnd + ") and on () " + events
+		if len(w.split.labels) > 0 {
+			now = "0 * " + events + " + " + slotEnd
+		}
+		w.record(lastKnown, w.identified(memory{now, slo.Remembrance, true}.expr(lastKnown, w.sel, w.split)))
+		absent = "(0 * " + recent(lastKnown, w.sel) + " + 1 unless " + on + " " + events + ")"
+		events += "\nor " + on + " " + absent
 	}
 	if w.s.Slice == nil {
-		w.count("slot", w.sel, counting{total: events, other: bad + "\nor on () " + absent})
+		w.count("slot", w.sel, counting{total: events, other: bad + "\nor " + on + " " + absent})
 		return
 	}
 	// At the ends of slices this is 1, and 0 elsewhere.
@@ -65,11 +68,11 @@ func (w *ruleWriter) derive() {
 	ends := "(" + slotEnd + " % " + seconds(length.Duration()) + " == bool 0)"
 	total, failed := w.over("sum", eventsOf("minute"), length), w.over("sum", badOf("minute"), length)
 	c := counting{
-		total: "0 * (\n" + events + "\nor " + w.split.on() + " (" + total + " and on () vector(" + ends + ") == 1)\n) + " + ends,
+		total: "0 * (\n" + events + "\nor " + on + " (" + total + " and on () vector(" + ends + ") == 1)\n) + " + ends,
 		other: "(" + failed + " / (" + total + " > 0) > bool " + w.s.Slice.Target.BudgetText() + ") * " + ends,
 	}
 	if absent != "" {
-		c.other += "\nor on () " + absent + " * " + ends
+		c.other += "\nor " + on + " " + absent + " * " + ends
 	}
 	w.count("slot", w.sel, c)
 }
