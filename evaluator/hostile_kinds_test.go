@@ -3,6 +3,7 @@ package evaluator_test
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http/httptest"
 	"testing"
 	"testing/synctest"
@@ -75,6 +76,28 @@ func TestNativeHistogramsGetCoarser(t *testing.T) {
 		`{name: quick, sli: {latency: {histogram: b_seconds, threshold: 1.4142135623730951}}}`)
 	requireCounts(t, r["slow"], 300, 300, 59.0/60) // the slot of the change is not known
 	requireCounts(t, r["quick"], 0, 300, 59.0/60)
+}
+
+// TestNativeHistogramsWithEmptyBuckets: in minute 30 the first two observations of each
+// minute come to lie within the bucket of the threshold, which was empty before. 62
+// are in it until minute 60, beside 4 a minute in the one below.
+func TestNativeHistogramsWithEmptyBuckets(t *testing.T) {
+	r := countsOf(t, `
+		a_seconds{instance="a"} {{schema:0 count:4 sum:1 buckets:[4]}}+{{schema:0 count:4 sum:1 buckets:[4]}}x29 {{schema:0 count:126 sum:1 buckets:[124 2]}}+{{schema:0 count:6 sum:1 buckets:[4 2]}}x30
+		b_seconds{instance="a"} {{schema:-53 count:4 sum:1 custom_values:[1 2.5] buckets:[4]}}+{{schema:-53 count:4 sum:1 custom_values:[1 2.5] buckets:[4]}}x29 {{schema:-53 count:126 sum:1 custom_values:[1 2.5] buckets:[124 2]}}+{{schema:-53 count:6 sum:1 custom_values:[1 2.5] buckets:[4 2]}}x30
+		c_seconds{instance="a"} {{schema:0 count:0 sum:0 buckets:[0]}}x29 {{schema:0 count:2 sum:1 buckets:[0 2]}}+{{schema:0 count:2 sum:1 buckets:[0 2]}}x30`, 60,
+		`{name: exponential, sli: {latency: {histogram: a_seconds, threshold: 1.5}}}`,
+		`{name: custom, sli: {latency: {histogram: b_seconds, threshold: 2}}}`,
+		`{name: idle, sli: {latency: {histogram: c_seconds, threshold: 1.5}}}`)
+	for name, want := range map[string][2]float64{
+		"exponential": {62 * (1 - math.Log2(1.5)), 302}, "custom": {62 * 0.5 / 1.5, 302}, "idle": {62 * (1 - math.Log2(1.5)), 62},
+	} {
+		own := r[name].Windows[1]
+		require.Equal(t, want[1], own.Total, name)
+		require.InDelta(t, want[0], own.Bad, 31.0/2048, name) // slots hold 1,024ths
+		require.Equal(t, 1.0, own.Coverage, name)
+		require.False(t, r[name].Exact)
+	}
 }
 
 // TestNumbersThatAreNone leaves out what no counter can be, and a minute of an

@@ -104,16 +104,69 @@ func (h *histogram) upTo(threshold float64) (events float64, within bucket) {
 	return events, bucket{}
 }
 
-// exponential reports whether a bucket is one of an exponential layout, whose
-// boundaries are powers of 2^2^-schema, the schema being from -4 to 8.
-func (b bucket) exponential() bool {
-	if b.lower <= 0 || math.IsInf(b.upper, 1) {
-		return false
+// around names the bucket within which a threshold lies, or would if there were
+// observations in it; "" for a boundary. It is not known of a custom layout, of which
+// only the buckets that have any are told.
+func (h *histogram) around(threshold float64) (name string, known bool) {
+	for _, b := range h.buckets {
+		switch {
+		case math.Abs(b.lower-threshold) <= threshold*1e-9, math.Abs(b.upper-threshold) <= threshold*1e-9:
+			return "", true
+		case b.lower < threshold && threshold < b.upper && !b.exponential():
+			return fmt.Sprintf("%g to %g", b.lower, b.upper), true
+		}
 	}
-	schema := -math.Log2(math.Log2(b.upper / b.lower))
+	for _, b := range h.buckets {
+		if schema, ok := b.schema(); ok {
+			index := math.Log2(threshold) * math.Exp2(schema)
+			if isWhole(index) {
+				return "", true
+			}
+			return fmt.Sprintf("%g of schema %g", math.Ceil(index), schema), true
+		}
+	}
+	return "", false
+}
+
+// exponential reports whether a bucket is one of an exponential layout.
+func (b bucket) exponential() bool {
+	_, ok := b.schema()
+	return ok
+}
+
+// schema is that of a bucket of an exponential layout, whose boundaries are powers
+// of 2^2^-schema; it is from -4 to 8.
+func (b bucket) schema() (schema float64, ok bool) {
+	if b.lower <= 0 || math.IsInf(b.upper, 1) {
+		return 0, false
+	}
+	schema = -math.Log2(math.Log2(b.upper / b.lower))
 	step := math.Log2(b.upper) * math.Exp2(math.Round(schema))
-	near := func(v float64) bool { return math.Abs(v-math.Round(v)) < 1e-6 }
-	return near(schema) && schema > -4.5 && schema < 8.5 && near(step)
+	return math.Round(schema), isWhole(schema) && schema > -4.5 && schema < 8.5 && isWhole(step)
+}
+
+// isWhole reports whether a number that was calculated is a whole one.
+func isWhole(v float64) bool { return math.Abs(v-math.Round(v)) < 1e-6 }
+
+// layouts are the buckets around a threshold, by their names, of samples in the
+// order of time. What is not known is like the next that is, or the last.
+func layouts(samples []histogram, threshold float64) []string {
+	out := make([]string, len(samples))
+	next, unknown := "", 0
+	for i, h := range samples {
+		name, known := h.around(threshold)
+		if !known {
+			unknown++
+			name = next
+		} else {
+			for j := i - unknown; j < i; j++ {
+				out[j] = name
+			}
+			next, unknown = name, 0
+		}
+		out[i] = name
+	}
+	return out
 }
 
 // addNative adds the samples of native histograms to those of the classic
@@ -143,13 +196,11 @@ func addNative(batch, native []rawSeries, n *slo.Native) (out []rawSeries, found
 		}
 		found = true
 		byLayout := map[string]map[role][]sample{}
-		for _, h := range s.histograms {
+		names := layouts(s.histograms, n.Threshold)
+		for i, h := range s.histograms {
 			events, b := h.upTo(n.Threshold)
-			within := ""
-			if b.count > 0 {
-				inexact = true
-				within = fmt.Sprintf("%g to %g", b.lower, b.upper)
-			}
+			inexact = inexact || b.count > 0
+			within := names[i]
 			if byLayout[within] == nil {
 				byLayout[within] = map[role][]sample{}
 			}
