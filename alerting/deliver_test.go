@@ -144,6 +144,65 @@ func TestABlindReplicaBringsNothingBack(t *testing.T) {
 	require.Len(t, listed(t, am), 2, "it sees again")
 }
 
+// TestLateDataKeepsNoNewEpisodeBack: the data always comes later than the offset, so
+// that the first episode ends without a post. What begins later is posted, and what
+// an Alertmanager that could not be reached let run out is posted again.
+func TestLateDataKeepsNoNewEpisodeBack(t *testing.T) {
+	now := &clock{time.Date(2026, 11, 22, 6, 0, 30, 0, time.UTC)}
+	uptime := now.Add(-time.Hour)
+	var ends time.Time // of the alert that the Alertmanager has
+	down := false
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var alerts []Alert
+		switch {
+		case down:
+			w.WriteHeader(http.StatusBadRequest)
+		case r.Method == http.MethodPost:
+			_ = json.NewDecoder(r.Body).Decode(&alerts)
+			ends = alerts[0].EndsAt
+		case r.URL.Path == "/api/v2/status":
+			_ = json.NewEncoder(w).Encode(map[string]any{"uptime": uptime})
+		default:
+			if now.Before(ends) {
+				alerts = append(alerts, Alert{Labels: map[string]string{"alertname": "ErrorBudgetBurn", "slo_id": "checkout/availability", "severity": Page}})
+			}
+			_ = json.NewEncoder(w).Encode(alerts)
+		}
+	}))
+	defer server.Close()
+	b := newBoard(now.get)
+	s := b.sender(Alertmanager{server.URL, http.DefaultClient})
+	ended, end := context.WithCancel(t.Context())
+	end() // else it takes its time
+	since := now.Time
+	says := func(later time.Duration, severities ...string) (fires bool) {
+		now.Time = now.Add(later)
+		b.show(t, now.Truncate(time.Minute), evaluator.StateOK, severities...)
+		status := &b.report.SLOs[0]
+		*status.DataUntil = status.DataUntil.Add(-2 * time.Minute)
+		for i := range status.Alerts {
+			status.Alerts[i].Since = since
+		}
+		s.post()
+		r := s.receivers[0]
+		close(r.queue)
+		r.run(t.Context(), ended)
+		r.queue = make(chan []Alert, 1)
+		return now.Before(ends)
+	}
+	require.True(t, says(time.Minute, Page))
+	require.True(t, says(time.Minute, Page))
+	require.True(t, says(time.Minute), "it runs out")
+	since = now.Add(30 * time.Minute)
+	require.True(t, says(30*time.Minute, Page), "another episode")
+	down = true
+	for range 6 {
+		says(time.Minute, Page)
+	}
+	down = false
+	require.True(t, says(time.Minute, Page), "it was not reached for longer than the alert lives")
+}
+
 // TestEachAddressOfAName is an Alertmanager: new ones are told at once of what
 // fires, those that are gone are left, and while the look-up fails those that
 // were known stay.
