@@ -30,7 +30,7 @@ type Alert struct {
 
 // id tells alerts of a severity from others, as Alertmanager lists them too.
 func (a Alert) id() string {
-	return a.Labels["alertname"] + " " + a.Labels["slo_id"] + " " + a.Labels["severity"]
+	return strings.Join([]string{a.Labels["alertname"], a.Labels["slo_id"], a.Labels["severity"], a.Labels["remaining_below"]}, " ")
 }
 
 // rank orders alerts by who inhibits whom: the page of a whole, that of a group,

@@ -197,6 +197,7 @@ func (s *Sender) meta(before map[string]Alert, r *evaluator.Report, now time.Tim
 		case sees(status) && s.current(status, now):
 			s.end(k, a, now, true)
 		case sees(status) || now.Sub(a.held) < holdFailed:
+			a.old = true
 			s.firing[k] = a
 		default:
 			s.end(k, a, now, false)

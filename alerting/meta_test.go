@@ -78,6 +78,9 @@ func TestNoDataIsAnAlertAfterATime(t *testing.T) {
 	firing, resolved := x.see(1, x.about(evaluator.StateQueryFailed, 0.5, 0))
 	require.Equal(t, []string{"SLONoData"}, firing)
 	require.Empty(t, resolved)
+	for _, a := range x.sender.firing {
+		require.True(t, a.old, "a replica that reads it may have seen the end")
+	}
 	firing, resolved = x.see(1, x.about(evaluator.StateNoTraffic, 0.5, 0))
 	require.Empty(t, firing)
 	require.Equal(t, []string{"SLONoData"}, resolved)
