@@ -59,10 +59,11 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 			"summary":     fmt.Sprintf("%s %s has spent its error budget", s.Service, s.SLO),
 			"description": fmt.Sprintf("%s of the %s budget are left. The ticket stays open until more than %s are.", Share(remaining), s.Window, Share(recovered)),
 		})
-	} else if w, soon := forecast(s, before); soon {
+	} else if when, soon := forecast(s, before); soon {
 		add(slo.ForecastAlert, Ticket, at, nil, map[string]string{
-			"summary":     fmt.Sprintf("%s %s will have spent its error budget in %s", s.Service, s.SLO, w),
-			"description": fmt.Sprintf("%s of the %s budget are left, and the last %s took about as much.", Share(remaining), s.Window, w),
+			"summary": fmt.Sprintf("%s %s will have spent its error budget %s", s.Service, s.SLO, when),
+			"description": fmt.Sprintf("%s of the %s budget are left; at the rate of the last %s nothing will be.",
+				Share(remaining), s.Window, s.Windows[len(s.Windows)-2].Name),
 		})
 	}
 	for _, step := range slices.Backward(s.Policy) { // the strictest that is active
@@ -102,24 +103,29 @@ func noData(s *evaluator.Status, now time.Time, add adder) {
 	})
 }
 
-// forecast asks whether a time like the last w, the longest window of the policy,
-// takes all that is left of the budget. The rates of the last hours would spend it
-// each night of a service that fails a little in its quiet hours. While a burn alert
-// fires it says so itself.
-func forecast(s *evaluator.Status, before map[string]Alert) (w string, soon bool) {
+// forecast asks whether a time like the last one as long as the longest window of the
+// policy takes all that is left of the budget, and says when. The rates of the last
+// hours would spend it each night of a service that fails a little in its quiet hours.
+// While a burn alert fires it says so itself. A calendar budget that starts anew
+// before that has less time.
+func forecast(s *evaluator.Status, before map[string]Alert) (when string, soon bool) {
 	if len(s.Alerts) > 0 || len(s.Windows) < 2 {
 		return "", false
 	}
-	own, long := s.Windows[len(s.Windows)-1], s.Windows[len(s.Windows)-2]
+	long := s.Windows[len(s.Windows)-2]
 	if long.BurnRate == nil || long.Coverage < knownEnough {
 		return "", false
 	}
-	takes := *long.BurnRate * float64(long.Seconds) / float64(own.Seconds)
+	coming, when := time.Duration(long.Seconds)*time.Second, "in "+long.Name
+	if end := s.Budget.PeriodEnd; end != nil && end.Sub(seenAt(s)) < coming {
+		coming, when = end.Sub(seenAt(s)), "before it starts anew at "+end.UTC().Format(instant)
+	}
+	takes := *long.BurnRate * float64(coming) / float64(s.Spec.Window.Length)
 	left := *s.Budget.Remaining
 	if _, is := before[metaKey(s.ID, slo.ForecastAlert, "")]; is {
 		left *= relaxed
 	}
-	return long.Name, takes >= left
+	return when, takes >= left
 }
 
 // sees reports whether the numbers of an SLO are those of now.

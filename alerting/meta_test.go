@@ -142,6 +142,30 @@ func TestTheForecastOfABudget(t *testing.T) {
 	require.Equal(t, []string{"ErrorBudgetBurn"}, firing, "which says it itself")
 }
 
+// TestTheForecastInACalendarMonth: on its second day three days at 0.5 take 5 % of the
+// month, and a day before its end the last day at 3 takes 10 %.
+func TestTheForecastInACalendarMonth(t *testing.T) {
+	x := newTeller(t)
+	month, err := slo.NewCalendar(slo.Month, "UTC")
+	require.NoError(t, err)
+	of := func(remaining, burning float64, elapsed, coming time.Duration) evaluator.Status {
+		s := x.about(evaluator.StateOK, remaining, burning)
+		end := x.now.Add(coming)
+		s.Spec.Window, s.Budget.PeriodEnd, s.Windows[1].Seconds = month, &end, int64(elapsed.Seconds())
+		return s
+	}
+	const days = 24 * time.Hour
+	firing, _ := x.see(0, of(0.06, 0.5, 2*days, 28*days))
+	require.Empty(t, firing)
+	firing, _ = x.see(0, of(0.11, 3, 29*days, days))
+	require.Empty(t, firing)
+	firing, _ = x.see(0, of(0.1, 3, 29*days, days))
+	require.Equal(t, []string{"ErrorBudgetForecast"}, firing)
+	for _, a := range x.sender.firing {
+		require.Equal(t, "checkout availability will have spent its error budget before it starts anew at 03:00 UTC on 26 Nov", a.Annotations["summary"])
+	}
+}
+
 func TestWhatWasAgreedOnIsATicket(t *testing.T) {
 	x := newTeller(t)
 	steps := x.about(evaluator.StateOK, 0.2, 0)
