@@ -23,7 +23,7 @@ type Alert struct {
 	EndsAt       time.Time         `json:"endsAt"`
 	GeneratorURL string            `json:"generatorURL,omitempty"`
 
-	held time.Time // end of the last slot in which its tier held
+	held time.Time // end of the last slot in which its tier held or was kept firing
 	old  bool      // it fires by numbers that are older than another replica's may be
 	over bool      // it was resolved
 }
