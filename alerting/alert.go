@@ -23,6 +23,7 @@ type Alert struct {
 	EndsAt       time.Time         `json:"endsAt"`
 	GeneratorURL string            `json:"generatorURL,omitempty"`
 
+	page bool      // it wakes somebody, whatever its label severity is called
 	held time.Time // end of the last slot in which its tier held or was kept firing
 	old  bool      // it fires by numbers that are older than another replica's may be
 	over bool      // it was resolved
@@ -37,7 +38,7 @@ func (a Alert) id() string {
 // and the rest.
 func (a Alert) rank() int {
 	switch {
-	case a.Labels["severity"] != Page:
+	case !a.page:
 		return 2
 	case strings.HasSuffix(a.Labels["slo_id"], "}"):
 		return 1
@@ -51,7 +52,7 @@ func key(s *evaluator.Status, f evaluator.FiringAlert) string { return s.ID + " 
 // newAlert makes the alert for what fires. Its labels are the same in every
 // process and for the whole episode; numbers are in the annotations.
 func newAlert(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) Alert {
-	a := Alert{Labels: s.Spec.Alerting.LabelsOver(s.Labels, f.Severity), StartsAt: f.Since, held: f.Held}
+	a := Alert{Labels: s.Spec.Alerting.LabelsOver(s.Labels, f.Severity), StartsAt: f.Since, page: f.Severity == Page, held: f.Held}
 	maps.Copy(a.Labels, s.Group)
 	maps.Copy(a.Labels, map[string]string{
 		"alertname": s.Spec.Alerting.AlertName(), "slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO,

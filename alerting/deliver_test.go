@@ -64,13 +64,15 @@ func TestTheQueueHoldsTheNewestState(t *testing.T) {
 	require.Equal(t, 3.0, testutil.ToFloat64(m.queued.WithLabelValues("http://am")))
 }
 
-// TestWhatInhibitsIsPostedFirst: of an SLO, its group and another SLO.
+// TestWhatInhibitsIsPostedFirst: of an SLO, its group and another SLO, which calls pages
+// critical.
 func TestWhatInhibitsIsPostedFirst(t *testing.T) {
 	b := newBoard(time.Now)
 	b.show(t, time.Now(), evaluator.StateOK, Page, Ticket)
 	whole := b.report.SLOs[0]
 	group, other := whole, whole
-	group.ID, other.ID = `checkout/availability{tenant="acme"}`, "other/availability"
+	group.ID, other.ID, other.Spec = `checkout/availability{tenant="acme"}`, "other/availability", policySLO(t)
+	other.Spec.Alerting.Page.Label = "critical"
 	b.report.SLOs = []evaluator.Status{whole, group, other}
 	var posts []string
 	s := b.sender(Alertmanager{"http://am", post(func(r *http.Request) error {
@@ -86,7 +88,7 @@ func TestWhatInhibitsIsPostedFirst(t *testing.T) {
 	s.post()
 	require.NoError(t, s.receivers[0].deliver(t.Context(), <-s.receivers[0].queue))
 	require.Equal(t, []string{
-		"checkout/availability page, other/availability page",
+		"checkout/availability page, other/availability critical",
 		`checkout/availability{tenant="acme"} page`,
 		`checkout/availability ticket, checkout/availability{tenant="acme"} ticket, other/availability ticket`,
 	}, posts)

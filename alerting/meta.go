@@ -33,7 +33,10 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 		if s.Spec.Alerting.Severity(severity).Disabled {
 			return
 		}
-		a := Alert{Labels: s.Spec.Alerting.LabelsOver(s.Labels, severity), Annotations: annotations, StartsAt: since, GeneratorURL: pageOf(s, externalURL)}
+		a := Alert{
+			Labels: s.Spec.Alerting.LabelsOver(s.Labels, severity), Annotations: annotations, StartsAt: since,
+			GeneratorURL: pageOf(s, externalURL), page: severity == Page,
+		}
 		maps.Copy(a.Labels, s.Group)
 		maps.Copy(a.Labels, labels)
 		maps.Copy(a.Labels, map[string]string{"alertname": name, "slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO})
