@@ -63,7 +63,7 @@ type TestResult struct {
 	Tickets      int        `json:"tickets"`
 	PagesPerWeek *float64   `json:"pages_per_week"`    // of time that is known
 	Missed       int        `json:"missed"`            // incidents that no episode is about
-	False        int        `json:"false"`             // episodes that are about no incident
+	False        int        `json:"false"`             // of these, those that are about no incident
 	Detection    *float64   `json:"detection_seconds"` // median of the incidents that are detected
 	Remaining    *float64   `json:"budget_remaining"`  // at To
 	Episodes     []Episode  `json:"episodes"`          // by start
@@ -196,6 +196,7 @@ func (b *Backtest) Test(p evaluator.Past) (TestedSLO, []TestResult) {
 			Episodes: episodes(b.Policies, v, t, b.From, b.To), Incidents: slices.Clone(known[v.Objective]),
 		}
 		r.relate(v, t)
+		r.leave(b.From)
 		r.count(b.From, sum.Known)
 		status := evaluator.Status{Spec: v}
 		status.Compute(t, b.To, []slo.Window{v.Window.Length})
@@ -205,8 +206,8 @@ func (b *Backtest) Test(p evaluator.Past) (TestedSLO, []TestResult) {
 	return out, results
 }
 
-// episodes are those of an SLO that end after from, up to an instant. The replay
-// begins where that of a process that starts at from does.
+// episodes are those of an SLO up to an instant. The replay begins where that of a
+// process that starts at from does.
 func episodes(p Policies, s *slo.SLO, t *evaluator.Timeline, from, to evaluator.Minute) []Episode {
 	d := newDecider(p, s)
 	out := []Episode{}
@@ -239,7 +240,6 @@ func episodes(p Policies, s *slo.SLO, t *evaluator.Timeline, from, to evaluator.
 			out = append(out, *e)
 		}
 	}
-	out = slices.DeleteFunc(out, func(e Episode) bool { return e.end <= from })
 	slices.SortFunc(out, func(a, b Episode) int {
 		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.Severity, b.Severity))
 	})
@@ -260,7 +260,8 @@ func (r *TestResult) relate(s *slo.SLO, t *evaluator.Timeline) {
 				continue
 			}
 			if e.IncidentStart == nil {
-				e.IncidentStart, since = &in.Start, min(since, in.start)
+				start := in.Start
+				e.IncidentStart, since = &start, min(since, in.start)
 			}
 			if in.Severity == "" {
 				in.detected(e, s, t)
@@ -271,6 +272,12 @@ func (r *TestResult) relate(s *slo.SLO, t *evaluator.Timeline) {
 		e.Bad = max(t.Sum(since, e.end).Bad, 0)
 		e.Consumed = spent(e.Bad, s, t, e.end)
 	}
+}
+
+// leave leaves out what was over at an instant.
+func (r *TestResult) leave(at evaluator.Minute) {
+	r.Episodes = slices.DeleteFunc(r.Episodes, func(e Episode) bool { return e.end <= at })
+	r.Incidents = slices.DeleteFunc(r.Incidents, func(in Incident) bool { return in.end <= at })
 }
 
 // detected notes the first episode that is about an incident.
@@ -297,11 +304,12 @@ func spent(bad float64, s *slo.SLO, t *evaluator.Timeline, end evaluator.Minute)
 // count sums up a result. A slot that is not known is no quiet one.
 func (r *TestResult) count(from evaluator.Minute, known int) {
 	for _, e := range r.Episodes {
-		switch {
-		case e.start <= from:
-		case e.Severity == Page:
+		if e.start <= from {
+			continue
+		}
+		if e.Severity == Page {
 			r.Pages++
-		default:
+		} else {
 			r.Tickets++
 		}
 		if e.IncidentStart == nil {
