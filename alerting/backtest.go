@@ -231,7 +231,8 @@ func episodes(p Policies, s *slo.SLO, t *evaluator.Timeline, from, to evaluator.
 			now.PeakBurnRate = rate
 		}
 	}
-	for at, st := range d.replay(state{}, t, max(t.Start(), from.Add(-lookback)), to) {
+	begin, _ := d.first(t, from)
+	for at, st := range d.replay(state{}, t, begin, to) {
 		see(Page, st.page, at)
 		see(Ticket, st.ticket, at)
 	}

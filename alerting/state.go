@@ -41,7 +41,8 @@ func (p Policies) NewJudge() evaluator.Judge {
 	return func(s *slo.SLO, t *evaluator.Timeline, settled evaluator.Minute) []evaluator.FiringAlert {
 		if at == 0 || !d.decides(s) {
 			d = newDecider(p, s)
-			at, final = settled, d.first(t, settled)
+			at = settled
+			_, final = d.first(t, settled)
 		}
 		for end, st := range d.replay(final, d.unpacked(t, at, settled), at, settled) {
 			at, final = end, st
@@ -71,11 +72,11 @@ func (d decider) unpacked(t *evaluator.Timeline, from, to evaluator.Minute) *eva
 
 // first is the state at an instant, found by a replay from so far before it that
 // what fired there makes no difference any more.
-func (d decider) first(t *evaluator.Timeline, at evaluator.Minute) state {
+func (d decider) first(t *evaluator.Timeline, at evaluator.Minute) (from evaluator.Minute, st state) {
 	for back := lookback; ; back *= 2 {
-		from := max(t.Start(), at.Add(-back))
+		from = max(t.Start(), at.Add(-back))
 		if st, sure := d.both(d.unpacked(t, from, at), from, at); sure || from == t.Start() {
-			return st
+			return from, st
 		}
 	}
 }

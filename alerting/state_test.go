@@ -315,4 +315,11 @@ func TestARestartKnowsAnOldEpisode(t *testing.T) {
 	require.Less(t, want[0].Since, slotAt(20*days))
 	require.Equal(t, want, firesAt(s, slots, 0))
 	require.Empty(t, firesAt(s, slotsOf(25*days, healthy, 9*days, nearly), 0))
+
+	// And for a backtest of the last day.
+	b := &Backtest{Policies: BuiltIn(), From: old.settled - days, To: old.settled}
+	_, results := b.Test(evaluator.Past{SLO: s, Timeline: old.timeline})
+	require.Len(t, results[0].Episodes, 1)
+	require.Equal(t, want[0].Since, results[0].Episodes[0].Start)
+	require.Equal(t, 0, results[0].Tickets)
 }
