@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -19,7 +18,8 @@ const (
 	// knownEnough is the share of the SLO's own window that must be known for
 	// alerts about its budget: what is new has no budget yet that could be spent.
 	knownEnough = 0.5
-	// recovered is what must remain of a budget for it to be no longer spent.
+	// recovered is by how much more must remain of a budget for it to be no longer
+	// spent, or no longer less than was agreed on.
 	recovered = 0.01
 	// relaxed is what the forecast must fall to, as a share of what begins it.
 	relaxed = 0.8
@@ -69,9 +69,10 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 				Share(remaining), s.Window, s.Windows[len(s.Windows)-2].Name),
 		})
 	}
-	for _, step := range slices.Backward(s.Policy) { // the strictest that is active
-		if step.Active {
-			below := strconv.FormatFloat(step.RemainingBelow*100, 'f', -1, 64) + "%"
+	for _, step := range slices.Backward(s.Policy) { // the strictest that applies
+		below := digits(step.RemainingBelow*100, 10) + "%"
+		_, was := before[metaKey(s.ID, slo.PolicyAlert, below)]
+		if step.Active || was && remaining <= step.RemainingBelow+recovered {
 			add(slo.PolicyAlert, Ticket, at, map[string]string{"remaining_below": below}, map[string]string{
 				"summary":     fmt.Sprintf("%s %s: %s", s.Service, s.SLO, step.Action),
 				"description": fmt.Sprintf("%s of the %s budget are left; it was agreed on for less than %s.", Share(remaining), s.Window, below),

@@ -170,7 +170,7 @@ func TestWhatWasAgreedOnIsATicket(t *testing.T) {
 	x := newTeller(t)
 	steps := x.about(evaluator.StateOK, 0.2, 0)
 	steps.Policy = []evaluator.PolicyStep{
-		{RemainingBelow: 0.25, Action: "no risky deploys", Gate: "warn", Active: true}, {RemainingBelow: 0.1, Action: "freeze", Gate: "block"},
+		{RemainingBelow: 0.29, Action: "no risky deploys", Gate: "warn", Active: true}, {RemainingBelow: 0.1, Action: "freeze", Gate: "block"},
 	}
 	told := func() map[string]string {
 		out := map[string]string{}
@@ -180,11 +180,23 @@ func TestWhatWasAgreedOnIsATicket(t *testing.T) {
 		return out
 	}
 	_, _ = x.see(1, steps)
-	require.Equal(t, map[string]string{"25%": "checkout availability: no risky deploys"}, told())
+	require.Equal(t, map[string]string{"29%": "checkout availability: no risky deploys"}, told())
 	steps.Policy[1].Active = true
 	_, resolved := x.see(1, steps)
 	require.Equal(t, map[string]string{"10%": "checkout availability: freeze"}, told())
 	require.Equal(t, []string{"ErrorBudgetPolicy"}, resolved, "the milder step")
+
+	// A budget that goes to and fro about a step is one ticket.
+	steps.Policy[1].Active = false
+	for _, tt := range []struct {
+		remaining float64
+		want      string
+	}{{0.1, "10%"}, {0.109, "10%"}, {0.12, "29%"}, {0.101, "29%"}} {
+		steps.Budget.Remaining = &tt.remaining
+		_, _ = x.see(1, steps)
+		require.Contains(t, told(), tt.want, tt.remaining)
+		require.Len(t, told(), 1, tt.remaining)
+	}
 }
 
 // TestOneAlertForABackendThatCannotBeRead: its end is not posted, for another replica
