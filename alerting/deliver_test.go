@@ -27,28 +27,30 @@ import (
 )
 
 // TestARefusedPostKeepsNoOtherAlertBack: more alerts than one post takes, one of
-// them such that Alertmanager answers 400 to the post it is in.
+// them such that Alertmanager, or a proxy before it, refuses the post it is in.
 func TestARefusedPostKeepsNoOtherAlertBack(t *testing.T) {
-	taken := map[string]bool{}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	for code, text := range map[int]string{400: "400 Bad Request", 413: "413 Request Entity Too Large", 422: "422 Unprocessable Entity"} {
+		taken := map[string]bool{}
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			var alerts []Alert
+			_ = json.NewDecoder(r.Body).Decode(&alerts)
+			for _, a := range alerts {
+				taken[a.Labels["slo_id"]] = true
+			}
+			if taken["0"] && len(taken) <= batch {
+				http.Error(w, "bad label", code)
+			}
+		}))
+		defer server.Close()
 		var alerts []Alert
-		_ = json.NewDecoder(r.Body).Decode(&alerts)
-		for _, a := range alerts {
-			taken[a.Labels["slo_id"]] = true
+		for i := range batch + 10 {
+			alerts = append(alerts, Alert{Labels: map[string]string{"slo_id": fmt.Sprint(i)}})
 		}
-		if taken["0"] && len(taken) <= batch {
-			http.Error(w, "bad label", http.StatusBadRequest)
-		}
-	}))
-	defer server.Close()
-	var alerts []Alert
-	for i := range batch + 10 {
-		alerts = append(alerts, Alert{Labels: map[string]string{"slo_id": fmt.Sprint(i)}})
+		o := SenderOptions{Log: slog.New(slog.DiscardHandler), Now: time.Now}
+		r := newReceiver(Alertmanager{URL: server.URL, HTTP: server.Client()}, "", &o, newMetrics(prometheus.NewRegistry()))
+		require.EqualError(t, r.deliver(t.Context(), alerts), "it answers "+text+": bad label")
+		require.Len(t, taken, batch+10, code)
 	}
-	o := SenderOptions{Log: slog.New(slog.DiscardHandler), Now: time.Now}
-	r := newReceiver(Alertmanager{URL: server.URL, HTTP: server.Client()}, "", &o, newMetrics(prometheus.NewRegistry()))
-	require.EqualError(t, r.deliver(t.Context(), alerts), "it answers 400 Bad Request: bad label")
-	require.Len(t, taken, batch+10)
 }
 
 // TestTheQueueHoldsTheNewestState of all alerts, and counts what it never posted.

@@ -240,10 +240,10 @@ func (r *receiver) post(ctx context.Context, alerts []Alert) error {
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 512)) // for the error, if it is one
 	answer := fmt.Sprintf("it answers %s: %s", resp.Status, strings.TrimSpace(string(text)))
-	switch {
-	case resp.StatusCode/100 == 2:
+	switch code := resp.StatusCode; {
+	case code/100 == 2:
 		return nil
-	case resp.StatusCode == http.StatusBadRequest:
+	case code/100 == 4 && code != http.StatusRequestTimeout && code != http.StatusTooManyRequests:
 		return refusal(answer)
 	}
 	return errors.New(answer)
