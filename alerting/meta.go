@@ -140,26 +140,40 @@ func sees(s *evaluator.Status) bool {
 // metaKey is what tells an alert about data or budget from others.
 func metaKey(id, name, step string) string { return id + " " + name + " " + step }
 
-// blind are the alerts about backends that can't be read, one each.
-func blind(r *evaluator.Report, now time.Time) map[string]Alert {
+// blind are the alerts about backends that can't be read, one each. An SLO that was
+// never read can't be seen since this process first said so.
+func (s *Sender) blind(r *evaluator.Report, now time.Time) map[string]Alert {
 	type seen struct {
 		all, failing int
 		since        time.Time
 		reason       string
 	}
+	before := s.unseen
+	s.unseen = map[string]time.Time{}
 	backends := map[string]*seen{}
 	for i := range r.SLOs {
-		s := &r.SLOs[i]
-		b := backends[s.Backend]
+		status := &r.SLOs[i]
+		b := backends[status.Backend]
 		if b == nil {
 			b = &seen{}
-			backends[s.Backend] = b
+			backends[status.Backend] = b
 		}
 		b.all++
-		failing := s.State == evaluator.StateQueryFailed || s.State == evaluator.StateStale
-		if failing && s.StateSince != nil && now.Sub(*s.StateSince) >= blindFor {
-			if b.failing++; b.since.IsZero() || s.StateSince.Before(b.since) {
-				b.since, b.reason = *s.StateSince, s.StateReason
+		if status.State != evaluator.StateQueryFailed && status.State != evaluator.StateStale {
+			continue
+		}
+		since := now
+		if at, was := before[status.ID]; was {
+			since = at
+		}
+		if status.StateSince != nil {
+			since = *status.StateSince
+		} else {
+			s.unseen[status.ID] = since
+		}
+		if now.Sub(since) >= blindFor {
+			if b.failing++; b.since.IsZero() || since.Before(b.since) {
+				b.since, b.reason = since, status.StateReason
 			}
 		}
 	}
@@ -195,7 +209,7 @@ func (s *Sender) meta(before map[string]Alert, r *evaluator.Report, now time.Tim
 			s.firing[k] = a
 		}
 	}
-	maps.Copy(s.firing, blind(r, now))
+	maps.Copy(s.firing, s.blind(r, now))
 	for k, a := range before {
 		if _, is := s.firing[k]; is || !isMeta(a) {
 			continue

@@ -226,3 +226,19 @@ func TestOneAlertForABackendThatCannotBeRead(t *testing.T) {
 	require.Empty(t, x.sender.firing)
 	require.Empty(t, x.sender.resolved)
 }
+
+// TestABackendThatWasNeverRead is told of by a process that starts while it is down.
+func TestABackendThatWasNeverRead(t *testing.T) {
+	x := newTeller(t)
+	never := x.about(evaluator.StateQueryFailed, 0, 0)
+	never.StateSince, never.Budget, never.Windows = nil, evaluator.Budget{}, nil
+	for _, minutes := range []int{0, 9} {
+		firing, _ := x.see(minutes, never)
+		require.Empty(t, firing)
+	}
+	firing, _ := x.see(1, never)
+	require.Equal(t, []string{"SLOBlind"}, firing)
+	for _, a := range x.sender.firing {
+		require.Equal(t, x.now, a.StartsAt)
+	}
+}
