@@ -228,7 +228,7 @@ func (d decider) next(st tierState, tier Tier, t *evaluator.Timeline, end evalua
 		}
 		st.held = end
 		st.firing = st.firing || end >= st.since.Add(tier.For)
-	case refuted && (!st.firing || end > st.held.Add(tier.KeepFiringFor)), st.firing && end.Add(-tier.KeepFiringFor)-st.held >= hold:
+	case refuted && (!st.firing || end > st.held.Add(tier.KeepFiringFor)), end.Add(-tier.KeepFiringFor)-st.held >= hold:
 		if st.firing {
 			st.ended = end
 		}

@@ -247,6 +247,12 @@ func TestTheTimesOfATier(t *testing.T) {
 	// Two minutes, then none: it holds for less than three.
 	require.Empty(t, followBy(p, s).see(slotsOf(720, healthy, 4, failing, 1, healthy), 0))
 
+	// Nor does what held before hours of which nothing is known.
+	p["mine"].Tiers[0].For = 10 * time.Minute
+	require.Empty(t, followBy(p, s).see(slotsOf(720, healthy, 5, failing, 200, missing, 13, failing), 0))
+	require.NotEmpty(t, followBy(p, s).see(slotsOf(720, healthy, 5, failing, 200, missing, 14, failing), 0))
+	p["mine"].Tiers[0].For = 3 * time.Minute
+
 	// It is kept firing for three hours, and when nothing is known then for one more.
 	p["mine"].Tiers[0].KeepFiringFor = 3 * time.Hour
 	require.NotEmpty(t, followBy(p, s).see(slotsOf(720, healthy, 10, failing, 4+180, healthy), 0))
