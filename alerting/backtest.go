@@ -94,11 +94,12 @@ type Incident struct {
 	Total     float64   `json:"total"`
 	Bad       float64   `json:"bad"`
 	Consumed  *float64  `json:"budget_consumed"`   // by Bad
-	Severity  string    `json:"detected_by"`       // of the first episode that is about it; "" when it was missed
+	Severity  string    `json:"detected_by"`       // of the first episode that is about it, but a page where a ticket fires already; "" when it was missed
 	Detection *float64  `json:"detection_seconds"` // from the end of its first bad slot to that episode's start
 	Before    *float64  `json:"budget_before"`     // what it spent until then
 
 	start, end evaluator.Minute
+	known      bool // Severity is a ticket that fired before
 }
 
 // Lookback is the history that a backtest needs of an SLO: From to To, and before
@@ -264,7 +265,7 @@ func (r *TestResult) relate(s *slo.SLO, t *evaluator.Timeline) {
 				start := in.Start
 				e.IncidentStart, since = &start, min(since, in.start)
 			}
-			if in.Severity == "" {
+			if in.Severity == "" || in.known && e.Severity == Page && e.start > in.start {
 				in.detected(e, s, t)
 			}
 		}
@@ -281,9 +282,10 @@ func (r *TestResult) leave(at evaluator.Minute) {
 	r.Incidents = slices.DeleteFunc(r.Incidents, func(in Incident) bool { return in.end <= at })
 }
 
-// detected notes the first episode that is about an incident.
+// detected notes the first episode that is about an incident, or the first page that
+// begins in it where a ticket fires already: that tells nobody of it.
 func (in *Incident) detected(e *Episode, s *slo.SLO, t *evaluator.Timeline) {
-	in.Severity = e.Severity
+	in.Severity, in.known = e.Severity, e.Severity == Ticket && e.start <= in.start
 	after := max(e.Start.Sub(in.Start)-time.Minute, 0).Seconds()
 	in.Detection = &after
 	in.Before = spent(max(t.Sum(in.start, max(e.start, in.start)).Bad, 0), s, t, e.start)

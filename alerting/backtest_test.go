@@ -175,6 +175,17 @@ func TestBacktestBeginsBetweenAnIncidentAndItsEnd(t *testing.T) {
 	require.Equal(t, Page, r.Incidents[0].Severity)
 }
 
+// TestBacktestOfAPageWhileATicketIsOpen: the ticket of an incident eight hours ago
+// tells nobody of the next. Its page comes with the third bad minute.
+func TestBacktestOfAPageWhileATicketIsOpen(t *testing.T) {
+	timeline := after(healthy, slotsOf(60, healthy, 40, failing, 480, healthy, 40, failing, 100, healthy))
+	_, results := backtestOf(720, []string{DefaultPolicy}).Test(evaluator.Past{SLO: policySLO(t), Timeline: timeline})
+	require.Len(t, results[0].Incidents, 2)
+	second := results[0].Incidents[1]
+	require.Equal(t, Page, second.Severity)
+	require.Equal(t, secondsOf(2), second.Detection)
+}
+
 // TestBacktestOfWhatIsExcluded: an incident that is excluded is none, and costs
 // nothing.
 func TestBacktestOfWhatIsExcluded(t *testing.T) {
