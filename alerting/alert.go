@@ -23,15 +23,15 @@ type Alert struct {
 	EndsAt       time.Time         `json:"endsAt"`
 	GeneratorURL string            `json:"generatorURL,omitempty"`
 
-	page bool      // whatever its label severity says
-	held time.Time // end of the last slot in which its tier held
+	page bool      // it wakes somebody, whatever its label severity is called
+	held time.Time // end of the last slot in which its tier held or was kept firing
 	old  bool      // it fires by numbers that are older than another replica's may be
 	over bool      // it was resolved
 }
 
 // id tells alerts of a severity from others, as Alertmanager lists them too.
 func (a Alert) id() string {
-	return a.Labels["alertname"] + " " + a.Labels["slo_id"] + " " + a.Labels["severity"]
+	return strings.Join([]string{a.Labels["alertname"], a.Labels["slo_id"], a.Labels["severity"], a.Labels["remaining_below"]}, " ")
 }
 
 // rank orders alerts by who inhibits whom: the page of a whole, that of a group,
@@ -118,7 +118,11 @@ func factsOf(s *evaluator.Status, f evaluator.FiringAlert) slo.Facts {
 		left := time.Duration(*at) * time.Second
 		out.SpentIn, out.SpentAt = model.Duration(left).String(), w.End.Add(left).UTC().Format(instant)
 	}
-	out.Summary += " " + out.BurnRate + "x too fast"
+	if *w.BurnRate > 1 {
+		out.Summary += " " + out.BurnRate + "x too fast"
+	} else {
+		out.Summary = fmt.Sprintf("%s %s no longer burns its error budget too fast", s.Service, s.SLO)
+	}
 	out.Text = describe(s, w, out)
 	return out
 }
@@ -131,6 +135,10 @@ const unknown = "unknown"
 func describe(s *evaluator.Status, w *evaluator.WindowStatus, f slo.Facts) string {
 	text := []string{fmt.Sprintf("%s of the events fail since %s (%s of %s in the last %s; %s is allowed).",
 		f.BadShare, f.Since, f.Bad, f.Total, w.Name, f.Allowed)}
+	if *w.BurnRate <= 1 { // it is kept firing
+		text[0] = fmt.Sprintf("Of the events of the last %s %s fail (%s of %s; %s is allowed). It began at %s.",
+			w.Name, f.BadShare, f.Bad, f.Total, f.Allowed, f.Since)
+	}
 	if b := s.Budget; f.BudgetTaken != unknown && b.Remaining != nil {
 		left := f.BudgetLeft + " of it is left"
 		if *b.Remaining <= 0 {

@@ -50,6 +50,19 @@ func TestAlertSaysWhatATiredPersonNeeds(t *testing.T) {
 		newAlert(&status, fires, "").Annotations["description"])
 }
 
+// TestAnAlertThatIsKeptFiring claims no more than what is true now.
+func TestAnAlertThatIsKeptFiring(t *testing.T) {
+	since := time.Date(2026, 11, 20, 14, 2, 0, 0, time.UTC)
+	burn := 0.0
+	status := evaluator.Status{
+		Service: "checkout", SLO: "availability", Window: "30d", Spec: policySLO(t),
+		Windows: []evaluator.WindowStatus{{Name: "5m", Total: 300, BurnRate: &burn, End: since.Add(20 * time.Minute)}},
+	}
+	got := newAlert(&status, evaluator.FiringAlert{Severity: Page, Tier: "outage", Since: since, Windows: []string{"5m", "5m"}}, "").Annotations
+	require.Equal(t, "checkout availability no longer burns its error budget too fast", got["summary"])
+	require.Equal(t, "Of the events of the last 5m 0 % fail (0 of 300; 0.1 % is allowed). It began at 14:02 UTC on 20 Nov.", got["description"])
+}
+
 // TestAlertIsCalledWhatTheSLOFileSays holds which label wins: that of the severity,
 // of alerting, of the file; and that none takes the place of the SLO's own.
 func TestAlertIsCalledWhatTheSLOFileSays(t *testing.T) {

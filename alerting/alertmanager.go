@@ -33,11 +33,12 @@ func AlertmanagerConfig(slos []*slo.SLO) (string, error) {
 			return "", fmt.Errorf("severity %q is that of pages for %s and of tickets for %s: no route can tell them apart", word, page, ticket)
 		}
 	}
-	pages, tickets := slices.Sorted(maps.Keys(words[Page])), slices.Sorted(maps.Keys(words[Ticket]))
-	return strings.NewReplacer(
-		`severity="page"`, severityMatcher(pages),
-		`severity="ticket"`, severityMatcher(tickets),
-		`severity=~"page|ticket"`, severityMatcher(slices.Concat(pages, tickets)),
+	page := severityMatcher(slices.Sorted(maps.Keys(words[Page])))
+	ticket := severityMatcher(slices.Sorted(maps.Keys(words[Ticket])))
+	return strings.NewReplacer( // not what slowburn's own rules say
+		`slo_id!="", severity="page"`, `slo_id!="", `+page,
+		`slo_id!="", severity="ticket"`, `slo_id!="", `+ticket,
+		`'slo_id!~".+}"', severity="page"`, `'slo_id!~".+}"', `+page,
 	).Replace(alertmanagerConfig), nil
 }
 

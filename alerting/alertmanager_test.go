@@ -62,7 +62,9 @@ func TestAlertmanagerConfigMakesOneNotificationOfOneProblem(t *testing.T) {
 	h := &hook{told: map[string]int{}}
 	server := httptest.NewServer(h)
 	defer server.Close()
-	config := regexp.MustCompile(`(group_wait|group_interval|repeat_interval): \S+`).ReplaceAllString(configOf(t), "$1: 1s")
+	loud := policySLO(t)
+	loud.Alerting.Page.Label, loud.Alerting.Ticket.Label = "critical", "warning"
+	config := regexp.MustCompile(`(group_wait|group_interval|repeat_interval): \S+`).ReplaceAllString(configOf(t, policySLO(t), loud), "$1: 1s")
 	config = strings.NewReplacer("http://pager.example.org", server.URL+"/pager", "http://tickets.example.org", server.URL+"/tickets").Replace(config)
 	am := servers.Alertmanager(t, strings.ReplaceAll(config, "/slowburn\n", "\n"))
 	b := newBoard(time.Now)
@@ -81,6 +83,7 @@ func TestAlertmanagerConfigMakesOneNotificationOfOneProblem(t *testing.T) {
 		}
 		slos[1].ID, slos[1].Group = `checkout/availability{tenant="acme"}`, map[string]string{"tenant": "acme"}
 		slos[2].ID, slos[2].SLO = "checkout/latency", "latency"
+		slos[2].Spec = loud
 		b.report.SLOs = slos
 		s.post()
 		require.NoError(t, s.receivers[0].deliver(t.Context(), <-s.receivers[0].queue))
@@ -99,21 +102,22 @@ func TestAlertmanagerConfigMakesOneNotificationOfOneProblem(t *testing.T) {
 	}
 
 	both := []string{Page, Ticket}
-	says(both, both, []string{Ticket})
+	says(both, both, both)
 	require.NoError(t, s.receivers[0].deliver(t.Context(), []Alert{meta("SLOBlind", "eu"), meta("SLONoData", "eu"), meta("SLONoData", "us")}))
-	soon("tickets ErrorBudgetBurn checkout/latency ticket firing", 4)
+	soon("pager ErrorBudgetBurn checkout/latency critical firing", 4)
 	soon("pager ErrorBudgetBurn checkout/availability page firing", 4)
 	soon("tickets SLONoData us/slo ticket firing", 4)
+	soon("tickets SLOBlind  ticket firing", 4)
 	require.Equal(t, []string{
 		"pager ErrorBudgetBurn checkout/availability page firing",
-		"tickets ErrorBudgetBurn checkout/latency ticket firing",
+		"pager ErrorBudgetBurn checkout/latency critical firing",
 		"tickets SLOBlind  ticket firing",
 		"tickets SLONoData us/slo ticket firing",
 	}, h.firing(), "a page takes the place of its ticket and of what its groups say, and who can't see knows of nothing missing")
 
 	says([]string{Ticket}, []string{Ticket}, nil)
 	soon("pager ErrorBudgetBurn checkout/availability page resolved", 1)
-	soon("tickets ErrorBudgetBurn checkout/latency ticket resolved", 1)
+	soon("pager ErrorBudgetBurn checkout/latency critical resolved", 1)
 	soon("tickets ErrorBudgetBurn checkout/availability ticket firing", 1)
 	require.NotContains(t, h.firing(), `pager ErrorBudgetBurn checkout/availability{tenant="acme"} page firing`)
 }

@@ -63,7 +63,7 @@ type TestResult struct {
 	Tickets      int        `json:"tickets"`
 	PagesPerWeek *float64   `json:"pages_per_week"`    // of time that is known
 	Missed       int        `json:"missed"`            // incidents that no episode is about
-	False        int        `json:"false"`             // episodes that are about no incident
+	False        int        `json:"false"`             // of these, those that are about no incident
 	Detection    *float64   `json:"detection_seconds"` // median of the incidents that are detected
 	Remaining    *float64   `json:"budget_remaining"`  // at To
 	Episodes     []Episode  `json:"episodes"`          // by start
@@ -94,11 +94,12 @@ type Incident struct {
 	Total     float64   `json:"total"`
 	Bad       float64   `json:"bad"`
 	Consumed  *float64  `json:"budget_consumed"`   // by Bad
-	Severity  string    `json:"detected_by"`       // of the first episode that is about it; "" when it was missed
+	Severity  string    `json:"detected_by"`       // of the first episode that is about it, but a page where a ticket fires already; "" when it was missed
 	Detection *float64  `json:"detection_seconds"` // from the end of its first bad slot to that episode's start
 	Before    *float64  `json:"budget_before"`     // what it spent until then
 
 	start, end evaluator.Minute
+	known      bool // Severity is a ticket that fired before
 }
 
 // Lookback is the history that a backtest needs of an SLO: From to To, and before
@@ -196,6 +197,7 @@ func (b *Backtest) Test(p evaluator.Past) (TestedSLO, []TestResult) {
 			Episodes: episodes(b.Policies, v, t, b.From, b.To), Incidents: slices.Clone(known[v.Objective]),
 		}
 		r.relate(v, t)
+		r.leave(b.From)
 		r.count(b.From, sum.Known)
 		status := evaluator.Status{Spec: v}
 		status.Compute(t, b.To, []slo.Window{v.Window.Length})
@@ -205,8 +207,8 @@ func (b *Backtest) Test(p evaluator.Past) (TestedSLO, []TestResult) {
 	return out, results
 }
 
-// episodes are those of an SLO that end after from, up to an instant. The replay
-// begins where that of a process that starts at from does.
+// episodes are those of an SLO up to an instant. The replay begins where that of a
+// process that starts at from does.
 func episodes(p Policies, s *slo.SLO, t *evaluator.Timeline, from, to evaluator.Minute) []Episode {
 	d := newDecider(p, s)
 	out := []Episode{}
@@ -230,7 +232,8 @@ func episodes(p Policies, s *slo.SLO, t *evaluator.Timeline, from, to evaluator.
 			now.PeakBurnRate = rate
 		}
 	}
-	for at, st := range d.replay(state{}, t, max(t.Start(), from.Add(-lookback)), to) {
+	begin, _ := d.first(t, from)
+	for at, st := range d.replay(state{}, t, begin, to) {
 		see(Page, st.page, at)
 		see(Ticket, st.ticket, at)
 	}
@@ -239,7 +242,6 @@ func episodes(p Policies, s *slo.SLO, t *evaluator.Timeline, from, to evaluator.
 			out = append(out, *e)
 		}
 	}
-	out = slices.DeleteFunc(out, func(e Episode) bool { return e.end <= from })
 	slices.SortFunc(out, func(a, b Episode) int {
 		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.Severity, b.Severity))
 	})
@@ -260,9 +262,10 @@ func (r *TestResult) relate(s *slo.SLO, t *evaluator.Timeline) {
 				continue
 			}
 			if e.IncidentStart == nil {
-				e.IncidentStart, since = &in.Start, min(since, in.start)
+				start := in.Start
+				e.IncidentStart, since = &start, min(since, in.start)
 			}
-			if in.Severity == "" {
+			if in.Severity == "" || in.known && e.Severity == Page && e.start > in.start {
 				in.detected(e, s, t)
 			}
 		}
@@ -273,9 +276,16 @@ func (r *TestResult) relate(s *slo.SLO, t *evaluator.Timeline) {
 	}
 }
 
-// detected notes the first episode that is about an incident.
+// leave leaves out what was over at an instant.
+func (r *TestResult) leave(at evaluator.Minute) {
+	r.Episodes = slices.DeleteFunc(r.Episodes, func(e Episode) bool { return e.end <= at })
+	r.Incidents = slices.DeleteFunc(r.Incidents, func(in Incident) bool { return in.end <= at })
+}
+
+// detected notes the first episode that is about an incident, or the first page that
+// begins in it where a ticket fires already: that tells nobody of it.
 func (in *Incident) detected(e *Episode, s *slo.SLO, t *evaluator.Timeline) {
-	in.Severity = e.Severity
+	in.Severity, in.known = e.Severity, e.Severity == Ticket && e.start <= in.start
 	after := max(e.Start.Sub(in.Start)-time.Minute, 0).Seconds()
 	in.Detection = &after
 	in.Before = spent(max(t.Sum(in.start, max(e.start, in.start)).Bad, 0), s, t, e.start)
@@ -297,11 +307,12 @@ func spent(bad float64, s *slo.SLO, t *evaluator.Timeline, end evaluator.Minute)
 // count sums up a result. A slot that is not known is no quiet one.
 func (r *TestResult) count(from evaluator.Minute, known int) {
 	for _, e := range r.Episodes {
-		switch {
-		case e.start <= from:
-		case e.Severity == Page:
+		if e.start <= from {
+			continue
+		}
+		if e.Severity == Page {
 			r.Pages++
-		default:
+		} else {
 			r.Tickets++
 		}
 		if e.IncidentStart == nil {

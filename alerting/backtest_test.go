@@ -152,6 +152,40 @@ func TestBacktestGoesOnFromBefore(t *testing.T) {
 	require.Equal(t, slotAt(720), results[0].Incidents[0].Start)
 }
 
+// TestBacktestBeginsBetweenAnIncidentAndItsEnd: the ticket of an incident that is over
+// goes on for a day, and is no false alarm. Nor is a page missed that ended.
+func TestBacktestBeginsBetweenAnIncidentAndItsEnd(t *testing.T) {
+	s := policySLO(t)
+	s.Alerting.Policy = DefaultPolicy
+	of := func(from int, slots []evaluator.Slot) TestResult {
+		b := &Backtest{Policies: BuiltIn(), From: begin + evaluator.Minute(from), To: begin + evaluator.Minute(len(slots))}
+		_, results := b.Test(evaluator.Past{SLO: s, Timeline: after(healthy, slots)})
+		return results[0]
+	}
+	r := of(800, slotsOf(720, healthy, 20, failing, 1420, healthy))
+	require.Len(t, r.Episodes, 1)
+	require.Equal(t, slotAt(720), *r.Episodes[0].IncidentStart)
+	require.Equal(t, 6000.0, r.Episodes[0].Bad)
+	require.Equal(t, []int{0, 0, 0, 0}, []int{r.Tickets, r.False, r.Missed, len(r.Incidents)})
+
+	s.Alerting.Ticket.Disabled = true
+	r = of(800, slotsOf(720, healthy, 20, failing, 355, healthy, 2, failing, 400, healthy))
+	require.Empty(t, r.Episodes)
+	require.Len(t, r.Incidents, 1, "it got worse once more")
+	require.Equal(t, Page, r.Incidents[0].Severity)
+}
+
+// TestBacktestOfAPageWhileATicketIsOpen: the ticket of an incident eight hours ago
+// tells nobody of the next. Its page comes with the third bad minute.
+func TestBacktestOfAPageWhileATicketIsOpen(t *testing.T) {
+	timeline := after(healthy, slotsOf(60, healthy, 40, failing, 480, healthy, 40, failing, 100, healthy))
+	_, results := backtestOf(720, []string{DefaultPolicy}).Test(evaluator.Past{SLO: policySLO(t), Timeline: timeline})
+	require.Len(t, results[0].Incidents, 2)
+	second := results[0].Incidents[1]
+	require.Equal(t, Page, second.Severity)
+	require.Equal(t, secondsOf(2), second.Detection)
+}
+
 // TestBacktestOfWhatIsExcluded: an incident that is excluded is none, and costs
 // nothing.
 func TestBacktestOfWhatIsExcluded(t *testing.T) {

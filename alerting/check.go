@@ -62,8 +62,7 @@ func (p Policy) doubts(s *slo.SLO) [][2]string {
 			doubt(fmt.Sprintf("the burn rate when %s of the events fail, %s, stands in for it", Share(outageShare), digits(t.Factor, 3)),
 				"tier %s can't be reached: when all events fail the budget burns %s times too fast, not %s", t.Name, digits(most, 3), digits(written.Factor, 3))
 		}
-		part := float64(seconds(t.Long)) / float64(seconds(s.Window.Length))
-		if takes := part * most; t.MinBudget > takes {
+		if takes := ratio(t.Long, s.Window.Length) * most; t.MinBudget > takes {
 			doubt("lower min_budget, or make the window longer",
 				"tier %s can't begin: when all events of even traffic fail for %s they take %s of the budget, less than its min_budget of %s",
 				t.Name, t.Long, Share(takes), Share(t.MinBudget))

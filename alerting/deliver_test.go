@@ -27,28 +27,30 @@ import (
 )
 
 // TestARefusedPostKeepsNoOtherAlertBack: more alerts than one post takes, one of
-// them such that Alertmanager answers 400 to the post it is in.
+// them such that Alertmanager, or a proxy before it, refuses the post it is in.
 func TestARefusedPostKeepsNoOtherAlertBack(t *testing.T) {
-	taken := map[string]bool{}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	for code, text := range map[int]string{400: "400 Bad Request", 413: "413 Request Entity Too Large", 422: "422 Unprocessable Entity"} {
+		taken := map[string]bool{}
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			var alerts []Alert
+			_ = json.NewDecoder(r.Body).Decode(&alerts)
+			for _, a := range alerts {
+				taken[a.Labels["slo_id"]] = true
+			}
+			if taken["0"] && len(taken) <= batch {
+				http.Error(w, "bad label", code)
+			}
+		}))
+		defer server.Close()
 		var alerts []Alert
-		_ = json.NewDecoder(r.Body).Decode(&alerts)
-		for _, a := range alerts {
-			taken[a.Labels["slo_id"]] = true
+		for i := range batch + 10 {
+			alerts = append(alerts, Alert{Labels: map[string]string{"slo_id": fmt.Sprint(i)}})
 		}
-		if taken["0"] && len(taken) <= batch {
-			http.Error(w, "bad label", http.StatusBadRequest)
-		}
-	}))
-	defer server.Close()
-	var alerts []Alert
-	for i := range batch + 10 {
-		alerts = append(alerts, Alert{Labels: map[string]string{"slo_id": fmt.Sprint(i)}})
+		o := SenderOptions{Log: slog.New(slog.DiscardHandler), Now: time.Now}
+		r := newReceiver(Alertmanager{URL: server.URL, HTTP: server.Client()}, "", &o, newMetrics(prometheus.NewRegistry()))
+		require.EqualError(t, r.deliver(t.Context(), alerts), "it answers "+text+": bad label")
+		require.Len(t, taken, batch+10, code)
 	}
-	o := SenderOptions{Log: slog.New(slog.DiscardHandler), Now: time.Now}
-	r := newReceiver(Alertmanager{URL: server.URL, HTTP: server.Client()}, "", &o, newMetrics(prometheus.NewRegistry()))
-	require.EqualError(t, r.deliver(t.Context(), alerts), "it answers 400 Bad Request: bad label")
-	require.Len(t, taken, batch+10)
 }
 
 // TestTheQueueHoldsTheNewestState of all alerts, and counts what it never posted.
@@ -64,13 +66,15 @@ func TestTheQueueHoldsTheNewestState(t *testing.T) {
 	require.Equal(t, 3.0, testutil.ToFloat64(m.queued.WithLabelValues("http://am")))
 }
 
-// TestWhatInhibitsIsPostedFirst: of an SLO, its group and another SLO.
+// TestWhatInhibitsIsPostedFirst: of an SLO, its group and another SLO, which calls pages
+// critical.
 func TestWhatInhibitsIsPostedFirst(t *testing.T) {
 	b := newBoard(time.Now)
 	b.show(t, time.Now(), evaluator.StateOK, Page, Ticket)
 	whole := b.report.SLOs[0]
 	group, other := whole, whole
-	group.ID, other.ID = `checkout/availability{tenant="acme"}`, "other/availability"
+	group.ID, other.ID, other.Spec = `checkout/availability{tenant="acme"}`, "other/availability", policySLO(t)
+	other.Spec.Alerting.Page.Label = "critical"
 	b.report.SLOs = []evaluator.Status{whole, group, other}
 	var posts []string
 	s := b.sender(Alertmanager{"http://am", post(func(r *http.Request) error {
@@ -86,7 +90,7 @@ func TestWhatInhibitsIsPostedFirst(t *testing.T) {
 	s.post()
 	require.NoError(t, s.receivers[0].deliver(t.Context(), <-s.receivers[0].queue))
 	require.Equal(t, []string{
-		"checkout/availability page, other/availability page",
+		"checkout/availability page, other/availability critical",
 		`checkout/availability{tenant="acme"} page`,
 		`checkout/availability ticket, checkout/availability{tenant="acme"} ticket, other/availability ticket`,
 	}, posts)
@@ -142,6 +146,65 @@ func TestABlindReplicaBringsNothingBack(t *testing.T) {
 	}
 	says(blind, evaluator.StateOK, Page, Ticket)
 	require.Len(t, listed(t, am), 2, "it sees again")
+}
+
+// TestLateDataKeepsNoNewEpisodeBack: the data always comes later than the offset, so
+// that the first episode ends without a post. What begins later is posted, and what
+// an Alertmanager that could not be reached let run out is posted again.
+func TestLateDataKeepsNoNewEpisodeBack(t *testing.T) {
+	now := &clock{time.Date(2026, 11, 22, 6, 0, 30, 0, time.UTC)}
+	uptime := now.Add(-time.Hour)
+	var ends time.Time // of the alert that the Alertmanager has
+	down := false
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var alerts []Alert
+		switch {
+		case down:
+			w.WriteHeader(http.StatusBadRequest)
+		case r.Method == http.MethodPost:
+			_ = json.NewDecoder(r.Body).Decode(&alerts)
+			ends = alerts[0].EndsAt
+		case r.URL.Path == "/api/v2/status":
+			_ = json.NewEncoder(w).Encode(map[string]any{"uptime": uptime})
+		default:
+			if now.Before(ends) {
+				alerts = append(alerts, Alert{Labels: map[string]string{"alertname": "ErrorBudgetBurn", "slo_id": "checkout/availability", "severity": Page}})
+			}
+			_ = json.NewEncoder(w).Encode(alerts)
+		}
+	}))
+	defer server.Close()
+	b := newBoard(now.get)
+	s := b.sender(Alertmanager{server.URL, http.DefaultClient})
+	ended, end := context.WithCancel(t.Context())
+	end() // else it takes its time
+	since := now.Time
+	says := func(later time.Duration, severities ...string) (fires bool) {
+		now.Time = now.Add(later)
+		b.show(t, now.Truncate(time.Minute), evaluator.StateOK, severities...)
+		status := &b.report.SLOs[0]
+		*status.DataUntil = status.DataUntil.Add(-2 * time.Minute)
+		for i := range status.Alerts {
+			status.Alerts[i].Since = since
+		}
+		s.post()
+		r := s.receivers[0]
+		close(r.queue)
+		r.run(t.Context(), ended)
+		r.queue = make(chan []Alert, 1)
+		return now.Before(ends)
+	}
+	require.True(t, says(time.Minute, Page))
+	require.True(t, says(time.Minute, Page))
+	require.True(t, says(time.Minute), "it runs out")
+	since = now.Add(30 * time.Minute)
+	require.True(t, says(30*time.Minute, Page), "another episode")
+	down = true
+	for range 6 {
+		says(time.Minute, Page)
+	}
+	down = false
+	require.True(t, says(time.Minute, Page), "it was not reached for longer than the alert lives")
 }
 
 // TestEachAddressOfAName is an Alertmanager: new ones are told at once of what

@@ -48,7 +48,13 @@ type receiver struct {
 	metrics   *metrics
 	now       func() time.Time
 
-	taken map[string]time.Time // what fires and was taken, and when last; of the goroutine of run
+	taken map[string]taking // what fires and was taken; of the goroutine of run
+}
+
+// taking is what is known of an alert that an Alertmanager took.
+type taking struct {
+	since time.Time // the beginning of the episode
+	at    time.Time // when it was posted last, or was seen to be over
 }
 
 func newReceiver(am Alertmanager, host string, o *SenderOptions, m *metrics) *receiver {
@@ -59,7 +65,7 @@ func newReceiver(am Alertmanager, host string, o *SenderOptions, m *metrics) *re
 	m.create(name)
 	return &receiver{
 		Alertmanager: am, name: name, host: host, queue: make(chan []Alert, 1), log: o.Log, metrics: m, now: o.Now,
-		taken: map[string]time.Time{},
+		taken: map[string]taking{},
 	}
 }
 
@@ -156,19 +162,21 @@ func (r *receiver) note(alerts []Alert) {
 		if a.over {
 			delete(r.taken, a.id())
 		} else {
-			r.taken[a.id()] = r.now()
+			r.taken[a.id()] = taking{a.StartsAt, r.now()}
 		}
 	}
 }
 
-// split takes from alerts those by old numbers that this Alertmanager took before.
+// split takes from alerts those by old numbers that this Alertmanager took before. An
+// episode is none of another that began earlier.
 func (r *receiver) split(alerts []Alert) (rest, old []Alert) {
-	taken := map[string]time.Time{}
+	taken := map[string]taking{}
 	for _, a := range alerts {
 		id := a.id()
-		at, was := r.taken[id]
+		t, was := r.taken[id]
+		was = was && t.since.Equal(a.StartsAt)
 		if was && !a.over {
-			taken[id] = at
+			taken[id] = t
 		}
 		if was && a.old {
 			old = append(old, a)
@@ -182,7 +190,8 @@ func (r *receiver) split(alerts []Alert) (rest, old []Alert) {
 
 // unresolved is old alerts without those that this Alertmanager has no more:
 // another replica saw them end. Old numbers keep an alert alive, they don't bring
-// it back. Where that can't be asked they are posted.
+// it back. Where that can't be asked they are posted, and where nobody asked or
+// posted for so long that the alert may have run out.
 func (r *receiver) unresolved(ctx context.Context, old []Alert) []Alert {
 	var status struct{ Uptime time.Time } // when it started
 	var active []Alert
@@ -195,7 +204,13 @@ func (r *receiver) unresolved(ctx context.Context, old []Alert) []Alert {
 	}
 	return slices.DeleteFunc(old, func(a Alert) bool {
 		id := a.id()
-		return !has[id] && status.Uptime.Before(r.taken[id]) // else it was restarted, and forgot
+		at := r.taken[id].at
+		// An Alertmanager that was restarted since then forgot it.
+		over := !has[id] && status.Uptime.Before(at) && r.now().Sub(at) < lifetime/2
+		if over {
+			r.taken[id] = taking{a.StartsAt, r.now()}
+		}
+		return over
 	})
 }
 
@@ -225,10 +240,10 @@ func (r *receiver) post(ctx context.Context, alerts []Alert) error {
 	defer resp.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 512)) // for the error, if it is one
 	answer := fmt.Sprintf("it answers %s: %s", resp.Status, strings.TrimSpace(string(text)))
-	switch {
-	case resp.StatusCode/100 == 2:
+	switch code := resp.StatusCode; {
+	case code/100 == 2:
 		return nil
-	case resp.StatusCode == http.StatusBadRequest:
+	case code/100 == 4 && code != http.StatusRequestTimeout && code != http.StatusTooManyRequests:
 		return refusal(answer)
 	}
 	return errors.New(answer)

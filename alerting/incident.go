@@ -17,8 +17,9 @@ const (
 	incidentSignificance = 1e-5
 )
 
-// incidents are those of an SLO that end after from, up to an instant. They follow
-// from the counts alone, whatever the policy. The excess of a stretch is
+// incidents are those of an SLO from as long before from as a process looks back, up
+// to an instant. They follow from the counts alone, whatever the policy. The excess
+// of a stretch is
 //
 //	bad - (1-o) * total
 //
@@ -38,7 +39,7 @@ func incidents(s *slo.SLO, t *evaluator.Timeline, from, to evaluator.Minute) []I
 		begin = end
 		sum := t.Sum(start, end)
 		consumed := spent(sum.Bad, s, t, end)
-		if end <= from || consumed == nil || *consumed < incidentShare || !beyondChance(sum.Bad, sum.Total, s.Objective, incidentSignificance) {
+		if consumed == nil || *consumed < incidentShare || !beyondChance(sum.Bad, sum.Total, s.Objective, incidentSignificance) {
 			continue
 		}
 		out = append(out, Incident{

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -19,7 +18,8 @@ const (
 	// knownEnough is the share of the SLO's own window that must be known for
 	// alerts about its budget: what is new has no budget yet that could be spent.
 	knownEnough = 0.5
-	// recovered is what must remain of a budget for it to be no longer spent.
+	// recovered is by how much more must remain of a budget for it to be no longer
+	// spent, or no longer less than was agreed on.
 	recovered = 0.01
 	// relaxed is what the forecast must fall to, as a share of what begins it.
 	relaxed = 0.8
@@ -33,7 +33,10 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 		if s.Spec.Alerting.Severity(severity).Disabled {
 			return
 		}
-		a := Alert{Labels: s.Spec.Alerting.LabelsOver(s.Labels, severity), Annotations: annotations, StartsAt: since, GeneratorURL: pageOf(s, externalURL), page: severity == Page}
+		a := Alert{
+			Labels: s.Spec.Alerting.LabelsOver(s.Labels, severity), Annotations: annotations, StartsAt: since,
+			GeneratorURL: pageOf(s, externalURL), page: severity == Page,
+		}
 		maps.Copy(a.Labels, s.Group)
 		maps.Copy(a.Labels, labels)
 		maps.Copy(a.Labels, map[string]string{"alertname": name, "slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO})
@@ -59,15 +62,17 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 			"summary":     fmt.Sprintf("%s %s has spent its error budget", s.Service, s.SLO),
 			"description": fmt.Sprintf("%s of the %s budget are left. The ticket stays open until more than %s are.", Share(remaining), s.Window, Share(recovered)),
 		})
-	} else if w, soon := forecast(s, before); soon {
+	} else if when, soon := forecast(s, before); soon {
 		add(slo.ForecastAlert, Ticket, at, nil, map[string]string{
-			"summary":     fmt.Sprintf("%s %s will have spent its error budget in %s", s.Service, s.SLO, w),
-			"description": fmt.Sprintf("%s of the %s budget are left, and the last %s took about as much.", Share(remaining), s.Window, w),
+			"summary": fmt.Sprintf("%s %s will have spent its error budget %s", s.Service, s.SLO, when),
+			"description": fmt.Sprintf("%s of the %s budget are left; at the rate of the last %s nothing will be.",
+				Share(remaining), s.Window, s.Windows[len(s.Windows)-2].Name),
 		})
 	}
-	for _, step := range slices.Backward(s.Policy) { // the strictest that is active
-		if step.Active {
-			below := strconv.FormatFloat(step.RemainingBelow*100, 'f', -1, 64) + "%"
+	for _, step := range slices.Backward(s.Policy) { // the strictest that applies
+		below := digits(step.RemainingBelow*100, 10) + "%"
+		_, was := before[metaKey(s.ID, slo.PolicyAlert, below)]
+		if step.Active || was && remaining <= step.RemainingBelow+recovered {
 			add(slo.PolicyAlert, Ticket, at, map[string]string{"remaining_below": below}, map[string]string{
 				"summary":     fmt.Sprintf("%s %s: %s", s.Service, s.SLO, step.Action),
 				"description": fmt.Sprintf("%s of the %s budget are left; it was agreed on for less than %s.", Share(remaining), s.Window, below),
@@ -102,24 +107,29 @@ func noData(s *evaluator.Status, now time.Time, add adder) {
 	})
 }
 
-// forecast asks whether a time like the last w, the longest window of the policy,
-// takes all that is left of the budget. The rates of the last hours would spend it
-// each night of a service that fails a little in its quiet hours. While a burn alert
-// fires it says so itself.
-func forecast(s *evaluator.Status, before map[string]Alert) (w string, soon bool) {
+// forecast asks whether a time like the last one as long as the longest window of the
+// policy takes all that is left of the budget, and says when. The rates of the last
+// hours would spend it each night of a service that fails a little in its quiet hours.
+// While a burn alert fires it says so itself. A calendar budget that starts anew
+// before that has less time.
+func forecast(s *evaluator.Status, before map[string]Alert) (when string, soon bool) {
 	if len(s.Alerts) > 0 || len(s.Windows) < 2 {
 		return "", false
 	}
-	own, long := s.Windows[len(s.Windows)-1], s.Windows[len(s.Windows)-2]
+	long := s.Windows[len(s.Windows)-2]
 	if long.BurnRate == nil || long.Coverage < knownEnough {
 		return "", false
 	}
-	takes := *long.BurnRate * float64(long.Seconds) / float64(own.Seconds)
+	coming, when := time.Duration(long.Seconds)*time.Second, "in "+long.Name
+	if end := s.Budget.PeriodEnd; end != nil && end.Sub(seenAt(s)) < coming {
+		coming, when = end.Sub(seenAt(s)), "before it starts anew at "+end.UTC().Format(instant)
+	}
+	takes := *long.BurnRate * float64(coming) / float64(s.Spec.Window.Length)
 	left := *s.Budget.Remaining
 	if _, is := before[metaKey(s.ID, slo.ForecastAlert, "")]; is {
 		left *= relaxed
 	}
-	return long.Name, takes >= left
+	return when, takes >= left
 }
 
 // sees reports whether the numbers of an SLO are those of now.
@@ -130,26 +140,40 @@ func sees(s *evaluator.Status) bool {
 // metaKey is what tells an alert about data or budget from others.
 func metaKey(id, name, step string) string { return id + " " + name + " " + step }
 
-// blind are the alerts about backends that can't be read, one each.
-func blind(r *evaluator.Report, now time.Time) map[string]Alert {
+// blind are the alerts about backends that can't be read, one each. An SLO that was
+// never read can't be seen since this process first said so.
+func (s *Sender) blind(r *evaluator.Report, now time.Time) map[string]Alert {
 	type seen struct {
 		all, failing int
 		since        time.Time
 		reason       string
 	}
+	before := s.unseen
+	s.unseen = map[string]time.Time{}
 	backends := map[string]*seen{}
 	for i := range r.SLOs {
-		s := &r.SLOs[i]
-		b := backends[s.Backend]
+		status := &r.SLOs[i]
+		b := backends[status.Backend]
 		if b == nil {
 			b = &seen{}
-			backends[s.Backend] = b
+			backends[status.Backend] = b
 		}
 		b.all++
-		failing := s.State == evaluator.StateQueryFailed || s.State == evaluator.StateStale
-		if failing && s.StateSince != nil && now.Sub(*s.StateSince) >= blindFor {
-			if b.failing++; b.since.IsZero() || s.StateSince.Before(b.since) {
-				b.since, b.reason = *s.StateSince, s.StateReason
+		if status.State != evaluator.StateQueryFailed && status.State != evaluator.StateStale {
+			continue
+		}
+		since := now
+		if at, was := before[status.ID]; was {
+			since = at
+		}
+		if status.StateSince != nil {
+			since = *status.StateSince
+		} else {
+			s.unseen[status.ID] = since
+		}
+		if now.Sub(since) >= blindFor {
+			if b.failing++; b.since.IsZero() || since.Before(b.since) {
+				b.since, b.reason = since, status.StateReason
 			}
 		}
 	}
@@ -185,7 +209,7 @@ func (s *Sender) meta(before map[string]Alert, r *evaluator.Report, now time.Tim
 			s.firing[k] = a
 		}
 	}
-	maps.Copy(s.firing, blind(r, now))
+	maps.Copy(s.firing, s.blind(r, now))
 	for k, a := range before {
 		if _, is := s.firing[k]; is || !isMeta(a) {
 			continue
@@ -197,6 +221,7 @@ func (s *Sender) meta(before map[string]Alert, r *evaluator.Report, now time.Tim
 		case sees(status) && s.current(status, now):
 			s.end(k, a, now, true)
 		case sees(status) || now.Sub(a.held) < holdFailed:
+			a.old = true
 			s.firing[k] = a
 		default:
 			s.end(k, a, now, false)

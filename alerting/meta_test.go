@@ -78,6 +78,9 @@ func TestNoDataIsAnAlertAfterATime(t *testing.T) {
 	firing, resolved := x.see(1, x.about(evaluator.StateQueryFailed, 0.5, 0))
 	require.Equal(t, []string{"SLONoData"}, firing)
 	require.Empty(t, resolved)
+	for _, a := range x.sender.firing {
+		require.True(t, a.old, "a replica that reads it may have seen the end")
+	}
 	firing, resolved = x.see(1, x.about(evaluator.StateNoTraffic, 0.5, 0))
 	require.Empty(t, firing)
 	require.Equal(t, []string{"SLONoData"}, resolved)
@@ -139,11 +142,35 @@ func TestTheForecastOfABudget(t *testing.T) {
 	require.Equal(t, []string{"ErrorBudgetBurn"}, firing, "which says it itself")
 }
 
+// TestTheForecastInACalendarMonth: on its second day three days at 0.5 take 5 % of the
+// month, and a day before its end the last day at 3 takes 10 %.
+func TestTheForecastInACalendarMonth(t *testing.T) {
+	x := newTeller(t)
+	month, err := slo.NewCalendar(slo.Month, "UTC")
+	require.NoError(t, err)
+	of := func(remaining, burning float64, elapsed, coming time.Duration) evaluator.Status {
+		s := x.about(evaluator.StateOK, remaining, burning)
+		end := x.now.Add(coming)
+		s.Spec.Window, s.Budget.PeriodEnd, s.Windows[1].Seconds = month, &end, int64(elapsed.Seconds())
+		return s
+	}
+	const days = 24 * time.Hour
+	firing, _ := x.see(0, of(0.06, 0.5, 2*days, 28*days))
+	require.Empty(t, firing)
+	firing, _ = x.see(0, of(0.11, 3, 29*days, days))
+	require.Empty(t, firing)
+	firing, _ = x.see(0, of(0.1, 3, 29*days, days))
+	require.Equal(t, []string{"ErrorBudgetForecast"}, firing)
+	for _, a := range x.sender.firing {
+		require.Equal(t, "checkout availability will have spent its error budget before it starts anew at 03:00 UTC on 26 Nov", a.Annotations["summary"])
+	}
+}
+
 func TestWhatWasAgreedOnIsATicket(t *testing.T) {
 	x := newTeller(t)
 	steps := x.about(evaluator.StateOK, 0.2, 0)
 	steps.Policy = []evaluator.PolicyStep{
-		{RemainingBelow: 0.25, Action: "no risky deploys", Gate: "warn", Active: true}, {RemainingBelow: 0.1, Action: "freeze", Gate: "block"},
+		{RemainingBelow: 0.29, Action: "no risky deploys", Gate: "warn", Active: true}, {RemainingBelow: 0.1, Action: "freeze", Gate: "block"},
 	}
 	told := func() map[string]string {
 		out := map[string]string{}
@@ -153,11 +180,23 @@ func TestWhatWasAgreedOnIsATicket(t *testing.T) {
 		return out
 	}
 	_, _ = x.see(1, steps)
-	require.Equal(t, map[string]string{"25%": "checkout availability: no risky deploys"}, told())
+	require.Equal(t, map[string]string{"29%": "checkout availability: no risky deploys"}, told())
 	steps.Policy[1].Active = true
 	_, resolved := x.see(1, steps)
 	require.Equal(t, map[string]string{"10%": "checkout availability: freeze"}, told())
 	require.Equal(t, []string{"ErrorBudgetPolicy"}, resolved, "the milder step")
+
+	// A budget that goes to and fro about a step is one ticket.
+	steps.Policy[1].Active = false
+	for _, tt := range []struct {
+		remaining float64
+		want      string
+	}{{0.1, "10%"}, {0.109, "10%"}, {0.12, "29%"}, {0.101, "29%"}} {
+		steps.Budget.Remaining = &tt.remaining
+		_, _ = x.see(1, steps)
+		require.Contains(t, told(), tt.want, tt.remaining)
+		require.Len(t, told(), 1, tt.remaining)
+	}
 }
 
 // TestOneAlertForABackendThatCannotBeRead: its end is not posted, for another replica
@@ -186,4 +225,20 @@ func TestOneAlertForABackendThatCannotBeRead(t *testing.T) {
 	x.sender.update(report(evaluator.StateOK, evaluator.StateOK, evaluator.StateOK), x.now.Add(time.Minute))
 	require.Empty(t, x.sender.firing)
 	require.Empty(t, x.sender.resolved)
+}
+
+// TestABackendThatWasNeverRead is told of by a process that starts while it is down.
+func TestABackendThatWasNeverRead(t *testing.T) {
+	x := newTeller(t)
+	never := x.about(evaluator.StateQueryFailed, 0, 0)
+	never.StateSince, never.Budget, never.Windows = nil, evaluator.Budget{}, nil
+	for _, minutes := range []int{0, 9} {
+		firing, _ := x.see(minutes, never)
+		require.Empty(t, firing)
+	}
+	firing, _ := x.see(1, never)
+	require.Equal(t, []string{"SLOBlind"}, firing)
+	for _, a := range x.sender.firing {
+		require.Equal(t, x.now, a.StartsAt)
+	}
 }

@@ -113,7 +113,8 @@ const scale = 30 * day
 //
 // Tiers of one severity with the same windows are one: their alert is the OR
 // of both, which is the tier with the lower factor. Those with a share of bad
-// events in place of a factor have windows as they are written.
+// events in place of a factor have windows as they are written. Where no window is
+// as long as it should be, a tier asks for as much less of the budget.
 //
 // A short window should hold four scrapes or more. Nobody knows the interval of
 // scraping here, so the lower bound is 5 m alone, which is enough for scrapes up
@@ -156,6 +157,7 @@ func (t Tier) scaled(s *slo.SLO, least slo.Window) Tier {
 		t.Long, t.Short = max(t.Long, least), max(t.Short, least)
 	} else {
 		long := max(part(s.Window.Length, t.Long, scale), part(least, minute, minute))
+		t.MinBudget *= min(1, ratio(long, s.Window.Length)/ratio(t.Long, scale))
 		t.Long, t.Short = long, max(part(long, t.Short, t.Long), part(least, minute, minute))
 		t.Factor = reachable(t.Factor, s.Objective)
 	}
@@ -227,6 +229,8 @@ func part(w, n, of slo.Window) slo.Window {
 	}
 	return steps[len(steps)-1]
 }
+
+func ratio(w, of slo.Window) float64 { return float64(seconds(w)) / float64(seconds(of)) }
 
 func seconds(w slo.Window) int64 { return int64(w.Duration() / time.Second) }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -174,4 +175,17 @@ func TestDefaultWindows(t *testing.T) {
 		}
 		require.Equal(t, tt.want, got, tt.window)
 	}
+}
+
+// TestATrickleOfAYear is a ticket: at 1.5 times what is allowed seven days, the longest
+// window there is, take 2.9 % of the budget of 365, and with a tenth of the year they
+// would take 15 %.
+func TestATrickleOfAYear(t *testing.T) {
+	s := policySLO(t)
+	s.Window, s.Alerting.Policy = slo.Rolling(365*day), DefaultPolicy
+	const days = 24 * 60
+	slots := slotsOf(30*days, evaluator.Slot{Total: 10_000, Known: true}, 8*days, evaluator.Slot{Total: 10_000, Bad: 15, Known: true})
+	got := firesAt(s, slots, 0)
+	require.Len(t, got, 1)
+	require.Equal(t, []string{"trickle", "7d", "3d"}, append([]string{got[0].Tier}, got[0].Windows...))
 }

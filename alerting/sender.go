@@ -57,6 +57,7 @@ type Sender struct {
 	firing    map[string]Alert
 	ended     map[string]Alert // by numbers that are older than another replica's may be
 	resolved  map[string]Alert
+	unseen    map[string]time.Time // since when SLOs can't be read that never were, by their ids
 }
 
 // NewSender makes a Sender.

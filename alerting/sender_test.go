@@ -345,21 +345,3 @@ func TestSenderDrains(t *testing.T) {
 		require.Contains(t, delivered[2], `"ticket"`)
 	})
 }
-
-// TestPagesArePostedFirst, in posts before those of what they inhibit, whatever they
-// are called.
-func TestPagesArePostedFirst(t *testing.T) {
-	b := newBoard(time.Now)
-	s := b.sender(Alertmanager{"http://am", http.DefaultClient})
-	b.show(t, time.Now(), evaluator.StateOK, Ticket, Page)
-	b.report.SLOs[0].Spec.Alerting.Page.Label = "wake-up"
-	s.post()
-	var posts [][]string
-	for _, part := range parts(<-s.receivers[0].queue) {
-		posts = append(posts, nil)
-		for _, a := range part {
-			posts[len(posts)-1] = append(posts[len(posts)-1], a.Labels["severity"])
-		}
-	}
-	require.Equal(t, [][]string{{"wake-up"}, {"ticket"}}, posts)
-}

@@ -15,8 +15,8 @@ import (
 const (
 	// lookback is how far back the beginning of an episode is looked for at first.
 	lookback = 7 * 24 * time.Hour
-	// hold is how many slots an alert stays when nobody can know whether it
-	// still should.
+	// hold is how many slots an alert stays, beyond those that it is kept firing for,
+	// when nobody can know whether it still should.
 	hold = 60
 )
 
@@ -41,7 +41,8 @@ func (p Policies) NewJudge() evaluator.Judge {
 	return func(s *slo.SLO, t *evaluator.Timeline, settled evaluator.Minute) []evaluator.FiringAlert {
 		if at == 0 || !d.decides(s) {
 			d = newDecider(p, s)
-			at, final = settled, d.first(t, settled)
+			at = settled
+			_, final = d.first(t, settled)
 		}
 		for end, st := range d.replay(final, d.unpacked(t, at, settled), at, settled) {
 			at, final = end, st
@@ -71,11 +72,11 @@ func (d decider) unpacked(t *evaluator.Timeline, from, to evaluator.Minute) *eva
 
 // first is the state at an instant, found by a replay from so far before it that
 // what fired there makes no difference any more.
-func (d decider) first(t *evaluator.Timeline, at evaluator.Minute) state {
+func (d decider) first(t *evaluator.Timeline, at evaluator.Minute) (from evaluator.Minute, st state) {
 	for back := lookback; ; back *= 2 {
-		from := max(t.Start(), at.Add(-back))
+		from = max(t.Start(), at.Add(-back))
 		if st, sure := d.both(d.unpacked(t, from, at), from, at); sure || from == t.Start() {
-			return st
+			return from, st
 		}
 	}
 }
@@ -164,7 +165,7 @@ type tierState struct {
 type episode struct {
 	firing bool
 	since  evaluator.Minute // the end of the slot in which it began
-	sure   evaluator.Minute // the last slot in which a tier held
+	sure   evaluator.Minute // the last slot in which a tier held or was kept firing
 	tier   Tier
 }
 
@@ -201,7 +202,7 @@ func (d decider) episode(e episode, tiers [maxTiers]tierState, severity string, 
 		if tier.Severity != severity || !tiers[i].firing {
 			continue
 		}
-		fires, e.sure = true, max(e.sure, tiers[i].held)
+		fires, e.sure = true, max(e.sure, min(tiers[i].held.Add(tier.KeepFiringFor), end))
 		if tiers[i].held == end && !holds || !e.firing && e.tier.Name == "" {
 			holds, e.tier = true, tier
 		}
@@ -227,7 +228,7 @@ func (d decider) next(st tierState, tier Tier, t *evaluator.Timeline, end evalua
 		}
 		st.held = end
 		st.firing = st.firing || end >= st.since.Add(tier.For)
-	case refuted && (!st.firing || end > st.held.Add(tier.KeepFiringFor)), st.firing && end-st.held >= hold:
+	case refuted && (!st.firing || end > st.held.Add(tier.KeepFiringFor)), end.Add(-tier.KeepFiringFor)-st.held >= hold:
 		if st.firing {
 			st.ended = end
 		}

@@ -241,11 +241,28 @@ func TestTheTimesOfATier(t *testing.T) {
 		require.Equal(t, alerts, followBy(p, s).see(slots[:n], 0), "one that begins at %d", n)
 		if len(alerts) == 1 {
 			require.Equal(t, slotAt(727), alerts[0].Since, n)
-			require.Equal(t, slotAt(min(n, 734)), alerts[0].Held, n)
+			require.Equal(t, slotAt(n), alerts[0].Held, n)
 		}
 	}
 	// Two minutes, then none: it holds for less than three.
 	require.Empty(t, followBy(p, s).see(slotsOf(720, healthy, 4, failing, 1, healthy), 0))
+
+	// Nor does what held before hours of which nothing is known.
+	p["mine"].Tiers[0].For = 10 * time.Minute
+	require.Empty(t, followBy(p, s).see(slotsOf(720, healthy, 5, failing, 200, missing, 13, failing), 0))
+	require.NotEmpty(t, followBy(p, s).see(slotsOf(720, healthy, 5, failing, 200, missing, 14, failing), 0))
+	p["mine"].Tiers[0].For = 3 * time.Minute
+
+	// It is kept firing for three hours, and when nothing is known then for one more.
+	p["mine"].Tiers[0].KeepFiringFor = 3 * time.Hour
+	require.NotEmpty(t, followBy(p, s).see(slotsOf(720, healthy, 10, failing, 4+180, healthy), 0))
+	require.Empty(t, followBy(p, s).see(slotsOf(720, healthy, 10, failing, 4+181, healthy), 0))
+	for n, want := range map[int]time.Time{4 + 180: slotAt(734 + 180), 4 + 239: slotAt(734 + 180)} {
+		got := followBy(p, s).see(slotsOf(720, healthy, 10, failing, n, missing), 0)
+		require.Len(t, got, 1, n)
+		require.Equal(t, want, got[0].Held, n)
+	}
+	require.Empty(t, followBy(p, s).see(slotsOf(720, healthy, 10, failing, 4+240, missing), 0))
 }
 
 // TestATierGoesOnAboveItsReset. It asks for 1,000 bad ones in the hour, which has
@@ -304,4 +321,11 @@ func TestARestartKnowsAnOldEpisode(t *testing.T) {
 	require.Less(t, want[0].Since, slotAt(20*days))
 	require.Equal(t, want, firesAt(s, slots, 0))
 	require.Empty(t, firesAt(s, slotsOf(25*days, healthy, 9*days, nearly), 0))
+
+	// And for a backtest of the last day.
+	b := &Backtest{Policies: BuiltIn(), From: old.settled - days, To: old.settled}
+	_, results := b.Test(evaluator.Past{SLO: s, Timeline: old.timeline})
+	require.Len(t, results[0].Episodes, 1)
+	require.Equal(t, want[0].Since, results[0].Episodes[0].Start)
+	require.Equal(t, 0, results[0].Tickets)
 }

@@ -80,9 +80,17 @@ func (p *parser) document(d yamlfile.Value) {
 		p.config.Specs = append(p.config.Specs, p.spec(v))
 	}
 	nameApart(p.config.Specs)
+	lines := map[string]int{} // of each Alertmanager
 	for _, v := range m.Get("alertmanagers").List() {
 		am := v.Map("url", "http")
-		p.config.Alertmanagers = append(p.config.Alertmanagers, Alertmanager{URL: address(am.Require("url"), "dns+"), HTTP: p.http(am.Get("http"))})
+		at := am.Require("url")
+		a := Alertmanager{URL: address(at, "dns+"), HTTP: p.http(am.Get("http"))}
+		if line, twice := lines[a.URL]; twice && a.URL != "" {
+			at.Errorf("", "this Alertmanager is there twice, first in line %d", line)
+		} else {
+			lines[a.URL] = at.Line()
+		}
+		p.config.Alertmanagers = append(p.config.Alertmanagers, a)
 	}
 	p.config.Policies = policies(m.Get("policies"))
 	p.web(m.Get("web"))

@@ -86,18 +86,20 @@ func parseTier(v yamlfile.Value) (Tier, yamlfile.Value) {
 	}
 	m.Require("severity")
 	choice(m, "severity", &t.Severity, "page", "ticket")
-	t.Factor = positive(m.Get("factor"))
-	t.BadShare = percentage(m.Get("bad_share"))
-	t.ResetFactor = positive(m.Get("reset_factor"))
+	factor, share := m.Get("factor"), m.Get("bad_share")
+	t.Factor, t.BadShare, t.ResetFactor = positive(factor), percentage(share), positive(m.Get("reset_factor"))
 	switch {
-	case m.Has("factor") && m.Has("bad_share"):
+	case factor.Present() && share.Present():
 		m.Key("bad_share").Errorf("make two tiers of it", "a tier has factor or bad_share, not both")
-	case m.Has("bad_share") && m.Has("reset_factor"):
+	case share.Present() && m.Has("reset_factor"):
 		m.Key("reset_factor").Errorf("", "reset_factor is for tiers with a factor")
-	case !m.Has("factor") && !m.Has("bad_share"):
-		m.Require("factor")
 	case t.ResetFactor > t.Factor && t.Factor > 0:
 		m.Get("reset_factor").Errorf("", "reset_factor %s is more than factor", m.Get("reset_factor").Text())
+	case factor.Present() || share.Present():
+	case m.Has("bad_share"):
+		m.Require("bad_share")
+	default:
+		m.Require("factor")
 	}
 	t.Long = minutes(m.Require("long"), minWindow, maxWindow)
 	t.Short = minutes(m.Require("short"), minWindow, maxWindow)

@@ -198,7 +198,7 @@ type FiringAlert struct {
 	Since    time.Time `json:"since"`    // end of the slot in which the episode began
 	Windows  []string  `json:"windows"`  // long, short
 
-	Held time.Time `json:"-"` // end of the last slot in which the tier held
+	Held time.Time `json:"-"` // end of the last slot in which the tier held or was kept firing
 }
 
 // Bucket is a part of a time, for pictures.
