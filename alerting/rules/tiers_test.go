@@ -161,7 +161,7 @@ func TestBeyondChance(t *testing.T) {
 			s := example(t, "", "bad_total", "all_total")
 			s.Objective = objective(t, o)
 			budget := s.Objective.Budget()
-			h := holding{newRuleWriter(nil, s, alerting.BuiltIn()), alerting.Tier{Long: hour, Significance: 1e-5}}
+			h := holding{newRuleWriter(nil, s, Options{Policies: alerting.BuiltIn()}), alerting.Tier{Long: hour, Significance: 1e-5}}
 			exact := func(bad float64) bool {
 				return bad > total*budget && distuv.Binomial{N: total, P: budget}.Survival(bad-1) <= 1e-5
 			}
