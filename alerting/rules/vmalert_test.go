@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
@@ -108,42 +109,67 @@ func TestVMAlertMetricsQL(t *testing.T) {
 	}
 }
 
-// TestVMAlertIncident is TestIncident by the rules for vmalert. An alert is evaluated
-// from 85 s after the end of a slot on, and in the 10 s in which the groups of SLOs
-// are spread.
+// TestVMAlertIncident is TestIncident's page of the default policy by the rules for
+// vmalert. An alert is evaluated from 85 s after the end of a slot on, and in the 10 s
+// in which the groups of SLOs are spread.
 func TestVMAlertIncident(t *testing.T) {
-	for policy, episodes := range map[string][]struct {
-		severity     string
-		begins, ends int
-	}{
-		"classic":              {{alerting.Page, 1441, 1465}, {alerting.Ticket, 1442, 1490}},
-		alerting.DefaultPolicy: {{alerting.Page, 1441, 1475}},
-	} {
-		t.Run(policy, func(t *testing.T) {
-			db := incidentDay(t)
-			s := withWindow(example(t, "", `requests_total{code="500"}`, "requests_total"), 2*day)
-			s.Alerting.Policy = policy
-			from, to := at(1435), at(episodes[len(episodes)-1].ends+5)
-			vm := replayed(t, servers.NewestVictoriaMetrics(t), db, s, epoch, to)
-			for _, g := range vmalertGroups(t, s) {
-				switch g.name {
-				case "tiers":
-					g.step(t, vm, from, to)
-				case "alerts":
-					g.replay(t, vm, from, to)
-				}
-			}
-			receive(t, vm, db, `ALERTS{alertname="ErrorBudgetBurn"}`, to)
-			for _, tt := range episodes {
-				alerts := recorded(t, db, `ALERTS{alertstate="firing",severity="`+tt.severity+`"}`)
-				require.NotEmpty(t, alerts, tt.severity)
-				first, last := alerts[0].Time, alerts[len(alerts)-1].Time
-				require.Len(t, alerts, 1+int(last.Sub(first)/time.Minute), "one episode")
-				between(t, at(tt.begins).Add(85*time.Second), first, 10*time.Second)
-				between(t, at(tt.ends-1).Add(85*time.Second), last, 10*time.Second)
-			}
-		})
+	db := incidentDay(t)
+	s := withWindow(example(t, "", `requests_total{code="500"}`, "requests_total"), 2*day)
+	s.Alerting.Policy = alerting.DefaultPolicy
+	from, to := at(1437), at(1480)
+	alertsReplayed(t, replayed(t, servers.NewestVictoriaMetrics(t), db, s, epoch, to), db, s, alerting.BuiltIn(), from, to)
+	alerts := recorded(t, db, `ALERTS{alertstate="firing",severity="page"}`)
+	require.NotEmpty(t, alerts)
+	first, last := alerts[0].Time, alerts[len(alerts)-1].Time
+	require.Len(t, alerts, 1+int(last.Sub(first)/time.Minute), "one episode")
+	between(t, at(1441).Add(85*time.Second), first, 10*time.Second)
+	between(t, at(1475-1).Add(85*time.Second), last, 10*time.Second)
+}
+
+// TestVMAlertTiersAgree is TestTiersAgree by the rules for vmalert, over fewer slots.
+func TestVMAlertTiersAgree(t *testing.T) {
+	const calm, n = 72, 170
+	r, p := rand.New(rand.NewPCG(28, 7)), demanding()
+	s := grouped(withWindow(example(t, "", `requests_total{code="500"}`, "requests_total"), 6*hour), "tenant")
+	s.Alerting.Policy = "demanding"
+	s.Groups.Objectives["b"] = objective(t, "99")
+	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	want := map[string]map[string][]int{}
+	for _, tenant := range []string{"a", "b"} {
+		slots, own := slotsAtRandom(r, n), *s
+		own.Objective = objective(t, map[string]string{"a": "99.9", "b": "99"}[tenant])
+		want[tenant] = judged(&own, p, slots)
+		require.NoError(t, db.Load(t.Context(), epoch.Add(20*time.Second), time.Minute, strings.Join(countersOf(fmt.Sprintf("tenant=%q", tenant), slots), "\n")))
 	}
+	require.Greater(t, len(spans(want["a"][alerting.Page])), 1)
+	require.NotEmpty(t, want["a"][alerting.Ticket])
+	vm := replayed(t, servers.NewestVictoriaMetrics(t), db, s, epoch, at(n+2))
+	alertsReplayed(t, vm, db, s, p, at(calm), at(n+3))
+	for tenant, by := range want {
+		for severity, minutes := range by {
+			var got []int
+			for _, a := range recorded(t, db, fmt.Sprintf(`ALERTS{alertstate="firing",tenant=%q,severity=%q}`, tenant, severity)) {
+				got = append(got, int(a.Time.Add(-85*time.Second).Sub(epoch)/time.Minute))
+			}
+			require.Equal(t, spans(minutes), spans(got), "%s of %s", severity, tenant)
+		}
+	}
+}
+
+// alertsReplayed writes to a database when alerts fire by what VictoriaMetrics has.
+func alertsReplayed(t *testing.T, vm *servers.Server, db *memprom.DB, s *slo.SLO, p alerting.Policies, from, to time.Time) {
+	t.Helper()
+	for _, g := range vmalertGroups(t, s, p) {
+		switch g.name {
+		case "tiers":
+			g.step(t, vm, from, to)
+		case "alerts":
+			g.replay(t, vm, from, to)
+		}
+	}
+	receive(t, vm, db, `ALERTS{alertname="ErrorBudgetBurn"}`, to)
 }
 
 // replayed writes to a database what vmalert records in a VictoriaMetrics that has
@@ -153,7 +179,7 @@ func replayed(t *testing.T, bin string, db *memprom.DB, s *slo.SLO, from, to tim
 	t.Helper()
 	vm := servers.VictoriaMetrics(t, servers.VictoriaMetricsOptions{Bin: bin, Flags: []string{"-dedup.minScrapeInterval=1ms"}})
 	send(t, vm, db)
-	for _, g := range vmalertGroups(t, s) {
+	for _, g := range vmalertGroups(t, s, alerting.BuiltIn()) {
 		switch g.name {
 		case "memory", "known":
 			g.step(t, vm, from, to)
@@ -166,7 +192,8 @@ func replayed(t *testing.T, bin string, db *memprom.DB, s *slo.SLO, from, to tim
 	return vm
 }
 
-// vmalertGroup is a group of rules for vmalert.
+// vmalertGroup are the groups of rules for vmalert that are evaluated at the same
+// instants.
 type vmalertGroup struct {
 	name             string // without the SLO's
 	interval, offset time.Duration
@@ -176,16 +203,17 @@ type vmalertGroup struct {
 // vmalertGroups are the groups of an SLO's rules, in the order in which they read
 // each other: that of the sums in two, as the long windows read some of them, and
 // are read by others.
-func vmalertGroups(t *testing.T, s *slo.SLO) []vmalertGroup {
+func vmalertGroups(t *testing.T, s *slo.SLO, p alerting.Policies) []vmalertGroup {
 	t.Helper()
-	text, err := File("slo.yaml", []*slo.SLO{s}, Options{Alerts: true, Policies: alerting.BuiltIn(), VMAlert: true})
+	text, err := File("slo.yaml", []*slo.SLO{s}, Options{Alerts: true, Policies: p, VMAlert: true})
 	require.NoError(t, err)
 	var file struct{ Groups []map[string]any }
 	require.NoError(t, yaml.Unmarshal(text, &file))
 	var out []vmalertGroup
 	for _, rank := range []string{"memory", "slots", "bad", "minutes", "known", "derived", "sums: slo:quarter", "windows", "sums: slo_", "tiers", "alerts"} {
+		name, prefix, _ := strings.Cut(rank, ": ")
+		var groups []map[string]any
 		for _, of := range file.Groups {
-			name, prefix, _ := strings.Cut(rank, ": ")
 			if !strings.HasSuffix(of["name"].(string), "/"+name) {
 				continue
 			}
@@ -194,15 +222,22 @@ func vmalertGroups(t *testing.T, s *slo.SLO) []vmalertGroup {
 				record, _ := r.(map[string]any)["record"].(string)
 				return !strings.HasPrefix(record, prefix)
 			})
-			g := vmalertGroup{name: name}
-			g.text, err = yaml.Marshal(map[string]any{"groups": []any{of}})
-			require.NoError(t, err)
-			g.interval, err = time.ParseDuration(of["interval"].(string))
-			require.NoError(t, err)
-			g.offset, err = time.ParseDuration(of["eval_offset"].(string))
-			require.NoError(t, err)
-			out = append(out, g)
+			groups = append(groups, of)
 		}
+		if len(groups) == 0 {
+			continue
+		}
+		g := vmalertGroup{name: name}
+		for _, of := range groups {
+			require.Equal(t, groups[0]["eval_offset"], of["eval_offset"])
+		}
+		g.text, err = yaml.Marshal(map[string]any{"groups": groups})
+		require.NoError(t, err)
+		g.interval, err = time.ParseDuration(groups[0]["interval"].(string))
+		require.NoError(t, err)
+		g.offset, err = time.ParseDuration(groups[0]["eval_offset"].(string))
+		require.NoError(t, err)
+		out = append(out, g)
 	}
 	return out
 }
