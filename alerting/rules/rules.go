@@ -155,6 +155,8 @@ type ruleWriter struct {
 	names  names         // of another tool; nil for slowburn's own only
 	phases *phases       // of a minute, for vmalert; nil for Prometheus
 	err    error         // what VictoriaMetrics does not read
+
+	longOffset time.Duration // of the long windows, in a quarter of an hour; for vmalert
 }
 
 func newRuleWriter(b *bytes.Buffer, s *slo.SLO, o Options) *ruleWriter {
@@ -185,7 +187,7 @@ func (w *ruleWriter) groups(prefix string, o Options) error {
 		return err
 	}
 	if w.s.Window.Length > longestDirect {
-		w.group(prefix+"windows", w.longInterval(), w.longOffset())
+		w.group(prefix+"windows", w.longInterval(), w.longOffset)
 		w.longRules()
 	}
 	return w.err

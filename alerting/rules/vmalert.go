@@ -17,7 +17,7 @@ const vmalertTimes = `These are rules for vmalert from v1.113 on, which evaluate
 # evaluate them.
 #
 # Windows of up to 6 h end with the newest slot. Longer ones are made of whole
-# quarters of an hour and lag by 23 minutes at most.`
+# quarters of an hour and lag by 22 minutes at most.`
 
 // maxExpr is how long an expression may be, in bytes: VictoriaMetrics'
 // -search.maxQueryLen.
@@ -52,6 +52,8 @@ const (
 	// firstOffset is when in the minute the first phase is evaluated, at the earliest.
 	// Slots are those that ended at least 30 s ago, and clocks are not exact.
 	firstOffset = 35 * time.Second
+	// mostGap is between a phase and the next: a derived slot is read from three before.
+	mostGap = 9 * time.Second
 	// alertGap is between the tiers, whose series begin when they fire, and the alerts.
 	// VictoriaMetrics finds a new series up to 11 s after it has it, and what is of a
 	// known one within 2 s; vmalert writes each 2 s.
@@ -65,10 +67,11 @@ func (w *ruleWriter) at(s phase) {
 	}
 }
 
-// staged writes the groups of a minute. They divide what alertGap leaves of it, and
-// some seconds are spread over the SLOs, so that their groups don't come all at once.
-// The last phase is over before the next minute's first begins, and less than 30 s
-// are between a phase and what it reads.
+// staged writes the groups of a minute. The last one is over before the first of the
+// next minute begins, and less than 30 s are between a group and what it reads. They
+// are some seconds later for some SLOs, so that those of all don't come at once. The
+// long windows are summed together with slots, so that what is known of them stays
+// the same until the alerts.
 func (w *ruleWriter) staged(prefix string, o Options) error {
 	out := w.b
 	err := w.minuteRules(o)
@@ -79,8 +82,9 @@ func (w *ruleWriter) staged(prefix string, o Options) error {
 			used = append(used, p)
 		}
 	}
-	gap := ((time.Minute - alertGap) / time.Duration(len(used)-1)).Truncate(time.Second)
+	gap := min(mostGap, (time.Minute-alertGap)/time.Duration(len(used)-1)).Truncate(time.Second)
 	at := firstOffset + w.spread(gap)
+	w.longOffset = at + w.spread(4*time.Minute).Truncate(time.Minute)
 	for _, p := range used {
 		if p == alertPhase {
 			at += alertGap - gap
@@ -91,9 +95,6 @@ func (w *ruleWriter) staged(prefix string, o Options) error {
 	}
 	return err
 }
-
-// longOffset is when in a quarter of an hour the long windows are summed.
-func (w *ruleWriter) longOffset() time.Duration { return 30*time.Second + w.spread(4*time.Minute) }
 
 // spread is a number of whole seconds below most, another for each SLO.
 func (w *ruleWriter) spread(most time.Duration) time.Duration {

@@ -110,7 +110,7 @@ func TestVMAlertMetricsQL(t *testing.T) {
 }
 
 // TestVMAlertIncident is TestIncident's page of the default policy by the rules for
-// vmalert. An alert is evaluated from 85 s after the end of a slot on, and in the 10 s
+// vmalert. An alert is evaluated from 82 s after the end of a slot on, and in the 9 s
 // in which the groups of SLOs are spread.
 func TestVMAlertIncident(t *testing.T) {
 	db := incidentDay(t)
@@ -122,8 +122,8 @@ func TestVMAlertIncident(t *testing.T) {
 	require.NotEmpty(t, alerts)
 	first, last := alerts[0].Time, alerts[len(alerts)-1].Time
 	require.Len(t, alerts, 1+int(last.Sub(first)/time.Minute), "one episode")
-	between(t, at(1441).Add(85*time.Second), first, 10*time.Second)
-	between(t, at(1475-1).Add(85*time.Second), last, 10*time.Second)
+	between(t, at(1441).Add(82*time.Second), first, 9*time.Second)
+	between(t, at(1475-1).Add(82*time.Second), last, 9*time.Second)
 }
 
 // TestVMAlertTiersAgree is TestTiersAgree by the rules for vmalert, over fewer slots.
@@ -151,7 +151,7 @@ func TestVMAlertTiersAgree(t *testing.T) {
 		for severity, minutes := range by {
 			var got []int
 			for _, a := range recorded(t, db, fmt.Sprintf(`ALERTS{alertstate="firing",tenant=%q,severity=%q}`, tenant, severity)) {
-				got = append(got, int(a.Time.Add(-85*time.Second).Sub(epoch)/time.Minute))
+				got = append(got, int(a.Time.Add(-82*time.Second).Sub(epoch)/time.Minute))
 			}
 			require.Equal(t, spans(minutes), spans(got), "%s of %s", severity, tenant)
 		}
