@@ -74,9 +74,9 @@ const prometheusTimes = `Windows of up to 6 h end with the newest slot. Longer o
 // SLO that rules can't carry.
 //
 // The rules record the metrics of the evaluator under the same names and labels
-// and run on Prometheus 2.42 and later, or on vmalert 1.113 and later. For an SLO over 30 d with eight series
-// of bad and eight of all events, scraped each 30 s, they load about half a
-// million samples an hour.
+// and run on Prometheus 2.42 and later, or on vmalert 1.113 and later. For an SLO
+// over 30 d with eight series of bad and eight of all events, scraped each 30 s,
+// they have Prometheus load about half a million samples an hour.
 func File(file string, slos []*slo.SLO, o Options) ([]byte, error) {
 	if len(o.TargetLabels) == 0 {
 		o.TargetLabels = []string{"job", "instance"}
@@ -173,17 +173,17 @@ func newRuleWriter(b *bytes.Buffer, s *slo.SLO, o Options) *ruleWriter {
 	return w
 }
 
-// groups writes the group that runs each minute, of which the rules see the samples
-// of those above them, recorded at the same instant; and the group that adds up the
-// windows over 6 h.
+// groups writes the group that runs each minute, of which the rules see what those
+// above them recorded at the same instant, and the group of the windows over 6 h.
 func (w *ruleWriter) groups(prefix string, o Options) error {
-	write := w.minuteRules
-	if w.phases == nil {
-		w.group(prefix+"slots", time.Minute, 0)
+	var err error
+	if w.phases != nil {
+		err = w.staged(prefix, o)
 	} else {
-		write = func(o Options) error { return w.staged(prefix, o) }
+		w.group(prefix+"slots", time.Minute, 0)
+		err = w.minuteRules(o)
 	}
-	if err := write(o); err != nil {
+	if err != nil {
 		return err
 	}
 	if w.s.Window.Length > longestDirect {
