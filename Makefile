@@ -84,7 +84,7 @@ clean: ## Remove what was built.
 # caches keep their downloads and their packages.
 
 .PHONY: test-needs
-test-needs: debian-packages bin/prometheus bin/promtool bin/victoria-metrics
+test-needs: debian-packages bin/prometheus bin/promtool bin/victoria-metrics bin/vmalert
 
 .PHONY: debian-packages
 debian-packages:
@@ -99,9 +99,9 @@ bin/prometheus bin/promtool: .tools/servers/go.mod .tools/servers/go.sum
 # Module v0.315.0 is Prometheus 3.15.0.
 bin/prometheus bin/promtool: PROMETHEUS = $(shell sed -n 's|^.*github.com/prometheus/prometheus v0\.\(.\)\(..\)\..*$$|\1.\2.0|p' .tools/servers/go.mod)
 
-bin/victoria-metrics: .tools/servers/go.mod .tools/servers/go.sum
+bin/victoria-metrics bin/vmalert: .tools/servers/go.mod .tools/servers/go.sum
 	@echo "building $@, the newest VictoriaMetrics for the tests"
-	@CGO_ENABLED=0 go build -C .tools/servers -o ../../bin/ github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics
+	@CGO_ENABLED=0 go build -C .tools/servers -o ../../bin/ github.com/VictoriaMetrics/VictoriaMetrics/app/$(@F)
 
 bin/golangci-lint: PACKAGE = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 bin/gotestsum:     PACKAGE = gotest.tools/gotestsum

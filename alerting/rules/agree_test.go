@@ -102,7 +102,7 @@ type comparison struct {
 
 	only       string          // the id of the group that is compared; "" for the only SLO
 	total, bad map[int]float64 // by the rules, by the end of the slot
-	phase      time.Duration   // of the group "slots" within the minute
+	phase      time.Duration   // of quarters of an hour within the minute
 }
 
 // at is an instant of the world.
@@ -115,9 +115,11 @@ func (c *comparison) readSlots() {
 		for _, s := range recorded(c.t, c.db, c.of(name)) {
 			// The newest slot that ended at least 30 s before.
 			out[int(s.Time.Add(-30*time.Second).Sub(epoch)/time.Minute)] = s.Value
-			c.phase = s.Time.Sub(s.Time.Truncate(time.Minute))
 		}
 		return out
+	}
+	for _, s := range recorded(c.t, c.db, "slo:quarter_events:sum") {
+		c.phase = s.Time.Sub(s.Time.Truncate(time.Minute))
 	}
 	c.total, c.bad = read("slo:slot_events:count"), read("slo:slot_bad_events:count")
 }
@@ -210,7 +212,7 @@ func (c *comparison) windows(end int, status *evaluator.Status) {
 
 // longWindow compares the SLO's own window, of whole quarters of an hour of
 // which the last is complete at a quarter of the clock: the rules have it 6
-// minutes later. It ends with the slot that was the newest to the group "slots"
+// minutes later. It ends with the slot that was the newest in what they had recorded
 // at the quarter: one or two minutes earlier.
 func (c *comparison) longWindow(quarter int) {
 	newest := at(quarter).Add(c.phase - time.Minute)

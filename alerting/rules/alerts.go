@@ -16,9 +16,11 @@ func (w *ruleWriter) alerts() {
 		if len(tiers) == 0 || w.s.Alerting.Severity(severity).Disabled {
 			continue
 		}
+		w.at(tierPhase)
 		for _, f := range tiers {
 			w.recordTier(f)
 		}
+		w.at(alertPhase)
 		for _, one := range w.alertsOf(tiers) {
 			w.alert(severity, one)
 		}
@@ -26,8 +28,12 @@ func (w *ruleWriter) alerts() {
 		if len(w.split.labels) > 0 {
 			highest, none = "max by ("+w.identity()+") (", "0 * ("+w.present()+")"
 		}
-		w.record("slo_alert_firing", highest+"ALERTS{alertname="+strconv.Quote(w.s.Alerting.AlertName())+","+w.sel+
-			",severity="+strconv.Quote(w.s.Alerting.Severity(severity).Label)+`,alertstate="firing"} or `+none+")", "severity", severity)
+		firing := "ALERTS{alertname=" + strconv.Quote(w.s.Alerting.AlertName()) + "," + w.sel +
+			",severity=" + strconv.Quote(w.s.Alerting.Severity(severity).Label) + `,alertstate="firing"}`
+		if w.phases != nil { // vmalert writes ALERTS late, too
+			firing = "0 * (" + w.anyFires(tiers) + ") + 1"
+		}
+		w.record("slo_alert_firing", highest+firing+" or "+none+")", "severity", severity)
 	}
 }
 
@@ -36,14 +42,19 @@ func (w *ruleWriter) identity() string {
 	return strings.Join(append([]string{"slo_id, slo_service, slo"}, w.split.labels...), ", ")
 }
 
-func (w *ruleWriter) alert(severity string, tiers []firingTier) {
-	// The labels of the alert are the same whichever tier fires; its value is
-	// the highest burn rate over the long windows of those that do.
+// anyFires are the burn rates of the tiers that fire.
+func (w *ruleWriter) anyFires(tiers []firingTier) string {
 	fires := make([]string, len(tiers))
 	for i, f := range tiers {
 		fires[i] = f.fires(w.sel)
 	}
-	expr := "max by (" + w.identity() + ") (\n  " + strings.Join(fires, " or\n  ") + "\n)"
+	return strings.Join(fires, " or\n  ")
+}
+
+func (w *ruleWriter) alert(severity string, tiers []firingTier) {
+	// The labels of the alert are the same whichever tier fires; its value is
+	// the highest burn rate over the long windows of those that do.
+	expr := "max by (" + w.identity() + ") (\n  " + w.anyFires(tiers) + "\n)"
 	own := w.s.Alerting.LabelsOver(w.s.Labels, severity)
 	labels := []string{"severity", literal(own["severity"])}
 	delete(own, "severity")

@@ -286,12 +286,12 @@ func runOldest(t *testing.T, tt kindCase, s *slo.SLO, label string) {
 	var by split
 	id := s.ID()
 	if label != "" {
-		by, id = newGroupWriter(&bytes.Buffer{}, s, alerting.BuiltIn()).split, id+"{"+label+"}"
+		by, id = newGroupWriter(&bytes.Buffer{}, s, Options{Policies: alerting.BuiltIn()}).split, id+"{"+label+"}"
 	}
 	alone := s.Slice == nil && len(leaves(s)) == 1 // the expression reads nothing recorded
 	var c counting
 	if alone {
-		c, err = newCounting(s.Indicator, "", []string{"job", "instance"}, by)
+		c, err = newCounting(s.Indicator, "", Options{TargetLabels: []string{"job", "instance"}}, by)
 		require.NoError(t, err)
 		alone = c.memory.now == ""
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -56,8 +55,8 @@ func (p split) slot(expr string) string {
 }
 
 // newGroupWriter makes the writer of the rules of an SLO's groups.
-func newGroupWriter(b *bytes.Buffer, s *slo.SLO, policies alerting.Policies) *ruleWriter {
-	w := newRuleWriter(b, s, policies)
+func newGroupWriter(b *bytes.Buffer, s *slo.SLO, options Options) *ruleWriter {
+	w := newRuleWriter(b, s, options)
 	whole := w.sel
 	names := "slo_service=" + strconv.Quote(s.Service) + ",slo=" + strconv.Quote(s.Name)
 	w.labels = "slo_service: " + strconv.Quote(s.Service) + ", slo: " + strconv.Quote(s.Name)
@@ -78,7 +77,7 @@ func newGroupWriter(b *bytes.Buffer, s *slo.SLO, policies alerting.Policies) *ru
 		slices.Sort(patterns)
 		one, out := *s, *w
 		one.Objective = o
-		out.s, out.tiers, out.parts = &one, policies.Tiers(&one), nil
+		out.s, out.tiers, out.parts = &one, options.Policies.Tiers(&one), nil
 		out.sel = names + ",slo_id" + op + strconv.Quote(strings.Join(patterns, "|"))
 		return &out
 	}
@@ -105,19 +104,6 @@ func patternsOf(s *slo.SLO, by []string, key string, group map[string]string) []
 		}
 	}
 	return out
-}
-
-// groups writes the rules of all groups.
-func (w *ruleWriter) groups(o Options) error {
-	w.group("groups/slots", time.Minute)
-	if err := w.minuteRules(o); err != nil {
-		return err
-	}
-	if w.s.Window.Length > longestDirect {
-		w.group("groups/windows", w.longInterval())
-		w.longRules()
-	}
-	return nil
 }
 
 // byObjective is an expression for all groups, made for those of each objective.

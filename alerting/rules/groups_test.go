@@ -174,25 +174,32 @@ func TestLongWindowsOfGroups(t *testing.T) {
 func TestGroupsAgree(t *testing.T) {
 	compared := 0
 	for seed := range uint64(40) {
-		worlds := map[string]*world{}
-		for i, tenant := range []string{"a", "b", "c"} {
-			bytes := worldBytes(seed)
-			r := rand.New(rand.NewPCG(seed, uint64(i)))
-			for j := 8; j < len(bytes); j++ { // behind what the SLO is made of
-				bytes[j] = byte(r.Uint32())
-			}
-			worlds[tenant] = newWorld(t, bytes)
-		}
+		worlds := tenants(t, seed)
 		if worlds["a"].slo.Window.Length > 2*hour {
 			continue
 		}
 		compared++
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { groupsAgree(t, worlds) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { groupsAgree(t, worlds, runSeries) })
 	}
 	require.Greater(t, compared, 5)
 }
 
-func groupsAgree(t *testing.T, worlds map[string]*world) {
+// tenants are worlds of one SLO.
+func tenants(t *testing.T, seed uint64) map[string]*world {
+	worlds := map[string]*world{}
+	for i, tenant := range []string{"a", "b", "c"} {
+		bytes := worldBytes(seed)
+		r := rand.New(rand.NewPCG(seed, uint64(i)))
+		for j := 8; j < len(bytes); j++ { // behind what the SLO is made of
+			bytes[j] = byte(r.Uint32())
+		}
+		worlds[tenant] = newWorld(t, bytes)
+	}
+	return worlds
+}
+
+func groupsAgree(t *testing.T, worlds map[string]*world, run runner) {
+	t.Helper()
 	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
@@ -207,7 +214,7 @@ func groupsAgree(t *testing.T, worlds map[string]*world) {
 	a := worlds["a"]
 	s := grouped(a.slo, "tenant")
 	s.Groups.Objectives["c"] = objective(t, "97")
-	runSeries(t, db, s, at(0), at(a.minutes))
+	run(t, db, s, at(0), at(a.minutes))
 	server := httptest.NewServer(db.Handler())
 	defer server.Close()
 	for _, late := range []int{35, 20, 5} {

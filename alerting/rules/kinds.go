@@ -12,23 +12,23 @@ import (
 
 // newCounting makes the expressions for an indicator that is no worst_of, whose
 // recorded series sel selects, of the SLO or by groups.
-func newCounting(i slo.Indicator, sel string, targetLabels []string, by split) (counting, error) {
+func newCounting(i slo.Indicator, sel string, o Options, by split) (counting, error) {
 	switch m := i.Measure().(type) {
 	case slo.Counters:
 		_, isLatency := i.(slo.Latency)
-		return countCounters(m, isLatency, targetLabels, by)
+		return countCounters(m, isLatency, o.TargetLabels, by)
 	case slo.States:
 		return countStates(m, sel, by), nil
 	case slo.Rates:
-		return countRates(m, by)
+		return countRates(m, o, by)
 	case slo.Runs:
-		return countRuns(m, sel, by)
+		return countRuns(m, sel, o, by)
 	}
 	switch i := i.(type) {
 	case slo.Threshold:
-		return countThreshold(i, sel, by)
+		return countThreshold(i, sel, o, by)
 	case slo.Freshness:
-		return countFreshness(i, sel, by)
+		return countFreshness(i, sel, o, by)
 	}
 	return counting{}, fmt.Errorf("rules don't know the indicator %s", i.Kind())
 }
@@ -79,10 +79,13 @@ func seconds(d time.Duration) string { return strconv.FormatInt(int64(d/time.Sec
 func recent(name, sel string) string { return "last_over_time(" + name + "{" + sel + "}[30s])" }
 
 // values are an expression as PromQL reads it: a vector without values that are
-// no numbers. Only MetricsQL may know it.
-func values(query string) (string, error) {
+// no numbers. Only MetricsQL may know it, which vmalert's datasource reads.
+func (o Options) values(query string) (string, error) {
 	e, err := parser.NewParser(parser.Options{}).ParseExpr(query)
-	if err != nil {
+	switch {
+	case err != nil && o.VMAlert:
+		return "(" + query + "\n) >= -Inf", nil // behind a comment that may end it
+	case err != nil:
 		return "", fmt.Errorf("only VictoriaMetrics reads its query (PromQL says: %w)", err)
 	}
 	text := "(" + e.String() + ")"
@@ -127,8 +130,8 @@ func countStates(m slo.States, sel string, by split) counting {
 
 // countThreshold has one event in each slot with values, a bad one unless all of
 // them are good.
-func countThreshold(t slo.Threshold, sel string, by split) (counting, error) {
-	v, err := values(t.Query)
+func countThreshold(t slo.Threshold, sel string, o Options, by split) (counting, error) {
+	v, err := o.values(t.Query)
 	all, none, now := "count"+by.by()+"("+v+")", "vector(0)", "vector(time()) and on () ("+v+")"
 	if len(by.labels) > 0 {
 		none = "0 * " + all
@@ -146,8 +149,8 @@ func countThreshold(t slo.Threshold, sel string, by split) (counting, error) {
 
 // countFreshness has one event in each slot, a bad one when any timestamp is too
 // old. One that is gone goes on ageing.
-func countFreshness(f slo.Freshness, sel string, by split) (counting, error) {
-	v, err := values(f.Timestamp)
+func countFreshness(f slo.Freshness, sel string, o Options, by split) (counting, error) {
+	v, err := o.values(f.Timestamp)
 	last := recent(remembered, sel)
 	return counting{
 		memory: memory{each(apart(v)), f.MaxAge + slo.Remembrance, false},
@@ -162,8 +165,8 @@ const justNow = "300"
 
 // countRuns has a good event for each new time of a success, and a bad one for
 // each run after it that was due, at the end of its grace.
-func countRuns(r slo.Runs, sel string, by split) (counting, error) {
-	v, err := values(r.LastSuccess)
+func countRuns(r slo.Runs, sel string, o Options, by split) (counting, error) {
+	v, err := o.values(r.LastSuccess)
 	last, before := recent(remembered, sel), "last_over_time("+remembered+"{"+sel+"}[1h] offset 30s)"
 	due := func(before string) string {
 		return "clamp_min(floor((" + slotEnd + before + " - " + seconds(r.Grace) + " - " + last + ") / " + seconds(r.Every) + "), 0)"
@@ -183,10 +186,10 @@ func countRuns(r slo.Runs, sel string, by split) (counting, error) {
 }
 
 // countRates has the numbers of events that expressions give.
-func countRates(r slo.Rates, by split) (counting, error) {
+func countRates(r slo.Rates, o Options, by split) (counting, error) {
 	var errs error
 	form := func(x slo.Rate) string {
-		v, err := values(x.Query)
+		v, err := o.values(x.Query)
 		if err != nil {
 			errs = err
 		}

@@ -108,34 +108,37 @@ func kindCases() []kindCase {
 // but the first, of which rules do not know what counters grew by.
 func TestKindsAgree(t *testing.T) {
 	for _, tt := range kindCases() {
-		t.Run(tt.name, func(t *testing.T) {
-			db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-			require.NoError(t, err)
-			defer func() { require.NoError(t, db.Close()) }()
-			require.NoError(t, db.Load(t.Context(), epoch.Add(7*time.Second), 30*time.Second, strings.Join(tt.seriesAt(epoch.Unix()), "\n")))
-			server := httptest.NewServer(db.Handler())
-			defer server.Close()
-			s, n := tt.slo(t), len(tt.wantTotal)
-			runGroups(t, db, s, epoch, epoch.Add(time.Duration(n+2)*time.Minute))
-			c := &comparison{t: t, world: &world{slo: s}, db: db, url: server.URL}
-			c.readSlots()
-			status, _ := c.evaluate(n)
-			_, timeline := c.evaluate(n + 3) // when the slots are settled
-			for m := 2; m <= n; m++ {
-				to := evaluator.MinuteOf(at(m))
-				got := timeline.Sum(to-1, to)
-				total, known := c.total[m]
-				// A slice that ends without data is an event in a slot that only rules know.
-				require.Equal(t, got.Known == 1 || got.Total > 0, known, "whether the slot is known that ends at minute %d", m)
-				require.InDelta(t, got.Total, total, 1e-9, "events of the slot that ends at minute %d", m)
-				require.InDelta(t, got.Bad, c.bad[m], 1e-9, "bad events of the slot that ends at minute %d", m)
-			}
-			one := 1.0
-			now := at(n).Add(90*time.Second - time.Millisecond)
-			c.equal(&one, `slo_data_state{state="`+string(status.State)+`"}`, now)
-			c.equal(&one, `count(slo_data_state)`, now)
-		})
+		t.Run(tt.name, func(t *testing.T) { kindAgrees(t, tt, runGroups) })
 	}
+}
+
+func kindAgrees(t *testing.T, tt kindCase, run runner) {
+	t.Helper()
+	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	require.NoError(t, db.Load(t.Context(), epoch.Add(7*time.Second), 30*time.Second, strings.Join(tt.seriesAt(epoch.Unix()), "\n")))
+	server := httptest.NewServer(db.Handler())
+	defer server.Close()
+	s, n := tt.slo(t), len(tt.wantTotal)
+	run(t, db, s, epoch, epoch.Add(time.Duration(n+2)*time.Minute))
+	c := &comparison{t: t, world: &world{slo: s}, db: db, url: server.URL}
+	c.readSlots()
+	status, _ := c.evaluate(n)
+	_, timeline := c.evaluate(n + 3) // when the slots are settled
+	for m := 2; m <= n; m++ {
+		to := evaluator.MinuteOf(at(m))
+		got := timeline.Sum(to-1, to)
+		total, known := c.total[m]
+		// A slice that ends without data is an event in a slot that only rules know.
+		require.Equal(t, got.Known == 1 || got.Total > 0, known, "whether the slot is known that ends at minute %d", m)
+		require.InDelta(t, got.Total, total, 1e-9, "events of the slot that ends at minute %d", m)
+		require.InDelta(t, got.Bad, c.bad[m], 1e-9, "bad events of the slot that ends at minute %d", m)
+	}
+	one := 1.0
+	now := at(n).Add(90*time.Second - time.Millisecond)
+	c.equal(&one, `slo_data_state{state="`+string(status.State)+`"}`, now)
+	c.equal(&one, `count(slo_data_state)`, now)
 }
 
 // TestMemory begins with what rules recorded before: how long ago, and a time

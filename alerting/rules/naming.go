@@ -57,16 +57,15 @@ func (n Naming) names() names {
 // Valid reports whether the names are known.
 func (n Naming) Valid() bool { return n == "" || n.names() != nil }
 
-// Refusals say why rules under these names can't carry SLOs, "" for those that they
-// can.
-func (n Naming) Refusals(slos []*slo.SLO) []string {
+// Refusals say why such rules can't carry SLOs, "" for those that they can.
+func (o Options) Refusals(slos []*slo.SLO) []string {
 	out, called := make([]string, len(slos)), map[string]*slo.SLO{}
 	for i, s := range slos {
 		var why []string
-		if reason := Refusal(s); reason != "" {
+		if reason := o.refusal(s); reason != "" {
 			why = append(why, reason)
 		}
-		if as := n.names(); as != nil {
+		if as := o.Naming.names(); as != nil {
 			if s.Groups != nil {
 				why = append(why, "it is split by group_by, and the names of "+as.tool()+" can't tell its groups apart")
 			}
@@ -172,7 +171,7 @@ func (n slothNames) record(w *ruleWriter) {
 		name := windowName(win)
 		w.record("slo:sli_error:ratio_rate"+name, w.sums(win).badRatio(), w.beside(s.Labels, ids, map[string]string{"sloth_window": name})...)
 	}
-	now, remaining := w.sums(slo.Window(5*time.Minute)), "slo_error_budget_remaining_ratio{"+w.sel+"}"
+	now, remaining := w.sums(slo.Window(5*time.Minute)), w.now("slo_error_budget_remaining_ratio", "")
 	for _, r := range [][2]string{
 		{"slo:objective:ratio", "vector(" + s.Objective.RatioText() + ")"},
 		{"slo:error_budget:ratio", "vector(" + s.Objective.BudgetText() + ")"},
@@ -230,7 +229,7 @@ func (pyrraNames) record(w *ruleWriter) {
 	for _, r := range [][2]string{
 		{"pyrra_objective", "vector(" + s.Objective.RatioText() + ")"},
 		{"pyrra_window", "vector(" + floatText(s.Window.Length.Duration().Seconds()) + ")"},
-		{"pyrra_availability", "slo_sli_ratio{" + w.sel + "}"},
+		{"pyrra_availability", w.now("slo_sli_ratio", "")},
 		{"pyrra_requests:rate5m", perSecond(eventsOf("slot"))},
 		{"pyrra_errors:rate5m", "clamp_min(" + perSecond(badOf("slot")) + ", 0)"},
 	} {

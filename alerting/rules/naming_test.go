@@ -185,11 +185,11 @@ func TestNamingRefusals(t *testing.T) {
 	a.Service, a.Name, b.Service, b.Name = "shop-eu", "up", "shop", "eu-up"
 	split.Service, split.Name, split.Groups = "search", "up", &slo.Groups{By: []string{"tenant"}}
 	slos := []*slo.SLO{a, b, split}
-	require.Equal(t, []string{"", "", ""}, Naming("").Refusals(slos))
+	require.Equal(t, []string{"", "", ""}, Options{}.Refusals(slos))
 	require.Equal(t, []string{"", "Sloth would call it shop-eu-up, as it would shop-eu/up",
-		"it is split by group_by, and the names of Sloth can't tell its groups apart"}, Sloth.Refusals(slos))
+		"it is split by group_by, and the names of Sloth can't tell its groups apart"}, Options{Naming: Sloth}.Refusals(slos))
 	require.Equal(t, []string{"", "", "it is split by group_by, and the names of Pyrra can't tell its groups apart; " +
-		"Pyrra would call it up, as it would shop-eu/up"}, Pyrra.Refusals(slos))
+		"Pyrra would call it up, as it would shop-eu/up"}, Options{Naming: Pyrra}.Refusals(slos))
 	_, err := File("slo.yaml", slos[:2], Options{Naming: Sloth, Policies: alerting.BuiltIn()})
 	require.EqualError(t, err, "making rules of shop/eu-up: Sloth would call it shop-eu-up, as it would shop-eu/up")
 }

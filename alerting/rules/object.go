@@ -8,16 +8,20 @@ import (
 
 // Format is what a generated file is: a rule file, or an object of Kubernetes that
 // holds one.
-type Format struct{ apiVersion, kind string }
+type Format struct {
+	VMAlert          bool // holds rules for vmalert, as Options.VMAlert makes them
+	apiVersion, kind string
+}
 
-// FormatOf is the format of a name: "prometheus" for plain rule files,
+// FormatOf is the format of a name: "prometheus" and "vmalert" for plain rule files,
 // "prometheusrule" for objects of the Prometheus operator, "vmrule" for those of
 // the VictoriaMetrics operator.
 func FormatOf(name string) (f Format, ok bool) {
 	f, ok = map[string]Format{
 		"prometheus":     {},
-		"prometheusrule": {"monitoring.coreos.com/v1", "PrometheusRule"},
-		"vmrule":         {"operator.victoriametrics.com/v1beta1", "VMRule"},
+		"prometheusrule": {false, "monitoring.coreos.com/v1", "PrometheusRule"},
+		"vmalert":        {VMAlert: true},
+		"vmrule":         {true, "operator.victoriametrics.com/v1beta1", "VMRule"},
 	}[name]
 	return f, ok
 }

@@ -16,10 +16,11 @@ import (
 // TestObjects hold the groups of the rule file, block scalars included.
 func TestObjects(t *testing.T) {
 	slos := parsed(t, `{name: plain, sli: {events: {bad: 'errors_total{path="a  b"}', total: 'all_total'}}}`)
-	text, err := rules.File("slo.yaml", []*slo.SLO{slos["plain"]}, rules.Options{Alerts: true, Policies: alerting.BuiltIn()})
-	require.NoError(t, err)
-	var file struct{ Groups any }
-	require.NoError(t, yaml.Unmarshal(text, &file))
+	file := func(f rules.Format) []byte {
+		text, err := rules.File("slo.yaml", []*slo.SLO{slos["plain"]}, rules.Options{Alerts: true, Policies: alerting.BuiltIn(), VMAlert: f.VMAlert})
+		require.NoError(t, err)
+		return text
+	}
 	for name, want := range map[string][2]string{
 		"prometheusrule": {"monitoring.coreos.com/v1", "PrometheusRule"},
 		"vmrule":         {"operator.victoriametrics.com/v1beta1", "VMRule"},
@@ -32,15 +33,21 @@ func TestObjects(t *testing.T) {
 			Metadata   struct{ Name string }
 			Spec       struct{ Groups any }
 		}
+		text := file(format)
+		var plain struct{ Groups any }
+		require.NoError(t, yaml.Unmarshal(text, &plain))
 		wrapped := format.Wrap(text, "slowburn-x")
 		require.True(t, strings.HasPrefix(string(wrapped), rules.Marker))
 		require.NoError(t, yaml.Unmarshal(wrapped, &object))
 		require.Equal(t, want, [2]string{object.APIVersion, object.Kind})
 		require.Equal(t, "slowburn-x", object.Metadata.Name)
-		require.Equal(t, file.Groups, object.Spec.Groups)
+		require.Equal(t, plain.Groups, object.Spec.Groups)
 	}
-	plain, _ := rules.FormatOf("prometheus")
-	require.Equal(t, text, plain.Wrap(text, "slowburn-x"))
+	for _, name := range []string{"prometheus", "vmalert"} {
+		plain, ok := rules.FormatOf(name)
+		require.True(t, ok)
+		require.Equal(t, file(plain), plain.Wrap(file(plain), "slowburn-x"))
+	}
 }
 
 // TestObjectName: names are DNS subdomains (RFC 1123).

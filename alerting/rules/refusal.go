@@ -6,8 +6,10 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Refusal says why rules can't carry an SLO, "" when they can.
-func Refusal(s *slo.SLO) string {
+// Refusal says why rules for Prometheus can't carry an SLO, "" when they can.
+func Refusal(s *slo.SLO) string { return Options{}.refusal(s) }
+
+func (o Options) refusal(s *slo.SLO) string {
 	var why []string
 	if !s.Window.IsRolling() {
 		why = append(why, "its window is {calendar: "+s.Window.String()+
@@ -20,7 +22,7 @@ func Refusal(s *slo.SLO) string {
 		why = append(why, reason)
 	}
 	for _, leaf := range leaves(s) {
-		if reason := unmeasurable(leaf.Indicator); reason != "" && leaf != s {
+		if reason := o.unmeasurable(leaf.Indicator); reason != "" && leaf != s {
 			why = append(why, "its part "+leaf.ID()+": "+reason)
 		} else if reason != "" {
 			why = append(why, reason)
@@ -30,28 +32,28 @@ func Refusal(s *slo.SLO) string {
 }
 
 // unmeasurable says why rules can't measure an indicator, "" when they can.
-func unmeasurable(i slo.Indicator) string {
+func (o Options) unmeasurable(i slo.Indicator) string {
 	switch m := i.Measure().(type) {
 	case slo.States:
 		if m.Gauge.Name() == "" {
 			return "its probe has no single metric name, and PromQL drops the names that tell its series apart"
 		}
 	case slo.Levels:
-		return unreadable(m.Query)
+		return o.unreadable(m.Query)
 	case slo.Runs:
-		return unreadable(m.LastSuccess)
+		return o.unreadable(m.LastSuccess)
 	case slo.Rates:
-		return unreadable(m.Good.Query, m.Bad.Query, m.Total.Query)
+		return o.unreadable(m.Good.Query, m.Bad.Query, m.Total.Query)
 	}
 	return ""
 }
 
-func unreadable(queries ...string) string {
+func (o Options) unreadable(queries ...string) string {
 	for _, q := range queries {
 		if q == "" {
 			continue
 		}
-		if _, err := values(q); err != nil {
+		if _, err := o.values(q); err != nil {
 			return err.Error()
 		}
 	}

@@ -35,10 +35,11 @@ type Options struct {
 	Policies     alerting.Policies // that the SLOs may name
 	TargetLabels []string          // what makes a scraped process; job and instance when empty
 	Naming       Naming            // whose names are recorded and alerted under too
+	VMAlert      bool              // rules for vmalert, which does not read what the rules before have just recorded
 }
 
-// header follows Marker in every file: the name of the SLO file and the target
-// labels go into it.
+// header follows Marker in every file: the name of the SLO file, when the groups
+// are evaluated, and the target labels go into it.
 const header = `
 # From %s.
 #
@@ -56,8 +57,7 @@ const header = `
 # slo:known:timestamp, which read themselves. So does slo:alert_tier:burn, the burn
 # rate over the long window of each tier of the alert policy that fires.
 #
-# Windows of up to 6 h end with the newest slot. Longer ones are made of whole
-# quarters of an hour and lag by 22 minutes at most, over 90 d by 32.
+# %s
 #
 # A slot that was not evaluated is unknown: its events count nowhere, and
 # slo_coverage_ratio says so. What a counter grew by during a gap in scraping of
@@ -66,14 +66,17 @@ const header = `
 # was there before and after, and none ended.
 `
 
+const prometheusTimes = `Windows of up to 6 h end with the newest slot. Longer ones are made of whole
+# quarters of an hour and lag by 22 minutes at most, over 90 d by 32.`
+
 // File makes the Prometheus rule file of SLOs, which come from the SLO file
 // called file. Its text depends on nothing but the arguments. It fails for an
 // SLO that rules can't carry.
 //
 // The rules record the metrics of the evaluator under the same names and labels
-// and run on Prometheus 2.42 and later. For an SLO over 30 d with eight series
-// of bad and eight of all events, scraped each 30 s, they load about half a
-// million samples an hour.
+// and run on Prometheus 2.42 and later, or on vmalert 1.113 and later. For an SLO
+// over 30 d with eight series of bad and eight of all events, scraped each 30 s,
+// they have Prometheus load about half a million samples an hour.
 func File(file string, slos []*slo.SLO, o Options) ([]byte, error) {
 	if len(o.TargetLabels) == 0 {
 		o.TargetLabels = []string{"job", "instance"}
@@ -82,27 +85,30 @@ func File(file string, slos []*slo.SLO, o Options) ([]byte, error) {
 	b.Grow(len(header) + 17<<10*len(slos)) // what most need, at once
 	b.WriteString(Marker)
 	// A file's name must not end the comment that it is in.
-	fmt.Fprintf(&b, header, strings.Join(strings.Fields(file), " "), strings.Join(o.TargetLabels, ", "))
+	times := prometheusTimes
+	if o.VMAlert {
+		times = vmalertTimes
+	}
+	fmt.Fprintf(&b, header, strings.Join(strings.Fields(file), " "), times, strings.Join(o.TargetLabels, ", "))
 	if len(slos) == 0 {
 		b.WriteString("groups: []\n")
 	} else {
 		b.WriteString("groups:\n")
 	}
-	refusals := o.Naming.Refusals(slos)
+	refusals := o.Refusals(slos)
 	for i, s := range slos {
 		if why := refusals[i]; why != "" {
 			return nil, fmt.Errorf("making rules of %s: %s", s.ID(), why)
 		}
-		w := newRuleWriter(&b, s, o.Policies)
+		w := newRuleWriter(&b, s, o)
 		w.rename(o.Naming)
-		if err := w.minuteGroup(o); err != nil {
+		if err := w.groups("", o); err != nil {
 			return nil, fmt.Errorf("making rules of %s: %w", s.ID(), err)
 		}
-		w.longGroup()
 		if s.Groups == nil {
 			continue
 		}
-		if err := newGroupWriter(&b, s, o.Policies).groups(o); err != nil {
+		if err := newGroupWriter(&b, s, o).groups("groups/", o); err != nil {
 			return nil, fmt.Errorf("making rules of the groups of %s: %w", s.ID(), err)
 		}
 	}
@@ -147,29 +153,51 @@ type ruleWriter struct {
 	split  split
 	parts  []*ruleWriter // of groups, by their objectives; none where all have the same
 	names  names         // of another tool; nil for slowburn's own only
+	phases *phases       // of a minute, for vmalert; nil for Prometheus
+	err    error         // what VictoriaMetrics does not read
+
+	longOffset time.Duration // of the long windows, in a quarter of an hour; for vmalert
 }
 
-func newRuleWriter(b *bytes.Buffer, s *slo.SLO, p alerting.Policies) *ruleWriter {
+func newRuleWriter(b *bytes.Buffer, s *slo.SLO, o Options) *ruleWriter {
 	id := strconv.Quote(s.ID())
-	return &ruleWriter{
+	w := &ruleWriter{
 		b: b, s: s,
 		labels: "slo_id: " + id + ", slo_service: " + strconv.Quote(s.Service) + ", slo: " + strconv.Quote(s.Name),
 		sel:    "slo_id=" + id,
-		tiers:  p.Tiers(s),
+		tiers:  o.Policies.Tiers(s),
 	}
+	if o.VMAlert {
+		w.phases = &phases{}
+	}
+	return w
 }
 
-// minuteGroup writes the group that runs each minute. Its rules see the samples
-// of those above them, recorded at the same instant.
-func (w *ruleWriter) minuteGroup(o Options) error {
-	w.group("slots", time.Minute)
-	return w.minuteRules(o)
+// groups writes the group that runs each minute, of which the rules see what those
+// above them recorded at the same instant, and the group of the windows over 6 h.
+func (w *ruleWriter) groups(prefix string, o Options) error {
+	var err error
+	if w.phases != nil {
+		err = w.staged(prefix, o)
+	} else {
+		w.group(prefix+"slots", time.Minute, 0)
+		err = w.minuteRules(o)
+	}
+	if err != nil {
+		return err
+	}
+	if w.s.Window.Length > longestDirect {
+		w.group(prefix+"windows", w.longInterval(), w.longOffset)
+		w.longRules()
+	}
+	return w.err
 }
 
 func (w *ruleWriter) minuteRules(o Options) error {
-	if err := w.slots(o.TargetLabels); err != nil {
+	if err := w.slots(o); err != nil {
 		return err
 	}
+	w.at(sumPhase)
 	if w.s.Window.Length > longestDirect {
 		// One second short of a quarter of an hour: 15 samples a minute
 		// apart, whether a range is open or closed on the left.
@@ -181,6 +209,7 @@ func (w *ruleWriter) minuteRules(o Options) error {
 	w.burnRates()
 	w.budget()
 	w.state()
+	w.at(tierPhase)
 	if w.names != nil {
 		w.names.record(w)
 	}
@@ -190,17 +219,9 @@ func (w *ruleWriter) minuteRules(o Options) error {
 	return nil
 }
 
-// longGroup writes the group that adds up the windows over 6 h, more seldom
-// than each minute: 30 d are 2,880 quarters of an hour. The steps of a
-// subquery are quarters of the clock, so they neither overlap nor leave gaps.
-func (w *ruleWriter) longGroup() {
-	if w.s.Window.Length <= longestDirect {
-		return
-	}
-	w.group("windows", w.longInterval())
-	w.longRules()
-}
-
+// longRules are the rules that add up the windows over 6 h, more seldom than each
+// minute: 30 d are 2,880 quarters of an hour. The steps of a subquery are quarters
+// of the clock, so they neither overlap nor leave gaps.
 func (w *ruleWriter) longRules() {
 	for _, win := range slices.Concat(alerting.Windows(w.tiers, w.s.Window.Length), w.moreWindows()) {
 		if win <= longestDirect {
@@ -209,7 +230,7 @@ func (w *ruleWriter) longRules() {
 		// A millisecond less than the window: as long as can be without two
 		// ends on the grid in Prometheus 2, whose ranges are closed.
 		span := "[" + rangeText(slo.Window(tiles(win))*tile) + "999ms:" + tile.String() + "]"
-		sum := func(of string) string { return "sum_over_time(" + of + "{" + w.sel + "}" + span + ")" }
+		sum := func(of string) string { return "sum_over_time(" + w.atQuarter(of+"{"+w.sel+"}") + span + ")" }
 		w.record("slo:window_events:sum", sum("slo:quarter_events:sum"), "window", win.String())
 		w.record("slo:window_bad_events:sum", sum("slo:quarter_bad_events:sum"), "window", win.String())
 		if win == w.s.Window.Length {
@@ -219,9 +240,10 @@ func (w *ruleWriter) longRules() {
 }
 
 // longInterval is how often the long windows are summed. It is three times as
-// long for windows over 90 d, which have up to 35,040 quarters of an hour.
+// long for windows over 90 d, which have up to 35,040 quarters of an hour, and
+// where it is known when a quarter of an hour is complete.
 func (w *ruleWriter) longInterval() time.Duration {
-	if w.s.Window.Length > slo.Window(90*24*time.Hour) {
+	if w.phases != nil || w.s.Window.Length > slo.Window(90*24*time.Hour) {
 		return 15 * time.Minute
 	}
 	return 5 * time.Minute
@@ -265,11 +287,15 @@ func (w *ruleWriter) burnRates() {
 func (w *ruleWriter) budget() {
 	n := w.sums(w.s.Window.Length)
 	w.record("slo_sli_ratio", "1 - "+n.bad+" / ("+n.total+" > 0)")
-	none := " or on () vector(0)"
-	if len(w.split.labels) > 0 {
-		none = ""
+	coverage := n.coverage
+	switch {
+	case len(w.split.labels) > 0:
+	case w.phases == nil:
+		coverage += " or on () vector(0)"
+	default:
+		coverage = "max(" + coverage + " or vector(0))" // under the same labels at all instants
 	}
-	w.record("slo_coverage_ratio", n.coverage+none)
+	w.record("slo_coverage_ratio", coverage)
 	w.record("slo_window_events", n.total+" - "+n.bad, "result", "good")
 	w.record("slo_window_events", n.bad, "result", "bad")
 	w.record("slo_error_budget_events", w.byObjective(func(p *ruleWriter) string {
@@ -368,10 +394,14 @@ func sortedPairs(m map[string]string) []string {
 	return out
 }
 
-// group begins a group.
-func (w *ruleWriter) group(name string, interval time.Duration) {
-	fmt.Fprintf(w.b, "  - name: %s\n    interval: %s\n    rules:\n",
-		strconv.Quote("slowburn/"+w.s.ID()+"/"+name), model.Duration(interval))
+// group begins a group, which vmalert evaluates at an offset in its interval.
+func (w *ruleWriter) group(name string, interval, offset time.Duration) {
+	fmt.Fprintf(w.b, "  - name: %s\n    interval: %s\n", strconv.Quote("slowburn/"+w.s.ID()+"/"+name), model.Duration(interval))
+	if w.phases != nil {
+		// Without nocache, what is newer than 30 s is not seen.
+		fmt.Fprintf(w.b, "    eval_offset: %s\n    params: {nocache: [\"1\"]}\n", model.Duration(offset%interval))
+	}
+	w.b.WriteString("    rules:\n")
 }
 
 // record writes a recording rule with labels in pairs of key and value beside
@@ -383,6 +413,9 @@ func (w *ruleWriter) record(name, expr string, labels ...string) {
 
 // body writes the expression and the labels of a rule.
 func (w *ruleWriter) body(expr string, labels []string) {
+	if w.phases != nil && len(expr) > maxExpr {
+		w.err = fmt.Errorf("an expression has %d bytes, and VictoriaMetrics reads up to %d", len(expr), maxExpr)
+	}
 	w.b.WriteString("        expr: |-\n")
 	for line := range strings.SplitSeq(expr, "\n") {
 		w.b.WriteString("          ")

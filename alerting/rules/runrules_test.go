@@ -104,16 +104,22 @@ func record(t *testing.T, db *memprom.DB, r rulefmt.Rule, result *promql.Result,
 		}
 	}
 	for name, of := range values {
-		var samples []memprom.Sample
-		for _, now := range slices.Sorted(maps.Keys(of)) {
-			samples = append(samples, memprom.Sample{Time: time.UnixMilli(now), Value: of[now]})
-			next := now + interval.Milliseconds()
-			if _, goesOn := of[next]; !goesOn && next <= until.UnixMilli() {
-				samples = append(samples, memprom.Sample{Time: time.UnixMilli(next), Value: memprom.Stale()})
-			}
-		}
-		require.NoError(t, db.Add(t.Context(), byName[name], samples...))
+		require.NoError(t, db.Add(t.Context(), byName[name], ended(of, interval, until)...))
 	}
+}
+
+// ended are samples by their times, with a stale marker behind each stretch that is
+// over at an instant.
+func ended(of map[int64]float64, interval time.Duration, until time.Time) []memprom.Sample {
+	var samples []memprom.Sample
+	for _, now := range slices.Sorted(maps.Keys(of)) {
+		samples = append(samples, memprom.Sample{Time: time.UnixMilli(now), Value: of[now]})
+		next := now + interval.Milliseconds()
+		if _, goesOn := of[next]; !goesOn && next <= until.UnixMilli() {
+			samples = append(samples, memprom.Sample{Time: time.UnixMilli(next), Value: memprom.Stale()})
+		}
+	}
+	return samples
 }
 
 // recorded are the samples of all series of a selector, without stale markers.

@@ -10,21 +10,21 @@ import (
 
 // slots writes the rules of the events of a slot. Where these follow from what
 // is measured, that is recorded first, under names of its own.
-func (w *ruleWriter) slots(targetLabels []string) error {
+func (w *ruleWriter) slots(o Options) error {
 	first := "slot"
 	if w.s.Slice != nil || w.s.NoDataBad {
 		first = "minute"
 	}
 	if _, ok := w.s.Indicator.Measure().(slo.Parts); ok {
-		if err := w.worstOf(first, targetLabels); err != nil {
+		if err := w.worstOf(first, o); err != nil {
 			return err
 		}
 	} else {
-		c, err := newCounting(w.s.Indicator, w.sel, targetLabels, w.split)
+		c, err := newCounting(w.s.Indicator, w.sel, o, w.split)
 		if err != nil {
 			return err
 		}
-		w.count(first, w.sel, c)
+		w.count(eventPhase, first, w.sel, c)
 	}
 	if first == "minute" {
 		w.derive()
@@ -37,12 +37,31 @@ func eventsOf(what string) string { return "slo:" + what + "_events:count" }
 func badOf(what string) string    { return "slo:" + what + "_bad_events:count" }
 
 // count writes the rules of slots, with labels beside the SLO's own.
-func (w *ruleWriter) count(what, sel string, c counting, labels ...string) {
+func (w *ruleWriter) count(p phase, what, sel string, c counting, labels ...string) {
 	if c.memory.now != "" {
+		w.at(memoryPhase)
 		w.record(remembered, w.identified(c.memory.expr(remembered, sel, w.split)), labels...)
 	}
-	w.record(eventsOf(what), w.identified(c.total), labels...)
-	w.record(badOf(what), w.identified(c.bad(recent(eventsOf(what), sel), w.split.on())), labels...)
+	events := recent(eventsOf(what), sel)
+	w.at(p)
+	w.record(eventsOf(what), w.identified(w.alike(c.total)), labels...)
+	switch {
+	case w.phases == nil:
+	case p == eventPhase:
+		w.at(badPhase)
+	default:
+		events = "(\n" + c.total + "\n)" // which reads a few recorded samples only
+	}
+	w.record(badOf(what), w.identified(w.alike(c.bad(events, w.split.on()))), labels...)
+}
+
+// alike gives what is counted the same labels at all instants. So vmalert can
+// evaluate many of them by one query.
+func (w *ruleWriter) alike(expr string) string {
+	if w.phases == nil {
+		return expr
+	}
+	return "sum" + w.split.by() + "(\n" + expr + "\n)"
 }
 
 // derive writes the rules of slots that follow from those that are measured:
@@ -55,12 +74,13 @@ func (w *ruleWriter) derive() {
 		if len(w.split.labels) > 0 {
 			now = "0 * " + events + " + " + slotEnd
 		}
+		w.at(knownPhase)
 		w.record(lastKnown, w.identified(memory{now, slo.Remembrance, true}.expr(lastKnown, w.sel, w.split)))
 		absent = "(0 * " + recent(lastKnown, w.sel) + " + 1 unless " + on + " " + events + ")"
 		events += "\nor " + on + " " + absent
 	}
 	if w.s.Slice == nil {
-		w.count("slot", w.sel, counting{total: events, other: bad + "\nor " + on + " " + absent})
+		w.count(slotPhase, "slot", w.sel, counting{total: events, other: bad + "\nor " + on + " " + absent})
 		return
 	}
 	// At the ends of slices this is 1, and 0 elsewhere.
@@ -74,21 +94,21 @@ func (w *ruleWriter) derive() {
 	if absent != "" {
 		c.other += "\nor " + on + " " + absent + " * " + ends
 	}
-	w.count("slot", w.sel, c)
+	w.count(slotPhase, "slot", w.sel, c)
 }
 
 // worstOf writes the rules of slots of which each is one event, a bad one when
 // it is in any of the parts.
-func (w *ruleWriter) worstOf(what string, targetLabels []string) error {
+func (w *ruleWriter) worstOf(what string, o Options) error {
 	parts := leaves(w.s)
 	var fails []string
 	for _, p := range parts {
 		sel := w.sel + ",slo_part=" + strconv.Quote(p.ID())
-		c, err := newCounting(p.Indicator, sel, targetLabels, w.split)
+		c, err := newCounting(p.Indicator, sel, o, w.split)
 		if err != nil {
 			return err
 		}
-		w.count("part", sel, c, "slo_part", p.ID())
+		w.count(eventPhase, "part", sel, c, "slo_part", p.ID())
 		target := p.Objective
 		if p.Slice != nil {
 			target = p.Slice.Target
@@ -97,7 +117,7 @@ func (w *ruleWriter) worstOf(what string, targetLabels []string) error {
 	}
 	failing := "clamp_max(count(\n" + strings.Join(fails, "\nor ") + "\n), 1)"
 	known := "0 * (count(" + recent(eventsOf("part"), w.sel) + ") == " + strconv.Itoa(len(parts)) + ") + 1"
-	w.count(what, w.sel, counting{total: known + "\nor " + failing, other: failing})
+	w.count(minutePhase, what, w.sel, counting{total: known + "\nor " + failing, other: failing})
 	return nil
 }
 

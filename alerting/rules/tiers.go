@@ -68,14 +68,18 @@ func (w *ruleWriter) recordTier(f firingTier) {
 	if f.For > 0 {
 		w.record(tierPending, begins, labels...)
 		pending := tierPending + "{" + w.sel + f.matchers() + "}"
-		begins = "last_over_time(" + pending + "[30s]) and count_over_time(" + pending + "[" + spanOf(f.For+30*time.Second) + "]) >= " +
-			strconv.FormatInt(int64(f.For/time.Minute)+1, 10)
+		minutes := int64(f.For / time.Minute)
+		if w.phases == nil {
+			begins = "last_over_time(" + pending + "[30s]) and count_over_time(" + pending + "[" + spanOf(f.For+30*time.Second) + "]) >= " + strconv.FormatInt(minutes+1, 10)
+		} else {
+			begins = "(" + begins + ") and on (slo_id) count_over_time(" + pending + "[" + spanOf(f.For) + "] offset 30s) >= " + strconv.FormatInt(minutes, 10)
+		}
 	}
 	goesOn := f.join(func(h holding) string {
 		if f.For == 0 && h.tier.Reset >= h.tier.Factor && !h.guarded() {
 			return ""
 		}
-		return h.burn(h.tier.Reset) + "\nand on (slo_id) " + f.fired(w.sel)
+		return h.burn(h.tier.Reset) + "\nand on (slo_id) " + w.fired(f)
 	})
 	if goesOn != "" {
 		begins += either + goesOn
@@ -105,12 +109,12 @@ func (f firingTier) matchers() string {
 
 // fired is the burn rate of a tier that fired at the evaluation before this. What
 // does no longer ends with a stale marker; where rules stood still there is none,
-// and it is as it was for 5 minutes.
-func (f firingTier) fired(sel string) string {
-	if f.KeepFiringFor == 0 {
-		return tierBurn + "{" + sel + f.matchers() + "}"
+// and in Prometheus it is as it was for 5 minutes.
+func (w *ruleWriter) fired(f firingTier) string {
+	if f.KeepFiringFor == 0 && w.phases == nil {
+		return tierBurn + "{" + w.sel + f.matchers() + "}"
 	}
-	return f.last(sel, f.KeepFiringFor+time.Minute)
+	return f.last(w.sel, f.KeepFiringFor+time.Minute)
 }
 
 // fires is the burn rate of a tier while it fires, the time included that it is
@@ -148,7 +152,7 @@ func (h holding) burn(factor float64) string {
 }
 
 func (h holding) rate(win slo.Window) string {
-	return "slo_burn_rate{" + h.rules.sel + ",window=" + strconv.Quote(win.String()) + "}"
+	return h.rules.now("slo_burn_rate", ",window="+strconv.Quote(win.String()))
 }
 
 // guarded reports whether a tier asks for more than burn rates to begin.
@@ -158,7 +162,7 @@ func (h holding) guarded() bool {
 
 // guards are what else must hold for a tier to begin.
 func (h holding) guards() []string {
-	sel, n := h.rules.sel, h.rules.sums(h.tier.Long)
+	n := h.rules.sums(h.tier.Long)
 	var out []string
 	if h.tier.MinBad > 0 {
 		out = append(out, n.bad+" >= "+floatText(h.tier.MinBad))
@@ -166,7 +170,7 @@ func (h holding) guards() []string {
 	if h.tier.MinBudget > 0 {
 		// What is not known of the SLO's window is taken to be like the rest.
 		out = append(out, n.bad+" >= on (slo_id) "+floatText(h.tier.MinBudget)+
-			" * slo_error_budget_events{"+sel+"} / slo_coverage_ratio{"+sel+"}")
+			" * "+h.rules.now("slo_error_budget_events", "")+" / "+h.rules.now("slo_coverage_ratio", ""))
 	}
 	if h.tier.Significance > 0 {
 		out = append(out, h.beyondChance(n.total))

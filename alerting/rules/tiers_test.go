@@ -53,6 +53,10 @@ func slotsAtRandom(r *rand.Rand, n int) []evaluator.Slot {
 // slotsOf loads counters that count these slots, the first from minute 1 on.
 func (b *backend) slotsOf(matchers string, slots []evaluator.Slot) {
 	b.t.Helper()
+	b.load(20*time.Second, time.Minute, countersOf(matchers, slots)...)
+}
+
+func countersOf(matchers string, slots []evaluator.Slot) []string {
 	good, bad := strings.Builder{}, strings.Builder{}
 	fmt.Fprintf(&good, `requests_total{code="200",%s} 0`, matchers)
 	fmt.Fprintf(&bad, `requests_total{code="500",%s} 0`, matchers)
@@ -62,7 +66,7 @@ func (b *backend) slotsOf(matchers string, slots []evaluator.Slot) {
 		fmt.Fprintf(&good, " %g", g)
 		fmt.Fprintf(&bad, " %g", f)
 	}
-	b.load(20*time.Second, time.Minute, good.String(), bad.String())
+	return []string{good.String(), bad.String()}
 }
 
 // judged is in which minutes an alert of a severity fires, by the evaluator's
@@ -161,7 +165,7 @@ func TestBeyondChance(t *testing.T) {
 			s := example(t, "", "bad_total", "all_total")
 			s.Objective = objective(t, o)
 			budget := s.Objective.Budget()
-			h := holding{newRuleWriter(nil, s, alerting.BuiltIn()), alerting.Tier{Long: hour, Significance: 1e-5}}
+			h := holding{newRuleWriter(nil, s, Options{Policies: alerting.BuiltIn()}), alerting.Tier{Long: hour, Significance: 1e-5}}
 			exact := func(bad float64) bool {
 				return bad > total*budget && distuv.Binomial{N: total, P: budget}.Survival(bad-1) <= 1e-5
 			}

@@ -46,8 +46,8 @@ func newGenerateRules(s streams) *cobra.Command {
 	}
 	f.registerConfig(c, "the service's own `FILE`, for SLO sources, alert policies and target labels")
 	c.Flags().StringVarP(&f.output, "output", "o", "", "`DIR` to write to, or - for standard output")
-	c.Flags().StringVar(&f.format, "format", "prometheus", "`FORMAT` of the files: prometheus, or objects of Kubernetes, prometheusrule or vmrule")
-	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"prometheus", "prometheusrule", "vmrule"}, cobra.ShellCompDirectiveNoFileComp))
+	c.Flags().StringVar(&f.format, "format", "prometheus", "`FORMAT` of the files: prometheus or vmalert, or objects of Kubernetes, prometheusrule or vmrule")
+	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"prometheus", "vmalert", "prometheusrule", "vmrule"}, cobra.ShellCompDirectiveNoFileComp))
 	c.Flags().StringVar(&f.naming, "naming", "", "record and alert under the names of another `TOOL` too: sloth or pyrra")
 	_ = c.RegisterFlagCompletionFunc("naming", cobra.FixedCompletions([]string{"sloth", "pyrra"}, cobra.ShellCompDirectiveNoFileComp))
 	c.Flags().BoolVar(&f.alerts, "alerts", true, "alert by the policies of the SLOs; --alerts=false leaves alerting to the evaluator")
@@ -61,7 +61,7 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 	}
 	format, ok := rules.FormatOf(f.format)
 	if !ok {
-		return usage("--format is prometheus, prometheusrule or vmrule, not %q", f.format)
+		return usage("--format is prometheus, vmalert, prometheusrule or vmrule, not %q", f.format)
 	}
 	naming := rules.Naming(f.naming)
 	if !naming.Valid() {
@@ -78,11 +78,11 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 		return err
 	}
 	slos := set.SLOs
-	if refused := refusals(slos, naming); len(refused) > 0 {
+	options := rules.Options{Alerts: f.alerts, Policies: policiesOf(cfg), Naming: naming, VMAlert: format.VMAlert}
+	if refused := refusals(slos, options); len(refused) > 0 {
 		printFindings(s.err, refused)
 		return codeError{code: exitFindings}
 	}
-	options := rules.Options{Alerts: f.alerts, Policies: policiesOf(cfg), Naming: naming}
 	if len(cfg.Backends) > 0 {
 		options.TargetLabels = cfg.Backends[0].TargetLabels
 	}
@@ -121,10 +121,10 @@ func ruleFiles(parts [][]*slo.SLO, o rules.Options, format rules.Format) (map[st
 	return files, nil
 }
 
-// refusals are findings for the SLOs that rules under these names can't carry.
-func refusals(slos []*slo.SLO, naming rules.Naming) []yamlfile.Finding {
+// refusals are findings for the SLOs that such rules can't carry.
+func refusals(slos []*slo.SLO, o rules.Options) []yamlfile.Finding {
 	var out []yamlfile.Finding
-	reasons := naming.Refusals(slos)
+	reasons := o.Refusals(slos)
 	for i, s := range slos {
 		if why := reasons[i]; why != "" {
 			out = append(out, yamlfile.Finding{

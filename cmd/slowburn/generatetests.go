@@ -40,7 +40,7 @@ func generateTests(ctx context.Context, s streams, paths []string, f rulesFlags)
 	if err != nil {
 		return err
 	}
-	if refused := refusals(set.SLOs, ""); len(refused) > 0 {
+	if refused := refusals(set.SLOs, rules.Options{}); len(refused) > 0 {
 		printFindings(s.err, refused)
 		return codeError{code: exitFindings}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/alerting/rules"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -61,7 +62,7 @@ func TestRefusedRules(t *testing.T) {
 		return &slo.SLO{Service: "shop", Name: name, Window: window, Indicator: slo.Events{Numbers: slo.Counters{}}, Origin: slo.Origin{File: "shop.yaml", Line: line, Column: 5}}
 	}
 	var b strings.Builder
-	printFindings(&b, refusals([]*slo.SLO{at("b", 20, year), at("fine", 2, slo.Rolling(slo.MaxWindow)), at("a", 9, year)}, ""))
+	printFindings(&b, refusals([]*slo.SLO{at("b", 20, year), at("fine", 2, slo.Rolling(slo.MaxWindow)), at("a", 9, year)}, rules.Options{}))
 	require.Regexp(t, `(?s)^shop.yaml:9:5: shop/a: .*calendar: year.*\nshop.yaml:20:5: shop/b: `, b.String())
 	require.NotContains(t, b.String(), "fine")
 }

@@ -1,4 +1,4 @@
-// Package servers runs real programs for tests: Prometheus, VictoriaMetrics,
+// Package servers runs real programs for tests: Prometheus, VictoriaMetrics, vmalert,
 // Alertmanager, node exporter, promtool and amtool. Each server listens on a free port of loopback,
 // has answered when the function returns, and ends with the test. Its log is
 // printed when the test fails.
@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -109,6 +110,30 @@ func VictoriaMetrics(t testing.TB, o VictoriaMetricsOptions) *Server {
 func NewestVictoriaMetrics(t testing.TB) string {
 	t.Helper()
 	return built(t, "victoria-metrics")
+}
+
+// Replay evaluates a rule file at past instants by vmalert, with this
+// VictoriaMetrics, which has what the rules recorded when Replay returns. Each rule
+// is evaluated at all instants of its interval, from the first to the last, before
+// the next one is.
+func (s *Server) Replay(rules []byte, first, last time.Time) {
+	s.t.Helper()
+	file := filepath.Join(s.t.TempDir(), "rules.yml")
+	write(s.t, file, rules)
+	VMAlert(s.t, "-rule="+file, "-datasource.url="+s.URL, "-remoteWrite.url="+s.URL,
+		"-replay.timeFrom="+first.Format(time.RFC3339), "-replay.timeTo="+last.Add(time.Second).Format(time.RFC3339),
+		"-replay.rulesDelay=0", "-replay.disableProgressBar", "-httpListenAddr=127.0.0.1:0")
+	resp, err := http.Get(s.URL + "/internal/force_flush")
+	require.NoError(s.t, err)
+	require.NoError(s.t, resp.Body.Close())
+}
+
+// VMAlert runs the newest vmalert with the arguments until it ends. It has to
+// succeed.
+func VMAlert(t testing.TB, args ...string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), built(t, "vmalert"), args...).CombinedOutput()
+	require.NoError(t, err, "vmalert %s:\n%s", strings.Join(args, " "), out)
 }
 
 // Alertmanager runs an Alertmanager that is not part of a cluster. Its
