@@ -51,7 +51,8 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 		}
 		out[k] = a
 	}
-	noData(s, now, add)
+	_, fires := before[metaKey(s.ID, slo.NoDataAlert, "")]
+	noData(s, fires, now, add)
 	if !sees(s) || s.Budget.Remaining == nil || s.Windows[len(s.Windows)-1].Coverage < knownEnough {
 		return out
 	}
@@ -87,15 +88,20 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 type adder func(name, severity string, since time.Time, labels, annotations map[string]string)
 
 // noData adds the alert that nothing is known of an SLO. Of one that never had data
-// it is told at once: there is no time at which that began.
-func noData(s *evaluator.Status, now time.Time, add adder) {
-	if len(s.Group) > 0 || s.State != evaluator.StateNoData {
+// it is told at once: there is no time at which that began. What is missed in excluded
+// time only is missed by nobody.
+func noData(s *evaluator.Status, fires bool, now time.Time, add adder) {
+	if len(s.Group) > 0 || s.State != evaluator.StateNoData || s.Excluded.Now && !fires {
 		return
 	}
 	n := s.Spec.Alerting.NoData
 	since, text := now, "Nothing was ever known of it"
 	if s.StateSince != nil {
-		if since = s.StateSince.Add(n.After()); since.After(now) {
+		since = *s.StateSince
+		if n := len(s.Excluded.Spans); n > 0 && !fires && s.Excluded.Spans[n-1].To.After(since) {
+			since = s.Excluded.Spans[n-1].To
+		}
+		if since = since.Add(n.After()); since.After(now) {
 			return
 		}
 		text = "Since " + s.StateSince.UTC().Format(instant) + " nothing is known of it"

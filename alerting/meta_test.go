@@ -103,6 +103,25 @@ func TestNoDataIsAnAlertAfterATime(t *testing.T) {
 	require.Empty(t, firing, "the whole tells of its groups")
 }
 
+// TestNobodyMissesDataInExcludedTime, nor in the quarter of an hour behind it. What was
+// missed before goes on.
+func TestNobodyMissesDataInExcludedTime(t *testing.T) {
+	x := newTeller(t)
+	gone := x.about(evaluator.StateNoData, 0.5, 0)
+	away := evaluator.Excluded{Now: true, Spans: []slo.Span{{From: x.now, To: x.now.Add(time.Hour)}}}
+	gone.Excluded = away
+	firing, _ := x.see(59, gone)
+	require.Empty(t, firing)
+	gone.Excluded.Now = false
+	firing, _ = x.see(15, gone)
+	require.Empty(t, firing)
+	firing, _ = x.see(1, gone)
+	require.Equal(t, []string{"SLONoData"}, firing)
+	gone.Excluded = away
+	firing, _ = x.see(1, gone)
+	require.Equal(t, []string{"SLONoData"}, firing)
+}
+
 func TestASpentBudgetIsOneTicket(t *testing.T) {
 	x := newTeller(t)
 	for _, step := range []struct {
