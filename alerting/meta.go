@@ -1,6 +1,7 @@
 package alerting
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -153,6 +154,7 @@ func (s *Sender) blind(r *evaluator.Report, now time.Time) map[string]Alert {
 		all, failing int
 		since        time.Time
 		reason       string
+		first        string // the first that fails, by its id
 	}
 	before := s.unseen
 	s.unseen = map[string]time.Time{}
@@ -178,6 +180,7 @@ func (s *Sender) blind(r *evaluator.Report, now time.Time) map[string]Alert {
 			s.unseen[status.ID] = since
 		}
 		if now.Sub(since) >= blindFor {
+			b.first = cmp.Or(b.first, status.ID)
 			if b.failing++; b.since.IsZero() || since.Before(b.since) {
 				b.since, b.reason = since, status.StateReason
 			}
@@ -188,10 +191,14 @@ func (s *Sender) blind(r *evaluator.Report, now time.Time) map[string]Alert {
 		if b.failing == 0 {
 			continue
 		}
+		which := ""
+		if b.failing < b.all {
+			which = ", such as " + b.first
+		}
 		out[metaKey(name, slo.BlindAlert, "")] = Alert{
 			Labels: map[string]string{"alertname": slo.BlindAlert, "backend": name, "severity": Ticket},
 			Annotations: map[string]string{
-				"summary": fmt.Sprintf("slowburn can't see %d of %d SLOs of backend %s", b.failing, b.all, name),
+				"summary": fmt.Sprintf("slowburn can't see %d of %d SLOs of backend %s%s", b.failing, b.all, name, which),
 				"description": fmt.Sprintf("For %s it can't tell how they do, and none of their alerts can begin: %s.",
 					model.Duration(now.Sub(b.since).Truncate(time.Minute)), b.reason),
 			},

@@ -240,7 +240,7 @@ func TestOneAlertForABackendThatCannotBeRead(t *testing.T) {
 	alerts := slices.Collect(maps.Values(x.sender.firing))
 	require.Len(t, alerts, 1)
 	require.Equal(t, map[string]string{"alertname": "SLOBlind", "backend": "default", "severity": "ticket"}, alerts[0].Labels)
-	require.Equal(t, "slowburn can't see 2 of 3 SLOs of backend default", alerts[0].Annotations["summary"])
+	require.Equal(t, "slowburn can't see 2 of 3 SLOs of backend default, such as checkout/availability0", alerts[0].Annotations["summary"])
 	x.sender.update(report(evaluator.StateOK, evaluator.StateOK, evaluator.StateOK), x.now.Add(time.Minute))
 	require.Empty(t, x.sender.firing)
 	require.Empty(t, x.sender.resolved)
