@@ -1,6 +1,7 @@
 package alerting
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -51,7 +52,8 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 		}
 		out[k] = a
 	}
-	noData(s, now, add)
+	_, fires := before[metaKey(s.ID, slo.NoDataAlert, "")]
+	noData(s, fires, now, add)
 	if !sees(s) || s.Budget.Remaining == nil || s.Windows[len(s.Windows)-1].Coverage < knownEnough {
 		return out
 	}
@@ -87,15 +89,20 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 type adder func(name, severity string, since time.Time, labels, annotations map[string]string)
 
 // noData adds the alert that nothing is known of an SLO. Of one that never had data
-// it is told at once: there is no time at which that began.
-func noData(s *evaluator.Status, now time.Time, add adder) {
-	if len(s.Group) > 0 || s.State != evaluator.StateNoData {
+// it is told at once: there is no time at which that began. What is missed in excluded
+// time only is missed by nobody.
+func noData(s *evaluator.Status, fires bool, now time.Time, add adder) {
+	if len(s.Group) > 0 || s.State != evaluator.StateNoData || s.Excluded.Now && !fires {
 		return
 	}
 	n := s.Spec.Alerting.NoData
 	since, text := now, "Nothing was ever known of it"
 	if s.StateSince != nil {
-		if since = s.StateSince.Add(n.After()); since.After(now) {
+		since = *s.StateSince
+		if n := len(s.Excluded.Spans); n > 0 && !fires && s.Excluded.Spans[n-1].To.After(since) {
+			since = s.Excluded.Spans[n-1].To
+		}
+		if since = since.Add(n.After()); since.After(now) {
 			return
 		}
 		text = "Since " + s.StateSince.UTC().Format(instant) + " nothing is known of it"
@@ -147,6 +154,7 @@ func (s *Sender) blind(r *evaluator.Report, now time.Time) map[string]Alert {
 		all, failing int
 		since        time.Time
 		reason       string
+		first        string // the first that fails, by its id
 	}
 	before := s.unseen
 	s.unseen = map[string]time.Time{}
@@ -172,6 +180,7 @@ func (s *Sender) blind(r *evaluator.Report, now time.Time) map[string]Alert {
 			s.unseen[status.ID] = since
 		}
 		if now.Sub(since) >= blindFor {
+			b.first = cmp.Or(b.first, status.ID)
 			if b.failing++; b.since.IsZero() || since.Before(b.since) {
 				b.since, b.reason = since, status.StateReason
 			}
@@ -182,10 +191,14 @@ func (s *Sender) blind(r *evaluator.Report, now time.Time) map[string]Alert {
 		if b.failing == 0 {
 			continue
 		}
+		which := ""
+		if b.failing < b.all {
+			which = ", such as " + b.first
+		}
 		out[metaKey(name, slo.BlindAlert, "")] = Alert{
 			Labels: map[string]string{"alertname": slo.BlindAlert, "backend": name, "severity": Ticket},
 			Annotations: map[string]string{
-				"summary": fmt.Sprintf("slowburn can't see %d of %d SLOs of backend %s", b.failing, b.all, name),
+				"summary": fmt.Sprintf("slowburn can't see %d of %d SLOs of backend %s%s", b.failing, b.all, name, which),
 				"description": fmt.Sprintf("For %s it can't tell how they do, and none of their alerts can begin: %s.",
 					model.Duration(now.Sub(b.since).Truncate(time.Minute)), b.reason),
 			},

@@ -103,6 +103,25 @@ func TestNoDataIsAnAlertAfterATime(t *testing.T) {
 	require.Empty(t, firing, "the whole tells of its groups")
 }
 
+// TestNobodyMissesDataInExcludedTime, nor in the quarter of an hour behind it. What was
+// missed before goes on.
+func TestNobodyMissesDataInExcludedTime(t *testing.T) {
+	x := newTeller(t)
+	gone := x.about(evaluator.StateNoData, 0.5, 0)
+	away := evaluator.Excluded{Now: true, Spans: []slo.Span{{From: x.now, To: x.now.Add(time.Hour)}}}
+	gone.Excluded = away
+	firing, _ := x.see(59, gone)
+	require.Empty(t, firing)
+	gone.Excluded.Now = false
+	firing, _ = x.see(15, gone)
+	require.Empty(t, firing)
+	firing, _ = x.see(1, gone)
+	require.Equal(t, []string{"SLONoData"}, firing)
+	gone.Excluded = away
+	firing, _ = x.see(1, gone)
+	require.Equal(t, []string{"SLONoData"}, firing)
+}
+
 func TestASpentBudgetIsOneTicket(t *testing.T) {
 	x := newTeller(t)
 	for _, step := range []struct {
@@ -221,7 +240,7 @@ func TestOneAlertForABackendThatCannotBeRead(t *testing.T) {
 	alerts := slices.Collect(maps.Values(x.sender.firing))
 	require.Len(t, alerts, 1)
 	require.Equal(t, map[string]string{"alertname": "SLOBlind", "backend": "default", "severity": "ticket"}, alerts[0].Labels)
-	require.Equal(t, "slowburn can't see 2 of 3 SLOs of backend default", alerts[0].Annotations["summary"])
+	require.Equal(t, "slowburn can't see 2 of 3 SLOs of backend default, such as checkout/availability0", alerts[0].Annotations["summary"])
 	x.sender.update(report(evaluator.StateOK, evaluator.StateOK, evaluator.StateOK), x.now.Add(time.Minute))
 	require.Empty(t, x.sender.firing)
 	require.Empty(t, x.sender.resolved)
