@@ -125,6 +125,9 @@ func parseAlerting(f fields, s *SLO) Alerting {
 		}
 	}
 	parseSeverities(of.get("severities"), &a)
+	if severity := a.NoData.SeverityName(); of.get("no_data").Present() && a.Severity(severity).Disabled {
+		of.get("no_data").Warnf("choose the other severity, or leave no_data out", "SLONoData never fires, for its severity %s is disabled", severity)
+	}
 	return a
 }
 
