@@ -37,6 +37,10 @@ race: test-needs bin/gotestsum ## Run every test with the race detector (slow; n
 scenarios: ## Play every alert scenario by the generated rules too (about 15 min).
 	go test -timeout 60m ./alerting/rules -run TestScenarios -scenarios -v
 
+.PHONY: rule-tests
+rule-tests: test-needs ## Run every test that is generated for the rules of the demo and of the examples (10 min).
+	go test -timeout 60m ./cmd/slowburn -run TestRuleTests -rule-tests -v
+
 .PHONY: cover
 cover: test-needs ## Run every test and write coverage.out and coverage.html.
 	go test -timeout 20m -coverpkg=./... -coverprofile=coverage.out $(TESTFLAGS) ./...

@@ -84,15 +84,18 @@ func siblings(lists ...[]counter) []counter {
 //   - A series that was absent at the start of the slot counts from zero on
 //     evidence and when its target restarted in the last half hour. (This is a
 //     label set's return after a restart.)
+//   - A series that fell within the slot counts from its value at the start of it to
+//     where it fell, and then from zero: its process restarted.
 //   - A series counts from its last value of the last half hour.
-//   - A series that fell since counts from zero: its process restarted.
+//   - A series that fell since counts from zero.
 //   - A new series counts from zero on evidence. Otherwise what it counted may be
 //     old.
 func (t target) growth(c counter) string {
-	newest, last := c.newest(), c.last()
+	newest, highest, last := c.newest(), c.highest(), c.last()
 	return "  " + newest + " unless " + c.before() +
 		" and " + t.on + " " + t.evidence() +
 		" and " + t.on + " " + t.restarted() +
+		"\n  or (" + newest + " < " + highest + ") + clamp_min(" + highest + " - " + c.before() + ", 0)" +
 		"\n  or " + newest + " - " + last + " >= 0" +
 		"\n  or " + newest + " < " + last +
 		"\n  or " + newest + " and " + t.on + " " + t.evidence()
@@ -195,6 +198,15 @@ func (c counter) before() string { return c.distinct(c.text + " offset 1m") }
 // newest are the last samples in the slot. Prometheus 2 also takes one exactly
 // at its start, which adds 0.
 func (c counter) newest() string { return c.distinct(c.bucketed("last_over_time(" + c.text + "[1m])")) }
+
+// highest are the highest samples in the slot, of those each 10 s where names
+// have to be told apart.
+func (c counter) highest() string {
+	if c.named {
+		return "max_over_time(" + c.text + "[1m])"
+	}
+	return "max_over_time(" + c.now() + "[1m:10s])"
+}
 
 // bucketed leaves out the observations of histograms that lack the bucket at
 // the threshold: nobody knows how many of them were slow.

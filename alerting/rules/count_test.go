@@ -95,6 +95,11 @@ func slotCases() []slotCase {
 			[]string{c200 + " 0 10 20 30 5 15 25 35", c500 + " 0 0 1 1 0 0 2 2"},
 			[]float64{unknown, 21, 15, 22}, []float64{unknown, 1, 0, 2},
 		}, {
+			// Also of a counter that is higher at the end than before the slot.
+			"reset within a slot", "", bad, all,
+			[]string{c200 + " 0 10 20 30 40 5 15 25", c500 + " 0 0 1 1 3 2 2 2"},
+			[]float64{unknown, 21, 19, 20}, []float64{unknown, 1, 4, 0},
+		}, {
 			"error series missing, then born", "", bad, all,
 			[]string{c200 + " 0+10x7", c500 + " _ _ _ _ 3 4 4 4"},
 			[]float64{unknown, 20, 24, 20}, []float64{unknown, 0, 4, 0},

@@ -25,6 +25,7 @@ type process struct {
 
 	action           int // slot of the next thing to happen
 	restarted        int // slot of the last restart
+	restartsAt       int // the scrape of that slot that is the first one after it
 	burst, idle      int // until this slot
 	down, downFor    int // the scrape of the present slot that fails first, and how many do
 	restartsWhenDown bool
@@ -68,17 +69,21 @@ func (p *process) run(slot int) int {
 			break
 		}
 		for i := range scrapes {
+			if i > 0 && p.restarted == slot && i == p.restartsAt {
+				p.restart(slot)
+			}
 			// Limit: rules count a new series only when its target is scraped
 			// just before the slot and at the end of it. If series end in the
 			// slot, they can't tell which came first, and of what is new then
 			// they don't see what it counts between the scrapes of the slot.
-			surely := p.interval == 60 || p.restarted == slot && p.old["200"].all > 0
+			surely := p.interval == 60 || p.restarted == slot && p.restartsAt == 0 && p.old["200"].all > 0
 			p.births = there && p.downFor == 0 && (!structural || i == 0 && surely)
 			p.work(slot)
 			fails := p.downFor > 0 && i >= p.down
 			if fails {
 				p.down, p.downFor = 0, p.downFor-1
-				if p.restartsWhenDown && p.downFor == 0 {
+				if p.restartsWhenDown && p.downFor == 0 && p.busy(slot) {
+					p.restartsAt = 0
 					p.restart(slot)
 				}
 			}
@@ -101,12 +106,17 @@ func (p *process) start() {
 	}
 }
 
+// busy reports whether a restart shows. Limit: where nothing falls, rules may take
+// an earlier restart for it; and of what returns after a time without events, the
+// evaluator does not believe more than a process counts in such a time.
+func (p *process) busy(slot int) bool { return slot >= p.idle && p.scraped["200"].all > 0 }
+
 func (p *process) restart(slot int) {
 	if p.old == nil && p.interval < 60 {
 		p.old = p.scraped
 	}
 	p.start()
-	p.tell(slot, "restarts")
+	p.tell(slot, "restarts before scrape %d", p.restartsAt)
 	p.restarted, p.lost = slot, ""
 }
 
@@ -134,8 +144,13 @@ func (p *process) act(slot int) (structural, ends bool) {
 		p.tell(slot, "is idle for %d min", 4*length)
 		p.idle = slot + 4*length
 	case 3, 4:
-		p.restart(slot)
-		structural = true
+		if !p.busy(slot) {
+			break
+		}
+		p.restarted, p.restartsAt, structural = slot, p.pick(60/p.interval), true
+		if p.restartsAt == 0 {
+			p.restart(slot)
+		}
 	case 5:
 		p.down, p.downFor = p.pick(60/p.interval), length*60/p.interval
 		if p.pick(2) == 1 {
@@ -147,8 +162,7 @@ func (p *process) act(slot int) (structural, ends bool) {
 			p.downFor = max(p.downFor, 2)
 		}
 		p.tell(slot, "is not reached by %d scrapes from %d on", p.downFor, p.down)
-		// Limit: of two runs of a process in one slot, rules miss one.
-		p.restartsWhenDown = p.pick(2) == 1 && (p.down == 0 || p.down+p.downFor > 60/p.interval)
+		p.restartsWhenDown = p.pick(2) == 1
 	case 6:
 		// Limit: rules take a series that returns within half an hour after a
 		// restart for new, and one that was away for longer too.

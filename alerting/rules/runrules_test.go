@@ -44,6 +44,20 @@ func ruleText(t *testing.T, s *slo.SLO) []byte {
 // that they read.
 func runSeries(t *testing.T, db *memprom.DB, s *slo.SLO, from, to time.Time) {
 	t.Helper()
+	runRanks(t, db, s, from, to, rankSlots)
+}
+
+// The ranks of recording rules, which read those of the ranks before.
+const (
+	rankSlots = iota
+	rankQuarters
+	rankWindows
+	rankMetrics
+)
+
+// runRanks does it for the rules from a rank on.
+func runRanks(t *testing.T, db *memprom.DB, s *slo.SLO, from, to time.Time, least int) {
+	t.Helper()
 	text := ruleText(t, s)
 	file, errs := rulefmt.Parse(text, false, model.UTF8Validation, parser.NewParser(parser.Options{}), slog.New(slog.DiscardHandler))
 	require.Empty(t, errs)
@@ -66,7 +80,9 @@ func runSeries(t *testing.T, db *memprom.DB, s *slo.SLO, from, to time.Time) {
 			rank := slices.IndexFunc([]string{"slo:slot", "slo:quarter", "slo:window", "slo_"}, func(prefix string) bool {
 				return strings.HasPrefix(r.Record, prefix)
 			})
-			all = append(all, timed{r, first, interval, rank})
+			if rank >= least {
+				all = append(all, timed{r, first, interval, rank})
+			}
 		}
 	}
 	slices.SortStableFunc(all, func(a, b timed) int { return cmp.Compare(a.rank, b.rank) })

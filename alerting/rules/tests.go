@@ -25,6 +25,11 @@ func Tests(file string, slos []*slo.SLO, o Options) (text []byte, without []stri
 		Marker, strconv.Quote(file+".rules.yaml"), strconv.Quote(file+".test.yaml"))
 	tested := 0
 	for _, s := range slos {
+		one := "count"
+		if as := o.Naming.names(); as != nil {
+			s = as.of(s)
+			one = "max" // a problem may be an alert of each tier
+		}
 		p := newProof(s, o.Policies)
 		if p == nil {
 			without = append(without, s.ID())
@@ -35,6 +40,7 @@ func Tests(file string, slos []*slo.SLO, o Options) (text []byte, without []stri
 		}
 		if len(p.begins) > 0 {
 			tested++
+			p.one = one
 			p.write(&b)
 		}
 	}
@@ -71,6 +77,7 @@ type proof struct {
 	burst   int            // the slots in which all is bad
 	counted bool           // by counters, so that there may be no traffic
 	never   []string       // the severities whose alerts don't fire in days
+	one     string         // what makes 1 of the alerts that fire
 }
 
 // input is a series in three phases: good, bad, good.
@@ -162,8 +169,12 @@ func (r rising) values(p *proof) string {
 	return fmt.Sprintf("0+%sx%d %s+%sx%d %s+%sx%d", n(good), calm, n(good*calm+bad), n(bad), p.burst-1, n(atEnd+after), n(after), p.last())
 }
 
-// floods reports whether more events can be good after the incident than before.
-func (p *proof) floods() bool { return p.counted && p.s.Slice == nil }
+// floods reports whether more events can be good after the incident than before: not
+// where a slot or a slice is one event.
+func (p *proof) floods() bool {
+	_, parts := p.s.Indicator.Measure().(slo.Parts)
+	return p.counted && !parts && p.s.Slice == nil
+}
 
 // last is how many slots all is good after the incident.
 func (p *proof) last() int {
@@ -258,7 +269,7 @@ func (r *run) append(good bool, events int) {
 		if (r.timeline.End()+1)%evaluator.Minute(s.Length.Duration()/time.Minute) != 0 {
 			slot.Total = 0
 		}
-	} else if r.p.counted {
+	} else if r.p.floods() {
 		slot.Total = float64(events)
 	}
 	if !good {
@@ -327,7 +338,7 @@ func (p *proof) expect(b *bytes.Buffer, severity string, minute int, fires bool)
 		if fires {
 			samples = "[{labels: '{}', value: 1}]"
 		}
-		expr := "count(ALERTS{alertname=" + strconv.Quote(p.s.Alerting.AlertName()) + ",alertstate=\"firing\",severity=" + strconv.Quote(p.s.Alerting.Severity(severity).Label) +
+		expr := p.one + "(ALERTS{alertname=" + strconv.Quote(p.s.Alerting.AlertName()) + ",alertstate=\"firing\",severity=" + strconv.Quote(p.s.Alerting.Severity(severity).Label) +
 			",slo_id=" + strconv.Quote(id) + "})"
 		fmt.Fprintf(b, "      - {expr: %s, eval_time: %dm, exp_samples: %s}\n", strconv.Quote(expr), minute, samples)
 	}

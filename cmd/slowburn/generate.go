@@ -48,11 +48,15 @@ func newGenerateRules(s streams) *cobra.Command {
 	c.Flags().StringVarP(&f.output, "output", "o", "", "`DIR` to write to, or - for standard output")
 	c.Flags().StringVar(&f.format, "format", "prometheus", "`FORMAT` of the files: prometheus or vmalert, or objects of Kubernetes, prometheusrule or vmrule")
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"prometheus", "vmalert", "prometheusrule", "vmrule"}, cobra.ShellCompDirectiveNoFileComp))
-	c.Flags().StringVar(&f.naming, "naming", "", "record and alert under the names of another `TOOL` too: sloth or pyrra")
-	_ = c.RegisterFlagCompletionFunc("naming", cobra.FixedCompletions([]string{"sloth", "pyrra"}, cobra.ShellCompDirectiveNoFileComp))
+	f.registerNaming(c, "record and alert under the names of another `TOOL` too: sloth or pyrra")
 	c.Flags().BoolVar(&f.alerts, "alerts", true, "alert by the policies of the SLOs; --alerts=false leaves alerting to the evaluator")
 	_ = c.MarkFlagDirname("output")
 	return c
+}
+
+func (f *rulesFlags) registerNaming(c *cobra.Command, usage string) {
+	c.Flags().StringVar(&f.naming, "naming", "", usage)
+	_ = c.RegisterFlagCompletionFunc("naming", cobra.FixedCompletions([]string{"sloth", "pyrra"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags) error {

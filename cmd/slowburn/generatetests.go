@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/alerting/rules"
 )
 
@@ -22,15 +21,20 @@ func newGenerateTests(s streams) *cobra.Command {
 		ValidArgsFunction: completePaths,
 		RunE:              func(cmd *cobra.Command, args []string) error { return generateTests(cmd.Context(), s, args, f) },
 	}
-	f.registerConfig(c, "the service's own `FILE`, for SLO sources and target labels")
+	f.registerConfig(c, "the service's own `FILE`, for SLO sources, alert policies and target labels")
 	c.Flags().StringVarP(&f.output, "output", "o", "", "`DIR` to write to, not that of the rules")
 	_ = c.MarkFlagDirname("output")
+	f.registerNaming(c, "test rules that have the names of another `TOOL` too: sloth or pyrra")
 	return c
 }
 
 func generateTests(ctx context.Context, s streams, paths []string, f rulesFlags) error {
 	if f.output == "" || f.output == "-" {
 		return usage("where to? Give -o DIR")
+	}
+	naming := rules.Naming(f.naming)
+	if !naming.Valid() {
+		return usage("--naming is sloth or pyrra, not %q", f.naming)
 	}
 	cfg, err := f.configuration(s)
 	if err != nil {
@@ -40,11 +44,11 @@ func generateTests(ctx context.Context, s streams, paths []string, f rulesFlags)
 	if err != nil {
 		return err
 	}
-	if refused := refusals(set.SLOs, rules.Options{}); len(refused) > 0 {
+	if refused := refusals(set.SLOs, rules.Options{Naming: naming}); len(refused) > 0 {
 		printFindings(s.err, refused)
 		return codeError{code: exitFindings}
 	}
-	o := rules.Options{Alerts: true, Policies: alerting.BuiltIn()}
+	o := rules.Options{Alerts: true, Policies: policiesOf(cfg), Naming: naming}
 	if len(cfg.Backends) > 0 {
 		o.TargetLabels = cfg.Backends[0].TargetLabels
 	}

@@ -91,21 +91,25 @@ const (
 )
 
 // Simulate runs a service from start to end, which are whole minutes.
-func Simulate(s Service, start, end time.Time) *World {
+func Simulate(s Service, start, end time.Time) *World { return SimulateFrom(s, start, start, end) }
+
+// SimulateFrom runs only the end of that time, from an instant on, with processes
+// that have counted nothing before it but their past.
+func SimulateFrom(s Service, start, from, end time.Time) *World {
 	if len(s.Scrapers) == 0 {
 		s.Scrapers = []Scraper{{}}
 	}
-	w := &World{first: start.Unix() / 60, total: make([]float64, end.Sub(start)/time.Minute+2)}
+	w := &World{first: from.Unix() / 60, total: make([]float64, end.Sub(from)/time.Minute+2)}
 	w.bad = make([]float64, len(w.total))
 	rng := rand.New(rand.NewPCG(uint64(len(s.Job)), hash(s.Job))) //nolint:gosec // simulated users are no secret
 	sim := &simulation{Service: s, world: w, start: start.Unix(), series: map[uint64]*Series{}, rng: rng}
 	for i := range s.Instances {
-		p := &process{began: sim.start - 86400, number: i, name: sim.name(i)}
+		p := &process{began: from.Unix() - 86400, number: i, name: sim.name(i)}
 		p.good = math.Round(s.Past)
 		p.seen = p.events
 		sim.processes = append(sim.processes, p)
 	}
-	for now := int64(0); now <= int64(end.Sub(start)/time.Second); now += step {
+	for now := int64(from.Sub(start) / time.Second); now <= int64(end.Sub(start)/time.Second); now += step {
 		sim.step(Time{sim.start, now})
 	}
 	return w
