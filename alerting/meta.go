@@ -56,21 +56,21 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 	_, exhausted := before[metaKey(s.ID, slo.ExhaustedAlert, "")]
 	if remaining <= 0 || exhausted && remaining <= recovered {
 		add(slo.ExhaustedAlert, Ticket, at, nil, map[string]string{
-			"summary":     fmt.Sprintf("%s %s has spent its error budget", s.Service, s.SLO),
-			"description": fmt.Sprintf("%s of the %s budget are left. The ticket stays open until more than %s are.", Share(remaining), s.Window, Share(recovered)),
+			"summary":     titleOf(s) + " has spent its error budget",
+			"description": fmt.Sprintf("%s of the %s budget is left. The ticket stays open until more than %s is.", Share(remaining), s.Window, Share(recovered)),
 		})
 	} else if w, soon := forecast(s, before); soon {
 		add(slo.ForecastAlert, Ticket, at, nil, map[string]string{
-			"summary":     fmt.Sprintf("%s %s will have spent its error budget in %s", s.Service, s.SLO, w),
-			"description": fmt.Sprintf("%s of the %s budget are left, and the last %s took about as much.", Share(remaining), s.Window, w),
+			"summary":     fmt.Sprintf("%s will have spent its error budget in %s", titleOf(s), w),
+			"description": fmt.Sprintf("%s of the %s budget is left, and the last %s took about as much.", Share(remaining), s.Window, w),
 		})
 	}
 	for _, step := range slices.Backward(s.Policy) { // the strictest that is active
 		if step.Active {
 			below := strconv.FormatFloat(step.RemainingBelow*100, 'f', -1, 64) + "%"
 			add(slo.PolicyAlert, Ticket, at, map[string]string{"remaining_below": below}, map[string]string{
-				"summary":     fmt.Sprintf("%s %s: %s", s.Service, s.SLO, step.Action),
-				"description": fmt.Sprintf("%s of the %s budget are left; it was agreed on for less than %s.", Share(remaining), s.Window, below),
+				"summary":     titleOf(s) + ": " + step.Action,
+				"description": fmt.Sprintf("%s of the %s budget is left; it was agreed on for less than %s.", Share(remaining), s.Window, below),
 			})
 			break
 		}
@@ -96,7 +96,7 @@ func noData(s *evaluator.Status, now time.Time, add adder) {
 		text = "Since " + s.StateSince.UTC().Format(instant) + " nothing is known of it"
 	}
 	add(slo.NoDataAlert, n.SeverityName(), since, map[string]string{"backend": s.Backend}, map[string]string{
-		"summary":     fmt.Sprintf("%s %s has no data", s.Service, s.SLO),
+		"summary":     titleOf(s) + " has no data",
 		"description": fmt.Sprintf("%s: %s. No other alert of it can fire.", text, s.StateReason),
 		"reason":      s.StateReason,
 	})
