@@ -188,7 +188,19 @@ func (q *query) expressionNumber() number {
 		}
 		return nil
 	})
+	if e, is := unwrapped(q.expr).(*parser.BinaryExpr); is && e.Op == parser.DIV && q.overWindow(e.LHS) && q.overWindow(e.RHS) {
+		q.reportWarning(e.PositionRange(), "write what is above the line and what is below it as two numbers, such as bad and total", "the expression gives a ratio, not a number of events")
+	}
 	return q.evaluated(factor, ok)
+}
+
+// overWindow reports whether an expression has a range of $window.
+func (q *query) overWindow(e parser.Expr) (is bool) {
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		is = is || q.ranges[n]
+		return nil
+	})
+	return is
 }
 
 // form adds a function over $window to what the others give.
