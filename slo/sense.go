@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -55,6 +56,13 @@ func checkPart(v yamlfile.Value, c Counters) {
 				v.Warnf("total selects the good events and the bad ones", "what is counted has %s=%q, and total has %s=%q", a.Name, a.Value, b.Name, b.Value)
 				return
 			}
+		}
+	}
+	for _, b := range total.Matchers() {
+		named := func(a *labels.Matcher) bool { return a.Name == b.Name }
+		if !slices.ContainsFunc(part.Matchers(), named) {
+			v.Warnf("select by "+b.Name+" in both or in none: what is counted is a part of all events", "total has %s, and what is counted has no %s", b, b.Name)
+			return
 		}
 	}
 }
