@@ -62,6 +62,8 @@ func TestTimesThatAreNone(t *testing.T) {
 		requireCounts(t, s, 0, 0, 0)
 		require.Equal(t, evaluator.StateNoData, s.State, s.ID)
 	}
+	require.Equal(t, "no series match backup_ms with a time of the past in seconds", r["ms"].StateReason)
+	require.Equal(t, "no series match backup_ms with a time of the past in seconds", r["runs"].StateReason)
 }
 
 // TestNativeHistogramsGetCoarser has a histogram whose resolution halves, as client
