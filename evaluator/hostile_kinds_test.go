@@ -80,7 +80,7 @@ func TestNativeHistogramsGetCoarser(t *testing.T) {
 }
 
 // TestNumbersThatAreNone leaves out what no counter can be, and a minute of an
-// expression that has no total.
+// expression that has no total or no finite number.
 func TestNumbersThatAreNone(t *testing.T) {
 	r := countsOf(t, `
 		req{code="200",instance="a"} 0x90
@@ -89,7 +89,9 @@ func TestNumbersThatAreNone(t *testing.T) {
 		err 0+10x90
 		all 0+10x20 _x20 600+10x50`, 90,
 		`{name: garbage, sli: {events: {bad: 'req{code="500"}', total: req}}}`,
-		`{name: missing, sli: {events: {bad: 'max(rate(err[$window]))', total: 'max(rate(all[$window]))'}}}`)
+		`{name: missing, sli: {events: {bad: 'max(rate(err[$window]))', total: 'max(rate(all[$window]))'}}}`,
+		`{name: infinite, sli: {events: {bad: 'max(rate(err[$window])) / 0', total: 'max(rate(err[$window]))'}}}`)
+	require.Nil(t, r["infinite"].Windows[len(r["infinite"].Windows)-1].SLI, "how many were bad is not known")
 	requireCounts(t, r["garbage"], 600, 600, 1)
 	own := r["missing"].Windows[1]
 	require.LessOrEqual(t, own.Bad, own.Total)
