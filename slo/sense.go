@@ -29,7 +29,9 @@ func checkSense(v yamlfile.Value, f fields, s *SLO) {
 	}
 	if every > 0 {
 		n := float64(s.Window.Length.Duration() / every)
-		if allowed := s.Objective.Allowed(n); allowed < 1 {
+		if allowed := s.Objective.Allowed(n); n == 0 {
+			at.Warnf("make the window longer", "in most windows of %s no run is due: there is one each %s", s.Window, Window(every))
+		} else if allowed < 1 {
 			at.Warnf("one bad one spends the whole budget; take a lower objective or a longer window",
 				"objective %s allows %s bad of the %s %s of %s", s.Objective.Percent(),
 				strconv.FormatFloat(allowed, 'g', 2, 64), strconv.FormatFloat(n, 'f', -1, 64), what, s.Window)
