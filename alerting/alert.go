@@ -87,6 +87,14 @@ func pageOf(s *evaluator.Status, externalURL string) string {
 	return strings.TrimSuffix(externalURL, "/") + s.Path()
 }
 
+// titleOf is what the summary of an alert calls an SLO: of a group it says which.
+func titleOf(s *evaluator.Status) string {
+	if len(s.Group) > 0 {
+		return s.ID
+	}
+	return s.Service + " " + s.SLO
+}
+
 // instant is how people read when something was.
 const instant = "15:04 MST on 2 Jan"
 
@@ -98,7 +106,7 @@ func factsOf(s *evaluator.Status, f evaluator.FiringAlert) slo.Facts {
 		Since: f.Since.UTC().Format(instant), BurnRate: unknown, Bad: unknown, Total: unknown, BadShare: unknown, Allowed: Share(o.Budget()),
 		BudgetTaken: unknown, BudgetLeft: unknown, Revision: s.Revision,
 		Runbook: s.Links["runbook"], Dashboard: dashboardURL(s, f), Labels: s.Labels, Group: s.Group, Links: s.Links,
-		Summary: fmt.Sprintf("%s %s burns its error budget", s.Service, s.SLO), Text: "The numbers of the window are not known.",
+		Summary: titleOf(s) + " burns its error budget", Text: "The numbers of the window are not known.",
 	}
 	if len(f.Windows) == 2 {
 		out.LongWindow, out.ShortWindow = f.Windows[0], f.Windows[1]

@@ -136,7 +136,7 @@ func TestAlertSaysWhatChanged(t *testing.T) {
 	require.NotContains(t, newAlert(&status, fires, "").Annotations["description"], "objective")
 }
 
-// TestAlertOfAGroup leads to the page of the group.
+// TestAlertOfAGroup says which group it is, and leads to its page.
 func TestAlertOfAGroup(t *testing.T) {
 	objective, err := slo.ParseObjective("99.9")
 	require.NoError(t, err)
@@ -146,6 +146,7 @@ func TestAlertOfAGroup(t *testing.T) {
 	}
 	a := newAlert(&status, evaluator.FiringAlert{Severity: Page, Tier: "fast"}, "https://slo.example.org/below")
 	require.Equal(t, "https://slo.example.org/below/slo/checkout/availability?tenant=a%26b", a.Annotations["slo_url"])
+	require.Equal(t, `checkout/availability{tenant="a&b"} burns its error budget`, a.Annotations["summary"])
 	require.Equal(t, "a&b", a.Labels["tenant"])
 	require.Equal(t, `checkout/availability{tenant="a&b"}`, a.Labels["slo_id"])
 }

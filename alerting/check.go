@@ -22,6 +22,9 @@ func (p Policies) Check(slos []*slo.SLO) []slo.Report {
 		_, ours := builtIn[name]
 		switch {
 		case name == "" || ours:
+			if d := p.neverPages(s); len(d) > 0 {
+				out = append(out, slo.Report{SLO: s, Field: "slice", Severity: yamlfile.Warning, Message: d[0], Hint: d[1]})
+			}
 		case !known:
 			hint := "there are: " + p.Names()
 			if near := yamlfile.Nearest(name, slices.Sorted(maps.Keys(p))); near != "" {
@@ -62,23 +65,59 @@ func (p Policy) doubts(s *slo.SLO) [][2]string {
 			doubt(fmt.Sprintf("the burn rate when %s of the events fail, %s, stands in for it", Share(outageShare), digits(t.Factor, 3)),
 				"tier %s can't be reached: when all events fail the budget burns %s times too fast, not %s", t.Name, digits(most, 3), digits(written.Factor, 3))
 		}
-		if takes := ratio(t.Long, s.Window.Length) * most; t.MinBudget > takes {
-			doubt("lower min_budget, or make the window longer",
-				"tier %s can't begin: when all events of even traffic fail for %s they take %s of the budget, less than its min_budget of %s",
-				t.Name, t.Long, Share(takes), Share(t.MinBudget))
-		}
-		switch n := events(s, t.Long); {
-		case n == 0:
-		case t.MinBad > n:
-			doubt("lower min_bad, or make the window longer",
-				"tier %s can't begin: %s holds %s events, less than its min_bad of %s", t.Name, t.Long, number(n), digits(t.MinBad, 3))
-		case t.Significance > 0 && !beyondChance(n, n, s.Objective, t.Significance):
-			doubt("raise significance, or make the window longer",
-				"tier %s can't begin: %s holds %s events, and that all of them are bad is no evidence of a significance of %s",
-				t.Name, t.Long, number(n), digits(t.Significance, 3))
-		}
+		out = append(out, t.hindrances(s)...)
 	}
 	return out
+}
+
+// hindrances are messages with their hints about why a tier of an SLO can't begin,
+// however bad all is.
+func (t Tier) hindrances(s *slo.SLO) [][2]string {
+	var out [][2]string
+	hinders := func(hint, format string, args ...any) {
+		out = append(out, [2]string{fmt.Sprintf("tier %s can't begin: "+format, append([]any{t.Name}, args...)...), hint})
+	}
+	if takes := ratio(t.Long, s.Window.Length) * s.Objective.BurnRate(1, 1); t.MinBudget > takes {
+		hinders("lower min_budget, or make the window longer",
+			"when all events of even traffic fail for %s they take %s of the budget, less than its min_budget of %s",
+			t.Long, Share(takes), Share(t.MinBudget))
+	}
+	switch n := events(s, t.Long); {
+	case n == 0:
+	case t.MinBad > n:
+		hinders("lower min_bad, or make the window longer",
+			"%s holds %s events, less than its min_bad of %s", t.Long, number(n), digits(t.MinBad, 3))
+	case t.Significance > 0 && !beyondChance(n, n, s.Objective, t.Significance):
+		hinders("raise significance, or make the window longer",
+			"%s holds %s events, and that all of them are bad is no evidence of a significance of %s",
+			t.Long, number(n), digits(t.Significance, 3))
+	}
+	return out
+}
+
+// neverPages is a message with its hint when no tier that pages can begin, though
+// the SLO file wants pages.
+func (p Policies) neverPages(s *slo.SLO) []string {
+	if s.Alerting.Page.Disabled {
+		return nil
+	}
+	why, longest := fmt.Sprintf("its windows are more than a quarter of %s", s.Window), slo.Window(0)
+	for _, t := range p.Tiers(s) {
+		if t.Severity != Page {
+			continue
+		}
+		hindered := t.hindrances(s)
+		if len(hindered) == 0 {
+			return nil
+		}
+		if t.Long > longest {
+			why, longest = hindered[0][0], t.Long
+		}
+	}
+	return []string{
+		fmt.Sprintf("policy %s never pages: %s", p.of(s).Name, why),
+		"take shorter slices or a longer window, or write page: {disabled: true} when tickets are enough",
+	}
 }
 
 // events is how many events a window holds at most, 0 where nobody knows.

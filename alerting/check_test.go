@@ -9,6 +9,38 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
+// TestCheckTellsThatNothingPages: at 99 %, two bad slices of two come by chance once
+// in 10,000 times, for a page it should be once in 100,000. The six hours of 30 d are
+// two of 10 d, which is then the longest window that pages.
+func TestCheckTellsThatNothingPages(t *testing.T) {
+	set := slo.Load([]slo.File{{Name: "a.yaml", Text: []byte(`apiVersion: slowburn/v1
+service: shop
+defaults:
+  objective: 99
+  window: 10d
+  budgeting: timeslices
+  slice: {length: 1h, target: 95}
+  sli: {events: {bad: a_total, total: b_total}}
+slos:
+  - {name: hours}
+  - {name: classic, alerting: {policy: classic}}
+  - {name: tickets, alerting: {page: {disabled: true}}}
+  - {name: minutes, slice: {length: 1m, target: 95}}
+  - {name: longer, window: 20d}
+  - {name: short, window: 2h, slice: {length: 1h, target: 95}, objective: 40, alerting: {policy: classic}}
+`)}})
+	set.Add(BuiltIn().Check(set.SLOs)...)
+	var got []string
+	for _, f := range set.Findings {
+		got = append(got, f.String()+" | "+f.Hint)
+	}
+	hint := " | take shorter slices or a longer window, or write page: {disabled: true} when tickets are enough"
+	require.Equal(t, []string{
+		"a.yaml:7:10: warning: policy default never pages: tier slow can't begin: 2h holds 2 events, and that all of them are bad is no evidence of a significance of 0.00001" + hint,
+		"a.yaml:15:38: warning: policy classic never pages: its windows are more than a quarter of 2h" + hint,
+	}, got)
+}
+
 // TestCheckTellsWhatTiersCannotDo: 5 m are a 8,640th of 30 d, so that 5 m in which
 // everything fails take 100 / 8,640 / (1-o) of the budget: 0.12 % at 90 %, where four
 // of four fail by chance once in 10,000 times.

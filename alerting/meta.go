@@ -61,13 +61,13 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 	_, exhausted := before[metaKey(s.ID, slo.ExhaustedAlert, "")]
 	if remaining <= 0 || exhausted && remaining <= recovered {
 		add(slo.ExhaustedAlert, Ticket, at, nil, map[string]string{
-			"summary":     fmt.Sprintf("%s %s has spent its error budget", s.Service, s.SLO),
-			"description": fmt.Sprintf("%s of the %s budget are left. The ticket stays open until more than %s are.", Share(remaining), s.Window, Share(recovered)),
+			"summary":     titleOf(s) + " has spent its error budget",
+			"description": fmt.Sprintf("%s of the %s budget is left. The ticket stays open until more than %s is.", Share(remaining), s.Window, Share(recovered)),
 		})
 	} else if when, soon := forecast(s, before); soon {
 		add(slo.ForecastAlert, Ticket, at, nil, map[string]string{
-			"summary": fmt.Sprintf("%s %s will have spent its error budget %s", s.Service, s.SLO, when),
-			"description": fmt.Sprintf("%s of the %s budget are left; at the rate of the last %s nothing will be.",
+			"summary": fmt.Sprintf("%s will have spent its error budget %s", titleOf(s), when),
+			"description": fmt.Sprintf("%s of the %s budget is left; at the rate of the last %s nothing will be.",
 				Share(remaining), s.Window, s.Windows[len(s.Windows)-2].Name),
 		})
 	}
@@ -76,8 +76,8 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 		_, was := before[metaKey(s.ID, slo.PolicyAlert, below)]
 		if step.Active || was && remaining <= step.RemainingBelow+recovered {
 			add(slo.PolicyAlert, Ticket, at, map[string]string{"remaining_below": below}, map[string]string{
-				"summary":     fmt.Sprintf("%s %s: %s", s.Service, s.SLO, step.Action),
-				"description": fmt.Sprintf("%s of the %s budget are left; it was agreed on for less than %s.", Share(remaining), s.Window, below),
+				"summary":     titleOf(s) + ": " + step.Action,
+				"description": fmt.Sprintf("%s of the %s budget is left; it was agreed on for less than %s.", Share(remaining), s.Window, below),
 			})
 			break
 		}
@@ -108,7 +108,7 @@ func noData(s *evaluator.Status, fires bool, now time.Time, add adder) {
 		text = "Since " + s.StateSince.UTC().Format(instant) + " nothing is known of it"
 	}
 	add(slo.NoDataAlert, n.SeverityName(), since, map[string]string{"backend": s.Backend}, map[string]string{
-		"summary":     fmt.Sprintf("%s %s has no data", s.Service, s.SLO),
+		"summary":     titleOf(s) + " has no data",
 		"description": fmt.Sprintf("%s: %s. No other alert of it can fire.", text, s.StateReason),
 		"reason":      s.StateReason,
 	})

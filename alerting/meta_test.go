@@ -138,6 +138,15 @@ func TestASpentBudgetIsOneTicket(t *testing.T) {
 		require.Equal(t, step.firing, firing, step.remaining)
 		require.Equal(t, step.resolved, resolved, step.remaining)
 	}
+	group := x.about(evaluator.StateOK, -0.1, 0)
+	group.ID, group.Group = `checkout/availability{tenant="acme"}`, map[string]string{"tenant": "acme"}
+	told := newTeller(t)
+	_, _ = told.see(1, group)
+	for _, a := range told.sender.firing {
+		require.Equal(t, `checkout/availability{tenant="acme"} has spent its error budget`, a.Annotations["summary"])
+		require.Equal(t, "-10 % of the 30d budget is left. The ticket stays open until more than 1 % is.", a.Annotations["description"])
+	}
+	require.Len(t, told.sender.firing, 1)
 	young := x.about(evaluator.StateOK, -2, 0)
 	young.Windows[1].Coverage = 0.4
 	firing, _ := newTeller(t).see(1, young)

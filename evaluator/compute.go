@@ -222,7 +222,7 @@ func (t *track) dataState(end Minute, longest slo.Window) (State, string, *time.
 		switch until := p.until(); {
 		case !p.silent(end) || t.ledger.absentBad && k.timeline.Sum(k.settled-1, k.settled).Known > 0:
 		case until == nil:
-			return StateNoData, "no series match " + text, nil
+			return StateNoData, "no series match " + text + ofTimes(t.slo.Indicator), nil
 		default:
 			reason := fmt.Sprintf("no samples of %s since %s", text, until.Format("2006-01-02 15:04 MST"))
 			if cause := t.ledger.absence.cause; cause != "" {
@@ -237,6 +237,16 @@ func (t *track) dataState(end Minute, longest slo.Window) (State, string, *time.
 		return StateNoTraffic, "no events in the last " + longest.String(), t.lastTraffic(end)
 	}
 	return StateOK, "", t.knownSince(end)
+}
+
+// ofTimes tells what values must be for an indicator to take them for values: those
+// in milliseconds are none.
+func ofTimes(i slo.Indicator) string {
+	_, isRuns := i.Measure().(slo.Runs)
+	if i.Kind() == "freshness" || isRuns {
+		return " with a time of the past in seconds"
+	}
+	return ""
 }
 
 // lastTraffic is the end of the last quarter of an hour with events.

@@ -63,6 +63,8 @@ func TestTimesThatAreNone(t *testing.T) {
 		requireCounts(t, s, 0, 0, 0)
 		require.Equal(t, evaluator.StateNoData, s.State, s.ID)
 	}
+	require.Equal(t, "no series match backup_ms with a time of the past in seconds", r["ms"].StateReason)
+	require.Equal(t, "no series match backup_ms with a time of the past in seconds", r["runs"].StateReason)
 }
 
 // TestNativeHistogramsGetCoarser has a histogram whose resolution halves, as client
@@ -101,7 +103,7 @@ func TestNativeHistogramsWithEmptyBuckets(t *testing.T) {
 }
 
 // TestNumbersThatAreNone leaves out what no counter can be, and a minute of an
-// expression that has no total.
+// expression that has no total or no finite number.
 func TestNumbersThatAreNone(t *testing.T) {
 	r := countsOf(t, `
 		req{code="200",instance="a"} 0x90
@@ -110,7 +112,9 @@ func TestNumbersThatAreNone(t *testing.T) {
 		err 0+10x90
 		all 0+10x20 _x20 600+10x50`, 90,
 		`{name: garbage, sli: {events: {bad: 'req{code="500"}', total: req}}}`,
-		`{name: missing, sli: {events: {bad: 'max(rate(err[$window]))', total: 'max(rate(all[$window]))'}}}`)
+		`{name: missing, sli: {events: {bad: 'max(rate(err[$window]))', total: 'max(rate(all[$window]))'}}}`,
+		`{name: infinite, sli: {events: {bad: 'max(rate(err[$window])) / 0', total: 'max(rate(err[$window]))'}}}`)
+	require.Nil(t, r["infinite"].Windows[len(r["infinite"].Windows)-1].SLI, "how many were bad is not known")
 	requireCounts(t, r["garbage"], 600, 600, 1)
 	own := r["missing"].Windows[1]
 	require.LessOrEqual(t, own.Bad, own.Total)

@@ -180,10 +180,10 @@ func (r *rates) feed(batch []rawSeries, from, to Minute) *tally {
 		if !slices.ContainsFunc(all, func(v value) bool { return v.raw.roles&r.clock != 0 }) {
 			continue // of nothing there is no part
 		}
+		if slices.ContainsFunc(all, func(v value) bool { return v.v > maxCount }) {
+			continue // such as what is divided by nothing: nobody knows how many
+		}
 		for _, v := range all {
-			if v.v > maxCount {
-				continue
-			}
 			events := max(v.v, 0)
 			if v.raw.weights == nil {
 				events = rounded(events)

@@ -74,6 +74,7 @@ type Evaluator struct {
 	retired     map[string]Minute // when groups were retired, by their ids
 	published   time.Time
 	noted       time.Time // when the log told of progress; zero when nothing is read
+	notedShare  int       // what it told, in percent
 	unpublished bool
 	started     sync.WaitGroup // what Run started
 	witness     *witness       // of how an SLO is counted; nil but for Explain

@@ -45,7 +45,8 @@ func (e *Evaluator) Progress() float64 {
 // noteEvery is the time between two words of the log about progress.
 const noteEvery = 30 * time.Second
 
-// noteProgress logs how much history is read, when that takes long.
+// noteProgress logs how much history is read, when that takes long. What can't be
+// read has its own word of the log, and makes no progress.
 func (e *Evaluator) noteProgress() {
 	share := e.Progress()
 	switch {
@@ -58,10 +59,10 @@ func (e *Evaluator) noteProgress() {
 		e.noted = time.Time{}
 		e.Log.Info("All history is read")
 	case e.noted.IsZero():
-		e.noted = e.Now()
-	case e.Now().Sub(e.noted) >= noteEvery:
-		e.noted = e.Now()
-		e.Log.Info("Reading history", "percent", int(100*share))
+		e.noted, e.notedShare = e.Now(), -1
+	case e.Now().Sub(e.noted) >= noteEvery && int(100*share) != e.notedShare:
+		e.noted, e.notedShare = e.Now(), int(100*share)
+		e.Log.Info("Reading history", "percent", e.notedShare)
 	}
 }
 

@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestProgressInTheLog comes each 30 s, not at once, and ends with a word.
+// TestProgressInTheLog comes each 30 s, not at once, only when there is any, and
+// ends with a word.
 func TestProgressInTheLog(t *testing.T) {
 	now := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
 	var log strings.Builder
@@ -22,13 +23,13 @@ func TestProgressInTheLog(t *testing.T) {
 			return a
 		}})),
 	}}
-	for second := range 64 {
+	for second := range 200 {
 		switch second {
 		case 1: // nothing is to be read before
 			e.progress.of.Store(300)
 		case 40:
 			e.progress.read.Store(100)
-		case 62:
+		case 180:
 			e.progress.read.Store(300)
 		}
 		e.noteProgress()

@@ -44,12 +44,13 @@ func parseEvents(v yamlfile.Value, by []string) Indicator {
 	for _, key := range []string{"good", "bad", "total"} {
 		numbers[key] = parseNumber(m.Get(key), by)
 	}
-	if n := len(m.Entries); v.IsMap() && n != 2 {
+	found := written(m, "good", "bad", "total")
+	if mistyped := len(m.Entries) > len(found); v.IsMap() && !mistyped && len(found) != 2 {
 		hint := ""
-		if n == 3 {
+		if len(found) == 3 {
 			hint = "leave one out; slowburn derives it from the others"
 		}
-		v.Errorf(hint, "events needs two of good, bad and total, found %s", counted(m))
+		v.Errorf(hint, "events needs two of good, bad and total, found %s", counted(found))
 	}
 	for _, pair := range [][2]string{{"good", "bad"}, {"bad", "total"}, {"good", "total"}} {
 		a, b := numbers[pair[0]], numbers[pair[1]]
@@ -67,11 +68,12 @@ func same(a, b number) bool {
 	return a.counter.String() == b.counter.String()
 }
 
-func counted(m yamlfile.Map) string {
-	keys := make([]string, len(m.Entries))
-	for i, e := range m.Entries {
-		keys[i] = e.Key.Text()
-	}
+// written are those of the keys that a mapping has.
+func written(m yamlfile.Map, keys ...string) []string {
+	return slices.DeleteFunc(keys, func(key string) bool { return !m.Has(key) })
+}
+
+func counted(keys []string) string {
 	switch len(keys) {
 	case 0:
 		return "none"
@@ -186,7 +188,19 @@ func (q *query) expressionNumber() number {
 		}
 		return nil
 	})
+	if e, is := unwrapped(q.expr).(*parser.BinaryExpr); is && e.Op == parser.DIV && q.overWindow(e.LHS) && q.overWindow(e.RHS) {
+		q.reportWarning(e.PositionRange(), "write what is above the line and what is below it as two numbers, such as bad and total", "the expression gives a ratio, not a number of events")
+	}
 	return q.evaluated(factor, ok)
+}
+
+// overWindow reports whether an expression has a range of $window.
+func (q *query) overWindow(e parser.Expr) (is bool) {
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		is = is || q.ranges[n]
+		return nil
+	})
+	return is
 }
 
 // form adds a function over $window to what the others give.

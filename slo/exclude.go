@@ -83,9 +83,11 @@ func parseIntervals(v, key yamlfile.Value) []timeinterval.TimeInterval {
 			e.Errorf("", "the time interval is empty")
 		}
 		i := timeinterval.TimeInterval{
-			Weekdays:    decoded[timeinterval.WeekdayRange](m.Get("weekdays")),
 			DaysOfMonth: decoded[timeinterval.DayOfMonthRange](m.Get("days_of_month")),
 			Years:       decoded[timeinterval.YearRange](m.Get("years")),
+		}
+		if checkWeekdays(m.Get("weekdays")) {
+			i.Weekdays = decoded[timeinterval.WeekdayRange](m.Get("weekdays"))
 		}
 		if checkTimes(m.Get("times")) {
 			i.Times = decoded[timeinterval.TimeRange](m.Get("times"))
@@ -136,6 +138,32 @@ func checkTimes(v yamlfile.Value) bool {
 			ok = false
 			m.Get("end_time").Errorf("a range over midnight is two: "+from+" to 24:00, and 00:00 to "+to, "%s is not after %s", to, from)
 		}
+	}
+	return ok
+}
+
+// weekdays are in the order of Alertmanager's ranges.
+var weekdays = []string{"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"}
+
+// checkWeekdays reports whether no range of weekdays goes beyond Saturday, which
+// Alertmanager's library refuses in words that are no help.
+func checkWeekdays(v yamlfile.Value) bool {
+	ok := true
+	for _, e := range v.List() {
+		from, to, _ := strings.Cut(strings.ToLower(e.Text()), ":")
+		begin, end := slices.Index(weekdays, from), slices.Index(weekdays, to)
+		if end < 0 || begin <= end {
+			continue
+		}
+		ok = false
+		before, after := from+":saturday", "sunday:"+to
+		if from == "saturday" {
+			before = from
+		}
+		if to == "sunday" {
+			after = to
+		}
+		e.Errorf("write two: "+before+", "+after, "%s ends before it begins, for weeks begin on Sunday here", e.Text())
 	}
 	return ok
 }

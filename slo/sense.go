@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -28,7 +29,9 @@ func checkSense(v yamlfile.Value, f fields, s *SLO) {
 	}
 	if every > 0 {
 		n := float64(s.Window.Length.Duration() / every)
-		if allowed := s.Objective.Allowed(n); allowed < 1 {
+		if allowed := s.Objective.Allowed(n); n == 0 {
+			at.Warnf("make the window longer", "in most windows of %s no run is due: there is one each %s", s.Window, Window(every))
+		} else if allowed < 1 {
 			at.Warnf("one bad one spends the whole budget; take a lower objective or a longer window",
 				"objective %s allows %s bad of the %s %s of %s", s.Objective.Percent(),
 				strconv.FormatFloat(allowed, 'g', 2, 64), strconv.FormatFloat(n, 'f', -1, 64), what, s.Window)
@@ -55,6 +58,13 @@ func checkPart(v yamlfile.Value, c Counters) {
 				v.Warnf("total selects the good events and the bad ones", "what is counted has %s=%q, and total has %s=%q", a.Name, a.Value, b.Name, b.Value)
 				return
 			}
+		}
+	}
+	for _, b := range total.Matchers() {
+		named := func(a *labels.Matcher) bool { return a.Name == b.Name }
+		if !slices.ContainsFunc(part.Matchers(), named) {
+			v.Warnf("select by "+b.Name+" in both or in none: what is counted is a part of all events", "total has %s, and what is counted has no %s", b, b.Name)
+			return
 		}
 	}
 }

@@ -191,6 +191,9 @@ func (p *proof) last() int {
 func (p *proof) simulate(policies alerting.Policies) {
 	settles := atOnce
 	for _, t := range policies.Tiers(p.s) {
+		if p.s.Alerting.Severity(t.Severity).Disabled {
+			continue
+		}
 		p.begins[t.Severity] = 0
 		if t.Long > longestDirect {
 			settles = byQuarters
@@ -204,6 +207,10 @@ func (p *proof) simulate(policies alerting.Policies) {
 				p.burst = max(p.burst, n+settles)
 			}
 		}
+	}
+	if p.s.Slice != nil { // a slice of which a part is bad would be a bad one
+		slice := int(p.s.Slice.Length.Duration() / time.Minute)
+		p.burst = (p.burst + slice - 1) / slice * slice
 	}
 	for _, severity := range []string{alerting.Page, alerting.Ticket} {
 		if m, has := p.begins[severity]; has && m == 0 {

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // TestTests has the oldest supported promtool run the tests that are made for SLOs
@@ -18,7 +19,19 @@ func TestTests(t *testing.T) {
 		"groups": {"shop/ages (page)", "shop/levels (page)", "shop/probes (page)"},
 		"kinds":  {"shop/backup (page)", "shop/batch", "shop/journey (page)", "shop/nightly", "shop/queue (page)", "shop/slices (page)", "shop/slices (ticket)", "shop/up (page)"},
 	}
-	for name, slos := range files(t) {
+	all := files(t)
+	all["hours"] = slo.Load([]slo.File{{Name: "hours.yaml", Text: []byte(`apiVersion: slowburn/v1
+service: shop
+slos:
+  - name: slices
+    objective: 99
+    window: 1d
+    budgeting: timeslices
+    slice: {length: 5m, target: 95}
+    alerting: {ticket: {disabled: true}}
+    sli: {events: {bad: a_total, total: b_total}}
+`)}}).SLOs
+	for name, slos := range all {
 		if len(slos) == 0 {
 			continue
 		}

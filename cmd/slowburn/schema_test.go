@@ -46,7 +46,7 @@ var beyondSchema = map[string]string{
 	`^template: `:                                                          "a template is read",
 	`^pages and tickets both have`:                                         "values are compared",
 	`is not later than |is there already$|is not after [0-9]`:              "values are compared",
-	`is before start|is always before start`:                               "values are compared",
+	`is before start|is always before start|ends before it begins`:         "values are compared",
 	`^"acme" is not one value for each label`:                              "it is as long as another list",
 	`is not a whole number of (seconds|minutes)$`:                          "the length of a duration",
 	`does not divide an hour|is less than 1m$`:                             "the length of a duration",
