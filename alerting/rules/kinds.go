@@ -2,7 +2,9 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/prometheus/promql/parser"
@@ -200,13 +202,29 @@ func countRates(r slo.Rates, o Options, by split) (counting, error) {
 		for _, x := range rates {
 			terms = append(terms, form(x))
 		}
-		return by.slot(by.summed(terms))
+		return by.summed(terms)
 	}
+	// all is the sum of some rates, unknown while any of them or of others has no
+	// finite number.
+	all := func(rates, others []slo.Rate) string {
+		text := sum(rates...)
+		for _, x := range slices.Concat(rates, others) {
+			if strings.Contains(x.Query, "/") {
+				v, _ := o.values(x.Query)
+				text = "(" + text + ")\nunless " + by.on() + " (" + v + " > " + mostEvents + ")"
+			}
+		}
+		return by.slot(text)
+	}
+	total, good, bad := []slo.Rate{r.Total}, []slo.Rate{r.Good}, []slo.Rate{r.Bad}
 	switch {
 	case r.Total.Query == "":
-		return counting{total: sum(r.Good, r.Bad), other: sum(r.Bad)}, errs
+		return counting{total: all(slices.Concat(good, bad), nil), other: by.slot(sum(r.Bad))}, errs
 	case r.Good.Query == "":
-		return counting{total: sum(r.Total), other: sum(r.Bad)}, errs
+		return counting{total: all(total, bad), other: by.slot(sum(r.Bad))}, errs
 	}
-	return counting{total: sum(r.Total), other: sum(r.Good), good: true}, errs
+	return counting{total: all(total, good), other: by.slot(sum(r.Good)), good: true}, errs
 }
+
+// mostEvents is how many events can be counted in a slot, as the evaluator takes it.
+const mostEvents = "9007199254740992"

@@ -72,6 +72,8 @@ func kindCases() []kindCase {
 		of("rates", []string{`all{shard="a"} 10x9`, `all{shard="b"} 5x9`, `failed _ _ _ _ 2 2 2 2 -90 -90`},
 			[]float64{15, 30, 30, 30, 30}, []float64{0, 0, 2, 4, 0},
 			`{name: last, sli: {events: {bad: 'sum_over_time(failed[$window])', total: 'sum_over_time(all[$window])'}}}`),
+		of("rates by nothing", []string{`all 10x8`, `failed 1x8`, `parts 1 1 0 0 2x4`}, []float64{10, u, 20, 20}, []float64{1, u, 1, 1},
+			`{name: last, sli: {events: {bad: 'sum_over_time(failed[$window]) / parts', total: 'sum_over_time(all[$window])'}}}`),
 		of("rates of good and bad", []string{`ok 10x7`, `failed _ _ 2x5`}, []float64{10, 22, 24, 24}, []float64{0, 2, 4, 4},
 			`{name: last, sli: {events: {good: 'sum_over_time(ok[$window])', bad: 'sum_over_time(failed[$window])'}}}`),
 		// Due each 3 m and 1 m of grace: after 0:00 it succeeds at 2:00, and
