@@ -139,10 +139,21 @@ func (p Policies) Tiers(s *slo.SLO) []Tier {
 	return tiers
 }
 
-// leastWindow is the least that windows of an SLO's tiers can be.
+// leastWindow is the least that windows of an SLO's tiers can be: such that each holds
+// an event.
 func leastWindow(s *slo.SLO) slo.Window {
 	if s.Slice != nil {
 		return s.Slice.Length
+	}
+	return slo.Window(interval(s))
+}
+
+// interval is the time between two runs of a job, 0 where that is not said.
+func interval(s *slo.SLO) time.Duration {
+	if s.Indicator != nil {
+		if runs, ok := s.Indicator.Measure().(slo.Runs); ok {
+			return runs.Every
+		}
 	}
 	return 0
 }

@@ -329,3 +329,32 @@ func TestARestartKnowsAnOldEpisode(t *testing.T) {
 	require.Equal(t, want[0].Since, results[0].Episodes[0].Start)
 	require.Equal(t, 0, results[0].Tickets)
 }
+
+// TestAJobThatIsMissedAgainAndAgainIsOnePage: of an hourly job each run is missed for a
+// day. By chance four of six are missed in 2.2 of a million windows of 6 h at 98 %,
+// three in 1.5 of ten thousand, so the fourth pages, once, until an hour behind the last.
+func TestAJobThatIsMissedAgainAndAgainIsOnePage(t *testing.T) {
+	s := policySLO(t)
+	s.Objective, s.Alerting.Policy = objective(t, "98"), "default"
+	s.Indicator = slo.JobRuns{Numbers: slo.Runs{LastSuccess: "x", Every: time.Hour}}
+	none := evaluator.Slot{Known: true}
+	hours := func(n int, bad float64) []any {
+		var out []any
+		for range n {
+			out = append(out, 59, none, 1, evaluator.Slot{Total: 1, Bad: bad, Known: true})
+		}
+		return out
+	}
+	slots := slotsOf(append(append(hours(48, 0), hours(24, 1)...), hours(24, 0)...)...)
+	f := follow(s)
+	var fires []int
+	for n := 1; n <= len(slots); n++ {
+		if alerts := pages(f.see(slots[:n], 0)); len(alerts) > 0 {
+			fires = append(fires, n)
+		}
+	}
+	require.NotEmpty(t, fires)
+	require.Equal(t, 52*60, fires[0])
+	require.Equal(t, 73*60-1, fires[len(fires)-1])
+	require.Len(t, fires, fires[len(fires)-1]-fires[0]+1, "without a break")
+}
