@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -75,6 +76,8 @@ type proof struct {
 	begins  map[string]int // by a severity, the minute in which its alert fires for sure
 	ends    map[string]int // and no longer fires for sure
 	burst   int            // the slots in which all is bad
+	every   int            // the slots from an event to the next, of slices and of runs
+	lag     int            // the slots by which the events of a test may come later
 	counted bool           // by counters, so that there may be no traffic
 	never   []string       // the severities whose alerts don't fire in days
 	one     string         // what makes 1 of the alerts that fire
@@ -88,7 +91,10 @@ type input struct {
 }
 
 func newProof(s *slo.SLO, policies alerting.Policies) *proof {
-	p := &proof{s: s, ids: []string{s.ID()}, begins: map[string]int{}, ends: map[string]int{}, counted: true}
+	p := &proof{s: s, ids: []string{s.ID()}, begins: map[string]int{}, ends: map[string]int{}, counted: true, every: 1}
+	if s.Slice != nil {
+		p.every = int(s.Slice.Length.Duration() / time.Minute)
+	}
 	more := map[string]string{}
 	if s.Groups != nil {
 		group := *s
@@ -131,6 +137,8 @@ func (p *proof) inputsOf(i slo.Indicator, more map[string]string) []input {
 		l, ok := firstOf(m.Gauge, more)
 		gauge(l, ok, "1", "0")
 		return out
+	case slo.Runs:
+		return p.runs(m, more)
 	}
 	switch i := i.(type) {
 	case slo.Threshold:
@@ -157,6 +165,28 @@ func (p *proof) inputsOf(i slo.Indicator, more map[string]string) []input {
 	return out
 }
 
+// runs is the series of a job that succeeds each time, never, and each time. Of a
+// part or of slices it can't be told when they are bad.
+func (p *proof) runs(r slo.Runs, more map[string]string) []input {
+	l, ok := gaugeOf(r.LastSuccess, more)
+	if _, whole := p.s.Indicator.Measure().(slo.Runs); !ok || !whole || p.s.Slice != nil || r.Every%time.Minute != 0 {
+		return nil
+	}
+	p.counted, p.every = false, int(r.Every/time.Minute)
+	p.lag = p.every + int((r.Grace+time.Minute-1)/time.Minute)
+	// jobs are n minutes from one on, in the first of which it succeeds.
+	jobs := func(from, n int) string {
+		var out []string
+		for ; n > 0; from, n = from+p.every, n-p.every {
+			out = append(out, fmt.Sprintf("%dx%d", 60*from, min(n, p.every)-1))
+		}
+		return strings.Join(out, " ")
+	}
+	return []input{{labels: l, values: func(p *proof) string {
+		return fmt.Sprintf("%s %dx%d %s", jobs(0, calm+1), 60*(calm/p.every)*p.every, p.burst-1, jobs(calm+p.burst+1, p.last()+1))
+	}}}
+}
+
 // values are those of a counter.
 func (r rising) values(p *proof) string {
 	good, bad := r.perGood*busy, r.perBad*busy
@@ -173,7 +203,7 @@ func (r rising) values(p *proof) string {
 // where a slot or a slice is one event.
 func (p *proof) floods() bool {
 	_, parts := p.s.Indicator.Measure().(slo.Parts)
-	return p.counted && !parts && p.s.Slice == nil
+	return p.counted && !parts && p.every == 1
 }
 
 // last is how many slots all is good after the incident.
@@ -199,6 +229,7 @@ func (p *proof) simulate(policies alerting.Policies) {
 			settles = byQuarters
 		}
 	}
+	settles += p.lag
 	run := newRun(p, policies, true)
 	for n := 1; n <= longestProof; n++ {
 		for severity := range run.step(false, busy) {
@@ -209,8 +240,7 @@ func (p *proof) simulate(policies alerting.Policies) {
 		}
 	}
 	if p.s.Slice != nil { // a slice of which a part is bad would be a bad one
-		slice := int(p.s.Slice.Length.Duration() / time.Minute)
-		p.burst = (p.burst + slice - 1) / slice * slice
+		p.burst = (p.burst + p.every - 1) / p.every * p.every
 	}
 	for _, severity := range []string{alerting.Page, alerting.Ticket} {
 		if m, has := p.begins[severity]; has && m == 0 {
@@ -272,10 +302,8 @@ func newRun(p *proof, policies alerting.Policies, known bool) *run {
 // append appends a slot.
 func (r *run) append(good bool, events int) {
 	slot := evaluator.Slot{Total: 1, Known: true}
-	if s := r.p.s.Slice; s != nil {
-		if (r.timeline.End()+1)%evaluator.Minute(s.Length.Duration()/time.Minute) != 0 {
-			slot.Total = 0
-		}
+	if (r.timeline.End()+1)%evaluator.Minute(r.p.every) != 0 {
+		slot.Total = 0
 	} else if r.p.floods() {
 		slot.Total = float64(events)
 	}
