@@ -214,12 +214,17 @@ func windowOf(s *evaluator.Status, f evaluator.FiringAlert) *evaluator.WindowSta
 	return nil
 }
 
-// Share prints a ratio as a percentage with two significant digits.
+// Share prints a ratio as a percentage with two significant digits, and more where
+// what is less than all would look like all.
 func Share(ratio float64) string {
 	if math.Abs(ratio) >= 10 {
 		return number(ratio*100) + " %"
 	}
-	return digits(ratio*100, 2) + " %"
+	n := 2
+	for ratio < 1 && n < 8 && digits(ratio*100, n) == "100" {
+		n++
+	}
+	return digits(ratio*100, n) + " %"
 }
 
 // digits prints a number with at least n significant digits, and no digits
