@@ -185,6 +185,8 @@ func (c *cycle) advance(ctx context.Context, family []*ledger) {
 	}
 	entries := make([]*entry, len(family))
 	for i, l := range family {
+		l.changing.Lock()
+		defer l.changing.Unlock()
 		entries[i] = &entry{ledger: l, book: l.book}
 	}
 	c.backend.advance(ctx, entries, c.end, true)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +28,9 @@ type ledger struct {
 	left      atomic.Int64  // minutes of history that are not read
 	witness   *witness      // of how it is counted; nil but for Explain
 
-	// What follows belongs to the goroutine of Run, but for a cycle.
+	// What follows belongs to the goroutine of Run, but for a cycle, which holds
+	// changing while it changes the book.
+	changing  sync.Mutex
 	book      *book // nil before anything is read
 	preview   bool  // the book holds the newest part only
 	next      *book // takes over as soon as no cycle is under way

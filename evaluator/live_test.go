@@ -198,6 +198,60 @@ func TestABackendThatHangs(t *testing.T) {
 	})
 }
 
+// TestBetween looks at a time while slots are read: what was counted is there at any
+// moment, and only an SLO whose own slots are being read keeps waiting.
+func TestBetween(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hangs atomic.Bool
+		o := live(slog.New(slog.DiscardHandler), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if time.Sleep(300 * time.Millisecond); hangs.Load() && strings.Contains(r.FormValue("query"), "slow_total") {
+				<-r.Context().Done()
+				return
+			}
+			answer(w, r)
+		}))
+		o.Backends[0].Timeout = 20 * time.Second
+		e := evaluator.New(o)
+		e.SetSLOs(load(t, "1h", events, `{events: {bad: 'slow_total{code="500"}', total: slow_total}}`), nil)
+		defer run(t, e)()
+		begin := time.Now()
+		between := func(id string) (*evaluator.Stretch, error) {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			return e.Between(ctx, id, begin.Add(time.Minute+7*time.Second), begin.Add(5*time.Minute-7*time.Second))
+		}
+		until(begin.Add(10 * time.Minute))
+		for range 600 { // 2 min
+			for _, id := range []string{"shop/slo0", "shop/slo1"} {
+				s, err := between(id)
+				require.NoError(t, err)
+				require.Equal(t, begin.Add(time.Minute).UTC(), s.Sum.Start.Time())
+				require.Equal(t, begin.Add(5*time.Minute).UTC(), s.Sum.End.Time())
+				require.Equal(t, 240.0, s.Sum.Total)
+				require.Equal(t, 4, s.Sum.Known)
+				require.Len(t, s.Parts, 4)
+			}
+			time.Sleep(200 * time.Millisecond)
+		}
+		s, err := between("shop/gone")
+		require.NoError(t, err)
+		require.Zero(t, s.HeldTo)
+
+		hangs.Store(true)
+		until(begin.Add(12*time.Minute + 32*time.Second))
+		_, err = between("shop/slo1")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		s, err = between("shop/slo0")
+		require.NoError(t, err)
+		require.Equal(t, 240.0, s.Sum.Total)
+		hangs.Store(false)
+		until(begin.Add(14 * time.Minute))
+		s, err = between("shop/slo1")
+		require.NoError(t, err)
+		require.Equal(t, 240.0, s.Sum.Total)
+	})
+}
+
 // TestFailingHistoriesDontKeepOthersWaiting: places among the readers of
 // history are few.
 func TestFailingHistoriesDontKeepOthersWaiting(t *testing.T) {

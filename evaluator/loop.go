@@ -56,14 +56,15 @@ type Evaluator struct {
 	backends []*backend
 	offset   time.Duration // the largest of the backends'
 
-	report   atomic.Pointer[Report]
-	pending  atomic.Pointer[config]
-	changed  chan struct{}
-	rereads  chan struct{}
-	warmed   chan warmth
-	past     chan pastRead
-	cycled   chan *cycle
-	progress progress
+	report    atomic.Pointer[Report]
+	pending   atomic.Pointer[config]
+	changed   chan struct{}
+	rereads   chan struct{}
+	warmed    chan warmth
+	past      chan pastRead
+	cycled    chan *cycle
+	questions chan question
+	progress  progress
 
 	// What follows belongs to the goroutine of Run.
 	end         Minute // the instant of the newest report
@@ -76,6 +77,7 @@ type Evaluator struct {
 	noted       time.Time // when the log told of progress; zero when nothing is read
 	notedShare  int       // what it told, in percent
 	unpublished bool
+	unanswered  []question     // a cycle changes what they are about
 	started     sync.WaitGroup // what Run started
 	witness     *witness       // of how an SLO is counted; nil but for Explain
 	explained   *slo.SLO       // that one
@@ -92,7 +94,8 @@ func New(o Options) *Evaluator {
 	e := &Evaluator{
 		Options: o, metrics: newMetrics(o.Registerer),
 		changed: make(chan struct{}, 1), rereads: make(chan struct{}, 1), warmed: make(chan warmth), past: make(chan pastRead), cycled: make(chan *cycle),
-		tracks: map[string]*track{}, ledgers: map[string]*ledger{}, byLedger: map[*ledger][]*track{}, retired: map[string]Minute{}, problems: []Problem{},
+		questions: make(chan question),
+		tracks:    map[string]*track{}, ledgers: map[string]*ledger{}, byLedger: map[*ledger][]*track{}, retired: map[string]Minute{}, problems: []Problem{},
 	}
 	for _, b := range o.Backends {
 		e.backends = append(e.backends, newBackend(b, e.metrics))
@@ -156,11 +159,14 @@ func (e *Evaluator) Run(ctx context.Context) error {
 			}
 		case r := <-e.past:
 			e.takePast(r)
+		case q := <-e.questions:
+			e.reply(q)
 		case <-publisher.C:
 			if e.unpublished {
 				e.publish()
 			}
 			e.noteProgress()
+			e.replyAll()
 		case c := <-e.cycled:
 			e.finish(ctx, c)
 		case <-timer.C:
