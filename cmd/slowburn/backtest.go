@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -69,7 +70,7 @@ func (f *backtestFlags) test(policies alerting.Policies, settled evaluator.Minut
 	to := settled.Time()
 	var err error
 	if f.to != "" {
-		if to, err = parseTime(f.to); err != nil {
+		if to, err = figures.ParseTime(f.to); err != nil {
 			return nil, usage("--to: %w", err)
 		}
 		if to.After(now) {
@@ -78,7 +79,7 @@ func (f *backtestFlags) test(policies alerting.Policies, settled evaluator.Minut
 	}
 	from := to.Add(-backtestSpan)
 	if f.from != "" {
-		if from, err = parseTime(f.from); err != nil {
+		if from, err = figures.ParseTime(f.from); err != nil {
 			return nil, usage("--from: %w", err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
+	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -81,7 +82,7 @@ func (f *statusFlags) instant() (time.Time, error) {
 	if err := checkOutput(f.output, "table", "json"); err != nil || f.at == "" {
 		return now, err
 	}
-	at, err := parseTime(f.at)
+	at, err := figures.ParseTime(f.at)
 	switch {
 	case err != nil:
 		return now, usage("--at: %w", err)

@@ -157,19 +157,6 @@ at 2026-11-22 15:02 UTC
 `, printed(t, r, screen{yellow: "<33>", red: "<31>", reset: "<0>"}))
 }
 
-func TestParseTime(t *testing.T) {
-	want := time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
-	for _, text := range []string{"2026-11-22T06:00:00Z", "2026-11-22T07:00:00+01:00", "1795327200"} {
-		at, err := parseTime(text)
-		require.NoError(t, err)
-		require.True(t, want.Equal(at), text)
-	}
-	for _, text := range []string{"", "now", "2026-11-22", "2026-11-22T06:00Z", "1795327200.5", "99999999999999999999", "1e9"} {
-		_, err := parseTime(text)
-		require.Error(t, err, text)
-	}
-}
-
 // TestInterruptedInput ends the reading of a terminal on which nobody types.
 func TestInterruptedInput(t *testing.T) {
 	in, _ := io.Pipe()

@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -117,16 +115,4 @@ func evaluatorOptions(cfg *config.Config, log *slog.Logger, reg prometheus.Regis
 		Backends: backends, Windows: policies.Windows, NewJudge: policies.NewJudge, Lookback: policies.Lookback,
 		PageWindow: policies.PageWindow, Log: log, Registerer: reg, Now: time.Now,
 	}, nil
-}
-
-// parseTime reads RFC 3339 or Unix seconds.
-func parseTime(text string) (time.Time, error) {
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
-		return at, nil
-	}
-	seconds, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%q is neither RFC 3339, such as 2026-11-22T06:00:00Z, nor Unix seconds", text)
-	}
-	return time.Unix(seconds, 0).UTC(), nil
 }

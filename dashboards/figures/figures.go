@@ -1,5 +1,5 @@
-// Package figures writes numbers and times for people, the same on pages and on
-// the command line. Undefined is Dash, and no number is rounded to one that
+// Package figures writes numbers and times for people, and reads times of theirs, the
+// same on pages and on the command line. Undefined is Dash, and no number is rounded to one that
 // means something else, such as 100 %.
 //
 // A use:
@@ -8,6 +8,7 @@
 package figures
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -197,4 +198,16 @@ func NewMoment(t *time.Time, now time.Time) *Moment {
 		Full: u.Format("2006-01-02 15:04:05") + " UTC",
 		RFC:  u.Format(time.RFC3339),
 	}
+}
+
+// ParseTime reads RFC 3339 or Unix seconds.
+func ParseTime(text string) (time.Time, error) {
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return at, nil
+	}
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%q is neither RFC 3339, such as 2026-11-22T06:00:00Z, nor Unix seconds", text)
+	}
+	return time.Unix(seconds, 0).UTC(), nil
 }

@@ -94,3 +94,16 @@ func TestMoment(t *testing.T) {
 	require.Nil(t, NewMoment(nil, now))
 	require.Nil(t, NewMoment(&time.Time{}, now))
 }
+
+func TestParseTime(t *testing.T) {
+	want := time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
+	for _, text := range []string{"2026-11-22T06:00:00Z", "2026-11-22T07:00:00+01:00", "1795327200"} {
+		at, err := ParseTime(text)
+		require.NoError(t, err)
+		require.True(t, want.Equal(at), text)
+	}
+	for _, text := range []string{"", "now", "2026-11-22", "2026-11-22T06:00Z", "1795327200.5", "99999999999999999999", "1e9"} {
+		_, err := ParseTime(text)
+		require.Error(t, err, text)
+	}
+}

@@ -247,10 +247,14 @@ func TestBrowserRefresh(t *testing.T) {
 // TestBrowserWidths opens the pages on a phone and in windows that are just wide
 // enough for the next layout: nothing sticks out.
 func TestBrowserWidths(t *testing.T) {
-	server := httptest.NewServer(handler(sample(t)))
+	server := httptest.NewServer(handler(sample(t), func(o *web.Options) {
+		o.Between = func(context.Context, string, time.Time, time.Time) (*evaluator.Stretch, error) {
+			return incident(), nil
+		}
+	}))
 	defer server.Close()
 	ctx, complaints := browser(t)
-	for _, path := range []string{"/", "/slo/checkout/availability", "/slo/inventory/freshness", "/nowhere"} {
+	for _, path := range []string{"/", "/slo/checkout/availability", "/slo/checkout/latency?from=2026-11-21T13:00:00Z", "/slo/inventory/freshness", "/nowhere"} {
 		require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(server.URL+path)))
 		for _, width := range []int64{375, 700, 1051, 1261, 1280} {
 			require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(width, 800)))

@@ -28,9 +28,10 @@ type detailPage struct {
 	Excluded    string // "" when nothing was
 	Exclusions  []exclusion
 	Policy      []policyStep
-	Gate        string // "" without a policy
-	Burning     *chart // nil unless an alert fires
-	Budget      *chart // nil without history
+	Gate        string   // "" without a policy
+	Asked       *stretch // nil unless a time was asked for
+	Burning     *chart   // nil unless an alert fires
+	Budget      *chart   // nil without history
 	Errors      *chart
 	Labels      []pair
 	Indicator   string // its kind
@@ -107,6 +108,11 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := s.Now()
+	asked, err := parseRange(st, r.URL.Query(), now)
+	if err != nil {
+		s.noSuchTime(w, r, st, err)
+		return
+	}
 	p := detailPage{
 		frame: s.frame(st.ID, report), Row: s.row(st, now),
 		Description: st.Description, Links: newLinks(st.Links), Labels: pairs(st.Group, st.Labels),
@@ -122,6 +128,9 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	}
 	p.Groups, p.Parts, p.Period = s.groupsTable(st, report), s.parts(st, report), periodOf(st, p.Unit, now)
 	p.Live = true
+	if asked != nil {
+		p.Asked = s.stretch(r.Context(), st, *asked)
+	}
 	p.spent(st)
 	p.exclude(&st.Excluded, now)
 	p.policy(st)
@@ -132,7 +141,7 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 		p.Windows = append(p.Windows, newWindowRow(st, win, now))
 		p.Windows[j].Own = j == len(st.Windows)-1
 	}
-	p.Burning, p.Budget, p.Errors = burningChart(st), budgetChart(st), errorChart(st)
+	p.Burning, p.Budget, p.Errors = shareChart(st, st.Burning, st.Excluded.Spans), budgetChart(st), errorChart(st)
 	p.describe(st.Spec)
 	s.render(w, r, view{http.StatusOK, "detail.html", p})
 }

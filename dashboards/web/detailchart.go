@@ -8,6 +8,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // chart is a picture over an SLO's window: 1000 wide and chartHeight high,
@@ -122,15 +123,16 @@ func errorChart(st *evaluator.Status) *chart {
 		c.add(width/float64(len(parts)), i, p, partText(p))
 	}
 	c.Area, c.Over = under.String(), over.String()
-	c.Label = "Share of bad events over the window; the worst part: " + partText(parts[worst])
+	c.Label = "Share of bad events; the worst part: " + partText(parts[worst])
 	return c
 }
 
-// burningChart is an errorChart of the time around the gravest alert.
-func burningChart(st *evaluator.Status) *chart {
-	around := *st
-	around.History, around.Budget.PeriodStart, around.Budget.PeriodEnd = st.Burning, nil, nil
-	return errorChart(&around)
+// shareChart is an errorChart of a time of its own, in parts, with what of it is
+// excluded.
+func shareChart(st *evaluator.Status, parts []evaluator.Bucket, excluded []slo.Span) *chart {
+	then := *st
+	then.History, then.Budget.PeriodStart, then.Budget.PeriodEnd, then.Excluded.Spans = parts, nil, nil, excluded
+	return errorChart(&then)
 }
 
 // wholeEnd is the end of the window that parts are of, which for a calendar period

@@ -164,21 +164,31 @@ func (s *server) groupsTable(whole *evaluator.Status, report *evaluator.Report) 
 // find is the SLO that a request for a page names: by the parts of its id, and
 // the labels of its group as parameters or in the id.
 func find(report *evaluator.Report, r *http.Request) *evaluator.Status {
-	id := r.PathValue("service") + "/" + r.PathValue("slo")
-	group := groupOf(r)
-	i := slices.IndexFunc(report.SLOs, func(st evaluator.Status) bool {
-		return st.ID == id && len(group) == 0 || len(group) > 0 && st.Whole() == id && maps.Equal(st.Group, group)
-	})
-	if i < 0 {
-		return nil
+	service, name := r.PathValue("service"), r.PathValue("slo")
+	id, query := service+"/"+name, r.URL.Query()
+	var found *evaluator.Status
+	for i := range report.SLOs {
+		st := &report.SLOs[i]
+		if st.ID != id && (st.Service != service || st.SLO != name) {
+			continue
+		}
+		switch group := groupOf(query, st.Timed()); {
+		case len(group) > 0 && maps.Equal(st.Group, group):
+			return st
+		case len(group) == 0 && st.ID == id: // unless what looks like a time is the labels of a group
+			found = st
+		}
 	}
-	return &report.SLOs[i]
+	return found
 }
 
-func groupOf(r *http.Request) map[string]string {
+// groupOf are the parameters that are labels: all but a time.
+func groupOf(query url.Values, timed bool) map[string]string {
 	group := map[string]string{}
-	for name, values := range r.URL.Query() {
-		group[name] = strings.Join(values, ",")
+	for name, values := range query {
+		if !timed || name != "from" && name != "to" {
+			group[name] = strings.Join(values, ",")
+		}
 	}
 	return group
 }
@@ -188,11 +198,14 @@ func groupOf(r *http.Request) map[string]string {
 func (s *server) noSuchSLO(w http.ResponseWriter, r *http.Request, report *evaluator.Report) {
 	id := r.PathValue("service") + "/" + r.PathValue("slo")
 	p := sorryPage{Heading: "There is no such page", Text: "There is no SLO " + id + " in the files that are loaded."}
-	if group := groupOf(r); len(group) > 0 {
+	if group := groupOf(r.URL.Query(), true); len(group) > 0 {
 		p.Text = "There is no group " + labels.FromMap(group).String() + " of " + id + ", or no longer."
 		i := slices.IndexFunc(report.SLOs, func(st evaluator.Status) bool { return st.ID == id })
 		if i >= 0 {
 			p.Near, p.NearHref = id, s.prefix+report.SLOs[i].Path()
+			if asked, err := parseRange(&report.SLOs[i], r.URL.Query(), s.Now()); err == nil && asked != nil {
+				p.NearHref = s.prefix + report.SLOs[i].PathBetween(asked.from, asked.to)
+			}
 		}
 	}
 	p.frame = s.frame(p.Heading, report)

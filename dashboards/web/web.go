@@ -6,7 +6,7 @@
 // JavaScript, and load nothing from elsewhere. A use:
 //
 //	handler := web.Handler(web.Options{
-//		Report: loop.Report, Ready: loop.Ready, Reload: reload,
+//		Report: loop.Report, Between: loop.Between, Ready: loop.Ready, Reload: reload,
 //		Metrics: promhttp.Handler(), Version: "1.0.0", Now: time.Now,
 //	})
 //	http.ListenAndServe("127.0.0.1:9099", handler)
@@ -30,6 +30,8 @@ type Options struct {
 	// Report gives the latest snapshot. It is never nil, is read only, and is
 	// replaced whole by the next one.
 	Report func() *evaluator.Report
+	// Between gives what happened of an SLO in a time. Its error is the end of ctx.
+	Between func(ctx context.Context, id string, from, to time.Time) (*evaluator.Stretch, error)
 	// Ready reports whether the process has something to say, for /-/ready.
 	Ready func() bool
 	// Reload reads the configuration and the SLO files again. Its error is
@@ -52,7 +54,7 @@ type Options struct {
 // Handler serves the pages, the JSON API and the operational paths:
 //
 //	/                       all SLOs, worst first
-//	/slo/{service}/{slo}    one SLO; the two parts are its id
+//	/slo/{service}/{slo}    one SLO; the two parts are its id. from and to show a time
 //	/api/v1/slos            the report as JSON
 //	/metrics                for Prometheus
 //	/-/healthy, /-/ready    200, or 503 while not ready

@@ -1,0 +1,127 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/dashboards/figures"
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+// timeRange is a time that a page is asked for.
+type timeRange struct{ from, to time.Time }
+
+// parseRange reads the parameters from and to, nil when there are none. Without to it
+// is until now.
+func parseRange(st *evaluator.Status, query url.Values, now time.Time) (*timeRange, error) {
+	if !st.Timed() || query.Get("from")+query.Get("to") == "" {
+		return nil, nil
+	}
+	if query.Get("from") == "" {
+		return nil, errors.New("to is given, and no from")
+	}
+	out := timeRange{to: now}
+	for name, at := range map[string]*time.Time{"from": &out.from, "to": &out.to} {
+		if query.Get(name) == "" {
+			continue
+		}
+		var err error
+		// The + of a zone is a space in a query.
+		if *at, err = figures.ParseTime(strings.ReplaceAll(query.Get(name), " ", "+")); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	switch {
+	case out.from.After(now):
+		return nil, fmt.Errorf("from %q is in the future", query.Get("from"))
+	case !out.from.Before(out.to):
+		return nil, fmt.Errorf("from %q is not before to %q", query.Get("from"), query.Get("to"))
+	}
+	return &out, nil
+}
+
+// noSuchTime says what is wrong with the time that a page is asked for.
+func (s *server) noSuchTime(w http.ResponseWriter, r *http.Request, st *evaluator.Status, err error) {
+	const heading = "This time does not work"
+	s.render(w, r, view{http.StatusBadRequest, "sorry.html", sorryPage{
+		frame: s.frame(heading, s.Report()), Heading: heading, Text: err.Error(), Near: st.ID, NearHref: s.prefix + st.Path(),
+	}})
+}
+
+// stretch is the time that a page is asked for.
+type stretch struct {
+	From, To                     *figures.Moment // of the numbers, or as asked for when there are none
+	Notes                        []string        // what is missing of it
+	Known                        bool            // some of it is, and so are the numbers
+	Total, Bad, Good, Share      string
+	Allowed, Burn, Taken, Budget string
+	Chart                        *chart
+	Plain                        string // address of the page without it
+}
+
+// patience is how long a page waits while the backend is read.
+const patience = 5 * time.Second
+
+func (s *server) stretch(ctx context.Context, st *evaluator.Status, asked timeRange) *stretch {
+	now := s.Now()
+	out := &stretch{From: figures.NewMoment(&asked.from, now), To: figures.NewMoment(&asked.to, now), Plain: s.prefix + st.Path()}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	found, err := s.Between(ctx, st.ID, asked.from, asked.to)
+	switch {
+	case err != nil:
+		out.note("The backend keeps slowburn waiting, and the counts cannot be looked at meanwhile. The page tries again.")
+		return out
+	case found.HeldTo.IsZero():
+		out.note("No counts are held yet.")
+		return out
+	case asked.from.Before(found.HeldFrom) || asked.to.After(found.HeldTo):
+		out.note("Counts are held from %s to %s.", at(found.HeldFrom), at(found.HeldTo))
+	}
+	sum := found.Sum
+	length := int(sum.End - sum.Start)
+	if length == 0 {
+		out.note("None of this time is held.")
+		return out
+	}
+	start, end := sum.Start.Time(), sum.End.Time()
+	out.From, out.To = figures.NewMoment(&start, now), figures.NewMoment(&end, now)
+	if sum.Known < length {
+		out.note("%s of %s minutes are known.", figures.Count(float64(sum.Known)), figures.Count(float64(length)))
+	}
+	if sum.Excluded > 0 {
+		out.note("%s minutes are excluded.", figures.Count(float64(sum.Excluded)))
+	}
+	out.count(st, sum)
+	out.Chart = shareChart(st, found.Parts, found.Excluded)
+	return out
+}
+
+// count fills in the numbers.
+func (p *stretch) count(st *evaluator.Status, sum evaluator.Sum) {
+	allowed, bad := allowedRatio(st.Objective), max(sum.Bad, 0)
+	p.Known, p.Allowed, p.Budget = sum.Known > 0, figures.Share(allowed), "the "+st.Window+" budget, as it is now"
+	p.Total, p.Bad, p.Good, p.Share = figures.Count(sum.Total), figures.Count(bad), figures.Count(sum.Total-bad), figures.Dash
+	p.Burn, p.Taken = figures.BurnRate(new(0.0)), figures.Dash
+	if sum.Total > 0 {
+		p.Share, p.Burn = figures.Share(bad/sum.Total), figures.BurnRate(new(bad/sum.Total/allowed))
+	}
+	if st.Budget.PeriodEnd != nil {
+		p.Budget = "the projected " + st.Window + "'s budget"
+	}
+	if all := st.Budget.Allowed; all != nil && *all > 0 {
+		p.Taken = figures.Share(bad / *all)
+	}
+}
+
+func (p *stretch) note(format string, args ...any) {
+	p.Notes = append(p.Notes, fmt.Sprintf(format, args...))
+}
+
+// at is an instant in a sentence.
+func at(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04") }
