@@ -57,9 +57,12 @@ func newAlert(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) 
 	maps.Copy(a.Labels, map[string]string{
 		"alertname": s.Spec.Alerting.AlertName(), "slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO,
 	})
-	a.GeneratorURL = pageOf(s, externalURL)
+	a.GeneratorURL = pageOf(s.Path(), externalURL)
 	facts := factsOf(s, f)
 	facts.Page = a.GeneratorURL
+	if from, to, known := timeOf(s, f); known {
+		facts.Page = pageOf(s.PathBetween(from, to), externalURL)
+	}
 	a.Annotations = map[string]string{
 		"summary": facts.Summary, "description": facts.Text, "tier": facts.Tier + " (" + strings.Join(f.Windows, ", ") + ")",
 	}
@@ -79,12 +82,22 @@ func newAlert(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) 
 	return a
 }
 
-// pageOf is where an SLO's page is, "" where nobody said.
-func pageOf(s *evaluator.Status, externalURL string) string {
+// pageOf is the address of a page, "" where nobody said where pages are.
+func pageOf(path, externalURL string) string {
 	if externalURL == "" {
 		return ""
 	}
-	return strings.TrimSuffix(externalURL, "/") + s.Path()
+	return strings.TrimSuffix(externalURL, "/") + path
+}
+
+// timeOf is what links of an alert show, so that they show its incident when it is
+// over: from an hour before it began to the instant of the numbers, if that is known.
+func timeOf(s *evaluator.Status, f evaluator.FiringAlert) (from, to time.Time, known bool) {
+	w := windowOf(s, f)
+	if w == nil {
+		return from, to, false
+	}
+	return f.Since.Add(-time.Hour), w.End, true
 }
 
 // titleOf is what the summary of an alert calls an SLO: of a group it says which.
@@ -174,9 +187,8 @@ func describe(s *evaluator.Status, w *evaluator.WindowStatus, f slo.Facts) strin
 	return strings.Join(text, " ")
 }
 
-// dashboardURL is the file's link to a dashboard. One to Grafana shows the time
-// from an hour before the alert began to the instant of the numbers, and the
-// generated one the SLO.
+// dashboardURL is the file's link to a dashboard. One to Grafana shows the time of the
+// alert, and the generated one the SLO.
 func dashboardURL(s *evaluator.Status, f evaluator.FiringAlert) string {
 	link := s.Links["dashboard"]
 	u, err := url.Parse(link)
@@ -189,9 +201,9 @@ func dashboardURL(s *evaluator.Status, f evaluator.FiringAlert) string {
 			q.Set(name, value)
 		}
 	}
-	if w := windowOf(s, f); w != nil && !q.Has("from") && !q.Has("to") {
-		set("from", strconv.FormatInt(f.Since.Add(-time.Hour).UnixMilli(), 10))
-		set("to", strconv.FormatInt(w.End.UnixMilli(), 10))
+	if from, to, known := timeOf(s, f); known && !q.Has("from") && !q.Has("to") {
+		set("from", strconv.FormatInt(from.UnixMilli(), 10))
+		set("to", strconv.FormatInt(to.UnixMilli(), 10))
 	}
 	if strings.Contains(u.Path, "/d/"+detailDashboard) {
 		set("var-service", s.Service)

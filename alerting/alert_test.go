@@ -32,12 +32,13 @@ func TestAlertSaysWhatATiredPersonNeeds(t *testing.T) {
 		"slo": "availability", "severity": "page", "tier": "1",
 	}, a.Labels)
 	require.Equal(t, since, a.StartsAt)
+	require.Equal(t, "https://slo.example.org/slo/checkout/availability", a.GeneratorURL)
 	require.Equal(t, map[string]string{
 		"summary": "checkout availability burns its error budget 18x too fast",
 		"description": "1.8 % of the events fail since 14:02 UTC on 20 Nov (870 of 48,160 in the last 1h; 0.1 % is allowed). " +
 			"That window took 0.84 % of the 30d budget; nothing is left of it (-29 %).",
 		"tier": "fast (1h, 5m)", "runbook_url": "https://runbooks.example.org/checkout",
-		"slo_url": "https://slo.example.org/slo/checkout/availability",
+		"slo_url": "https://slo.example.org/slo/checkout/availability?from=2026-11-20T13:02:00Z&to=2026-11-20T15:02:00Z",
 	}, a.Annotations)
 
 	remaining = 0.31
@@ -146,9 +147,18 @@ func TestAlertOfAGroup(t *testing.T) {
 	}
 	a := newAlert(&status, evaluator.FiringAlert{Severity: Page, Tier: "fast"}, "https://slo.example.org/below")
 	require.Equal(t, "https://slo.example.org/below/slo/checkout/availability?tenant=a%26b", a.Annotations["slo_url"])
+	require.Equal(t, a.GeneratorURL, a.Annotations["slo_url"])
 	require.Equal(t, `checkout/availability{tenant="a&b"} burns its error budget`, a.Annotations["summary"])
 	require.Equal(t, "a&b", a.Labels["tenant"])
 	require.Equal(t, `checkout/availability{tenant="a&b"}`, a.Labels["slo_id"])
+
+	since := time.Date(2026, 11, 20, 14, 2, 0, 0, time.UTC)
+	status.Windows = []evaluator.WindowStatus{{Name: "1h", End: since.Add(time.Hour)}}
+	fires := evaluator.FiringAlert{Severity: Page, Tier: "fast", Since: since, Windows: []string{"1h", "5m"}}
+	a = newAlert(&status, fires, "https://slo.example.org/below")
+	require.Equal(t, "https://slo.example.org/below/slo/checkout/availability?tenant=a%26b&from=2026-11-20T13:02:00Z&to=2026-11-20T15:02:00Z",
+		a.Annotations["slo_url"])
+	require.Equal(t, "https://slo.example.org/below/slo/checkout/availability?tenant=a%26b", a.GeneratorURL)
 }
 
 // TestShareIsAllOnlyOfAll: 718 of 720 are 99.72 %.

@@ -36,7 +36,7 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 		}
 		a := Alert{
 			Labels: s.Spec.Alerting.LabelsOver(s.Labels, severity), Annotations: annotations, StartsAt: since,
-			GeneratorURL: pageOf(s, externalURL), page: severity == Page,
+			GeneratorURL: pageOf(s.Path(), externalURL), page: severity == Page,
 		}
 		maps.Copy(a.Labels, s.Group)
 		maps.Copy(a.Labels, labels)

@@ -117,7 +117,8 @@ func TestAlertmanager(t *testing.T) {
 			" (600 of 60,000 in the last 1h; 0.1 % is allowed). " +
 			"That window took 15 % of the 30d budget; 85 % of it is left. At this rate it is spent in 2h, at " + at.Add(2*time.Hour).Format("15:04 UTC on 2 Jan") + ".",
 		"tier": "fast (1h, 5m)", "runbook_url": "https://runbooks.example.org/checkout",
-		"slo_url": "https://slo.example.org/slo/checkout/availability",
+		"slo_url": "https://slo.example.org/slo/checkout/availability" +
+			"?from=" + at.Add(-80*time.Minute).Format(time.RFC3339) + "&to=" + at.Format(time.RFC3339),
 	}, page.Annotations)
 	require.True(t, page.StartsAt.Equal(at.Add(-20*time.Minute)), page.StartsAt)
 	require.InDelta(t, 300, time.Until(page.EndsAt).Seconds(), 30)

@@ -34,7 +34,7 @@ type Facts struct {
 	SpentIn, SpentAt        string // "1h30m", "16:32 UTC on 20 Nov"; "" when the budget lasts
 	Revision                string // of the SLO file; "" outside of Git
 	Runbook, Dashboard      string // links; "" for none
-	Page                    string // where the SLO's page is; "" for nowhere
+	Page                    string // the SLO's page, at the time of the alert; "" for nowhere
 	Summary, Text           string // what the annotations summary and description are without templates
 	Labels, Group, Links    map[string]string
 }

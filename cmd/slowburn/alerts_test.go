@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/servers"
 )
@@ -128,7 +130,7 @@ web: {external_url: https://slo.example.org}
 		require.Contains(t, page.Annotations["summary"], "checkout availability burns its error budget 7x too fast")
 		require.Contains(t, page.Annotations["description"], "7 % of the events fail")
 		require.Equal(t, "https://runbooks.example.org/checkout", page.Annotations["runbook_url"])
-		require.Equal(t, "https://slo.example.org/slo/checkout/availability", page.Annotations["slo_url"])
+		require.Contains(t, page.Annotations["slo_url"], "https://slo.example.org/slo/checkout/availability?from="+began.Add(-55*time.Minute).Format(time.RFC3339))
 		return true
 	}
 	hasOnePage()
@@ -156,6 +158,17 @@ web: {external_url: https://slo.example.org}
 	require.Len(t, told.pages("firing"), 1, "two replicas and a death are one notification")
 	require.Len(t, told.pages("resolved"), 1)
 	require.NotContains(t, severities(listAlerts(t, am)), "page")
+
+	// Its link shows what happened until the last numbers that it told.
+	link, err := url.Parse(resolved.Annotations["slo_url"])
+	require.NoError(t, err)
+	to, err := time.Parse(time.RFC3339, link.Query().Get("to"))
+	require.NoError(t, err)
+	code, body := a.get(link.RequestURI())
+	require.Equal(t, http.StatusOK, code)
+	bad := 7 * min(to.Sub(began), over.Sub(began)).Minutes()
+	total := 100 * (to.Sub(began) + 55*time.Minute).Minutes()
+	require.Contains(t, body, fmt.Sprintf(`<dd>%s</dd><dd class="sub">of %s;`, figures.Count(bad), figures.Count(total)))
 }
 
 // alertmanager is a real one that tells of each change within a second or two.
