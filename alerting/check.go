@@ -86,13 +86,20 @@ func (t Tier) hindrances(s *slo.SLO) [][2]string {
 	case n == 0:
 	case t.MinBad > n:
 		hinders("lower min_bad, or make the window longer",
-			"%s holds %s events, less than its min_bad of %s", t.Long, number(n), digits(t.MinBad, 3))
+			"%s holds %s, less than its min_bad of %s", t.Long, eventsText(n), digits(t.MinBad, 3))
 	case t.Significance > 0 && !beyondChance(n, n, s.Objective, t.Significance):
 		hinders("raise significance, or make the window longer",
-			"%s holds %s events, and that all of them are bad is no evidence of a significance of %s",
-			t.Long, number(n), digits(t.Significance, 3))
+			"%s holds %s, and that all are bad is no evidence of a significance of %s",
+			t.Long, eventsText(n), digits(t.Significance, 3))
 	}
 	return out
+}
+
+func eventsText(n float64) string {
+	if n == 1 {
+		return "one event"
+	}
+	return number(n) + " events"
 }
 
 // neverPages is a message with its hint when no tier that pages can begin, though
@@ -114,15 +121,19 @@ func (p Policies) neverPages(s *slo.SLO) []string {
 			why, longest = hindered[0][0], t.Long
 		}
 	}
+	hint := "take shorter slices or a longer window, or write page: {disabled: true} when tickets are enough"
+	if interval(s) > 0 {
+		hint = "choose a policy of your own without significance, or write page: {disabled: true} when the ticket of a spent budget is enough"
+	}
 	return []string{
 		fmt.Sprintf("policy %s never pages: %s", p.of(s).Name, why),
-		"take shorter slices or a longer window, or write page: {disabled: true} when tickets are enough",
+		hint,
 	}
 }
 
 // events is how many events a window holds at most, 0 where nobody knows.
 func events(s *slo.SLO, w slo.Window) float64 {
-	every := time.Duration(0)
+	every := interval(s)
 	if _, isLevels := s.Indicator.Measure().(slo.Levels); isLevels {
 		every = time.Minute
 	}

@@ -36,9 +36,26 @@ slos:
 	}
 	hint := " | take shorter slices or a longer window, or write page: {disabled: true} when tickets are enough"
 	require.Equal(t, []string{
-		"a.yaml:7:10: warning: policy default never pages: tier slow can't begin: 2h holds 2 events, and that all of them are bad is no evidence of a significance of 0.00001" + hint,
+		"a.yaml:7:10: warning: policy default never pages: tier slow can't begin: 2h holds 2 events, and that all are bad is no evidence of a significance of 0.00001" + hint,
 		"a.yaml:15:38: warning: policy classic never pages: its windows are more than a quarter of 2h" + hint,
 	}, got)
+}
+
+// TestCheckTellsThatAJobNeverPages: windows that page hold one night, and a job of
+// 98 % is missed by chance once in fifty.
+func TestCheckTellsThatAJobNeverPages(t *testing.T) {
+	set := slo.Load([]slo.File{{Name: "a.yaml", Text: []byte(`apiVersion: slowburn/v1
+service: shop
+defaults: {objective: 98, window: 60d}
+slos:
+  - {name: nightly, sli: {runs: {last_success: a, every: 1d}}}
+  - {name: sure, alerting: {policy: classic}, sli: {runs: {last_success: a, every: 1d}}}
+  - {name: hourly, window: 30d, sli: {runs: {last_success: a, every: 1h}}}
+`)}})
+	require.Empty(t, set.Findings)
+	set.Add(BuiltIn().Check(set.SLOs)...)
+	require.Len(t, set.Findings, 1)
+	require.Equal(t, "a.yaml:5:5: warning: policy default never pages: tier slow can't begin: 1d holds one event, and that all are bad is no evidence of a significance of 0.00001", set.Findings[0].String())
 }
 
 // TestCheckTellsWhatTiersCannotDo: 5 m are a 8,640th of 30 d, so that 5 m in which
@@ -85,6 +102,6 @@ slos:
 		"a.yaml:9:38: warning: policy counts: tier fast can't begin: 1h holds 60 events, less than its min_bad of 61 | lower min_bad, or make the window longer",
 		"a.yaml:10:39: warning: policy counts: tier fast can't begin: 1h holds 12 events, less than its min_bad of 61 | lower min_bad, or make the window longer",
 		"a.yaml:11:37: there is no alert policy clssic | did you mean classic? there are: classic, counts, default, mine, slow, sure",
-		"a.yaml:13:52: warning: policy sure: tier fast can't begin: 1h holds 4 events, and that all of them are bad is no evidence of a significance of 0.00001 | raise significance, or make the window longer",
+		"a.yaml:13:52: warning: policy sure: tier fast can't begin: 1h holds 4 events, and that all are bad is no evidence of a significance of 0.00001 | raise significance, or make the window longer",
 	}, "\n"), strings.Join(got, "\n"))
 }

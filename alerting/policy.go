@@ -148,12 +148,21 @@ func leastWindow(s *slo.SLO) slo.Window {
 	return slo.Window(interval(s))
 }
 
-// interval is the time between two runs of a job, 0 where that is not said.
+// interval is the time between two runs of a job, 0 where that is not said. Of
+// jobs of which any makes a minute bad, it is that of the most frequent one.
 func interval(s *slo.SLO) time.Duration {
-	if s.Indicator != nil {
-		if runs, ok := s.Indicator.Measure().(slo.Runs); ok {
-			return runs.Every
+	if s.Indicator == nil {
+		return 0
+	}
+	switch m := s.Indicator.Measure().(type) {
+	case slo.Runs:
+		return m.Every
+	case slo.Parts:
+		var of []time.Duration
+		for _, part := range m {
+			of = append(of, interval(part))
 		}
+		return slices.Min(of)
 	}
 	return 0
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -200,32 +199,6 @@ func joinEach(heads, tails []string) []string {
 		}
 	}
 	return out[:min(len(out), maxSamples)]
-}
-
-// gaugeOf is the series of an expression whose value is that of its only selector:
-// the selector itself, or an aggregation that leaves one value as it is.
-func gaugeOf(query string, more map[string]string) (labels.Labels, bool) {
-	e, err := parser.NewParser(parser.Options{}).ParseExpr(query)
-	if err != nil {
-		return labels.Labels{}, false
-	}
-	for {
-		switch x := e.(type) {
-		case *parser.ParenExpr:
-			e = x.Expr
-			continue
-		case *parser.AggregateExpr:
-			if slices.Contains([]parser.ItemType{parser.SUM, parser.MAX, parser.MIN, parser.AVG}, x.Op) {
-				e = x.Expr
-				continue
-			}
-		case *parser.VectorSelector:
-			if x.OriginalOffset == 0 && x.Timestamp == nil && x.StartOrEnd == 0 {
-				return firstOf(slo.NewSelector(x.LabelMatchers...), more)
-			}
-		}
-		return labels.Labels{}, false
-	}
 }
 
 // firstOf is a series that a selector selects.

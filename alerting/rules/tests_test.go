@@ -8,44 +8,62 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // TestTests has the oldest supported promtool run the tests that are made for SLOs
 // of each kind. Over an hour at 90 %, one event a minute never makes a page: five
-// bad ones in a row have a probability of 1e-5, and less than that is asked for.
+// bad ones in a row have a probability of 1e-5, and less than that is asked for. Of
+// three nights in a row it is 1e-3, where 1e-4 makes a ticket.
 func TestTests(t *testing.T) {
-	untested := map[string][]string{
-		"groups": {"shop/ages (page)", "shop/levels (page)", "shop/probes (page)"},
-		"kinds":  {"shop/backup (page)", "shop/batch", "shop/journey (page)", "shop/nightly (page)", "shop/nightly (ticket)", "shop/queue (page)", "shop/slices (page)", "shop/slices (ticket)", "shop/up (page)"},
+	never := map[string][]string{
+		"backup": {"page"}, "batch": {"page"}, "journey": {"page"}, "nightly": {"page", "ticket"}, "queue": {"page"}, "slices": {"page", "ticket"}, "up": {"page"},
+		"ages": {"page"}, "levels": {"page"}, "probes": {"page"},
 	}
-	all := files(t)
-	all["hours"] = slo.Load([]slo.File{{Name: "hours.yaml", Text: []byte(`apiVersion: slowburn/v1
-service: shop
-slos:
-  - name: slices
-    objective: 99
-    window: 1d
-    budgeting: timeslices
-    slice: {length: 5m, target: 95}
-    alerting: {ticket: {disabled: true}}
-    sli: {events: {bad: a_total, total: b_total}}
-`)}}).SLOs
-	for name, slos := range all {
-		if len(slos) == 0 {
-			continue
+	for name, slos := range files(t) {
+		for _, s := range slos {
+			t.Run(name+"/"+s.Name, func(t *testing.T) {
+				var want []string
+				for _, severity := range never[s.Name] {
+					want = append(want, s.ID()+" ("+severity+"): it can't fire, however long all events are bad")
+				}
+				require.Equal(t, want, runTests(t, s))
+			})
 		}
-		t.Run(name, func(t *testing.T) {
-			o := Options{Alerts: true, Policies: alerting.BuiltIn()}
-			text, err := File(name, slos, o)
-			require.NoError(t, err)
-			tests, without := Tests(name, slos, o)
-			require.Equal(t, untested[name], without)
-			dir := t.TempDir()
-			require.NoError(t, os.WriteFile(filepath.Join(dir, name+".rules.yaml"), text, 0o600))
-			require.NoError(t, os.WriteFile(filepath.Join(dir, name+".test.yaml"), tests, 0o600))
-			promtool(t, "test", "rules", filepath.Join(dir, name+".test.yaml"))
-		})
+	}
+}
+
+// runTests has promtool run the tests of an SLO, if there are any, and gives what is
+// not tested.
+func runTests(t *testing.T, s *slo.SLO) (without []string) {
+	t.Helper()
+	o := Options{Alerts: true, Policies: alerting.BuiltIn()}
+	text, err := File("a.yaml", []*slo.SLO{s}, o)
+	require.NoError(t, err)
+	tests, without := Tests(t.Context(), "a.rules.yaml", s, o)
+	if tests == nil {
+		require.NotEmpty(t, without)
+		return without
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.rules.yaml"), text, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.test.yaml"), tests, 0o600))
+	promtool(t, "test", "rules", filepath.Join(dir, "a.test.yaml"))
+	return without
+}
+
+// TestTestsOfExpressions has promtool run tests for expressions of several selectors:
+// what makes them good and bad is found by trying.
+func TestTestsOfExpressions(t *testing.T) {
+	text, err := os.ReadFile("testdata/expressions.yaml")
+	require.NoError(t, err)
+	set := slo.Load([]slo.File{{Name: "expressions.yaml", Text: text}})
+	for _, f := range set.Findings {
+		require.NotEqual(t, yamlfile.Error, f.Severity, f.Message)
+	}
+	for _, s := range set.SLOs {
+		t.Run(s.Name, func(t *testing.T) { require.Empty(t, runTests(t, s)) })
 	}
 }
 

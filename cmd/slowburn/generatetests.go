@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/alerting/rules"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 func newGenerateTests(s streams) *cobra.Command {
@@ -14,9 +15,9 @@ func newGenerateTests(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "tests PATH... -o DIR",
 		Short: "Write tests of the rules, for promtool test rules",
-		Long: "Write the rule file of each SLO file and a test beside it, by which promtool proves\n" +
-			"that each alert fires when all events are bad, is over when they are good again, and\n" +
-			"keeps quiet when nothing happens. What can't be tested is named.",
+		Long: "Write a rule file of each SLO and a test beside it, by which promtool proves that each\n" +
+			"alert fires when all events are bad, is over when they are good again, and keeps\n" +
+			"quiet when nothing happens. What can't be tested is named, and why.",
 		Example:           "  slowburn generate tests slos/ -o rule-tests && promtool test rules rule-tests/*.test.yaml",
 		ValidArgsFunction: completePaths,
 		RunE:              func(cmd *cobra.Command, args []string) error { return generateTests(cmd.Context(), s, args, f) },
@@ -52,17 +53,26 @@ func generateTests(ctx context.Context, s streams, paths []string, f rulesFlags)
 	if len(cfg.Backends) > 0 {
 		o.TargetLabels = cfg.Backends[0].TargetLabels
 	}
-	parts := byFile(set.SLOs)
-	files, err := ruleFiles(parts, o, rules.Format{})
+	// promtool evaluates all rules of a file for each test, so each SLO has its own.
+	var each [][]*slo.SLO
+	for _, one := range set.SLOs {
+		each = append(each, []*slo.SLO{one})
+	}
+	texts, err := rules.Files(each, o)
 	if err != nil {
 		return failure("%w", err)
 	}
-	tested := 0
-	for _, part := range parts {
-		name := ruleName(part[0].Origin)
-		text, without := rules.Tests(name, part, o)
+	files, tested := map[string][]byte{}, 0
+	for i, one := range set.SLOs {
+		name := ruleName(one.Origin) + "." + one.Name
+		ruleFile, testFile := name+".rules.yaml", name+".test.yaml"
+		if files[ruleFile] != nil {
+			return failure("%s and another file would both become %s; give one of them another name", one.Origin.File, ruleFile)
+		}
+		files[ruleFile] = texts[i]
+		text, without := rules.Tests(ctx, ruleFile, one, o)
 		if text != nil {
-			files[name+".test.yaml"] = text
+			files[testFile] = text
 			tested++
 		}
 		for _, what := range without {
@@ -72,6 +82,6 @@ func generateTests(ctx context.Context, s streams, paths []string, f rulesFlags)
 	if err := rules.WriteFiles(f.output, files, rules.Marker); err != nil {
 		return failure("%w", err)
 	}
-	fmt.Fprintf(s.err, "%s in %s for %s\n", plural(tested, "test file"), f.output, plural(len(parts), "rule file"))
+	fmt.Fprintf(s.err, "%s in %s for %s\n", plural(tested, "test file"), f.output, plural(len(set.SLOs), "SLO"))
 	return nil
 }

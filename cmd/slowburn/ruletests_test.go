@@ -31,7 +31,7 @@ func requireRuleTests(t *testing.T, slos, untested string, few []string, args ..
 	require.NoError(t, err)
 	ran := 0
 	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".test.yaml")
+		name, _, _ := strings.Cut(filepath.Base(file), ".")
 		if *everyRuleTest || slices.Contains(few, name) {
 			ran++
 			t.Run(name, func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestRuleTestsOfTheShop(t *testing.T) {
 	}
 	require.Equal(t, []string{"payments/monthly", "shipping/availability", "support/availability"}, refused)
 	require.NoError(t, os.Remove(dir+"/corrections.yaml")) // of these
-	requireRuleTests(t, dir, "not tested: carriers/answers\n", []string{"accounts", "reports"})
+	requireRuleTests(t, dir, "", []string{"accounts", "reports"})
 }
 
 // TestRuleTestsOfTheDocs does so for the examples of docs/slo-file.md, over 30 d
@@ -79,7 +79,10 @@ func TestRuleTestsOfTheDocs(t *testing.T) {
 		}
 		write(t, dir, name+".yaml", text)
 	}
-	requireRuleTests(t, dir, "not tested: checkout/busiest\nnot tested: checkout/nightly (page)\nnot tested: checkout/nightly (ticket)\n", []string{"journey", "woken"})
+	// Three nights of three are missed by chance once in 8,000 times at 95 %.
+	never := "not tested: checkout/nightly (page): it can't fire, however long all events are bad\n" +
+		"not tested: checkout/nightly (ticket): it can't fire, however long all events are bad\n"
+	requireRuleTests(t, dir, never, []string{"journey", "woken"})
 	for _, tool := range []string{"sloth", "pyrra"} {
 		requireRuleTests(t, dir+"/errors.yaml", "", []string{"errors"}, "--naming", tool)
 	}
