@@ -131,7 +131,7 @@ func factsOf(s *evaluator.Status, f evaluator.FiringAlert) slo.Facts {
 	if w == nil || w.BurnRate == nil {
 		return out
 	}
-	out.BurnRate, out.Bad, out.Total, out.BadShare = digits(*w.BurnRate, 2), number(w.Bad), number(w.Total), Share(w.Bad/max(w.Total, 1))
+	out.BurnRate, out.Bad, out.Total, out.BadShare = times(*w.BurnRate), number(w.Bad), number(w.Total), Share(w.Bad/max(w.Total, 1))
 	if b.Allowed != nil && *b.Allowed > 0 {
 		out.BudgetTaken = Share(w.Bad / *b.Allowed)
 	}
@@ -142,7 +142,7 @@ func factsOf(s *evaluator.Status, f evaluator.FiringAlert) slo.Facts {
 	if *w.BurnRate > 1 {
 		out.Summary += " " + out.BurnRate + "x too fast"
 	} else {
-		out.Summary = fmt.Sprintf("%s %s no longer burns its error budget too fast", s.Service, s.SLO)
+		out.Summary = titleOf(s) + " no longer burns its error budget too fast"
 	}
 	out.Text = describe(s, w, out)
 	return out
@@ -237,6 +237,16 @@ func Share(ratio float64) string {
 		n++
 	}
 	return digits(ratio*100, n) + " %"
+}
+
+// times prints a burn rate with two significant digits, and more where what is too fast
+// would look like what is allowed.
+func times(burn float64) string {
+	n := 2
+	for burn > 1 && n < 8 && digits(burn, n) == "1" {
+		n++
+	}
+	return digits(burn, n)
 }
 
 // digits prints a number with at least n significant digits, and no digits

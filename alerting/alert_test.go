@@ -62,6 +62,12 @@ func TestAnAlertThatIsKeptFiring(t *testing.T) {
 	got := newAlert(&status, evaluator.FiringAlert{Severity: Page, Tier: "outage", Since: since, Windows: []string{"5m", "5m"}}, "").Annotations
 	require.Equal(t, "checkout availability no longer burns its error budget too fast", got["summary"])
 	require.Equal(t, "Of the events of the last 5m 0 % fail (0 of 300; 0.1 % is allowed). It began at 14:02 UTC on 20 Nov.", got["description"])
+
+	status.ID, status.Group = `checkout/availability{tenant="acme"}`, map[string]string{"tenant": "acme"}
+	fires := evaluator.FiringAlert{Severity: Page, Tier: "outage", Since: since, Windows: []string{"5m", "5m"}}
+	require.Equal(t, `checkout/availability{tenant="acme"} no longer burns its error budget too fast`, newAlert(&status, fires, "").Annotations["summary"])
+	burn = 1.004
+	require.Equal(t, `checkout/availability{tenant="acme"} burns its error budget 1.004x too fast`, newAlert(&status, fires, "").Annotations["summary"])
 }
 
 // TestAlertIsCalledWhatTheSLOFileSays holds which label wins: that of the severity,

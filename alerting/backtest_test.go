@@ -289,6 +289,10 @@ func TestSuggestions(t *testing.T) {
 		// last window that holds all of them ends 360 minutes after they begin.
 		{"an incident", slotsOf(720, healthy, 20, failing, 2140, healthy), "95",
 			"in the worst 6h, until " + at(1080) + ", 6,000 of 360,000 events were bad, 33 % of the budget; 99 % would have taken 167 %"},
+		// In no window that holds it is more than 315 of 360 minutes known.
+		{"an incident between gaps", slotsOf(720, healthy, 45, missing, 20, failing, 45, missing, 2050, healthy), "95",
+			"in the worst 6h, until " + at(1125) + ", 6,000 of 360,000 events were bad (of which 88 % are known; the others are taken to be good), " +
+				"33 % of the budget; 99 % would have taken 167 %"},
 		// 42,000 are 11.7 %.
 		{"none", slotsOf(720, healthy, 60, broken, 2100, healthy), "",
 			"in the worst 6h, until " + at(1080) + ", 42,000 of 360,000 events were bad: 90 % would have taken 117 %"},

@@ -117,10 +117,12 @@ func noData(s *evaluator.Status, fires bool, now time.Time, add adder) {
 // forecast asks whether a time like the last one as long as the longest window of the
 // policy takes all that is left of the budget, and says when. The rates of the last
 // hours would spend it each night of a service that fails a little in its quiet hours.
-// While a burn alert fires it says so itself. A calendar budget that starts anew
+// While a burn alert fires it says so itself, but what fired before goes on: each page
+// would end it and make another ticket of it. A calendar budget that starts anew
 // before that has less time.
 func forecast(s *evaluator.Status, before map[string]Alert) (when string, soon bool) {
-	if len(s.Alerts) > 0 || len(s.Windows) < 2 {
+	_, fires := before[metaKey(s.ID, slo.ForecastAlert, "")]
+	if len(s.Alerts) > 0 && !fires || len(s.Windows) < 2 {
 		return "", false
 	}
 	long := s.Windows[len(s.Windows)-2]
@@ -133,7 +135,7 @@ func forecast(s *evaluator.Status, before map[string]Alert) (when string, soon b
 	}
 	takes := *long.BurnRate * float64(coming) / float64(s.Spec.Window.Length)
 	left := *s.Budget.Remaining
-	if _, is := before[metaKey(s.ID, slo.ForecastAlert, "")]; is {
+	if fires {
 		left *= relaxed
 	}
 	return when, takes >= left

@@ -168,6 +168,22 @@ func TestTheForecastOfABudget(t *testing.T) {
 	burning.Alerts = []evaluator.FiringAlert{{Severity: Ticket, Tier: "trickle", Windows: []string{"3d", "1d"}, Held: x.now}}
 	firing, _ := newTeller(t).see(1, burning)
 	require.Equal(t, []string{"ErrorBudgetBurn"}, firing, "which says it itself")
+
+	// A page ends none that fired before.
+	x = newTeller(t)
+	_, _ = x.see(1, x.about(evaluator.StateOK, 0.1, 1.5))
+	began := x.now
+	burning.Alerts[0].Held = x.now
+	firing, resolved := x.see(1, burning)
+	require.Equal(t, []string{"ErrorBudgetBurn", "ErrorBudgetForecast"}, firing)
+	require.Empty(t, resolved)
+	firing, _ = x.see(1, x.about(evaluator.StateOK, 0.1, 1.5))
+	require.Contains(t, firing, "ErrorBudgetForecast")
+	for _, a := range x.sender.firing {
+		if a.Labels["alertname"] == "ErrorBudgetForecast" {
+			require.Equal(t, began, a.StartsAt)
+		}
+	}
 }
 
 // TestTheForecastInACalendarMonth: on its second day three days at 0.5 take 5 % of the

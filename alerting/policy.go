@@ -111,8 +111,8 @@ const scale = 30 * day
 // whose long window exceeds a quarter of the SLO's own is dropped: what it says,
 // the budget says already. Of a calendar period its nominal length counts.
 //
-// Tiers of one severity with the same windows are one: their alert is the OR
-// of both, which is the tier with the lower factor. Those with a share of bad
+// Of two tiers of one severity with the same windows one is left out when the other
+// fires whenever it does: as of two factors alone the higher. Those with a share of bad
 // events in place of a factor have windows as they are written. Where no window is
 // as long as it should be, a tier asks for as much less of the budget.
 //
@@ -126,17 +126,19 @@ func (p Policies) Tiers(s *slo.SLO) []Tier {
 		if t = t.scaled(s, leastWindow(s)); t.dropped(s) {
 			continue
 		}
-		same := slices.IndexFunc(tiers, func(u Tier) bool {
-			return u.Severity == t.Severity && u.Long == t.Long && u.Short == t.Short && (u.BadShare == 0) == (t.BadShare == 0)
-		})
-		switch {
-		case same < 0:
-			tiers = append(tiers, t)
-		case t.Factor < tiers[same].Factor:
-			tiers[same] = t
+		if !slices.ContainsFunc(tiers, func(u Tier) bool { return u.covers(t) }) {
+			tiers = append(slices.DeleteFunc(tiers, t.covers), t)
 		}
 	}
 	return tiers
+}
+
+// covers reports whether a tier fires whenever another does.
+func (t Tier) covers(u Tier) bool {
+	return u.Severity == t.Severity && u.Long == t.Long && u.Short == t.Short &&
+		t.Factor <= u.Factor && t.Reset <= u.Reset && t.For <= u.For && t.KeepFiringFor >= u.KeepFiringFor &&
+		t.MinBad <= u.MinBad && t.MinBudget <= u.MinBudget &&
+		(t.Significance == 0 || u.Significance > 0 && t.Significance >= u.Significance)
 }
 
 // leastWindow is the least that windows of an SLO's tiers can be: such that each holds

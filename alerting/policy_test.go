@@ -2,6 +2,7 @@ package alerting
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -188,4 +189,33 @@ func TestATrickleOfAYear(t *testing.T) {
 	got := firesAt(s, slots, 0)
 	require.Len(t, got, 1)
 	require.Equal(t, []string{"trickle", "7d", "3d"}, append([]string{got[0].Tier}, got[0].Windows...))
+}
+
+// Tiers of the same windows are one only where nothing fires by the other alone.
+func TestTiersThatAskForLessStay(t *testing.T) {
+	hard := Tier{Name: "hard", Severity: Page, Factor: 14.4, Long: hour, Short: 5 * minute}
+	soft := Tier{Name: "soft", Severity: Page, Factor: 6, Long: hour, Short: 5 * minute}
+	s := &slo.SLO{Window: slo.Rolling(30 * day), Objective: objective(t, "99.9"), Alerting: slo.Alerting{Policy: "mine"}}
+	of := func(tiers ...Tier) []string {
+		var names []string
+		for _, tier := range (Policies{"mine": {"mine", tiers}}).Tiers(s) {
+			names = append(names, tier.Name)
+		}
+		return names
+	}
+	require.Equal(t, []string{"soft"}, of(hard, soft))
+	require.Equal(t, []string{"soft"}, of(soft, hard))
+	for _, ask := range []func(*Tier){
+		func(t *Tier) { t.For = 30 * time.Minute }, func(t *Tier) { t.MinBad = 100 }, func(t *Tier) { t.MinBudget = 0.05 },
+		func(t *Tier) { t.Significance = 1e-5 },
+	} {
+		more := soft
+		ask(&more)
+		require.Equal(t, []string{"hard", "soft"}, of(hard, more))
+		ask(&hard)
+		require.Equal(t, []string{"soft"}, of(hard, more))
+		hard = Tier{Name: "hard", Severity: Page, Factor: 14.4, Long: hour, Short: 5 * minute}
+	}
+	hard.KeepFiringFor = 10 * time.Minute
+	require.Equal(t, []string{"hard", "soft"}, of(hard, soft))
 }

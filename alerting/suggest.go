@@ -52,29 +52,32 @@ func promises() []slo.Objective {
 
 // outlook is what the windows of a history have in common.
 type outlook struct {
-	worst   evaluator.Sum // of those that are known well, the one with the largest share of bad events
+	worst   evaluator.Sum // the one with the largest share of bad events
 	least   float64       // the events of that with the fewest
 	known   int           // windows that are known well
 	windows int
 }
 
 // outlookOn looks at all windows of (from, to] whose ends are quarters of an hour
-// apart.
+// apart. The bad events of one that is not known well were bad, however good the rest
+// of it may have been: it can be the worst, with as many events as if all were known.
 func outlookOn(t *evaluator.Timeline, w time.Duration, from, to evaluator.Minute) outlook {
 	var out outlook
 	for end := to; end.Add(-w) >= from; end -= 15 {
 		out.windows++
 		sum := t.Sum(end.Add(-w), end)
-		if sum.Coverage() < wellKnown || sum.Total <= 0 {
+		known := sum.Coverage() >= wellKnown
+		if sum.Total <= 0 || !known && sum.Bad <= 0 {
 			continue
 		}
-		if out.known == 0 || sum.Total < out.least {
+		if !known {
+			sum.Total = sum.Total * float64(sum.End-sum.Start) / float64(sum.Known)
+		} else if out.known++; out.known == 1 || sum.Total < out.least {
 			out.least = sum.Total
 		}
-		if out.known == 0 || sum.Bad*out.worst.Total > out.worst.Bad*sum.Total {
+		if out.worst.Total == 0 || sum.Bad*out.worst.Total > out.worst.Bad*sum.Total {
 			out.worst = sum
 		}
-		out.known++
 	}
 	return out
 }
@@ -119,6 +122,9 @@ func suggest(s *slo.SLO, t *evaluator.Timeline, from, to evaluator.Minute) Sugge
 	consumed := takes(chosen)
 	out.Worst.Consumed = &consumed
 	worst := fmt.Sprintf("in the worst %s, until %s, %s of %s events were bad", w, l.worst.End.Time().Format(dayAndTime), number(bad), number(l.worst.Total))
+	if of := l.worst.Coverage(); of < wellKnown {
+		worst += fmt.Sprintf(" (of which %s are known; the others are taken to be good)", Share(of))
+	}
 	tooStrict := fmt.Sprintf("%s %% would have taken %s", limit.Percent(), Share(takes(limit)))
 	if takes(limit) <= headroom {
 		tooStrict = fmt.Sprintf("%s %% allows %s bad events in the quietest %s, fewer than %d", limit.Percent(), digits(limit.Allowed(l.least), 2), w, leastAllowed)

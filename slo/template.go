@@ -70,16 +70,25 @@ func Annotate(text string, f Facts) (string, error) {
 	return b.String(), nil
 }
 
-// FactsOf are the names of the facts that a template uses, sorted.
-func FactsOf(text string) []string {
+// FactsOf are the names of the facts that a template uses, sorted; where functions are
+// named, of those in pipelines that have one of them.
+func FactsOf(text string, functions ...string) []string {
 	used := map[string]bool{}
 	t, err := template.New("annotation").Option("missingkey=zero").Parse(text)
 	if err != nil || t.Tree == nil {
 		return nil
 	}
-	look(t.Root, func(n tree.Node) {
+	note := func(n tree.Node) {
 		if f, is := n.(*tree.FieldNode); is {
 			used[f.Ident[0]] = true
+		}
+	}
+	look(t.Root, func(n tree.Node) {
+		if p, is := n.(*tree.PipeNode); is && (len(functions) == 0 || slices.ContainsFunc(p.Cmds, func(c *tree.CommandNode) bool {
+			f, is := c.Args[0].(*tree.IdentifierNode)
+			return is && slices.Contains(functions, f.Ident)
+		})) {
+			look(p, note)
 		}
 	})
 	return slices.Sorted(maps.Keys(used))

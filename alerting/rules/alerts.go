@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -84,8 +85,12 @@ func (w *ruleWriter) annotations(tiers []firingTier) [][2]string {
 	if len(w.split.labels) > 0 {
 		name, promise = "{{ $labels.slo_id }}", "its objective"
 	}
+	summary := ` burns its error budget {{ $value | printf "%.3g" }}x too fast`
+	if slices.ContainsFunc(tiers, func(f firingTier) bool { return f.Reset < 1 }) {
+		summary = "{{ if gt $value 1.0 }}" + summary + "{{ else }} no longer burns its error budget too fast{{ end }}"
+	}
 	out := [][2]string{
-		{"summary", name + ` burns its error budget {{ $value | printf "%.3g" }}x too fast`},
+		{"summary", name + summary},
 		{"description", "The share of bad events is {{ $value | printf \"%.3g\" }} times what " +
 			promise + " over " + s.Window.String() + " allows." +
 			" {{ with " + w.query(func(only string) string { return "slo_error_budget_remaining_ratio{" + only + "}" }, w.sel) + " }}" +

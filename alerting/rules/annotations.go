@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,24 +16,49 @@ func unknownFacts() []string {
 	return []string{"Since", "LongWindow", "ShortWindow", "Bad", "Total", "BadShare", "BudgetTaken", "SpentIn", "SpentAt", "Revision", "Page"}
 }
 
+// laterFacts are those that rules know when an alert fires, and not when they are
+// written.
+func laterFacts(s *slo.SLO) []string {
+	out := []string{"BurnRate", "BudgetLeft", "Tier", "Summary", "Text"}
+	if s.Groups != nil {
+		out = append(out, "ID", "Group")
+	}
+	return out
+}
+
 // unannotatable says why rules can't carry the templates of an SLO's annotations, ""
 // when they can.
 func unannotatable(s *slo.SLO) string {
-	var used []string
+	var unknown, later []string
 	for _, text := range s.Alerting.Annotations {
 		for _, fact := range slo.FactsOf(text) {
 			own := s.Groups != nil && len(s.Groups.Objectives) > 0 && (fact == "Objective" || fact == "Allowed")
 			if slices.Contains(unknownFacts(), fact) || own {
-				used = append(used, "."+fact)
+				unknown = append(unknown, "."+fact)
+			}
+		}
+		escaped := slices.DeleteFunc(slo.FactsOf(text, "urlquery"), escapable)
+		for _, fact := range append(slo.FactsOf(text, "eq", "ne", "len"), escaped...) {
+			if slices.Contains(laterFacts(s), fact) {
+				later = append(later, "."+fact)
 			}
 		}
 	}
-	if len(used) == 0 {
-		return ""
+	var why []string
+	for _, of := range []struct {
+		facts  []string
+		reason string
+	}{{unknown, ", which rules don't know"}, {later, " in a function, and rules know it only when an alert fires"}} {
+		if slices.Sort(of.facts); len(of.facts) > 0 {
+			why = append(why, "its annotations use "+strings.Join(slices.Compact(of.facts), ", ")+of.reason)
+		}
 	}
-	slices.Sort(used)
-	return "its annotations use " + strings.Join(slices.Compact(used), ", ") + ", which rules don't know"
+	return strings.Join(why, "; ")
 }
+
+// escapable reports whether a fact that is known later is one value, to which a
+// template of Prometheus can apply urlquery.
+func escapable(fact string) bool { return fact == "BurnRate" || fact == "ID" || fact == "Group" }
 
 // annotated are annotations and over them those of the SLO's own templates. What
 // is known now is filled in, the rest becomes templates of Prometheus.
@@ -41,10 +67,10 @@ func (w *ruleWriter) annotated(severity string, usual [][2]string) [][2]string {
 	if len(own) == 0 {
 		return usual
 	}
-	var later []string // in pairs of a mark and the template that takes its place
+	var later []string // in pairs of a mark and the template that takes its place, as it is and with urlquery
 	mark := func(template string) string {
 		m := "\x00" + strconv.Itoa(len(later)) + "\x00"
-		later = append(later, m, template)
+		later = append(later, m, template, url.QueryEscape(m), strings.TrimSuffix(template, " }}")+" | urlquery }}")
 		return m
 	}
 	facts := w.known(severity, usual, mark)

@@ -258,6 +258,7 @@ func TestAlertOfAGroupPromtool(t *testing.T) {
 	s := grouped(withWindow(example(t, "", `requests_total{code="500"}`, "requests_total"), hour), "tenant")
 	s.Links, s.Objective = nil, objective(t, "90")
 	s.Groups.Objectives["100% `{{x}}"] = objective(t, "50")
+	s.Alerting.Annotations = map[string]string{"link": `/?id={{ urlquery .ID }}&tenant={{ .Group.tenant | urlquery }}`}
 	text, err := File("test.yaml", []*slo.SLO{s}, Options{Alerts: true, Policies: alerting.BuiltIn()})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), text, 0o600))
@@ -281,11 +282,13 @@ tests:
               summary: checkout availability burns its error budget 4.5x too fast
               description: "The share of bad events is 4.5 times what 90 % over 1h allows. -350% of the error budget is left."
               tier: daily
+              link: /?id=checkout%2Favailability&tenant=
           - exp_labels: {slo_id: 'checkout/availability{tenant="100% ` + "`" + `{{x}}"}', tenant: '100% ` + "`" + `{{x}}', slo_service: checkout, slo: availability, severity: ticket, tier: "1", region: 'eu {{ "x" }}'}
             exp_annotations:
               summary: 'checkout/availability{tenant="100% ` + "`" + `{{x}}"} burns its error budget 1.8x too fast'
               description: "The share of bad events is 1.8 times what its objective over 1h allows. -80% of the error budget is left."
               tier: trend
+              link: /?id=checkout%2Favailability%7Btenant%3D%22100%25+%60%7B%7Bx%7D%7D%22%7D&tenant=100%25+%60%7B%7Bx%7D%7D
 `
 	file := filepath.Join(dir, "test.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(test), 0o600))

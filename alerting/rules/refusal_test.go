@@ -51,16 +51,20 @@ func TestRefusal(t *testing.T) {
 		`{name: age, sli: {freshness: {timestamp: '`+metricsQL+`', max_age: 1h}}}`,
 		`{name: job, sli: {runs: {last_success: '`+metricsQL+`', every: 1h}}}`,
 		`{name: rates, sli: {events: {bad: 'sum(increase_pure(errors_total[$window]))', total: 'all_total'}}}`,
+		`{name: words, group_by: [tenant], alerting: {annotations: {a: '{{ if eq .Severity "page" }}{{ .Text }}{{ end }}{{ urlquery .ID .Group.tenant }}{{ index .Group "tenant" }}'}}, `+events+`}`,
+		`{name: asks, group_by: [tenant], alerting: {annotations: {a: '{{ if eq .Tier "fast" }}{{ .Text }}{{ end }}', b: '{{ .Group.tenant | eq "a" }}{{ urlquery .Summary }}'}}, `+events+`}`,
 		`{name: journey, worst_of: [s/plain, s/level]}`)
 	page, err := os.ReadFile("../../docs/rules.md")
 	require.NoError(t, err)
 	listed := map[string]string{ // by the reason, what the page says
 		"calendar: quarter": "`window: {calendar: ...}`", "calendar: month": "`window: {calendar: ...}`",
 		"excludes time": "it excludes time", "no single metric name": "with no single metric name",
-		"only VictoriaMetrics reads its query": "only VictoriaMetrics reads it", "its part s/level: ": "of the SLO or a part of it",
+		"its annotations use .Group, .Summary, .Tier in a function": "in `eq`, `ne` or `len`",
+		"only VictoriaMetrics reads its query":                      "only VictoriaMetrics reads it", "its part s/level: ": "of the SLO or a part of it",
 	}
 	for name, reasons := range map[string][]string{
-		"plain": nil, "history": nil, "slices": nil, "tenants": nil, "queues": nil, "probes": nil, "ages": nil, "jobs": nil,
+		"plain": nil, "history": nil, "slices": nil, "tenants": nil, "queues": nil, "probes": nil, "ages": nil, "jobs": nil, "words": nil,
+		"asks":     {"its annotations use .Group, .Summary, .Tier in a function"},
 		"quarter":  {"calendar: quarter"},
 		"excluded": {"excludes time"},
 		"many":     {"calendar: month"},

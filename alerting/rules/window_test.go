@@ -155,3 +155,37 @@ tests:
 	require.NoError(t, os.WriteFile(file, []byte(test), 0o600))
 	promtool(t, "test", "rules", file)
 }
+
+// TestAnAlertThatItsResetHoldsPromtool: 20 of 10,000 requests fail for 70 minutes, then 8,
+// of which 10 are allowed. In 144 minutes 1,992 fail of 1,440 that may.
+func TestAnAlertThatItsResetHoldsPromtool(t *testing.T) {
+	dir := t.TempDir()
+	s := withWindow(example(t, "", `requests_total{code="500"}`, "requests_total"), 6*hour)
+	s.Alerting.Policy, s.Links = "demanding", nil
+	text, err := File("test.yaml", []*slo.SLO{s}, Options{Alerts: true, Policies: demanding()})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), text, 0o600))
+	test := `
+rule_files: [rules.yaml]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - {series: 'requests_total{code="200"}', values: '0+9980x70 708592+9992x80'}
+      - {series: 'requests_total{code="500"}', values: '0+20x70 1408+8x80'}
+    promql_expr_test:
+      - {expr: 'slo_burn_rate{window=~"1h|30m"}', eval_time: 145m, exp_samples: [{labels: 'slo_burn_rate{slo_id="checkout/availability",slo_service="checkout",slo="availability",window="1h"}', value: 0.8}, {labels: 'slo_burn_rate{slo_id="checkout/availability",slo_service="checkout",slo="availability",window="30m"}', value: 0.8}]}
+    alert_rule_test:
+      - alertname: ErrorBudgetBurn
+        eval_time: 145m
+        exp_alerts:
+          - exp_labels: {slo_id: checkout/availability, slo_service: checkout, slo: availability, severity: ticket, tier: "1", region: 'eu {{ "x" }}'}
+            exp_annotations:
+              summary: checkout availability no longer burns its error budget too fast
+              description: "The share of bad events is 0.8 times what 99.9 % over 6h allows. -38.33% of the error budget is left."
+              tier: trickle
+`
+	file := filepath.Join(dir, "test.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(test), 0o600))
+	promtool(t, "test", "rules", file)
+}
