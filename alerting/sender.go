@@ -232,7 +232,7 @@ func (s *Sender) end(k string, a Alert, now time.Time, sure bool) {
 		s.Log.Warn("Alert is no longer held", "alertname", a.Labels["alertname"], "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"])
 		return
 	}
-	a.EndsAt, a.over = now, true
+	a.EndsAt, a.over, a.old = now, true, false
 	s.resolved[k] = a
 	s.Log.Info("Alert resolved", "alertname", a.Labels["alertname"], "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"])
 }
