@@ -213,10 +213,8 @@ func (s *Sender) blind(r *evaluator.Report, now time.Time) map[string]Alert {
 // a burn alert is. A backend that is read again is no news from a replica that could
 // not: another may still be blind, so its alert runs out by itself.
 func (s *Sender) meta(before map[string]Alert, r *evaluator.Report, now time.Time) {
-	byID := map[string]*evaluator.Status{}
-	for i := range r.SLOs {
-		status := &r.SLOs[i]
-		byID[status.ID] = status
+	byID := statuses(r)
+	for _, status := range byID {
 		for k, a := range about(status, before, now, s.ExternalURL) {
 			a.held = now
 			s.firing[k] = a
@@ -230,7 +228,7 @@ func (s *Sender) meta(before map[string]Alert, r *evaluator.Report, now time.Tim
 		status := byID[a.Labels["slo_id"]]
 		switch {
 		case status == nil:
-			s.end(k, a, now, slices.Contains(r.Retired, a.Labels["slo_id"]))
+			s.leaveOne(k, a, byID, r, now)
 		case sees(status) && s.current(status, now):
 			s.end(k, a, now, true)
 		case sees(status) || now.Sub(a.held) < holdFailed:

@@ -76,6 +76,12 @@ func NewSender(o SenderOptions) *Sender {
 	return s
 }
 
+// TakeOver has a Sender go on with what another one, which has ended, posted. It is
+// called before Run.
+func (s *Sender) TakeOver(old *Sender) {
+	s.firing, s.ended, s.resolved = old.firing, old.ended, old.resolved
+}
+
 // Wake tells the Sender of a new report. It never blocks.
 func (s *Sender) Wake() {
 	select {
@@ -166,7 +172,10 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 		for _, severity := range []string{Page, Ticket} {
 			k := key(status, evaluator.FiringAlert{Severity: severity})
 			a, was := before[k]
-			if _, is := s.firing[k]; was && !is {
+			if _, is := s.firing[k]; was && !is && !excluded && unread(status) && now.Sub(a.held) <= holdFailed {
+				a.old = true
+				s.firing[k] = a
+			} else if was && !is {
 				// When it was held for long it ended for want of numbers.
 				s.end(k, a, now, excluded || sure && r.EvaluatedAt.Sub(a.held) < hold*time.Minute)
 			}
@@ -214,15 +223,39 @@ func (s *Sender) leave(before map[string]Alert, r *evaluator.Report, now time.Ti
 	if len(before) == 0 {
 		return
 	}
-	shown := make(map[string]bool, len(r.SLOs))
-	for i := range r.SLOs {
-		shown[r.SLOs[i].ID] = true
-	}
+	byID := statuses(r)
 	for k, a := range before {
-		if id := a.Labels["slo_id"]; !shown[id] && !isMeta(a) {
-			s.end(k, a, now, slices.Contains(r.Retired, id))
+		if id := a.Labels["slo_id"]; byID[id] == nil && !isMeta(a) {
+			s.leaveOne(k, a, byID, r, now)
 		}
 	}
+}
+
+// leaveOne ends an alert of what the report lacks. A group may be found when more of
+// its whole is read.
+func (s *Sender) leaveOne(k string, a Alert, byID map[string]*evaluator.Status, r *evaluator.Report, now time.Time) {
+	id := a.Labels["slo_id"]
+	whole, _, grouped := strings.Cut(id, "{")
+	if of := byID[whole]; grouped && of != nil && unread(of) && now.Sub(a.held) <= holdFailed {
+		a.old = true
+		s.firing[k] = a
+		return
+	}
+	s.end(k, a, now, slices.Contains(r.Retired, id))
+}
+
+func statuses(r *evaluator.Report) map[string]*evaluator.Status {
+	out := make(map[string]*evaluator.Status, len(r.SLOs))
+	for i := range r.SLOs {
+		out[r.SLOs[i].ID] = &r.SLOs[i]
+	}
+	return out
+}
+
+// unread reports whether it may only be for want of history, or of a backend, that
+// nothing fires for an SLO: what fired before is held, for an hour at most.
+func unread(s *evaluator.Status) bool {
+	return s.State == evaluator.StateWarming || s.State == evaluator.StateQueryFailed
 }
 
 // end closes an alert that this process saw firing: as resolved when the
