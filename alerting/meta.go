@@ -240,6 +240,33 @@ func (s *Sender) meta(before map[string]Alert, r *evaluator.Report, now time.Tim
 	}
 }
 
+// recall notes alerts about budgets that an Alertmanager has: another process posted
+// them, and this one goes on where that one would.
+func (s *Sender) recall(alerts []Alert) {
+	for _, a := range alerts {
+		a.held = s.Now()
+		s.recalled[metaKey(a.Labels["slo_id"], a.Labels["alertname"], a.Labels["remaining_below"])] = a
+	}
+}
+
+// remember adds what was recalled of the SLOs of a report to what fired before.
+func (s *Sender) remember(before map[string]Alert, r *evaluator.Report, now time.Time) {
+	if len(s.recalled) == 0 {
+		return
+	}
+	byID := statuses(r)
+	for k, a := range s.recalled {
+		_, is := before[k]
+		known := byID[a.Labels["slo_id"]] != nil
+		if known && !is {
+			before[k] = a
+		}
+		if known || now.Sub(a.held) > holdFailed {
+			delete(s.recalled, k)
+		}
+	}
+}
+
 // isMeta reports whether an alert is one about data or budget. Their names can't be
 // those of burn alerts.
 func isMeta(a Alert) bool {

@@ -57,6 +57,7 @@ type Sender struct {
 	firing    map[string]Alert
 	ended     map[string]Alert // by numbers that are older than another replica's may be
 	resolved  map[string]Alert
+	recalled  map[string]Alert     // what Alertmanagers have of budgets, until its SLO is seen
 	unseen    map[string]time.Time // since when SLOs can't be read that never were, by their ids
 }
 
@@ -64,7 +65,7 @@ type Sender struct {
 func NewSender(o SenderOptions) *Sender {
 	s := &Sender{
 		SenderOptions: o, metrics: newMetrics(o.Registerer), wake: make(chan struct{}, 1),
-		firing: map[string]Alert{}, ended: map[string]Alert{}, resolved: map[string]Alert{},
+		firing: map[string]Alert{}, ended: map[string]Alert{}, resolved: map[string]Alert{}, recalled: map[string]Alert{},
 	}
 	for _, am := range o.Alertmanagers {
 		if n := newName(am, o.Log, s.metrics); n != nil {
@@ -95,7 +96,11 @@ func (s *Sender) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	last, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	start := func(r *receiver) { wg.Go(func() { r.run(last, ctx) }) }
+	had := make(chan []Alert)
+	start := func(r *receiver) {
+		wg.Go(func() { r.run(last, ctx) })
+		wg.Go(func() { r.recall(ctx, had) })
+	}
 	for _, r := range s.receivers {
 		start(r)
 	}
@@ -112,6 +117,8 @@ func (s *Sender) Run(ctx context.Context) error {
 			s.post()
 		case <-timer.C:
 			s.post()
+		case alerts := <-had:
+			s.recall(alerts)
 		case found := <-changed:
 			for _, r := range s.meet(found) {
 				start(r)
@@ -156,6 +163,7 @@ func (s *Sender) post() {
 // see any more, which is neither.
 func (s *Sender) update(r *evaluator.Report, now time.Time) {
 	before := s.firing
+	s.remember(before, r, now)
 	s.firing = map[string]Alert{}
 	for i := range r.SLOs {
 		status := &r.SLOs[i]

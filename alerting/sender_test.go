@@ -327,8 +327,10 @@ func TestAChangedConfigurationHoldsWhatFires(t *testing.T) {
 type post func(*http.Request) error
 
 func (p post) RoundTrip(r *http.Request) (*http.Response, error) {
-	if err := p(r); err != nil {
-		return nil, err
+	if !strings.Contains(r.URL.RawQuery, "alertname") { // which asks for what it has at the start: nothing
+		if err := p(r); err != nil {
+			return nil, err
+		}
 	}
 	return &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Body: io.NopCloser(strings.NewReader("")), Request: r}, nil
 }
