@@ -86,7 +86,7 @@ func TestAlertmanagerConfigMakesOneNotificationOfOneProblem(t *testing.T) {
 		slos[2].Spec = loud
 		b.report.SLOs = slos
 		s.post()
-		require.NoError(t, s.receivers[0].deliver(t.Context(), <-s.receivers[0].queue))
+		require.NoError(t, s.receivers[0].try(t.Context(), <-s.receivers[0].queue))
 	}
 	soon := func(alert string, times int) {
 		t.Helper()
@@ -103,7 +103,7 @@ func TestAlertmanagerConfigMakesOneNotificationOfOneProblem(t *testing.T) {
 
 	both := []string{Page, Ticket}
 	says(both, both, both)
-	require.NoError(t, s.receivers[0].deliver(t.Context(), []Alert{meta("SLOBlind", "eu"), meta("SLONoData", "eu")}))
+	require.NoError(t, s.receivers[0].try(t.Context(), []Alert{meta("SLOBlind", "eu"), meta("SLONoData", "eu")}))
 	soon("pager ErrorBudgetBurn checkout/latency critical firing", 4)
 	soon("pager ErrorBudgetBurn checkout/availability page firing", 4)
 	soon("tickets SLONoData eu/slo ticket firing", 4)

@@ -62,7 +62,7 @@ type TestResult struct {
 	Pages        int        `json:"pages"` // that began between From and To
 	Tickets      int        `json:"tickets"`
 	PagesPerWeek *float64   `json:"pages_per_week"`    // of time that is known
-	Missed       int        `json:"missed"`            // incidents that no episode is about
+	Missed       int        `json:"missed"`            // incidents that no episode is about, and that don't go on
 	False        int        `json:"false"`             // of these, those that are about no incident
 	Detection    *float64   `json:"detection_seconds"` // median of the incidents that are detected
 	Remaining    *float64   `json:"budget_remaining"`  // at To
@@ -91,6 +91,7 @@ type Episode struct {
 type Incident struct {
 	Start     time.Time `json:"start"` // of its first bad slot
 	End       time.Time `json:"end"`   // of its last
+	Open      bool      `json:"open"`  // it goes on at To, and an alert may still come
 	Total     float64   `json:"total"`
 	Bad       float64   `json:"bad"`
 	Consumed  *float64  `json:"budget_consumed"`   // by Bad
@@ -324,11 +325,12 @@ func (r *TestResult) count(from evaluator.Minute, known int) {
 	r.PagesPerWeek = &perWeek
 	var after []float64
 	for _, in := range r.Incidents {
-		if in.Detection == nil {
+		switch {
+		case in.Detection != nil:
+			after = append(after, *in.Detection)
+		case !in.Open:
 			r.Missed++
-			continue
 		}
-		after = append(after, *in.Detection)
 	}
 	if n := len(after); n > 0 {
 		slices.Sort(after)

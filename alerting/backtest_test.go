@@ -140,6 +140,18 @@ func TestBacktestTellsMissedFromFalse(t *testing.T) {
 	}
 }
 
+// TestBacktestMissesNothingThatGoesOn: 8 h at twice the allowed rate, which no tier tells,
+// that go on at the end, or ended 15 or 16 minutes before.
+func TestBacktestMissesNothingThatGoesOn(t *testing.T) {
+	for quiet, missed := range map[int]int{0: 0, 15: 0, 16: 1} {
+		slots := slotsOf(960, healthy, 480, evaluator.Slot{Total: 1000, Bad: 2, Known: true}, quiet, healthy)
+		_, results := backtestOf(len(slots), nil).Test(evaluator.Past{SLO: policySLO(t), Timeline: after(healthy, slots)})
+		r := results[0]
+		require.Len(t, r.Incidents, 1)
+		require.Equal(t, []any{missed, missed == 0}, []any{r.Missed, r.Incidents[0].Open}, quiet)
+	}
+}
+
 // TestBacktestGoesOnFromBefore: an alert that began before the time that is looked
 // at is dated right, and is no new page.
 func TestBacktestGoesOnFromBefore(t *testing.T) {

@@ -48,7 +48,7 @@ func TestARefusedPostKeepsNoOtherAlertBack(t *testing.T) {
 		}
 		o := SenderOptions{Log: slog.New(slog.DiscardHandler), Now: time.Now}
 		r := newReceiver(Alertmanager{URL: server.URL, HTTP: server.Client()}, "", &o, newMetrics(prometheus.NewRegistry()))
-		require.EqualError(t, r.deliver(t.Context(), alerts), "it answers "+text+": bad label")
+		require.EqualError(t, r.try(t.Context(), alerts), "it answers "+text+": bad label")
 		require.Len(t, taken, batch+10, code)
 	}
 }
@@ -88,7 +88,7 @@ func TestWhatInhibitsIsPostedFirst(t *testing.T) {
 		return err
 	}).client()})
 	s.post()
-	require.NoError(t, s.receivers[0].deliver(t.Context(), <-s.receivers[0].queue))
+	require.NoError(t, s.receivers[0].try(t.Context(), <-s.receivers[0].queue))
 	require.Equal(t, []string{
 		"checkout/availability page, other/availability critical",
 		`checkout/availability{tenant="acme"} page`,
@@ -146,6 +146,67 @@ func TestABlindReplicaBringsNothingBack(t *testing.T) {
 	}
 	says(blind, evaluator.StateOK, Page, Ticket)
 	require.Len(t, listed(t, am), 2, "it sees again")
+}
+
+// TestOldNumbersHoldNothingBack: while an Alertmanager is slow to tell whether it still
+// has the page of an SLO that can't be read, another page begins, and that page ends.
+func TestOldNumbersHoldNothingBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		b := newBoard(time.Now)
+		var mu sync.Mutex
+		var posts []string
+		s := b.sender(Alertmanager{"http://am", post(func(r *http.Request) error {
+			if r.Method == http.MethodGet {
+				<-r.Context().Done()
+				return r.Context().Err()
+			}
+			var alerts []Alert
+			err := json.NewDecoder(r.Body).Decode(&alerts)
+			mu.Lock()
+			defer mu.Unlock()
+			for _, a := range alerts {
+				what := "fires"
+				if !a.EndsAt.After(time.Now()) {
+					what = "is over"
+				}
+				posts = append(posts, fmt.Sprint(time.Since(begun), " ", a.Labels["slo"], " ", what))
+			}
+			return err
+		}).client()})
+		stop := start(t, s)
+		says := func(at time.Duration, state evaluator.State, slos ...string) {
+			<-time.After(time.Until(begun.Add(at))) // of the bubble's own clock
+			b.show(t, time.Now(), state, Page)
+			first := b.report.SLOs[0]
+			first.Alerts[0].Since = begun
+			b.report.SLOs = nil
+			for _, slo := range slos {
+				status := first
+				status.ID, status.SLO = "checkout/"+slo, slo
+				if slo != "availability" {
+					status.State = evaluator.StateOK
+				} else if state == evaluator.StateOK && at > 0 {
+					status.Alerts = nil
+				}
+				b.report.SLOs = append(b.report.SLOs, status)
+			}
+			s.Wake()
+			synctest.Wait()
+		}
+		second := time.Second
+		says(0, evaluator.StateOK, "availability")
+		says(60*second, evaluator.StateQueryFailed, "availability") // it is asked from 70 s to 80 s
+		says(72*second, evaluator.StateQueryFailed, "availability", "latency")
+		says(130*second, evaluator.StateQueryFailed, "availability", "latency")
+		says(145*second, evaluator.StateOK, "availability", "latency")
+		<-time.After(15 * second)
+		stop()
+		require.Equal(t, []string{
+			"0s availability fires", "1m12s latency fires", "1m20s availability fires", "2m10s latency fires",
+			"2m25s availability is over", "2m25s latency fires",
+		}, posts)
+	})
 }
 
 // TestLateDataKeepsNoNewEpisodeBack: the data always comes later than the offset, so

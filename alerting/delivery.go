@@ -2,7 +2,6 @@ package alerting
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,11 +11,15 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 const (
@@ -48,7 +51,9 @@ type receiver struct {
 	metrics   *metrics
 	now       func() time.Time
 
-	taken map[string]taking // what fires and was taken; of the goroutine of run
+	mu      sync.Mutex        // guards what follows
+	taken   map[string]taking // what fires and was taken
+	failing bool              // the last post was not taken
 }
 
 // taking is what is known of an alert that an Alertmanager took.
@@ -86,28 +91,74 @@ func (r *receiver) put(alerts []Alert) {
 }
 
 // run posts what is queued until the queue is closed and empty, which it soon is
-// when ending ends.
+// when ending ends. Alerts by old numbers are posted beside the rest, which must not
+// wait for what is asked before, until there are newer numbers of one of them.
 func (r *receiver) run(ctx, ending context.Context) {
-	failing := false
+	idle := make(chan struct{}, 1) // holds something while no old alerts are being posted
+	idle <- struct{}{}
+	posting, stop := map[string]bool{}, func() {}
 	for alerts := range r.queue {
 		r.metrics.queued.WithLabelValues(r.name).Set(0)
-		alerts, old := r.split(alerts)
-		err := r.deliver(ctx, alerts)
-		if len(old) > 0 {
-			wait(ending, aside)
-			err = cmp.Or(err, r.deliver(ctx, r.unresolved(ctx, old)))
+		fresh, old := r.split(alerts)
+		if slices.ContainsFunc(fresh, func(a Alert) bool { return posting[a.id()] }) {
+			stop()
+			idle <- <-idle
 		}
-		switch {
-		case err != nil && !failing:
-			r.log.Error("Alertmanager can't be reached", "alertmanager", r.name, "err", err)
-		case err == nil && failing:
-			r.log.Info("Alertmanager is reached again", "alertmanager", r.name)
+		r.deliver(ctx, fresh)
+		if len(old) == 0 {
+			continue
 		}
-		failing = err != nil
+		select {
+		case <-idle:
+			var keeping context.Context
+			keeping, stop = context.WithCancel(ctx)
+			clear(posting)
+			for _, a := range old {
+				posting[a.id()] = true
+			}
+			go func() {
+				r.keep(keeping, ending, old)
+				idle <- struct{}{}
+			}()
+		default: // those of before are on their way still
+		}
 	}
+	<-idle
+	stop()
 	if r.dismissed {
 		r.metrics.remove(r.name)
 	}
+}
+
+// keep posts old alerts after a while, or when ending ends.
+func (r *receiver) keep(ctx, ending context.Context, old []Alert) {
+	select {
+	case <-time.After(aside):
+	case <-ending.Done():
+	case <-ctx.Done():
+		return
+	}
+	r.deliver(ctx, r.unresolved(ctx, old))
+}
+
+// deliver posts alerts, and tells when they can't be, or can be again.
+func (r *receiver) deliver(ctx context.Context, alerts []Alert) {
+	if len(alerts) == 0 || ctx.Err() != nil {
+		return
+	}
+	err := r.try(ctx, alerts)
+	if ctx.Err() != nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case err != nil && !r.failing:
+		r.log.Error("Alertmanager can't be reached", "alertmanager", r.name, "err", err)
+	case err == nil && r.failing:
+		r.log.Info("Alertmanager is reached again", "alertmanager", r.name)
+	}
+	r.failing = err != nil
 }
 
 // refusal is an answer that another try would not change.
@@ -129,9 +180,9 @@ func parts(alerts []Alert) [][]Alert {
 	return out
 }
 
-// deliver posts alerts, trying again with pauses until something newer is
-// queued. What is refused keeps the rest from nothing.
-func (r *receiver) deliver(ctx context.Context, alerts []Alert) error {
+// try posts alerts, trying again with pauses until something newer is queued. What
+// is refused keeps the rest from nothing.
+func (r *receiver) try(ctx context.Context, alerts []Alert) error {
 	var refused error
 	for _, part := range parts(alerts) {
 		pause := time.Second
@@ -140,6 +191,9 @@ func (r *receiver) deliver(ctx context.Context, alerts []Alert) error {
 			if err == nil {
 				r.note(part)
 				break
+			}
+			if ctx.Err() != nil {
+				return err
 			}
 			r.metrics.failed.WithLabelValues(r.name).Inc()
 			if _, ok := errors.AsType[refusal](err); ok {
@@ -158,6 +212,8 @@ func (r *receiver) deliver(ctx context.Context, alerts []Alert) error {
 // note notes what was taken.
 func (r *receiver) note(alerts []Alert) {
 	r.metrics.sent.WithLabelValues(r.name).Add(float64(len(alerts)))
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, a := range alerts {
 		if a.over {
 			delete(r.taken, a.id())
@@ -170,6 +226,8 @@ func (r *receiver) note(alerts []Alert) {
 // split takes from alerts those by old numbers that this Alertmanager took before. An
 // episode is none of another that began earlier.
 func (r *receiver) split(alerts []Alert) (rest, old []Alert) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	taken := map[string]taking{}
 	for _, a := range alerts {
 		id := a.id()
@@ -202,6 +260,8 @@ func (r *receiver) unresolved(ctx context.Context, old []Alert) []Alert {
 	for _, a := range active {
 		has[a.id()] = true
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	return slices.DeleteFunc(old, func(a Alert) bool {
 		id := a.id()
 		at := r.taken[id].at
@@ -212,6 +272,20 @@ func (r *receiver) unresolved(ctx context.Context, old []Alert) []Alert {
 		}
 		return over
 	})
+}
+
+// recall tells what an Alertmanager has of the alerts whose ends depend on whether they
+// fired before.
+func (r *receiver) recall(ctx context.Context, had chan<- []Alert) {
+	var active []Alert
+	filter := "alertname=~" + strconv.Quote(strings.Join([]string{slo.ExhaustedAlert, slo.ForecastAlert, slo.PolicyAlert}, "|"))
+	if r.get(ctx, "/api/v2/alerts?filter="+url.QueryEscape(filter), &active) != nil {
+		return
+	}
+	select {
+	case had <- active:
+	case <-ctx.Done():
+	}
 }
 
 func wait(ctx context.Context, d time.Duration) bool {

@@ -11,6 +11,8 @@ import (
 const (
 	// incidentQuiet is how long an incident may go on without getting worse.
 	incidentQuiet = 6 * time.Hour
+	// incidentOpen is how long ago an incident that goes on got worse at most.
+	incidentOpen = 15 * time.Minute
 	// incidentShare is what it takes of the budget at least.
 	incidentShare = 0.01
 	// incidentSignificance is how rarely chance gives as many bad events.
@@ -44,6 +46,7 @@ func incidents(s *slo.SLO, t *evaluator.Timeline, from, to evaluator.Minute) []I
 		}
 		out = append(out, Incident{
 			Start: start.Time(), End: end.Time(), Total: sum.Total, Bad: sum.Bad, Consumed: consumed, start: start, end: end,
+			Open: end.Add(incidentOpen) >= to,
 		})
 	}
 	return out

@@ -215,10 +215,8 @@ func (s *Sender) blind(r *evaluator.Report, now time.Time) map[string]Alert {
 // a burn alert is. A backend that is read again is no news from a replica that could
 // not: another may still be blind, so its alert runs out by itself.
 func (s *Sender) meta(before map[string]Alert, r *evaluator.Report, now time.Time) {
-	byID := map[string]*evaluator.Status{}
-	for i := range r.SLOs {
-		status := &r.SLOs[i]
-		byID[status.ID] = status
+	byID := statuses(r)
+	for _, status := range byID {
 		for k, a := range about(status, before, now, s.ExternalURL) {
 			a.held = now
 			s.firing[k] = a
@@ -232,7 +230,7 @@ func (s *Sender) meta(before map[string]Alert, r *evaluator.Report, now time.Tim
 		status := byID[a.Labels["slo_id"]]
 		switch {
 		case status == nil:
-			s.end(k, a, now, slices.Contains(r.Retired, a.Labels["slo_id"]))
+			s.leaveOne(k, a, byID, r, now)
 		case sees(status) && s.current(status, now):
 			s.end(k, a, now, true)
 		case sees(status) || now.Sub(a.held) < holdFailed:
@@ -240,6 +238,33 @@ func (s *Sender) meta(before map[string]Alert, r *evaluator.Report, now time.Tim
 			s.firing[k] = a
 		default:
 			s.end(k, a, now, false)
+		}
+	}
+}
+
+// recall notes alerts about budgets that an Alertmanager has: another process posted
+// them, and this one goes on where that one would.
+func (s *Sender) recall(alerts []Alert) {
+	for _, a := range alerts {
+		a.held = s.Now()
+		s.recalled[metaKey(a.Labels["slo_id"], a.Labels["alertname"], a.Labels["remaining_below"])] = a
+	}
+}
+
+// remember adds what was recalled of the SLOs of a report to what fired before.
+func (s *Sender) remember(before map[string]Alert, r *evaluator.Report, now time.Time) {
+	if len(s.recalled) == 0 {
+		return
+	}
+	byID := statuses(r)
+	for k, a := range s.recalled {
+		_, is := before[k]
+		known := byID[a.Labels["slo_id"]] != nil
+		if known && !is {
+			before[k] = a
+		}
+		if known || now.Sub(a.held) > holdFailed {
+			delete(s.recalled, k)
 		}
 	}
 }

@@ -2,13 +2,16 @@ package alerting
 
 import (
 	"maps"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -151,6 +154,44 @@ func TestASpentBudgetIsOneTicket(t *testing.T) {
 	young.Windows[1].Coverage = 0.4
 	firing, _ := newTeller(t).see(1, young)
 	require.Empty(t, firing, "most of the window is not known")
+}
+
+// TestARestartGoesOnWithTheTicketsOfABudget that is between where they begin and where
+// they end, and ends them.
+func TestARestartGoesOnWithTheTicketsOfABudget(t *testing.T) {
+	am := servers.Alertmanager(t, "")
+	b := newBoard(time.Now)
+	begun := time.Now().UTC().Truncate(time.Second).Add(-20 * time.Second)
+	shows := func(at time.Time, remaining, burning float64) {
+		b.show(t, at, evaluator.StateOK)
+		x := &teller{t: t, now: at}
+		spent, soon := x.about(evaluator.StateOK, remaining, 0), x.about(evaluator.StateOK, 0.5, burning)
+		spent.Policy = []evaluator.PolicyStep{{RemainingBelow: 0.001, Action: "freeze", Active: remaining < 0.001}}
+		soon.ID = "checkout/soon"
+		b.report.SLOs = []evaluator.Status{spent, soon}
+	}
+	shows(begun, -0.1, 5) // three days at 5 take half of a budget of 30
+	first := b.sender(Alertmanager{am.URL, http.DefaultClient})
+	stop := start(t, first)
+	first.Wake()
+	require.Eventually(t, func() bool { return len(listed(t, am)) == 3 }, 20*time.Second, 20*time.Millisecond)
+	stop()
+
+	shows(begun.Add(time.Second), 0.005, 4.5)
+	second := b.sender(Alertmanager{am.URL, http.DefaultClient})
+	defer start(t, second)()
+	require.Eventually(t, func() bool {
+		second.Wake()
+		return testutil.ToFloat64(second.metrics.sent.WithLabelValues(am.URL)) > 0
+	}, 20*time.Second, 20*time.Millisecond)
+	for _, a := range listed(t, am) {
+		require.True(t, a.StartsAt.Equal(begun), a)
+		require.NotContains(t, a.Annotations["description"], "-10 %", "it was posted anew")
+	}
+	require.Len(t, listed(t, am), 3)
+	shows(begun.Add(2*time.Second), 0.02, 3.9)
+	second.Wake()
+	require.Eventually(t, func() bool { return len(listed(t, am)) == 0 }, 20*time.Second, 20*time.Millisecond)
 }
 
 // TestTheForecastOfABudget: three days at 1.5 times the allowed rate take 15 % of the

@@ -57,6 +57,7 @@ type Sender struct {
 	firing    map[string]Alert
 	ended     map[string]Alert // by numbers that are older than another replica's may be
 	resolved  map[string]Alert
+	recalled  map[string]Alert     // what Alertmanagers have of budgets, until its SLO is seen
 	unseen    map[string]time.Time // since when SLOs can't be read that never were, by their ids
 }
 
@@ -64,7 +65,7 @@ type Sender struct {
 func NewSender(o SenderOptions) *Sender {
 	s := &Sender{
 		SenderOptions: o, metrics: newMetrics(o.Registerer), wake: make(chan struct{}, 1),
-		firing: map[string]Alert{}, ended: map[string]Alert{}, resolved: map[string]Alert{},
+		firing: map[string]Alert{}, ended: map[string]Alert{}, resolved: map[string]Alert{}, recalled: map[string]Alert{},
 	}
 	for _, am := range o.Alertmanagers {
 		if n := newName(am, o.Log, s.metrics); n != nil {
@@ -74,6 +75,12 @@ func NewSender(o SenderOptions) *Sender {
 		s.receivers = append(s.receivers, newReceiver(am, "", &o, s.metrics))
 	}
 	return s
+}
+
+// TakeOver has a Sender go on with what another one, which has ended, posted. It is
+// called before Run.
+func (s *Sender) TakeOver(old *Sender) {
+	s.firing, s.ended, s.resolved = old.firing, old.ended, old.resolved
 }
 
 // Wake tells the Sender of a new report. It never blocks.
@@ -89,7 +96,11 @@ func (s *Sender) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	last, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	start := func(r *receiver) { wg.Go(func() { r.run(last, ctx) }) }
+	had := make(chan []Alert)
+	start := func(r *receiver) {
+		wg.Go(func() { r.run(last, ctx) })
+		wg.Go(func() { r.recall(ctx, had) })
+	}
 	for _, r := range s.receivers {
 		start(r)
 	}
@@ -106,6 +117,8 @@ func (s *Sender) Run(ctx context.Context) error {
 			s.post()
 		case <-timer.C:
 			s.post()
+		case alerts := <-had:
+			s.recall(alerts)
 		case found := <-changed:
 			for _, r := range s.meet(found) {
 				start(r)
@@ -150,6 +163,7 @@ func (s *Sender) post() {
 // see any more, which is neither.
 func (s *Sender) update(r *evaluator.Report, now time.Time) {
 	before := s.firing
+	s.remember(before, r, now)
 	s.firing = map[string]Alert{}
 	for i := range r.SLOs {
 		status := &r.SLOs[i]
@@ -166,7 +180,10 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 		for _, severity := range []string{Page, Ticket} {
 			k := key(status, evaluator.FiringAlert{Severity: severity})
 			a, was := before[k]
-			if _, is := s.firing[k]; was && !is {
+			if _, is := s.firing[k]; was && !is && !excluded && unread(status) && now.Sub(a.held) <= holdFailed {
+				a.old = true
+				s.firing[k] = a
+			} else if was && !is {
 				// When it was held for long it ended for want of numbers.
 				s.end(k, a, now, excluded || sure && r.EvaluatedAt.Sub(a.held) < hold*time.Minute)
 			}
@@ -214,15 +231,39 @@ func (s *Sender) leave(before map[string]Alert, r *evaluator.Report, now time.Ti
 	if len(before) == 0 {
 		return
 	}
-	shown := make(map[string]bool, len(r.SLOs))
-	for i := range r.SLOs {
-		shown[r.SLOs[i].ID] = true
-	}
+	byID := statuses(r)
 	for k, a := range before {
-		if id := a.Labels["slo_id"]; !shown[id] && !isMeta(a) {
-			s.end(k, a, now, slices.Contains(r.Retired, id))
+		if id := a.Labels["slo_id"]; byID[id] == nil && !isMeta(a) {
+			s.leaveOne(k, a, byID, r, now)
 		}
 	}
+}
+
+// leaveOne ends an alert of what the report lacks. A group may be found when more of
+// its whole is read.
+func (s *Sender) leaveOne(k string, a Alert, byID map[string]*evaluator.Status, r *evaluator.Report, now time.Time) {
+	id := a.Labels["slo_id"]
+	whole, _, grouped := strings.Cut(id, "{")
+	if of := byID[whole]; grouped && of != nil && unread(of) && now.Sub(a.held) <= holdFailed {
+		a.old = true
+		s.firing[k] = a
+		return
+	}
+	s.end(k, a, now, slices.Contains(r.Retired, id))
+}
+
+func statuses(r *evaluator.Report) map[string]*evaluator.Status {
+	out := make(map[string]*evaluator.Status, len(r.SLOs))
+	for i := range r.SLOs {
+		out[r.SLOs[i].ID] = &r.SLOs[i]
+	}
+	return out
+}
+
+// unread reports whether it may only be for want of history, or of a backend, that
+// nothing fires for an SLO: what fired before is held, for an hour at most.
+func unread(s *evaluator.Status) bool {
+	return s.State == evaluator.StateWarming || s.State == evaluator.StateQueryFailed
 }
 
 // end closes an alert that this process saw firing: as resolved when the
@@ -232,7 +273,7 @@ func (s *Sender) end(k string, a Alert, now time.Time, sure bool) {
 		s.Log.Warn("Alert is no longer held", "alertname", a.Labels["alertname"], "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"])
 		return
 	}
-	a.EndsAt, a.over = now, true
+	a.EndsAt, a.over, a.old = now, true, false
 	s.resolved[k] = a
 	s.Log.Info("Alert resolved", "alertname", a.Labels["alertname"], "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"])
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -195,7 +196,6 @@ func TestSenderResolves(t *testing.T) {
 		"no traffic any more":  {evaluator.StateNoTraffic, time.Minute, 1},
 		"no data any more":     {evaluator.StateNoData, time.Minute, 0},
 		"the backend lags":     {evaluator.StateStale, time.Minute, 0},
-		"a change is read":     {evaluator.StateWarming, time.Minute, 0},
 		"unknown for too long": {evaluator.StateOK, time.Hour, 0}, // the judge let go
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -272,12 +272,66 @@ func TestSenderForgetsWhatIsRemoved(t *testing.T) {
 	require.Empty(t, queued(s))
 }
 
+// TestAChangedConfigurationHoldsWhatFires: the sender of a new configuration goes on
+// with the alerts of the old one while history is read anew. Of a group that is not
+// found yet its whole is asked; an SLO that is in no file any more is left at once.
+func TestAChangedConfigurationHoldsWhatFires(t *testing.T) {
+	at := time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
+	now := &clock{at.Add(30 * time.Second)}
+	b := newBoard(now.get)
+	shows := func(state evaluator.State, ids []string, severities ...string) {
+		b.show(t, now.Truncate(time.Minute), state, severities...)
+		var all []evaluator.Status
+		for _, id := range ids {
+			status := b.report.SLOs[0]
+			status.ID = id
+			all = append(all, status)
+		}
+		b.report.SLOs = all
+	}
+	const group = `checkout/availability{tenant="acme"}`
+	old := b.sender(Alertmanager{"http://am", nil})
+	shows(evaluator.StateOK, []string{"checkout/availability", group, "gone/gone"}, Ticket)
+	require.Len(t, queued(old), 3)
+
+	s := b.sender(Alertmanager{"http://am", nil})
+	s.TakeOver(old)
+	says := func() (out []string) {
+		for _, a := range queued(s) {
+			what := " fires"
+			if !a.EndsAt.After(now.Time) {
+				what = " is over"
+			}
+			require.Equal(t, at.Add(-20*time.Minute), a.StartsAt)
+			out = append(out, a.Labels["slo_id"]+what)
+		}
+		return out
+	}
+	both := []string{"checkout/availability fires", group + " fires"}
+	for now.Before(at.Add(59 * time.Minute)) {
+		now.Time = now.Add(time.Minute)
+		shows(evaluator.StateWarming, []string{"checkout/availability"})
+		require.Equal(t, both, says(), now.Time)
+	}
+	held := maps.Clone(s.firing)
+	shows(evaluator.StateOK, []string{"checkout/availability", group})
+	require.Equal(t, []string{"checkout/availability is over", group + " is over"}, says())
+
+	now.Time = at.Add(time.Hour + time.Second)
+	s = b.sender(Alertmanager{"http://am", nil})
+	s.firing = held
+	shows(evaluator.StateWarming, []string{"checkout/availability", group})
+	require.Empty(t, says(), "for an hour")
+}
+
 // post is a client of an Alertmanager that does what a function says.
 type post func(*http.Request) error
 
 func (p post) RoundTrip(r *http.Request) (*http.Response, error) {
-	if err := p(r); err != nil {
-		return nil, err
+	if !strings.Contains(r.URL.RawQuery, "alertname") { // which asks for what it has at the start: nothing
+		if err := p(r); err != nil {
+			return nil, err
+		}
 	}
 	return &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Body: io.NopCloser(strings.NewReader("")), Request: r}, nil
 }

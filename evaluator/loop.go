@@ -138,16 +138,17 @@ func (e *Evaluator) Run(ctx context.Context) error {
 	defer timer.Stop()
 	publisher := time.NewTicker(publishEvery)
 	defer publisher.Stop()
+	select {
+	case <-e.changed: // so that no report is without the SLOs
+		e.change(ctx)
+	default:
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-e.changed:
-			if e.idle(ctx) {
-				e.end = max(e.end, e.behindNow())
-				e.apply(ctx)
-				e.publish()
-			}
+			e.change(ctx)
 		case <-e.rereads:
 			if e.idle(ctx) {
 				e.rereadAll(ctx)
@@ -174,6 +175,15 @@ func (e *Evaluator) Run(ctx context.Context) error {
 			next := e.behindNow() + 1
 			timer.Reset(next.Time().Add(e.offset).Sub(e.Now()))
 		}
+	}
+}
+
+// change takes over the SLOs that were set.
+func (e *Evaluator) change(ctx context.Context) {
+	if e.idle(ctx) {
+		e.end = max(e.end, e.behindNow())
+		e.apply(ctx)
+		e.publish()
 	}
 }
 

@@ -39,7 +39,7 @@ func newBacktest(s streams) *cobra.Command {
 			"the SLO files are.\n\n" +
 			"Each objective is tried with each policy, on the same counts. An incident is a\n" +
 			"stretch of time that took 1 % of the budget or more, whatever the policy says of it;\n" +
-			"it is missed when no alert is about it, and an alert that is about none is false.\n" +
+			"it is missed when it is over and no alert was about it; an alert about none is false.\n" +
 			"What is not known counts neither as quiet nor as good. Times are UTC.\n\n" +
 			"An SLO of which nothing can be said makes the exit code 3; the others are shown all\n" +
 			"the same.",

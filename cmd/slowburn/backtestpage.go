@@ -204,7 +204,10 @@ func printEpisodes(p paper, all []alerting.Episode) {
 
 // detection is what a policy says of an incident, and what that had taken by then.
 func detection(in *alerting.Incident) string {
-	if in.Detection == nil {
+	switch {
+	case in.Detection == nil && in.Open:
+		return "still going on"
+	case in.Detection == nil:
 		return "missed"
 	}
 	after := "at once"

@@ -82,6 +82,29 @@ func TestConfigurationIsReadAgain(t *testing.T) {
 	require.Equal(t, 0, <-exit, errs.String())
 }
 
+// TestANewConfigurationGoesOnWithAlerts: its backend never answers, and the alerts of the
+// old one are posted on.
+func TestANewConfigurationGoesOnWithAlerts(t *testing.T) {
+	t.Parallel()
+	burning := incident(t, time.Now().Add(-20*time.Minute), time.Now().Add(time.Hour))
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(silent.Close)
+	am, _ := alertmanager(t)
+	dir := t.TempDir()
+	write(t, dir, "slos/checkout.yaml", checkout("99"))
+	configure := func(backend string) string {
+		return write(t, dir, "slowburn.yaml", "specs: [{directory: ./slos}]\nbackends: [{url: '"+backend+"'}]\nalertmanagers: [{url: '"+am.URL+"'}]\n")
+	}
+	s, _ := running(t, "--config", configure(burning.URL))
+	s.untilSent(am)
+	configure(silent.URL)
+	until(t, time.Minute, "all three are posted by who knows nothing yet", func() bool {
+		r := s.report()
+		return r.slo("checkout/availability").State == "warming" && len(r.slo("checkout/availability").Alerts) == 0 && s.sent(am) >= 3
+	})
+	require.Equal(t, []string{"page", "ticket", "ticket"}, severities(listAlerts(t, am)), "two burn, and the budget is spent")
+}
+
 // TestBadWebFile serves with a file of TLS and users that is wrong: one line
 // says which, before anything runs.
 func TestBadWebFile(t *testing.T) {

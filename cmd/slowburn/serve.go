@@ -230,7 +230,8 @@ func (sv *service) reload(ctx context.Context) error {
 	return p.reloader.reload(ctx)
 }
 
-// replace starts the parts of a new configuration and ends the old ones.
+// replace ends the parts of the old configuration and starts those of a new one,
+// which go on with what fires.
 func (sv *service) replace(ctx context.Context, old *parts, text []byte) error {
 	cfg, findings := config.Parse(sv.configFile, text)
 	if err := errorOf(findings); err != nil {
@@ -247,10 +248,11 @@ func (sv *service) replace(ctx context.Context, old *parts, text []byte) error {
 		return err
 	}
 	p.reloader.setConfigError(sv.configFile, nil)
+	old.stop()
+	p.sender.TakeOver(old.sender)
 	sv.start(p)
 	sv.live.Store(p)
 	sv.configText = text
-	old.stop()
 	sv.log.Info("Configuration is taken over", "slos", len(set.SLOs))
 	return nil
 }
