@@ -55,7 +55,7 @@ slos:
 	require.Empty(t, set.Findings)
 	set.Add(BuiltIn().Check(set.SLOs)...)
 	require.Len(t, set.Findings, 1)
-	require.Equal(t, "a.yaml:5:5: warning: policy default never pages: tier slow can't begin: 1d holds one event, and that all are bad is no evidence of a significance of 0.00001", set.Findings[0].String())
+	require.Equal(t, "a.yaml:5:5: warning: policy default never pages: tier fast can't begin: 1d holds one event, and that all are bad is no evidence of a significance of 0.00001", set.Findings[0].String())
 }
 
 // TestCheckTellsWhatTiersCannotDo: 5 m are a 8,640th of 30 d, so that 5 m in which
