@@ -91,13 +91,14 @@ func pageOf(path, externalURL string) string {
 }
 
 // timeOf is what links of an alert show, so that they show its incident when it is
-// over: from an hour before it began to the instant of the numbers, if that is known.
+// over: from its long window, or an hour, before it began to the instant of the
+// numbers, if that is known.
 func timeOf(s *evaluator.Status, f evaluator.FiringAlert) (from, to time.Time, known bool) {
 	w := windowOf(s, f)
 	if w == nil {
 		return from, to, false
 	}
-	return f.Since.Add(-time.Hour), w.End, true
+	return f.Since.Add(-max(time.Hour, time.Duration(w.Seconds)*time.Second)), w.End, true
 }
 
 // titleOf is what the summary of an alert calls an SLO: of a group it says which.

@@ -99,12 +99,13 @@ slos:
 }
 
 // TestAlertLeadsToTheTimeOfTheIncident: from an hour before 14:02 on 20 Nov 2026,
-// 1795183320 s, to the 15:02 of the numbers.
+// 1795183320 s, to the 15:02 of the numbers, and from three days before for a ticket
+// that looks back so far.
 func TestAlertLeadsToTheTimeOfTheIncident(t *testing.T) {
 	since := time.Date(2026, 11, 20, 14, 2, 0, 0, time.UTC)
 	status := evaluator.Status{
 		ID: "checkout/availability", Service: "checkout", SLO: "availability", Spec: &slo.SLO{},
-		Windows: []evaluator.WindowStatus{{Name: "1h", End: since.Add(time.Hour)}},
+		Windows: []evaluator.WindowStatus{{Name: "1h", Seconds: 3600, End: since.Add(time.Hour)}, {Name: "3d", Seconds: 259200, End: since.Add(time.Hour)}},
 	}
 	for link, want := range map[string]string{
 		"https://g.example.org/d/abc/shop?var-x=1":           "https://g.example.org/d/abc/shop?from=1795179720000&to=1795186920000&var-x=1",
@@ -115,6 +116,8 @@ func TestAlertLeadsToTheTimeOfTheIncident(t *testing.T) {
 		status.Links = map[string]string{"dashboard": link}
 		require.Equal(t, want, newAlert(&status, evaluator.FiringAlert{Since: since, Windows: []string{"1h", "5m"}}, "").Annotations["dashboard_url"])
 	}
+	trickle := newAlert(&status, evaluator.FiringAlert{Since: since, Windows: []string{"3d", "1d"}}, "https://slo.example.org")
+	require.Equal(t, "https://slo.example.org/slo/checkout/availability?from=2026-11-17T14:02:00Z&to=2026-11-20T15:02:00Z", trickle.Annotations["slo_url"])
 }
 
 // TestAlertSaysWhatChanged, and what a template makes of it.
