@@ -62,13 +62,13 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 	if remaining <= 0 || exhausted && remaining <= recovered {
 		add(slo.ExhaustedAlert, Ticket, at, nil, map[string]string{
 			"summary":     titleOf(s) + " has spent its error budget",
-			"description": fmt.Sprintf("%s of the %s budget is left. The ticket stays open until more than %s is.", Share(remaining), s.Window, Share(recovered)),
+			"description": fmt.Sprintf("%s of the %s budget is left. The ticket stays open until more than %s is.", leftOf(remaining), s.Window, Share(recovered)),
 		})
 	} else if when, soon := forecast(s, before); soon {
 		add(slo.ForecastAlert, Ticket, at, nil, map[string]string{
 			"summary": fmt.Sprintf("%s will have spent its error budget %s", titleOf(s), when),
 			"description": fmt.Sprintf("%s of the %s budget is left; at the rate of the last %s nothing will be.",
-				Share(remaining), s.Window, s.Windows[len(s.Windows)-2].Name),
+				leftOf(remaining), s.Window, s.Windows[len(s.Windows)-2].Name),
 		})
 	}
 	for _, step := range slices.Backward(s.Policy) { // the strictest that applies
@@ -77,12 +77,20 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 		if step.Active || was && remaining <= step.RemainingBelow+recovered {
 			add(slo.PolicyAlert, Ticket, at, map[string]string{"remaining_below": below}, map[string]string{
 				"summary":     titleOf(s) + ": " + step.Action,
-				"description": fmt.Sprintf("%s of the %s budget is left; it was agreed on for less than %s.", Share(remaining), s.Window, below),
+				"description": fmt.Sprintf("%s of the %s budget is left; it was agreed on for less than %s.", leftOf(remaining), s.Window, below),
 			})
 			break
 		}
 	}
 	return out
+}
+
+// leftOf is a share of the budget at the beginning of a sentence.
+func leftOf(remaining float64) string {
+	if remaining <= 0 {
+		return "Nothing (" + Share(remaining) + ")"
+	}
+	return Share(remaining)
 }
 
 // adder adds an alert to those that fire.

@@ -147,7 +147,7 @@ func TestASpentBudgetIsOneTicket(t *testing.T) {
 	_, _ = told.see(1, group)
 	for _, a := range told.sender.firing {
 		require.Equal(t, `checkout/availability{tenant="acme"} has spent its error budget`, a.Annotations["summary"])
-		require.Equal(t, "-10 % of the 30d budget is left. The ticket stays open until more than 1 % is.", a.Annotations["description"])
+		require.Equal(t, "Nothing (-10 %) of the 30d budget is left. The ticket stays open until more than 1 % is.", a.Annotations["description"])
 	}
 	require.Len(t, told.sender.firing, 1)
 	young := x.about(evaluator.StateOK, -2, 0)

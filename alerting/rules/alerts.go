@@ -94,7 +94,8 @@ func (w *ruleWriter) annotations(tiers []firingTier) [][2]string {
 		{"description", "The share of bad events is {{ $value | printf \"%.3g\" }} times what " +
 			promise + " over " + s.Window.String() + " allows." +
 			" {{ with " + w.query(func(only string) string { return "slo_error_budget_remaining_ratio{" + only + "}" }, w.sel) + " }}" +
-			"{{ . | first | value | humanizePercentage }} of the error budget is left.{{ end }}"},
+			"{{ $left := . | first | value }}{{ if le $left 0.0 }}Nothing ({{ humanizePercentage $left }}){{ else }}{{ humanizePercentage $left }}{{ end }}" +
+			" of the error budget is left.{{ end }}"},
 		{"tier", w.tier(tiers)},
 	}
 	for _, link := range []string{"runbook", "dashboard"} {

@@ -135,7 +135,7 @@ tests:
           - exp_labels: {slo_id: checkout/availability, slo_service: checkout, slo: availability, severity: page, tier: "1", region: 'eu {{ "x" }}'}
             exp_annotations:
               summary: checkout availability burns its error budget 8x too fast
-              description: "The share of bad events is 8 times what 99.9 % over 30d allows. -536.4% of the error budget is left."
+              description: "The share of bad events is 8 times what 99.9 % over 30d allows. Nothing (-536.4%) of the error budget is left."
               tier: slow
               runbook_url: https://runbooks.example.org/checkout
               dashboard_url: https://grafana.example.org/d/x
@@ -143,7 +143,7 @@ tests:
           - exp_labels: {slo_id: checkout/availability, slo_service: checkout, slo: availability, severity: ticket, tier: "1", region: 'eu {{ "x" }}'}
             exp_annotations:
               summary: checkout availability burns its error budget 6.36x too fast
-              description: "The share of bad events is 6.36 times what 99.9 % over 30d allows. -536.4% of the error budget is left."
+              description: "The share of bad events is 6.36 times what 99.9 % over 30d allows. Nothing (-536.4%) of the error budget is left."
               tier: daily
               runbook_url: https://runbooks.example.org/checkout
               dashboard_url: https://grafana.example.org/d/x
@@ -182,7 +182,7 @@ tests:
           - exp_labels: {slo_id: checkout/availability, slo_service: checkout, slo: availability, severity: ticket, tier: "1", region: 'eu {{ "x" }}'}
             exp_annotations:
               summary: checkout availability no longer burns its error budget too fast
-              description: "The share of bad events is 0.8 times what 99.9 % over 6h allows. -38.33% of the error budget is left."
+              description: "The share of bad events is 0.8 times what 99.9 % over 6h allows. Nothing (-38.33%) of the error budget is left."
               tier: trickle
 `
 	file := filepath.Join(dir, "test.yaml")
