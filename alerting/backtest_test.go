@@ -314,6 +314,10 @@ func TestSuggestions(t *testing.T) {
 		// 90 % of 360 events allow 36, 95 % 18, 99 % 3.6.
 		{"few events", slotsOf(2880, few), "95",
 			"in the worst 6h, until " + at(2880) + ", 0 of 360 events were bad, 0 % of the budget; 99 % allows 3.6 bad events in the quietest 6h, fewer than 10"},
+		// 1,000 a minute are 360,000; 500 are 28 % of what 99.5 % allows of them, and 139 % of what 99.9 % does.
+		{"counted behind a gap", slotsOf(1995, healthy, 884, missing, 1, evaluator.Slot{Total: 1000, Bad: 500}), "99.5",
+			"in the worst 6h, until " + at(2880) + ", 500 of 360,000 events were bad (of which 0 % are known; the others are taken to be good)" +
+				", 28 % of the budget; 99.9 % would have taken 139 %"},
 		{"too short", slotsOf(2521, missing, 359, healthy), "", "the history since " + at(2521) + " is shorter than a window of 6h"},
 		// The ends of windows are 360, 375 ... 2880: 169. Of those from 360 to 1215 at
 		// least 324 minutes are known, since the gap begins at 1180.

@@ -146,5 +146,5 @@ func events(s *slo.SLO, w slo.Window) float64 {
 	if every == 0 {
 		return 0
 	}
-	return float64(w.Duration() / every)
+	return float64((w.Duration() + every - 1) / every)
 }

@@ -51,6 +51,7 @@ slos:
   - {name: nightly, sli: {runs: {last_success: a, every: 1d}}}
   - {name: sure, alerting: {policy: classic}, sli: {runs: {last_success: a, every: 1d}}}
   - {name: hourly, window: 30d, sli: {runs: {last_success: a, every: 1h}}}
+  - {name: often, window: 90d, objective: 99, sli: {runs: {last_success: a, every: 9h}}} # three of a day are at 0, 9 and 18
 `)}})
 	require.Empty(t, set.Findings)
 	set.Add(BuiltIn().Check(set.SLOs)...)

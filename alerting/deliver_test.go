@@ -144,7 +144,12 @@ func TestABlindReplicaBringsNothingBack(t *testing.T) {
 		require.Len(t, alerts, 1)
 		require.Equal(t, Ticket, alerts[0].Labels["severity"])
 	}
-	says(blind, evaluator.StateOK, Page, Ticket)
+
+	changed := b.sender(Alertmanager{proxy.URL, http.DefaultClient})
+	changed.TakeOver(blind)
+	says(changed, evaluator.StateWarming)
+	require.Len(t, listed(t, am), 1, "a change of the configuration brings nothing back either")
+	says(changed, evaluator.StateOK, Page, Ticket)
 	require.Len(t, listed(t, am), 2, "it sees again")
 }
 

@@ -74,6 +74,14 @@ func newReceiver(am Alertmanager, host string, o *SenderOptions, m *metrics) *re
 	}
 }
 
+// goOn has a receiver know what its Alertmanager took from a Sender before.
+func (r *receiver) goOn(before map[string]map[string]taking) {
+	if taken, was := before[r.name]; was {
+		r.taken = taken
+		delete(before, r.name)
+	}
+}
+
 func (r *receiver) put(alerts []Alert) {
 	for {
 		select {

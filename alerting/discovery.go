@@ -140,6 +140,7 @@ func (s *Sender) meet(found addresses) []*receiver {
 	for _, a := range found.all {
 		if n.receivers[a] == nil {
 			n.receivers[a] = newReceiver(Alertmanager{n.at(a), n.http}, n.url.Host, &s.SenderOptions, s.metrics)
+			n.receivers[a].goOn(s.taken)
 			begun = append(begun, n.receivers[a])
 		}
 	}

@@ -57,8 +57,9 @@ type Sender struct {
 	firing    map[string]Alert
 	ended     map[string]Alert // by numbers that are older than another replica's may be
 	resolved  map[string]Alert
-	recalled  map[string]Alert     // what Alertmanagers have of budgets, until its SLO is seen
-	unseen    map[string]time.Time // since when SLOs can't be read that never were, by their ids
+	recalled  map[string]Alert             // what Alertmanagers have of budgets, until its SLO is seen
+	taken     map[string]map[string]taking // of Alertmanagers of the Sender before, by their names
+	unseen    map[string]time.Time         // since when SLOs can't be read that never were, by their ids
 }
 
 // NewSender makes a Sender.
@@ -66,6 +67,7 @@ func NewSender(o SenderOptions) *Sender {
 	s := &Sender{
 		SenderOptions: o, metrics: newMetrics(o.Registerer), wake: make(chan struct{}, 1),
 		firing: map[string]Alert{}, ended: map[string]Alert{}, resolved: map[string]Alert{}, recalled: map[string]Alert{},
+		taken: map[string]map[string]taking{},
 	}
 	for _, am := range o.Alertmanagers {
 		if n := newName(am, o.Log, s.metrics); n != nil {
@@ -81,6 +83,12 @@ func NewSender(o SenderOptions) *Sender {
 // called before Run.
 func (s *Sender) TakeOver(old *Sender) {
 	s.firing, s.ended, s.resolved = old.firing, old.ended, old.resolved
+	for _, r := range old.receivers {
+		s.taken[r.name] = r.taken
+	}
+	for _, r := range s.receivers {
+		r.goOn(s.taken)
+	}
 }
 
 // Wake tells the Sender of a new report. It never blocks.
@@ -136,10 +144,14 @@ func (s *Sender) Run(ctx context.Context) error {
 	return nil
 }
 
-// post brings the alerts up to date with the newest report and queues them.
+// post brings the alerts up to date with the newest report and queues them. Before
+// the first report an SLO that is lacking says nothing of what was taken over.
 func (s *Sender) post() {
-	now := s.Now().UTC()
-	s.update(s.Report(), now)
+	now, report := s.Now().UTC(), s.Report()
+	if report.EvaluatedAt.IsZero() {
+		return
+	}
+	s.update(report, now)
 	alerts := make([]Alert, 0, len(s.firing)+len(s.resolved))
 	for _, a := range s.firing {
 		a.EndsAt = now.Add(lifetime)

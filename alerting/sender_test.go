@@ -296,6 +296,8 @@ func TestAChangedConfigurationHoldsWhatFires(t *testing.T) {
 
 	s := b.sender(Alertmanager{"http://am", nil})
 	s.TakeOver(old)
+	b.report = &evaluator.Report{}
+	s.post() // such as when a name of Alertmanagers is looked up first
 	says := func() (out []string) {
 		for _, a := range queued(s) {
 			what := " fires"

@@ -71,7 +71,7 @@ func outlookOn(t *evaluator.Timeline, w time.Duration, from, to evaluator.Minute
 			continue
 		}
 		if !known {
-			sum.Total = sum.Total * float64(sum.End-sum.Start) / float64(sum.Known)
+			sum.Total = sum.Total * float64(sum.End-sum.Start) / float64(max(sum.Known, 1)) // what is counted behind a gap is of minutes that are not known
 		} else if out.known++; out.known == 1 || sum.Total < out.least {
 			out.least = sum.Total
 		}

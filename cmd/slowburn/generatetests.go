@@ -64,11 +64,8 @@ func generateTests(ctx context.Context, s streams, paths []string, f rulesFlags)
 	}
 	files, tested := map[string][]byte{}, 0
 	for i, one := range set.SLOs {
-		name := ruleName(one.Origin) + "." + one.Name
+		name := ruleName(one.Origin) + "." + one.Service + "." + one.Name // of no other SLO, as ids are
 		ruleFile, testFile := name+".rules.yaml", name+".test.yaml"
-		if files[ruleFile] != nil {
-			return failure("%s and another file would both become %s; give one of them another name", one.Origin.File, ruleFile)
-		}
 		files[ruleFile] = texts[i]
 		text, without := rules.Tests(ctx, ruleFile, one, o)
 		if text != nil {
