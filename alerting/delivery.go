@@ -104,12 +104,12 @@ func (r *receiver) put(alerts []Alert) {
 func (r *receiver) run(ctx, ending context.Context) {
 	idle := make(chan struct{}, 1) // holds something while no old alerts are being posted
 	idle <- struct{}{}
-	posting, stop := map[string]bool{}, func() {}
+	posting, stop := map[string]bool{}, func(error) {}
 	for alerts := range r.queue {
 		r.metrics.queued.WithLabelValues(r.name).Set(0)
 		fresh, old := r.split(alerts)
 		if slices.ContainsFunc(fresh, func(a Alert) bool { return posting[a.id()] }) {
-			stop()
+			stop(errOutdated)
 			idle <- <-idle
 		}
 		r.deliver(ctx, fresh)
@@ -119,7 +119,7 @@ func (r *receiver) run(ctx, ending context.Context) {
 		select {
 		case <-idle:
 			var keeping context.Context
-			keeping, stop = context.WithCancel(ctx)
+			keeping, stop = context.WithCancelCause(ctx)
 			clear(posting)
 			for _, a := range old {
 				posting[a.id()] = true
@@ -132,7 +132,7 @@ func (r *receiver) run(ctx, ending context.Context) {
 		}
 	}
 	<-idle
-	stop()
+	stop(nil)
 	if r.dismissed {
 		r.metrics.remove(r.name)
 	}
@@ -149,13 +149,18 @@ func (r *receiver) keep(ctx, ending context.Context, old []Alert) {
 	r.deliver(ctx, r.unresolved(ctx, old))
 }
 
+// errOutdated is why alerts are posted no longer when there are newer numbers.
+var errOutdated = errors.New("there are newer numbers")
+
+func outdated(ctx context.Context) bool { return errors.Is(context.Cause(ctx), errOutdated) }
+
 // deliver posts alerts, and tells when they can't be, or can be again.
 func (r *receiver) deliver(ctx context.Context, alerts []Alert) {
 	if len(alerts) == 0 || ctx.Err() != nil {
 		return
 	}
 	err := r.try(ctx, alerts)
-	if ctx.Err() != nil {
+	if outdated(ctx) {
 		return
 	}
 	r.mu.Lock()
@@ -200,7 +205,7 @@ func (r *receiver) try(ctx context.Context, alerts []Alert) error {
 				r.note(part)
 				break
 			}
-			if ctx.Err() != nil {
+			if outdated(ctx) {
 				return err
 			}
 			r.metrics.failed.WithLabelValues(r.name).Inc()

@@ -397,6 +397,7 @@ func TestSenderDrains(t *testing.T) {
 		begun := time.Now()
 		stop()
 		require.Equal(t, 5*time.Second, time.Since(begun))
+		require.Equal(t, 1.0, testutil.ToFloat64(s.metrics.failed.WithLabelValues("http://dead")), "what is lost is counted")
 		require.Len(t, delivered, 3)
 		require.NotContains(t, delivered[0], `"ticket"`)
 		require.Contains(t, delivered[2], `"ticket"`)

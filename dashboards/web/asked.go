@@ -26,14 +26,17 @@ func parseRange(st *evaluator.Status, query url.Values, now time.Time) (*timeRan
 		return nil, errors.New("to is given, and no from")
 	}
 	out := timeRange{to: now}
-	for name, at := range map[string]*time.Time{"from": &out.from, "to": &out.to} {
-		if query.Get(name) == "" {
+	for _, end := range []struct {
+		name string
+		at   *time.Time
+	}{{"from", &out.from}, {"to", &out.to}} {
+		if query.Get(end.name) == "" {
 			continue
 		}
 		var err error
 		// The + of a zone is a space in a query.
-		if *at, err = figures.ParseTime(strings.ReplaceAll(query.Get(name), " ", "+")); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+		if *end.at, err = figures.ParseTime(strings.ReplaceAll(query.Get(end.name), " ", "+")); err != nil {
+			return nil, fmt.Errorf("%s: %w", end.name, err)
 		}
 	}
 	switch {
@@ -92,10 +95,10 @@ func (s *server) stretch(ctx context.Context, st *evaluator.Status, asked timeRa
 	start, end := sum.Start.Time(), sum.End.Time()
 	out.From, out.To = figures.NewMoment(&start, now), figures.NewMoment(&end, now)
 	if sum.Known < length {
-		out.note("%s of %s minutes are known.", figures.Count(float64(sum.Known)), figures.Count(float64(length)))
+		out.note("Known minutes: %s of %s.", figures.Count(float64(sum.Known)), figures.Count(float64(length)))
 	}
 	if sum.Excluded > 0 {
-		out.note("%s minutes are excluded.", figures.Count(float64(sum.Excluded)))
+		out.note("Excluded minutes: %s.", figures.Count(float64(sum.Excluded)))
 	}
 	out.count(st, sum)
 	out.Chart = shareChart(st, found.Parts, found.Excluded)

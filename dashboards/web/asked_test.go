@@ -63,7 +63,7 @@ func TestThePageShowsTheTimeThatItIsAskedFor(t *testing.T) {
 		"<dd>1.8\u00a0%</dd><dd class=\"sub\">0.1\u00a0% is allowed</dd>",
 		`<dd>18.1</dd>`,
 		"<dd>8.4\u00a0%</dd><dd class=\"sub\">of the 30d budget, as it is now</dd>",
-		"90 of 120 minutes are known.", "30 minutes are excluded.",
+		"Known minutes: 90 of 120.", "Excluded minutes: 30.",
 		"<title>no data 21 Nov 13:00 to 21 Nov 13:30</title>",
 		"<title>3.6\u00a0% bad (860 of 24,080) 21 Nov 13:30 to 21 Nov 14:00</title>",
 		"<title>0.042\u00a0% bad (10 of 24,080) 21 Nov 14:00 to 21 Nov 14:30</title>",
@@ -113,7 +113,7 @@ func TestATimeOfWhichLittleIsKnown(t *testing.T) {
 	silent.Sum.Total, silent.Sum.Bad, silent.Sum.Known, silent.Sum.Excluded = 0, 0, 0, 0
 	silent.Parts = []evaluator.Bucket{{End: silent.Parts[1].End}, {End: silent.Parts[3].End}}
 	out = body(silent, nil)
-	require.Contains(t, out, "0 of 120 minutes are known.")
+	require.Contains(t, out, "Known minutes: 0 of 120.")
 	require.Contains(t, out, `<path class="gap" d="M0.00 0h500.00v180h-500.00zM500.00 0h500.00v180h-500.00z"/>`)
 	require.NotContains(t, out, "Budget taken")
 
