@@ -40,7 +40,7 @@ func (p *proof) inputsOf(i slo.Indicator, more map[string]string, fails bool) []
 		q := sought{queries: []string{m.Query}, more: more, events: eventOf(m)}
 		switch i := i.(type) {
 		case slo.Threshold:
-			q.edge, q.levels = i.Value, []level{{ticks, 1}, {flat, -2 * i.Value}}
+			q.edge, q.levels = i.Value, []level{{ticks, 1}, {flat, -2 * i.Value}, {flat, farOff}}
 		case slo.Freshness: // promtool's time begins at 0, and what is older may be too old
 			old := -2 * i.MaxAge.Seconds()
 			q.levels = []level{{ticks, 1}, {ticks, 1000}, {flat, old}, {flat, 1000 * old}}
@@ -58,6 +58,9 @@ func (p *proof) inputsOf(i slo.Indicator, more map[string]string, fails bool) []
 	}
 	return nil
 }
+
+// farOff is a time that is long after that of any test.
+const farOff = 1e9
 
 // eventOf is the event of a slot with values of an expression: none without one, and
 // a bad one unless all are good.

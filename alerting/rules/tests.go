@@ -116,7 +116,24 @@ func newProof(ctx context.Context, s *slo.SLO, policies alerting.Policies) *proo
 		p.events, p.flood = [2]float64{1, 1}, 1
 	}
 	p.simulate(policies)
+	p.once()
 	return p
+}
+
+// once leaves each series in once, and proves nothing where those of two parts are
+// the same series with other values.
+func (p *proof) once() {
+	seen := map[string]string{}
+	p.inputs = slices.DeleteFunc(p.inputs, func(in input) bool {
+		text, values := seriesText(in.labels), in.values()
+		before, has := seen[text]
+		if has && before != values {
+			clear(p.begins)
+			p.never = []string{p.s.ID() + ": the series found for its parts contradict each other"}
+		}
+		seen[text] = values
+		return has
+	})
 }
 
 // last is how many slots all is good after the incident.

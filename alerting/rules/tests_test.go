@@ -67,6 +67,28 @@ func TestTestsOfExpressions(t *testing.T) {
 	}
 }
 
+// TestTestsOfPartsOfOneSeries has parts that look at the same series: what is too
+// long for one is not for the other, or it is for both.
+func TestTestsOfPartsOfOneSeries(t *testing.T) {
+	set := slo.Load([]slo.File{{Name: "a.yaml", Text: []byte(`apiVersion: slowburn/v1
+service: a
+defaults: {objective: 99, window: 1d, alerting: {page: {disabled: true}}}
+slos:
+  - {name: low, sli: {threshold: {query: queue_length, op: "<", value: 10}}}
+  - {name: high, sli: {threshold: {query: queue_length, op: "<", value: 50}}}
+  - {name: most, sli: {threshold: {query: max(queue_length), op: "<", value: 10}}}
+  - {name: differ, worst_of: [a/low, a/high]}
+  - {name: same, worst_of: [a/low, a/most]}
+`)}})
+	for _, s := range set.SLOs {
+		var want []string
+		if s.Name == "differ" {
+			want = []string{"a/differ: the series found for its parts contradict each other"}
+		}
+		require.Equal(t, want, runTests(t, s), s.Name)
+	}
+}
+
 // TestRulesAboutSlowburn runs the tests of the rules that are shipped about slowburn
 // itself.
 func TestRulesAboutSlowburn(t *testing.T) {

@@ -200,6 +200,9 @@ func NewMoment(t *time.Time, now time.Time) *Moment {
 	}
 }
 
+// mostSeconds are much fewer than those by which a time.Time overflows.
+const mostSeconds = 1e15
+
 // ParseTime reads RFC 3339 or Unix seconds.
 func ParseTime(text string) (time.Time, error) {
 	if at, err := time.Parse(time.RFC3339, text); err == nil {
@@ -208,6 +211,9 @@ func ParseTime(text string) (time.Time, error) {
 	seconds, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("%q is neither RFC 3339, such as 2026-11-22T06:00:00Z, nor Unix seconds", text)
+	}
+	if seconds < -mostSeconds || seconds > mostSeconds {
+		return time.Time{}, fmt.Errorf("%q is too long ago, or too far off", text)
 	}
 	return time.Unix(seconds, 0).UTC(), nil
 }

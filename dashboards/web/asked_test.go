@@ -135,6 +135,7 @@ func TestATimeThatMakesNoSense(t *testing.T) {
 		"from=1795266000&to=1795266000":       `from "1795266000" is not before to "1795266000"`,
 		"from=1795273200&to=1795266000":       `from "1795273200" is not before to "1795266000"`,
 		"from=1795266000000&to=1795273200000": `from "1795266000000" is in the future`,
+		"from=9223372036854775807":            `from: "9223372036854775807" is too long ago, or too far off`,
 		"from=<script>":                       `from: "<script>" is neither`,
 	} {
 		w := get(h, "/slo/checkout/availability?"+query)

@@ -2,6 +2,7 @@ package memprom
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -26,7 +27,7 @@ type Value struct {
 // Evaluate evaluates an expression over a few series, without a DB. A scalar is a
 // value without labels.
 func Evaluate(ctx context.Context, query string, at time.Time, series []Series) ([]Value, error) {
-	engine := promql.NewEngine(promql.EngineOpts{MaxSamples: 1e7, Timeout: time.Minute, Parser: parser.NewParser(parser.Options{})})
+	engine := newEngine(slog.New(slog.DiscardHandler), parser.NewParser(parser.Options{}))
 	q, err := engine.NewInstantQuery(ctx, few(series), nil, query, at)
 	if err != nil {
 		return nil, err

@@ -66,15 +66,20 @@ func Open(dir string, log *slog.Logger) (*DB, error) {
 		return nil, fmt.Errorf("opening the database in %s: %w", dir, err)
 	}
 	p := parser.NewParser(parser.Options{})
-	engine := promql.NewEngine(promql.EngineOpts{
-		Logger:               log,
-		MaxSamples:           maxSamples,
-		Timeout:              queryTimeout,
-		EnableAtModifier:     true,
-		EnableNegativeOffset: true,
-		Parser:               p,
+	return &DB{tsdb: db, engine: newEngine(log, p), parser: p, log: log}, nil
+}
+
+// newEngine is the engine of a Prometheus server as it is without settings.
+func newEngine(log *slog.Logger, p parser.Parser) *promql.Engine {
+	return promql.NewEngine(promql.EngineOpts{
+		Logger:                   log,
+		MaxSamples:               maxSamples,
+		Timeout:                  queryTimeout,
+		EnableAtModifier:         true,
+		EnableNegativeOffset:     true,
+		NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
+		Parser:                   p,
 	})
-	return &DB{tsdb: db, engine: engine, parser: p, log: log}, nil
 }
 
 // Close ends the database. Queries that still run fail.

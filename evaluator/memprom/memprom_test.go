@@ -59,8 +59,10 @@ func TestInstantQueries(t *testing.T) {
 		`requests_total{job="a"}[65s] @ 1772366520`: `requests_total{job="a", path="/\"x"} =>
 20 @[1772366460]
 30 @[1772366490]`,
-		`scalar(vector(1.25))`: `scalar: 1.25 @[1772366580]`,
-		`nothing`:              ``,
+		// Without a step a subquery has one of a minute.
+		`count_over_time(vector(1)[3m:])`: `{} => 3 @[1772366580]`,
+		`scalar(vector(1.25))`:            `scalar: 1.25 @[1772366580]`,
+		`nothing`:                         ``,
 	} {
 		got, _, _, err := prom.Query(t.Context(), query, start.Add(3*time.Minute))
 		require.NoError(t, err, query)
