@@ -2,6 +2,7 @@ package rules
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,56 @@ type input struct {
 	labels labels.Labels
 	values func() string
 	still  string // its values when nothing happens; none when it is not there
+}
+
+// groupOf are the labels of a group of an SLO: such as its selectors select.
+func groupOf(s *slo.SLO) map[string]string {
+	out := map[string]string{}
+	if s.Groups == nil {
+		return out
+	}
+	selectors := selectorsOf(s.Indicator.Measure())
+	for _, name := range s.Groups.By {
+		texts := []string{"example"}
+		var matchers []*labels.Matcher
+		for _, selector := range selectors {
+			for _, m := range selector.Matchers() {
+				if m.Name == name {
+					matchers, texts = append(matchers, m), append(texts, samples(m.Value)...)
+				}
+			}
+		}
+		out[name] = texts[0]
+		for _, text := range slices.Backward(texts) {
+			if !slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return !m.Matches(text) }) {
+				out[name] = text
+			}
+		}
+	}
+	return out
+}
+
+// selectorsOf are the selectors of what is measured.
+func selectorsOf(m slo.Measure) (out []slo.Selector) {
+	var queries []string
+	switch m := m.(type) {
+	case slo.Counters:
+		for _, term := range slices.Concat(m.Good, m.Bad, m.Total) {
+			out = append(out, term.Selector)
+		}
+	case slo.States:
+		out = []slo.Selector{m.Gauge}
+	case slo.Levels:
+		queries = []string{m.Query}
+	case slo.Runs:
+		queries = []string{m.LastSuccess}
+	case slo.Rates:
+		queries = queriesOf(m)
+	}
+	if len(queries) > 0 {
+		out, _, _, _ = reads(queries)
+	}
+	return out
 }
 
 // inputsOf are the series of an indicator, none where none are found. Those of a job
@@ -48,19 +99,19 @@ func (p *proof) inputsOf(i slo.Indicator, more map[string]string, fails bool) []
 		}
 		return p.search(q)
 	case slo.Rates:
-		q := sought{more: more, events: ratesOf(m)}
-		for _, r := range []slo.Rate{m.Good, m.Bad, m.Total} {
-			if r.Query != "" {
-				q.queries = append(q.queries, r.Query)
-			}
-		}
-		return p.search(q)
+		return p.search(sought{queries: queriesOf(m), more: more, events: ratesOf(m)})
 	}
 	return nil
 }
 
 // farOff is a time that is long after that of any test.
 const farOff = 1e9
+
+// queriesOf are the expressions that are set: of good, bad and total.
+func queriesOf(m slo.Rates) []string {
+	queries := []string{m.Good.Query, m.Bad.Query, m.Total.Query}
+	return slices.DeleteFunc(queries, func(query string) bool { return query == "" })
+}
 
 // eventOf is the event of a slot with values of an expression: none without one, and
 // a bad one unless all are good.

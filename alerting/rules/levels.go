@@ -116,19 +116,14 @@ const (
 
 // find looks for series, and for levels of these, by trying them.
 func (q sought) find() (found, bool) {
-	selectors, lag, err := reads(q.queries)
+	selectors, numbers, lag, err := reads(q.queries)
 	if err != nil || lag > longestLag {
 		return found{}, false
 	}
-	counters, gauges := []level{{rises, 0}, {rises, busy}}, []level{{flat, 0}}
-	for _, v := range []float64{1, q.edge, q.edge - 1, q.edge + 1} {
-		if l := (level{flat, v}); !slices.Contains(gauges, l) {
-			gauges = append(gauges, l)
-		}
-	}
+	counters, gauges := []level{{rises, 0}, {rises, busy}}, around(1, q.edge)
 	for _, copies := range []int{1, 1 + int(max(0, min(q.edge, mostCopies)))} {
 		series := q.standIns(selectors, copies)
-		for _, levels := range [][]level{counters, gauges, slices.Concat(q.levels, counters, gauges)} {
+		for _, levels := range [][]level{counters, gauges, slices.Concat(q.levels, counters, gauges), slices.Concat(counters, around(numbers...))} {
 			if f, ok := q.among(series, levels, lag); ok {
 				return f, true
 			}
@@ -137,12 +132,26 @@ func (q sought) find() (found, bool) {
 	return found{}, false
 }
 
-// reads are the selectors of expressions, and how many minutes they look back.
-func reads(queries []string) (selectors []slo.Selector, minutes int, err error) {
+// around are gauges of 0, of values, and a bit more and less.
+func around(values ...float64) []level {
+	out := []level{{flat, 0}}
+	for _, v := range values {
+		for _, l := range []level{{flat, v}, {flat, v - 1}, {flat, v + 1}} {
+			if !slices.Contains(out, l) {
+				out = append(out, l)
+			}
+		}
+	}
+	return out
+}
+
+// reads are the selectors of expressions, the numbers in them, and how many minutes
+// they look back.
+func reads(queries []string) (selectors []slo.Selector, numbers []float64, minutes int, err error) {
 	for _, text := range queries {
 		e, err := parser.NewParser(parser.Options{}).ParseExpr(text)
 		if err != nil {
-			return nil, 0, err
+			return nil, nil, 0, err
 		}
 		back := time.Duration(0)
 		parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
@@ -150,6 +159,8 @@ func reads(queries []string) (selectors []slo.Selector, minutes int, err error) 
 			case *parser.VectorSelector:
 				back += max(n.OriginalOffset, 0)
 				selectors = append(selectors, slo.NewSelector(n.LabelMatchers...))
+			case *parser.NumberLiteral:
+				numbers = append(numbers, n.Val)
 			case *parser.MatrixSelector:
 				back += n.Range
 			case *parser.SubqueryExpr:
@@ -159,7 +170,7 @@ func reads(queries []string) (selectors []slo.Selector, minutes int, err error) 
 		})
 		minutes = max(minutes, int(math.Ceil(back.Minutes())))
 	}
-	return selectors, minutes, nil
+	return selectors, numbers, minutes, nil
 }
 
 // standIns are series that the selectors select, with copies of each. Of buckets

@@ -29,7 +29,7 @@ func Tests(ctx context.Context, rules string, s *slo.SLO, o Options) (text []byt
 	}
 	p := newProof(ctx, s, o.Policies)
 	if p == nil {
-		return nil, []string{s.ID() + ": no series were found by which it fails"}
+		return nil, []string{s.ID() + ": no series are known by which it fails"}
 	}
 	if len(p.begins) == 0 {
 		return nil, p.never
@@ -90,12 +90,9 @@ func newProof(ctx context.Context, s *slo.SLO, policies alerting.Policies) *proo
 	if s.Slice != nil {
 		p.every = int(s.Slice.Length.Duration() / time.Minute)
 	}
-	more := map[string]string{}
+	more := groupOf(s)
 	if s.Groups != nil {
 		group := *s
-		for _, name := range s.Groups.By {
-			more[name] = "example"
-		}
 		group.Group = more
 		p.ids = append(p.ids, group.ID())
 	}
