@@ -101,7 +101,7 @@ type found struct {
 	good, bad []level
 	events    [2]float64 // of a good slot, and of a bad one
 	lag       int        // the minutes by which expressions look back
-	badAlone  bool       // without traffic, or where there is none with nothing at all, it is bad too
+	badAlone  bool       // they are bad when nothing happens, too
 }
 
 const (

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,13 +97,14 @@ func TestANewConfigurationGoesOnWithAlerts(t *testing.T) {
 		return write(t, dir, "slowburn.yaml", "specs: [{directory: ./slos}]\nbackends: [{url: '"+backend+"'}]\nalertmanagers: [{url: '"+am.URL+"'}]\n")
 	}
 	s, _ := running(t, "--config", configure(burning.URL))
-	s.untilSent(am)
+	all := []string{"page", "ticket", "ticket"} // two burn, and the budget is spent
+	until(t, time.Minute, "all three fire", func() bool { return slices.Equal(all, severities(listAlerts(t, am))) })
 	configure(silent.URL)
 	until(t, time.Minute, "all three are posted by who knows nothing yet", func() bool {
 		r := s.report()
 		return r.slo("checkout/availability").State == "warming" && len(r.slo("checkout/availability").Alerts) == 0 && s.sent(am) >= 3
 	})
-	require.Equal(t, []string{"page", "ticket", "ticket"}, severities(listAlerts(t, am)), "two burn, and the budget is spent")
+	require.Equal(t, all, severities(listAlerts(t, am)))
 }
 
 // TestBadWebFile serves with a file of TLS and users that is wrong: one line
