@@ -23,8 +23,9 @@ type question struct {
 }
 
 // Between is what happened of an SLO from one instant to another, in the slots that end
-// between them and the one in which the last instant lies. Of an SLO that there is not, nothing is held. It waits while the newest
-// slots of the SLO are read; the error is the end of ctx.
+// between them and the one in which the last instant lies. Of an SLO that there is
+// not, nothing is held. It waits while the newest slots of the SLO are read; the error
+// is the end of ctx.
 func (e *Evaluator) Between(ctx context.Context, id string, from, to time.Time) (*Stretch, error) {
 	answer := make(chan *Stretch, 1)
 	select {

@@ -5,8 +5,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -254,14 +252,10 @@ func evaluateGroups(t *testing.T, url string, s *slo.SLO, end time.Time) ([]eval
 // TestAlertOfAGroupPromtool has the oldest supported promtool fire the alert of
 // a group whose name means something in templates and formats.
 func TestAlertOfAGroupPromtool(t *testing.T) {
-	dir := t.TempDir()
 	s := grouped(withWindow(example(t, "", `requests_total{code="500"}`, "requests_total"), hour), "tenant")
 	s.Links, s.Objective = nil, objective(t, "90")
 	s.Groups.Objectives["100% `{{x}}"] = objective(t, "50")
 	s.Alerting.Annotations = map[string]string{"link": `/?id={{ urlquery .ID }}&tenant={{ .Group.tenant | urlquery }}`}
-	text, err := File("test.yaml", []*slo.SLO{s}, Options{Alerts: true, Policies: alerting.BuiltIn()})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), text, 0o600))
 	// With the objective 50 a burn rate of 1.8 is a ticket: trend.
 	test := `
 rule_files: [rules.yaml]
@@ -290,9 +284,7 @@ tests:
               tier: trend
               link: /?id=checkout%2Favailability%7Btenant%3D%22100%25+%60%7B%7Bx%7D%7D%22%7D&tenant=100%25+%60%7B%7Bx%7D%7D
 `
-	file := filepath.Join(dir, "test.yaml")
-	require.NoError(t, os.WriteFile(file, []byte(test), 0o600))
-	promtool(t, "test", "rules", file)
+	proveRules(t, s, alerting.BuiltIn(), test)
 }
 
 // TestPlainValues holds what stands in an slo_id as it is against how slo.SLO.ID

@@ -37,12 +37,10 @@ func groupOf(s *slo.SLO) map[string]string {
 				}
 			}
 		}
-		out[name] = texts[0]
-		for _, text := range slices.Backward(texts) {
-			if !slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return !m.Matches(text) }) {
-				out[name] = text
-			}
-		}
+		first := slices.IndexFunc(texts, func(text string) bool {
+			return !slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return !m.Matches(text) })
+		})
+		out[name] = texts[max(first, 0)]
 	}
 	return out
 }

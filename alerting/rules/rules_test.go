@@ -120,6 +120,18 @@ func promtool(t *testing.T, args ...string) {
 	require.NoError(t, err, "promtool %v\n%s", args, out)
 }
 
+// proveRules has promtool run tests of rules.yaml, the rules of an SLO.
+func proveRules(t *testing.T, s *slo.SLO, policies alerting.Policies, tests string) {
+	t.Helper()
+	text, err := File("test.yaml", []*slo.SLO{s}, Options{Alerts: true, Policies: policies})
+	require.NoError(t, err)
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), text, 0o600))
+	file := filepath.Join(dir, "test.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(tests), 0o600))
+	promtool(t, "test", "rules", file)
+}
+
 func TestRuleFileWithoutAlerts(t *testing.T) {
 	got, err := File("a.yaml", files(t)["hour"], Options{Policies: alerting.BuiltIn()})
 	require.NoError(t, err)

@@ -2,7 +2,6 @@ package rules
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -38,18 +37,12 @@ func TestTests(t *testing.T) {
 // not tested.
 func runTests(t *testing.T, s *slo.SLO) (without []string) {
 	t.Helper()
-	o := Options{Alerts: true, Policies: alerting.BuiltIn()}
-	text, err := File("a.yaml", []*slo.SLO{s}, o)
-	require.NoError(t, err)
-	tests, without := Tests(t.Context(), "a.rules.yaml", s, o)
+	tests, without := Tests(t.Context(), "rules.yaml", s, Options{Alerts: true, Policies: alerting.BuiltIn()})
 	if tests == nil {
 		require.NotEmpty(t, without)
 		return without
 	}
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.rules.yaml"), text, 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "a.test.yaml"), tests, 0o600))
-	promtool(t, "test", "rules", filepath.Join(dir, "a.test.yaml"))
+	proveRules(t, s, alerting.BuiltIn(), string(tests))
 	return without
 }
 

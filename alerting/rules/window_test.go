@@ -2,8 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -114,10 +112,6 @@ func TestUndefined(t *testing.T) {
 
 // One problem is one alert, whichever tiers hold, and no problem is none.
 func TestAlertsPromtool(t *testing.T) {
-	dir := t.TempDir()
-	text, err := File("test.yaml", []*slo.SLO{rampSLO(t, 30*day)}, Options{Alerts: true, Policies: alerting.BuiltIn()})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), text, 0o600))
 	// Half an hour without an error, then 2 % for 20 minutes, then none.
 	test := `
 rule_files: [rules.yaml]
@@ -151,20 +145,14 @@ tests:
       - {expr: 'slo_alert_firing{severity="page"}', eval_time: 51m, exp_samples: [{labels: 'slo_alert_firing{slo_id="checkout/availability",slo_service="checkout",slo="availability",severity="page"}', value: 1}]}
       - {expr: 'slo_alert_firing{severity="page"}', eval_time: 85m, exp_samples: [{labels: 'slo_alert_firing{slo_id="checkout/availability",slo_service="checkout",slo="availability",severity="page"}', value: 0}]}
 `
-	file := filepath.Join(dir, "test.yaml")
-	require.NoError(t, os.WriteFile(file, []byte(test), 0o600))
-	promtool(t, "test", "rules", file)
+	proveRules(t, rampSLO(t, 30*day), alerting.BuiltIn(), test)
 }
 
 // TestAnAlertThatItsResetHoldsPromtool: 20 of 10,000 requests fail for 70 minutes, then 8,
 // of which 10 are allowed. In 144 minutes 1,992 fail of 1,440 that may.
 func TestAnAlertThatItsResetHoldsPromtool(t *testing.T) {
-	dir := t.TempDir()
 	s := withWindow(example(t, "", `requests_total{code="500"}`, "requests_total"), 6*hour)
 	s.Alerting.Policy, s.Links = "demanding", nil
-	text, err := File("test.yaml", []*slo.SLO{s}, Options{Alerts: true, Policies: demanding()})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), text, 0o600))
 	test := `
 rule_files: [rules.yaml]
 evaluation_interval: 1m
@@ -185,7 +173,5 @@ tests:
               description: "The share of bad events is 0.8 times what 99.9 % over 6h allows. Nothing (-38.33%) of the error budget is left."
               tier: trickle
 `
-	file := filepath.Join(dir, "test.yaml")
-	require.NoError(t, os.WriteFile(file, []byte(test), 0o600))
-	promtool(t, "test", "rules", file)
+	proveRules(t, s, demanding(), test)
 }
