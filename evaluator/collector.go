@@ -44,6 +44,7 @@ var help = map[string]string{
 	"slo_period_end_timestamp_seconds":      "When the calendar window ends and its budget starts anew; absent for rolling windows.",
 	"slowburn_groups":                       "Groups of an SLO that are followed, and those left out beyond its limit.",
 	"slo_data_state":                        "1, for the present state of the data only.",
+	"slo_data_doubt":                        "1, for each reason why the numbers may be wrong.",
 	"slo_alert_firing":                      "Whether an alert of the severity fires.",
 	"slo_last_evaluation_timestamp_seconds": "The instant for which the SLO was last evaluated.",
 }
@@ -95,6 +96,9 @@ func collect(s *Status, ch chan<- prometheus.Metric) {
 		give("slowburn_groups", &left, "state", "left_out")
 	}
 	give("slo_data_state", &one, "state", string(s.State))
+	for _, d := range s.Doubts {
+		give("slo_data_doubt", &one, "code", string(d.Code))
+	}
 	for _, severity := range []string{"page", "ticket"} {
 		firing := slices.ContainsFunc(s.Alerts, func(a FiringAlert) bool { return a.Severity == severity })
 		give("slo_alert_firing", oneIf(firing), "severity", severity)

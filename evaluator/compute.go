@@ -189,7 +189,7 @@ func newStatus(s *slo.SLO, backend string) Status {
 		ID: s.ID(), Service: s.Service, SLO: s.Name, Group: orEmpty(s.Group),
 		Owner: s.Owner, Labels: orEmpty(s.Labels), Links: orEmpty(s.Links), Description: s.Description,
 		Objective: s.Objective.Ratio(), Window: s.Window.String(), Budgeting: budgeting(s),
-		Method: MethodRaw, Exact: true, Windows: []WindowStatus{}, Alerts: []FiringAlert{},
+		Doubts: []Doubt{}, Method: MethodRaw, Exact: true, Windows: []WindowStatus{}, Alerts: []FiringAlert{},
 		Policy: policySteps(s), Gate: unknownGate(s), Excluded: Excluded{By: []Exclusion{}}, Periods: []PeriodStatus{},
 		Backend: backend, Source: s.Origin.Source, Revision: s.Origin.Revision, Spec: s,
 	}

@@ -295,7 +295,7 @@ func TestJSON(t *testing.T) {
 	require.JSONEq(t, `{"format": 1, "evaluated_at": "2026-11-20T01:00:00Z", "slos": [{
 		"id": "shop/slo0", "service": "shop", "slo": "slo0", "group": {}, "owner": "", "labels": {}, "links": {},
 		"description": "", "objective": 0.99, "window": "1h", "budgeting": "occurrences",
-		"state": "no_data", "state_reason": "no series match requests_total", "state_since": null, "data_until": null,
+		"state": "no_data", "state_reason": "no series match requests_total", "state_since": null, "doubts": [], "data_until": null,
 		"method": "raw", "exact": true,
 		"windows": [
 			{"name": "5m", "seconds": 300, "start": "2026-11-20T00:55:00Z", "end": "2026-11-20T01:00:00Z",

@@ -16,8 +16,8 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Doubt is what a backend's data has against an SLO.
-type Doubt struct {
+// Concern is what a backend's data has against an SLO.
+type Concern struct {
 	SLO           *slo.SLO
 	Field         string // of the SLO file: "window", "sli.events.bad"
 	Wrong         bool   // it can't work; else it is probably not meant
@@ -26,12 +26,12 @@ type Doubt struct {
 
 // Sense asks the backends whether SLOs make sense there: whether there are series
 // for them, for how long and how often; and what their histograms and groups
-// are. The doubts are in the order of the SLOs. The error is one of a whole
+// are. The concerns are in the order of the SLOs. The error is one of a whole
 // backend.
-func (e *Evaluator) Sense(ctx context.Context, slos []*slo.SLO) ([]Doubt, error) {
+func (e *Evaluator) Sense(ctx context.Context, slos []*slo.SLO) ([]Concern, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	doubts := make([][]Doubt, len(slos))
+	concerns := make([][]Concern, len(slos))
 	asked := map[*backend]*answers{}
 	end := e.behindNow()
 	places, workers := make(chan int), sync.WaitGroup{}
@@ -44,7 +44,7 @@ func (e *Evaluator) Sense(ctx context.Context, slos []*slo.SLO) ([]Doubt, error)
 					if err := x.inspect(ctx); err != nil {
 						cancel(err)
 					}
-					doubts[i] = x.doubts
+					concerns[i] = x.concerns
 				}
 			})
 		}
@@ -57,7 +57,7 @@ func (e *Evaluator) Sense(ctx context.Context, slos []*slo.SLO) ([]Doubt, error)
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	return slices.Concat(doubts...), nil
+	return slices.Concat(concerns...), nil
 }
 
 // answers are what a backend said, for SLOs that ask the same.
@@ -102,14 +102,14 @@ func (a *answers) number(ctx context.Context, promql string, at Minute) (float64
 // inspector asks about one SLO.
 type inspector struct {
 	*answers
-	slo    *slo.SLO
-	end    Minute
-	short  slo.Window // the shortest that alerts look at
-	doubts []Doubt
+	slo      *slo.SLO
+	end      Minute
+	short    slo.Window // the shortest that alerts look at
+	concerns []Concern
 }
 
-func (x *inspector) doubt(wrong bool, field, hint, format string, args ...any) {
-	x.doubts = append(x.doubts, Doubt{x.slo, field, wrong, fmt.Sprintf(format, args...), hint})
+func (x *inspector) concern(wrong bool, field, hint, format string, args ...any) {
+	x.concerns = append(x.concerns, Concern{x.slo, field, wrong, fmt.Sprintf(format, args...), hint})
 }
 
 // subject is something that an SLO is about: series, or values of an expression.
@@ -147,7 +147,7 @@ func fieldOf(i slo.Indicator, r role) string {
 }
 
 // inspect asks all there is to ask. The error is one of the whole backend; what
-// it refuses is a doubt.
+// it refuses is a concern.
 func (x *inspector) inspect(ctx context.Context) error {
 	if _, isJourney := x.slo.Indicator.Measure().(slo.Parts); isJourney {
 		return x.journey(ctx)
@@ -184,13 +184,13 @@ func (x *inspector) inspect(ctx context.Context) error {
 	return nil
 }
 
-// told makes a doubt of an error that speaks of a query alone.
+// told makes a concern of an error that speaks of a query alone.
 func (x *inspector) told(err error, field string) error {
 	switch {
 	case err == nil:
 		return nil
 	case refused(err) || tookLong(err):
-		x.doubt(true, field, "", "the query fails: %s", err)
+		x.concern(true, field, "", "the query fails: %s", err)
 		return nil
 	}
 	return fmt.Errorf("asking backend %s about %s: %w", x.Name, x.slo.ID(), err)
@@ -208,7 +208,7 @@ func (x *inspector) journey(ctx context.Context) error {
 		for _, q := range queries {
 			s := subject{query: q, field: "worst_of"}
 			if found, err := x.now(ctx, s); err != nil || !found {
-				continue // a doubt about the part
+				continue // a concern about the part
 			}
 			if lasting, err := x.lasts(ctx, s); err != nil || !lasting {
 				return x.told(err, s.field)
@@ -224,7 +224,7 @@ func (x *inspector) now(ctx context.Context, s subject) (bool, error) {
 }
 
 // present reports whether there is something now. That there was nothing for a
-// day is a doubt, but for counters of a part of the events, which may be born
+// day is a concern, but for counters of a part of the events, which may be born
 // by the first of them.
 func (x *inspector) present(ctx context.Context, s subject) (bool, error) {
 	if found, err := x.now(ctx, s); err != nil || found {
@@ -236,13 +236,13 @@ func (x *inspector) present(ctx context.Context, s subject) (bool, error) {
 	}
 	if s.way != rawSamples {
 		if s.role&(roleGood|roleBad) == 0 || x.slo.Indicator.Kind() != "events" {
-			x.doubt(false, s.field, "", "the query has no values now, and had none for a day")
+			x.concern(false, s.field, "", "the query has no values now, and had none for a day")
 		}
 		return false, nil
 	}
 	why, err := x.absence(ctx, s)
 	if err == nil && why != "" {
-		x.doubt(false, s.field, why, "no series match %s, now or in the last day", s.selector)
+		x.concern(false, s.field, why, "no series match %s, now or in the last day", s.selector)
 	}
 	return false, err
 }
@@ -310,10 +310,10 @@ func (x *inspector) samples(ctx context.Context, s subject) error {
 		each := (time.Hour / time.Duration(n)).Round(time.Second)
 		switch limit := x.short.Duration() / perWindow; {
 		case s.way == slotValues && each > time.Minute+tolerance:
-			x.doubt(false, s.field, "a range of 2m needs two samples; scrape once a minute, or count by rate() and increase() of selectors",
+			x.concern(false, s.field, "a range of 2m needs two samples; scrape once a minute, or count by rate() and increase() of selectors",
 				"samples of %s come every %s, too seldom for an expression that is evaluated", selector, model.Duration(each))
 		case s.way == rawSamples && each > limit+limit/20:
-			x.doubt(false, s.field, fmt.Sprintf("scrape at least every %s", model.Duration(limit)),
+			x.concern(false, s.field, fmt.Sprintf("scrape at least every %s", model.Duration(limit)),
 				"samples of %s come every %s, fewer than %d in the %s that alerts look at", selector, model.Duration(each), perWindow, x.short)
 		}
 		if !s.counter {
@@ -324,7 +324,7 @@ func (x *inspector) samples(ctx context.Context, s subject) error {
 			return err
 		}
 		if found && falls > maxFalls {
-			x.doubt(false, s.field, "a gauge is for an SLO of threshold", "%s falls as gauges do, in %.0f %% of its samples", selector, 100*falls)
+			x.concern(false, s.field, "a gauge is for an SLO of threshold", "%s falls as gauges do, in %.0f %% of its samples", selector, 100*falls)
 		}
 	}
 	return nil
@@ -386,11 +386,11 @@ func (x *inspector) groups(ctx context.Context, s subject) error {
 	}
 	for _, name := range g.By {
 		if !has[name] && len(rows) > 0 {
-			x.doubt(true, "group_by", "", "no series of %s has the label %s", s.text(), name)
+			x.concern(true, "group_by", "", "no series of %s has the label %s", s.text(), name)
 		}
 	}
 	if whole > g.Limit {
-		x.doubt(false, "group_by", "raise groups.limit, or split by fewer labels",
+		x.concern(false, "group_by", "raise groups.limit, or split by fewer labels",
 			"%s has %d groups and a limit of %d; the others are not followed one by one", s.text(), whole, g.Limit)
 	}
 	return nil
@@ -434,7 +434,7 @@ func (x *inspector) lasts(ctx context.Context, s subject) (bool, error) {
 		hint = "the backend has older data of others: if this is new, time will tell"
 	}
 	oldest := some.Time()
-	x.doubt(false, "window", hint, "the window is longer than what there is of %s: it begins about %s, %s ago",
+	x.concern(false, "window", hint, "the window is longer than what there is of %s: it begins about %s, %s ago",
 		s.text(), oldest.Format("2006-01-02 15:04"), roughly(x.end.Time().Sub(oldest)))
 	return false, nil
 }

@@ -39,10 +39,10 @@ func (x *inspector) histogram(ctx context.Context, l slo.Latency) (subject, erro
 	}
 	switch {
 	case !slices.Contains(bounds, l.Threshold):
-		x.doubt(true, "sli.latency.threshold", "", "%s", nearestBounds(l, bounds))
+		x.concern(true, "sli.latency.threshold", "", "%s", nearestBounds(l, bounds))
 		return out, nil
 	case last >= 0 && l.Threshold == bounds[last]:
-		x.doubt(false, "sli.latency.threshold", "give the histogram buckets above it, to tell what is a little slow from what hangs",
+		x.concern(false, "sli.latency.threshold", "give the histogram buckets above it, to tell what is a little slow from what hangs",
 			"threshold %s is the last bucket of %s: nothing slower can be told apart", l.Text, l.Histogram)
 	}
 	return out, x.layouts(ctx, l, classic)
@@ -58,7 +58,7 @@ func (x *inspector) layouts(ctx context.Context, l slo.Latency, count slo.Select
 	}
 	all, _, err := x.number(ctx, "count("+count.String()+")", x.end)
 	if err == nil && with < all {
-		x.doubt(true, "sli.latency.threshold", "", "threshold %s is no bucket of %g of the %g histograms %s", l.Text, all-with, all, l.Histogram)
+		x.concern(true, "sli.latency.threshold", "", "threshold %s is no bucket of %g of the %g histograms %s", l.Text, all-with, all, l.Histogram)
 	}
 	return err
 }
@@ -72,7 +72,7 @@ func (x *inspector) estimates(ctx context.Context, l slo.Latency) error {
 	for _, v := range answer {
 		for _, h := range v.histograms {
 			if _, b := h.upTo(l.Threshold); b.count > 0 {
-				x.doubt(false, "sli.latency.threshold", fmt.Sprintf("%s and %s are exact", boundary(l, b.lower), boundary(l, b.upper)),
+				x.concern(false, "sli.latency.threshold", fmt.Sprintf("%s and %s are exact", boundary(l, b.lower), boundary(l, b.upper)),
 					"threshold %s is within a bucket of %s: the counts are estimates", l.Text, l.Histogram)
 			}
 		}

@@ -35,6 +35,7 @@ type Status struct {
 	State       State             `json:"state"`
 	StateReason string            `json:"state_reason"`
 	StateSince  *time.Time        `json:"state_since"`
+	Doubts      []Doubt           `json:"doubts"`     // reasons why the numbers may be wrong, in the order of DoubtCodes
 	DataUntil   *time.Time        `json:"data_until"` // time of the newest sample
 	Method      string            `json:"method"`     // how the events are counted: MethodRaw or MethodAggregated
 	Exact       bool              `json:"exact"`

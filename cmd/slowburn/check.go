@@ -103,9 +103,9 @@ func (f *checkFlags) sense(ctx context.Context, s streams, paths []string, cfg *
 			here = append(here, o)
 		}
 	}
-	doubts, unread := evaluator.New(options).Sense(ctx, here)
-	reports := make([]slo.Report, len(doubts))
-	for i, d := range doubts {
+	concerns, unread := evaluator.New(options).Sense(ctx, here)
+	reports := make([]slo.Report, len(concerns))
+	for i, d := range concerns {
 		reports[i] = slo.Report{SLO: d.SLO, Field: d.Field, Severity: yamlfile.Warning, Message: d.Message, Hint: d.Hint}
 		if d.Wrong {
 			reports[i].Severity = yamlfile.Error

@@ -1,0 +1,29 @@
+package evaluator
+
+import "time"
+
+// Doubt is a reason why an SLO's number may be wrong. It stands beside the state,
+// and stops no alert.
+type Doubt struct {
+	Code    DoubtCode  `json:"code"`
+	Message string     `json:"message"` // for people: what was seen, with numbers
+	Since   *time.Time `json:"since"`   // null when that is unknown
+}
+
+// DoubtCode is a kind of doubt.
+type DoubtCode string
+
+// The codes of doubts. docs/counting.md describes each.
+const (
+	DoubtBadExceedsTotal  DoubtCode = "bad_exceeds_total"  // more bad events than events
+	DoubtGoodExceedsTotal DoubtCode = "good_exceeds_total" // more good events than events
+	DoubtAmbiguous        DoubtCode = "ambiguous"          // evidence could not decide more than 1 % of the events
+	DoubtPartlyKnown      DoubtCode = "partly_known"       // less than 90 % of the SLO's window is known
+	DoubtEstimated        DoubtCode = "estimated"          // the counts are estimates
+	DoubtAudit            DoubtCode = "audit"              // the backend's own increase() differs
+)
+
+// DoubtCodes are all codes, in the order in which doubts are listed.
+var DoubtCodes = []DoubtCode{
+	DoubtBadExceedsTotal, DoubtGoodExceedsTotal, DoubtAmbiguous, DoubtPartlyKnown, DoubtEstimated, DoubtAudit,
+}
