@@ -45,7 +45,7 @@ var help = map[string]string{
 	"slowburn_groups":                       "Groups of an SLO that are followed, and those left out beyond its limit.",
 	"slo_data_state":                        "1, for the present state of the data only.",
 	"slo_data_doubt":                        "1, for each reason why the numbers may be wrong.",
-	"slo_alert_firing":                      "Whether an alert of the severity fires.",
+	"slo_alert_firing":                      "Whether an alert fires; of those that are not about the burn rate only while they do.",
 	"slo_last_evaluation_timestamp_seconds": "The instant for which the SLO was last evaluated.",
 }
 
@@ -66,6 +66,23 @@ func oneIf(is bool) *float64 {
 		v = 1
 	}
 	return &v
+}
+
+// alertKind is what the metric slo_alert_firing tells apart.
+type alertKind struct{ name, severity string }
+
+// alertsOf reports of each kind of alert whether it fires: of burn alerts always, of the
+// others only while they do, so that an SLO has no more than 20 series.
+func alertsOf(s *Status) map[alertKind]bool {
+	out := map[alertKind]bool{}
+	if s.Spec != nil {
+		name := s.Spec.Alerting.AlertName()
+		out[alertKind{name, "page"}], out[alertKind{name, "ticket"}] = false, false
+	}
+	for _, a := range s.Alerts {
+		out[alertKind{a.Name, a.Severity}] = true
+	}
+	return out
 }
 
 // collect gives one SLO's metrics; undefined ones are absent.
@@ -99,9 +116,8 @@ func collect(s *Status, ch chan<- prometheus.Metric) {
 	for _, d := range s.Doubts {
 		give("slo_data_doubt", &one, "code", string(d.Code))
 	}
-	for _, severity := range []string{"page", "ticket"} {
-		firing := slices.ContainsFunc(s.Alerts, func(a FiringAlert) bool { return a.Severity == severity })
-		give("slo_alert_firing", oneIf(firing), "severity", severity)
+	for alert, firing := range alertsOf(s) {
+		give("slo_alert_firing", oneIf(firing), "alertname", alert.name, "severity", alert.severity)
 	}
 	for _, w := range s.Windows[:max(0, len(s.Windows)-1)] { // the policy's
 		give("slo_burn_rate", w.BurnRate, "window", w.Name)

@@ -42,7 +42,7 @@ func (s *Status) spend(t *Timeline, whole Sum, read bool) {
 	}
 	basis := 6 * time.Hour
 	for _, a := range s.Alerts {
-		if a.Severity == "page" {
+		if a.Severity == "page" && a.Burns() {
 			basis = time.Hour
 		}
 	}
@@ -152,10 +152,10 @@ func history(t *Timeline, end Minute, p period) []Bucket {
 
 // burning fills in the time of the gravest alert.
 func (s *Status) burning(t *Timeline, end Minute) {
-	if len(s.Alerts) == 0 {
+	if len(s.Alerts) == 0 || !s.Alerts[0].Burns() {
 		return
 	}
-	gravest := s.Alerts[0] // pages come first
+	gravest := s.Alerts[0] // burn alerts come first, and of these pages
 	long, err := slo.ParseWindow(gravest.Windows[0])
 	if err != nil {
 		return

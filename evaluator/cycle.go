@@ -227,6 +227,9 @@ func (e *Evaluator) publish() {
 		r.SLOs = append(r.SLOs, t.status)
 	}
 	slices.SortFunc(r.SLOs, func(a, b Status) int { return cmp.Compare(a.ID, b.ID) })
+	if e.Alerts != nil {
+		e.Alerts(r)
+	}
 	e.report.Store(r)
 	e.published, e.unpublished = e.Now(), false
 	if e.Publish != nil {

@@ -35,6 +35,9 @@ type Options struct {
 	// NewJudge makes a Judge for an SLO whose timeline begins anew. Nil judges
 	// nothing.
 	NewJudge func() Judge
+	// Alerts completes the alerts of a report before it is published: it names and
+	// describes what the Judges found, and adds what else fires. Nil does nothing.
+	Alerts func(*Report)
 	// Lookback is the history that a Judge needs at its first call.
 	Lookback func(*slo.SLO) time.Duration
 	// Publish is called with each new report. Nil does nothing.

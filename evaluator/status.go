@@ -192,15 +192,22 @@ type PolicyStep struct {
 // GateUnknown is the gate of an SLO with a policy whose budget is unknown.
 const GateUnknown = "unknown"
 
-// FiringAlert is an alert that fires for the SLO.
+// FiringAlert is an alert that fires for the SLO. A burn alert fires by a tier of the
+// policy; the alerts about the data and the budget have no tier and no windows.
 type FiringAlert struct {
-	Severity string    `json:"severity"` // "page" or "ticket"
-	Tier     string    `json:"tier"`     // "fast"
-	Since    time.Time `json:"since"`    // end of the slot in which the episode began
-	Windows  []string  `json:"windows"`  // long, short
+	Name        string    `json:"name"`     // the alertname: "ErrorBudgetBurn"
+	Severity    string    `json:"severity"` // "page" or "ticket"
+	Tier        string    `json:"tier"`     // "fast"; "" without one
+	Since       time.Time `json:"since"`    // end of the slot in which the episode began
+	Windows     []string  `json:"windows"`  // long, short
+	Summary     string    `json:"summary"`  // as it is sent
+	Description string    `json:"description"`
 
 	Held time.Time `json:"-"` // end of the last slot in which the tier held or was kept firing
 }
+
+// Burns reports whether the alert is about the burn rate, by a tier of the policy.
+func (a FiringAlert) Burns() bool { return len(a.Windows) > 0 }
 
 // Bucket is a part of a time, for pictures.
 type Bucket struct {

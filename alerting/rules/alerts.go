@@ -34,7 +34,7 @@ func (w *ruleWriter) alerts() {
 		if w.phases != nil { // vmalert writes ALERTS late, too
 			firing = "0 * (" + w.anyFires(tiers) + ") + 1"
 		}
-		w.record("slo_alert_firing", highest+firing+" or "+none+")", "severity", severity)
+		w.record("slo_alert_firing", highest+firing+" or "+none+")", "alertname", w.s.Alerting.AlertName(), "severity", severity)
 	}
 }
 

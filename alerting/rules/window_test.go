@@ -142,8 +142,8 @@ tests:
               runbook_url: https://runbooks.example.org/checkout
               dashboard_url: https://grafana.example.org/d/x
     promql_expr_test:
-      - {expr: 'slo_alert_firing{severity="page"}', eval_time: 51m, exp_samples: [{labels: 'slo_alert_firing{slo_id="checkout/availability",slo_service="checkout",slo="availability",severity="page"}', value: 1}]}
-      - {expr: 'slo_alert_firing{severity="page"}', eval_time: 85m, exp_samples: [{labels: 'slo_alert_firing{slo_id="checkout/availability",slo_service="checkout",slo="availability",severity="page"}', value: 0}]}
+      - {expr: 'slo_alert_firing{severity="page"}', eval_time: 51m, exp_samples: [{labels: 'slo_alert_firing{slo_id="checkout/availability",slo_service="checkout",slo="availability",alertname="ErrorBudgetBurn",severity="page"}', value: 1}]}
+      - {expr: 'slo_alert_firing{severity="page"}', eval_time: 85m, exp_samples: [{labels: 'slo_alert_firing{slo_id="checkout/availability",slo_service="checkout",slo="availability",alertname="ErrorBudgetBurn",severity="page"}', value: 0}]}
 `
 	proveRules(t, rampSLO(t, 30*day), alerting.BuiltIn(), test)
 }

@@ -196,7 +196,7 @@ func severities(alerts []sentAlert) []string {
 // paging is 1 while a page of the SLO checkout/availability fires, else 0.
 func (s *served) paging() float64 {
 	s.t.Helper()
-	return s.metrics()[`slo_alert_firing{severity="page",slo="availability",slo_id="checkout/availability",slo_service="checkout"}`]
+	return s.metrics()[`slo_alert_firing{alertname="ErrorBudgetBurn",severity="page",slo="availability",slo_id="checkout/availability",slo_service="checkout"}`]
 }
 
 // sent is how many alerts of this process the Alertmanager took.

@@ -239,21 +239,21 @@ func (s *served) requireMetricsSayTheSame() {
 	own := st.Windows[len(st.Windows)-1]
 	want := map[string]float64{
 		`slo_info{owner="team-platform",revision="",` + base + `,source="evaluator",tier="1",window="1h"}`: 1,
-		`slo_objective_ratio{` + base + `}`:                   0.9,
-		`slo_sli_ratio{` + base + `}`:                         *own.SLI,
-		`slo_coverage_ratio{` + base + `}`:                    own.Coverage,
-		`slo_window_events{result="good",` + base + `}`:       own.Total - own.Bad,
-		`slo_window_events{result="bad",` + base + `}`:        own.Bad,
-		`slo_error_budget_events{` + base + `}`:               *st.Budget.Allowed,
-		`slo_error_budget_remaining_ratio{` + base + `}`:      *st.Budget.Remaining,
-		`slo_data_state{` + base + `,state="ok"}`:             1,
-		`slo_last_evaluation_timestamp_seconds{` + base + `}`: float64(r.EvaluatedAt.Unix()),
-		`slowburn_backend_up{backend="default"}`:              1,
-		`slo_alert_firing{severity="page",` + base + `}`:      0,
-		`slo_alert_firing{severity="ticket",` + base + `}`:    0,
+		`slo_objective_ratio{` + base + `}`:                                            0.9,
+		`slo_sli_ratio{` + base + `}`:                                                  *own.SLI,
+		`slo_coverage_ratio{` + base + `}`:                                             own.Coverage,
+		`slo_window_events{result="good",` + base + `}`:                                own.Total - own.Bad,
+		`slo_window_events{result="bad",` + base + `}`:                                 own.Bad,
+		`slo_error_budget_events{` + base + `}`:                                        *st.Budget.Allowed,
+		`slo_error_budget_remaining_ratio{` + base + `}`:                               *st.Budget.Remaining,
+		`slo_data_state{` + base + `,state="ok"}`:                                      1,
+		`slo_last_evaluation_timestamp_seconds{` + base + `}`:                          float64(r.EvaluatedAt.Unix()),
+		`slowburn_backend_up{backend="default"}`:                                       1,
+		`slo_alert_firing{alertname="ErrorBudgetBurn",severity="page",` + base + `}`:   0,
+		`slo_alert_firing{alertname="ErrorBudgetBurn",severity="ticket",` + base + `}`: 0,
 	}
 	for _, a := range st.Alerts {
-		want[`slo_alert_firing{severity="`+a.Severity+`",`+base+`}`] = 1
+		want[`slo_alert_firing{alertname="`+a.Name+`",severity="`+a.Severity+`",`+base+`}`] = 1
 	}
 	for _, w := range st.Windows[:len(st.Windows)-1] { // the policy's
 		want[`slo_burn_rate{`+base+`,window="`+w.Name+`"}`] = *w.BurnRate
