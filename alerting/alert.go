@@ -27,6 +27,8 @@ type Alert struct {
 	held time.Time // end of the last slot in which its tier held or was kept firing
 	old  bool      // it fires by numbers that are older than another replica's may be
 	over bool      // it was resolved
+
+	known shares // of the windows that decide, when it began
 }
 
 // id tells alerts of a severity from others, as Alertmanager lists them too.
@@ -52,7 +54,7 @@ func key(s *evaluator.Status, f evaluator.FiringAlert) string { return s.ID + " 
 // newAlert makes the alert for what fires. Its labels are the same in every
 // process and for the whole episode; numbers are in the annotations.
 func newAlert(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) Alert {
-	a := Alert{Labels: s.Spec.Alerting.LabelsOver(s.Labels, f.Severity), StartsAt: f.Since, page: f.Severity == Page, held: f.Held}
+	a := Alert{Labels: s.Spec.Alerting.LabelsOver(s.Labels, f.Severity), StartsAt: f.Since, page: f.Severity == Page, held: f.Held, known: sharesOf(s, f.Windows...)}
 	maps.Copy(a.Labels, s.Group)
 	maps.Copy(a.Labels, map[string]string{
 		"alertname": s.Spec.Alerting.AlertName(), "slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO,

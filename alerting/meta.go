@@ -46,9 +46,19 @@ func about(s *evaluator.Status, before map[string]Alert, now time.Time, external
 				a.Annotations[name] = text
 			}
 		}
+		switch {
+		case name == slo.ForecastAlert:
+			a.known = sharesOf(s, ownWindow, s.Windows[len(s.Windows)-2].Name)
+		case name == slo.ExhaustedAlert || name == slo.PolicyAlert:
+			a.known = sharesOf(s, ownWindow)
+		}
 		k := metaKey(s.ID, name, labels["remaining_below"])
 		if was, is := before[k]; is {
 			a.StartsAt = was.StartsAt
+			a = keepKnown(a, was)
+		}
+		if share, known := a.known[ownWindow]; known {
+			a.Annotations[coverageAnnotation] = digits(share, 4)
 		}
 		out[k] = a
 	}
@@ -239,7 +249,7 @@ func (s *Sender) meta(before map[string]Alert, r *evaluator.Report, now time.Tim
 		switch {
 		case status == nil:
 			s.leaveOne(k, a, byID, r, now)
-		case sees(status) && s.current(status, now):
+		case sees(status) && s.current(status, now) && !a.uncertain(status):
 			s.end(k, a, now, true)
 		case sees(status) || now.Sub(a.held) < holdFailed:
 			a.old = true
@@ -254,7 +264,7 @@ func (s *Sender) meta(before map[string]Alert, r *evaluator.Report, now time.Tim
 // them, and this one goes on where that one would.
 func (s *Sender) recall(alerts []Alert) {
 	for _, a := range alerts {
-		a.held = s.Now()
+		a.held, a.known = s.Now(), coverageOf(a)
 		s.recalled[metaKey(a.Labels["slo_id"], a.Labels["alertname"], a.Labels["remaining_below"])] = a
 	}
 }

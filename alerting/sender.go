@@ -184,7 +184,7 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 		excluded := status.Excluded.Now && status.State != evaluator.StateQueryFailed // which ends what fires
 		for _, f := range status.Alerts {
 			if sure || now.Sub(seenAt(status)) <= holdFailed {
-				a := newAlert(status, f, s.ExternalURL)
+				a := keepKnown(newAlert(status, f, s.ExternalURL), before[key(status, f)])
 				a.old = !current
 				s.firing[key(status, f)] = a
 			}
@@ -192,12 +192,12 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 		for _, severity := range []string{Page, Ticket} {
 			k := key(status, evaluator.FiringAlert{Severity: severity})
 			a, was := before[k]
-			if _, is := s.firing[k]; was && !is && !excluded && unread(status) && now.Sub(a.held) <= holdFailed {
+			if _, is := s.firing[k]; was && !is && !excluded && (unread(status) && now.Sub(a.held) <= holdFailed || a.waits(status, now)) {
 				a.old = true
 				s.firing[k] = a
 			} else if was && !is {
 				// When it was held for long it ended for want of numbers.
-				s.end(k, a, now, excluded || sure && r.EvaluatedAt.Sub(a.held) < hold*time.Minute)
+				s.end(k, a, now, excluded || sure && r.EvaluatedAt.Sub(a.held) < hold*time.Minute && !a.uncertain(status))
 			}
 			s.settle(k, excluded || current)
 		}

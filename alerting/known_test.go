@@ -1,0 +1,113 @@
+package alerting
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+// TestForgettingEndsNoTicketOfABudget: a backend forgets all but 6 h of 30 d, or a
+// tenth of them, in which the budget is fine. The tickets go on until as much is known
+// again.
+func TestForgettingEndsNoTicketOfABudget(t *testing.T) {
+	for _, left := range []float64{0.0083, 0.6, 0.9} {
+		x := newTeller(t)
+		spent := x.about(evaluator.StateOK, -0.1, 0)
+		spent.Policy = []evaluator.PolicyStep{{RemainingBelow: 0.25, Action: "freeze", Active: true}}
+		tickets := []string{"ErrorBudgetExhausted", "ErrorBudgetPolicy"}
+		firing, _ := x.see(1, spent)
+		require.Equal(t, tickets, firing)
+
+		fine := x.about(evaluator.StateOK, 0.8, 0)
+		fine.Policy = []evaluator.PolicyStep{{RemainingBelow: 0.25, Action: "freeze"}}
+		fine.Windows[1].Coverage = left
+		for range 3 { // longer than what can't be read is held
+			firing, resolved := x.see(59, fine)
+			require.Equal(t, tickets, firing, left)
+			require.Empty(t, resolved, left)
+		}
+		for _, a := range x.sender.firing {
+			require.True(t, a.old, "another replica may know more")
+		}
+		fine.Windows[1].Coverage = 0.99
+		firing, resolved := x.see(1, fine)
+		require.Empty(t, firing, left)
+		require.Equal(t, tickets, resolved, left)
+	}
+}
+
+// TestForgettingEndsNoForecast which needs the longest window of the policy, too.
+func TestForgettingEndsNoForecast(t *testing.T) {
+	x := newTeller(t)
+	firing, _ := x.see(1, x.about(evaluator.StateOK, 0.1, 1.5))
+	require.Equal(t, []string{"ErrorBudgetForecast"}, firing)
+	fine := x.about(evaluator.StateOK, 0.1, 0)
+	fine.Windows[0].Coverage = 0.08
+	firing, resolved := x.see(1, fine)
+	require.Equal(t, []string{"ErrorBudgetForecast"}, firing)
+	require.Empty(t, resolved)
+}
+
+// TestANewPeriodEndsTheTicketOfTheOldOne, though little of it is known.
+func TestANewPeriodEndsTheTicketOfTheOldOne(t *testing.T) {
+	x := newTeller(t)
+	start := x.now.Add(-24 * time.Hour)
+	spent := x.about(evaluator.StateOK, -0.1, 0)
+	spent.Budget.PeriodStart = &start
+	firing, _ := x.see(1, spent)
+	require.Equal(t, []string{"ErrorBudgetExhausted"}, firing)
+	fine := x.about(evaluator.StateOK, 0.8, 0)
+	begun := x.now.Add(time.Minute)
+	fine.Budget.PeriodStart, fine.Windows[1].Coverage = &begun, 0.6
+	_, resolved := x.see(2, fine)
+	require.Equal(t, []string{"ErrorBudgetExhausted"}, resolved)
+}
+
+// TestForgettingResolvesNoBurnAlert: it is held for an hour, and then runs out without
+// a word. One window that is as well known as at the beginning is enough to end it.
+func TestForgettingResolvesNoBurnAlert(t *testing.T) {
+	burning := func(x *teller) evaluator.Status {
+		s := x.about(evaluator.StateOK, 0.5, 0)
+		s.Windows = append([]evaluator.WindowStatus{{Name: "1d", Seconds: 86400, End: x.now, Coverage: 1}}, s.Windows...)
+		at := x.now.Add(time.Minute)
+		s.Alerts = []evaluator.FiringAlert{{Severity: Ticket, Tier: "trickle", Since: x.now, Held: at, Windows: []string{"3d", "1d"}}}
+		return s
+	}
+	for name, c := range map[string]struct {
+		long, short      float64
+		firing, resolved []string
+	}{
+		"both are forgotten": {0.08, 0.25, []string{"ErrorBudgetBurn"}, nil},
+		"a gap in one":       {0.9, 0.98, nil, []string{"ErrorBudgetBurn"}},
+	} {
+		x := newTeller(t)
+		s := burning(x)
+		firing, _ := x.see(1, s)
+		require.Equal(t, []string{"ErrorBudgetBurn"}, firing, name)
+		s.Alerts, s.Windows[0].Coverage, s.Windows[1].Coverage = nil, c.short, c.long
+		firing, resolved := x.see(1, s)
+		require.Equal(t, c.firing, firing, name)
+		require.Equal(t, c.resolved, resolved, name)
+		_, resolved = x.see(61, s)
+		require.Empty(t, resolved, name)
+	}
+}
+
+// TestARestartHasWhatWasKnownOfABudget from the alert that an Alertmanager has.
+func TestARestartHasWhatWasKnownOfABudget(t *testing.T) {
+	first := newTeller(t)
+	_, _ = first.see(1, first.about(evaluator.StateOK, -0.1, 0))
+	second := newTeller(t)
+	for _, a := range first.sender.firing {
+		require.Equal(t, "1", a.Annotations["coverage"])
+		second.sender.recall([]Alert{{Labels: a.Labels, Annotations: a.Annotations, StartsAt: a.StartsAt}})
+	}
+	short := second.about(evaluator.StateOK, 0.8, 0)
+	short.Windows[1].Coverage = 0.7
+	firing, resolved := second.see(1, short)
+	require.Equal(t, []string{"ErrorBudgetExhausted"}, firing)
+	require.Empty(t, resolved)
+}
