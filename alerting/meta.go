@@ -16,6 +16,9 @@ import (
 const (
 	// blindFor is how long a backend can't be read before that is an alert.
 	blindFor = 10 * time.Minute
+	// rejectedFor is how long files have errors before that is an alert: who has
+	// just written them sees it, and corrects it.
+	rejectedFor = 10 * time.Minute
 	// knownEnough is the share of the SLO's own window that must be known for
 	// alerts about its budget: what is new has no budget yet that could be spent.
 	knownEnough = 0.5
@@ -228,6 +231,48 @@ func (s *Sender) blind(r *evaluator.Report, now time.Time) map[string]Alert {
 	return out
 }
 
+// rejected are the alerts about sources whose newest files have errors, one each.
+// It begins some time after this process first saw them.
+func (s *Sender) rejected(problems []evaluator.Problem, firing map[string]Alert, now time.Time) map[string]Alert {
+	errs := map[string][]evaluator.Problem{}
+	for _, p := range problems {
+		if p.Severity == "error" {
+			errs[p.Source] = append(errs[p.Source], p)
+		}
+	}
+	before := s.rejections
+	s.rejections = map[string]time.Time{}
+	out := map[string]Alert{}
+	for source, found := range errs {
+		since, was := before[source]
+		if !was {
+			since = now
+		}
+		s.rejections[source] = since
+		begin, k := since.Add(rejectedFor), metaKey(source, slo.RejectedAlert, "")
+		if a, fires := firing[k]; fires {
+			begin = a.StartsAt
+		}
+		if now.Before(begin) {
+			continue
+		}
+		count, first := "an error", found[0]
+		if len(found) > 1 {
+			count = fmt.Sprintf("%d errors", len(found))
+		}
+		out[k] = Alert{
+			Labels: map[string]string{"alertname": slo.RejectedAlert, "source": source, "severity": Ticket},
+			Annotations: map[string]string{
+				"summary": fmt.Sprintf("slowburn does not use the newest files of %s: %s", source, count),
+				"description": fmt.Sprintf("%s: %s. What changed in these files is not watched until they are corrected.",
+					cmp.Or(first.File, source), first.Message),
+			},
+			StartsAt: begin, GeneratorURL: s.ExternalURL,
+		}
+	}
+	return out
+}
+
 // meta adds the alerts about data and budget to what fires, and ends those of
 // before that are over. What can't be seen ends nothing, and is held for as long as
 // a burn alert is. A backend that is read again is no news from a replica that could
@@ -241,6 +286,7 @@ func (s *Sender) meta(before map[string]Alert, r *evaluator.Report, now time.Tim
 		}
 	}
 	maps.Copy(s.firing, s.blind(r, now))
+	maps.Copy(s.firing, s.rejected(r.Problems, before, now))
 	for k, a := range before {
 		if _, is := s.firing[k]; is || !isMeta(a) {
 			continue

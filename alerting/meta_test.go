@@ -327,3 +327,38 @@ func TestABackendThatWasNeverRead(t *testing.T) {
 		require.Equal(t, x.now, a.StartsAt)
 	}
 }
+
+// TestRejectedFilesAreATicket: one for each source, some time after the errors came,
+// which goes on with the process that takes over.
+func TestRejectedFilesAreATicket(t *testing.T) {
+	x := newTeller(t)
+	bad := &evaluator.Report{EvaluatedAt: x.now, Problems: []evaluator.Problem{
+		{Source: "./slos", File: "slos/a.yaml", Line: 5, Severity: "error", Message: "objective 100 leaves no error budget"},
+		{Source: "./slos", File: "slos/b.yaml", Severity: "error", Message: "unknown key"},
+		{Source: "https://git.example.org/x.git", File: "w.yaml", Severity: "warning", Message: "odd"},
+	}}
+	began := x.now
+	for _, minutes := range []int{0, 9} {
+		x.now = began.Add(time.Duration(minutes) * time.Minute)
+		x.sender.update(bad, x.now)
+		require.Empty(t, x.sender.firing)
+	}
+	x.now = began.Add(10 * time.Minute)
+	x.sender.update(bad, x.now)
+	alerts := slices.Collect(maps.Values(x.sender.firing))
+	require.Len(t, alerts, 1)
+	require.Equal(t, map[string]string{"alertname": "SLOFilesRejected", "source": "./slos", "severity": "ticket"}, alerts[0].Labels)
+	require.Equal(t, "slowburn does not use the newest files of ./slos: 2 errors", alerts[0].Annotations["summary"])
+	require.Contains(t, alerts[0].Annotations["description"], "slos/a.yaml: objective 100 leaves no error budget.")
+	require.Equal(t, began.Add(10*time.Minute), alerts[0].StartsAt)
+
+	x.sender.rejections = nil // as of a process that has just taken over
+	x.sender.update(bad, x.now.Add(time.Minute))
+	require.Len(t, x.sender.firing, 1)
+	require.Equal(t, began.Add(10*time.Minute), slices.Collect(maps.Values(x.sender.firing))[0].StartsAt)
+
+	bad.Problems = bad.Problems[2:]
+	x.sender.update(bad, x.now.Add(2*time.Minute))
+	require.Empty(t, x.sender.firing)
+	require.Empty(t, x.sender.resolved, "another replica may still reject them")
+}

@@ -53,13 +53,14 @@ type Sender struct {
 	names   []*name
 
 	// What follows belongs to the goroutine of Run.
-	receivers []*receiver
-	firing    map[string]Alert
-	ended     map[string]Alert // by numbers that are older than another replica's may be
-	resolved  map[string]Alert
-	recalled  map[string]Alert             // what Alertmanagers have of budgets, until its SLO is seen
-	taken     map[string]map[string]taking // of Alertmanagers of the Sender before, by their names
-	unseen    map[string]time.Time         // since when SLOs can't be read that never were, by their ids
+	receivers  []*receiver
+	firing     map[string]Alert
+	ended      map[string]Alert // by numbers that are older than another replica's may be
+	resolved   map[string]Alert
+	rejections map[string]time.Time         // since when files of sources have errors
+	recalled   map[string]Alert             // what Alertmanagers have of budgets, until its SLO is seen
+	taken      map[string]map[string]taking // of Alertmanagers of the Sender before, by their names
+	unseen     map[string]time.Time         // since when SLOs can't be read that never were, by their ids
 }
 
 // NewSender makes a Sender.

@@ -57,6 +57,18 @@ func (d *Directory) Read(ctx context.Context) (Tree, error) {
 	return Tree{Source: d.name, Files: files, Backends: d.backends}, nil
 }
 
+// ReadGood implements Source. It leaves out files and directories that can't be
+// read.
+func (d *Directory) ReadGood(ctx context.Context, _ func(Tree) bool) (Tree, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	files, _, err := d.readOnce(ctx, &walk{lenient: true})
+	if err != nil {
+		return Tree{}, err
+	}
+	return Tree{Source: d.name, Files: files, Backends: d.backends}, nil
+}
+
 // changed reads the directory anew and reports whether that gave something
 // else than the last time. It watches each directory before it reads it.
 func (d *Directory) changed(ctx context.Context, w *watch) bool {
@@ -91,7 +103,7 @@ const readAttempts = 3
 
 func (d *Directory) read(ctx context.Context, w *watch) ([]File, error) {
 	for attempt := 1; ; attempt++ {
-		files, moved, err := d.readOnce(ctx, w)
+		files, moved, err := d.readOnce(ctx, &walk{watch: w})
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -103,8 +115,8 @@ func (d *Directory) read(ctx context.Context, w *watch) ([]File, error) {
 
 // readOnce also reports whether files moved while they were read, so that what
 // it gives may be a mixture that never was.
-func (d *Directory) readOnce(ctx context.Context, w *watch) (files []File, moved bool, err error) {
-	w.way(d.path)
+func (d *Directory) readOnce(ctx context.Context, k *walk) (files []File, moved bool, err error) {
+	k.watch.way(d.path)
 	actual, err := filepath.EvalSymlinks(d.path)
 	if err != nil {
 		return nil, false, fmt.Errorf("reading %s: %w", d.path, cause(err))
@@ -125,7 +137,7 @@ func (d *Directory) readOnce(ctx context.Context, w *watch) (files []File, moved
 		return nil, errors.Is(err, fs.ErrNotExist), fmt.Errorf("reading %s: %w", d.path, cause(err))
 	}
 	defer root.Close()
-	k := &walk{ctx: ctx, root: root, shown: d.path, watch: w, links: map[string]string{}}
+	k.ctx, k.root, k.shown, k.links = ctx, root, d.path, map[string]string{}
 	if info.IsDir() {
 		err = k.directory(".", d.path, nil)
 	} else {
@@ -146,6 +158,8 @@ type walk struct {
 	watch *watch
 	links map[string]string // where each symbolic link led
 	dirs  int
+
+	lenient bool // leaves out what can't be read
 }
 
 // single reads one file, and the defaults beside it.
@@ -188,7 +202,8 @@ func (k *walk) directory(rel, shown string, above []string) error {
 		if isHidden(e.Name()) {
 			continue
 		}
-		if err := k.entry(e, rel, filepath.Join(shown, e.Name()), above); err != nil {
+		err := k.entry(e, rel, filepath.Join(shown, e.Name()), above)
+		if err != nil && (!k.lenient || k.ctx.Err() != nil) {
 			return err
 		}
 	}

@@ -283,3 +283,21 @@ func TestDirectoryWaitEnds(t *testing.T) {
 	_, err := s.Read(ctx)
 	require.ErrorIs(t, err, context.Canceled)
 }
+
+// TestDirectoryReadGood leaves out what can't be read, and nothing else.
+func TestDirectoryReadGood(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/a.yaml", "1")
+	write(t, dir+"/deep/b.yaml", "2")
+	write(t, dir+"/large.yaml", strings.Repeat("#", 2<<20))
+	link(t, "/etc/passwd", dir+"/deep/c.yaml")
+	link(t, "nowhere", dir+"/d.yaml")
+	d := NewDirectory(dir, []string{"eu"})
+	_, err := d.Read(t.Context())
+	require.Error(t, err)
+	tree, err := d.ReadGood(t.Context(), nil)
+	require.NoError(t, err)
+	require.Equal(t, Tree{Source: dir, Backends: []string{"eu"}, Files: []File{{dir + "/a.yaml", []byte("1")}, {dir + "/deep/b.yaml", []byte("2")}}}, tree)
+	_, err = NewDirectory(dir+"/none", nil).ReadGood(t.Context(), nil)
+	require.EqualError(t, err, "reading "+dir+"/none: no such file or directory")
+}

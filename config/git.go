@@ -61,17 +61,63 @@ func (g *Git) read(ctx context.Context) (Tree, error) {
 		g.seen = commit
 		return g.tree, nil
 	}
-	if commit, err = s.fetch(ctx, g.Branch); err != nil {
+	if commit, err = s.fetch(ctx, g.Branch, 1); err != nil {
 		return Tree{}, err
 	}
-	files, err := s.load(ctx, commit, g.Path)
+	tree, err := g.load(ctx, s, commit)
 	if ctx.Err() == nil {
 		g.seen = commit // if it can't be loaded now, it never can
 	}
+	return tree, err
+}
+
+func (g *Git) load(ctx context.Context, s *session, commit string) (Tree, error) {
+	files, err := s.load(ctx, commit, g.Path)
 	if err != nil {
 		return Tree{}, fmt.Errorf("commit %s: %w", commit, err)
 	}
 	return Tree{Source: g.Name(), Revision: commit, Files: files, Backends: g.Backends}, nil
+}
+
+// maxCommits is how many of a branch's commits are tried for one that is whole.
+const maxCommits = 50
+
+// ReadGood implements Source. It follows the first parents, which are what the
+// branch was.
+func (g *Git) ReadGood(ctx context.Context, whole func(Tree) bool) (Tree, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	tree, err := g.readGood(ctx, whole)
+	if err != nil {
+		return Tree{}, fmt.Errorf("reading branch %s of %s: %w", g.Branch, g.URL, err)
+	}
+	return tree, nil
+}
+
+func (g *Git) readGood(ctx context.Context, whole func(Tree) bool) (Tree, error) {
+	s, err := g.open(ctx)
+	if err != nil {
+		return Tree{}, err
+	}
+	defer s.close()
+	commit, err := s.fetch(ctx, g.Branch, maxCommits)
+	if err != nil {
+		return Tree{}, err
+	}
+	out, err := s.git(ctx, "", "rev-list", "--first-parent", fmt.Sprintf("--max-count=%d", maxCommits), commit)
+	if err != nil {
+		return Tree{}, err
+	}
+	for commit := range strings.Lines(out) {
+		tree, err := g.load(ctx, s, strings.TrimSpace(commit))
+		if ctx.Err() != nil {
+			return Tree{}, ctx.Err()
+		}
+		if err == nil && whole(tree) {
+			return tree, nil
+		}
+	}
+	return Tree{}, fmt.Errorf("none of the last %d commits loads whole", maxCommits)
 }
 
 // Wait implements Source. It returns as well when the repository can't be
@@ -132,10 +178,10 @@ func (s *session) head(ctx context.Context, branch string) (string, error) {
 	return "", fmt.Errorf("the repository has no such branch")
 }
 
-// fetch downloads the branch's commit without history, and without large files
-// when the server can leave them out.
-func (s *session) fetch(ctx context.Context, branch string) (commit string, err error) {
-	_, err = s.git(ctx, "", "fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head",
+// fetch downloads the branch's newest commits, without large files when the
+// server can leave them out.
+func (s *session) fetch(ctx context.Context, branch string, commits int) (commit string, err error) {
+	_, err = s.git(ctx, "", "fetch", "--quiet", fmt.Sprintf("--depth=%d", commits), "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head",
 		fmt.Sprintf("--filter=blob:limit=%d", maxFileSize+1),
 		"--", s.remote.address, "+refs/heads/"+branch+":"+fetched)
 	if err != nil {

@@ -27,6 +27,10 @@ type Source interface {
 	// Read is the whole tree as of now, or an error, which names the source,
 	// and nothing of it.
 	Read(ctx context.Context) (Tree, error)
+	// ReadGood reads the best tree when the newest one is not whole. For Git that
+	// is the tree of the newest of the last commits which whole accepts, for a
+	// directory everything that can be read.
+	ReadGood(ctx context.Context, whole func(Tree) bool) (Tree, error)
 	// Wait blocks until the tree may differ from what the last Read gave, an
 	// error of it included. Its own error is that of ctx.
 	Wait(ctx context.Context) error

@@ -20,13 +20,14 @@ const (
 const (
 	NoDataAlert    = "SLONoData"            // nothing is known of an SLO
 	BlindAlert     = "SLOBlind"             // slowburn can't read a backend
+	RejectedAlert  = "SLOFilesRejected"     // the newest SLO files have errors
 	ExhaustedAlert = "ErrorBudgetExhausted" // the budget is spent
 	ForecastAlert  = "ErrorBudgetForecast"  // it will be soon
 	PolicyAlert    = "ErrorBudgetPolicy"    // what was agreed on for that applies
 )
 
 // MetaAlerts are the names of alerts about data and budget.
-var MetaAlerts = []string{NoDataAlert, BlindAlert, ExhaustedAlert, ForecastAlert, PolicyAlert}
+var MetaAlerts = []string{NoDataAlert, BlindAlert, RejectedAlert, ExhaustedAlert, ForecastAlert, PolicyAlert}
 
 // Alerting is how an SLO wakes people. Its zero value is the default.
 type Alerting struct {

@@ -31,6 +31,7 @@ type rulesFlags struct {
 	format string
 	naming string
 	alerts bool
+	skip   bool // SLOs that rules can't carry
 }
 
 func newGenerateRules(s streams) *cobra.Command {
@@ -49,9 +50,14 @@ func newGenerateRules(s streams) *cobra.Command {
 	c.Flags().StringVar(&f.format, "format", "prometheus", "`FORMAT` of the files: prometheus or vmalert, or objects of Kubernetes, prometheusrule or vmrule")
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"prometheus", "vmalert", "prometheusrule", "vmrule"}, cobra.ShellCompDirectiveNoFileComp))
 	f.registerNaming(c, "record and alert under the names of another `TOOL` too: sloth or pyrra")
+	f.registerSkip(c)
 	c.Flags().BoolVar(&f.alerts, "alerts", true, "alert by the policies of the SLOs; --alerts=false leaves alerting to the evaluator")
 	_ = c.MarkFlagDirname("output")
 	return c
+}
+
+func (f *rulesFlags) registerSkip(c *cobra.Command) {
+	c.Flags().BoolVar(&f.skip, "skip-unsupported", false, "leave out SLOs that rules can't carry, and list them; without it nothing is written")
 }
 
 func (f *rulesFlags) registerNaming(c *cobra.Command, usage string) {
@@ -81,11 +87,10 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 	if err != nil {
 		return err
 	}
-	slos := set.SLOs
 	options := rules.Options{Alerts: f.alerts, Policies: policiesOf(cfg), Naming: naming, VMAlert: format.VMAlert}
-	if refused := refusals(slos, options); len(refused) > 0 {
-		printFindings(s.err, refused)
-		return codeError{code: exitFindings}
+	slos, err := f.supported(s, set.SLOs, options)
+	if err != nil {
+		return err
 	}
 	if len(cfg.Backends) > 0 {
 		options.TargetLabels = cfg.Backends[0].TargetLabels
@@ -100,7 +105,11 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 	if err := rules.WriteFiles(f.output, files, rules.Marker); err != nil {
 		return failure("%w", err)
 	}
-	fmt.Fprintf(s.err, "%s in %s for %s\n", plural(len(files), "rule file"), f.output, plural(len(slos), "SLO"))
+	skipped := ""
+	if n := len(set.SLOs) - len(slos); n > 0 {
+		skipped = fmt.Sprintf(", without %s that rules can't carry", plural(n, "SLO"))
+	}
+	fmt.Fprintf(s.err, "%s in %s for %s%s\n", plural(len(files), "rule file"), f.output, plural(len(slos), "SLO"), skipped)
 	return nil
 }
 
@@ -125,21 +134,32 @@ func ruleFiles(parts [][]*slo.SLO, o rules.Options, format rules.Format) (map[st
 	return files, nil
 }
 
-// refusals are findings for the SLOs that such rules can't carry.
-func refusals(slos []*slo.SLO, o rules.Options) []yamlfile.Finding {
-	var out []yamlfile.Finding
+// supported are the SLOs that such rules can carry. The others are listed, and are
+// an error unless they are to be skipped and others remain.
+func (f *rulesFlags) supported(s streams, slos []*slo.SLO, o rules.Options) ([]*slo.SLO, error) {
+	severity, hint := yamlfile.Error, "leave it to `slowburn serve`, and generate rules with --skip-unsupported or of files without it"
+	if f.skip {
+		severity, hint = yamlfile.Warning, "no rule is written for it; leave it to `slowburn serve`"
+	}
+	var refused []yamlfile.Finding
+	var out []*slo.SLO
 	reasons := o.Refusals(slos)
 	for i, s := range slos {
-		if why := reasons[i]; why != "" {
-			out = append(out, yamlfile.Finding{
-				Source: s.Origin.Source, File: s.Origin.File, Line: s.Origin.Line, Column: s.Origin.Column,
-				Width: 1, Severity: yamlfile.Error, Message: s.ID() + ": " + why,
-				Hint: "leave it to `slowburn serve`, and generate rules of files without it",
-			})
+		why := reasons[i]
+		if why == "" {
+			out = append(out, s)
+			continue
 		}
+		refused = append(refused, yamlfile.Finding{
+			Source: s.Origin.Source, File: s.Origin.File, Line: s.Origin.Line, Column: s.Origin.Column,
+			Width: 1, Severity: severity, Message: s.ID() + ": " + why, Hint: hint,
+		})
 	}
-	yamlfile.Sort(out)
-	return out
+	printFindings(s.err, yamlfile.Sort(refused))
+	if len(refused) > 0 && (!f.skip || len(out) == 0) {
+		return nil, codeError{code: exitFindings}
+	}
+	return out, nil
 }
 
 func generateOne(s streams, slos []*slo.SLO, o rules.Options, format rules.Format) error {

@@ -25,6 +25,7 @@ func newGenerateTests(s streams) *cobra.Command {
 	f.registerConfig(c, "the service's own `FILE`, for SLO sources, alert policies and target labels")
 	c.Flags().StringVarP(&f.output, "output", "o", "", "`DIR` to write to, not that of the rules")
 	_ = c.MarkFlagDirname("output")
+	f.registerSkip(c)
 	f.registerNaming(c, "test rules that have the names of another `TOOL` too: sloth or pyrra")
 	return c
 }
@@ -45,9 +46,9 @@ func generateTests(ctx context.Context, s streams, paths []string, f rulesFlags)
 	if err != nil {
 		return err
 	}
-	if refused := refusals(set.SLOs, rules.Options{Naming: naming}); len(refused) > 0 {
-		printFindings(s.err, refused)
-		return codeError{code: exitFindings}
+	slos, err := f.supported(s, set.SLOs, rules.Options{Naming: naming})
+	if err != nil {
+		return err
 	}
 	o := rules.Options{Alerts: true, Policies: policiesOf(cfg), Naming: naming}
 	if len(cfg.Backends) > 0 {
@@ -55,7 +56,7 @@ func generateTests(ctx context.Context, s streams, paths []string, f rulesFlags)
 	}
 	// promtool evaluates all rules of a file for each test, so each SLO has its own.
 	var each [][]*slo.SLO
-	for _, one := range set.SLOs {
+	for _, one := range slos {
 		each = append(each, []*slo.SLO{one})
 	}
 	texts, err := rules.Files(each, o)
@@ -63,7 +64,7 @@ func generateTests(ctx context.Context, s streams, paths []string, f rulesFlags)
 		return failure("%w", err)
 	}
 	files, tested := map[string][]byte{}, 0
-	for i, one := range set.SLOs {
+	for i, one := range slos {
 		name := ruleName(one.Origin) + "." + one.Service + "." + one.Name // of no other SLO, as ids are
 		ruleFile, testFile := name+".rules.yaml", name+".test.yaml"
 		files[ruleFile] = texts[i]
@@ -79,6 +80,6 @@ func generateTests(ctx context.Context, s streams, paths []string, f rulesFlags)
 	if err := rules.WriteFiles(f.output, files, rules.Marker); err != nil {
 		return failure("%w", err)
 	}
-	fmt.Fprintf(s.err, "%s in %s for %s\n", plural(tested, "test file"), f.output, plural(len(set.SLOs), "SLO"))
+	fmt.Fprintf(s.err, "%s in %s for %s\n", plural(tested, "test file"), f.output, plural(len(slos), "SLO"))
 	return nil
 }

@@ -62,7 +62,8 @@ func TestRefusedRules(t *testing.T) {
 		return &slo.SLO{Service: "shop", Name: name, Window: window, Indicator: slo.Events{Numbers: slo.Counters{}}, Origin: slo.Origin{File: "shop.yaml", Line: line, Column: 5}}
 	}
 	var b strings.Builder
-	printFindings(&b, refusals([]*slo.SLO{at("b", 20, year), at("fine", 2, slo.Rolling(slo.MaxWindow)), at("a", 9, year)}, rules.Options{}))
+	_, err = (&rulesFlags{}).supported(streams{err: &b}, []*slo.SLO{at("b", 20, year), at("fine", 2, slo.Rolling(slo.MaxWindow)), at("a", 9, year)}, rules.Options{})
+	require.Equal(t, codeError{code: exitFindings}, err)
 	require.Regexp(t, `(?s)^shop.yaml:9:5: shop/a: .*calendar: year.*\nshop.yaml:20:5: shop/b: `, b.String())
 	require.NotContains(t, b.String(), "fine")
 }

@@ -20,17 +20,19 @@ import (
 )
 
 // reloader reads the SLO sources and hands on what is good. A source whose
-// newest tree can't be read, or has errors, keeps its last good one.
+// newest tree can't be read, or has errors, keeps its last good one; one that
+// never was good gives what is good of it.
 type reloader struct {
 	sources []config.Source
 	check   func([]*slo.SLO) []slo.Report // finds more than the parser
 	apply   func([]*slo.SLO, []evaluator.Problem)
 	log     *slog.Logger
 
-	mu   sync.Mutex
-	good map[config.Source]config.Tree
-	told string // the problems that the log knows
-	conf []evaluator.Problem
+	mu      sync.Mutex
+	good    map[config.Source]config.Tree
+	partial map[config.Source]bool // whose good tree is what could be rescued
+	told    string                 // the problems that the log knows
+	conf    []evaluator.Problem
 
 	loaded   *prometheus.GaugeVec
 	lastGood *prometheus.GaugeVec
@@ -53,71 +55,62 @@ func newReloader(sources []config.Source, check func([]*slo.SLO) []slo.Report, l
 // errFindings says that SLO files have errors, which the findings tell.
 var errFindings = errors.New("the SLO files have errors")
 
-// first loads all sources for the first time. There is no last good state yet,
-// so any error ends it; the findings come with errFindings.
-func (r *reloader) first(ctx context.Context) (*slo.Set, error) {
-	var files []slo.File
-	for _, source := range r.sources {
-		tree, err := source.Read(ctx)
-		if err != nil {
-			return nil, err // names the source
-		}
-		r.good[source] = tree
-		files = append(files, filesOf(tree)...)
+// whole loads the newest files of all sources for the first time. Any error ends
+// it; the findings come with errFindings.
+func (r *reloader) whole(ctx context.Context) (*slo.Set, error) {
+	c, err := r.collect(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case c.unread != nil:
+		return nil, c.unread
+	case yamlfile.HasErrors(c.findings):
+		return &slo.Set{Findings: c.findings}, errFindings
 	}
-	set := r.load(files)
-	if yamlfile.HasErrors(set.Findings) {
+	return c.set, r.take(c)
+}
+
+// first loads what can be used of all sources, so that one bad file leaves nobody
+// unwatched. Nothing at all is an error; the findings come with errFindings. The
+// findings of the set are those of the newest files.
+func (r *reloader) first(ctx context.Context) (*slo.Set, error) {
+	c, err := r.collect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	bad := c.unread != nil || yamlfile.HasErrors(c.findings)
+	switch set := (&slo.Set{SLOs: c.set.SLOs, Findings: c.findings}); {
+	case !bad || len(set.SLOs) > 0:
+		_ = r.take(c) // the log, a metric and the page report it
+		return set, nil
+	case c.unread != nil:
+		return nil, c.unread
+	default:
 		return set, errFindings
 	}
-	for source, tree := range r.good {
-		r.noteGood(source, tree)
-	}
-	r.apply(set.SLOs, problemsOf(set.Findings))
-	return set, nil
 }
 
 // reload loads all sources again. The error says that something old stayed.
 func (r *reloader) reload(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	trees := map[config.Source]config.Tree{}
-	var problems []evaluator.Problem
-	for _, source := range r.sources {
-		tree, err := source.Read(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			problems = append(problems, evaluator.Problem{Source: source.Name(), Severity: "error", Message: err.Error(), Hint: "the last good files stay live"})
-			tree = r.good[source]
-		}
-		trees[source] = tree
+	c, err := r.collect(ctx)
+	if err != nil {
+		return err
 	}
-	set := r.load(r.files(trees))
-	problems = append(problems, problemsOf(set.Findings)...)
-	if yamlfile.HasErrors(set.Findings) {
-		bad := map[string]bool{}
-		for _, f := range set.Findings {
-			bad[f.Source] = bad[f.Source] || f.Severity == yamlfile.Error
-		}
-		for source := range trees {
-			if bad[source.Name()] {
-				trees[source] = r.good[source]
-			}
-		}
-		set = r.load(r.files(trees))
-	}
-	if yamlfile.HasErrors(set.Findings) { // two sources contradict each other
-		trees = r.good
-		set = r.load(r.files(trees))
-	}
-	r.good = trees
+	return r.take(c)
+}
+
+// take makes what was collected live.
+func (r *reloader) take(c collected) error {
+	r.good, r.partial = c.trees, c.partial
+	problems := c.problems
 	for _, p := range r.conf {
 		if !slices.Contains(problems, p) { // files that a new configuration names too
 			problems = append(problems, p)
 		}
 	}
-	r.apply(set.SLOs, problems)
+	r.apply(c.set.SLOs, problems)
 	return r.tell(problems)
 }
 
@@ -185,10 +178,14 @@ func (r *reloader) tell(problems []evaluator.Problem) error {
 	}
 	text := strings.Join(lines, "; ")
 	for source, tree := range r.good {
-		if failed[source.Name()] {
-			r.loaded.WithLabelValues(source.Name()).Set(0)
+		name := source.Name()
+		r.info.DeletePartialMatch(prometheus.Labels{"source": name})
+		r.info.WithLabelValues(name, tree.Revision).Set(1)
+		if failed[name] {
+			r.loaded.WithLabelValues(name).Set(0)
 		} else {
-			r.noteGood(source, tree)
+			r.loaded.WithLabelValues(name).Set(1)
+			r.lastGood.WithLabelValues(name).Set(float64(time.Now().Unix()))
 		}
 	}
 	if text == "" {
@@ -199,7 +196,7 @@ func (r *reloader) tell(problems []evaluator.Problem) error {
 		return nil
 	}
 	if text != r.told {
-		r.log.Error("Reload failed, what was good before stays", "err", text)
+		r.log.Error("SLO files are rejected, the last good ones are used", "err", text)
 	}
 	r.told = text
 	return fmt.Errorf("what was good before stays:\n%s", strings.Join(lines, "\n"))
@@ -219,14 +216,6 @@ func lineOf(p evaluator.Problem) string {
 		text = p.Source + ": " + text
 	}
 	return text
-}
-
-func (r *reloader) noteGood(source config.Source, tree config.Tree) {
-	name := source.Name()
-	r.loaded.WithLabelValues(name).Set(1)
-	r.lastGood.WithLabelValues(name).Set(float64(time.Now().Unix()))
-	r.info.DeletePartialMatch(prometheus.Labels{"source": name})
-	r.info.WithLabelValues(name, tree.Revision).Set(1)
 }
 
 // watch reloads whenever a source may have changed, until ctx ends.

@@ -54,7 +54,7 @@ func TestServeFollowsADirectory(t *testing.T) {
 	code, text := post(t, s.URL+"/-/reload")
 	require.Equal(t, http.StatusInternalServerError, code)
 	require.Contains(t, text, "checkout.yaml:5:16: objective 100 leaves no error budget")
-	require.Equal(t, 1, s.log.count("Reload failed"), "the same problem is not new at each reload")
+	require.Equal(t, 1, s.log.count("SLO files are rejected"), "the same problem is not new at each reload")
 
 	write(t, slos, "checkout.yaml", checkout("99"))
 	s.untilObjective("checkout/availability", 0.99)
@@ -115,7 +115,7 @@ func TestServeFollowsSymlinks(t *testing.T) {
 			require.NoError(t, os.RemoveAll(filepath.Join(filepath.Dir(link), "..v1")))
 			swap("..v3", "97")
 			s.untilObjective("checkout/availability", 0.97)
-			require.NotContains(t, s.log.String(), "Reload failed")
+			require.NotContains(t, s.log.String(), "SLO files are rejected")
 		})
 	}
 }

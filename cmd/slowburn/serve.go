@@ -241,7 +241,7 @@ func (sv *service) replace(ctx context.Context, old *parts, text []byte) error {
 	if err != nil {
 		return err
 	}
-	set, err := p.reloader.first(ctx)
+	set, err := p.reloader.whole(ctx)
 	if errors.Is(err, errFindings) {
 		return errorOf(set.Findings)
 	} else if err != nil {

@@ -13,7 +13,9 @@
 package web
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -150,7 +152,24 @@ func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 		plain(w, http.StatusServiceUnavailable, "slowburn is not ready")
 		return
 	}
-	plain(w, http.StatusOK, "slowburn is ready")
+	text := "slowburn is ready"
+	if n, first := rejections(s.Report().Problems); n > 0 {
+		text += fmt.Sprintf(", degraded: %d errors keep the newest SLO files from being used, such as %s", n, first)
+	}
+	plain(w, http.StatusOK, text)
+}
+
+// rejections counts the errors that keep files from being used, and gives the first.
+func rejections(problems []evaluator.Problem) (n int, first string) {
+	for _, p := range problems {
+		if p.Severity != "error" {
+			continue
+		}
+		if n++; n == 1 {
+			first = cmp.Or(p.File, p.Source) + ": " + p.Message
+		}
+	}
+	return n, first
 }
 
 func (s *server) reload(w http.ResponseWriter, r *http.Request) {
