@@ -111,6 +111,11 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 	if err != nil {
 		return err
 	}
+	if e.done {
+		if err := b.contradicted(e); err != nil {
+			return err
+		}
+	}
 	k.meet(e.ledger, batches)
 	k.lose(batches)
 	k.tried = nil

@@ -3,7 +3,6 @@ package evaluator
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,89 +40,6 @@ func (l *limited) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// queryError is a backend's refusal of a query.
-type queryError struct {
-	status     int    // of HTTP
-	kind       string // errorType of the API, or ""
-	message    string
-	retryAfter time.Duration
-}
-
-func (e *queryError) Error() string {
-	if e.kind == "" || e.kind == strconv.Itoa(e.status) {
-		return fmt.Sprintf("the backend answers %d: %s", e.status, e.message)
-	}
-	return fmt.Sprintf("the backend answers %d %s: %s", e.status, e.kind, e.message)
-}
-
-// refused reports whether the backend is well but will not answer this query,
-// now or ever. Other statuses, such as 401 or 404, speak of the whole backend.
-func refused(err error) bool {
-	if errors.Is(err, errNoBucket) || errors.Is(err, errReplicaLabel) {
-		return true
-	}
-	q, ok := errors.AsType[*queryError](err)
-	return ok && q.ofQuery()
-}
-
-// ofQuery reports whether the status speaks of the query.
-func (e *queryError) ofQuery() bool {
-	return e.status == http.StatusBadRequest || e.status == http.StatusUnprocessableEntity || e.status == http.StatusRequestEntityTooLarge
-}
-
-// retryAfter is how long the backend asks to be left alone.
-func retryAfter(err error) time.Duration {
-	if q, ok := errors.AsType[*queryError](err); ok {
-		return q.retryAfter
-	}
-	return 0
-}
-
-// tooMuch reports whether a shorter range may be answered: the backend limits
-// samples, ranges or bytes, or takes too long for a range that is not short.
-func tooMuch(err error, length Minute) bool {
-	q, ok := errors.AsType[*queryError](err)
-	switch {
-	case length < 2:
-		return false
-	case tookLong(err):
-		return length > slowLength
-	case !ok:
-		return errors.Is(err, errTooLarge)
-	case q.status == http.StatusRequestEntityTooLarge:
-		return true
-	}
-	return q.ofQuery() && q.says(tooMuchWords)
-}
-
-// tookLong reports whether a query got no answer in time.
-func tookLong(err error) bool {
-	q, ok := errors.AsType[*queryError](err)
-	switch {
-	case !ok:
-		return errors.Is(err, context.DeadlineExceeded)
-	case q.status == http.StatusGatewayTimeout, q.status == http.StatusServiceUnavailable && q.kind == "timeout":
-		return true
-	}
-	return q.ofQuery() && q.says(tooSlowWords) // VictoriaMetrics has no status of its own for it
-}
-
-// slowLength is a range so short, in minutes, that a backend which takes too
-// long for it is slow in itself.
-const slowLength = 30
-
-// The words in which Prometheus, VictoriaMetrics, Thanos and Mimir refuse a
-// query for its size.
-var (
-	tooSlowWords = []string{"timeout exceeded", "timed out", "deadline exceeded"}
-	tooMuchWords = []string{"too many", "more than", "larger than", "exceed", "limit", "too long", "too large"}
-)
-
-func (e *queryError) says(words []string) bool {
-	text := strings.ToLower(e.message)
-	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
-}
-
 // vector is one series of an answer.
 type vector struct {
 	labels     map[string]string
@@ -133,7 +48,7 @@ type vector struct {
 }
 
 // query sends an instant query at a time and reads the answer as a stream: a
-// matrix for a range of raw samples, or a vector.
+// vector, or a matrix for a range of raw samples.
 func (b *backend) query(ctx context.Context, promql string, at time.Time) ([]vector, error) {
 	return b.suited(ctx, "/api/v1/query", instant(promql, at))
 }
@@ -169,9 +84,15 @@ func unix(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
 // ask sends a query.
 func (b *backend) ask(ctx context.Context, path string, form url.Values) ([]vector, error) {
 	form.Set("timeout", b.Timeout.String())
+	ranges := strings.HasSuffix(path, "_range") || strings.HasSuffix(form.Get("query"), "]") // as of x[5m]
 	var out []vector
-	err := b.call(ctx, path, form, func(body io.Reader) (err error) {
-		out, err = decodeAnswer(body)
+	err := b.call(ctx, path, form, func(body io.Reader) error {
+		a, err := decodeAnswer(body)
+		if err == nil && ranges && a.kind != matrix {
+			return fmt.Errorf("it is a %q and no samples over a time, of %s: a part of the backend, such as a Thanos in distributed mode, answers no ranges",
+				a.kind, form.Get("query"))
+		}
+		out = a.series
 		return err
 	})
 	for _, v := range out {
@@ -200,6 +121,7 @@ func (b *backend) call(ctx context.Context, path string, form url.Values, decode
 		return err
 	}
 	if form != nil {
+		req.Header.Set("Cache-Control", "no-store") // caches of results hide data that comes late
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.Header["Idempotency-Key"] = nil // not sent: a connection that the server just closed is no failure
 	}
@@ -250,38 +172,21 @@ func plain(err error) error {
 	return err
 }
 
-// answerError reads the error of an answer that is not 200.
-func answerError(resp *http.Response, body io.Reader) error {
-	text, _ := io.ReadAll(io.LimitReader(body, 64<<10)) // half an error is better than none
-	e := &queryError{status: resp.StatusCode}
-	if !e.read(text) {
-		e.message = http.StatusText(resp.StatusCode)
-	}
-	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
-		e.retryAfter = time.Duration(s) * time.Second
-	}
-	return e
+// matrix is the kind of an answer that holds samples over a time.
+const matrix = "matrix"
+
+// result is what a query is answered.
+type result struct {
+	kind   string // matrix, vector or another of the API
+	series []vector
 }
 
-// read takes the kind and the message from an answer, if it has them.
-func (e *queryError) read(text []byte) bool {
-	var answer struct {
-		ErrorType string `json:"errorType"`
-		Error     string `json:"error"`
-	}
-	if json.Unmarshal(text, &answer) != nil || answer.Error == "" {
-		return false
-	}
-	e.kind, e.message = answer.ErrorType, answer.Error
-	return true
-}
-
-// decodeAnswer reads {"status", "data": {"result": [...]}, "warnings"}. An
-// answer that is cut off, or partial by its own words, is an error; isPartial
+// decodeAnswer reads {"status", "data": {"resultType", "result": [...]}, "warnings"}.
+// An answer that is cut off, or partial by its own words, is an error; isPartial
 // is VictoriaMetrics' word for it.
-func decodeAnswer(r io.Reader) ([]vector, error) {
+func decodeAnswer(r io.Reader) (result, error) {
 	dec := jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	var out []vector
+	var out result
 	var status, message string
 	var warnings []string
 	err := object(dec, func(key string) (err error) {
@@ -313,13 +218,13 @@ func decodeAnswer(r io.Reader) ([]vector, error) {
 	})
 	switch {
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, fmt.Errorf("it is cut off: %w", io.ErrUnexpectedEOF)
+		return result{}, fmt.Errorf("it is cut off: %w", io.ErrUnexpectedEOF)
 	case err != nil:
-		return nil, err
+		return result{}, err
 	case status != "success":
-		return nil, fmt.Errorf("its status is %q: %s", status, message)
+		return result{}, fmt.Errorf("its status is %q: %s", status, message)
 	case len(warnings) > 0:
-		return nil, fmt.Errorf("it may be partial: %s", strings.Join(warnings, "; "))
+		return result{}, fmt.Errorf("it may be partial: %s", strings.Join(warnings, "; "))
 	}
 	return out, decodeRest(dec)
 }
@@ -340,15 +245,19 @@ func decodeRest(dec *jsontext.Decoder) error {
 	return errors.New("more follows behind its end")
 }
 
-func decodeData(dec *jsontext.Decoder) ([]vector, error) {
-	var out []vector
-	err := object(dec, func(key string) error {
-		if key != "result" || dec.PeekKind() != '[' {
+func decodeData(dec *jsontext.Decoder) (result, error) {
+	var out result
+	err := object(dec, func(key string) (err error) {
+		switch {
+		case key == "resultType" && dec.PeekKind() == '"':
+			out.kind, err = text(dec)
+			return err
+		case key != "result" || dec.PeekKind() != '[':
 			return dec.SkipValue()
 		}
 		return array(dec, func() error {
 			v, err := decodeSeries(dec)
-			out = append(out, v)
+			out.series = append(out.series, v)
 			return err
 		})
 	})

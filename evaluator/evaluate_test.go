@@ -341,7 +341,10 @@ func TestBrokenAnswers(t *testing.T) {
 	}{
 		"half a JSON":                 {200, "application/json", good[:len(good)-30], "reading the answer: it is cut off: unexpected EOF"},
 		"HTML":                        {200, "text/html", "<html>sign in</html>", `the answer is "text/html", not JSON: is this the URL of a Prometheus API?`},
-		"503":                         {503, "text/plain", "no healthy upstream", "the backend answers 503: Service Unavailable"},
+		"503":                         {503, "text/plain", "no healthy upstream", "the backend answers 503: no healthy upstream"},
+		"503 as a page":               {503, "text/html", "<html>try again</html>", "the backend answers 503: Service Unavailable"},
+		"plain text":                  {401, "text/plain; charset=utf-8", "no org id\nof many lines\n", "the backend answers 401: no org id"},
+		"long plain text":             {401, "text/plain", strings.Repeat("x", 501), "the backend answers 401: " + strings.Repeat("x", 500)},
 		"429":                         {429, "text/plain", "", "the backend answers 429: Too Many Requests"},
 		"422":                         {422, "application/json", `{"status":"error","errorType":"execution","error":"out of memory"}`, "the backend answers 422 execution: out of memory"},
 		"partial":                     {200, "application/json", good + `,"warnings":["store gateway unreachable"]}`, "reading the answer: it may be partial: store gateway unreachable"},
@@ -349,7 +352,9 @@ func TestBrokenAnswers(t *testing.T) {
 		"an error behind it":          {200, "application/json", good + `}{"status":"error","errorType":"422","error":"out of luck"}`, "reading the answer: the backend answers 422: out of luck"},
 		"more than an answer":         {200, "application/json", good + `}{}`, "reading the answer: more follows behind its end"},
 		"error with 200":              {200, "application/json", `{"status":"error","error":"who knows"}`, `reading the answer: its status is "error": who knows`},
-		"not what was said":           {200, "application/json", `[1, 2]`, `reading the answer: expected {, found [`},
+		"a vector for a range": {200, "application/json", `{"status":"success","data":{"resultType":"vector","result":[]}}`,
+			`reading the answer: it is a "vector" and no samples over a time, of requests_total[2h]: a part of the backend, such as a Thanos in distributed mode, answers no ranges`},
+		"not what was said": {200, "application/json", `[1, 2]`, `reading the answer: expected {, found [`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

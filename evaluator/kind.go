@@ -30,9 +30,9 @@ type identity struct {
 func (id identity) parameters() url.Values {
 	switch id.kind {
 	case kindThanos:
-		// A part of the answer is no answer, replicas are one, and counters are
-		// not downsampled.
-		return url.Values{"partial_response": {"false"}, "dedup": {"true"}, "max_source_resolution": {"0s"}}
+		// A part of the answer is no answer, replicas are one, counters are not
+		// downsampled, and the other engine answers no ranges when it is distributed.
+		return url.Values{"partial_response": {"false"}, "dedup": {"true"}, "max_source_resolution": {"0s"}, "engine": {"prometheus"}}
 	case kindVictoriaMetrics:
 		// The cache does not see data that comes late, and without it the newest
 		// half minute is not held back.

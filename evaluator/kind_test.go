@@ -62,7 +62,7 @@ func TestWhatABackendIs(t *testing.T) {
 		"Prometheus":                 {product: &product{status: 200, buildInfo: `{"version":"3.15.0",` + own + `}`}, kind: "prometheus", version: "3.15.0"},
 		"a Prometheus built by hand": {product: &product{status: 200, buildInfo: `{"version":"",` + own + `}`}, kind: "prometheus"},
 		"Thanos": {product: &product{status: 200, buildInfo: `{"version":"0.40.1",` + own + `}`}, kind: "thanos", version: "0.40.1",
-			more: "dedup=true&max_source_resolution=0s&partial_response=false"},
+			more: "dedup=true&engine=prometheus&max_source_resolution=0s&partial_response=false"},
 		"Mimir": {product: &product{status: 200, buildInfo: `{"application":"Grafana Mimir","version":"3.0.2",` + own + `,"features":{}}`},
 			kind: "mimir", version: "3.0.2"},
 		"the newest VictoriaMetrics": {product: &product{status: 200, buildInfo: `{"version":"2.24.0"}`, now: now}, kind: "victoriametrics", more: "nocache=1"},

@@ -103,6 +103,8 @@ type part struct {
 	inexact  bool        // some of the events are estimates
 	asked    Minute      // up to here values were asked for
 	recent   []rawSeries // the values of slots that may not have been settled then
+	counted  float64     // series that the backend counted at the end of what is read first; 0 when none of it is to be checked
+	met      bool        // some of them were read
 }
 
 // past is what counting went on from, or goes on from again.

@@ -13,6 +13,22 @@ import (
 // errReplicaLabel says that an SLO selects by what is no difference.
 var errReplicaLabel = errors.New("backend's replica_labels, of which any is as good as the other")
 
+// errNoSamples says that a backend counts series whose samples it does not answer.
+var errNoSamples = errors.New("answers no samples of them")
+
+// contradicted is the error when a backend counted series of a part at the end of
+// what was read, and answered none in all of it.
+func (b *backend) contradicted(e *entry) error {
+	for i := range e.book.parts {
+		p := &e.book.parts[i]
+		if p.counted > 0 && !p.met {
+			return fmt.Errorf("the backend counts %v series of %s, but %w", p.counted, e.ledger.meters[i].clockText(), errNoSamples)
+		}
+		p.counted = 0
+	}
+	return nil
+}
+
 // choose chooses how the parts of a new book count: by raw samples, unless the
 // series are too many at the end of what it is to count.
 func (b *backend) choose(ctx context.Context, e *entry, end Minute) error {
@@ -46,13 +62,17 @@ func (b *backend) chooseFor(ctx context.Context, m *meter, p *part, end Minute) 
 		p.method = MethodRaw
 	case b.Method == MethodRaw || b.Method == MethodAggregated:
 		p.method = b.Method
+	case b.MaxSeries == 0:
+		p.method = MethodRaw
 	default:
-		many, err := b.many(ctx, m, end)
+		n, err := b.seriesAt(ctx, m, end)
 		if err != nil {
 			return err
 		}
-		if p.method = MethodRaw; many {
+		if p.method = MethodRaw; n > float64(b.MaxSeries) {
 			p.method = MethodAggregated
+		} else {
+			p.counted = n
 		}
 	}
 	switch {
@@ -67,12 +87,8 @@ func (b *backend) chooseFor(ctx context.Context, m *meter, p *part, end Minute) 
 	return nil
 }
 
-// many reports whether a meter has more series than may be read raw. Where the
-// backend won't count them, reading them will tell.
-func (b *backend) many(ctx context.Context, m *meter, at Minute) (bool, error) {
-	if b.MaxSeries == 0 {
-		return false, nil
-	}
+// seriesAt counts the series of a meter, whose number decides how they are read. Where the backend won't count them, reading them will tell.
+func (b *backend) seriesAt(ctx context.Context, m *meter, at Minute) (float64, error) {
 	n := 0.0
 	for _, q := range m.queries {
 		if q.role&m.clock() == 0 {
@@ -80,7 +96,7 @@ func (b *backend) many(ctx context.Context, m *meter, at Minute) (bool, error) {
 		}
 		answer, err := b.query(ctx, "count("+q.selector.With(q.only...).String()+")", at.Time())
 		if err != nil && !refused(err) {
-			return false, fmt.Errorf("querying %s: %w", q.selector, err)
+			return 0, fmt.Errorf("querying %s: %w", q.selector, err)
 		}
 		for _, v := range answer {
 			for _, x := range v.samples {
@@ -88,11 +104,11 @@ func (b *backend) many(ctx context.Context, m *meter, at Minute) (bool, error) {
 			}
 		}
 	}
-	return n > float64(b.MaxSeries), nil
+	return n, nil
 }
 
 // live is how many series with the meter's events are in a batch that ends at an
-// instant, as many counts them.
+// instant, as seriesAt counts them.
 func (m *meter) live(batch []rawSeries, at Minute) int {
 	n := 0
 	for i := range batch {

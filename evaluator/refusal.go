@@ -1,0 +1,156 @@
+package evaluator
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// queryError is a backend's refusal of a query.
+type queryError struct {
+	status     int    // of HTTP
+	kind       string // errorType of the API, or ""
+	message    string
+	retryAfter time.Duration
+}
+
+func (e *queryError) Error() string {
+	if e.kind == "" || e.kind == strconv.Itoa(e.status) {
+		return fmt.Sprintf("the backend answers %d: %s", e.status, e.message)
+	}
+	return fmt.Sprintf("the backend answers %d %s: %s", e.status, e.kind, e.message)
+}
+
+// refused reports whether the backend is well but will not answer this query,
+// now or ever. Other statuses, such as 401 or 404, speak of the whole backend.
+func refused(err error) bool {
+	if errors.Is(err, errNoBucket) || errors.Is(err, errReplicaLabel) || errors.Is(err, errNoSamples) {
+		return true
+	}
+	q, ok := errors.AsType[*queryError](err)
+	return ok && q.ofQuery()
+}
+
+// ofQuery reports whether the status speaks of the query.
+func (e *queryError) ofQuery() bool {
+	switch e.status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge:
+		return true
+	}
+	return e.status == http.StatusUnprocessableEntity && !e.outage()
+}
+
+// outage reports whether a part of the backend can't be reached: backends of many
+// parts say so with the status of a query that can't be executed. Aborted is also
+// the code of a limit that was hit.
+func (e *queryError) outage() bool {
+	return e.says(outageWords) || e.says([]string{"code = aborted"}) && !e.says([]string{"limit"})
+}
+
+// retryAfter is how long the backend asks to be left alone.
+func retryAfter(err error) time.Duration {
+	if q, ok := errors.AsType[*queryError](err); ok {
+		return q.retryAfter
+	}
+	return 0
+}
+
+// tooMuch reports whether a shorter range may be answered: the backend limits
+// samples, ranges or bytes, or takes too long for a range that is not short.
+func tooMuch(err error, length Minute) bool {
+	q, ok := errors.AsType[*queryError](err)
+	switch {
+	case length < 2:
+		return false
+	case tookLong(err):
+		return length > slowLength
+	case !ok:
+		return errors.Is(err, errTooLarge)
+	case q.status == http.StatusRequestEntityTooLarge:
+		return true
+	}
+	return q.ofQuery() && q.says(tooMuchWords)
+}
+
+// tookLong reports whether a query got no answer in time.
+func tookLong(err error) bool {
+	q, ok := errors.AsType[*queryError](err)
+	switch {
+	case !ok:
+		return errors.Is(err, context.DeadlineExceeded)
+	case q.status == http.StatusGatewayTimeout, q.status == http.StatusServiceUnavailable && q.kind == "timeout":
+		return true
+	}
+	return q.ofQuery() && q.says(tooSlowWords) // VictoriaMetrics has no status of its own for it
+}
+
+// slowLength is a range so short, in minutes, that a backend which takes too
+// long for it is slow in itself.
+const slowLength = 30
+
+// The words in which Prometheus, VictoriaMetrics, Thanos and Mimir refuse a
+// query for its size.
+var (
+	outageWords  = []string{"code = unavailable", "connection refused", "connection reset", "no such host", "no route to host", "no storeapis"}
+	tooSlowWords = []string{"timeout exceeded", "timed out", "deadline exceeded"}
+	tooMuchWords = []string{"too many", "more than", "larger than", "exceed", "limit", "too long", "too large"}
+)
+
+func (e *queryError) says(words []string) bool {
+	text := strings.ToLower(e.message)
+	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
+}
+
+// answerError reads the error of an answer that is not 200.
+func answerError(resp *http.Response, body io.Reader) error {
+	text, _ := io.ReadAll(io.LimitReader(body, 64<<10)) // half an error is better than none
+	e := &queryError{status: resp.StatusCode}
+	if !e.read(text) {
+		e.message = cmp.Or(plainText(resp, text), http.StatusText(resp.StatusCode))
+	}
+	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 {
+		e.retryAfter = time.Duration(s) * time.Second
+	}
+	return e
+}
+
+// maxPlainText bounds what is shown of an error that is not JSON, in bytes.
+const maxPlainText = 500
+
+// plainText is the first line of an error that is plain text; "" of others.
+func plainText(resp *http.Response, body []byte) string {
+	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "text/plain" {
+		return ""
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
+	line = strings.ToValidUTF8(line[:min(len(line), maxPlainText)], "")
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, line))
+}
+
+// read takes the kind and the message from an answer, if it has them.
+func (e *queryError) read(text []byte) bool {
+	var answer struct {
+		ErrorType string `json:"errorType"`
+		Error     string `json:"error"`
+	}
+	if json.Unmarshal(text, &answer) != nil || answer.Error == "" {
+		return false
+	}
+	e.kind, e.message = answer.ErrorType, answer.Error
+	return true
+}
