@@ -136,7 +136,7 @@ func labelNames(list []yamlfile.Value, others []string) []string {
 	for _, l := range list {
 		name := l.Text()
 		switch {
-		case l.IsScalar() && !model.LegacyValidation.IsValidLabelName(name):
+		case l.IsScalar() && !model.UTF8Validation.IsValidLabelName(name):
 			l.Errorf("", "%q is not a label's name", name)
 		case slices.Contains(others, name):
 			l.Errorf("a label tells either targets or replicas apart", "%s is one of target_labels", name)

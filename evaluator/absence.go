@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -58,7 +57,7 @@ func (b *backend) findAbsences(ctx context.Context, ledgers []*ledger, end Minut
 // can't be told. Of more than a hundred targets a hundred stand for all.
 func (b *backend) cause(ctx context.Context, s slo.Selector, ended time.Time, end Minute) string {
 	ended = ended.Add(time.Second) // queries are at whole ones
-	answer, err := b.query(ctx, fmt.Sprintf("count by (%s) (%s)", strings.Join(b.TargetLabels, ", "), s), ended)
+	answer, err := b.query(ctx, fmt.Sprintf("count by (%s) (%s)", slo.LabelList(b.TargetLabels...), s), ended)
 	if err != nil || len(b.TargetLabels) == 0 {
 		return ""
 	}

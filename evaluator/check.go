@@ -75,7 +75,7 @@ func (b *backend) check(ctx context.Context, l *ledger, w *witness, sum Sum) []C
 func (b *backend) increase(s slo.Selector, length Minute) string {
 	q := "increase(" + s.Range(time.Duration(length)*time.Minute) + ")"
 	if len(b.ReplicaLabels) > 0 {
-		q = "max without (" + strings.Join(b.ReplicaLabels, ", ") + ") (" + q + ")"
+		q = "max without (" + slo.LabelList(b.ReplicaLabels...) + ") (" + q + ")"
 	}
 	return "sum(" + q + ")"
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/prometheus/common/model"
+
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // errReplicaLabel says that an SLO selects by what is no difference.
@@ -125,9 +127,9 @@ func (m *meter) live(batch []rawSeries, at Minute) int {
 func (b *backend) perTarget(ctx context.Context, operation string, q query, r *reading) ([]rawSeries, error) {
 	counters, by := q.selector.String(), slices.Concat(b.TargetLabels, q.by)
 	if len(b.ReplicaLabels) > 0 {
-		counters = "max without (" + strings.Join(b.ReplicaLabels, ", ") + ") (" + counters + ")"
+		counters = "max without (" + slo.LabelList(b.ReplicaLabels...) + ") (" + counters + ")"
 	}
-	answer, err := b.queryRange(ctx, fmt.Sprintf("%s by (%s) (%s)", operation, strings.Join(by, ", "), counters), r.from, r.to, 1)
+	answer, err := b.queryRange(ctx, fmt.Sprintf("%s by (%s) (%s)", operation, slo.LabelList(by...), counters), r.from, r.to, 1)
 	for _, v := range answer {
 		v.labels[model.MetricNameLabel] = q.text() // what tells the sums of a target apart
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -368,7 +367,7 @@ func (x *inspector) groups(ctx context.Context, s subject) error {
 	if g == nil {
 		return nil
 	}
-	rows, err := x.ask(ctx, fmt.Sprintf("count by (%s) (%s)", strings.Join(g.By, ", "), s.text()), x.end)
+	rows, err := x.ask(ctx, fmt.Sprintf("count by (%s) (%s)", slo.LabelList(g.By...), s.text()), x.end)
 	if err != nil {
 		return err
 	}

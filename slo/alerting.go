@@ -179,7 +179,7 @@ func alertLabels(v yamlfile.Value, s *SLO) map[string]string {
 	parseLabels(v)
 	m := v.Map()
 	for _, e := range m.Entries {
-		if s.Groups != nil && slices.Contains(s.Groups.By, e.Key.Text()) {
+		if s.Groups != nil && slices.ContainsFunc(s.Groups.By, func(label string) bool { return escaped(label) == e.Key.Text() }) {
 			e.Key.Errorf("one of them needs another name", "label %s is one of group_by already", e.Key.Text())
 		}
 	}

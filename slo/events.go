@@ -138,17 +138,17 @@ func (q *query) bareCounter(by []string) number {
 	q.checkCounter(selector)
 	sum := "sum"
 	if len(by) > 0 {
-		sum = "sum by (" + strings.Join(by, ", ") + ") "
+		sum = "sum by (" + LabelList(by...) + ") "
 	}
 	return number{
 		query: q, counter: NewCounter(s),
-		rate: Rate{Query: sum + "(increase(" + s.String() + "[" + rateWindow + "]))", Factor: perNumber, Text: s.String()},
+		rate: Rate{Query: sum + "(increase(" + s.String() + "[" + rateWindow.String() + "]))", Factor: perNumber, Text: s.String()},
 	}
 }
 
 func (q *query) checkCounter(s *parser.VectorSelector) {
 	checkMatchers(q.at, s)
-	if n := NewSelector(s.LabelMatchers...).Name(); n != "" && !counterName.MatchString(n) {
+	if n := NewSelector(s.LabelMatchers...).Name(); classic(n) && !counterName.MatchString(n) {
 		q.reportWarning(s.PosRange, "names of counters end in _total or _count", n+" does not look like a counter")
 	}
 }
@@ -278,7 +278,7 @@ func (q *query) keeps(e parser.Expr, by []string) {
 		}
 		for _, label := range by {
 			if slices.Contains(e.Grouping, label) == e.Without {
-				q.reportAt(e.PosRange, fmt.Sprintf("write %s by (%s) (...)", e.Op, strings.Join(by, ", ")), "the expression drops the label "+label+" of group_by")
+				q.reportAt(e.PosRange, fmt.Sprintf("write %s by (%s) (...)", e.Op, LabelList(by...)), "the expression drops the label "+label+" of group_by")
 			}
 		}
 	}

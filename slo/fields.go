@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 )
 
@@ -235,10 +237,10 @@ func parseGroups(f fields, s *SLO) *Groups {
 		label := n.Text()
 		switch {
 		case label == "" && !n.IsScalar():
-		case !checkLabel(n):
-		case slices.Contains(g.By, label):
+		case !checkLabel(n, model.UTF8Validation.IsValidLabelName):
+		case slices.ContainsFunc(g.By, func(other string) bool { return escaped(other) == escaped(label) }):
 			n.Errorf("", "label %s is named twice", label)
-		case s.Labels[label] != "":
+		case s.Labels[escaped(label)] != "":
 			n.Errorf("one of them needs another name", "label %s is one of the file's labels already", label)
 		}
 		g.By = append(g.By, label)

@@ -386,6 +386,12 @@ func (s Selector) Range(d time.Duration) string {
 	return (&parser.MatrixSelector{VectorSelector: s.vector(0), Range: d}).String()
 }
 
+// vector prints a name that is not classic as a matcher of __name__, which older
+// backends can read too.
 func (s Selector) vector(offset time.Duration) *parser.VectorSelector {
-	return &parser.VectorSelector{Name: s.Name(), LabelMatchers: s.matchers, OriginalOffset: offset}
+	v := &parser.VectorSelector{LabelMatchers: s.matchers, OriginalOffset: offset}
+	if name := s.Name(); classic(name) {
+		v.Name = name
+	}
+	return v
 }

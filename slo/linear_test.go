@@ -46,6 +46,7 @@ func TestLinearExpressions(t *testing.T) {
 		`sum(rate(a_total[$window])) - sum(rate(b_total[$window]))`: `a_total - b_total`,
 		`sum(rate(a_total[$window])) - (sum(rate(b_total[$window])) - 2 * sum(rate(c_total[$window])))`: `a_total - b_total + 2 * c_total`,
 		`(sum(increase(a_total[$window])) - sum(increase(b_total[$window]))) / 2`:                       `0.5 * a_total - 0.5 * b_total`,
+		`sum by ("x.y") (rate({"a.b", "c.d"=~"5.."}[$window]))`:                                         `{"c.d"=~"5..",__name__="a.b"}`,
 		`sum by (x) (rate(a_total[$window])) + on (x) sum by (x) (rate(b_total[$window]))`:              `a_total + b_total`,
 	} {
 		c, ok := measuredBad(t, expr).(Counters)

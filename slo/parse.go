@@ -289,20 +289,20 @@ func name(v yamlfile.Value, what string) string {
 
 func parseLabels(v yamlfile.Value) {
 	for _, e := range v.Map().Entries {
-		if checkLabel(e.Key) && (!e.Value.Present() || e.Value.IsScalar() && e.Value.Text() == "") {
+		if checkLabel(e.Key, labelForm.MatchString) && (!e.Value.Present() || e.Value.IsScalar() && e.Value.Text() == "") {
 			e.Key.Warnf("an empty label is no label", "label %s is empty", e.Key.Text())
 		}
 	}
 }
 
-// checkLabel reports whether people may use a label by this name.
-func checkLabel(v yamlfile.Value) bool {
+// checkLabel reports whether people may use a label by this name, which must be valid.
+func checkLabel(v yamlfile.Value, valid func(string) bool) bool {
 	text := v.Text()
-	hint, reserved := reservedLabels[text]
+	hint, reserved := reservedLabels[escaped(text)]
 	switch {
 	case reserved || strings.HasPrefix(text, "__"):
 		v.Errorf(cmp.Or(hint, "slowburn or Prometheus sets it; choose another name"), "label %s is reserved", text)
-	case !labelForm.MatchString(text):
+	case !valid(text):
 		v.Errorf("use letters, digits and _, the first not a digit", "%q is not a valid label name", text)
 	default:
 		return true

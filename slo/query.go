@@ -19,7 +19,7 @@ var promQL = parser.NewParser(parser.Options{})
 const windowVariable = "$window"
 
 // rateWindow is the range of what is evaluated for each slot.
-const rateWindow = "2m"
+const rateWindow = Window(2 * time.Minute)
 
 // maxQuery bounds a query in bytes: it is what VictoriaMetrics takes, and the
 // parsers need time by the square of it.
@@ -87,9 +87,20 @@ func (q *query) masked() string {
 	}
 }
 
-// inRange is the text with a real range for each $window.
+// inRange is the query with a real range for each $window, as the parser prints it.
 func (q *query) inRange() string {
-	return strings.TrimSpace(strings.ReplaceAll(q.text, windowVariable, rateWindow))
+	if q.expr == nil { // only MetricsQL can read it
+		return strings.TrimSpace(strings.ReplaceAll(q.text, windowVariable, rateWindow.String()))
+	}
+	for n := range q.ranges {
+		switch n := n.(type) {
+		case *parser.MatrixSelector:
+			n.Range = time.Duration(rateWindow)
+		case *parser.SubqueryExpr:
+			n.Range = time.Duration(rateWindow)
+		}
+	}
+	return q.expr.String()
 }
 
 // findWindows notes the ranges that are $window, and reports each $window that
@@ -170,6 +181,7 @@ func parseValues(v yamlfile.Value, by []string) string {
 			return ""
 		}
 		q.keeps(q.expr, by)
+		return q.expr.String()
 	}
 	return strings.TrimSpace(q.text)
 }

@@ -108,8 +108,6 @@ func checkMatchers(v yamlfile.Value, s *parser.VectorSelector) {
 		switch {
 		case m.Name == model.MetricNameLabel && m.Type != labels.MatchEqual && m.Matches("anything"):
 			v.WarnInside(start, end, "name the metric", "the selector matches series of any name")
-		case m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual && !validMetricName(m.Value):
-			v.WarnInside(start, end, "", fmt.Sprintf("%q is no classic metric name; older backends don't know it", m.Value))
 		case equal && m.Name != model.MetricNameLabel && patternLike.MatchString(m.Value):
 			v.WarnInside(start, end, fmt.Sprintf("did you mean %s=~%q?", m.Name, m.Value),
 				fmt.Sprintf("%s compares with the text %q, not with a pattern", m.Name, m.Value))
@@ -128,6 +126,3 @@ func hasNameMatcher(s *parser.VectorSelector) bool {
 	}
 	return false
 }
-
-// validMetricName reports whether a name can be selected without quotes.
-func validMetricName(name string) bool { return model.LegacyValidation.IsValidMetricName(name) }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // alerts writes one alert per severity, so that one problem is one
@@ -40,7 +41,7 @@ func (w *ruleWriter) alerts() {
 
 // identity are the labels of an SLO or of its groups.
 func (w *ruleWriter) identity() string {
-	return strings.Join(append([]string{"slo_id, slo_service, slo"}, w.split.labels...), ", ")
+	return slo.LabelList(append([]string{"slo_id", "slo_service", "slo"}, w.split.labels...)...)
 }
 
 // anyFires are the burn rates of the tiers that fire.

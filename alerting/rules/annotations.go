@@ -106,7 +106,7 @@ func (w *ruleWriter) known(severity string, usual [][2]string, mark func(string)
 		f.ID = mark("{{ $labels.slo_id }}")
 	}
 	for _, label := range w.split.labels {
-		f.Group[label] = mark("{{ $labels." + label + " }}")
+		f.Group[label] = mark("{{ index $labels " + strconv.Quote(label) + " }}")
 	}
 	for _, a := range usual {
 		switch a[0] {

@@ -29,7 +29,7 @@ func countCounters(c slo.Counters, isLatency bool, targetLabels []string, by spl
 			same = append(same, name)
 		}
 	}
-	t := target{"on (" + strings.Join(same, ", ") + ")", siblings(total, good, bad), total, by}
+	t := target{"on (" + slo.LabelList(same...) + ")", siblings(total, good, bad), total, by}
 	switch {
 	case len(good) == 0 && len(bad) > 0 && len(total) > 0:
 		return counting{total: by.slot(t.all()), other: by.slot(t.delta(bad))}, nil

@@ -31,11 +31,11 @@ func (p split) by() string {
 	if len(p.labels) == 0 {
 		return ""
 	}
-	return " by (" + strings.Join(p.labels, ", ") + ") "
+	return " by (" + slo.LabelList(p.labels...) + ") "
 }
 
 // on matches the series of one group with each other.
-func (p split) on() string { return "on (" + strings.Join(p.labels, ", ") + ")" }
+func (p split) on() string { return "on (" + slo.LabelList(p.labels...) + ")" }
 
 // slot evaluates an expression of one value, or of one for each group, at the
 // newest end of a slot that is at least 30 s ago: the steps of a subquery are
@@ -146,8 +146,12 @@ func (w *ruleWriter) identified(expr string) string {
 	if len(by) == 0 {
 		return expr
 	}
+	names := ""
+	for _, name := range by {
+		names += ", " + strconv.Quote(name)
+	}
 	// The values are joined with what none of them holds.
-	joined := `label_join(` + "(\n" + expr + "\n" + `), "__slo_values", "\"", "` + strings.Join(by, `", "`) + `")`
+	joined := `label_join(` + "(\n" + expr + "\n" + `), "__slo_values", "\""` + names + `)`
 	values := make([]labels.Label, len(by))
 	for i, name := range by {
 		values[i] = labels.Label{Name: name, Value: "$" + strconv.Itoa(i+1)}

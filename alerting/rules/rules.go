@@ -407,6 +407,9 @@ func (w *ruleWriter) group(name string, interval, offset time.Duration) {
 // record writes a recording rule with labels in pairs of key and value beside
 // the SLO's own.
 func (w *ruleWriter) record(name, expr string, labels ...string) {
+	if !model.LegacyValidation.IsValidMetricName(name) {
+		name = strconv.Quote(name)
+	}
 	w.b.WriteString("      - record: " + name + "\n")
 	w.body(expr, labels)
 }

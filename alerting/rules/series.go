@@ -4,8 +4,6 @@ import (
 	"maps"
 	"regexp/syntax"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -141,7 +139,8 @@ func candidates(selectors []slo.Selector, more map[string]string) []labels.Label
 		}
 	}
 	return slices.DeleteFunc(out, func(l labels.Labels) bool {
-		return !model.LegacyValidation.IsValidMetricName(l.Get(model.MetricNameLabel))
+		name := l.Get(model.MetricNameLabel)
+		return !model.LegacyValidation.IsValidMetricName(name) && !slices.ContainsFunc(selectors, func(s slo.Selector) bool { return s.Name() == name })
 	})
 }
 
@@ -213,11 +212,9 @@ func firstOf(s slo.Selector, more map[string]string) (labels.Labels, bool) {
 
 // seriesText is a series as promtool reads it.
 func seriesText(l labels.Labels) string {
-	var pairs []string
-	l.Range(func(x labels.Label) {
-		if x.Name != model.MetricNameLabel {
-			pairs = append(pairs, x.Name+"="+strconv.Quote(x.Value))
-		}
-	})
-	return l.Get(model.MetricNameLabel) + "{" + strings.Join(pairs, ",") + "}"
+	name := l.Get(model.MetricNameLabel)
+	if !model.LegacyValidation.IsValidMetricName(name) {
+		return l.String()
+	}
+	return name + labels.NewBuilder(l).Del(model.MetricNameLabel).Labels().String()
 }

@@ -50,7 +50,7 @@ func examples(t *testing.T) *slo.Set {
 		require.Equal(t, yamlfile.Warning, f.Severity, f.Text())
 		require.Contains(t, f.Text(), "only VictoriaMetrics answers this query")
 	}
-	require.Equal(t, map[string]int{"SLO": 23, "defaults": 1, "exclusion": 1, "file": 1}, count)
+	require.Equal(t, map[string]int{"SLO": 24, "defaults": 1, "exclusion": 1, "file": 1}, count)
 	require.Len(t, set.SLOs, count["SLO"]+2)
 	return set
 }

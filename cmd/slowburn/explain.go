@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/spf13/cobra"
 
@@ -94,14 +95,18 @@ func find(slos []*slo.SLO, id string) (*slo.SLO, error) {
 	}
 	group := metric.Map()
 	if len(group) != len(by) || slices.ContainsFunc(by, func(l string) bool { return group[l] == "" }) {
-		return nil, usage("%s is split by %s: write %s", name, strings.Join(by, ", "), groupID(name, by))
+		return nil, usage("%s is split by %s: write %s", name, slo.LabelList(by...), groupID(name, by))
 	}
 	return slos[i].Of(group), nil
 }
 
 // groupID is what the id of a group looks like.
 func groupID(name string, by []string) string {
-	return "'" + name + `{` + strings.Join(by, `="...",`) + `="..."}'`
+	group := map[string]string{}
+	for _, label := range by {
+		group[label] = "..."
+	}
+	return "'" + name + labels.FromMap(group).String() + "'"
 }
 
 // maxSuggestions is how many ids a message lists.

@@ -1,0 +1,53 @@
+package rules
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// TestUTF8Names has the newest promtool load the rules of SLOs of each kind whose
+// metrics and labels have names with dots, and prove by tests that their alerts fire;
+// and the newest vmalert load them.
+func TestUTF8Names(t *testing.T) {
+	proven := 0
+	for _, s := range read(t, "utf8") {
+		for _, naming := range []Naming{"", Sloth, Pyrra} {
+			o := Options{Alerts: true, Policies: alerting.BuiltIn(), Naming: naming, TargetLabels: []string{"service.name", "instance"}}
+			if o.Refusals([]*slo.SLO{s})[0] != "" {
+				require.NotNil(t, s.Groups)
+				continue
+			}
+			t.Run(s.Name+"/"+string(naming), func(t *testing.T) {
+				dir := t.TempDir()
+				newest := func(args ...string) {
+					cmd := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(servers.Newest(t)), "promtool"), args...)
+					cmd.Dir = dir
+					out, err := cmd.CombinedOutput()
+					require.NoError(t, err, "promtool %v\n%s", args, out)
+				}
+				text, err := File("otel.yaml", []*slo.SLO{s}, o)
+				require.NoError(t, err)
+				require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), text, 0o600))
+				newest("check", "rules", "rules.yaml")
+				checkVMAlert(t, "otel", []*slo.SLO{s}, naming)
+				if naming != "" {
+					return
+				}
+				tests, without := Tests(t.Context(), "rules.yaml", s, o)
+				require.NoError(t, os.WriteFile(filepath.Join(dir, "tests.yaml"), tests, 0o600))
+				newest("test", "rules", "tests.yaml")
+				require.Subset(t, []string{s.ID() + " (page): it can't fire, however long all events are bad"}, without)
+				proven++
+			})
+		}
+	}
+	require.Equal(t, 10, proven)
+}

@@ -1,0 +1,29 @@
+package slo
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/common/model"
+)
+
+// LabelList is a list of label names as PromQL reads it. Names that Prometheus 2
+// does not know, such as http.route, are in quotes.
+func LabelList(names ...string) string {
+	out := slices.Clone(names)
+	for i, name := range out {
+		if !model.LegacyValidation.IsValidLabelName(name) {
+			out[i] = strconv.Quote(name)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// classic reports whether the name of a metric is one that Prometheus 2 knows, which
+// PromQL reads without quotes.
+func classic(name string) bool { return model.LegacyValidation.IsValidMetricName(name) }
+
+// escaped is a label name as Prometheus 2 gets it from a process that has others: _
+// stands for each dot.
+func escaped(label string) string { return model.EscapeName(label, model.UnderscoreEscaping) }
