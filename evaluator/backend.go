@@ -30,9 +30,10 @@ type Backend struct {
 // backend is a Backend in use.
 type backend struct {
 	Backend
-	slots   chan struct{} // one for each query under way
-	metrics *metrics
-	trace   func(Query) // told of each query; nil but for Explain
+	slots    chan struct{} // one for each query under way
+	patience patience
+	metrics  *metrics
+	trace    func(Query) // told of each query; nil but for Explain
 
 	mu      sync.Mutex
 	inquiry *inquiry // what it is; nil before it was asked
@@ -50,9 +51,9 @@ type backend struct {
 	lookingBack bool // periods that ended are being read
 }
 
-func newBackend(b Backend, m *metrics) *backend {
+func newBackend(b Backend, o *Options, m *metrics) *backend {
 	out := &backend{
-		Backend: b, metrics: m, slots: make(chan struct{}, b.MaxConcurrency), firsts: make(chan struct{}, b.MaxConcurrency),
+		Backend: b, metrics: m, patience: patience{limit: o.Retry, now: o.Now}, slots: make(chan struct{}, b.MaxConcurrency), firsts: make(chan struct{}, b.MaxConcurrency),
 		readers: make(chan struct{}, max(1, b.MaxConcurrency/2)), rereader: make(chan struct{}, 1),
 	}
 	if out.configured() {

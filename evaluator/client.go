@@ -101,9 +101,14 @@ func (b *backend) ask(ctx context.Context, path string, form url.Values) ([]vect
 	return out, err
 }
 
-// call sends a request, with a form or without one, when there is a place for
-// it, and decodes the answer.
+// call sends a request, with a form or without one, and decodes the answer. It tries
+// again where that is asked for.
 func (b *backend) call(ctx context.Context, path string, form url.Values, decode func(io.Reader) error) error {
+	return b.patience.persist(ctx, func() error { return b.callOnce(ctx, path, form, decode) })
+}
+
+// callOnce sends a request when there is a place for it.
+func (b *backend) callOnce(ctx context.Context, path string, form url.Values, decode func(io.Reader) error) error {
 	select {
 	case b.slots <- struct{}{}:
 		defer func() { <-b.slots }()

@@ -130,7 +130,7 @@ func (b *backend) known() (identity, bool) {
 // that tells nothing by a function that only VictoriaMetrics has. What can't be
 // told is taken for a Prometheus.
 func (b *backend) inquire(ctx context.Context) (identity, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, b.Timeout+b.patience.limit)
 	defer cancel()
 	var info buildInfo
 	err := b.call(ctx, "/api/v1/status/buildinfo", nil, func(body io.Reader) error {

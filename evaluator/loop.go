@@ -41,7 +41,10 @@ type Options struct {
 	// Lookback is the history that a Judge needs at its first call.
 	Lookback func(*slo.SLO) time.Duration
 	// Publish is called with each new report. Nil does nothing.
-	Publish    func(*Report)
+	Publish func(*Report)
+	// Retry is for how long a query is tried again whose backend is overloaded or
+	// restarts. It is for whoever evaluates once: Run asks again in its next cycle.
+	Retry      time.Duration
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time
@@ -101,7 +104,7 @@ func New(o Options) *Evaluator {
 		tracks:    map[string]*track{}, ledgers: map[string]*ledger{}, byLedger: map[*ledger][]*track{}, retired: map[string]Minute{}, problems: []Problem{},
 	}
 	for _, b := range o.Backends {
-		e.backends = append(e.backends, newBackend(b, e.metrics))
+		e.backends = append(e.backends, newBackend(b, &e.Options, e.metrics))
 		e.offset = max(e.offset, b.Offset)
 		e.metrics.up.WithLabelValues(b.Name).Set(1)
 	}

@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/alerting"
@@ -49,7 +47,7 @@ func newBacktest(s streams) *cobra.Command {
 		ValidArgsFunction: completePaths,
 		RunE:              func(cmd *cobra.Command, args []string) error { return backtest(cmd.Context(), s, args, f) },
 	}
-	f.register(c)
+	f.registerOnce(c)
 	c.Flags().StringVar(&f.from, "from", "", "begin at a past `TIME`, as RFC 3339 or Unix seconds (default 90 days before --to)")
 	c.Flags().StringVar(&f.to, "to", "", "end at a past `TIME` (default now)")
 	c.Flags().StringSliceVar(&f.objectives, "objectives", nil, "try these `PERCENTAGES`, such as 99,99.5,99.9 (default that of each SLO)")
@@ -115,7 +113,7 @@ func backtest(ctx context.Context, s streams, paths []string, f backtestFlags) e
 	if err != nil {
 		return err
 	}
-	options, err := evaluatorOptions(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	options, err := f.evaluatorOptions(cfg)
 	if err != nil {
 		return err
 	}

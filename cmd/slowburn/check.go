@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/config"
@@ -37,7 +35,7 @@ func newCheck(s streams) *cobra.Command {
 		ValidArgsFunction: completePaths,
 		RunE:              func(cmd *cobra.Command, args []string) error { return check(cmd.Context(), s, args, f) },
 	}
-	f.register(c)
+	f.registerOnce(c)
 	registerOutput(c, &f.output, "text", "json")
 	c.Flags().BoolVar(&f.strict, "strict", false, "exit with 1 on warnings too")
 	return c
@@ -81,7 +79,7 @@ func worstOfEachPlace(findings []yamlfile.Finding) []yamlfile.Finding {
 // sense reads SLO files and adds what the backends have against them. What went
 // wrong with a backend is unread.
 func (f *checkFlags) sense(ctx context.Context, s streams, paths []string, cfg *config.Config) (set *slo.Set, unread, err error) {
-	options, err := evaluatorOptions(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	options, err := f.evaluatorOptions(cfg)
 	if err != nil {
 		return nil, nil, err
 	}

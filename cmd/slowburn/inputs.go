@@ -4,14 +4,18 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
+	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -19,12 +23,30 @@ import (
 type inputs struct {
 	configFile string
 	backend    string
+	retry      time.Duration
 }
 
 func (in *inputs) register(c *cobra.Command) {
 	in.registerConfig(c, "the service's own `FILE`, for backends and SLO sources")
 	c.Flags().StringVar(&in.backend, "backend", "", "`URL` of a Prometheus-compatible backend, without --config")
 	_ = c.RegisterFlagCompletionFunc("backend", cobra.NoFileCompletions)
+}
+
+// registerOnce registers the flags of a command that asks backends once.
+func (in *inputs) registerOnce(c *cobra.Command) {
+	in.register(c)
+	c.Flags().DurationVar(&in.retry, "retry", defaultRetry, "`DURATION` for which a backend is asked again that is overloaded or restarts")
+	_ = c.RegisterFlagCompletionFunc("retry", cobra.NoFileCompletions)
+}
+
+// defaultRetry is as long as a server takes to restart.
+const defaultRetry = 30 * time.Second
+
+// evaluatorOptions are those of a command that asks backends once. It logs nothing.
+func (in *inputs) evaluatorOptions(cfg *config.Config) (evaluator.Options, error) {
+	options, err := evaluatorOptions(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	options.Retry = in.retry
+	return options, err
 }
 
 func (in *inputs) registerConfig(c *cobra.Command, usage string) {

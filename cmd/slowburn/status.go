@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
@@ -47,7 +45,7 @@ func newStatus(s streams) *cobra.Command {
 }
 
 func (f *statusFlags) register(c *cobra.Command) {
-	f.inputs.register(c)
+	f.inputs.registerOnce(c)
 	c.Flags().StringVar(&f.at, "at", "", "a past `TIME`, as RFC 3339 or Unix seconds (default now)")
 	_ = c.RegisterFlagCompletionFunc("at", cobra.NoFileCompletions)
 	registerOutput(c, &f.output, "table", "json")
@@ -65,7 +63,7 @@ func (f *statusFlags) prepare(ctx context.Context, s streams, paths []string) (*
 	if err != nil {
 		return nil, nil, at, err
 	}
-	options, err := evaluatorOptions(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	options, err := f.evaluatorOptions(cfg)
 	if err != nil {
 		return nil, nil, at, err
 	}
