@@ -186,6 +186,7 @@ func (b *backend) keep(e *entry) {
 		k.pending, k.settled = nil, found[0].from+Minute(len(found[0].known))
 		e.advanced(k.settled - before)
 		for _, f := range found {
+			k.undecided = k.undecided.with(f.undecided)
 			if k.settled > k.timeline.Start() {
 				b.metrics.births.WithLabelValues("counted").Add(float64(f.births))
 				b.metrics.births.WithLabelValues("ambiguous").Add(float64(f.ambiguous))
@@ -193,6 +194,10 @@ func (b *backend) keep(e *entry) {
 		}
 	}
 	if found := e.trial; found != nil {
+		k.unsettled = nil
+		for _, f := range found {
+			k.unsettled = k.unsettled.with(f.undecided)
+		}
 		record := k.record.clone()
 		k.apply(e.ledger, found, record, k.settled)
 		noteNewest(k.parts, found)

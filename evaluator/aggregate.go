@@ -126,6 +126,7 @@ func (s *targetSum) step(raw *rawSeries, x sample, out *tally) {
 		if claim.kind = FindReset; v > s.plausible(x.t) { // not all that it counts is new
 			claim.since = math.MaxInt64
 		}
+		claim.undecided = v
 		out.claim(claim)
 	case n > before || s.returns(v, x.t): // some came, or took the place of others
 		claim.kind, claim.events, claim.since = FindBirth, v-last.v, min(last.t, x.t-shortSums*60_000)

@@ -76,6 +76,7 @@ func (c *counter) clone() accounts {
 		for k, s := range t.series {
 			if processes[s.process] == nil {
 				p := *s.process
+				p.falls = maps.Clone(p.falls)
 				processes[s.process] = &p
 			}
 			copied.series[k] = &series{process: processes[s.process], last: s.last}
@@ -226,6 +227,7 @@ func (t *target) admit(together []*cursor, now int64) {
 	for _, c := range together {
 		c.series = t.series[c.raw.key]
 		if c.series != nil && now-c.series.last.t > memory { // it is as if it were new
+			delete(c.series.process.falls, c.raw.key)
 			delete(t.series, c.raw.key)
 			c.series = nil
 		}
@@ -259,7 +261,13 @@ func gather(cursors []*cursor, p *process) int {
 // forget drops what had no sample for so long that it is not remembered.
 func (c *counter) forget(now, before int64) {
 	for key, t := range c.targets {
-		maps.DeleteFunc(t.series, func(_ uint64, s *series) bool { return s.last.t <= before })
+		maps.DeleteFunc(t.series, func(key uint64, s *series) bool {
+			if s.last.t > before {
+				return false
+			}
+			delete(s.process.falls, key)
+			return true
+		})
 		if now-t.last > memory || len(t.series) == 0 {
 			delete(c.targets, key)
 		}

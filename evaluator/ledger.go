@@ -81,16 +81,18 @@ func ledgerKey(s *slo.SLO, b *backend, history time.Duration) string {
 
 // book is a timeline and what is needed to go on with it.
 type book struct {
-	timeline *Timeline
-	parts    []part  // one for each meter
-	record   *record // of the settled slots; nil unless the ledger derives its own from them
-	groups   map[string]group
-	outgrown bool     // it has more series than may be read raw
-	settled  Minute   // slots up to here are final; before the timeline while the lead-in is read
-	pending  []*tally // of each part what is counted, not proven yet; nil for nothing
-	piece    Minute   // how much the next query asks for
-	past     *past    // for the next reread
-	tried    *past    // behind the slots that are not settled; nil when they held no samples
+	timeline  *Timeline
+	parts     []part  // one for each meter
+	record    *record // of the settled slots; nil unless the ledger derives its own from them
+	groups    map[string]group
+	outgrown  bool      // it has more series than may be read raw
+	settled   Minute    // slots up to here are final; before the timeline while the lead-in is read
+	pending   []*tally  // of each part what is counted, not proven yet; nil for nothing
+	piece     Minute    // how much the next query asks for
+	past      *past     // for the next reread
+	undecided undecided // of the settled slots
+	unsettled undecided // of those after them
+	tried     *past     // behind the slots that are not settled; nil when they held no samples
 }
 
 // part is what a meter counts into a book.
@@ -155,7 +157,7 @@ func (l *ledger) newBook(start, leadIn Minute) *book {
 func (k *book) reread() *book {
 	t := k.timeline.Clone()
 	t.Truncate(k.past.settled)
-	return &book{timeline: t, parts: cloned(k.past.parts), record: k.past.record.clone(), settled: k.past.settled, piece: firstPiece}
+	return &book{timeline: t, undecided: k.undecided.until(k.past.settled), parts: cloned(k.past.parts), record: k.past.record.clone(), settled: k.past.settled, piece: firstPiece}
 }
 
 // remember keeps what the next reread begins with.
@@ -172,6 +174,7 @@ func (k *book) lose(batches [][]rawSeries) {
 		return
 	}
 	k.settled, k.parts, k.record, k.tried = k.tried.settled, k.tried.parts, k.tried.record, nil
+	k.undecided, k.unsettled = k.undecided.with(k.unsettled), nil
 }
 
 // silence is how long a part may be without samples before it has no data.
@@ -218,6 +221,7 @@ func (k *book) dataUntil() *time.Time {
 func (k *book) age(history time.Duration) {
 	start := k.settled.Add(-history)
 	k.timeline.Fold(start, k.settled-fineAge)
+	k.undecided.fold(start, k.settled-fineAge)
 	for i := range k.parts {
 		k.parts[i].accounts.forget(k.settled.millis(), (start - leadIn).millis())
 	}

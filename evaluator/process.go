@@ -7,35 +7,25 @@ import (
 // process is a set of series that are scraped together, at the same times.
 type process struct {
 	heir      bool  // its target had other series before
+	counts    bool  // it has more samples than zeros at the starts of series
 	last      int64 // time of the last scrape; 0 before the first
 	size      int   // series in the last scrape
 	restarted int64 // it restarted after this time, the latest such; 0 for never
 	growth    recent[float32]
-	ticks     int64 // time of the last sample of a clock series
+	peak      peak
+	falls     map[uint64]fallen // not decided yet, by series
+	ticks     int64             // time of the last sample of a clock series
 	gaps      gaps
 }
 
-// fall is what it means that counters of a process are lower than before; 0 when
-// none is.
-type fall uint8
-
-const (
-	// restart: they began again.
-	restart fall = iota + 1
-	// dip: they are a little lower, or right after the scrape before. Two
-	// replicas took samples that came out of order, unless the process says that
-	// it began since.
-	dip
-	// suspect: they are lower, but by far higher than what the process counts
-	// in such a time. It restarted, or these are the counters of another.
-	suspect
-)
-
 // evidence is what a scrape as a whole tells.
 type evidence struct {
-	fall    fall
-	was, is float64 // the sums of what fell, before and now
-	// plausible is what a counter of the process may count since the last scrape
+	verdict verdict // about the counters that are lower than at the scrape before; 0 when none is
+	restart bool    // it is the process that began again, as far as the others don't show that it went on
+	all     bool    // the others began again as well
+	back    bool    // those that fell are at their old height again
+	sum     float64 // of all counters
+	// plausible is what counters of the process may count since the last scrape
 	// without being suspect.
 	plausible float64
 	whole     bool // some series is in both scrapes, and none ended in between
@@ -44,35 +34,52 @@ type evidence struct {
 
 // look gathers the evidence of a scrape.
 func (p *process) look(together []*cursor, now int64) evidence {
-	var e evidence
+	e := evidence{plausible: p.plausible(now - p.last), back: p.back(together, now)}
+	var s sides
 	went := 0
 	for _, c := range together {
 		last, v := c.series.last, rounded(c.samples[0].v)
+		e.sum += v
 		if last.t != 0 && last.t == p.last {
 			went++
 		}
-		if last.t != 0 && v < last.v {
-			e.was += last.v
-			e.is += v
+		switch {
+		case last.t == 0 || p.away(last.t):
+		case v < last.v:
+			s.was, s.is = s.was+last.v, s.is+v
+		default:
+			s.held, s.on = s.held+last.v, s.on+v
 		}
 	}
 	e.whole = went > 0 && went == p.size
 	e.gap = p.last != 0 && now-p.last > p.gaps.limit()
-	scrapes := 1.0
-	if usual := p.gaps.usual; usual > 0 {
-		scrapes = max(1, float64(now-p.last)/float64(usual))
-	}
-	e.plausible = 100 + 10*scrapes*float64(p.growth.most())
-	switch {
-	case e.was == 0:
-	case !e.gap && (e.is >= 0.9*e.was || now-p.last < p.gaps.usual/2):
-		e.fall = dip
-	case e.is > e.plausible:
-		e.fall = suspect
-	default:
-		e.fall = restart
-	}
+	e.verdict = s.judge(e.plausible, p.near(now), e.gap)
+	e.restart = e.verdict == restarted && s.on <= e.plausible
+	e.all = e.restart && s.is+s.on <= e.plausible && s.was >= s.held
 	return e
+}
+
+// near reports whether a scrape is closer to the last one than usual, as those of
+// another replica are.
+func (p *process) near(now int64) bool { return now-p.last < p.gaps.usual/2 }
+
+// away reports whether a series with its last sample at a time missed scrapes.
+func (p *process) away(last int64) bool { return p.last-last > p.gaps.usual/2 }
+
+// rate is how many events in a millisecond are plausible; 0 when nothing is known.
+func (p *process) rate() float64 {
+	if p.gaps.usual == 0 {
+		return 0
+	}
+	return max(10*float64(p.growth.most()), 2*float64(p.peak.most())) / float64(p.gaps.usual)
+}
+
+// plausible is how many events in a time, of at least a scrape, are plausible.
+func (p *process) plausible(since int64) float64 {
+	if p.gaps.usual == 0 {
+		return 100 + 10*float64(p.growth.most())
+	}
+	return 100 + p.rate()*float64(max(since, p.gaps.usual))
 }
 
 // scrape counts what one scrape brings. A process restarted when one of its
@@ -83,85 +90,174 @@ func (p *process) look(together []*cursor, now int64) evidence {
 // restarted since. What this can't tell is claimed, for the start time of the
 // process to tell.
 func (p *process) scrape(together []*cursor, now int64, out *tally) {
+	p.begin(together, now)
 	e := p.look(together, now)
-	if e.fall == restart || e.fall == suspect {
-		for _, c := range together {
-			if last := c.series.last; last.t != 0 && rounded(c.samples[0].v) < last.v {
-				p.restarted = max(p.restarted, last.t)
-			}
-		}
+	if e.restart {
+		p.restarted = max(p.restarted, p.last)
 	}
 	grown := 0.0
 	for _, c := range together {
-		last, v := c.series.last, rounded(c.samples[0].v)
+		v := rounded(c.samples[0].v)
 		delta := p.delta(c, now, e, out)
+		if f, ok := p.falls[c.raw.key]; ok && f.at < now {
+			f.counted += delta
+			p.falls[c.raw.key] = f
+		}
 		if out.witness != nil {
 			out.witness.sample(c.raw, sample{t: now, v: v}, delta)
-		}
-		if e.fall == dip && v < last.v {
-			v = last.v // what it grows from here on has been counted
 		}
 		grown += delta
 		out.add(slotEnd(now), c.raw, delta)
 		c.series.last = sample{t: now, v: v}
 	}
+	p.decide(together, now, out)
 	if p.last != 0 {
+		p.peak.push(now, p.perScrape(grown, now), p.still())
 		p.growth.push(float32(grown))
 	}
 	p.tick(together, now, out)
 	p.last, p.size = now, len(together)
 }
 
+// begin takes the scrape for the first one when all samples before it are zeros at
+// the starts of series, long before it or right before it: what came between was
+// not scraped.
+func (p *process) begin(together []*cursor, now int64) {
+	if p.counts {
+		return
+	}
+	const renewed = 1000 // a start that is given anew with each scrape
+	if since := now - p.last; since > p.gaps.limit() || since < renewed {
+		p.last, p.ticks = 0, 0
+		for _, c := range together {
+			c.series.last = sample{}
+		}
+	}
+	for _, c := range together {
+		p.counts = p.counts || c.series.last.t != 0 || c.samples[0].v > 0
+	}
+}
+
 // delta is what a series counts at a scrape, as far as the process' own series
 // tell.
 func (p *process) delta(c *cursor, now int64, e evidence, out *tally) float64 {
 	last, v := c.series.last, rounded(c.samples[0].v)
-	away := last.t != 0 && last.t < p.last
-	claim := claim{at: now, since: p.last, raw: c.raw, events: v}
+	f, fell := p.falls[c.raw.key]
 	switch {
-	case last.t != 0 && v < last.v && e.fall == dip:
-		out.find(FindDip, c.raw, now, 0)
+	case last.t == 0:
+		return p.birth(c, now, e, out)
+	case fell && e.back && v >= f.height:
+		return p.rose(c, f, now, out)
+	case p.away(last.t):
+		return p.returned(c, now, e, out)
+	case v < last.v:
+		return p.fell(c, now, e, out)
+	case e.all && v > 0:
+		p.remember(c.raw.key, fallen{verdict: restarted, since: last.t, at: now, height: last.v, value: v, counted: v})
+		out.find(FindReset, c.raw, now, v)
+		return v
+	}
+	if (e.gap || e.verdict != 0 || v > last.v && p.still()) && last.v > 0 { // it may have passed what it was
+		out.claim(claim{kind: FindRebirth, raw: c.raw, at: now, since: last.t, seen: now, value: e.sum, rate: p.rate(), events: last.v})
+	}
+	return v - last.v
+}
+
+// returned is what a series counts that missed scrapes of its process.
+func (p *process) returned(c *cursor, now int64, e evidence, out *tally) float64 {
+	last, v := c.series.last, rounded(c.samples[0].v)
+	claim := claim{kind: FindRebirth, raw: c.raw, at: now, since: last.t, seen: now, value: e.sum, rate: p.rate()}
+	if v < last.v {
 		claim.kind = FindReset
-		out.claim(claim)
-		return 0
-	case last.t != 0 && (v < last.v || away && last.t <= p.restarted && v <= e.plausible):
-		claim.kind = FindReset
-		if v >= last.v {
-			claim.kind = FindRebirth
-		}
-		if e.fall == suspect {
-			claim.doubt = true
-			if e.is <= e.was/2 {
-				claim.unproven = v
-			}
-			out.claim(claim)
-			return 0
+	}
+	likely := v <= p.plausible(now-max(last.t, p.restarted))
+	switch {
+	case likely && (v < last.v || last.t <= p.restarted):
+		if v < last.v {
+			p.restarted = max(p.restarted, last.t)
 		}
 		out.find(claim.kind, c.raw, now, v)
 		return v
-	case last.t != 0:
-		if (away || e.gap || e.fall == restart || e.fall == suspect) && last.v > 0 {
-			claim.kind, claim.since, claim.events = FindRebirth, last.t, last.v
-			out.claim(claim)
+	case v < last.v:
+		claim.events, claim.undecided, claim.doubt = v, v, true
+		out.claim(claim)
+		return 0
+	case last.v > 0:
+		claim.events = last.v
+		if likely && p.last-last.t > p.gaps.limit() { // or it expired, and began anew
+			claim.undecided, claim.doubt = last.v, true
 		}
-		return v - last.v
-	case v == 0:
+		out.claim(claim)
+	}
+	return v - last.v
+}
+
+// birth is what a series counts with its first sample.
+func (p *process) birth(c *cursor, now int64, e evidence, out *tally) float64 {
+	v := rounded(c.samples[0].v)
+	if v == 0 {
 		return 0
 	}
-	claim.kind = FindBirth
+	claim := claim{kind: FindBirth, raw: c.raw, at: now, since: p.last, events: v}
 	switch {
 	case p.last == 0: // the first scrape of a process tells nothing of its past
 		claim.since, claim.doubt = now-maxScrape, p.heir
-	case e.fall != suspect && (e.whole || p.restarted == p.last):
+	case e.verdict != reduced && (e.whole || p.restarted == p.last):
 		out.births++
 		out.find(FindBirth, c.raw, now, v)
 		return v
 	default:
-		claim.doubt = true
+		claim.doubt, claim.undecided = true, v
 	}
 	out.claim(claim)
 	return 0
 }
+
+// perScrape is how much of a growth since the last scrape one scrape has.
+func (p *process) perScrape(grown float64, now int64) float64 {
+	if p.gaps.usual == 0 {
+		return grown
+	}
+	return grown / max(1, float64(now-p.last)/float64(p.gaps.usual))
+}
+
+// still reports whether nothing was counted in the last scrapes.
+func (p *process) still() bool {
+	const scrapes = 4
+	if p.growth.n < scrapes {
+		return false
+	}
+	for i := range uint32(scrapes) {
+		if p.growth.last[(p.growth.n-1-i)%uint32(len(p.growth.last))] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// peak is the most that a process counted in a scrape, in this half of a day and in
+// the one before.
+type peak struct {
+	half         int32 // days since the epoch, times two
+	this, before float32
+}
+
+// push notes what was counted in a scrape. What a process counts that was still is
+// left out: it may have counted it in many scrapes, and shown it at once.
+func (k *peak) push(now int64, grown float64, still bool) {
+	const half = memory / 2
+	if n := int32(now / half); n != k.half {
+		if k.before = 0; n == k.half+1 {
+			k.before = k.this
+		}
+		k.half, k.this = n, 0
+	}
+	if !still {
+		k.this = max(k.this, float32(grown))
+	}
+}
+
+func (k *peak) most() float32 { return max(k.this, k.before) }
 
 // tick finds whether the time since the last sample of a clock series is known.
 func (p *process) tick(together []*cursor, now int64, out *tally) {

@@ -77,12 +77,16 @@ func (b *backend) prove(ctx context.Context, proofs []proof) error {
 }
 
 // began finds when the processes of claims began, whose samples are in (from, to].
+// What it was by the sample before is read too, where that is not long ago.
 func (b *backend) began(ctx context.Context, claims []*claim, from, to Minute) error {
 	targets := map[string]labels.Labels{}
 	for _, c := range claims {
 		targets[c.raw.target] = c.raw.labels
+		if before := slotEnd(c.since) - 1; before >= to-lookBefore {
+			from = min(from, before)
+		}
 	}
-	starts := map[string][]sample{}
+	starts := map[string][]rawSeries{}
 	for keys := range slices.Chunk(slices.Sorted(maps.Keys(targets)), names) {
 		selector, ok := b.ofTargets(startTime, keys, targets)
 		if !ok {
@@ -93,17 +97,28 @@ func (b *backend) began(ctx context.Context, claims []*claim, from, to Minute) e
 			return fmt.Errorf("querying %s: %w", selector, err)
 		}
 		for _, s := range b.rawSeries(answer) {
-			starts[s.target] = append(starts[s.target], s.samples...)
+			starts[s.target] = append(starts[s.target], s)
 		}
 	}
-	for _, samples := range starts { // of all processes and replicas
-		slices.SortFunc(samples, func(x, y sample) int { return cmp.Or(cmp.Compare(x.t, y.t), cmp.Compare(y.v, x.v)) })
+	all := map[string][]sample{} // of all processes and replicas of a target
+	for key, series := range starts {
+		for _, s := range series {
+			all[key] = append(all[key], s.samples...)
+		}
+		slices.SortFunc(all[key], func(x, y sample) int { return cmp.Or(cmp.Compare(x.t, y.t), cmp.Compare(y.v, x.v)) })
 	}
 	for _, c := range claims {
-		c.began = nearest(starts[c.raw.target], c.at)
+		samples, series := all[c.raw.target], starts[c.raw.target]
+		c.began = nearest(samples, c.at)
+		if len(series) > 0 && !slices.ContainsFunc(series, func(s rawSeries) bool { return s.key != series[0].key }) {
+			c.was = nearest(samples, c.since)
+		}
 	}
 	return nil
 }
+
+// lookBefore is how many minutes before a claim it is asked what the start time was.
+const lookBefore = 12
 
 // ofTargets selects a metric of targets. Labels of one value are matched by it,
 // the others by any of their values, which may select too much.

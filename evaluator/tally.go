@@ -9,25 +9,44 @@ type tally struct {
 	known     []bool      // slots with samples near enough to each other
 	before    [][2]Minute // (from, to] that are known, in slots before these
 	claims    []claim
-	births    int      // counted from zero, on evidence
-	ambiguous int      // births without evidence, counted as nothing
+	births    int // counted from zero, on evidence
+	ambiguous int // births and falls without evidence, counted as nothing
+	undecided undecided
 	newest    int64    // time of the newest clock sample, in milliseconds
 	alive     int64    // until when what is gone counts as if it were there
 	witness   *witness // as the counter's
 }
 
 // claim is a count that the series themselves don't prove: events that happened
-// if the process began after a time.
+// if the process began after a time, and can have counted a value since.
 type claim struct {
-	kind     FindingKind
-	raw      *rawSeries
-	at       int64   // time of the sample, in milliseconds
-	since    int64   // the process would have to have begun after it
-	began    int64   // when it did, in milliseconds; 0 when nobody knows
-	doubt    bool    // leaving it out is worth telling
-	events   float64 // to add when it did
-	unproven float64 // to add when nobody knows when it began
+	kind      FindingKind
+	raw       *rawSeries
+	at        int64   // time of the sample, in milliseconds
+	since     int64   // the process would have to have begun after it
+	seen      int64   // when it would have counted the value
+	value     float64 // 0 for any
+	rate      float64 // how many events in a millisecond are plausible; 0 when nothing is known
+	began     int64   // when it did, in milliseconds; 0 when nobody knows
+	was       int64   // when it had begun by the last sample before; 0 when nobody knows
+	doubt     bool    // leaving it out is worth telling
+	events    float64 // to add when it did
+	otherwise float64 // to add when it did not, or nobody knows
+	undecided float64 // events that may have happened when it did not, or nobody knows
 }
+
+// proven reports whether the process began after the time of the claim. A clock
+// that is wrong proves nothing.
+func (c *claim) proven() bool {
+	if c.began == 0 || c.began > c.at || c.began <= c.since && !c.renewed() {
+		return false
+	}
+	return c.rate == 0 || c.value <= 100+c.rate*float64(c.seen-c.began)
+}
+
+// renewed reports whether the start time changed. It moves by a second with the
+// clock of the host.
+func (c *claim) renewed() bool { return c.was != 0 && c.began-c.was > 5000 }
 
 func newTally(clock role, from, to Minute) *tally {
 	n := int(to - from)
@@ -92,15 +111,11 @@ func (o *tally) find(kind FindingKind, raw *rawSeries, at int64, events float64)
 
 // settle decides a claim.
 func (o *tally) settle(c claim) {
-	events := c.events
-	switch {
-	case c.began == 0 || c.began > c.at: // a clock that is wrong says nothing
-		events = c.unproven
-	case c.began <= c.since:
-		events = 0
+	proven, events := c.proven(), c.otherwise
+	if proven {
+		events = c.events
 	}
-	switch {
-	case events > 0:
+	if events > 0 {
 		if c.kind == FindBirth {
 			o.births++
 		}
@@ -109,8 +124,13 @@ func (o *tally) settle(c claim) {
 			o.witness.settled(c.raw, c.at, events)
 		}
 		o.find(c.kind, c.raw, c.at, events)
-	case c.doubt:
-		o.ambiguous++
-		o.find(FindAmbiguous, c.raw, c.at, c.events)
+	}
+	if proven || !c.doubt || events > 0 {
+		return
+	}
+	o.ambiguous++
+	o.find(FindAmbiguous, c.raw, c.at, max(c.events, c.undecided))
+	if c.undecided > 0 && (c.kind != FindBirth || c.began == 0) { // what is new of an old process is its past
+		o.undecided.add(c)
 	}
 }

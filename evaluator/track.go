@@ -67,6 +67,7 @@ func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
 	if state == StateNoData {
 		t.status.Cause = l.absence.cause
 	}
+	t.status.doubt(t.ambiguous(v, end))
 	t.status.setGate()
 }
 

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"math"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 )
 
 // countingCases are cases of counters.
 func countingCases() []fieldCase {
-	return []fieldCase{{"zero-injection", 2 * time.Hour, zeroInjection}}
+	return append([]fieldCase{{"zero-injection", 2 * time.Hour, zeroInjection}}, fallCases()...)
 }
 
 // zeroInjection has samples of 0 at start times, between scrapes each 30 s of 10
@@ -40,6 +43,53 @@ func zeroInjection(f *field) {
 	}
 	restart("soon", time.Hour+5*time.Second)
 	restart("later", time.Hour+20*time.Second)
+	f.scrapedLate("unscraped")
+	f.bornLate("born")
+	f.renewed("renewed", 300)
+	f.renewed("quiet", 3)
+}
+
+// scrapedLate is a process that is scraped from an hour on, 3 h after it began. Half
+// of its 100 requests a second failed until then, as its zeros say.
+func (f *field) scrapedLate(job string) {
+	const scrape, first = 30 * time.Second, time.Hour
+	total := []memprom.Sample{{Time: f.at(first - 3*time.Hour)}}
+	bad := []memprom.Sample{{Time: f.at(first - 3*time.Hour + 7*time.Millisecond)}}
+	for t := first; t <= 2*time.Hour; t += scrape {
+		total = append(total, memprom.Sample{Time: f.at(t), Value: 100 * (t + 2*time.Hour).Seconds()})
+		bad = append(bad, memprom.Sample{Time: f.at(t), Value: 50 * (3 * time.Hour).Seconds()})
+	}
+	f.add(`r_total{job="`+job+`",instance="i"}`, total...)
+	f.add(`r_errors_total{job="`+job+`",instance="i"}`, bad...)
+}
+
+// bornLate has 10 requests a second, and at an hour and 12 s the first of 40 errors.
+func (f *field) bornLate(job string) {
+	const scrape, born = 30 * time.Second, time.Hour + 12*time.Second
+	bad := []memprom.Sample{{Time: f.at(born)}}
+	for t := time.Hour + scrape; t <= 2*time.Hour; t += scrape {
+		bad = append(bad, memprom.Sample{Time: f.at(t), Value: 40})
+	}
+	f.series(`r_total{job="`+job+`",instance="i"}`, 0, 2*time.Hour, scrape, func(t time.Duration) float64 { return 10 * t.Seconds() })
+	f.add(`r_errors_total{job="`+job+`",instance="i"}`, bad...)
+}
+
+// renewed is a process that gives its series a new start with each scrape, so that
+// there is a zero right before each sample. A tenth of its requests fails.
+func (f *field) renewed(job string, each float64) {
+	const scrape = 30 * time.Second
+	for name, share := range map[string]float64{"r_total": 1, "r_errors_total": 0.1} {
+		var samples []memprom.Sample
+		for t := time.Duration(0); t <= 2*time.Hour; t += scrape {
+			before := 10 * time.Millisecond
+			if share == 1 {
+				before = 12 * time.Millisecond
+			}
+			n := math.Floor(share * (each*t.Seconds()/30 + 5000))
+			samples = append(samples, memprom.Sample{Time: f.at(t - before)}, memprom.Sample{Time: f.at(t), Value: n})
+		}
+		f.add(name+`{job="`+job+`",instance="i"}`, samples...)
+	}
 }
 
 // TestZeroInjection: until the restart 36,000 requests are seen, behind it those
@@ -49,4 +99,11 @@ func TestZeroInjection(t *testing.T) {
 	s := f.status(2 * time.Hour)
 	requireOwn(t, s["soon"], 3600+3595, 36000+35950, 1)
 	requireOwn(t, s["later"], 3600+3580, 36000+35800, 1)
+	requireOwn(t, s["unscraped"], 0, 360_000, 0.5)
+	requireOwn(t, s["born"], 40, 72_000, 1)
+	requireOwn(t, s["renewed"], 7200, 72_000, 1)
+	requireOwn(t, s["quiet"], 72, 720, 1)
+	early := f.status(time.Hour + time.Minute)["unscraped"]
+	require.False(t, fires(early, "page"))
+	require.Equal(t, 6000.0, ownOf(early).Total, "the past is not the SLO's")
 }

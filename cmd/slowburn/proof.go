@@ -165,8 +165,8 @@ var meanings = map[evaluator.FindingKind]string{
 	evaluator.FindReset:     "it fell: the process restarted, and its value counts",
 	evaluator.FindBirth:     "new beside what goes on: its value counts",
 	evaluator.FindRebirth:   "back after a restart: its value counts",
-	evaluator.FindAmbiguous: "may have begun from zero: NOT counted, for want of proof",
-	evaluator.FindDip:       "a little lower, by replicas in turns: nothing counts",
+	evaluator.FindAmbiguous: "may have begun from zero, or lost a part: NOT counted, for want of proof",
+	evaluator.FindDip:       "lower for a moment, or by replicas in turns: nothing counts twice",
 	evaluator.FindGap:       "scrapes are missing; the longest ",
 }
 

@@ -1,0 +1,165 @@
+package evaluator
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// growing are n samples that grow by the same.
+func growing(from, each float64, n int) []float64 {
+	var out []float64
+	for i := range n {
+		out = append(out, from+each*float64(i))
+	}
+	return out
+}
+
+// followed joins samples.
+func followed(parts ...[]float64) []float64 {
+	var out []float64
+	for _, p := range parts {
+		out = append(out, p...)
+	}
+	return out
+}
+
+// TestFalls has counters that fall, scraped each 30 s, with what counts.
+//
+//nolint:funlen // a table
+func TestFalls(t *testing.T) {
+	tests := []struct {
+		name       string
+		series     map[string][]float64
+		began      float64 // when the process began, in scrapes; 0 when nobody knows
+		total, bad float64
+		undecided  float64 // of the total
+	}{
+		{
+			name:   "a momentary dip",
+			series: map[string][]float64{"total": {1000, 1100, 1090, 1300}},
+			total:  300,
+		},
+		{
+			name:   "two replicas in turns, for ever, the second later",
+			series: map[string][]float64{"total": {1000, 995, 1020, 1015, 1040, 1035, 1060, 1055}},
+			total:  60,
+		},
+		{
+			name:   "two replicas, the late one twice in a row",
+			series: map[string][]float64{"total": {1000, 995, 1005, 1030, 1040}},
+			total:  40,
+		},
+		{
+			name:   "a process that began again a little lower",
+			series: map[string][]float64{"total": {40, 50, 47, 48, 49, 60}},
+			total:  10 + 1 + 1 + 47 + 11, // the 47 when it has not come back
+		},
+		{
+			name:   "and says when it began",
+			series: map[string][]float64{"total": {40, 50, 47, 48, 49, 60}},
+			began:  2.5,
+			total:  10 + 47 + 1 + 1 + 11,
+		},
+		{
+			name:   "and passes what it was in the next scrape",
+			series: map[string][]float64{"total": {40, 50, 47, 60, 70}},
+			began:  2.5,
+			total:  10 + 47 + 13 + 10,
+		},
+		{
+			name:      "a sum that lost a part goes on from there",
+			series:    map[string][]float64{"total": followed(growing(1e6, 300, 10), growing(950_000, 300, 10))},
+			total:     2*9*300 + 0,
+			undecided: 950_000,
+		},
+		{
+			name: "a sum beside others that go on",
+			series: map[string][]float64{
+				"total": growing(1e6, 300, 12),
+				"bad":   {500, 510, 520, 530, 400, 410, 420, 430, 440, 450, 460, 470},
+			},
+			total: 11 * 300, bad: 30 + 70,
+		},
+		{
+			name: "a restart is that of all series, though one is higher than it was",
+			series: map[string][]float64{
+				"total": {1000, 1010, 20, 30},
+				"bad":   {3, 3, 5, 6},
+			},
+			total: 10 + 20 + 10, bad: 0 + 5 + 1,
+		},
+		{
+			name: "nor of those that hold more than it can have counted",
+			series: map[string][]float64{
+				"total{a}": {1000, 1010, 2, 3},
+				"total{b}": {5000, 5010, 5020, 5030},
+			},
+			total: 10 + 2 + 1 + 30,
+		},
+		{
+			name: "a label set that died with its process comes back in the next one, a little lower",
+			series: map[string][]float64{
+				"total": {900, 910, 5, 9, 20, 30},
+				"bad":   {50, 50, none, none, none, 47},
+			},
+			total: 10 + 5 + 4 + 11 + 10, bad: 47,
+		},
+		{
+			name: "a label set that expired comes back lower",
+			series: map[string][]float64{
+				"total": growing(900, 10, 9),
+				"bad":   {none, 5, 5, none, none, none, none, none, 2},
+			},
+			total: 80, bad: 5 + 2,
+		},
+		{
+			name: "a restored state",
+			series: map[string][]float64{
+				"total": followed(growing(1e6, 300, 10), growing(980_000, 300, 5)),
+			},
+			began: 9.5,
+			total: 9*300 + 4*300, undecided: 980_000,
+		},
+		{
+			name:   "falls at each scrape",
+			series: map[string][]float64{"total": {5e6, 5e6 + 10, 4e6, 3e6, 2e6, 1e6, 1e6 + 10, 1e6 + 20, 1e6 + 30}},
+			total:  10 + 30, undecided: 2e6 + 1e6,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := newCounter(roleTotal).feed(scraped(tt.series), 0, 20)
+			for _, c := range got.claims {
+				if c.began = int64(tt.began*30_000) + 15_000; tt.began == 0 {
+					c.began = 0
+				}
+				got.settle(c)
+			}
+			left := 0.0
+			for _, l := range got.undecided {
+				left += l.total
+			}
+			require.Equal(t, [3]float64{tt.total, tt.bad, tt.undecided}, [3]float64{sum(got.total), sum(got.bad), left})
+		})
+	}
+}
+
+// TestFallsInPieces feeds falls at once and cut at any minute: the slots are the same.
+func TestFallsInPieces(t *testing.T) {
+	series := scraped(map[string][]float64{
+		"total": {40, 50, 47, 48, 49, 60, 59, 62, 3, 9, 5, 8, 9, 12},
+		"bad":   {4, 4, 5, 5, 4, 4, 6, 7, 9, none, none, none, 8, 9},
+	})
+	whole := newCounter(roleTotal).feed(series, 0, 8)
+	for cut := Minute(1); cut < 8; cut++ {
+		c := newCounter(roleTotal)
+		a := c.feed(series, 0, cut)
+		probe := c.clone().feed(series, cut, 8)
+		b := c.feed(series, cut, 8)
+		require.Equal(t, probe, b)
+		require.Equal(t, whole.total, append(a.total, b.total...), "cut at %d", cut)
+		require.Equal(t, whole.bad, append(a.bad, b.bad...), "cut at %d", cut)
+		require.Equal(t, len(whole.claims), len(a.claims)+len(b.claims))
+	}
+}
