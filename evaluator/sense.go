@@ -154,6 +154,7 @@ func (x *inspector) inspect(ctx context.Context) error {
 	var all []subject
 	m := newMeter(x.slo.Indicator)
 	_, counters := x.slo.Indicator.Measure().(slo.Counters)
+	x.estimated()
 	for _, q := range m.queries {
 		all = append(all, subject{q, fieldOf(x.slo.Indicator, q.role), counters})
 	}

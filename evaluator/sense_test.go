@@ -125,6 +125,8 @@ func TestSense(t *testing.T) {
 			"x sli.events.total: warning: samples of slow_total come every 2m, fewer than 4 in the 5m that alerts look at",
 			"  scrape at least every 1m15s"}},
 		"scraped seldom, evaluated": {`sli: {events: {bad: 'sum(changes(slow_total[$window]))', total: requests_total}}`, []string{
+			"x sli.events.bad: warning: the number of events is estimated: changes(slow_total[$window]) is no sum of counters",
+			"  events are counted exactly in sums of rate() and increase() of selectors over $window",
 			"x sli.events.bad: warning: samples of slow_total come every 2m, too seldom for an expression that is evaluated",
 			"  a range of 2m needs two samples; scrape once a minute, or count by rate() and increase() of selectors"}},
 		"a gauge": {`sli: {events: {bad: 'level_total{job="shop"}', total: requests_total}}`, []string{

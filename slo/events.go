@@ -23,6 +23,18 @@ type number struct {
 
 func (n number) isZero() bool { return n.counter.IsZero() && n.rate.Query == "" }
 
+// maxExcerpt is how much of a query a sentence shows, in bytes.
+const maxExcerpt = 80
+
+// excerpt is a part of the text of a query.
+func (q *query) excerpt(start, end int) string {
+	text := strings.Join(strings.Fields(q.text[start:min(end, len(q.text))]), " ")
+	if len(text) > maxExcerpt {
+		text = strings.ToValidUTF8(text[:maxExcerpt], "") + "..."
+	}
+	return text
+}
+
 // measured is numbers as counters, or as rates where one is no counter; they
 // must keep the labels by then.
 func measured(good, bad, total number, by []string) Measure {
@@ -101,7 +113,10 @@ func parseNumber(v yamlfile.Value, by []string) number {
 	}
 	l := linear{query: q}
 	if !l.add(q.expr, 1) {
-		return q.expressionNumber()
+		n := q.expressionNumber()
+		at := l.obstacle.PositionRange()
+		n.rate.Obstacle = q.excerpt(int(at.Start), int(at.End))
+		return n
 	}
 	if l.rates > 0 && l.numbers > 0 {
 		q.reportMixture(q.expr.PositionRange())
@@ -258,7 +273,9 @@ func (q *query) metricsNumber() number {
 	if ok && factor != 0 {
 		q.warnMetricsQL()
 	}
-	return q.evaluated(factor, ok)
+	n := q.evaluated(factor, ok)
+	n.rate.Obstacle = q.excerpt(0, len(q.text))
+	return n
 }
 
 // keeps reports labels of groups that an expression drops, as far as that can

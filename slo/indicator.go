@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"cmp"
 	"math"
 	"regexp"
 	"slices"
@@ -122,10 +123,14 @@ type Rates struct{ Good, Bad, Total Rate }
 
 // Rate is an expression over a range that ends with the slot.
 type Rate struct {
-	Query  string
-	Factor float64 // from its value to events in a slot
-	Text   string  // what the SLO file says
+	Query    string
+	Factor   float64 // from its value to events in a slot
+	Text     string  // what the SLO file says
+	Obstacle string  // the part of Text because of which its counters can't be counted; "" when they could
 }
+
+// Obstacle is the first part of the numbers because of which they are estimated.
+func (r Rates) Obstacle() string { return cmp.Or(r.Good.Obstacle, r.Bad.Obstacle, r.Total.Obstacle) }
 
 // Parts are SLOs of which a slot of any makes a slot bad.
 type Parts []*SLO

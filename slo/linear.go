@@ -11,12 +11,13 @@ type linear struct {
 	terms          Counter
 	rates, numbers int // how many of each
 	selectors      []*parser.VectorSelector
+	obstacle       parser.Expr // in it, because of which it is no sum of counters
 }
 
 // add adds the expression, weighted, to the terms; it reports false when it is
 // no sum of counters.
-func (l *linear) add(e parser.Expr, weight float64) bool {
-	switch e := e.(type) {
+func (l *linear) add(expr parser.Expr, weight float64) bool {
+	switch e := expr.(type) {
 	case *parser.ParenExpr:
 		return l.add(e.Expr, weight)
 	case *parser.UnaryExpr:
@@ -33,20 +34,32 @@ func (l *linear) add(e parser.Expr, weight float64) bool {
 	case *parser.BinaryExpr:
 		return l.binary(e, weight)
 	}
+	return l.fail(expr)
+}
+
+// fail notes why an expression is no sum of counters, unless something in it is the
+// reason.
+func (l *linear) fail(e parser.Expr) bool {
+	if l.obstacle == nil {
+		l.obstacle = e
+	}
 	return false
 }
 
 func (l *linear) call(e *parser.Call, weight float64) bool {
+	if guardedBy(e) {
+		return l.guarded(e.Args[0], weight)
+	}
 	if e.Func.Name != "rate" && e.Func.Name != "increase" {
-		return false
+		return l.fail(e)
 	}
 	m, ok := unwrapped(e.Args[0]).(*parser.MatrixSelector)
 	if !ok || !l.ranges[m] {
-		return false
+		return l.fail(e)
 	}
 	s, ok := m.VectorSelector.(*parser.VectorSelector)
 	if !ok || moved(s) {
-		return false
+		return l.fail(e)
 	}
 	if e.Func.Name == "rate" {
 		l.rates++
@@ -65,7 +78,7 @@ func moved(s *parser.VectorSelector) bool {
 
 func (l *linear) binary(e *parser.BinaryExpr, weight float64) bool {
 	if m := e.VectorMatching; m != nil && (m.Card == parser.CardManyToOne || m.Card == parser.CardOneToMany) {
-		return false
+		return l.fail(e)
 	}
 	left, right := weight, weight
 	switch e.Op {
@@ -78,33 +91,27 @@ func (l *linear) binary(e *parser.BinaryExpr, weight float64) bool {
 		}
 		n, ok := constant(e.RHS)
 		if !ok {
-			return false
+			return l.fail(e)
 		}
 		return l.add(e.LHS, weight*n)
 	case parser.DIV:
 		n, ok := constant(e.RHS)
 		if !ok {
-			return false
+			return l.fail(e)
 		}
 		return l.add(e.LHS, weight/n)
-	case parser.LOR: // "or vector(0)": counters that are not there count nothing
-		if !isZeroVector(e.RHS) {
-			return false
+	case parser.LOR: // counters that are not there count nothing
+		if !isZero(e.RHS) {
+			return l.fail(e)
 		}
 		return l.add(e.LHS, weight)
 	default:
-		return false
+		if inner := compared(e); inner != nil {
+			return l.guarded(inner, weight)
+		}
+		return l.fail(e)
 	}
 	return l.add(e.LHS, left) && l.add(e.RHS, right)
-}
-
-func isZeroVector(e parser.Expr) bool {
-	call, ok := unwrapped(e).(*parser.Call)
-	if !ok || call.Func.Name != "vector" {
-		return false
-	}
-	n, ok := constant(call.Args[0])
-	return ok && n == 0
 }
 
 // constant is the value of an expression of numbers alone.

@@ -87,6 +87,8 @@ func seriesOfExamples() string {
 		upload_size_bytes_bucket{job="checkout",instance="a",le="1.048576e+06"} 0+8x360
 		upload_size_bytes_bucket{job="checkout",instance="a",le="+Inf"} 0+10x360
 		upload_size_bytes_count{job="checkout",instance="a"} 0+10x360
+		{"http.server.requests",instance="a","http.status"="200"} 0+9x360
+		{"http.server.requests",instance="a","http.status"="500"} 0+1x360
 		probe_success{job="blackbox",instance="a"} 1x360
 		probe_success{job="blackbox",instance="b"} 1x180
 		up{job="checkout",instance="a"} 1x99 0x35 1x224
@@ -118,6 +120,7 @@ func TestExamplesOfTheSLOFile(t *testing.T) {
 		"errors":                   {180, 9*360 + 180},
 		"cached":                   {3 * 360, 20 * 360},
 		"busiest":                  {1.5 + 3*359, 15 + 30*359}, // of the first minute half the range has samples
+		"otel":                     {360, 3600},
 		"answers":                  {0.5 + 359, 5 + 10*359},    // as above
 		"query-latency":            {360, 3600},
 		"upload-size":              {2 * 360, 3600},

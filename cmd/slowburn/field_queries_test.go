@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 // queriesCases are cases of what is asked for: names, expressions, and what numbers
 // mean.
 func queriesCases() []fieldCase {
-	return []fieldCase{{"utf8", 3 * time.Hour, utf8Names}}
+	return []fieldCase{{"utf8", 3 * time.Hour, utf8Names}, {"guard", 8 * time.Hour, guard}}
 }
 
 // utf8Names has the names of OpenTelemetry as Prometheus 3 keeps them: 100 requests a
@@ -50,4 +51,31 @@ func TestUTF8Names(t *testing.T) {
 	code, out, errs := f.run("explain", `otel/routes{"http.route"="/a"}`, f.file, "--backend", f.url, "--at", f.at(3*time.Hour+30*time.Second).Format(time.RFC3339))
 	require.Equal(t, 0, code, errs)
 	require.Contains(t, out, "10,800")
+}
+
+// guard has a request a second for 2 h, nothing until 7:00, when 7 fail: by that their
+// series is born.
+func guard(f *field) {
+	const scrape = 30 * time.Second
+	f.series(`reqs_total{job="api",instance="a",code="200"}`, 0, 8*time.Hour, scrape, func(after time.Duration) float64 {
+		return min(after, 2*time.Hour).Seconds()
+	})
+	f.series(`reqs_total{job="api",instance="a",code="500"}`, 7*time.Hour, 8*time.Hour, scrape, func(time.Duration) float64 { return 7 })
+}
+
+// TestGuard: guards around counters change nothing that is counted. What they change
+// is estimated, and that is said.
+func TestGuard(t *testing.T) {
+	f := queriesCases()[1].open(t)
+	s := f.status(8 * time.Hour)
+	for _, name := range []string{"plain", "greater", "or-zero", "clamp", "round"} {
+		requireOwn(t, s[name], 7, 7207, 1)
+		require.True(t, s[name].Exact, name)
+		require.Empty(t, s[name].Doubts, name)
+	}
+	require.False(t, s["floor"].Exact)
+	const why = "clamp_min(sum(rate(reqs_total[$window])), 1) is no sum of counters"
+	_, findings := f.check()
+	require.Contains(t, findings, "guard.yaml:16:79: warning: the number of events is estimated: "+why)
+	require.Equal(t, 1, strings.Count(findings, "is no sum of counters"), findings)
 }
