@@ -134,7 +134,7 @@ func factsOf(s *evaluator.Status, f evaluator.FiringAlert) slo.Facts {
 	if w == nil || w.BurnRate == nil {
 		return out
 	}
-	out.BurnRate, out.Bad, out.Total, out.BadShare = times(*w.BurnRate), number(w.Bad), number(w.Total), Share(w.Bad/max(w.Total, 1))
+	out.BurnRate, out.Bad, out.Total, out.BadShare = times(*w.BurnRate), number(w.Bad), number(w.Total), Share(slo.BadShare(w.Bad, w.Total))
 	if b.Allowed != nil && *b.Allowed > 0 {
 		out.BudgetTaken = Share(w.Bad / *b.Allowed)
 	}

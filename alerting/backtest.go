@@ -174,8 +174,8 @@ func (b *Backtest) Test(p evaluator.Past) (TestedSLO, []TestResult) {
 	t := p.Timeline.Unpacked(b.From.Add(-b.Lookback(s)))
 	sum := t.Sum(b.From, b.To)
 	out.Total, out.Bad, out.Coverage = sum.Total, max(sum.Bad, 0), sum.Coverage()
-	if sum.Total > 0 {
-		sli := 1 - out.Bad/out.Total
+	if sum.Events() > 0 {
+		sli := 1 - slo.BadShare(sum.Bad, sum.Total)
 		out.SLI = &sli
 	}
 	n, span := min(pictureParts, b.To-b.From), b.To-b.From
@@ -298,10 +298,10 @@ func (in *Incident) detected(e *Episode, s *slo.SLO, t *evaluator.Timeline) {
 // length counts.
 func spent(bad float64, s *slo.SLO, t *evaluator.Timeline, end evaluator.Minute) *float64 {
 	sum := t.Window(s.Window.Length.Duration(), end)
-	if sum.Known == 0 || sum.Total <= 0 {
+	if sum.Known == 0 || sum.Events() <= 0 {
 		return nil
 	}
-	out := s.Objective.BurnRate(bad, sum.Total/sum.Coverage())
+	out := s.Objective.BurnRate(bad, sum.Events()/sum.Coverage())
 	return &out
 }
 

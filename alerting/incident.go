@@ -59,7 +59,7 @@ func worsening(o slo.Objective, t *evaluator.Timeline, from, to evaluator.Minute
 	open := false
 	for at := from + 1; at <= to; at++ {
 		slot := t.Sum(at-1, at)
-		excess += slot.Bad - allowed*slot.Total
+		excess += slot.Bad - allowed*max(slot.Total, slot.Bad)
 		switch {
 		case !open && excess > 0:
 			open, start = true, at-1

@@ -290,7 +290,7 @@ func (d decider) total(t *evaluator.Timeline, end evaluator.Minute) float64 {
 	if sum.Known == 0 {
 		return 0
 	}
-	return sum.Total / sum.Coverage()
+	return sum.Events() / sum.Coverage()
 }
 
 // beyondChance reports whether more events are bad than an SLO that only just
@@ -298,7 +298,7 @@ func (d decider) total(t *evaluator.Timeline, end evaluator.Minute) float64 {
 // the ratio 1-o, on one side, has a p-value of at most significance. Fractions of
 // events, which interpolated buckets give, count for the objective.
 func beyondChance(bad, total float64, o slo.Objective, significance float64) bool {
-	bad, total = math.Floor(bad), math.Ceil(total)
+	bad, total = math.Floor(bad), math.Ceil(max(total, bad))
 	if bad <= total*o.Budget() {
 		return false
 	}

@@ -66,6 +66,7 @@ func outlookOn(t *evaluator.Timeline, w time.Duration, from, to evaluator.Minute
 	for end := to; end.Add(-w) >= from; end -= 15 {
 		out.windows++
 		sum := t.Sum(end.Add(-w), end)
+		sum.Total = sum.Events()
 		known := sum.Coverage() >= wellKnown
 		if sum.Total <= 0 || !known && sum.Bad <= 0 {
 			continue

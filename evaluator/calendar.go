@@ -57,7 +57,7 @@ func calendarBudget(t *Timeline, sum Sum, p period, s *slo.SLO) Budget {
 		return out
 	}
 	coming, basis := project(t, sum, p, s)
-	projected := sum.Total + coming
+	projected := sum.Events() + coming
 	share := budgetOf(projected, sum.Bad, s.Objective)
 	out.Allowed, out.Consumed, out.Remaining = &share.Allowed, &share.Consumed, &share.Remaining
 	soFar := budgetOf(sum.Total, sum.Bad, s.Objective)
@@ -67,7 +67,7 @@ func calendarBudget(t *Timeline, sum Sum, p period, s *slo.SLO) Budget {
 
 func budgetOf(total, bad float64, o slo.Objective) BudgetShare {
 	consumed := o.BurnRate(max(bad, 0), total)
-	return BudgetShare{Allowed: o.Allowed(total), Consumed: consumed, Remaining: 1 - consumed}
+	return BudgetShare{Allowed: o.Allowed(max(total, bad)), Consumed: consumed, Remaining: 1 - consumed}
 }
 
 // project tells how many events are expected in the rest of a period, and by
@@ -313,10 +313,7 @@ func (p *endedPeriods) statuses(s *slo.SLO) []PeriodStatus {
 			share := budgetOf(e.sum.Total, e.sum.Bad, o)
 			out[i].Allowed, out[i].Consumed, out[i].Remaining = &share.Allowed, &share.Consumed, &share.Remaining
 		}
-		if e.sum.Total > 0 {
-			sli := 1 - out[i].Bad/out[i].Total
-			out[i].SLI = &sli
-		}
+		out[i].SLI = sliOf(e.sum)
 	}
 	return out
 }

@@ -131,7 +131,7 @@ func collect(s *Status, ch chan<- prometheus.Metric) {
 	give("slo_coverage_ratio", &own.Coverage)
 	give("slo_sli_ratio", own.SLI)
 	if own.Coverage > 0 {
-		good := own.Total - own.Bad
+		good := max(own.Total-own.Bad, 0)
 		give("slo_window_events", &good, "result", "good")
 		give("slo_window_events", &own.Bad, "result", "bad")
 	}

@@ -69,14 +69,22 @@ func windowStatus(sum Sum, name string, length time.Duration, o slo.Objective, r
 		Start: sum.Start.Time(), End: sum.End.Time(),
 		Total: sum.Total, Bad: max(sum.Bad, 0), Coverage: sum.Coverage(),
 	}
-	if sum.Total > 0 && read {
-		sli := 1 - out.Bad/out.Total
-		out.SLI = &sli
+	if read {
+		out.SLI = sliOf(sum)
 	}
 	if read {
 		out.BurnRate = BurnRate(sum, o)
 	}
 	return out
+}
+
+// sliOf is the share of the events of a window that are good, nil without events.
+func sliOf(sum Sum) *float64 {
+	if sum.Events() <= 0 {
+		return nil
+	}
+	sli := 1 - slo.BadShare(sum.Bad, sum.Total)
+	return &sli
 }
 
 // BurnRate is the burn rate of a window: 0 when it is known and nothing
@@ -93,7 +101,7 @@ func budget(whole Sum, o slo.Objective) Budget {
 	if whole.Known == 0 {
 		return Budget{}
 	}
-	allowed := o.Allowed(whole.Total)
+	allowed := o.Allowed(whole.Events())
 	consumed := o.BurnRate(max(whole.Bad, 0), whole.Total)
 	remaining := 1 - consumed
 	return Budget{Allowed: &allowed, Consumed: &consumed, Remaining: &remaining}
@@ -118,7 +126,7 @@ func exhaustion(t *Timeline, end Minute, s *slo.SLO, basis Minute) *float64 {
 		_, then := l.at(end - window + ahead)
 		coming := float64(t.open(end, end+ahead))
 		n := now.total - then.total + total*coming
-		return n > 0 && s.Objective.BurnRate(max(now.bad-then.bad, 0)+bad*coming, n) >= 1
+		return s.Objective.BurnRate(max(now.bad-then.bad, 0)+bad*coming, n) >= 1
 	}
 	const day, hour = 24 * 60, 60
 	for before, ahead := Minute(-1), Minute(0); before < window; {
@@ -233,7 +241,7 @@ func (t *track) dataState(end Minute, longest slo.Window) (State, string, *time.
 	}
 	switch {
 	case t.ledger.sparse():
-	case k.timeline.Sum(end.Add(-longest.Duration()), end).Total == 0:
+	case k.timeline.Sum(end.Add(-longest.Duration()), end).Events() == 0:
 		return StateNoTraffic, "no events in the last " + longest.String(), t.lastTraffic(end)
 	}
 	return StateOK, "", t.knownSince(end)
@@ -251,7 +259,7 @@ func ofTimes(i slo.Indicator) string {
 
 // lastTraffic is the end of the last quarter of an hour with events.
 func (t *track) lastTraffic(end Minute) *time.Time {
-	return t.last(end, func(sum Sum) bool { return sum.Total > 0 })
+	return t.last(end, func(sum Sum) bool { return sum.Events() > 0 })
 }
 
 // knownSince is the end of the last quarter of an hour with no known slot.

@@ -76,6 +76,9 @@ func (e *Evaluator) finish(ctx context.Context, c *cycle) {
 		}
 		if l.err == nil {
 			e.evaluateAll(l, c.end)
+			for _, t := range e.byLedger[l] {
+				e.noteDoubts(t)
+			}
 			e.regroup(ctx, l)
 		}
 	}

@@ -61,7 +61,7 @@ func worstOf(s *slo.SLO, meters *[]*meter) joined {
 // asEvent makes one event of a slot, a bad one when less than the target of its
 // events are good.
 func asEvent(s Slot, target slo.Objective) Slot {
-	out := Slot{Known: s.Known || s.Total > 0}
+	out := Slot{Known: s.Known || s.Total > 0 || s.Bad > 0}
 	if out.Known {
 		out.Total = 1
 	}
@@ -179,7 +179,7 @@ func (l *ledger) derive(t *Timeline, r *record, behind, settled Minute) {
 // known, and a bad one when data that should be there is gone in it and it has no
 // events.
 func (l *ledger) sliceOf(whole Slot, known, gone bool) (total, bad float64) {
-	if !known && whole.Total == 0 {
+	if !known && whole.Total == 0 && whole.Bad <= 0 {
 		return 0, 0
 	}
 	if fails(whole, l.slice.Target) || gone && whole.Total == 0 {

@@ -245,6 +245,7 @@ func (e *Evaluator) apply(ctx context.Context) {
 		}
 		if old := tracks[s.ID()]; old != nil && old.ledger == l && old.slo.Window == s.Window && sameExclusions(old.slo, s) {
 			t.judge, t.told, t.leftOut = old.judge, old.told, old.leftOut
+			t.doubted = old.doubted
 			t.rough, t.replayed, t.undated = old.rough, old.replayed, old.undated
 			if l.err != nil {
 				t.status = old.status

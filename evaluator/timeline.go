@@ -135,6 +135,9 @@ type Sum struct {
 	Excluded   int // slots of Known that are excluded, and hold no events
 }
 
+// Events are the events of the window: at least as many as the bad ones.
+func (s Sum) Events() float64 { return max(s.Total, s.Bad) }
+
 // Coverage is the share of the slots that are known, from 0 to 1.
 func (s Sum) Coverage() float64 {
 	if s.End <= s.Start {

@@ -15,6 +15,7 @@ type track struct {
 	groups  map[string]*track // of an SLO that is split, by their ids
 	leftOut int               // groups that are more than the limit
 	told    bool              // the log says that it fails
+	doubted []Doubt           // that the log has
 	view    view              // of the ledger's timeline, where something is excluded
 	rough   []Minute          // quarters of an hour whose slots the view lacks
 
@@ -54,6 +55,7 @@ func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
 	v := t.timeline()
 	t.status.Compute(v, end, e.Windows(s))
 	t.status.burning(v, end)
+	t.status.Doubts = t.doubtsOf(v, end)
 	t.status.exclude(v, end, &t.view)
 	t.pastOf(end)
 	state, reason, since := t.dataState(end, e.pageWindow(t.slo))

@@ -131,9 +131,6 @@ func (w *ruleWriter) namedWindows() []slo.Window {
 	return slices.Compact(out)
 }
 
-// badRatio is the share of events that are bad, absent where there are none.
-func (n sums) badRatio() string { return n.bad + " / (" + n.total + " > 0)" }
-
 // beside are labels, each over those before, without what w has in all its rules.
 func (w *ruleWriter) beside(lists ...map[string]string) []string {
 	out := map[string]string{}
@@ -169,14 +166,14 @@ func (n slothNames) record(w *ruleWriter) {
 	all := w.beside(s.Labels, ids)
 	for _, win := range w.namedWindows() {
 		name := windowName(win)
-		w.record("slo:sli_error:ratio_rate"+name, w.sums(win).badRatio(), w.beside(s.Labels, ids, map[string]string{"sloth_window": name})...)
+		w.record("slo:sli_error:ratio_rate"+name, w.sums(win).badShare(), w.beside(s.Labels, ids, map[string]string{"sloth_window": name})...)
 	}
 	now, remaining := w.sums(slo.Window(5*time.Minute)), w.now("slo_error_budget_remaining_ratio", "")
 	for _, r := range [][2]string{
 		{"slo:objective:ratio", "vector(" + s.Objective.RatioText() + ")"},
 		{"slo:error_budget:ratio", "vector(" + s.Objective.BudgetText() + ")"},
 		{"slo:time_period:days", "vector(" + floatText(s.Window.Length.Duration().Hours()/24) + ")"},
-		{"slo:current_burn_rate:ratio", now.badRatio() + " / " + s.Objective.BudgetText() + "\nor " + now.total + " == 0"},
+		{"slo:current_burn_rate:ratio", now.badShare() + " / " + s.Objective.BudgetText() + "\nor " + now.total + " == 0"},
 		{"slo:period_burn_rate:ratio", "1 - " + remaining},
 		{"slo:period_error_budget_remaining:ratio", remaining},
 	} {
@@ -240,7 +237,7 @@ func (pyrraNames) record(w *ruleWriter) {
 		return
 	}
 	for _, win := range w.namedWindows() {
-		w.record(base(metric.Name())+":burnrate"+windowName(win), w.sums(win).badRatio(), w.beside(s.Labels, equalities(metric))...)
+		w.record(base(metric.Name())+":burnrate"+windowName(win), w.sums(win).badShare(), w.beside(s.Labels, equalities(metric))...)
 	}
 	n := w.sums(s.Window.Length)
 	switch m := s.Indicator.Measure().(type) {

@@ -208,8 +208,8 @@ func (w *ruleWriter) minuteRules(o Options) error {
 	w.facts()
 	w.burnRates()
 	w.budget()
-	w.state()
 	w.at(tierPhase)
+	w.state()
 	if w.names != nil {
 		w.names.record(w)
 	}
@@ -266,7 +266,7 @@ func (w *ruleWriter) burnRates() {
 	burn := func(sums func(p *ruleWriter) sums) string {
 		return w.byObjective(func(p *ruleWriter) string {
 			n := sums(p)
-			return n.bad + " / (" + n.total + " > 0) / " + p.s.Objective.BudgetText() + "\nor " + n.total + " == 0"
+			return n.badShare() + " / " + p.s.Objective.BudgetText() + "\nor " + n.total + " == 0"
 		})
 	}
 	windows := alerting.Windows(w.tiers, w.s.Window.Length)
@@ -286,7 +286,7 @@ func (w *ruleWriter) burnRates() {
 // budget writes what the SLO's own window holds.
 func (w *ruleWriter) budget() {
 	n := w.sums(w.s.Window.Length)
-	w.record("slo_sli_ratio", "1 - "+n.bad+" / ("+n.total+" > 0)")
+	w.record("slo_sli_ratio", "1 - "+n.badShare())
 	coverage := n.coverage
 	switch {
 	case len(w.split.labels) > 0:
@@ -296,20 +296,21 @@ func (w *ruleWriter) budget() {
 		coverage = "max(" + coverage + " or vector(0))" // under the same labels at all instants
 	}
 	w.record("slo_coverage_ratio", coverage)
-	w.record("slo_window_events", n.total+" - "+n.bad, "result", "good")
+	w.record("slo_window_events", "clamp_min("+n.total+" - "+n.bad+", 0)", "result", "good")
 	w.record("slo_window_events", n.bad, "result", "bad")
 	w.record("slo_error_budget_events", w.byObjective(func(p *ruleWriter) string {
-		return p.sums(p.s.Window.Length).total + " * " + p.s.Objective.BudgetText()
+		return p.sums(p.s.Window.Length).events() + " * " + p.s.Objective.BudgetText()
 	}))
 	w.record("slo_error_budget_remaining_ratio", w.byObjective(func(p *ruleWriter) string {
 		n := p.sums(p.s.Window.Length)
-		return "1 - " + n.bad + " / (" + n.total + " > 0) / " + p.s.Objective.BudgetText() + "\nor (" + n.total + " == 0) + 1"
+		return "1 - " + n.badShare() + " / " + p.s.Objective.BudgetText() + "\nor (" + n.total + " == 0) + 1"
 	}))
 }
 
 // state writes the state of the data: one of three, 1 while it lasts.
 func (w *ruleWriter) state() {
-	total, lately := w.sums(alerting.PageWindow(w.tiers)).total, w.over("count", "slo:slot_events:count", slo.Window(5*time.Minute))
+	win := alerting.PageWindow(w.tiers)
+	total, lately := w.sums(win).total, w.over("count", "slo:slot_events:count", slo.Window(5*time.Minute))
 	always := "on () "
 	if len(w.split.labels) > 0 {
 		always = ""
@@ -319,8 +320,10 @@ func (w *ruleWriter) state() {
 		w.record("slo_data_state", "0 * "+lately+" + 1", "state", "ok")
 		return
 	}
-	w.record("slo_data_state", "("+total+" == 0) + 1 and "+lately, "state", "no_traffic")
-	w.record("slo_data_state", total+" > bool 0 == 1 and "+lately, "state", "ok")
+	// Bad events without a total burn.
+	burns := w.now("slo_burn_rate", ",window="+strconv.Quote(win.String())) + " > 0"
+	w.record("slo_data_state", "(("+total+" == 0) + 1 and "+lately+") unless on (slo_id) "+burns, "state", "no_traffic")
+	w.record("slo_data_state", "(0 * "+lately+" + 1) unless on (slo_id) (("+total+" == 0) unless on (slo_id) "+burns+")", "state", "ok")
 }
 
 // sums are expressions for what a window holds.
@@ -328,6 +331,13 @@ type sums struct {
 	total, bad string // events; bad is never negative, single slots may be
 	coverage   string // share of the slots that are known
 }
+
+// badShare is the ratio of events that are bad, absent where there are none. There
+// are at least as many events as bad ones: bad / 0 is infinite, and 1 then.
+func (n sums) badShare() string { return "(clamp_max(" + n.bad + " / " + n.total + ", 1) >= 0)" }
+
+// events are all events: at least as many as the bad ones.
+func (n sums) events() string { return "(" + n.total + " >= " + n.bad + " or " + n.bad + ")" }
 
 // sums are the sums over win, without a label for it.
 func (w *ruleWriter) sums(win slo.Window) sums {

@@ -89,7 +89,7 @@ func (w *ruleWriter) derive() {
 	total, failed := w.over("sum", eventsOf("minute"), length), w.over("sum", badOf("minute"), length)
 	c := counting{
 		total: "0 * (\n" + events + "\nor " + on + " (" + total + " and on () vector(" + ends + ") == 1)\n) + " + ends,
-		other: "(" + failed + " / (" + total + " > 0) > bool " + w.s.Slice.Target.BudgetText() + ") * " + ends,
+		other: "(" + failed + " / " + total + " > bool " + w.s.Slice.Target.BudgetText() + ") * " + ends,
 	}
 	if absent != "" {
 		c.other += "\nor " + on + " " + absent + " * " + ends
@@ -113,7 +113,7 @@ func (w *ruleWriter) worstOf(what string, o Options) error {
 		if p.Slice != nil {
 			target = p.Slice.Target
 		}
-		fails = append(fails, recent(badOf("part"), sel)+" / ("+recent(eventsOf("part"), sel)+" > 0) > "+target.BudgetText())
+		fails = append(fails, recent(badOf("part"), sel)+" / "+recent(eventsOf("part"), sel)+" > "+target.BudgetText())
 	}
 	failing := "clamp_max(count(\n" + strings.Join(fails, "\nor ") + "\n), 1)"
 	known := "0 * (count(" + recent(eventsOf("part"), w.sel) + ") == " + strconv.Itoa(len(parts)) + ") + 1"

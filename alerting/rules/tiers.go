@@ -173,7 +173,7 @@ func (h holding) guards() []string {
 			" * "+h.rules.now("slo_error_budget_events", "")+" / "+h.rules.now("slo_coverage_ratio", ""))
 	}
 	if h.tier.Significance > 0 {
-		out = append(out, h.beyondChance(n.total))
+		out = append(out, h.beyondChance(n.bad))
 	}
 	return out
 }
@@ -184,9 +184,10 @@ func (h holding) guards() []string {
 // that are each bad with probability p, the probability of n*q or more bad ones is
 // at most exp(-n*(q*ln(q/p) + (1-q)*ln((1-q)/(1-p)))), for q > p. So a few bad
 // events more are asked for than by an exact test, and never fewer.
-func (h holding) beyondChance(total string) string {
+// The n events are the bad ones by their share, for a total may be less.
+func (h holding) beyondChance(bad string) string {
 	o, rate := h.rules.s.Objective, h.rate(h.tier.Long)
 	good := "clamp_min(1 - " + o.BudgetText() + " * " + rate + ", 1e-12)"
-	return total + " * on (slo_id) (" + o.BudgetText() + " * " + rate + " * ln(" + rate + ") + " +
-		good + " * ln(" + good + " / " + o.RatioText() + ")) >= " + floatText(-math.Log(h.tier.Significance))
+	return bad + " * on (slo_id) (ln(" + rate + ") + " +
+		good + " * ln(" + good + " / " + o.RatioText() + ") / (" + o.BudgetText() + " * " + rate + ")) >= " + floatText(-math.Log(h.tier.Significance))
 }

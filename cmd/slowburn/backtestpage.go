@@ -11,6 +11,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // paper is what the results of a backtest are written on, for a terminal or for a
@@ -259,10 +260,7 @@ func heightsOf(s *alerting.TestedSLO) string {
 			out.WriteByte('?')
 			continue
 		}
-		rate, i := 0.0, 0
-		if sum.Total > 0 {
-			rate = sum.Bad / sum.Total / (1 - s.Objective)
-		}
+		rate, i := slo.BadShare(sum.Bad, sum.Total)/(1-s.Objective), 0
 		for limit := 0.25; rate >= limit && i < len(heights)-1; limit *= 2 {
 			i++
 		}

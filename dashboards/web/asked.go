@@ -11,6 +11,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // timeRange is a time that a page is asked for.
@@ -109,10 +110,10 @@ func (s *server) stretch(ctx context.Context, st *evaluator.Status, asked timeRa
 func (p *stretch) count(st *evaluator.Status, sum evaluator.Sum) {
 	allowed, bad := allowedRatio(st.Objective), max(sum.Bad, 0)
 	p.Known, p.Allowed, p.Budget = sum.Known > 0, figures.Share(allowed), "the "+st.Window+" budget, as it is now"
-	p.Total, p.Bad, p.Good, p.Share = figures.Count(sum.Total), figures.Count(bad), figures.Count(sum.Total-bad), figures.Dash
+	p.Total, p.Bad, p.Good, p.Share = figures.Count(sum.Total), figures.Count(bad), figures.Count(max(sum.Total-bad, 0)), figures.Dash
 	p.Burn, p.Taken = figures.BurnRate(new(0.0)), figures.Dash
-	if sum.Total > 0 {
-		p.Share, p.Burn = figures.Share(bad/sum.Total), figures.BurnRate(new(bad/sum.Total/allowed))
+	if share := slo.BadShare(bad, sum.Total); max(sum.Total, bad) > 0 {
+		p.Share, p.Burn = figures.Share(share), figures.BurnRate(new(share/allowed))
 	}
 	if st.Budget.PeriodEnd != nil {
 		p.Budget = "the projected " + st.Window + "'s budget"

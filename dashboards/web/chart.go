@@ -131,7 +131,7 @@ func newSparkline(st *evaluator.Status) sparkline {
 		case burn > 1:
 			nOver++
 			over = appendBar(over, x, height)
-		case p.Total > 0:
+		case p.Total > 0 || p.Bad > 0:
 			under = appendBar(under, x, max(height, 1))
 		}
 	}
@@ -162,10 +162,7 @@ func sparkLabel(parts, over, missing int, worst float64) string {
 
 // partBurn is the burn rate within one part of the window; 0 without events.
 func partBurn(p part, allowed float64) float64 {
-	if p.Total <= 0 {
-		return 0
-	}
-	return p.Bad / (p.Total * allowed)
+	return slo.BadShare(p.Bad, p.Total) / allowed
 }
 
 // allowedRatio is 1-o from the decimal digits of the objective, so that a part

@@ -115,7 +115,7 @@ func errorChart(st *evaluator.Status) *chart {
 		if burn > 1 {
 			path = &over
 		}
-		if p.Total > 0 {
+		if p.Total > 0 || p.Bad > 0 {
 			left, right := width*float64(i)/float64(len(parts)), width*float64(i+1)/float64(len(parts))
 			fmt.Fprintf(path, "M%s %sV%sH%sV%sZ", fixed(left+0.5), fixed(chartHeight), fixed(math.Min(y(burn), chartHeight-1)),
 				fixed(right-0.5), fixed(chartHeight))
@@ -189,10 +189,10 @@ func partText(p part) string {
 		return "no data " + spanText(p)
 	case p.Excluded > 0.99:
 		return "excluded " + spanText(p)
-	case p.Total <= 0:
+	case p.Total <= 0 && p.Bad <= 0:
 		return "no events " + spanText(p)
 	}
-	return figures.Share(p.Bad/p.Total) + " bad (" + figures.Count(p.Bad) + " of " + figures.Count(p.Total) + ") " + spanText(p)
+	return figures.Share(slo.BadShare(p.Bad, p.Total)) + " bad (" + figures.Count(p.Bad) + " of " + figures.Count(p.Total) + ") " + spanText(p)
 }
 
 func spanText(p part) string {

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+// doubtsCases are cases of numbers that may be wrong.
+func doubtsCases() []fieldCase {
+	return []fieldCase{
+		{"total-excludes-bad", 4 * time.Hour, totalExcludesBad},
+		{"good-above-total", 4 * time.Hour, goodAboveTotal},
+		{"started-finished", 71 * time.Hour, startedFinished},
+	}
+}
+
+// totalExcludesBad has 100 successes a second, of which one each 6 minutes is a
+// failure beside them; from 2 h to 2 h 30 min everything fails.
+func totalExcludesBad(f *field) {
+	const scrape = 30 * time.Second
+	from, to := 2*time.Hour, 2*time.Hour+30*time.Minute
+	f.series(`tasks_succeeded_total{job="x",instance="i"}`, 0, 4*time.Hour, scrape, func(after time.Duration) float64 {
+		return 100 * (min(after, from) + max(0, after-to)).Seconds()
+	})
+	f.series(`tasks_failed_total{job="x",instance="i"}`, 0, 4*time.Hour, scrape, func(after time.Duration) float64 {
+		return float64(after/(6*time.Minute)) + 100*max(0, min(after, to)-from).Seconds()
+	})
+}
+
+// TestTotalExcludesBad: a page while everything fails, by the wrong indicator too,
+// and a doubt about it alone.
+func TestTotalExcludesBad(t *testing.T) {
+	f := doubtsCases()[0].open(t)
+	for _, after := range []time.Duration{2*time.Hour + 10*time.Minute, 2*time.Hour + 29*time.Minute} {
+		s := f.status(after)
+		for _, name := range []string{"wrong-total", "right", "expression"} {
+			require.True(t, fires(s[name], "page"), "%s after %s", name, after)
+		}
+		require.Contains(t, doubts(s["wrong-total"]), evaluator.DoubtBadExceedsTotal, after)
+		require.NotContains(t, doubts(s["right"]), evaluator.DoubtBadExceedsTotal, after)
+		require.NotContains(t, doubts(s["expression"]), evaluator.DoubtBadExceedsTotal, after)
+	}
+	s := f.status(2*time.Hour + 29*time.Minute)
+	wrong := s["wrong-total"]
+	require.Equal(t, f.at(2*time.Hour), wrong.Doubts[0].Since.UTC(), "since the outage began")
+	short := wrong.Windows[0]
+	require.InDelta(t, 1000, *short.BurnRate, 1e-9, "nothing but bad events at 99.9 %")
+	require.Zero(t, *short.SLI)
+	require.Contains(t, doubts(f.status(4 * time.Hour)["wrong-total"]), evaluator.DoubtBadExceedsTotal, "a share of the window's number")
+}
+
+// goodAboveTotal has 100 requests a minute, of which one has the code 500; what the
+// user takes for all are those with a code of 5xx.
+func goodAboveTotal(f *field) {
+	const scrape = 30 * time.Second
+	for code, perSecond := range map[string]float64{"200": 1.65, "500": 0.0165} {
+		f.series(`http_requests_total{job="x",instance="i",code="`+code+`"}`, 0, 4*time.Hour, scrape, func(after time.Duration) float64 {
+			return perSecond * after.Seconds()
+		})
+	}
+}
+
+// TestGoodAboveTotal: the number looks perfect, and says that it is in doubt.
+func TestGoodAboveTotal(t *testing.T) {
+	f := doubtsCases()[1].open(t)
+	s := f.status(4 * time.Hour)["all"]
+	require.Zero(t, own(&s).Bad)
+	require.Contains(t, doubts(s), evaluator.DoubtGoodExceedsTotal)
+	require.WithinDuration(t, f.start, *s.Doubts[0].Since, 15*time.Minute)
+}
+
+// startedFinished has 50 backups that start each night, an hour after the data
+// begins, and end 40 minutes later: good or, in the second job, failed in the third
+// night.
+func startedFinished(f *field) {
+	const day = 24 * time.Hour
+	runs := func(after, at time.Duration) (n float64) {
+		for ; at <= after; at += day {
+			n++
+		}
+		return n
+	}
+	for _, schedule := range []string{"a", "b", "c", "d", "e"} {
+		labels := `{job="velero",instance="v",schedule="` + schedule + `"}`
+		add := func(name string, value func(after time.Duration) float64) {
+			f.series(name+labels, 0, 71*time.Hour, 2*time.Minute, func(after time.Duration) float64 { return 10 * value(after) })
+		}
+		add("backup_attempt_total", func(after time.Duration) float64 { return runs(after, time.Hour) })
+		add("backup_success_total", func(after time.Duration) float64 { return runs(after, 100*time.Minute) })
+		add("backup_failure_total", func(after time.Duration) float64 { return max(runs(after, 100*time.Minute)-2, 0) })
+	}
+}
+
+// TestStartedFinished: what is judged later than it is counted is in no doubt.
+func TestStartedFinished(t *testing.T) {
+	f := doubtsCases()[2].open(t)
+	for _, after := range []time.Duration{24*time.Hour + 80*time.Minute, 49*time.Hour + 30*time.Minute, 49*time.Hour + 50*time.Minute, 50 * time.Hour, 71 * time.Hour} {
+		s := f.status(after)
+		for _, name := range []string{"good", "bad"} {
+			require.NotContains(t, doubts(s[name]), evaluator.DoubtGoodExceedsTotal, "%s after %s: %v", name, after, s[name].Doubts)
+			require.NotContains(t, doubts(s[name]), evaluator.DoubtBadExceedsTotal, "%s after %s: %v", name, after, s[name].Doubts)
+		}
+	}
+	last := f.status(71 * time.Hour)
+	// Two nights lie in the window.
+	requireOwn(t, last["good"], 0, 100, own(new(last["good"])).Coverage)
+}
