@@ -200,14 +200,15 @@ func (p *Proof) witnessed(w *witness) {
 // arithmetic spells out how the numbers of a status follow from the counts.
 func arithmetic(s *Status, sum Sum) []Step {
 	own := s.Windows[len(s.Windows)-1]
-	good, coverage := max(own.Total-own.Bad, 0), own.Coverage
+	own.Total = max(own.Total, own.Bad) // as burn rates and budgets take it
+	good, coverage := own.Total-own.Bad, own.Coverage
 	type in = map[string]float64
 	steps := []Step{
 		{"coverage", "known / slots", in{"known": float64(sum.Known), "slots": float64(sum.End - sum.Start)}, &coverage},
 		{"good", "total - bad", in{"total": own.Total, "bad": own.Bad}, &good},
-		{"sli", "1 - bad / max(total, bad)", in{"total": own.Total, "bad": own.Bad}, own.SLI},
-		{"burn_rate", "bad / max(total, bad) / (1 - objective)", in{"total": own.Total, "bad": own.Bad, "objective": s.Objective}, own.BurnRate},
-		{"allowed", "(1 - objective) * max(total, bad)", in{"total": own.Total, "objective": s.Objective}, s.Budget.Allowed},
+		{"sli", "1 - bad / total", in{"total": own.Total, "bad": own.Bad}, own.SLI},
+		{"burn_rate", "bad / total / (1 - objective)", in{"total": own.Total, "bad": own.Bad, "objective": s.Objective}, own.BurnRate},
+		{"allowed", "(1 - objective) * total", in{"total": own.Total, "objective": s.Objective}, s.Budget.Allowed},
 		{"consumed", "bad / allowed", in{"bad": own.Bad}, s.Budget.Consumed},
 		{"remaining", "1 - consumed", in{}, s.Budget.Remaining},
 	}
