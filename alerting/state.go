@@ -167,6 +167,8 @@ type episode struct {
 	since  evaluator.Minute // the end of the slot in which it began
 	sure   evaluator.Minute // the last slot in which a tier held or was kept firing
 	tier   Tier
+	holds  bool             // a tier holds
+	until  evaluator.Minute // the end of the slot in which it ends unless one holds again
 }
 
 // replay steps from a state at one instant to another, with the end of each slot
@@ -198,11 +200,14 @@ func (d decider) step(st state, t *evaluator.Timeline, end evaluator.Minute) sta
 // the last.
 func (d decider) episode(e episode, tiers [maxTiers]tierState, severity string, end evaluator.Minute) episode {
 	fires, holds := false, false
+	e.holds, e.until = false, 0
 	for i, tier := range d.tiers {
 		if tier.Severity != severity || !tiers[i].firing {
 			continue
 		}
 		fires, e.sure = true, max(e.sure, min(tiers[i].held.Add(tier.KeepFiringFor), end))
+		e.holds = e.holds || tiers[i].held == end
+		e.until = max(e.until, tiers[i].held.Add(tier.KeepFiringFor)+1)
 		if tiers[i].held == end && !holds || !e.firing && e.tier.Name == "" {
 			holds, e.tier = true, tier
 		}
@@ -323,6 +328,6 @@ func firing(final, newest episode, severity string) []evaluator.FiringAlert {
 	}
 	return []evaluator.FiringAlert{{
 		Severity: severity, Tier: e.tier.Name, Since: e.since.Time(),
-		Windows: []string{e.tier.Long.String(), e.tier.Short.String()}, Held: e.sure.Time(),
+		Windows: []string{e.tier.Long.String(), e.tier.Short.String()}, Held: e.sure.Time(), Holds: e.holds, Until: e.until.Time(),
 	}}
 }

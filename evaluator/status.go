@@ -203,7 +203,9 @@ type FiringAlert struct {
 	Summary     string    `json:"summary"`  // as it is sent
 	Description string    `json:"description"`
 
-	Held time.Time `json:"-"` // end of the last slot in which the tier held or was kept firing
+	Holds bool      `json:"-"` // a tier holds in the newest slot; else the alert only lingers
+	Until time.Time `json:"-"` // when it ends unless a tier holds again
+	Held  time.Time `json:"-"` // end of the last slot in which the tier held or was kept firing
 }
 
 // Burns reports whether the alert is about the burn rate, by a tier of the policy.

@@ -130,7 +130,7 @@ func (sv *service) newParts(cfg *config.Config) (*parts, error) {
 	reg.MustRegister(evaluator.NewCollector(p.eval.Report))
 	version, _, _ := stamp()
 	p.handler = web.Handler(web.Options{
-		Report: p.eval.Report, Between: p.eval.Between, Ready: func() bool { return !p.eval.Report().EvaluatedAt.IsZero() },
+		Report: p.eval.Report, Between: p.eval.Between, Tiers: policiesOf(cfg).Tiers, Ready: func() bool { return !p.eval.Report().EvaluatedAt.IsZero() },
 		Reload: sv.reload, Reread: p.eval.Reread,
 		Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}), ExternalURL: cfg.Web.ExternalURL,
 		Version: version, Now: time.Now,

@@ -17,7 +17,7 @@ import (
 // slos answers the report as JSON, or the part of it that the parameters
 // choose. Problems are always complete.
 func (s *server) slos(w http.ResponseWriter, r *http.Request) {
-	params, err := parseParams(r)
+	params, err := s.parseParams(r)
 	if err != nil {
 		jsonError(w, http.StatusBadRequest, err)
 		return
@@ -64,7 +64,7 @@ func (p *apiParams) choose(r *evaluator.Report) ([]evaluator.Status, error) {
 	}
 	compare := func(a, b *evaluator.Status) int { return cmp.Compare(a.ID, b.ID) }
 	if p.worst {
-		compare = worstFirst
+		compare = p.filter.order.Compare
 		slices.SortFunc(sorted, compare)
 	}
 	switch {
@@ -87,7 +87,7 @@ func (p *apiParams) choose(r *evaluator.Report) ([]evaluator.Status, error) {
 
 // parseParams reads the parameters of /api/v1/slos. Unknown ones are errors, so
 // that a misspelt filter does not give everything.
-func parseParams(r *http.Request) (apiParams, error) {
+func (s *server) parseParams(r *http.Request) (apiParams, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return apiParams{}, fmt.Errorf("reading the parameters: %w", err)
@@ -99,7 +99,7 @@ func parseParams(r *http.Request) (apiParams, error) {
 		}
 	}
 	p := apiParams{after: values.Get("after")}
-	if p.filter, err = parseFilter(values); err != nil {
+	if p.filter, err = parseFilter(values, s.order()); err != nil {
 		return apiParams{}, err
 	}
 	switch sort := values.Get("sort"); sort {

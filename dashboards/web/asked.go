@@ -51,7 +51,7 @@ func parseRange(st *evaluator.Status, query url.Values, now time.Time) (*timeRan
 
 // noSuchTime says what is wrong with the time that a page is asked for.
 func (s *server) noSuchTime(w http.ResponseWriter, r *http.Request, st *evaluator.Status, err error) {
-	const heading = "This time does not work"
+	const heading = "Invalid time range"
 	s.render(w, r, view{http.StatusBadRequest, "sorry.html", sorryPage{
 		frame: s.frame(heading, s.Report()), Heading: heading, Text: err.Error(), Near: st.ID, NearHref: s.prefix + st.Path(),
 	}})
@@ -90,7 +90,7 @@ func (s *server) stretch(ctx context.Context, st *evaluator.Status, asked timeRa
 	sum := found.Sum
 	length := int(sum.End - sum.Start)
 	if length == 0 {
-		out.note("None of this time is held.")
+		out.note("No counts are kept for this time.")
 		return out
 	}
 	start, end := sum.Start.Time(), sum.End.Time()

@@ -69,7 +69,7 @@ func TestThePageShowsTheTimeThatItIsAskedFor(t *testing.T) {
 		"<title>0.042\u00a0% bad (10 of 24,080) 21 Nov 14:00 to 21 Nov 14:30</title>",
 		"<title>excluded 21 Nov 14:30 to 21 Nov 15:00</title>",
 		`<path class="gap" d="M0.00 0h250.00v180h-250.00z"/>`, `<path class="excluded" d="M750.00 0H1000.00V180H750.00Z"/>`,
-		`<a href="` + page + `">Leave this time out</a>`,
+		`<a href="` + page + `">Clear time range</a>`,
 	} {
 		require.Contains(t, body, want)
 	}
@@ -106,7 +106,7 @@ func TestATimeOfWhichLittleIsKnown(t *testing.T) {
 	none.HeldFrom, none.Sum, none.Parts, none.Excluded = evaluated.Add(-time.Hour), evaluator.Sum{}, nil, nil
 	out := body(&none, nil)
 	require.Contains(t, out, "Counts are held from 22 Nov 2026 14:04 to 22 Nov 2026 15:04.")
-	require.Contains(t, out, "None of this time is held.")
+	require.Contains(t, out, "No counts are kept for this time.")
 	require.NotContains(t, out, "Budget taken")
 
 	silent := incident()

@@ -3,6 +3,7 @@ package web_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -156,7 +157,7 @@ func compareRow(t *testing.T, row shownRow, s apiSLO) {
 	require.Contains(t, row.Text["slo"], s.Owner)
 
 	requireShown(t, &s.Objective, 100, row.Text["objective"])
-	requireShown(t, own.SLI, 100, strings.TrimSuffix(row.Text["sli"], " "+own.Name))
+	requireShown(t, own.SLI, 100, sliOf(t, row, own.Coverage, own.Name))
 	requireShown(t, s.Budget.Remaining, 100, row.Text["remaining"])
 	words := strings.Fields(row.Text["burns"])
 	require.Len(t, words, 8, "four windows and their burn rates")
@@ -175,6 +176,19 @@ func compareRow(t *testing.T, row shownRow, s apiSLO) {
 	default:
 		require.Contains(t, row.Text["status"], "OK")
 	}
+}
+
+// sliOf is the SLI of a row, of which it says how much is known where that is less
+// than 90 %.
+func sliOf(t *testing.T, row shownRow, coverage float64, window string) string {
+	t.Helper()
+	sli, rest, _ := strings.Cut(row.Text["sli"], " "+window)
+	if coverage < 0.9 && sli != "–" {
+		require.Equal(t, fmt.Sprintf(" known %s of 30 d", strings.TrimSuffix(fmt.Sprintf("%.1f", 30*coverage), ".0")), rest)
+	} else {
+		require.Empty(t, rest)
+	}
+	return sli
 }
 
 // requireShown holds a number for people against the true one: it may be off by

@@ -55,14 +55,14 @@ func TestCalendarPage(t *testing.T) {
 	require.Equal(t, http.StatusOK, rec.Code)
 	body := strings.ReplaceAll(rec.Body.String(), "\u00a0", " ")
 	for _, text := range []string{
-		"when the budget begins anew", "in the projected whole month",
+		"; then the budget resets", "in the projected whole month",
 		"(same weekday hours of the last 4 weeks)", "Periods that ended", ">2026-10</th>", ">2026-09</th>", "−100 %", ">50 %</td>",
 		`>2026-08</th><td class="num" data-label="Objective">99 %</td><td class="num" data-label="SLI">–</td><td class="num" data-label="Budget left">–</td>`,
 		"Older ones are left out.",
 	} {
 		require.Contains(t, body, text)
 	}
-	require.NotContains(t, body, "They are being read")
+	require.NotContains(t, body, "Reading earlier periods")
 
 	rolling := httptest.NewRecorder()
 	handler(sample(t)).ServeHTTP(rolling, httptest.NewRequest(http.MethodGet, "/slo/checkout/latency", nil))

@@ -25,13 +25,24 @@ type bar struct {
 }
 
 // SVG draws the bar.
-func (b bar) SVG() template.HTML {
+func (b bar) SVG() template.HTML { return b.draw("", "0 0 132 10") }
+
+// Tile draws the bar for a tile, where there is no other bar to align it with:
+// without the room for what is overspent where nothing is.
+func (b bar) Tile() template.HTML {
+	if b.Kind == "spent" || b.X < barZero {
+		return b.SVG()
+	}
+	return b.draw(" whole", "33 0 99 10")
+}
+
+func (b bar) draw(class, box string) template.HTML {
 	cut := ""
 	if b.Cut {
 		cut = `<path class="cut" d="M7 1L2 5L7 9"/>`
 	}
-	return template.HTML(`<svg class="bar ` + b.Kind + // #nosec G203 -- constants and numbers
-		`" viewBox="0 0 132 10" preserveAspectRatio="none" role="img" aria-label="` + b.Label +
+	return template.HTML(`<svg class="bar ` + b.Kind + class + // #nosec G203 -- constants and numbers
+		`" viewBox="` + box + `" preserveAspectRatio="none" role="img" aria-label="` + b.Label +
 		`"><rect class="track" x="33" width="99" height="10"/><rect class="fill" x="` + strconv.Itoa(b.X) +
 		`" width="` + strconv.Itoa(b.Width) + `" height="10"/>` + cut + `<path class="zero" d="M33 0v10"/></svg>`)
 }
@@ -76,12 +87,13 @@ type sparkline struct {
 	Under, Over, Unknown []byte // paths of the bars: burn rate up to 1, above, unknown
 	Excluded             []byte // stretches of which at least half is excluded
 	Label                string
+	Parts                int // bars, of 3 units each
 }
 
-// SVG draws the sparkline.
+// SVG draws the sparkline over its whole width, however many parts there are.
 func (s sparkline) SVG() template.HTML {
-	out := fmt.Appendf(nil, `<svg class="spark" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" role="img" aria-label="%s">`+
-		`<path class="rule" d="M0 %dH%[1]d"/>`, 3*sparkParts, sparkHeight, s.Label, sparkHeight-sparkBar(1))
+	out := fmt.Appendf(nil, `<svg class="spark" viewBox="0 0 %[1]d %[2]d" width="%[3]d" height="%[2]d" preserveAspectRatio="none" role="img" aria-label="%[4]s">`+
+		`<path class="rule" d="M0 %[5]dH%[1]d"/>`, 3*max(s.Parts, 1), sparkHeight, 3*sparkParts, s.Label, sparkHeight-sparkBar(1))
 	for _, p := range []struct {
 		class string
 		path  []byte
@@ -139,7 +151,7 @@ func newSparkline(st *evaluator.Status) sparkline {
 	if nExcluded > 0 {
 		label += fmt.Sprintf(", %d excluded", nExcluded)
 	}
-	return sparkline{under, over, missing, excluded, label}
+	return sparkline{under, over, missing, excluded, label, len(parts)}
 }
 
 // appendBar adds a bar that stands on the ground to a path.

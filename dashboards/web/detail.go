@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
@@ -22,6 +21,7 @@ type detailPage struct {
 	Description string
 	Links       []link
 	Alerts      []alert
+	Now         *present // nil unless something fires or is about to
 	Windows     []windowRow
 	Allowed     string // with its unit
 	Consumed    string
@@ -63,14 +63,6 @@ type detailPage struct {
 type link struct {
 	Name, Text, Href string
 	Runbook          bool
-}
-
-// alert is a firing alert.
-type alert struct {
-	Severity, Icon, Tier string
-	Since                *figures.Moment
-	For                  string
-	Windows              string
 }
 
 // windowRow is a window in the table of the page.
@@ -134,9 +126,8 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	p.spent(st)
 	p.exclude(&st.Excluded, now)
 	p.policy(st)
-	for _, a := range st.Alerts {
-		p.Alerts = append(p.Alerts, newAlert(a, now))
-	}
+	p.Alerts, p.Now = newAlerts(st, now), s.newPresent(st, p.Unit, now)
+	p.ownProblems(st, report)
 	for j, win := range st.Windows {
 		p.Windows = append(p.Windows, newWindowRow(st, win, now))
 		p.Windows[j].Own = j == len(st.Windows)-1
@@ -144,6 +135,20 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	p.Burning, p.Budget, p.Errors = shareChart(st, st.Burning, st.Excluded.Spans), budgetChart(st), errorChart(st)
 	p.describe(st.Spec)
 	s.render(w, r, view{http.StatusOK, "detail.html", p})
+}
+
+// ownProblems are those of the file of this SLO, and of its source as a whole. An
+// outage of its backend is said in few words.
+func (p *detailPage) ownProblems(st *evaluator.Status, report *evaluator.Report) {
+	p.Problems = newProblems(report.Problems, func(f evaluator.Problem) bool {
+		return f.Source == st.Source && (f.File == "" || st.Spec != nil && f.File == st.Spec.Origin.File)
+	})
+	p.Problems.Open = true
+	for _, o := range p.Outages {
+		if o.Backend == st.Backend && st.State == evaluator.StateQueryFailed {
+			p.Row.Reason = "backend " + o.Backend + " can't be reached (" + o.Cause + ")"
+		}
+	}
 }
 
 // spent tells what the budget allows, and what became of it.
@@ -208,17 +213,6 @@ func (p *detailPage) policy(st *evaluator.Status) {
 	if len(p.Policy) > 0 && p.Gate == "" {
 		p.Gate = "open"
 	}
-}
-
-func newAlert(a evaluator.FiringAlert, now time.Time) alert {
-	out := alert{
-		Severity: a.Severity, Icon: "◆", Tier: a.Tier, Since: figures.NewMoment(&a.Since, now),
-		For: figures.Duration(max(now.Sub(a.Since), 0).Truncate(time.Minute)), Windows: strings.Join(a.Windows, " and "),
-	}
-	if a.Severity == "page" {
-		out.Icon = "▲"
-	}
-	return out
 }
 
 func newWindowRow(st *evaluator.Status, w evaluator.WindowStatus, now time.Time) windowRow {

@@ -199,7 +199,7 @@ func spanText(p part) string {
 	return p.Start.UTC().Format("2 Jan 15:04") + " to " + p.End.UTC().Format("2 Jan 15:04")
 }
 
-// timeTicks are up to six round times in UTC between two.
+// timeTicks are about six round times in UTC between two.
 func timeTicks(start, end time.Time) []tick {
 	const day = 24 * time.Hour
 	var step time.Duration
@@ -207,7 +207,7 @@ func timeTicks(start, end time.Time) []tick {
 		10 * time.Minute, 30 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour,
 		day, 2 * day, 5 * day, 10 * day, 20 * day, 60 * day,
 	} {
-		if end.Sub(start) <= 6*step {
+		if 2*end.Sub(start) <= 13*step { // a window is up to a quarter of an hour longer than its name
 			break
 		}
 	}

@@ -37,7 +37,7 @@ func TestExclusionsArePictured(t *testing.T) {
 	require.Contains(t, page, `<a href="https://tickets.example.org/CHG-1"`)
 	require.NotContains(t, page, `href="javascript`)
 	require.Contains(t, page, "<code>slos/checkout.yaml:31</code>")
-	require.Regexp(t, `(?s)new &lt;disks.*>86,390</td>.*>12</td>.*again and again.*>10</td>.*>0</td>`, page)
+	require.Regexp(t, `(?s)new &lt;disks.*>86,390</td>.*>12</td>.*recurring.*>10</td>.*>0</td>`, page)
 	require.NotContains(t, get(handler(report), "/slo/search/latency").Body.String(), `class="excluded"`)
 }
 
@@ -51,7 +51,7 @@ func TestBudgetPolicyIsShown(t *testing.T) {
 		{RemainingBelow: 0, Action: "Release fixes only.", Gate: "block"},
 	}
 	page := get(handler(report), "/slo/checkout/latency").Body.String()
-	require.Contains(t, page, "The gate is <strong>warn</strong>.")
+	require.Contains(t, page, "Release gate: <strong>warn</strong>")
 	require.Regexp(t, `(?s)class="own".*less than 50.*Ask before a release\..*yes.*less than 0.*Release fixes only\..*no`, page)
 	require.NotContains(t, get(handler(report), "/slo/search/latency").Body.String(), "Budget policy")
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/dashboards/web/summary"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
@@ -14,19 +16,24 @@ type filter struct {
 	service, slo, owner, state string
 	whole                      string // an SLO's id; its groups are chosen
 	labels                     [][2]string
+	order                      summary.Order
 	words                      []string // each in the id, the owner, the description or a label
 }
 
 // The states that a filter knows beside those of the data.
 const (
 	filterFiring    = "firing"
+	filterPage      = "page"
+	filterTicket    = "ticket"
 	filterOverspent = "overspent"
+	filterBurning   = "burning"
 	filterUnknown   = "unknown"
+	filterDoubtful  = "doubtful"
 )
 
 // filterStates are all values of the parameter "state".
 func filterStates() []string {
-	out := []string{filterFiring, filterOverspent, filterUnknown}
+	out := []string{filterFiring, filterPage, filterTicket, filterOverspent, filterBurning, filterUnknown, filterDoubtful}
 	for _, s := range evaluator.States {
 		out = append(out, string(s))
 	}
@@ -35,13 +42,14 @@ func filterStates() []string {
 
 // parseFilter reads the filter's part of a query. Empty values choose all, as
 // a form sends them.
-func parseFilter(v url.Values) (filter, error) {
+func parseFilter(v url.Values, order summary.Order) (filter, error) {
 	for name, values := range v {
 		if name != "label" && len(values) > 1 {
 			return filter{}, fmt.Errorf("parameter %s is given %d times", name, len(values))
 		}
 	}
 	f := filter{
+		order:   order,
 		service: v.Get("service"), slo: v.Get("slo"), owner: v.Get("owner"), state: v.Get("state"), whole: v.Get("whole"),
 		words: strings.Fields(strings.ToLower(v.Get("q"))),
 	}
@@ -82,8 +90,18 @@ func (f filter) hasState(s *evaluator.Status) bool {
 		return true
 	case filterFiring:
 		return len(s.Alerts) > 0
+	case filterPage:
+		return summary.Fires(s, alerting.Page)
+	case filterTicket:
+		return len(s.Alerts) > 0 && !summary.Fires(s, alerting.Page)
 	case filterOverspent:
 		return overspent(s)
+	case filterBurning:
+		return f.order.Condition(s) == summary.Burning
+	case filterDoubtful:
+		return len(s.Doubts) > 0
+	case string(evaluator.StateOK): // of the data, and nothing else is the matter
+		return s.State == evaluator.StateOK && f.order.Condition(s) >= summary.Doubtful
 	case filterUnknown:
 		return unknown(s)
 	}
@@ -113,6 +131,4 @@ func overspent(s *evaluator.Status) bool {
 }
 
 // unknown reports whether the numbers don't say what is true now.
-func unknown(s *evaluator.Status) bool {
-	return s.State != evaluator.StateOK && s.State != evaluator.StateNoTraffic || s.Budget.Remaining == nil
-}
+func unknown(s *evaluator.Status) bool { return summary.IsUnknown(s) }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/slowburn-slo/slowburn/dashboards/web/summary"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
@@ -29,15 +31,15 @@ type block struct {
 
 // worst is what decides the block's place, so that a whole does not hide what
 // is the matter with its groups.
-func (b *block) worst() *evaluator.Status {
-	if len(b.groups) > 0 && worstFirst(b.groups[0], b.head) < 0 {
+func (b *block) worst(o summary.Order) *evaluator.Status {
+	if len(b.groups) > 0 && o.Compare(b.groups[0], b.head) < 0 {
 		return b.groups[0]
 	}
 	return b.head
 }
 
 // newBlocks puts groups below their wholes and sorts both.
-func newBlocks(chosen []*evaluator.Status) []block {
+func newBlocks(chosen []*evaluator.Status, o summary.Order) []block {
 	var out []block
 	at := map[string]int{}
 	for _, st := range chosen {
@@ -57,9 +59,9 @@ func newBlocks(chosen []*evaluator.Status) []block {
 		}
 	}
 	for i := range out {
-		slices.SortFunc(out[i].groups, worstFirst)
+		slices.SortFunc(out[i].groups, o.Compare)
 	}
-	slices.SortFunc(out, func(a, b block) int { return worstFirst(a.worst(), b.worst()) })
+	slices.SortFunc(out, func(a, b block) int { return o.Compare(a.worst(o), b.worst(o)) })
 	return out
 }
 
@@ -95,7 +97,29 @@ func (s *server) blockRow(b block, now time.Time) row {
 		Matter: matter(b.groups), Rows: s.groupRows(b.groups[:min(len(b.groups), foldedGroups)], now),
 		More: max(len(b.groups)-foldedGroups, 0), All: s.groupsHref(b.head),
 	}
+	s.markWorst(&r, b)
 	return r
+}
+
+// markWorst gives the row of a whole the badge of its groups where these are worse.
+func (s *server) markWorst(r *row, b block) {
+	order := s.order()
+	if len(b.groups) == 0 {
+		return
+	}
+	worst := order.Condition(b.groups[0])
+	if worst >= order.Condition(b.head) || worst >= summary.Unknown {
+		return
+	}
+	n := 0
+	for _, st := range b.groups {
+		if order.Condition(st) == worst {
+			n++
+		}
+	}
+	var badge string
+	r.Mark, r.Icon, badge = s.kindOf(b.groups[0])
+	r.Badge, r.Since = fmt.Sprintf("%d of %d %s", n, len(b.groups), strings.ToLower(badge)), nil
 }
 
 // groupsHref is the list of the groups of an SLO.
@@ -153,7 +177,7 @@ func (s *server) groupsTable(whole *evaluator.Status, report *evaluator.Report) 
 			groups = append(groups, st)
 		}
 	}
-	slices.SortFunc(groups, worstFirst)
+	slices.SortFunc(groups, s.order().Compare)
 	return &groupsTable{
 		By: strings.Join(whole.Groups.By, ", "), Count: len(groups), LeftOut: whole.Groups.LeftOut,
 		Rows: s.groupRows(groups[:min(len(groups), detailGroups)], s.Now()),
@@ -197,7 +221,7 @@ func groupOf(query url.Values, timed bool) map[string]string {
 // a group that is gone may be about.
 func (s *server) noSuchSLO(w http.ResponseWriter, r *http.Request, report *evaluator.Report) {
 	id := r.PathValue("service") + "/" + r.PathValue("slo")
-	p := sorryPage{Heading: "There is no such page", Text: "There is no SLO " + id + " in the files that are loaded."}
+	p := sorryPage{Heading: "Not found", Text: "No SLO " + id + " is loaded."}
 	if group := groupOf(r.URL.Query(), true); len(group) > 0 {
 		p.Text = "There is no group " + labels.FromMap(group).String() + " of " + id + ", or no longer."
 		i := slices.IndexFunc(report.SLOs, func(st evaluator.Status) bool { return st.ID == id })

@@ -44,6 +44,7 @@ func methodOf(st *evaluator.Status) string {
 // period is a calendar period on its way.
 type period struct {
 	Start, End *figures.Moment
+	From, To   string // with their dates
 	Projected  string
 	SoFar      string
 }
@@ -54,6 +55,10 @@ func periodOf(st *evaluator.Status, unit string, now time.Time) *period {
 		return nil
 	}
 	p := &period{Start: figures.NewMoment(b.PeriodStart, now), End: figures.NewMoment(b.PeriodEnd, now)}
+	if b.PeriodStart != nil {
+		p.From = at(*b.PeriodStart)
+	}
+	p.To = at(*b.PeriodEnd)
 	if b.ProjectedTotal != nil {
 		p.Projected = figures.Count(*b.ProjectedTotal) + " " + unit
 		if b.ProjectionBasis != nil {
@@ -113,7 +118,7 @@ func (s *server) parts(st *evaluator.Status, report *evaluator.Report) []row {
 			all = append(all, &report.SLOs[i])
 		}
 	}
-	slices.SortFunc(all, worstFirst)
+	slices.SortFunc(all, s.order().Compare)
 	var out []row
 	for _, part := range all {
 		out = append(out, s.row(part, s.Now()))

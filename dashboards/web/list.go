@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
+	"github.com/slowburn-slo/slowburn/dashboards/web/summary"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
@@ -29,7 +30,78 @@ type frame struct {
 	Age      string
 	Late     bool // older than evaluations should get
 	Sources  []source
-	Problems []evaluator.Problem
+	Problems problems
+	Outages  []outage
+}
+
+// problems are findings in SLO files, errors first.
+type problems struct {
+	Title  string // "1 error, 2 warnings in SLO files"; "" without any
+	Errors bool
+	Open   bool // shown without a click
+	List   []problem
+}
+
+type problem struct{ Severity, Place, Message, Hint, Source string }
+
+// newProblems are those of the findings that are chosen.
+func newProblems(found []evaluator.Problem, chosen func(evaluator.Problem) bool) problems {
+	var out problems
+	counts := map[string]int{}
+	for _, severity := range []string{"error", "warning"} {
+		for _, f := range found {
+			if f.Severity != severity && (severity == "error" || f.Severity == "error") || !chosen(f) {
+				continue
+			}
+			counts[severity]++
+			p := problem{Severity: f.Severity, Place: f.File, Message: f.Message, Hint: f.Hint, Source: f.Source}
+			if f.Line > 0 {
+				p.Place = fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Column)
+			}
+			out.List = append(out.List, p)
+		}
+	}
+	var parts []string
+	for _, severity := range []string{"error", "warning"} {
+		if n := counts[severity]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, plural(n, severity, severity+"s")))
+		}
+	}
+	if len(parts) > 0 {
+		out.Title, out.Errors = strings.Join(parts, ", ")+" in SLO files", counts["error"] > 0
+	}
+	return out
+}
+
+// outage is a backend that gives no answer.
+type outage struct {
+	Backend, Cause, Reason, SLOs string
+	Since                        *figures.Moment
+}
+
+func newOutages(report *evaluator.Report, now time.Time) []outage {
+	found := summary.Outages(report)
+	var out []outage
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		o := found[name]
+		out = append(out, outage{name, o.Cause, o.Reason, figures.Count(float64(o.SLOs)) + " SLOs", figures.NewMoment(o.Since, now)})
+	}
+	return out
+}
+
+// hush takes the reason from rows that have the same one for a whole backend.
+func (f *frame) hush(rows []row) {
+	for i := range rows {
+		r := &rows[i]
+		for _, o := range f.Outages {
+			if r.Backend == o.Backend && r.State == stateWords(evaluator.StateQueryFailed) {
+				r.Reason = ""
+			}
+		}
+		if r.Fold != nil {
+			f.hush(r.Fold.Rows)
+		}
+	}
 }
 
 // source is where SLOs came from.
@@ -46,7 +118,8 @@ func (s *server) frame(title string, report *evaluator.Report) frame {
 	f := frame{
 		Title: title, Home: s.prefix + "/", API: s.prefix + "/api/v1/slos", Metrics: s.prefix + "/metrics",
 		CSS: s.assetURL("slowburn.css"), JS: s.assetURL("slowburn.js"), Icon: s.assetURL("icon.svg"),
-		Version: s.Version, Problems: report.Problems, At: figures.NewMoment(&report.EvaluatedAt, now),
+		Version: s.Version, At: figures.NewMoment(&report.EvaluatedAt, now), Outages: newOutages(report, now),
+		Problems: newProblems(report.Problems, func(evaluator.Problem) bool { return true }),
 	}
 	if f.At != nil {
 		age := max(now.Sub(report.EvaluatedAt), 0)
@@ -97,7 +170,7 @@ const pageRows = 1000
 
 func (s *server) list(w http.ResponseWriter, r *http.Request) {
 	values := r.URL.Query()
-	f, err := parseFilter(values)
+	f, err := parseFilter(values, s.order())
 	if err != nil {
 		s.sorry(w, r, http.StatusBadRequest, err.Error())
 		return
@@ -109,7 +182,7 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 			chosen = append(chosen, st)
 		}
 	}
-	blocks := newBlocks(chosen)
+	blocks := newBlocks(chosen, s.order())
 
 	pages := max((len(blocks)+pageRows-1)/pageRows, 1)
 	page := 1
@@ -136,6 +209,7 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 	for _, b := range shown {
 		p.Rows = append(p.Rows, s.blockRow(b, now))
 	}
+	p.hush(p.Rows)
 	s.render(w, r, view{http.StatusOK, "list.html", p})
 }
 
@@ -163,13 +237,21 @@ func (s *server) pageHref(values url.Values, page int) string {
 // summary counts all SLOs, whatever the filter; an SLO may be in several
 // numbers.
 func (s *server) summary(report *evaluator.Report) []tally {
-	var pages, tickets, over, missing int
+	var pages, tickets, over, burning, missing, doubtful int
 	for i := range report.SLOs {
 		st := &report.SLOs[i]
-		if a := worstAlert(st); a != nil && a.Severity == "page" {
+		switch s.order().Condition(st) {
+		case summary.Page:
 			pages++
-		} else if a != nil {
-			tickets++
+		case summary.Burning:
+			burning++
+		default:
+			if len(st.Alerts) > 0 {
+				tickets++
+			}
+		}
+		if len(st.Doubts) > 0 {
+			doubtful++
 		}
 		if overspent(st) {
 			over++
@@ -180,10 +262,12 @@ func (s *server) summary(report *evaluator.Report) []tally {
 	}
 	href := s.prefix + "/?state="
 	return []tally{
-		{pages, plural(pages, "page firing", "pages firing"), "page", href + filterFiring},
-		{tickets, plural(tickets, "ticket firing", "tickets firing"), "ticket", href + filterFiring},
+		{pages, plural(pages, "page firing", "pages firing"), "page", href + filterPage},
+		{tickets, plural(tickets, "ticket firing", "tickets firing"), "ticket", href + filterTicket},
+		{burning, "about to fire", "burning", href + filterBurning},
 		{over, "overspent", "spent", href + filterOverspent},
 		{missing, "unknown", "unknown", href + filterUnknown},
+		{doubtful, "in doubt", "doubt", href + filterDoubtful},
 	}
 }
 
@@ -230,14 +314,14 @@ type sorryPage struct {
 }
 
 func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
-	s.sorry(w, r, http.StatusNotFound, r.URL.Path+" leads nowhere.")
+	s.sorry(w, r, http.StatusNotFound, "There is no page "+r.URL.Path+".")
 }
 
 // sorry answers with a page that says what is wrong with the request.
 func (s *server) sorry(w http.ResponseWriter, r *http.Request, status int, text string) {
-	heading := "There is no such page"
+	heading := "Not found"
 	if status == http.StatusBadRequest {
-		heading = "This filter does not work"
+		heading = "Unknown filter"
 	}
 	s.render(w, r, view{status, "sorry.html", sorryPage{frame: s.frame(heading, s.Report()), Heading: heading, Text: text}})
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"fmt"
 	"html/template"
 	"math"
 	"slices"
@@ -9,14 +10,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
+	"github.com/slowburn-slo/slowburn/dashboards/web/summary"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
 // row is an SLO as the list and the head of its own page show it.
 type row struct {
 	Attrs      template.HTMLAttr // the raw numbers
-	Kind       string            // how it is painted: page, ticket, spent, unknown, idle, fine
+	Kind       string            // how it is painted: page, ticket, spent, burning, unknown, doubt, idle, fine
+	Mark       string            // how its badge is painted: of a folded whole, the worst of it and its groups
 	Icon       string
 	Badge      string
 	Since      *figures.Moment // of the alert or the state that the badge tells
@@ -40,6 +44,9 @@ type row struct {
 	EndsTitle  string
 	Spark      sparkline
 	Estimated  bool   // the numbers are not exact
+	Known      string // of its window, "" when nearly all of it is
+	Doubts     []evaluator.Doubt
+	Backend    string
 	Group      string // the labels of a group, below its whole
 	Fold       *fold  // the groups of a whole
 }
@@ -47,8 +54,8 @@ type row struct {
 // burn is a burn rate in the list.
 type burn struct {
 	Window, Text string
-	Hot          bool // above 1
-	Firing       bool // the window of a firing alert
+	Hot          bool   // above 1
+	Firing       string // the severity of the alert that fires by this window, "" for none
 }
 
 // HTML is the rate below the name of its window.
@@ -57,8 +64,8 @@ func (b burn) HTML() template.HTML {
 	if b.Hot {
 		class += " hot"
 	}
-	if b.Firing {
-		class += " firing"
+	if b.Firing != "" {
+		class += " firing " + b.Firing
 	}
 	return template.HTML(`<span class="` + class + `"><small>` + template.HTMLEscapeString(b.Window) + // #nosec G203 -- escaped
 		`</small> ` + template.HTMLEscapeString(b.Text) + `</span>`)
@@ -81,11 +88,13 @@ func (s *server) row(st *evaluator.Status, now time.Time) row {
 		Meaning:   "left",
 		Burns:     burns(st),
 		Estimated: !st.Exact && ownWindow(st).SLI != nil,
+		Known:     knownText(st), Doubts: st.Doubts, Backend: st.Backend,
 	}
 	if overspent(st) {
 		r.Meaning = "overspent"
 	}
-	r.Kind, r.Icon, r.Badge = kindOf(st)
+	r.Kind, r.Icon, r.Badge = s.kindOf(st)
+	r.Mark = r.Kind
 	if a := worstAlert(st); a != nil {
 		r.Since = figures.NewMoment(&a.Since, now)
 	}
@@ -99,6 +108,26 @@ func (s *server) row(st *evaluator.Status, now time.Time) row {
 	r.Ends, r.EndsTitle = ends(&st.Budget)
 	r.Spark = newSparkline(st)
 	return r
+}
+
+// wellKnown is the share of a window that is known when nothing is said of it.
+const wellKnown = 0.9
+
+// knownText says how much of the SLO's own window is known where that is not nearly
+// all of it: "10 of 30 d".
+func knownText(st *evaluator.Status) string {
+	own := ownWindow(st)
+	if own.SLI == nil || own.Coverage >= wellKnown || own.Seconds == 0 {
+		return ""
+	}
+	length := time.Duration(own.Seconds) * time.Second
+	unit, size := "d", 24*time.Hour
+	if length < 3*size {
+		unit, size = "h", time.Hour
+	}
+	known := float64(length) * own.Coverage / float64(size)
+	return fmt.Sprintf("known %s of %s%s%s", strings.TrimSuffix(figures.Fixed(known, 1), ".0"),
+		strings.TrimSuffix(figures.Fixed(float64(length)/float64(size), 1), ".0"), figures.Space, unit)
 }
 
 // overText says over what time an SLO's numbers are.
@@ -130,19 +159,23 @@ func worstAlert(st *evaluator.Status) *evaluator.FiringAlert {
 
 // kindOf says what is most worth knowing about an SLO: how it is painted, and
 // the sign and the word that say the same without colour.
-func kindOf(st *evaluator.Status) (kind, icon, badge string) {
-	a := worstAlert(st)
+func (s *server) kindOf(st *evaluator.Status) (kind, icon, badge string) {
+	condition := s.order().Condition(st)
 	switch {
-	case a != nil && a.Severity == "page":
+	case condition == summary.Page:
 		return "page", "▲", "Page"
-	case a != nil && a.Severity == "ticket":
+	case len(st.Alerts) > 0:
 		return "ticket", "◆", "Ticket"
-	case a != nil:
-		return "ticket", "◆", a.Severity
 	case unknown(st):
 		return "unknown", "?", stateWords(st.State)
 	case overspent(st):
 		return "spent", "▼", "Overspent"
+	case condition == summary.Spent:
+		return "spent", "▼", "Spent"
+	case condition == summary.Burning:
+		return "burning", "△", burningBadge(*s.order().Nearest(st))
+	case condition == summary.Doubtful:
+		return "doubt", "±", stateWords(st.State)
 	case st.State == evaluator.StateNoTraffic:
 		return "idle", "○", stateWords(st.State)
 	}
@@ -220,7 +253,12 @@ func burns(st *evaluator.Status) []burn {
 func newBurn(st *evaluator.Status, w evaluator.WindowStatus) burn {
 	b := burn{Window: w.Name, Text: figures.BurnRate(w.BurnRate), Hot: w.BurnRate != nil && *w.BurnRate > 1}
 	for _, a := range st.Alerts {
-		b.Firing = b.Firing || slices.Contains(a.Windows, w.Name)
+		if b.Firing != alerting.Page && slices.Contains(a.Windows, w.Name) {
+			b.Firing = alerting.Ticket
+			if a.Severity == alerting.Page {
+				b.Firing = alerting.Page
+			}
+		}
 	}
 	return b
 }
@@ -262,39 +300,4 @@ func dataAttrs(st *evaluator.Status) template.HTMLAttr {
 		}
 	}
 	return template.HTMLAttr(b.String()) // #nosec G203 -- values are escaped, names are constants and checked
-}
-
-// worstFirst orders SLOs for the list: firing pages, overspent budgets, firing
-// tickets, SLOs without numbers of now, then by what is left.
-func worstFirst(a, b *evaluator.Status) int {
-	if c := cmp.Compare(rank(a), rank(b)); c != 0 {
-		return c
-	}
-	if c := cmp.Compare(remaining(a), remaining(b)); c != 0 {
-		return c
-	}
-	return cmp.Compare(a.ID, b.ID)
-}
-
-func rank(st *evaluator.Status) int {
-	a := worstAlert(st)
-	switch {
-	case a != nil && a.Severity == "page":
-		return 0
-	case overspent(st):
-		return 1
-	case a != nil:
-		return 2
-	case unknown(st):
-		return 3
-	}
-	return 4
-}
-
-// remaining is the budget left, for ordering: undefined comes first.
-func remaining(st *evaluator.Status) float64 {
-	if st.Budget.Remaining == nil {
-		return -1e300
-	}
-	return *st.Budget.Remaining
 }

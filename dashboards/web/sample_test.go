@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/dashboards/web"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -30,6 +31,7 @@ func handler(r *evaluator.Report, change ...func(*web.Options)) http.Handler {
 		Between: func(context.Context, string, time.Time, time.Time) (*evaluator.Stretch, error) {
 			return &evaluator.Stretch{}, nil
 		},
+		Tiers:   alerting.BuiltIn().Tiers,
 		Ready:   func() bool { return true },
 		Reload:  func(context.Context) error { return nil },
 		Reread:  func() {},

@@ -23,7 +23,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/dashboards/web/summary"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // Options are what the pages need to know. All but ExternalURL and Version
@@ -34,6 +37,8 @@ type Options struct {
 	Report func() *evaluator.Report
 	// Between gives what happened of an SLO in a time. Its error is the end of ctx.
 	Between func(ctx context.Context, id string, from, to time.Time) (*evaluator.Stretch, error)
+	// Tiers are those of the alert policy of an SLO.
+	Tiers func(*slo.SLO) []alerting.Tier
 	// Ready reports whether the process has something to say, for /-/ready.
 	Ready func() bool
 	// Reload reads the configuration and the SLO files again. Its error is
@@ -89,6 +94,9 @@ type server struct {
 	pages  *template.Template
 	assets map[string]asset
 }
+
+// order is how SLOs are ordered.
+func (s *server) order() summary.Order { return summary.Order{Tiers: s.Tiers} }
 
 // pathPrefix is the path of the external URL without the slash at its end.
 func pathPrefix(external string) string {

@@ -105,7 +105,7 @@ func TestFilters(t *testing.T) {
 func TestBadParameters(t *testing.T) {
 	h := handler(sample(t))
 	for query, want := range map[string]string{
-		"state=fine":    `{"error":"state \"fine\" is not one of firing, overspent, unknown, query_failed, stale, warming, no_data, no_traffic, ok"}`,
+		"state=fine":    `{"error":"state \"fine\" is not one of firing, page, ticket, overspent, burning, unknown, doubtful, query_failed, stale, warming, no_data, no_traffic, ok"}`,
 		"label=tier":    `{"error":"label \"tier\" is not of the form name=value"}`,
 		"limit=0":       `{"error":"limit \"0\" is not a number above 0"}`,
 		"limit=many":    `{"error":"limit \"many\" is not a number above 0"}`,
@@ -120,7 +120,7 @@ func TestBadParameters(t *testing.T) {
 	}
 	w := get(h, "/?state=fine")
 	require.Equal(t, http.StatusBadRequest, w.Code)
-	require.Contains(t, w.Body.String(), "This filter does not work")
+	require.Contains(t, w.Body.String(), "Unknown filter")
 	require.Equal(t, http.StatusNotFound, get(h, "/api/v2/slos").Code)
 }
 
@@ -227,7 +227,7 @@ func TestDetail(t *testing.T) {
 	}
 	missing := get(handler(sample(t)), "/slo/checkout/nothing")
 	require.Equal(t, http.StatusNotFound, missing.Code)
-	require.Contains(t, missing.Body.String(), "There is no such page")
+	require.Contains(t, missing.Body.String(), "No SLO checkout/nothing is loaded.")
 }
 
 // TestHostileFiles puts markup and scripts wherever a user's file or a backend
@@ -335,7 +335,7 @@ func TestPathPrefix(t *testing.T) {
 	for _, path := range []string{"/", "/slowburn/"} {
 		body := get(h, path).Body.String()
 		require.Contains(t, body, `href="/slowburn/slo/checkout/availability"`)
-		require.Contains(t, body, `href="/slowburn/?state=firing"`)
+		require.Contains(t, body, `href="/slowburn/?state=page"`)
 		require.Contains(t, body, `action="/slowburn/"`)
 		require.NotRegexp(t, `(href|src|action)="/[^s]`, body)
 	}
@@ -368,7 +368,7 @@ func TestListTellsItsAgeAndProblems(t *testing.T) {
 	body := get(handler(report), "/").Body.String()
 	require.Contains(t, body, "15:04</time> UTC, 42\u00a0s ago")
 	require.NotContains(t, body, "Evaluation is late")
-	require.Contains(t, body, "1 problem in the SLO files")
+	require.Contains(t, body, "<summary>1 error in SLO files</summary>")
 	require.Contains(t, body, "<code>x.yaml:3:5</code> unknown key")
 	require.Contains(t, body, "<title>(2 firing) SLOs · slowburn</title>")
 	for _, want := range []string{"<strong>13</strong> SLOs", "<strong>1</strong> page firing", "<strong>1</strong> ticket firing",
