@@ -30,7 +30,7 @@ func (b bar) SVG() template.HTML { return b.draw("", "0 0 132 10") }
 // Tile draws the bar for a tile, where there is no other bar to align it with:
 // without the room for what is overspent where nothing is.
 func (b bar) Tile() template.HTML {
-	if b.Kind == "spent" || b.X < barZero {
+	if b.Width > 0 && b.X < barZero {
 		return b.SVG()
 	}
 	return b.draw(" whole", "33 0 99 10")

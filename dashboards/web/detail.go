@@ -126,7 +126,7 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	p.spent(st)
 	p.exclude(&st.Excluded, now)
 	p.policy(st)
-	p.Alerts, p.Now = newAlerts(st, now), s.newPresent(st, p.Unit, now)
+	p.Alerts, p.Now = newAlerts(st, now), s.newPresent(st, p.Unit)
 	p.ownProblems(st, report)
 	for j, win := range st.Windows {
 		p.Windows = append(p.Windows, newWindowRow(st, win, now))
@@ -141,7 +141,8 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 // outage of its backend is said in few words.
 func (p *detailPage) ownProblems(st *evaluator.Status, report *evaluator.Report) {
 	p.Problems = newProblems(report.Problems, func(f evaluator.Problem) bool {
-		return f.Source == st.Source && (f.File == "" || st.Spec != nil && f.File == st.Spec.Origin.File)
+		whole := f.File == "" && st.Revision != "" // of a commit, which is used whole or not at all
+		return f.Source == st.Source && (whole || st.Spec != nil && f.File == st.Spec.Origin.File)
 	})
 	p.Problems.Open = true
 	for _, o := range p.Outages {

@@ -204,7 +204,7 @@ func timeTicks(start, end time.Time) []tick {
 	const day = 24 * time.Hour
 	var step time.Duration
 	for _, step = range []time.Duration{
-		10 * time.Minute, 30 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour,
+		10 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour,
 		day, 2 * day, 5 * day, 10 * day, 20 * day, 60 * day,
 	} {
 		if 2*end.Sub(start) <= 13*step { // a window is up to a quarter of an hour longer than its name

@@ -67,6 +67,7 @@ func TestGroupsAreBelowTheirWhole(t *testing.T) {
 	require.Len(t, rows, 13+5)
 	require.Less(t, at, slices.Index(rows, "search/latency"), "a group that is overspent lifts its whole")
 	require.Contains(t, body, `<summary>7 groups by tenant, <span class="spent">1 overspent</span></summary>`)
+	require.Contains(t, body, `<span class="badge spent"><span aria-hidden="true">▼</span> 1 of 7 overspent</span>`, "a whole is not OK while a group is overspent")
 	require.Contains(t, body, `<strong>13</strong> SLOs, <strong>7</strong> groups`)
 
 	all := hrefs(body, "/?whole=")

@@ -50,10 +50,10 @@ type present struct {
 }
 
 // newPresent is nil when nothing fires by a burn rate or is about to.
-func (s *server) newPresent(st *evaluator.Status, unit string, now time.Time) *present {
+func (s *server) newPresent(st *evaluator.Status, unit string) *present {
 	name, text := "", ""
 	if a := worstBurn(st); a != nil {
-		name, text = a.Windows[len(a.Windows)-1], course(st, *a, now)
+		name = a.Windows[len(a.Windows)-1]
 	} else if b := s.order().Nearest(st); b != nil && !unknown(st) {
 		name, text = b.Tier.Short.String(), "no alert fires yet; a "+b.Tier.Severity+" does at "+figures.BurnRate(&b.Tier.Factor)+" times"
 	}

@@ -138,7 +138,7 @@ func (s story) status(t testing.TB) evaluator.Status {
 	bad := labels.MustNewMatcher(labels.MatchRegexp, "code", "5..")
 	metric := labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, "http_requests_total")
 	st.Spec = &slo.SLO{
-		Service: service, Name: name, Objective: objective,
+		Service: service, Name: name, Objective: objective, Window: slo.Rolling(30 * 24 * slo.Window(time.Hour)),
 		Indicator: slo.Events{Numbers: slo.Counters{
 			Bad: slo.NewCounter(slo.NewSelector(metric, job, bad)), Total: slo.NewCounter(slo.NewSelector(metric, job)),
 		}},

@@ -1,0 +1,214 @@
+package web_test
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+// change changes one SLO of the sample.
+func change(t *testing.T, id string, f func(*evaluator.Status)) *evaluator.Report {
+	t.Helper()
+	r := sample(t)
+	for i := range r.SLOs {
+		if r.SLOs[i].ID == id {
+			r.SLOs[i].At = r.EvaluatedAt
+			f(&r.SLOs[i])
+			return r
+		}
+	}
+	require.Fail(t, "no such SLO", id)
+	return nil
+}
+
+// words is the text of a page, without markup.
+func words(h http.Handler, path string) string {
+	text := regexp.MustCompile(`(?s)<svg.*?</svg>|<[^>]*>`).ReplaceAllString(get(h, path).Body.String(), " ")
+	return strings.Join(strings.Fields(strings.ReplaceAll(text, "&#39;", "'")), " ")
+}
+
+// minutes are buckets of a minute each with 100 events, of which so many are bad.
+func minutes(bad ...float64) []evaluator.Bucket {
+	var out []evaluator.Bucket
+	for i, n := range bad {
+		out = append(out, evaluator.Bucket{End: evaluated.Add(time.Duration(i+1-len(bad)) * time.Minute), Total: 100, Bad: n, Coverage: 1})
+	}
+	return out
+}
+
+// firing is a page whose short window of 5m has so many bad ones of 500 events.
+func firing(bad float64, holds bool, until time.Time, burning ...float64) func(*evaluator.Status) {
+	return func(st *evaluator.Status) {
+		a := &st.Alerts[0]
+		a.Name, a.Summary, a.Description = "ErrorBudgetBurn", "checkout burns 18x too fast", "1.8 % of the requests fail."
+		a.Holds, a.Until = holds, until
+		st.Windows[0].Total, st.Windows[0].Bad = 500, bad
+		rate := bad / 500 / 0.001
+		st.Windows[0].BurnRate = &rate
+		st.Burning = minutes(burning...)
+	}
+}
+
+// TestThePageSaysHowBadItIsNow: the share over the shortest window of the tier that
+// fires, and whether it goes on. The objective is 99.9 %.
+func TestThePageSaysHowBadItIsNow(t *testing.T) {
+	const id, page = "checkout/availability", "/slo/checkout/availability"
+	goesOn := words(handler(change(t, id, firing(95, true, evaluated.Add(11*time.Minute), 0, 20, 19, 18, 19, 19))), page)
+	require.Contains(t, goesOn, "▲ checkout burns 18x too fast 1.8 % of the requests fail. page since 14:02 (1 h 2 min), tier fast, windows 1h and 5m. It goes on.")
+	require.Contains(t, goesOn, "Now, last 5m 19 % fail burns 190 times as fast as allowed; 0.1 % is allowed")
+	require.Less(t, strings.Index(goesOn, "Now, last 5m"), strings.Index(goesOn, "Objective"), "it comes first")
+	body := get(handler(change(t, id, firing(95, true, evaluated.Add(11*time.Minute), 19))), page).Body.String()
+	require.Contains(t, body, `<div class="now bad">`)
+
+	// The last bad minute ended at 15:01. The tier holds until that minute leaves the
+	// short window of 5m, at 15:06, and is kept firing for 10 min after that.
+	stopped := words(handler(change(t, id, firing(38, true, evaluated.Add(11*time.Minute), 20, 18, 0, 0, 0))), page)
+	require.Contains(t, stopped, "Nothing failed beyond what is allowed since 15:01; the page ends about 15:17 if it stays so.")
+
+	lingers := change(t, id, firing(0, false, evaluated.Add(4*time.Minute), 20, 0, 0, 0, 0, 0, 0))
+	require.Contains(t, words(handler(lingers), page), "Nothing failed beyond what is allowed since 14:58; the page ends about 15:08 if it stays so.")
+	require.Contains(t, words(handler(lingers), page), "Now, last 5m nothing fails 0.1 % is allowed")
+	require.NotContains(t, get(handler(lingers), page).Body.String(), `class="now bad"`)
+
+	unseen := words(handler(change(t, id, func(st *evaluator.Status) {
+		firing(95, true, evaluated.Add(11*time.Minute), 19)(st)
+		st.State = evaluator.StateQueryFailed
+	})), page)
+	require.NotContains(t, unseen, "It goes on", "nobody can see that")
+
+	over := words(handler(change(t, id, func(st *evaluator.Status) { st.Alerts = nil })), page)
+	require.NotContains(t, over, "burns 18x")
+}
+
+// TestPagesComeBeforeTickets in the banners of an SLO.
+func TestPagesComeBeforeTickets(t *testing.T) {
+	text := words(handler(change(t, "checkout/availability", func(st *evaluator.Status) {
+		firing(95, true, evaluated, 19)(st)
+		st.Alerts = append([]evaluator.FiringAlert{{
+			Name: "ErrorBudgetExhausted", Severity: "ticket", Since: evaluated.Add(-time.Hour),
+			Summary: "checkout has spent its error budget", Description: "Nothing is left.",
+		}}, st.Alerts...)
+	})), "/slo/checkout/availability")
+	require.Regexp(t, `▲ checkout burns 18x too fast.*◆ checkout has spent its error budget Nothing is left\. ticket since 14:04`, text)
+}
+
+// TestAboutToFire: an SLO that burns at 13.2 is not OK, though nothing fires yet.
+func TestAboutToFire(t *testing.T) {
+	r := change(t, "edge/availability", func(st *evaluator.Status) {
+		for i := range 3 { // 5m, 30m, 1h
+			st.Windows[i].BurnRate = new(13.2)
+		}
+		st.Windows[0].Total, st.Windows[0].Bad = 1000, 13.2
+	})
+	h := handler(r)
+	require.Equal(t, []string{"edge/availability"}, shown(get(h, "/?state=burning")))
+	ids := shown(get(h, "/"))
+	require.Equal(t, "edge/availability", ids[4], "after a page, two overspent ones and a ticket: %s", ids)
+	require.Contains(t, words(h, "/"), "△ Burning 13.2×")
+	require.Contains(t, words(h, "/"), "1 about to fire")
+	text := words(h, "/slo/edge/availability")
+	require.Contains(t, text, "Now, last 5m 1.3 % fail")
+	require.Contains(t, text, "no alert fires yet; a page does at 14.4 times")
+}
+
+// TestDoubtsAreNeverGreen: what may be wrong has a mark and its reason, in the list
+// and on its page.
+func TestDoubtsAreNeverGreen(t *testing.T) {
+	h := handler(change(t, "edge/availability", func(st *evaluator.Status) {
+		st.Doubts = []evaluator.Doubt{
+			{Code: evaluator.DoubtBadExceedsTotal, Message: "more bad events (20) than events (5)", Since: new(evaluated.Add(-time.Hour))},
+			{Code: evaluator.DoubtAudit, Message: "the backend counts 7 % more"},
+		}
+	}))
+	for _, path := range []string{"/?state=doubtful", "/slo/edge/availability"} {
+		body := get(h, path).Body.String()
+		require.NotContains(t, body, `badge fine`, path)
+		require.Contains(t, body, `<span class="badge doubt"><span aria-hidden="true">±</span> OK</span>`, path)
+		require.Contains(t, body, "more bad events (20) than events (5)", path)
+	}
+	require.Equal(t, []string{"edge/availability"}, shown(get(h, "/?state=doubtful")))
+	require.Contains(t, words(h, "/"), "1 in doubt")
+	require.Contains(t, words(h, "/?q=edge"), "(and 1 more)")
+	require.Contains(t, words(h, "/slo/edge/availability"), "the backend counts 7 % more")
+	require.Contains(t, words(h, "/slo/edge/availability"), "since 22 Nov 14:04")
+}
+
+// TestStateFilters: what fires is not ok, and pages are apart from tickets.
+func TestStateFilters(t *testing.T) {
+	h := handler(sample(t))
+	require.Equal(t, []string{"checkout/availability"}, shown(get(h, "/?state=page")))
+	require.Equal(t, []string{"search/latency"}, shown(get(h, "/?state=ticket")))
+	require.ElementsMatch(t, []string{"checkout/latency", "catalogue/availability", "mail/delivery", "edge/availability"}, shown(get(h, "/?state=ok")))
+	body := get(h, "/").Body.String()
+	require.Contains(t, body, `<li class="page"><a href="/?state=page">`)
+	require.Contains(t, body, `<li class="ticket"><a href="/?state=ticket">`)
+}
+
+// TestCoverageIsShown where a third of the window is known.
+func TestCoverageIsShown(t *testing.T) {
+	h := handler(change(t, "edge/availability", func(st *evaluator.Status) { st.Windows[len(st.Windows)-1].Coverage = 1.0 / 3 }))
+	require.Contains(t, words(h, "/?q=edge"), "30d known 10 of 30 d")
+	require.Contains(t, words(h, "/slo/edge/availability"), "over 30d, known 10 of 30 d")
+	require.NotContains(t, words(h, "/?q=catalogue"), " known ")
+}
+
+// TestProblemsBelongToTheirFile: on the page of an SLO there are those of its own
+// file, after the alerts; errors come before warnings.
+func TestProblemsBelongToTheirFile(t *testing.T) {
+	r := sample(t)
+	const source = "https://git.example.org/slos.git"
+	r.Problems = []evaluator.Problem{
+		{Source: source, File: "slos/search.yaml", Line: 2, Column: 1, Severity: "warning", Message: "odd"},
+		{Source: source, File: "slos/checkout.yaml", Line: 3, Column: 5, Severity: "warning", Message: "strange"},
+		{Source: source, File: "slos/checkout.yaml", Line: 9, Column: 5, Severity: "error", Message: "wrong"},
+		{Source: "./other", File: "slos/checkout.yaml", Severity: "error", Message: "of another source"},
+	}
+	h := handler(r)
+	require.Contains(t, words(h, "/"), "2 errors, 2 warnings in SLO files While a file has errors")
+	require.Regexp(t, `error slos/checkout.yaml:9:5 wrong.*error slos/checkout.yaml of another source.*warning slos/search.yaml:2:1 odd`, words(h, "/"))
+	text := words(h, "/slo/checkout/availability")
+	require.Regexp(t, `page since .*Budget left.*1 error, 1 warning in SLO files.*wrong.*strange`, text)
+	require.NotContains(t, text, "odd")
+	require.NotContains(t, text, "of another source")
+	r.Problems = r.Problems[:1]
+	require.Contains(t, words(h, "/"), "1 warning in SLO files")
+	require.NotContains(t, words(h, "/"), "While a file has errors")
+	require.NotContains(t, words(h, "/slo/checkout/availability"), "in SLO files")
+}
+
+// TestADeadBackendIsOneLine, and not the reason of each SLO.
+func TestADeadBackendIsOneLine(t *testing.T) {
+	r := sample(t)
+	for i := range r.SLOs {
+		st := &r.SLOs[i]
+		st.State, st.StateSince = evaluator.StateQueryFailed, new(evaluated.Add(-22*time.Minute))
+		st.StateReason = "querying " + st.SLO + "_total: dial tcp 127.0.0.1:1: connect: connection refused"
+	}
+	text := words(handler(r), "/")
+	require.Contains(t, text, "Backend default can’t be reached since 14:42 (connection refused): 13 SLOs unknown")
+	require.NotContains(t, text, "dial tcp")
+	require.Contains(t, words(handler(r), "/slo/mail/delivery"), "Query failed : backend default can't be reached (connection refused)")
+	r.SLOs[0].State, r.SLOs[0].StateReason = evaluator.StateOK, ""
+	require.Contains(t, words(handler(r), "/"), "dial tcp", "it answers others")
+}
+
+// TestPicturesFillTheirWidth: a sparkline of 96 buckets, merged by three, ends where
+// the others do; a month and some minutes has as many dates as a month.
+func TestPicturesFillTheirWidth(t *testing.T) {
+	r := change(t, "edge/availability", func(st *evaluator.Status) {
+		st.History = nil
+		for i := range 96 {
+			st.History = append(st.History, evaluator.Bucket{End: evaluated.Add(time.Duration(i-95) * (30*24*time.Hour + 14*time.Minute) / 96), Total: 100, Bad: 1, Coverage: 1})
+		}
+	})
+	require.Regexp(t, `class="spark" viewBox="0 0 96 26" width="108" .*M94 26v`, get(handler(r), "/?q=edge").Body.String())
+	dates := regexp.MustCompile(`text-anchor="(?:start|middle|end)">\d+ (?:Oct|Nov)</text>`)
+	page := get(handler(r), "/slo/edge/availability").Body.String()
+	require.Len(t, dates.FindAllString(page, -1), 2*6, "six dates in each of two charts")
+}
