@@ -2,6 +2,7 @@ package evaluator
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 )
@@ -57,7 +58,9 @@ func (b *backend) advance(ctx context.Context, entries []*entry, end Minute, cyc
 		for _, e := range due {
 			e.book.adapt(r.samples(), to-from, b.MaxSamples)
 			e.done = to == end
-			e.err = b.take(ctx, e, r, settled)
+			if e.err = b.take(ctx, e, r, settled); errors.Is(e.err, errRespelled) {
+				e.err, e.done = nil, false // it is read again
+			}
 		}
 		b.settle(ctx, due)
 	}

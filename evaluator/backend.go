@@ -2,12 +2,9 @@ package evaluator
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync"
 	"time"
-
-	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // Backend is a Prometheus-compatible server to count in.
@@ -76,71 +73,3 @@ func (b *backend) admit(ctx context.Context, places chan struct{}) bool {
 // answerSamples is what one answer should hold at most: enough for the price
 // of a request not to matter, few enough for memory not to.
 const answerSamples = 500_000
-
-// errNoBucket says that a threshold is no bucket of a histogram.
-var errNoBucket = errors.New("the threshold is no bucket of the histogram")
-
-// noBucketError is errNoBucket in words that help.
-type noBucketError string
-
-func (e noBucketError) Error() string { return string(e) }
-func (noBucketError) Unwrap() error   { return errNoBucket }
-
-// paired leaves out the observations of histograms that lack the bucket at the
-// threshold: without it nobody knows how many were slow. The bucket and the
-// count of a histogram are scraped at once, so a count at a time without a
-// bucket is of another layout. The error is errNoBucket when there are
-// histograms that lack it now.
-func paired(batch []rawSeries) ([]rawSeries, error) {
-	type histogram struct {
-		pair    uint64
-		replica string
-	}
-	buckets := map[histogram][]sample{}
-	for _, s := range batch {
-		if s.roles&roleGood != 0 {
-			buckets[histogram{s.pair, s.replica}] = s.samples
-		}
-	}
-	var err error
-	for i := range batch {
-		s := &batch[i]
-		if s.roles&roleTotal == 0 || len(s.samples) == 0 {
-			continue
-		}
-		bucket := buckets[histogram{s.pair, s.replica}]
-		both := atTimesOf(s.samples, bucket)
-		if len(both) == 0 && len(bucket) > 0 {
-			continue // recorded one after the other, not scraped
-		}
-		if len(bucket) == 0 || s.samples[len(s.samples)-1].t > bucket[len(bucket)-1].t {
-			err = errNoBucket
-		}
-		s.samples = both
-	}
-	return batch, err
-}
-
-// atTimesOf are the samples that have the time of one of the others.
-func atTimesOf(samples, others []sample) []sample {
-	out := make([]sample, 0, len(samples))
-	for _, s := range samples {
-		for len(others) > 0 && others[0].t < s.t {
-			others = others[1:]
-		}
-		if len(others) > 0 && others[0].t == s.t {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-// nearBuckets says which bucket boundaries the histogram has around the
-// threshold.
-func (b *backend) nearBuckets(ctx context.Context, l slo.Latency, at Minute) error {
-	bounds, err := b.boundaries(ctx, l, at)
-	if err != nil {
-		return err
-	}
-	return noBucketError(nearestBounds(l, bounds))
-}

@@ -2,7 +2,6 @@ package evaluator
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/slowburn-slo/slowburn/slo"
@@ -22,6 +21,15 @@ func (e *entry) queries() []query {
 func (e *entry) queriesOf(i int) []query {
 	m, p := e.ledger.meters[i], &e.book.parts[i]
 	out := m.queries
+	if l, ok := m.indicator.(slo.Latency); ok && len(p.spellings) > 0 {
+		out = slices.Clone(out)
+		for i := range out {
+			if out[i].role == roleGood {
+				out[i].selector = l.Bucket(p.spellings...)
+				out[i] = out[i].named()
+			}
+		}
+	}
 	switch {
 	case p.method == MethodAggregated:
 		out = slices.Clone(out)
@@ -88,9 +96,9 @@ func (b *backend) observations(ctx context.Context, e *entry, i int, batch []raw
 		p.native = true // they may have become native
 	}
 	// An old layout of buckets is no error: its observations are unknown.
-	batch, err := paired(batch)
-	if errors.Is(err, errNoBucket) && e.done {
-		return nil, b.nearBuckets(ctx, m.indicator.(slo.Latency), r.to)
+	batch, found := paired(batch)
+	if len(found.lacking) > 0 && e.done {
+		return nil, b.unbucketed(ctx, m.indicator.(slo.Latency), p, found, r.to)
 	}
 	return batch, nil
 }

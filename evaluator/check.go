@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
+
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -47,10 +49,12 @@ func (b *backend) check(ctx context.Context, l *ledger, w *witness, sum Sum) []C
 	counted := map[role]float64{roleGood: sum.Total - sum.Bad, roleBad: sum.Bad, roleTotal: sum.Total}
 	id, _ := b.known()
 	for _, r := range allRoles {
-		var grown []string
+		var grown, spellings []string
 		for _, q := range m.queries {
 			if q.role == r {
-				grown = append(grown, b.increase(q.selector.With(q.only...), w.to-w.from))
+				selector := q.selector.With(q.only...)
+				grown = append(grown, b.increase(selector, w.to-w.from))
+				spellings = append(spellings, b.spellings(ctx, selector, w)...)
 			}
 		}
 		if len(grown) == 0 {
@@ -61,6 +65,8 @@ func (b *backend) check(ctx context.Context, l *ledger, w *witness, sum Sum) []C
 			Counted: counted[r], Parts: []Part{},
 		}
 		switch answer, err := b.directly(ctx, c.Query, w, r); {
+		case len(spellings) > 1:
+			c.Unavailable = "le is written as " + strings.Join(spellings, " and ") + ", and increase() takes that for several counters"
 		case err != nil:
 			c.Unavailable = err.Error()
 		default:
@@ -71,13 +77,22 @@ func (b *backend) check(ctx context.Context, l *ledger, w *witness, sum Sum) []C
 	return out
 }
 
-// increase is the query for all that a counter grew by. Replicas count once.
-func (b *backend) increase(s slo.Selector, length Minute) string {
-	q := "increase(" + s.Range(time.Duration(length)*time.Minute) + ")"
-	if len(b.ReplicaLabels) > 0 {
-		q = "max without (" + slo.LabelList(b.ReplicaLabels...) + ") (" + q + ")"
+// spellings are the texts by which the bound of a bucket is written in a window, if
+// a selector selects one by several; an error is told by others.
+func (b *backend) spellings(ctx context.Context, s slo.Selector, w *witness) (texts []string) {
+	if s.IsRespelled() {
+		answer, _ := b.query(ctx, "group by (le) (last_over_time("+s.Range(time.Duration(w.to-w.from)*time.Minute)+"))", w.to.Time())
+		for _, v := range answer {
+			texts = append(texts, v.labels[labels.BucketLabel])
+		}
 	}
-	return "sum(" + q + ")"
+	slices.Sort(texts)
+	return texts
+}
+
+// increase is the query for all that a counter grew by.
+func (b *backend) increase(s slo.Selector, length Minute) string {
+	return "sum(" + b.once(s, "increase("+s.Range(time.Duration(length)*time.Minute)+")") + ")"
 }
 
 // directly is the answer to a check's query. No series grew by 0.

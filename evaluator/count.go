@@ -23,6 +23,7 @@ type rawSeries struct {
 	target     string // the values of the target labels
 	replica    string // the values of the replica labels
 	labels     labels.Labels
+	le         string // of a bucket, as it is written; "" where labels have that
 	roles      role
 	weights    *[3]float64 // how often good, bad and total count it; nil for once
 	samples    []sample

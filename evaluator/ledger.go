@@ -97,16 +97,17 @@ type book struct {
 
 // part is what a meter counts into a book.
 type part struct {
-	accounts accounts
-	method   string      // MethodRaw, MethodAggregated or MethodEvaluated; "" before that is chosen
-	newest   int64       // time of the newest sample, in milliseconds; 0 for none
-	alive    int64       // until when what is gone counts as if it were there
-	native   bool        // native histograms were found, or nothing else
-	inexact  bool        // some of the events are estimates
-	asked    Minute      // up to here values were asked for
-	recent   []rawSeries // the values of slots that may not have been settled then
-	counted  float64     // series that the backend counted at the end of what is read first; 0 when none of it is to be checked
-	met      bool        // some of them were read
+	accounts  accounts
+	spellings []string    // of the threshold's bucket, beside the usual ones
+	method    string      // MethodRaw, MethodAggregated or MethodEvaluated; "" before that is chosen
+	newest    int64       // time of the newest sample, in milliseconds; 0 for none
+	alive     int64       // until when what is gone counts as if it were there
+	native    bool        // native histograms were found, or nothing else
+	inexact   bool        // some of the events are estimates
+	asked     Minute      // up to here values were asked for
+	recent    []rawSeries // the values of slots that may not have been settled then
+	counted   float64     // series that the backend counted at the end of what is read first; 0 when none of it is to be checked
+	met       bool        // some of them were read
 }
 
 // past is what counting went on from, or goes on from again.
@@ -120,7 +121,7 @@ type past struct {
 func (k *book) methods() []part {
 	out := make([]part, len(k.parts))
 	for i, p := range k.parts {
-		out[i].method = p.method
+		out[i].method, out[i].spellings = p.method, p.spellings
 	}
 	return out
 }

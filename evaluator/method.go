@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -56,6 +57,11 @@ func (b *backend) choose(ctx context.Context, e *entry, end Minute) error {
 }
 
 func (b *backend) chooseFor(ctx context.Context, m *meter, p *part, end Minute) error {
+	if p.method == "" {
+		if err := b.suit(ctx, m, p, end); err != nil {
+			return err
+		}
+	}
 	switch {
 	case p.method != "":
 	case m.fresh != nil && m.queries[0].way == slotValues:
@@ -122,13 +128,23 @@ func (m *meter) live(batch []rawSeries, at Minute) int {
 	return n
 }
 
-// perTarget reads an aggregation of a selector's counters by target. Of replicas
-// it takes the largest.
-func (b *backend) perTarget(ctx context.Context, operation string, q query, r *reading) ([]rawSeries, error) {
-	counters, by := q.selector.String(), slices.Concat(b.TargetLabels, q.by)
-	if len(b.ReplicaLabels) > 0 {
-		counters = "max without (" + slo.LabelList(b.ReplicaLabels...) + ") (" + counters + ")"
+// once takes of an expression about a selector's series the largest of those that are
+// the same counter: of replicas, and of a bucket whose bound is written in several
+// ways.
+func (b *backend) once(s slo.Selector, expr string) string {
+	same := slices.Clone(b.ReplicaLabels)
+	if s.IsRespelled() {
+		same = append(same, labels.BucketLabel)
 	}
+	if len(same) == 0 {
+		return expr
+	}
+	return "max without (" + slo.LabelList(same...) + ") (" + expr + ")"
+}
+
+// perTarget reads an aggregation of a selector's counters by target.
+func (b *backend) perTarget(ctx context.Context, operation string, q query, r *reading) ([]rawSeries, error) {
+	counters, by := b.once(q.selector, q.selector.String()), slices.Concat(b.TargetLabels, q.by)
 	answer, err := b.queryRange(ctx, fmt.Sprintf("%s by (%s) (%s)", operation, slo.LabelList(by...), counters), r.from, r.to, 1)
 	for _, v := range answer {
 		v.labels[model.MetricNameLabel] = q.text() // what tells the sums of a target apart

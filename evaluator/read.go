@@ -183,7 +183,8 @@ func (b *backend) rawSeries(answer []vector) []rawSeries {
 		for _, name := range b.ReplicaLabels {
 			delete(v.labels, name)
 		}
-		s := rawSeries{labels: labels.FromMap(v.labels), target: valuesOf(v.labels, b.TargetLabels), replica: replica, samples: v.samples, histograms: v.histograms}
+		le := boundOf(v.labels)
+		s := rawSeries{labels: labels.FromMap(v.labels), le: le, target: valuesOf(v.labels, b.TargetLabels), replica: replica, samples: v.samples, histograms: v.histograms}
 		s.key, s.pair = s.labels.Hash(), pairOf(s.labels)
 		out = append(out, s)
 	}
@@ -203,20 +204,22 @@ func valuesOf(lbls map[string]string, names []string) string {
 func (r *reading) series(queries []query) ([]rawSeries, error) {
 	var out []rawSeries
 	type identity struct {
-		key     uint64
-		replica string
+		key         uint64
+		replica, le string
 	}
 	byKey := map[identity]int{}
+	respelled := false
 	for _, q := range queries {
 		answer, more := r.find(q)
 		if answer.err != nil {
 			return nil, answer.err
 		}
 		for s := range answer.of(q.only) {
-			if !matches(more, s.labels) {
+			if !s.matches(more) {
 				continue
 			}
-			id := identity{s.key, s.replica}
+			respelled = respelled || s.le != ""
+			id := identity{s.key, s.replica, s.le}
 			i, ok := byKey[id]
 			if !ok {
 				i = len(out)
@@ -225,6 +228,9 @@ func (r *reading) series(queries []query) ([]rawSeries, error) {
 			}
 			out[i].count(q.role, q.weight)
 		}
+	}
+	if respelled {
+		out = oncePerBound(out)
 	}
 	return out, nil
 }
@@ -315,9 +321,15 @@ func (a *answered) index(names []string) map[string][]int {
 	return a.byGroup[key]
 }
 
-func matches(matchers []*labels.Matcher, l labels.Labels) bool {
+// matches reports whether matchers match the labels of a series, le as it is
+// written.
+func (s *rawSeries) matches(matchers []*labels.Matcher) bool {
 	for _, m := range matchers {
-		if !m.Matches(l.Get(m.Name)) {
+		value := s.labels.Get(m.Name)
+		if m.Name == labels.BucketLabel && s.le != "" {
+			value = s.le
+		}
+		if !m.Matches(value) {
 			return false
 		}
 	}

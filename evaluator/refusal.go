@@ -34,7 +34,7 @@ func (e *queryError) Error() string {
 // refused reports whether the backend is well but will not answer this query,
 // now or ever. Other statuses, such as 401 or 404, speak of the whole backend.
 func refused(err error) bool {
-	if errors.Is(err, errNoBucket) || errors.Is(err, errReplicaLabel) || errors.Is(err, errNoSamples) {
+	if _, ok := errors.AsType[unfit](err); ok || errors.Is(err, errReplicaLabel) || errors.Is(err, errNoSamples) {
 		return true
 	}
 	q, ok := errors.AsType[*queryError](err)

@@ -111,6 +111,11 @@ func (x *inspector) concern(wrong bool, field, hint, format string, args ...any)
 	x.concerns = append(x.concerns, Concern{x.slo, field, wrong, fmt.Sprintf(format, args...), hint})
 }
 
+// fault is a concern about what the evaluation of the SLO refuses.
+func (x *inspector) fault(field string, fault unfit) {
+	x.concern(true, field, fault.hint, "%s", fault.message)
+}
+
 // subject is something that an SLO is about: series, or values of an expression.
 type subject struct {
 	query

@@ -3,7 +3,6 @@ package slo
 import (
 	"cmp"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -178,6 +177,8 @@ type Latency struct {
 	Histogram Selector // the histogram's name, without _bucket or _count
 	Threshold float64  // in the histogram's unit
 	Text      string   // the threshold as it is written
+	Unit      string   // the key of the histogram's unit, "" where the name says it
+	Assumed   bool     // the threshold is taken to be in seconds; nothing says so
 }
 
 // Kind implements Indicator.
@@ -185,28 +186,18 @@ func (Latency) Kind() string { return "latency" }
 
 // Fields implements Indicator.
 func (l Latency) Fields() []Field {
-	return []Field{{"histogram", l.Histogram.String()}, {"threshold", l.Text}}
+	fields := []Field{{"histogram", l.Histogram.String()}, {"threshold", l.Text}}
+	if l.Unit != "" {
+		fields = append(fields, Field{"unit", l.Unit})
+	}
+	return fields
 }
 
 // Measure implements Indicator: good is the bucket at the threshold, total is
 // the histogram's count.
 func (l Latency) Measure() Measure {
-	bucket := l.Buckets()
-	le, short := strconv.FormatFloat(l.Threshold, 'f', -1, 64), strconv.FormatFloat(l.Threshold, 'g', -1, 64)
-	switch {
-	case short != le: // Go's clients write 1e+06, others 1000000
-		either := regexp.QuoteMeta(le) + "|" + regexp.QuoteMeta(short)
-		if !strings.Contains(le, ".") {
-			either = le + `(\.0)?|` + regexp.QuoteMeta(short)
-		}
-		bucket = bucket.With(labels.MustNewMatcher(labels.MatchRegexp, "le", either))
-	case strings.Contains(le, "."):
-		bucket = bucket.With(labels.MustNewMatcher(labels.MatchEqual, "le", le))
-	default: // Prometheus 2 wrote le="1" as it was exposed, 3 writes le="1.0"
-		bucket = bucket.With(labels.MustNewMatcher(labels.MatchRegexp, "le", le+`(\.0)?`))
-	}
 	return Counters{
-		Good: NewCounter(bucket), Total: NewCounter(l.Histogram.suffixed("_count")),
+		Good: NewCounter(l.Bucket()), Total: NewCounter(l.Histogram.suffixed("_count")),
 		Native: &Native{l.Histogram, l.Threshold},
 	}
 }

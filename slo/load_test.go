@@ -68,10 +68,10 @@ func TestLoadReadsEveryField(t *testing.T) {
 	require.Equal(t, "7d", l.Window.String())
 	require.Equal(t, "Takes payments.", l.Description)
 	require.InDelta(t, 0.3, l.Indicator.(Latency).Threshold, 0)
-	require.Equal(t, `http_request_duration_seconds_bucket{job="checkout",le="0.3"}`, l.Indicator.Measure().(Counters).Good.String())
+	require.Equal(t, `http_request_duration_seconds_bucket{job="checkout",le=~"0+\\.30*|3(\\.0*)?[eE]-0*1"}`, l.Indicator.Measure().(Counters).Good.String())
 	require.Equal(t, `http_request_duration_seconds_count{job="checkout"}`, l.Indicator.Measure().(Counters).Total.String())
 
-	require.Equal(t, `http_request_duration_seconds_bucket{job="checkout",le=~"1(\\.0)?"}`, set.SLOs[2].Indicator.Measure().(Counters).Good.String())
+	require.Equal(t, `http_request_duration_seconds_bucket{job="checkout",le=~"0*1(\\.0*)?([eE][+-]?0+)?"}`, set.SLOs[2].Indicator.Measure().(Counters).Good.String())
 }
 
 func TestOneIDInTwoSources(t *testing.T) {

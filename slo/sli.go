@@ -2,13 +2,11 @@ package slo
 
 import (
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 )
@@ -47,93 +45,6 @@ func parseIndicator(v yamlfile.Value, by []string) Indicator {
 		}
 	}
 	return nil
-}
-
-// histogramSuffix is what the names of a classic histogram's series end in.
-var histogramSuffix = regexp.MustCompile(`_(bucket|count|sum)$`)
-
-func parseLatency(v yamlfile.Value, _ []string) Indicator {
-	m := v.Map("histogram", "threshold")
-	h := m.Require("histogram")
-	l := Latency{Histogram: parseSelector(h, "histogram")}
-	l.Threshold, l.Text = parseBound(m.Require("threshold"), l.Histogram.Name())
-	if l.Histogram.IsZero() {
-		return l
-	}
-	name := l.Histogram.Name()
-	base := histogramSuffix.ReplaceAllString(name, "")
-	switch {
-	case name == "":
-		h.Errorf("", "histogram needs a metric name")
-	case base != name:
-		h.Errorf("write "+base, "histogram is the name without _bucket, _count or _sum, found %s", name)
-	}
-	for _, matcher := range l.Histogram.Matchers() {
-		if matcher.Name == labels.BucketLabel {
-			h.Errorf("leave le away; the threshold chooses the bucket", "histogram must not select by le")
-		}
-	}
-	return l
-}
-
-// unitOf is the unit that the name of a histogram tells, and whether it is one
-// of time. Without a unit it is seconds, after Prometheus' conventions.
-func unitOf(name string) (unit time.Duration, suffix string, isTime bool) {
-	for _, u := range []struct {
-		suffixes string
-		unit     time.Duration
-	}{
-		{"_seconds", time.Second}, {"_milliseconds _millis _ms", time.Millisecond},
-		{"_microseconds _micros _us", time.Microsecond}, {"_nanoseconds _nanos _ns", time.Nanosecond},
-		{"_minutes", time.Minute}, {"_hours", time.Hour}, {"_bytes _ratio _percent _celsius", 0},
-	} {
-		for suffix := range strings.FieldsSeq(u.suffixes) {
-			if strings.HasSuffix(name, suffix) {
-				return u.unit, suffix[1:], u.unit > 0
-			}
-		}
-	}
-	return time.Second, "seconds", true
-}
-
-// maxLatency is the longest threshold without a warning.
-const maxLatency = 7 * 24 * time.Hour
-
-// parseBound reads the threshold of a histogram: a duration, or a number in
-// the histogram's own unit.
-func parseBound(v yamlfile.Value, histogram string) (float64, string) {
-	text := v.Text()
-	if text == "" {
-		if v.IsScalar() && v.Present() {
-			v.Errorf("write a duration such as 300ms or 1.5s", "threshold is empty")
-		}
-		return 0, ""
-	}
-	unit, name, isTime := unitOf(histogram)
-	if n, err := strconv.ParseFloat(text, 64); err == nil {
-		switch {
-		case math.IsNaN(n) || math.IsInf(n, 0) || n <= 0:
-			v.Errorf("write a duration such as 300ms, or a number in the histogram's unit", "threshold %q is not positive", text)
-			return 0, text
-		case isTime && unit >= time.Second && n*unit.Seconds() >= 100:
-			v.Warnf("did you mean "+text+"ms? A number without a unit is in that of the histogram", "threshold %s is %s %s", text, text, name)
-		}
-		return n, text
-	}
-	d, err := duration(text)
-	switch {
-	case err != nil || d <= 0:
-		v.Errorf("write a duration such as 300ms or 1.5s", "threshold %q is not a positive duration", text)
-		return 0, ""
-	case !isTime:
-		v.Errorf("write a number in the histogram's unit", "threshold %s is a duration, and %s is in %s", text, histogram, name)
-		return 0, text
-	case d < time.Microsecond:
-		v.Warnf("", "threshold %s is less than any clock tells", text)
-	case d > maxLatency:
-		v.Warnf("a run of a job that did not come in time is an SLO of runs or of freshness", "threshold %s is longer than histograms reach", text)
-	}
-	return float64(d) / float64(unit), text
 }
 
 // duration reads a duration as Go writes it, 1.5s, or as Prometheus does, 1d.

@@ -178,23 +178,6 @@ func TestLatencyUnits(t *testing.T) {
 	}
 }
 
-// TestBucketOfLargeThresholds holds that a bucket is found as each client
-// writes it.
-func TestBucketOfLargeThresholds(t *testing.T) {
-	c := loadOne("{latency: {histogram: x_bytes, threshold: 1e6}}").SLOs[0].Indicator.Measure().(Counters)
-	s, _ := c.Good.Plain()
-	for _, m := range s.Matchers() {
-		if m.Name == "le" {
-			for _, le := range []string{"1e+06", "1000000", "1000000.0"} {
-				require.True(t, m.Matches(le), le)
-			}
-			require.False(t, m.Matches("10000000"))
-			return
-		}
-	}
-	require.Fail(t, "no le")
-}
-
 // TestObjectiveOfThePast holds that a date means the whole day.
 func TestObjectiveOfThePast(t *testing.T) {
 	set := Load([]File{{Name: "a.yaml", Text: []byte(service("s", "objective_history: [{until: 2026-06-30, objective: 95}]\n    "+counted2))}})

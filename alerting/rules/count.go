@@ -178,13 +178,14 @@ type counter struct {
 	weight   float64
 	selector slo.Selector
 	text     string
+	once     bool   // series that differ in le only are one bucket, written in several ways
 	bucket   string // selects the buckets at a threshold; "" unless c counts observations
 }
 
 func newCounters(c slo.Counter) []counter {
 	var out []counter
 	for _, t := range c {
-		out = append(out, counter{t.Selector.Name() != "", t.Weight, t.Selector, t.Selector.String(), ""})
+		out = append(out, counter{t.Selector.Name() != "", t.Weight, t.Selector, t.Selector.String(), t.Selector.IsRespelled(), ""})
 	}
 	return out
 }
@@ -203,7 +204,7 @@ func (c counter) newest() string { return c.distinct(c.bucketed("last_over_time(
 // have to be told apart.
 func (c counter) highest() string {
 	if c.named {
-		return "max_over_time(" + c.text + "[1m])"
+		return c.distinct("max_over_time(" + c.text + "[1m])")
 	}
 	return "max_over_time(" + c.now() + "[1m:10s])"
 }
@@ -217,9 +218,14 @@ func (c counter) bucketed(expr string) string {
 	return "(" + expr + " and ignoring (le) last_over_time(" + c.bucket + "[1m]))"
 }
 
-// last are the last samples before the slot, of series that may have ended.
+// last are the last samples before the slot, of series that may have ended. Of a
+// bucket whose bound was written in another way before, they are those of now.
 func (c counter) last() string {
-	return c.distinct("last_over_time(" + c.text + "[" + gap + "] offset 1m)")
+	last := c.distinct("last_over_time(" + c.text + "[" + gap + "] offset 1m)")
+	if c.once {
+		return "(" + c.before() + " or " + last + ")"
+	}
+	return last
 }
 
 // resets are how often the series fell in the slot and the half hour before.
@@ -231,9 +237,13 @@ func (c counter) resets() string {
 }
 
 // distinct keeps series apart that differ only in their name, which
-// arithmetic, functions and set operators drop or overlook.
+// arithmetic, functions and set operators drop or overlook, and makes one of those
+// that are one bucket.
 func (c counter) distinct(expr string) string {
-	if c.named {
+	switch {
+	case c.named && c.once:
+		return "max without (le) (" + expr + ")"
+	case c.named:
 		return expr
 	}
 	return `label_replace(` + expr + `, "slo_metric", "$1", "__name__", "(.+)")`

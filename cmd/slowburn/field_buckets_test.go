@@ -1,0 +1,258 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+// bucketCases are cases of histograms, of units, and of indicators that can't mean
+// what they say.
+func bucketCases() []fieldCase {
+	return []fieldCase{
+		{"le-both", 4 * time.Hour, leBoth}, {"le-normalised", 4 * time.Hour, leNormalised}, {"le-padded", 3 * time.Hour, lePadded},
+		{"envoy-ms", 3 * time.Hour, envoyMilliseconds}, {"odd-units", 3 * time.Hour, oddUnits},
+		{"micrometer-nobuckets", 3 * time.Hour, noBuckets},
+	}
+}
+
+// openBucketCase opens a case by its name.
+func openBucketCase(t *testing.T, name string) *field {
+	t.Helper()
+	for _, c := range bucketCases() {
+		if c.name == name {
+			return c.open(t)
+		}
+	}
+	require.Fail(t, "no such case", name)
+	return nil
+}
+
+// perSecond is a counter that grows so much a second.
+func perSecond(n float64) func(after time.Duration) float64 {
+	return func(after time.Duration) float64 { return math.Floor(n * after.Seconds()) }
+}
+
+// histogram writes a classic histogram of 100 observations a second, of which each
+// bound, as it is written, has a share.
+func (f *field) histogram(name, labels string, length time.Duration, shares map[string]float64) {
+	f.t.Helper()
+	for le, share := range shares {
+		f.series(fmt.Sprintf("%s_bucket{%s,le=%q}", name, labels, le), 0, length, 30*time.Second, perSecond(100*share))
+	}
+	f.series(fmt.Sprintf("%s_bucket{%s,le=\"+Inf\"}", name, labels), 0, length, 30*time.Second, perSecond(100))
+	f.series(fmt.Sprintf("%s_count{%s}", name, labels), 0, length, 30*time.Second, perSecond(100))
+}
+
+const apiLabels = `job="api",instance="a:80"`
+
+// leBoth has two Prometheis of an HA pair, one that writes le="1" and one that writes
+// le="1.0", behind a deduplication that knows their replica label only: 1 % of 100
+// requests a second are slow, in the last of 4 hours 50 %.
+func leBoth(f *field) {
+	const length = 4 * time.Hour
+	good := func(after time.Duration) float64 {
+		return 99*min(after, 3*time.Hour).Seconds() + 50*max(0, after-3*time.Hour).Seconds()
+	}
+	for _, le := range []string{"1", "1.0"} {
+		f.series(`x_seconds_bucket{`+apiLabels+`,le="`+le+`"}`, 0, length, 30*time.Second, good)
+	}
+	f.histogram("x_seconds", apiLabels, length, map[string]float64{"2.5": 1})
+}
+
+// TestOneBucketUnderTwoTexts counts it once: 1 % of 1,080,000 and 50 % of 360,000.
+func TestOneBucketUnderTwoTexts(t *testing.T) {
+	f := openBucketCase(t, "le-both")
+	s := f.status(4 * time.Hour)["latency"]
+	requireOwn(t, s, 10_800+180_000, 1_440_000, 1)
+	require.True(t, fires(s, "page"))
+	code, findings := f.check()
+	require.Equal(t, 0, code, findings)
+	require.NotContains(t, findings, "is no bucket")
+	_, explained, _ := f.run("explain", "api/latency", f.file, "--backend", f.url, "--at", f.at(4*time.Hour+30*time.Second).Format(time.RFC3339))
+	require.Contains(t, explained, "le is written as 1 and 1.0, and increase() takes that for several counters")
+	require.Contains(t, explained, "190,800")
+}
+
+// TestRulesOfOneBucketUnderTwoTexts: half of the requests are slow, and 2 % may be.
+func TestRulesOfOneBucketUnderTwoTexts(t *testing.T) {
+	f := openBucketCase(t, "le-both")
+	dir := t.TempDir()
+	code, _, errs := f.run("generate", "rules", f.file, "-o", dir)
+	require.Equal(t, 0, code, errs)
+	files, err := filepath.Glob(filepath.Join(dir, "*.rules.yaml"))
+	require.NoError(t, err)
+	require.Len(t, files, 1)
+	test := `
+rule_files: [` + filepath.Base(files[0]) + `]
+evaluation_interval: 1m
+tests:
+  - interval: 30s
+    input_series:
+      - {series: 'x_seconds_bucket{job="api",instance="a",le="1"}', values: '0+1500x%d'}
+      - {series: 'x_seconds_bucket{job="api",instance="a",le="1.0"}', values: '%s'}
+      - {series: 'x_seconds_count{job="api",instance="a"}', values: '0+3000x400'}
+    promql_expr_test:
+      - {expr: 'slo_burn_rate{window="10m"}', eval_time: 2h, exp_samples: [{labels: '{__name__="slo_burn_rate", slo="latency", slo_id="api/latency", slo_service="api", window="10m"}', value: 25}]}
+`
+	for name, texts := range map[string]string{
+		"both":           fmt.Sprintf(test, 400, "0+1500x400"),
+		"a change":       fmt.Sprintf(test, 220, "_x221 331500+1500x180"),
+		"another scrape": fmt.Sprintf(test, 400, "_x100 151500+1500x300"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(dir, "test.yaml")
+			require.NoError(t, os.WriteFile(path, []byte(texts), 0o600))
+			promtool, err := exec.LookPath("promtool")
+			require.NoError(t, err)
+			out, err := exec.Command(promtool, "test", "rules", path).CombinedOutput()
+			require.NoError(t, err, string(out))
+		})
+	}
+}
+
+// leNormalised has a Prometheus that writes le="1" for 2 hours, and le="1.0" from then
+// on: 1 % of 100 requests a second are slow.
+func leNormalised(f *field) {
+	const length, change = 4 * time.Hour, 2 * time.Hour
+	f.series(`x_seconds_bucket{`+apiLabels+`,le="1"}`, 0, change, 30*time.Second, perSecond(99))
+	f.series(`x_seconds_bucket{`+apiLabels+`,le="1.0"}`, change+30*time.Second, length, 30*time.Second, perSecond(99))
+	f.histogram("x_seconds", apiLabels, length, map[string]float64{"2.5": 0.995})
+}
+
+// TestBucketGoesOnUnderAnotherText by latency, and by events with the pattern that
+// check gives.
+func TestBucketGoesOnUnderAnotherText(t *testing.T) {
+	f := openBucketCase(t, "le-normalised")
+	s := f.status(4 * time.Hour)
+	requireOwn(t, s["by-latency"], 14_400, 1_440_000, 1)
+	requireOwn(t, s["by-regex"], 14_400, 1_440_000, 1)
+}
+
+// lePadded has bounds as clients write them, each with 95 % of 100 requests a
+// second within 0.3 s.
+func lePadded(f *field) {
+	const length = 3 * time.Hour
+	const nginx = `job="nginx",instance="n:1"`
+	f.histogram("nginx_http_request_duration_seconds", nginx, length, map[string]float64{"00.100": .5, "00.300": .95, "01.000": .99, "10.000": 1})
+	f.histogram("kong_latency_ms", nginx, length, map[string]float64{"00001.0": .1, "00100.0": .5, "00300.0": .95, "01000.0": .99})
+	f.histogram("py_seconds", nginx, length, map[string]float64{"1e-1": .5, "3e-1": .95, "1e+00": .99})
+	f.histogram("cs_seconds", nginx, length, map[string]float64{"0.10": .5, "0.30": .95, "1.00": .99})
+	f.histogram("go_seconds", nginx, length, map[string]float64{"0.1": .5, "0.2": .6, "0.30000000000000004": .95, "0.4": .99})
+	f.histogram("odd_seconds", nginx, length, map[string]float64{"10e-2": .5, "30e-2": .95, "100e-2": .99})
+}
+
+// TestBucketByItsBound finds it however it is written, 5 % of 1,080,000 above it.
+func TestBucketByItsBound(t *testing.T) {
+	f := openBucketCase(t, "le-padded")
+	s := f.status(3 * time.Hour)
+	for name, bad := range map[string]float64{
+		"nginx": 54_000, "kong": 54_000, "exponent": 54_000, "trailing": 54_000, "trailing-1s": 10_800, "calculated": 54_000, "odd": 54_000,
+	} {
+		requireOwn(t, s[name], bad, 1_080_000, 1)
+		require.Equal(t, evaluator.StateOK, s[name].State)
+	}
+	code, findings := f.check()
+	require.Equal(t, 0, code, findings)
+}
+
+// envoyMilliseconds has histograms in milliseconds whose names do not say it: of
+// Envoy 5 % are above 500 ms, of Kong none above 1 s.
+func envoyMilliseconds(f *field) {
+	f.histogram("envoy_cluster_upstream_rq_time", `job="envoy",instance="e:9901",envoy_cluster_name="shop"`, 3*time.Hour, map[string]float64{
+		"0.5": 0, "1": 0, "5": .02, "10": .1, "25": .3, "50": .5, "100": .7, "250": .9, "500": .95, "1000": .99, "2500": 1, "5000": 1,
+		"10000": 1, "30000": 1, "60000": 1, "300000": 1, "600000": 1, "1800000": 1, "3600000": 1,
+	})
+	f.histogram("kong_latency", `job="envoy",instance="e:9901",type="request"`, 3*time.Hour,
+		map[string]float64{"1": 0, "2": 0, "5": .1, "10": .3, "100": .8, "500": .95, "1000": 1})
+}
+
+// TestUnitThatNobodyKnows is refused by the service and by check, with both readings;
+// where it is written the slow ones are counted.
+func TestUnitThatNobodyKnows(t *testing.T) {
+	f := openBucketCase(t, "envoy-ms")
+	s := f.status(3 * time.Hour)
+	for name, reason := range map[string]string{
+		"envoy-500ms": "threshold 500ms is 0.5 or 500; write unit: ms beside the threshold, or unit: s",
+		"envoy-1s":    "threshold 1s is 1 or 1000;",
+		"envoy-250ms": "its buckets reach to 3600000: threshold 250ms is 0.25 or 250;",
+		"kong-1s":     `is kong_latency{type="request"} in seconds or in milliseconds? Neither its name nor a unit says it, and its buckets reach to 1000:`,
+	} {
+		require.Equal(t, evaluator.StateQueryFailed, s[name].State, name)
+		require.Contains(t, s[name].StateReason, reason)
+	}
+	for _, name := range []string{"right", "envoy-unit"} {
+		requireOwn(t, s[name], 54_000, 1_080_000, 1)
+	}
+	requireOwn(t, s["kong-unit"], 0, 1_080_000, 1)
+	code, findings := f.check()
+	require.Equal(t, 1, code)
+	require.Equal(t, 4, strings.Count(findings, "Neither its name nor a unit says it"), findings)
+	code, findings = f.validate("--strict")
+	require.Equal(t, 0, code, findings)
+}
+
+// oddUnits has histograms in milliseconds by other names, and sizes as clients of
+// several languages write them.
+func oddUnits(f *field) {
+	for _, name := range []string{"http_server_duration", "request_duration_millis", "rpc_latency_msec", "request_time_ms_histogram"} {
+		f.histogram(name, `job="x",instance="x:1"`, 3*time.Hour, map[string]float64{
+			"0": 0, "5": .02, "10": .1, "25": .3, "50": .5, "75": .6, "100": .7, "250": .9, "500": .95, "750": .97, "1000": .98,
+			"2500": .99, "5000": .99, "7500": .99, "10000": 1,
+		})
+	}
+	for name, le := range map[string]string{"go": "1.048576e+06", "java": "1048576.0", "plain": "1048576"} {
+		f.histogram("up_size_bytes_"+name, `job="x",instance="x:1"`, 3*time.Hour, map[string]float64{le: .95})
+	}
+}
+
+// TestOddUnits are known by the name, or refused.
+func TestOddUnits(t *testing.T) {
+	f := openBucketCase(t, "odd-units")
+	s := f.status(3 * time.Hour)
+	for _, name := range []string{"otel", "otel-500ms", "ms-middle"} {
+		require.Contains(t, s[name].StateReason, "in seconds or in milliseconds?", name)
+	}
+	for name, bad := range map[string]float64{"millis": 10_800, "msec": 10_800, "size-go": 54_000, "size-java": 54_000, "size-plain": 54_000} {
+		requireOwn(t, s[name], bad, 1_080_000, 1)
+	}
+}
+
+// noBuckets has timers without buckets, and some of a name that have them.
+func noBuckets(f *field) {
+	const app, length = `job="app",instance="a:1"`, 3 * time.Hour
+	each := 30 * time.Second
+	f.series(`http_server_requests_seconds_count{`+app+`,uri="/x"}`, 0, length, each, perSecond(100))
+	f.series(`http_server_requests_seconds_sum{`+app+`,uri="/x"}`, 0, length, each, perSecond(20))
+	f.series(`http_client_requests_seconds{`+app+`,quantile="0.5"}`, 0, length, each, func(time.Duration) float64 { return .2 })
+	f.series(`http_client_requests_seconds_count{`+app+`}`, 0, length, each, perSecond(100))
+	f.series(`mixed_seconds_count{`+app+`,uri="/x"}`, 0, length, each, perSecond(100))
+	f.histogram("mixed_seconds", app+`,uri="/y"`, length, map[string]float64{"0.3": .95, "0.5": .99})
+}
+
+// TestHistogramsWithoutBuckets are refused alike by status and by check.
+func TestHistogramsWithoutBuckets(t *testing.T) {
+	f := openBucketCase(t, "micrometer-nobuckets")
+	s := f.status(3 * time.Hour)
+	for name, reason := range map[string]string{
+		"timer":   "http_server_requests_seconds has a count and no buckets: nobody knows how many observations were slow",
+		"summary": "http_client_requests_seconds has a count and no buckets: nobody knows how many observations were slow",
+		"mixed":   `threshold 300ms is no bucket of 1 of the 2 histograms mixed_seconds`,
+	} {
+		require.Equal(t, evaluator.StateQueryFailed, s[name].State)
+		require.Contains(t, s[name].StateReason, reason)
+		code, findings := f.check()
+		require.Equal(t, 1, code)
+		require.Contains(t, findings, reason)
+	}
+	require.Equal(t, evaluator.StateNoData, s["typo"].State)
+}
