@@ -2,6 +2,7 @@ package evaluator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -153,9 +154,40 @@ func fieldOf(i slo.Indicator, r role) string {
 // inspect asks all there is to ask. The error is one of the whole backend; what
 // it refuses is a concern.
 func (x *inspector) inspect(ctx context.Context) error {
+	ask := x.indicator
 	if _, isJourney := x.slo.Indicator.Measure().(slo.Parts); isJourney {
-		return x.journey(ctx)
+		ask = x.journey
 	}
+	if err := ask(ctx); err != nil {
+		return err
+	}
+	return x.trial(ctx)
+}
+
+// trialLength is how much of the newest data a trial counts.
+const trialLength = 10 * time.Minute
+
+// trial counts the newest slots as the service does. That it refuses to is a
+// concern, unless another says why.
+func (x *inspector) trial(ctx context.Context) error {
+	if slices.ContainsFunc(x.concerns, func(c Concern) bool { return c.Wrong }) {
+		return nil
+	}
+	l := newLedger("", x.slo, x.backend, trialLength)
+	e := &entry{ledger: l, book: l.newBook(x.end-minutes(trialLength), 0)}
+	x.advance(ctx, []*entry{e}, x.end, false)
+	field := "sli." + x.slo.Indicator.Kind()
+	switch x.slo.Indicator.(type) {
+	case slo.Latency:
+		field += ".threshold"
+	case *slo.WorstOf:
+		field = "worst_of"
+	}
+	return x.told(e.err, field)
+}
+
+// indicator asks about what is measured.
+func (x *inspector) indicator(ctx context.Context) error {
 	var all []subject
 	m := newMeter(x.slo.Indicator)
 	_, counters := x.slo.Indicator.Measure().(slo.Counters)
@@ -173,6 +205,9 @@ func (x *inspector) inspect(ctx context.Context) error {
 	lasting := true
 	for _, s := range all {
 		found, err := x.present(ctx, s)
+		if err == nil && s.counter {
+			err = x.bucket(ctx, s)
+		}
 		if err == nil && (found || s.way == slotValues) { // whose range may be too short
 			err = x.samples(ctx, s)
 		}
@@ -181,6 +216,9 @@ func (x *inspector) inspect(ctx context.Context) error {
 		}
 		if err == nil && found {
 			err = x.groups(ctx, s)
+		}
+		if err == nil && found && s.counter && s.role&m.clock() != 0 {
+			err = x.twins(ctx, s)
 		}
 		if err := x.told(err, s.field); err != nil {
 			return err
@@ -191,8 +229,12 @@ func (x *inspector) inspect(ctx context.Context) error {
 
 // told makes a concern of an error that speaks of a query alone.
 func (x *inspector) told(err error, field string) error {
+	var fault unfit
 	switch {
 	case err == nil:
+		return nil
+	case errors.As(err, &fault):
+		x.fault(field, fault)
 		return nil
 	case refused(err) || tookLong(err):
 		x.concern(true, field, "", "the query fails: %s", err)
@@ -254,7 +296,7 @@ func (x *inspector) present(ctx context.Context, s subject) (bool, error) {
 
 // absence tells why no series match a selector: none has the name, or none of
 // the name has one of the labels. It is "" for a part of the events whose labels
-// are there.
+// are there and may have its values.
 func (x *inspector) absence(ctx context.Context, s subject) (string, error) {
 	var name *labels.Matcher
 	for _, m := range s.selector.Matchers() {
@@ -285,7 +327,7 @@ func (x *inspector) absence(ctx context.Context, s subject) (string, error) {
 		}
 	}
 	if part {
-		return "", nil
+		return x.unmatchable(ctx, s, name)
 	}
 	return "there are series of " + name.Value + ", but none with all these labels", nil
 }

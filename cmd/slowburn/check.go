@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -57,6 +59,7 @@ func check(ctx context.Context, s streams, paths []string, f checkFlags) error {
 		}
 	}
 	findings = worstOfEachPlace(append(findings, set.Findings...))
+	slices.SortStableFunc(findings, func(a, b yamlfile.Finding) int { return cmp.Compare(a.Severity, b.Severity) }) // errors first
 	if err := writeFindings(s, findings, f.output); err != nil {
 		return failure("writing: %w", err)
 	}
@@ -74,6 +77,36 @@ func worstOfEachPlace(findings []yamlfile.Finding) []yamlfile.Finding {
 			return e.Severity == yamlfile.Error && e.Source == f.Source && e.File == f.File && e.Line == f.Line && e.Column == f.Column
 		})
 	})
+}
+
+// oncePerCause makes one report of those that have one cause, such as a backend that
+// keeps too little for any of the SLOs: warnings of a field with the same hint, and
+// errors that are the same.
+func oncePerCause(reports []slo.Report) []slo.Report {
+	type cause struct {
+		severity             yamlfile.Severity
+		field, message, hint string
+	}
+	slos := map[cause]map[*slo.SLO]bool{}
+	first := map[cause]int{}
+	var out []slo.Report
+	for _, r := range reports {
+		c := cause{r.Severity, r.Field, r.Message, r.Hint}
+		if r.Severity == yamlfile.Warning && r.Hint != "" {
+			c.message = ""
+		}
+		if slos[c] == nil {
+			slos[c], first[c] = map[*slo.SLO]bool{}, len(out)
+			out = append(out, r)
+		}
+		slos[c][r.SLO] = true
+	}
+	for c, of := range slos {
+		if more := len(of) - 1; more > 0 {
+			out[first[c]].Message += fmt.Sprintf(" (and %s)", plural(more, "more SLO"))
+		}
+	}
+	return out
 }
 
 // sense reads SLO files and adds what the backends have against them. What went
@@ -108,6 +141,9 @@ func (f *checkFlags) sense(ctx context.Context, s streams, paths []string, cfg *
 		if d.Wrong {
 			reports[i].Severity = yamlfile.Error
 		}
+	}
+	if f.output == "text" {
+		reports = oncePerCause(reports)
 	}
 	set.Add(reports...)
 	set.Add(plannedObjectives(set.SLOs, time.Now())...)

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // bucketCases are cases of histograms, of units, and of indicators that can't mean
@@ -136,6 +140,10 @@ func TestBucketGoesOnUnderAnotherText(t *testing.T) {
 	s := f.status(4 * time.Hour)
 	requireOwn(t, s["by-latency"], 14_400, 1_440_000, 1)
 	requireOwn(t, s["by-regex"], 14_400, 1_440_000, 1)
+	code, findings := f.check()
+	require.Equal(t, 1, code)
+	require.Contains(t, findings, `no bucket of x_seconds_bucket is written le="1" now: the same bound is written le="1.0" (and 1 more SLO)`)
+	require.Contains(t, findings, `hint: write le=~"1|1[.]0", or an SLO of latency, which finds a bucket by its bound`)
 }
 
 // lePadded has bounds as clients write them, each with 95 % of 100 requests a
@@ -255,4 +263,41 @@ func TestHistogramsWithoutBuckets(t *testing.T) {
 		require.Contains(t, findings, reason)
 	}
 	require.Equal(t, evaluator.StateNoData, s["typo"].State)
+}
+
+// TestCheckPassesNothingThatStatusRefuses holds in all cases that what can't be
+// evaluated is an error of check, at a line of the SLO.
+func TestCheckPassesNothingThatStatusRefuses(t *testing.T) {
+	refusals := 0
+	for _, c := range fieldCases() {
+		t.Run(c.name, func(t *testing.T) {
+			f := c.open(t)
+			text, err := os.ReadFile(f.file)
+			require.NoError(t, err)
+			slos := slo.Load([]slo.File{{Name: f.file, Text: text}}).SLOs
+			slices.SortFunc(slos, func(a, b *slo.SLO) int { return cmp.Compare(a.Origin.Line, b.Origin.Line) })
+			_, out, _ := f.run("check", f.file, "--backend", f.url, "-o", "json")
+			var found struct{ Problems []evaluator.Problem }
+			require.NoError(t, json.Unmarshal([]byte(out), &found), out)
+			for name, s := range f.status(c.length) {
+				if s.State != evaluator.StateQueryFailed {
+					continue
+				}
+				refusals++
+				at := func(line int) string { // the SLO of a line
+					own := ""
+					for _, o := range slos {
+						if o.Origin.Line <= line {
+							own = o.Name
+						}
+					}
+					return own
+				}
+				require.True(t, slices.ContainsFunc(found.Problems, func(p evaluator.Problem) bool {
+					return p.Severity == "error" && at(p.Line) == name
+				}), "status refuses %s: %s", name, s.StateReason)
+			}
+		})
+	}
+	require.GreaterOrEqual(t, refusals, 10)
 }

@@ -1,0 +1,144 @@
+package evaluator
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// without is a selector without its matchers of a label.
+func without(s slo.Selector, name string) slo.Selector {
+	return slo.NewSelector(slices.DeleteFunc(slices.Clone(s.Matchers()), func(m *labels.Matcher) bool { return m.Name == name })...)
+}
+
+// texts are the values of a label among series, in order.
+func (x *inspector) texts(ctx context.Context, s slo.Selector, name string) ([]string, error) {
+	rows, err := x.ask(ctx, fmt.Sprintf("group by (%s) (%s)", name, s), x.end)
+	var out []string
+	for _, row := range rows {
+		if text := row.labels[name]; text != "" {
+			out = append(out, text)
+		}
+	}
+	slices.Sort(out)
+	return out, err
+}
+
+// bucket asks whether the bucket that a selector names by le is there, and under
+// which texts.
+func (x *inspector) bucket(ctx context.Context, s subject) error {
+	bound, ok := s.selector.Bound()
+	if !ok {
+		return nil
+	}
+	texts, err := x.texts(ctx, without(s.selector, labels.BucketLabel), labels.BucketLabel)
+	if err != nil || len(texts) == 0 {
+		return err
+	}
+	var same, missed []string
+	for _, text := range texts {
+		if v, err := strconv.ParseFloat(text, 64); err == nil && slo.SameBound(v, bound) {
+			if same = append(same, text); !matchesAll(s.selector, labels.BucketLabel, text) {
+				missed = append(missed, text)
+			}
+		}
+	}
+	written := matcherOf(s.selector, labels.BucketLabel).String()
+	hint := "write " + alternatives(labels.BucketLabel, s.selector, missed) + ", or an SLO of latency, which finds a bucket by its bound"
+	switch {
+	case len(same) == 0:
+		x.concern(true, s.field, "", "%s", noBucket(written, s.selector.Name(), bound, boundsOf(texts)))
+	case len(missed) == len(same):
+		x.concern(true, s.field, hint, "no bucket of %s is written %s now: the same bound is written le=%q", s.selector.Name(), written, missed[0])
+	case len(missed) > 0:
+		x.concern(false, s.field, hint, "%s has the bucket %s also as le=%q, which is not counted", s.selector.Name(), written, missed[0])
+	}
+	return nil
+}
+
+// noBucket says that a matcher matches no bucket, and which are near.
+func noBucket(matcher, name string, bound float64, bounds []float64) string {
+	return strings.Replace(nearestBounds(slo.Latency{Text: slo.BoundText(bound), Threshold: bound, Histogram: slo.NewSelector(
+		labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, name))}, bounds), "threshold "+slo.BoundText(bound), matcher, 1)
+}
+
+// matcherOf is the first matcher of a label.
+func matcherOf(s slo.Selector, name string) *labels.Matcher {
+	i := slices.IndexFunc(s.Matchers(), func(m *labels.Matcher) bool { return m.Name == name })
+	return s.Matchers()[i]
+}
+
+// matchesAll reports whether all matchers of a label match a text.
+func matchesAll(s slo.Selector, name, text string) bool {
+	return !slices.ContainsFunc(s.Matchers(), func(m *labels.Matcher) bool { return m.Name == name && !m.Matches(text) })
+}
+
+// alternatives is the matcher of a label with more texts.
+func alternatives(name string, s slo.Selector, more []string) string {
+	m := matcherOf(s, name)
+	pattern := m.Value
+	if m.Type == labels.MatchEqual {
+		pattern = quotedForPattern(pattern)
+	}
+	for _, text := range more {
+		pattern += "|" + quotedForPattern(text)
+	}
+	return name + `=~"` + pattern + `"`
+}
+
+// quotedForPattern is a text as a pattern that matches it, in a form that needs no
+// escapes in PromQL or YAML.
+func quotedForPattern(text string) string {
+	return strings.NewReplacer(`\.`, "[.]", `\+`, "[+]").Replace(regexp.QuoteMeta(text))
+}
+
+// statusCodes are codes that HTTP has, as labels have them.
+var statusCodes = []string{"200", "201", "204", "301", "302", "304", "400", "401", "403", "404", "408", "409", "429", "499", "500", "501", "502", "503", "504"}
+
+// statusCode is a label value that is a code of HTTP, or a class of them.
+var (
+	statusCode  = regexp.MustCompile(`^[1-5][0-9][0-9]$`)
+	statusClass = regexp.MustCompile(`^[1-5]([xX][xX])$`)
+)
+
+// unmatchable finds a matcher of a status code that matches none that can be, in
+// the form that the values there have.
+func (x *inspector) unmatchable(ctx context.Context, s subject, name *labels.Matcher) (string, error) {
+	for _, m := range s.selector.Matchers() {
+		if m == name || m.Type != labels.MatchEqual && m.Type != labels.MatchRegexp {
+			continue
+		}
+		texts, err := x.texts(ctx, slo.NewSelector(name), m.Name)
+		if err != nil {
+			return "", err
+		}
+		if len(texts) == 0 || slices.ContainsFunc(texts, m.Matches) {
+			continue
+		}
+		possible := statusCodes
+		switch {
+		case !slices.ContainsFunc(texts, func(text string) bool { return !statusCode.MatchString(text) }):
+		case !slices.ContainsFunc(texts, func(text string) bool { return !statusClass.MatchString(text) }):
+			possible = nil
+			for _, class := range []string{"1", "2", "3", "4", "5"} {
+				possible = append(possible, class+texts[0][1:])
+			}
+		default:
+			continue
+		}
+		if slices.ContainsFunc(possible, m.Matches) {
+			continue
+		}
+		shown := texts[:min(len(texts), 5)]
+		return fmt.Sprintf("%s matches no value such as those of %s: %s; write %s=~%q for server errors", m, name.Value, strings.Join(shown, ", "), m.Name, "5.."), nil
+	}
+	return "", nil
+}
