@@ -156,7 +156,7 @@ func (b *backend) suit(ctx context.Context, m *meter, p *part, at Minute) error 
 			return nil // reading them will tell
 		}
 		if err != nil {
-			return fmt.Errorf("querying %s: %w", l.Histogram, err)
+			return fmt.Errorf("querying the buckets of %s: %w", l.Histogram, err)
 		}
 	}
 	texts, err := b.boundTexts(ctx, l, at)

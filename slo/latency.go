@@ -81,7 +81,7 @@ func unitOf(name string) (u LatencyUnit, ok bool) {
 // endsIn reports whether the last word of a name is the one given.
 func endsIn(name, word string) bool {
 	rest, ok := strings.CutSuffix(name, word)
-	return ok && (strings.HasSuffix(rest, "_") || strings.HasSuffix(rest, "."))
+	return ok && (rest == "" || strings.HasSuffix(rest, "_") || strings.HasSuffix(rest, "."))
 }
 
 // parseUnit reads the unit of a histogram: that which is written, or that of the
