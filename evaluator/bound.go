@@ -79,16 +79,16 @@ func oncePerBound(batch []rawSeries) []rawSeries {
 					longest = rest[key]
 				}
 			}
-			s.samples = followed(spellings, longest)
+			s.samples = scrapedOf(spellings, longest)
 		}
 		out = append(out, s)
 	}
 	return out
 }
 
-// followed are the samples of a bucket that is written in several ways: those that
+// scrapedOf are the samples of a bucket that is written in several ways: those that
 // were scraped with the rest of the histogram or, where none were, all of them.
-func followed(spellings []rawSeries, rest []sample) []sample {
+func scrapedOf(spellings []rawSeries, rest []sample) []sample {
 	var together, all []sample
 	for _, s := range spellings {
 		together = interleaved(together, atTimesOf(s.samples, rest))
