@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"slices"
 	"strings"
 
@@ -50,6 +51,9 @@ func newExplain(s streams) *cobra.Command {
 }
 
 func explain(ctx context.Context, s streams, id string, paths []string, f statusFlags) error {
+	if err := misplaced(id, paths); err != nil {
+		return err
+	}
 	e, set, at, err := f.prepare(ctx, s, paths)
 	if err != nil {
 		return err
@@ -74,6 +78,21 @@ func explain(ctx context.Context, s streams, id string, paths []string, f status
 		return failure("writing: %w", err)
 	}
 	return failed(&evaluator.Report{SLOs: []evaluator.Status{proof.SLO}})
+}
+
+// misplaced says so when what should be an id is a path: that is how other commands
+// begin, and how one would look for an SLO in a directory.
+func misplaced(id string, paths []string) error {
+	if _, err := os.Stat(id); err != nil {
+		return nil //nolint:nilerr // it is no path
+	}
+	for i, p := range paths {
+		if _, err := os.Stat(p); err != nil && strings.Contains(p, "/") {
+			rest := slices.Concat([]string{id}, paths[:i], paths[i+1:])
+			return usage("%s is a path; the SLO comes first: slowburn explain %s %s", id, p, strings.Join(rest, " "))
+		}
+	}
+	return usage("%s is a path; the id of an SLO comes first: slowburn explain checkout/availability %s", id, strings.Join(append([]string{id}, paths...), " "))
 }
 
 // find is the SLO, or the group of one, of an id.
@@ -112,38 +131,50 @@ func groupID(name string, by []string) string {
 // maxSuggestions is how many ids a message lists.
 const maxSuggestions = 8
 
-// suggestions are the ids that may be meant, or those that there are.
+// suggestions are the ids that may be meant, the nearest by spelling first, or those
+// that there are.
 func suggestions(text string, slos []*slo.SLO) string {
-	var ids, near []string
+	var ids []string
 	for _, s := range slos {
-		id := s.ID()
-		ids = append(ids, id)
-		if strings.Contains(id, strings.ToLower(text)) {
-			near = append(near, id)
-		}
+		ids = append(ids, s.ID())
 	}
 	slices.Sort(ids)
-	slices.Sort(near)
-	if best := yamlfile.Nearest(text, ids); best != "" && !slices.Contains(near, best) {
-		near = append(near, best)
-	}
-	words, listed := ", there are ", ids
-	switch {
+	switch near := nearestIDs(strings.ToLower(text), ids); {
 	case len(near) == 1:
 		return "; did you mean " + near[0] + "?"
 	case len(near) > 1:
-		words, listed = "; did you mean ", near
+		return "; did you mean " + oneOf(near) + "?"
 	case len(ids) == 1:
 		return ", there is only " + ids[0]
+	case len(ids) > maxSuggestions:
+		ids = append(ids[:maxSuggestions:maxSuggestions], "others")
 	}
-	if len(listed) > maxSuggestions {
-		listed = append(slices.Clone(listed[:maxSuggestions]), "others")
+	return ", there are " + oneOf(ids)
+}
+
+// nearestIDs are the ids that hold a text, else the one that is spelt nearly like it,
+// else those of its service, else those with an SLO of its name.
+func nearestIDs(text string, ids []string) []string {
+	var near []string
+	add := func(chosen func(string) bool) {
+		for _, id := range ids {
+			if chosen(id) && len(near) < maxSuggestions {
+				near = append(near, id)
+			}
+		}
 	}
-	words += oneOf(listed)
-	if len(near) > 1 {
-		return words + "?"
+	add(func(id string) bool { return strings.Contains(id, text) })
+	if best := yamlfile.Nearest(text, ids); best != "" && !slices.Contains(near, best) {
+		near = append(near, best)
 	}
-	return words
+	service, name, _ := strings.Cut(text, "/")
+	if len(near) == 0 {
+		add(func(id string) bool { return strings.HasPrefix(id, service+"/") })
+	}
+	if len(near) == 0 && name != "" {
+		add(func(id string) bool { return strings.HasSuffix(id, "/"+name) })
+	}
+	return near
 }
 
 // completeIDs completes the ids of the SLOs in the configuration's directories.

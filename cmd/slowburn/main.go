@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, s streams) int {
 		if cmd.Name() == "help" {
 			cmd = root
 		}
-		fmt.Fprintf(s.err, "Run '%s --help' for what there is.\n", cmd.CommandPath())
+		fmt.Fprintf(s.err, "Run '%s --help' for usage.\n", cmd.CommandPath())
 	}
 	return code.code
 }

@@ -42,7 +42,7 @@ func newServe(s streams) *cobra.Command {
 	var f serveFlags
 	c := &cobra.Command{
 		Use:   "serve (--config FILE | --specs DIR --backend URL)",
-		Short: "Evaluate for ever: metrics, pages, API, alerts",
+		Short: "Run continuously: metrics, pages, API, alerts",
 		Long: "Read SLO files from directories and Git repositories, evaluate them each minute,\n" +
 			"and serve a page, a JSON API and metrics; post alerts to Alertmanagers.\n\n" +
 			"SLO files and the configuration are read again when they change, on SIGHUP and\n" +

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
+	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -134,6 +135,12 @@ func failed(r *evaluator.Report) error {
 			if n++; first == nil {
 				first = s
 			}
+		}
+	}
+	outages := triage.Outages(r)
+	for _, o := range outages {
+		if len(outages) == 1 && o.SLOs == n {
+			return failure("%d of %d SLOs can't be evaluated: backend %s can't be reached: %s", n, len(r.SLOs), o.Backend, o.Reason)
 		}
 	}
 	switch n {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
+	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
@@ -44,12 +46,26 @@ func screenOf(w io.Writer, noColor bool) screen {
 // printTable prints a line per SLO, the worst first.
 func printTable(w io.Writer, r *evaluator.Report, sc screen) error {
 	slos, notes := arrange(r)
-	t := newTable(slos, r.EvaluatedAt, detail{bar: true, since: true, budget: true, objective: true})
-	for _, less := range []detail{{since: true, budget: true, objective: true}, {budget: true, objective: true}, {objective: true}, {}} {
+	outages := triage.Outages(r)
+	all := detail{bar: true, window: true, since: true, renewal: true, budget: true, objective: true}
+	t := newTable(slos, r.EvaluatedAt, all)
+	for _, leaveOut := range []*bool{&all.bar, &all.window, &all.since, &all.renewal, &all.budget, &all.objective} {
 		if sc.width == 0 || t.width() <= sc.width {
 			break
 		}
-		t = newTable(slos, r.EvaluatedAt, less)
+		*leaveOut = false
+		t = newTable(slos, r.EvaluatedAt, all)
+	}
+	if sc.width > 0 {
+		t.shortenNames(sc.width)
+	}
+	for i, s := range slos {
+		if outages[s.Backend] != nil && s.State == evaluator.StateQueryFailed {
+			t.notes[i] = "" // said once, below
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(outages)) {
+		notes = append(notes, outageLine(outages[name], r.EvaluatedAt))
 	}
 	var b strings.Builder
 	if len(slos) == 0 {
@@ -63,6 +79,15 @@ func printTable(w io.Writer, r *evaluator.Report, sc screen) error {
 	fmt.Fprintf(&b, "\nat %s%s%s\n", r.EvaluatedAt.UTC().Format("2006-01-02 15:04 MST"), sourcesOf(r), methodsOf(r))
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// outageLine says why all SLOs of a backend are unknown.
+func outageLine(o *triage.Outage, now time.Time) string {
+	since := ""
+	if m := figures.NewMoment(o.Since, now); m != nil {
+		since = " since " + m.Text
+	}
+	return fmt.Sprintf("backend %s can't be reached%s (%s): %s unknown", o.Backend, since, printable(o.Cause), plural(o.SLOs, "SLO"))
 }
 
 // sourcesOf names the commits that are shown.
@@ -153,7 +178,7 @@ func (sc screen) mark(s *evaluator.Status) (mark, colour string) {
 }
 
 // detail is what a narrow screen has no room for.
-type detail struct{ bar, since, budget, objective bool }
+type detail struct{ bar, window, since, renewal, budget, objective bool }
 
 // table is columns of text. Behind the last column of a row is its note, which
 // may be cut.
@@ -185,8 +210,7 @@ func newTable(slos []*evaluator.Status, now time.Time, d detail) *table {
 	window, oneWindow := common(slos, func(s *evaluator.Status) string { return s.Window })
 	if oneWindow {
 		window += " "
-	} else {
-		window = ""
+	} else if window = ""; d.window {
 		add("WINDOW", true, func(s *evaluator.Status) string { return s.Window })
 	}
 	add(window+"SLI", true, func(s *evaluator.Status) string { return doubt(s) + plain(figures.SLI(own(s).SLI, s.Objective)) })
@@ -201,13 +225,13 @@ func newTable(slos []*evaluator.Status, now time.Time, d detail) *table {
 	burnWindow, oneBurn := common(slos, func(s *evaluator.Status) string { return recent(s).Name })
 	add(strings.TrimSpace("BURN "+burnWindow), true, func(s *evaluator.Status) string {
 		rate := plain(figures.BurnRate(recent(s).BurnRate))
-		if oneBurn || recent(s).BurnRate == nil {
+		if oneBurn || !d.window || recent(s).BurnRate == nil {
 			return rate
 		}
 		return rate + " (" + recent(s).Name + ")"
 	})
 	add("ENDS IN", false, endsIn)
-	if slices.ContainsFunc(slos, func(s *evaluator.Status) bool { return s.Budget.PeriodEnd != nil }) {
+	if d.renewal && slices.ContainsFunc(slos, func(s *evaluator.Status) bool { return s.Budget.PeriodEnd != nil }) {
 		add("NEW BUDGET IN", false, func(s *evaluator.Status) string { return newBudgetIn(s, now) })
 	}
 	add("ALERTS", false, func(s *evaluator.Status) string { return events(s, now, d.since) })
@@ -245,7 +269,7 @@ func doubt(s *evaluator.Status) string {
 func legend(slos []*evaluator.Status) []string {
 	var out []string
 	for _, mark := range [][2]string{
-		{markPartly, "less than 90 % of the window is known; the numbers are of that part"},
+		{markPartly, "less than 90 % of the window is known; the numbers cover that part only"},
 		{markEstimated, "estimated, not counted exactly"},
 	} {
 		if slices.ContainsFunc(slos, func(s *evaluator.Status) bool { return strings.Contains(doubt(s), mark[0]) }) {
@@ -283,6 +307,33 @@ func (t *table) width() int {
 		w += 2 + t.columns[i].width()
 	}
 	return w
+}
+
+// The least that remains of a name and of what fires where there is little room.
+const (
+	leastName   = 8
+	leastAlerts = 10
+)
+
+// shortenNames cuts the longest services and SLOs so that what fires is on the screen.
+func (t *table) shortenNames(width int) {
+	last := t.columns[len(t.columns)-1]
+	need := t.width() - last.width() + min(last.width(), leastAlerts)
+	for ; need > width; need-- {
+		c := &t.columns[0]
+		if t.columns[1].width() > c.width() {
+			c = &t.columns[1]
+		}
+		most := c.width() - 1
+		if most < leastName {
+			return
+		}
+		for i, cell := range c.cells {
+			if runes := []rune(cell); len(runes) > most {
+				c.cells[i] = string(runes[:most-1]) + "…"
+			}
+		}
+	}
 }
 
 func (t *table) write(b *strings.Builder, slos []*evaluator.Status, sc screen) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // tableReport has an SLO of each sort, in the order of their ids.
@@ -87,7 +89,7 @@ func TestTableMarksWhatIsNotTheWholeTruth(t *testing.T) {
 	require.Contains(t, text, "! checkout  availability     99.9 %    ≈99.871 %        -29 % ")
 	require.Contains(t, text, "! cart      saves              90 %     *50.00 %          0 % ")
 	require.Contains(t, text, "  checkout  latency            99 %      99.74 %         74 % ")
-	require.Contains(t, text, "\n  * less than 90 % of the window is known; the numbers are of that part\n  ≈ estimated, not counted exactly\n")
+	require.Contains(t, text, "\n  * less than 90 % of the window is known; the numbers cover that part only\n  ≈ estimated, not counted exactly\n")
 }
 
 // TestTableSaysHowEventsWereCounted once for each way, and not of SLOs that
@@ -155,6 +157,84 @@ func TestTableOfSeveralWindows(t *testing.T) {
 
 at 2026-11-22 15:02 UTC
 `, printed(t, r, screen{yellow: "<33>", red: "<31>", reset: "<0>"}))
+}
+
+// TestTableKeepsAlerts however little room there is: windows go before what fires, and
+// long names are cut.
+func TestTableKeepsAlerts(t *testing.T) {
+	r := tableReport()
+	r.SLOs[7].Window, r.SLOs[7].Windows[1].Name = "90d", "2h"
+	end := r.EvaluatedAt.Add(9*24*time.Hour + 9*time.Hour)
+	month := r.SLOs[4]
+	month.ID, month.SLO, month.Window, month.Budget.PeriodEnd = "checkout/monthly", "monthly", "month", &end
+	r.SLOs = append(r.SLOs, month)
+	for _, width := range []int{80, 100} {
+		text := printed(t, r, screen{width: width})
+		head, _, _ := strings.Cut(text, "\n")
+		require.Regexp(t, `  ALERTS$`, head)
+		require.NotContains(t, head, "…")
+		require.NotContains(t, head, "WINDOW")
+		require.Contains(t, text, "page 14:02")
+		require.Contains(t, text, "  18.2  spent ")
+		require.NotRegexp(t, `\d…`, strings.ReplaceAll(text, "15…", ""), "no number is cut")
+	}
+	require.Contains(t, printed(t, r, screen{}), "WINDOW")
+	r.SLOs[3].SLO = strings.Repeat("availability-", 4)
+	r.SLOs[3].Service = "a-rather-long-name-of-a-service"
+	text := printed(t, r, screen{width: 80})
+	require.Regexp(t, `\n! a-rather-\S*…  availabi\S*… .* 18\.2  spent     page 14:02`, text)
+	for line := range strings.Lines(text) {
+		require.LessOrEqual(t, len([]rune(strings.TrimSuffix(line, "\n"))), 80)
+	}
+}
+
+// TestTableSaysOnceThatABackendIsDown, and not with each SLO of it.
+func TestTableSaysOnceThatABackendIsDown(t *testing.T) {
+	r := tableReport()
+	since := r.EvaluatedAt.Add(-20 * time.Minute)
+	for i := range r.SLOs {
+		s := &r.SLOs[i]
+		s.Backend, s.State, s.StateSince = "eu", evaluator.StateQueryFailed, &since
+		s.StateReason = "querying " + s.SLO + "_total: dial tcp 127.0.0.1:1: connect: connection refused"
+	}
+	text := printed(t, r, screen{})
+	require.Equal(t, 1, strings.Count(text, "connection refused"), text)
+	require.Contains(t, text, "\n  backend eu can't be reached since 14:42 (connection refused): 9 SLOs unknown\n")
+	require.EqualError(t, failed(r), "9 of 9 SLOs can't be evaluated: backend eu can't be reached: dial tcp 127.0.0.1:1: connect: connection refused")
+	r.SLOs[2].State = evaluator.StateOK
+	require.Equal(t, 8, strings.Count(printed(t, r, screen{}), "connection refused"), "the backend answers others")
+	require.ErrorContains(t, failed(r), "8 of 9 SLOs can't be evaluated, such as billing/invoices: querying invoices_total: ")
+}
+
+// TestIDsThatMayBeMeant are those that are spelt nearly so, or of the same service, not
+// the first of the alphabet.
+func TestIDsThatMayBeMeant(t *testing.T) {
+	var slos []*slo.SLO
+	for _, id := range []string{"accounts/availability", "billing/invoices", "billing/pdf", "cart/availability", "cart/latency",
+		"catalogue/availability", "checkout/availability", "checkout/latency", "emails/sent", "search/results"} {
+		service, name, _ := strings.Cut(id, "/")
+		slos = append(slos, &slo.SLO{Service: service, Name: name})
+	}
+	for text, want := range map[string]string{
+		"checkout/nope":         "; did you mean checkout/availability or checkout/latency?",
+		"chekout/latency":       "; did you mean checkout/latency?",
+		"Billing/pfd":           "; did you mean billing/pdf?",
+		"shop/results":          "; did you mean search/results?",
+		"latency":               "; did you mean cart/latency or checkout/latency?",
+		"something/quite-other": ", there are accounts/availability, billing/invoices, billing/pdf, cart/availability, cart/latency, catalogue/availability, checkout/availability, checkout/latency or others",
+	} {
+		require.Equal(t, want, suggestions(text, slos), text)
+	}
+}
+
+func TestExplainWantsTheIDFirst(t *testing.T) {
+	dir := filepath.Dir(write(t, t.TempDir(), "checkout.yaml", checkout("99")))
+	code, _, stderr := command(t, "explain", dir, "checkout/availability", "--backend", "http://127.0.0.1:1")
+	require.Equal(t, 2, code)
+	require.Contains(t, stderr, "slowburn: "+dir+" is a path; the SLO comes first: slowburn explain checkout/availability "+dir+"\n")
+	code, _, stderr = command(t, "explain", dir, "--backend", "http://127.0.0.1:1")
+	require.Equal(t, 2, code)
+	require.Contains(t, stderr, "the id of an SLO comes first: slowburn explain checkout/availability "+dir+"\n")
 }
 
 // TestInterruptedInput ends the reading of a terminal on which nobody types.

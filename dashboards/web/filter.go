@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/dashboards/web/summary"
+	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
@@ -16,7 +16,7 @@ type filter struct {
 	service, slo, owner, state string
 	whole                      string // an SLO's id; its groups are chosen
 	labels                     [][2]string
-	order                      summary.Order
+	order                      triage.Order
 	words                      []string // each in the id, the owner, the description or a label
 }
 
@@ -42,7 +42,7 @@ func filterStates() []string {
 
 // parseFilter reads the filter's part of a query. Empty values choose all, as
 // a form sends them.
-func parseFilter(v url.Values, order summary.Order) (filter, error) {
+func parseFilter(v url.Values, order triage.Order) (filter, error) {
 	for name, values := range v {
 		if name != "label" && len(values) > 1 {
 			return filter{}, fmt.Errorf("parameter %s is given %d times", name, len(values))
@@ -91,17 +91,17 @@ func (f filter) hasState(s *evaluator.Status) bool {
 	case filterFiring:
 		return len(s.Alerts) > 0
 	case filterPage:
-		return summary.Fires(s, alerting.Page)
+		return triage.Fires(s, alerting.Page)
 	case filterTicket:
-		return len(s.Alerts) > 0 && !summary.Fires(s, alerting.Page)
+		return len(s.Alerts) > 0 && !triage.Fires(s, alerting.Page)
 	case filterOverspent:
 		return overspent(s)
 	case filterBurning:
-		return f.order.Condition(s) == summary.Burning
+		return f.order.Condition(s) == triage.Burning
 	case filterDoubtful:
 		return len(s.Doubts) > 0
 	case string(evaluator.StateOK): // of the data, and nothing else is the matter
-		return s.State == evaluator.StateOK && f.order.Condition(s) >= summary.Doubtful
+		return s.State == evaluator.StateOK && f.order.Condition(s) >= triage.Doubtful
 	case filterUnknown:
 		return unknown(s)
 	}
@@ -131,4 +131,4 @@ func overspent(s *evaluator.Status) bool {
 }
 
 // unknown reports whether the numbers don't say what is true now.
-func unknown(s *evaluator.Status) bool { return summary.IsUnknown(s) }
+func unknown(s *evaluator.Status) bool { return triage.IsUnknown(s) }

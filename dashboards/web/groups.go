@@ -11,7 +11,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/slowburn-slo/slowburn/dashboards/web/summary"
+	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
@@ -31,7 +31,7 @@ type block struct {
 
 // worst is what decides the block's place, so that a whole does not hide what
 // is the matter with its groups.
-func (b *block) worst(o summary.Order) *evaluator.Status {
+func (b *block) worst(o triage.Order) *evaluator.Status {
 	if len(b.groups) > 0 && o.Compare(b.groups[0], b.head) < 0 {
 		return b.groups[0]
 	}
@@ -39,7 +39,7 @@ func (b *block) worst(o summary.Order) *evaluator.Status {
 }
 
 // newBlocks puts groups below their wholes and sorts both.
-func newBlocks(chosen []*evaluator.Status, o summary.Order) []block {
+func newBlocks(chosen []*evaluator.Status, o triage.Order) []block {
 	var out []block
 	at := map[string]int{}
 	for _, st := range chosen {
@@ -108,7 +108,7 @@ func (s *server) markWorst(r *row, b block) {
 		return
 	}
 	worst := order.Condition(b.groups[0])
-	if worst >= order.Condition(b.head) || worst >= summary.Unknown {
+	if worst >= order.Condition(b.head) || worst >= triage.Unknown {
 		return
 	}
 	n := 0

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
-	"github.com/slowburn-slo/slowburn/dashboards/web/summary"
+	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
@@ -80,7 +80,7 @@ type outage struct {
 }
 
 func newOutages(report *evaluator.Report, now time.Time) []outage {
-	found := summary.Outages(report)
+	found := triage.Outages(report)
 	var out []outage
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		o := found[name]
@@ -241,9 +241,9 @@ func (s *server) summary(report *evaluator.Report) []tally {
 	for i := range report.SLOs {
 		st := &report.SLOs[i]
 		switch s.order().Condition(st) {
-		case summary.Page:
+		case triage.Page:
 			pages++
-		case summary.Burning:
+		case triage.Burning:
 			burning++
 		default:
 			if len(st.Alerts) > 0 {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
-	"github.com/slowburn-slo/slowburn/dashboards/web/summary"
+	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
@@ -132,4 +132,4 @@ func lastBad(st *evaluator.Status) time.Time {
 }
 
 // burningBadge names what is about to fire.
-func burningBadge(b summary.Burn) string { return "Burning " + figures.BurnRate(&b.Rate) + "×" }
+func burningBadge(b triage.Burn) string { return "Burning " + figures.BurnRate(&b.Rate) + "×" }

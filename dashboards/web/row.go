@@ -12,7 +12,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
-	"github.com/slowburn-slo/slowburn/dashboards/web/summary"
+	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
@@ -162,7 +162,7 @@ func worstAlert(st *evaluator.Status) *evaluator.FiringAlert {
 func (s *server) kindOf(st *evaluator.Status) (kind, icon, badge string) {
 	condition := s.order().Condition(st)
 	switch {
-	case condition == summary.Page:
+	case condition == triage.Page:
 		return "page", "▲", "Page"
 	case len(st.Alerts) > 0:
 		return "ticket", "◆", "Ticket"
@@ -170,11 +170,11 @@ func (s *server) kindOf(st *evaluator.Status) (kind, icon, badge string) {
 		return "unknown", "?", stateWords(st.State)
 	case overspent(st):
 		return "spent", "▼", "Overspent"
-	case condition == summary.Spent:
+	case condition == triage.Spent:
 		return "spent", "▼", "Spent"
-	case condition == summary.Burning:
+	case condition == triage.Burning:
 		return "burning", "△", burningBadge(*s.order().Nearest(st))
-	case condition == summary.Doubtful:
+	case condition == triage.Doubtful:
 		return "doubt", "±", stateWords(st.State)
 	case st.State == evaluator.StateNoTraffic:
 		return "idle", "○", stateWords(st.State)

@@ -24,7 +24,7 @@ import (
 	"time"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/dashboards/web/summary"
+	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -96,7 +96,7 @@ type server struct {
 }
 
 // order is how SLOs are ordered.
-func (s *server) order() summary.Order { return summary.Order{Tiers: s.Tiers} }
+func (s *server) order() triage.Order { return triage.Order{Tiers: s.Tiers} }
 
 // pathPrefix is the path of the external URL without the slash at its end.
 func pathPrefix(external string) string {

@@ -1,10 +1,10 @@
-// Package summary says what is worst about an SLO, for the pages and for tables:
+// Package triage says what is worst about an SLO, for the pages and for tables:
 // which come first, which are about to fire, and which of them are unknown for one
 // cause. A use:
 //
-//	order := summary.Order{Tiers: policies.Tiers}
+//	order := triage.Order{Tiers: policies.Tiers}
 //	slices.SortFunc(slos, order.Compare)
-package summary
+package triage
 
 import (
 	"cmp"

@@ -1,4 +1,4 @@
-package summary
+package triage
 
 import (
 	"slices"
@@ -106,5 +106,5 @@ func TestOutages(t *testing.T) {
 	}}
 	got := Outages(r)
 	require.Len(t, got, 1)
-	require.Equal(t, Outage{Backend: "dead", Since: &at, Cause: "connection refused", Reason: r.SLOs[0].StateReason, SLOs: 3}, *got["dead"])
+	require.Equal(t, Outage{Backend: "dead", Since: &at, Cause: "connection refused", Reason: "dial tcp 127.0.0.1:1: connect: connection refused", SLOs: 3}, *got["dead"])
 }

@@ -1,4 +1,4 @@
-package summary
+package triage
 
 import (
 	"strings"
@@ -13,7 +13,7 @@ type Outage struct {
 	Backend string
 	Since   *time.Time // of the newest numbers of these SLOs; nil when there never were any
 	Cause   string     // in few words
-	Reason  string     // that of one SLO, whole
+	Reason  string     // the part that the reasons of all these SLOs have in common
 	SLOs    int
 }
 
@@ -37,6 +37,7 @@ func Outages(r *evaluator.Report) map[string]*Outage {
 			answers[st.Backend] = true // it refuses queries
 		default:
 			o.SLOs++
+			o.Reason = inCommon(o.Reason, st.StateReason)
 			if st.StateSince != nil && (o.Since == nil || st.StateSince.Before(*o.Since)) {
 				o.Since = st.StateSince
 			}
@@ -55,4 +56,16 @@ func Outages(r *evaluator.Report) map[string]*Outage {
 func causeOf(reason string) string {
 	cause := reason[strings.LastIndex(reason, ": ")+1:]
 	return strings.TrimSpace(cause)
+}
+
+// inCommon is the end that two errors have in common, in whole parts: without their
+// queries.
+func inCommon(a, b string) string {
+	const between = ": "
+	x, y := strings.Split(a, between), strings.Split(b, between)
+	n := 0
+	for n < min(len(x), len(y)) && x[len(x)-1-n] == y[len(y)-1-n] {
+		n++
+	}
+	return strings.Join(x[len(x)-n:], between)
 }
