@@ -104,6 +104,9 @@ func (w *ruleWriter) annotations(tiers []firingTier) [][2]string {
 			out = append(out, [2]string{link + "_url", literal(url)})
 		}
 	}
+	if w.names != nil {
+		out = append(out, w.names.annotations(s, tiers)...)
+	}
 	return out
 }
 

@@ -41,6 +41,8 @@ type names interface {
 	alerts(tiers []firingTier) [][]firingTier
 	// alertLabels are the labels of the alert of some of these.
 	alertLabels(s *slo.SLO, tiers []firingTier) map[string]string
+	// annotations are those of the alert beside slowburn's.
+	annotations(s *slo.SLO, tiers []firingTier) [][2]string
 }
 
 // names are nil where there is no such tool.
@@ -161,25 +163,38 @@ func (n slothNames) ids(s *slo.SLO) map[string]string {
 	return map[string]string{"sloth_id": n.identity(s), "sloth_service": s.Service, "sloth_slo": s.Name}
 }
 
+// specLabels are the labels of all that Sloth writes for a spec. Its specs name the
+// owner by a label, which here is a field.
+func (n slothNames) specLabels(s *slo.SLO) map[string]string {
+	out := n.ids(s)
+	if s.Owner != "" {
+		out["owner"] = s.Owner
+	}
+	return out
+}
+
 func (n slothNames) record(w *ruleWriter) {
-	s, ids := w.s, n.ids(w.s)
-	all := w.beside(s.Labels, ids)
+	s, spec := w.s, n.specLabels(w.s)
+	over := func(win slo.Window) []string { return w.beside(s.Labels, spec, map[string]string{"sloth_window": windowName(win)}) }
 	for _, win := range w.namedWindows() {
-		name := windowName(win)
-		w.record("slo:sli_error:ratio_rate"+name, w.sums(win).badShare(), w.beside(s.Labels, ids, map[string]string{"sloth_window": name})...)
+		w.record("slo:sli_error:ratio_rate"+windowName(win), w.sums(win).badShare(), over(win)...)
 	}
-	now, remaining := w.sums(slo.Window(5*time.Minute)), w.now("slo_error_budget_remaining_ratio", "")
-	for _, r := range [][2]string{
-		{"slo:objective:ratio", "vector(" + s.Objective.RatioText() + ")"},
-		{"slo:error_budget:ratio", "vector(" + s.Objective.BudgetText() + ")"},
-		{"slo:time_period:days", "vector(" + floatText(s.Window.Length.Duration().Hours()/24) + ")"},
-		{"slo:current_burn_rate:ratio", now.badShare() + " / " + s.Objective.BudgetText() + "\nor " + now.total + " == 0"},
-		{"slo:period_burn_rate:ratio", "1 - " + remaining},
-		{"slo:period_error_budget_remaining:ratio", remaining},
+	const newest = slo.Window(5 * time.Minute)
+	now, remaining := w.sums(newest), w.now("slo_error_budget_remaining_ratio", "")
+	for _, r := range []struct {
+		name, expr string
+		labels     []string
+	}{
+		{"slo:objective:ratio", "vector(" + s.Objective.RatioText() + ")", w.beside(s.Labels, spec)},
+		{"slo:error_budget:ratio", "vector(" + s.Objective.BudgetText() + ")", w.beside(s.Labels, spec)},
+		{"slo:time_period:days", "vector(" + floatText(s.Window.Length.Duration().Hours()/24) + ")", w.beside(s.Labels, spec)},
+		{"slo:current_burn_rate:ratio", now.badShare() + " / " + s.Objective.BudgetText() + "\nor " + now.total + " == 0", over(newest)},
+		{"slo:period_burn_rate:ratio", "1 - " + remaining, over(s.Window.Length)},
+		{"slo:period_error_budget_remaining:ratio", remaining, over(s.Window.Length)},
 	} {
-		w.record(r[0], r[1], all...)
+		w.record(r.name, r.expr, r.labels...)
 	}
-	w.record("sloth_slo_info", "vector(1)", w.beside(s.Labels, ids, map[string]string{
+	w.record("sloth_slo_info", "vector(1)", w.beside(s.Labels, spec, map[string]string{
 		"sloth_version": "slowburn", "sloth_mode": "slowburn", "sloth_spec": "slowburn/v1", "sloth_objective": s.Objective.Percent(),
 	})...)
 }
@@ -187,9 +202,13 @@ func (n slothNames) record(w *ruleWriter) {
 func (slothNames) alerts(tiers []firingTier) [][]firingTier { return [][]firingTier{tiers} }
 
 func (n slothNames) alertLabels(s *slo.SLO, tiers []firingTier) map[string]string {
-	out := n.ids(s)
+	out := n.specLabels(s)
 	out["sloth_severity"] = tiers[0].Severity
 	return out
+}
+
+func (slothNames) annotations(s *slo.SLO, tiers []firingTier) [][2]string {
+	return [][2]string{{"title", literal("(" + tiers[0].Severity + ") " + s.Service + " " + s.Name + " SLO error budget burn rate is too fast.")}}
 }
 
 type pyrraNames struct{}
@@ -330,6 +349,8 @@ func (pyrraNames) alerts(tiers []firingTier) [][]firingTier {
 	}
 	return out
 }
+
+func (pyrraNames) annotations(*slo.SLO, []firingTier) [][2]string { return nil }
 
 func (pyrraNames) alertLabels(s *slo.SLO, tiers []firingTier) map[string]string {
 	t := tiers[0]
