@@ -239,9 +239,15 @@ func (l *ledger) notes() []string {
 		return out
 	}
 	m := l.meters[0]
-	switch m.indicator.Measure().(type) {
+	switch measure := m.indicator.Measure().(type) {
 	case slo.States:
 		out = append(out, "each minute of a series counts, and is bad when any sample in it is 0")
+	case slo.Increments:
+		note := "each sample is the number of events since the one before, and counts in the minute of its time"
+		if measure.PerSecond {
+			note = "each sample is a number of events per second, times the time since the one before, which counts in the minute of its time"
+		}
+		out = append(out, note)
 	case slo.Levels:
 		out = append(out, "a minute is bad unless all values of the query at its end are as they should be")
 	case slo.Runs:

@@ -80,6 +80,12 @@ func newMeter(i slo.Indicator) *meter {
 		m.count(roleGood, measure.Good)
 		m.count(roleBad, measure.Bad)
 		m.count(roleTotal, measure.Total)
+	case slo.Increments:
+		m.exact = !measure.PerSecond
+		m.count(roleGood, measure.Good)
+		m.count(roleBad, measure.Bad)
+		m.count(roleTotal, measure.Total)
+		m.fresh = func() accounts { return newIncrements(m.clock(), measure.PerSecond) }
 	case slo.States:
 		m.ask(query{role: roleTotal, way: rawSamples, selector: measure.Gauge})
 		m.fresh = func() accounts { return newProbe(measure.Absent) }

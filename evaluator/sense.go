@@ -208,7 +208,7 @@ func (x *inspector) indicator(ctx context.Context) error {
 		if err == nil && s.counter {
 			err = x.bucket(ctx, s)
 		}
-		if err == nil && (found || s.way == slotValues) { // whose range may be too short
+		if err == nil { // of an expression without values the range may be too short, and samples may come late
 			err = x.samples(ctx, s)
 		}
 		if err == nil && found && s.role&m.clock() != 0 && lasting {
@@ -363,6 +363,11 @@ func (x *inspector) samples(ctx context.Context, s subject) error {
 			x.concern(false, s.field, fmt.Sprintf("scrape at least every %s", model.Duration(limit)),
 				"samples of %s come every %s, fewer than %d in the %s that alerts look at", selector, model.Duration(each), perWindow, x.short)
 		}
+		if _, is := x.slo.Indicator.Measure().(slo.Increments); is {
+			if err := x.grows(ctx, s, selector); err != nil {
+				return err
+			}
+		}
 		if !s.counter {
 			continue
 		}
@@ -371,7 +376,7 @@ func (x *inspector) samples(ctx context.Context, s subject) error {
 			return err
 		}
 		if found && falls > maxFalls {
-			x.concern(false, s.field, "a gauge is for an SLO of threshold", "%s falls as gauges do, in %.0f %% of its samples", selector, 100*falls)
+			x.concern(false, s.field, "write type: delta where each sample is the number of events since the one before, type: rate for events per second; any other gauge is for an SLO of threshold", "%s falls as gauges do, in %.0f %% of its samples", selector, 100*falls)
 		}
 	}
 	return nil

@@ -131,7 +131,7 @@ func TestSense(t *testing.T) {
 			"  a range of 2m needs two samples; scrape once a minute, or count by rate() and increase() of selectors"}},
 		"a gauge": {`sli: {events: {bad: 'level_total{job="shop"}', total: requests_total}}`, []string{
 			`x sli.events.bad: warning: level_total{job="shop"} falls as gauges do, in 48 % of its samples`,
-			"  a gauge is for an SLO of threshold"}},
+			"  write type: delta where each sample is the number of events since the one before, type: rate for events per second; any other gauge is for an SLO of threshold"}},
 		"no such group": {`group_by: [customer], sli: {events: {bad: 'requests_total{code="500"}', total: requests_total}}`, []string{
 			"x group_by: error: no series of requests_total has the label customer"}},
 		"too many groups": {`group_by: [tenant], groups: {limit: 1}, sli: {events: {bad: 'requests_total{code="500"}', total: requests_total}}`, []string{

@@ -50,14 +50,22 @@ func measured(good, bad, total number, by []string) Measure {
 	return Counters{Good: good.counter, Bad: bad.counter, Total: total.counter}
 }
 
+// The types of what numbers are selected by, beside counters.
+const (
+	counterType = "counter"
+	deltaType   = "delta"
+	rateType    = "rate"
+)
+
 func parseEvents(v yamlfile.Value, by []string) Indicator {
-	m := v.Map("good", "bad", "total")
+	m := v.Map("good", "bad", "total", "type")
+	kind := oneOf(m.Get("type"), "type", counterType, deltaType, rateType)
 	numbers := map[string]number{}
 	for _, key := range []string{"good", "bad", "total"} {
-		numbers[key] = parseNumber(m.Get(key), by)
+		numbers[key] = parseNumber(m.Get(key), by, kind)
 	}
 	found := written(m, "good", "bad", "total")
-	if mistyped := len(m.Entries) > len(found); v.IsMap() && !mistyped && len(found) != 2 {
+	if mistyped := len(m.Entries) > len(written(m, "good", "bad", "total", "type")); v.IsMap() && !mistyped && len(found) != 2 {
 		hint := ""
 		if len(found) == 3 {
 			hint = "leave one out; slowburn derives it from the others"
@@ -69,6 +77,9 @@ func parseEvents(v yamlfile.Value, by []string) Indicator {
 		if !a.isZero() && !b.isZero() && same(a, b) {
 			m.Get(pair[1]).Errorf(`one should select a part, such as code=~"5.."`, "%s and %s select the same series", pair[0], pair[1])
 		}
+	}
+	if kind == deltaType || kind == rateType {
+		return Events{Increments{numbers["good"].counter, numbers["bad"].counter, numbers["total"].counter, kind == rateType}}
 	}
 	return Events{measured(numbers["good"], numbers["bad"], numbers["total"], by)}
 }
@@ -100,12 +111,17 @@ func counted(keys []string) string {
 var counterName = regexp.MustCompile(`_(total|count|sum|bucket|created)$`)
 
 // parseNumber reads a number of events: a bare selector, or an expression over
-// $window. The labels by are those that its result must keep.
-func parseNumber(v yamlfile.Value, by []string) number {
+// $window. The labels by are those that its result must keep. The kind is the type
+// that the file gives it, "" for none.
+func parseNumber(v yamlfile.Value, by []string, kind string) number {
 	q := parseQuery(v)
-	switch {
-	case q == nil:
+	if q == nil {
 		return number{}
+	}
+	q.kind = kind
+	switch {
+	case kind == deltaType || kind == rateType:
+		return q.gauges()
 	case q.expr == nil:
 		return q.metricsNumber()
 	case len(q.variable) == 0:
@@ -144,6 +160,28 @@ const (
 	perNumber = 1.0 / 2
 )
 
+// gauges is a number of events by gauges of increments or rates: a selector, or a sum
+// of selectors.
+func (q *query) gauges() number {
+	l := linear{query: q, gauges: true}
+	switch {
+	case q.expr == nil:
+		q.reportParse(q.refusal)
+		return number{}
+	case len(q.variable) > 0:
+		at := q.variable[0]
+		q.at.ErrorInside(at, at+len(windowVariable), "write the selector itself", "each sample counts with type: "+q.kind+", and needs no $window")
+		return number{}
+	case !l.add(q.expr, 1):
+		q.reportAt(l.obstacle.PositionRange(), "write a selector, or a sum of selectors", fmt.Sprintf("type: %s counts the samples of gauges, found %s", q.kind, describe(l.obstacle)))
+		return number{}
+	}
+	for _, s := range l.selectors {
+		checkMatchers(q.at, s)
+	}
+	return number{query: q, counter: l.terms}
+}
+
 // bareCounter is a number of events by the selector of counters alone.
 func (q *query) bareCounter(by []string) number {
 	s, selector := q.selector("counter")
@@ -163,6 +201,9 @@ func (q *query) bareCounter(by []string) number {
 
 func (q *query) checkCounter(s *parser.VectorSelector) {
 	checkMatchers(q.at, s)
+	if q.kind == counterType { // as the file says
+		return
+	}
 	if n := NewSelector(s.LabelMatchers...).Name(); classic(n) && !counterName.MatchString(n) {
 		q.reportWarning(s.PosRange, "names of counters end in _total or _count", n+" does not look like a counter")
 	}

@@ -196,7 +196,7 @@ func expandedOf(e Exclusion) expandedExclusion {
 // expandedIndicator is what an SLO file says of an indicator, in its order.
 func expandedIndicator(i Indicator) *yaml.Node {
 	counters := map[string]Counter{}
-	if c, ok := i.Measure().(Counters); ok {
+	if c, ok := i.Measure().(Counters); ok { // increments are written as sums of selectors
 		counters = map[string]Counter{"good": c.Good, "succeeded": c.Good, "bad": c.Bad, "failed": c.Bad, "total": c.Total}
 	}
 	n := &yaml.Node{Kind: yaml.MappingNode}

@@ -27,8 +27,8 @@ type Indicator interface {
 // Field is a key of an SLO file and its value.
 type Field struct{ Key, Text string }
 
-// Measure is a way of getting events from a backend: Counters, States, Levels,
-// Runs, Rates or Parts.
+// Measure is a way of getting events from a backend: Counters, Increments, States,
+// Levels, Runs, Rates or Parts.
 type Measure interface{ measure() }
 
 // Counters are counters of events. Exactly two of them are set; the third
@@ -36,6 +36,13 @@ type Measure interface{ measure() }
 type Counters struct {
 	Good, Bad, Total Counter
 	Native           *Native // the native histograms that hold good and total too
+}
+
+// Increments are gauges of which each sample is the number of events since the sample
+// before it. Two of Good, Bad and Total are set.
+type Increments struct {
+	Good, Bad, Total Counter
+	PerSecond        bool // a sample is that number per second instead
 }
 
 // Counter is a sum of counters, each counted Weight times.
@@ -134,12 +141,13 @@ func (r Rates) Obstacle() string { return cmp.Or(r.Good.Obstacle, r.Bad.Obstacle
 // Parts are SLOs of which a slot of any makes a slot bad.
 type Parts []*SLO
 
-func (Counters) measure() {}
-func (States) measure()   {}
-func (Levels) measure()   {}
-func (Runs) measure()     {}
-func (Rates) measure()    {}
-func (Parts) measure()    {}
+func (Counters) measure()   {}
+func (Increments) measure() {}
+func (States) measure()     {}
+func (Levels) measure()     {}
+func (Runs) measure()       {}
+func (Rates) measure()      {}
+func (Parts) measure()      {}
 
 // Events is the indicator that counts events by counters, or by expressions.
 type Events struct{ Numbers Measure }
@@ -156,6 +164,8 @@ func numbers(m Measure, good, bad string) []Field {
 	switch m := m.(type) {
 	case Counters:
 		texts = [3]string{m.Good.String(), m.Bad.String(), m.Total.String()}
+	case Increments:
+		texts = [3]string{m.Good.String(), m.Bad.String(), m.Total.String()}
 	case Rates:
 		texts = [3]string{m.Good.Text, m.Bad.Text, m.Total.Text}
 	}
@@ -165,7 +175,17 @@ func numbers(m Measure, good, bad string) []Field {
 			out = append(out, Field{key, texts[i]})
 		}
 	}
+	if m, ok := m.(Increments); ok {
+		out = append(out, Field{"type", m.kind()})
+	}
 	return out
+}
+
+func (i Increments) kind() string {
+	if i.PerSecond {
+		return rateType
+	}
+	return deltaType
 }
 
 // Measure implements Indicator.

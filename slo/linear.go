@@ -11,6 +11,7 @@ type linear struct {
 	terms          Counter
 	rates, numbers int // how many of each
 	selectors      []*parser.VectorSelector
+	gauges         bool        // it is one of gauges instead
 	obstacle       parser.Expr // in it, because of which it is no sum of counters
 }
 
@@ -28,6 +29,11 @@ func (l *linear) add(expr parser.Expr, weight float64) bool {
 	case *parser.AggregateExpr:
 		if e.Op == parser.SUM {
 			return l.add(e.Expr, weight)
+		}
+	case *parser.VectorSelector:
+		if l.gauges && !moved(e) {
+			l.term(e, weight)
+			return true
 		}
 	case *parser.Call:
 		return l.call(e, weight)
@@ -50,7 +56,7 @@ func (l *linear) call(e *parser.Call, weight float64) bool {
 	if guardedBy(e) {
 		return l.guarded(e.Args[0], weight)
 	}
-	if e.Func.Name != "rate" && e.Func.Name != "increase" {
+	if l.gauges || e.Func.Name != "rate" && e.Func.Name != "increase" {
 		return l.fail(e)
 	}
 	m, ok := unwrapped(e.Args[0]).(*parser.MatrixSelector)
@@ -66,9 +72,13 @@ func (l *linear) call(e *parser.Call, weight float64) bool {
 	} else {
 		l.numbers++
 	}
+	l.term(s, weight)
+	return true
+}
+
+func (l *linear) term(s *parser.VectorSelector, weight float64) {
 	l.selectors = append(l.selectors, s)
 	l.terms = append(l.terms, Term{NewSelector(s.LabelMatchers...), weight})
-	return true
 }
 
 // moved reports whether a selector looks at another time than now.

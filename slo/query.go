@@ -35,6 +35,7 @@ type query struct {
 	standIn  string               // a duration as long as $window, in its place
 	ranges   map[parser.Node]bool // the nodes whose range is $window
 	variable []int                // where $window stands in the text
+	kind     string               // the type of the numbers that the file says; "" for none
 }
 
 // parseQuery reads an expression. All that is wrong with it is reported at its

@@ -147,7 +147,7 @@ func parseRuns(v yamlfile.Value, by []string) Indicator {
 		return JobRuns{}
 	case byCount:
 		good, bad := m.Require("succeeded"), m.Require("failed")
-		a, b := parseNumber(good, by), parseNumber(bad, by)
+		a, b := parseNumber(good, by, ""), parseNumber(bad, by, "")
 		if !a.isZero() && !b.isZero() && same(a, b) {
 			bad.Errorf("", "succeeded and failed select the same series")
 		}

@@ -53,6 +53,10 @@ func selectorsOf(m slo.Measure) (out []slo.Selector) {
 		for _, term := range slices.Concat(m.Good, m.Bad, m.Total) {
 			out = append(out, term.Selector)
 		}
+	case slo.Increments:
+		for _, term := range slices.Concat(m.Good, m.Bad, m.Total) {
+			out = append(out, term.Selector)
+		}
 	case slo.States:
 		out = []slo.Selector{m.Gauge}
 	case slo.Levels:
@@ -77,6 +81,19 @@ func (p *proof) inputsOf(i slo.Indicator, more map[string]string, fails bool) []
 		var out []input
 		for _, r := range risingOf(m, more) {
 			out = append(out, p.between(r.labels, level{rises, r.perGood * busy}, level{rises, r.perBad * busy}))
+		}
+		return out
+	case slo.Increments:
+		p.events = [2]float64{busy, busy}
+		n := float64(busy)
+		if m.PerSecond {
+			n /= 60
+		}
+		var out []input
+		for _, r := range risingOf(slo.Counters{Good: m.Good, Bad: m.Bad, Total: m.Total}, more) {
+			in := p.between(r.labels, level{flat, r.perGood * n}, level{flat, r.perBad * n})
+			in.still = "0x" + strconv.Itoa(quiet)
+			out = append(out, in)
 		}
 		return out
 	case slo.States:

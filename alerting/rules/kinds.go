@@ -19,6 +19,8 @@ func newCounting(i slo.Indicator, sel string, o Options, by split) (counting, er
 	case slo.Counters:
 		_, isLatency := i.(slo.Latency)
 		return countCounters(m, isLatency, o.TargetLabels, by)
+	case slo.Increments:
+		return countIncrements(m, by)
 	case slo.States:
 		return countStates(m, sel, by), nil
 	case slo.Rates:
@@ -128,6 +130,42 @@ func countStates(m slo.States, sel string, by split) counting {
 		c.total, c.other = more(c.total), more(c.other)
 	}
 	return c
+}
+
+// slotSamples are the samples of a slot. A range is closed on the left in Prometheus 2
+// and open in 3; this one holds no sample of two slots.
+const slotSamples = time.Minute - time.Millisecond
+
+// countIncrements adds up the samples of gauges. Those of events per second count for
+// a minute: their average in the slot, or the last one before it.
+func countIncrements(m slo.Increments, by split) (counting, error) {
+	form := func(c counter) string {
+		slot := c.selector.Range(slotSamples)
+		text := "sum_over_time(" + slot + ")"
+		if m.PerSecond {
+			text = "60 * (avg_over_time(" + slot + ") or " + c.text + ")"
+		}
+		return "  clamp_min(" + text + ", 0) * " + floatText(c.weight)
+	}
+	sum := func(lists ...[]counter) string {
+		var terms []string
+		for _, c := range slices.Concat(lists...) {
+			terms = append(terms, form(c))
+		}
+		return by.summed(terms)
+	}
+	// all are 0 in a slot between two samples.
+	all := func(lists ...[]counter) string {
+		return by.slot(sum(lists...) + "\nor 0 * count" + by.by() + "(" + there(slices.Concat(lists...)) + ")")
+	}
+	good, bad, total := newCounters(m.Good), newCounters(m.Bad), newCounters(m.Total)
+	switch {
+	case len(total) == 0:
+		return counting{total: all(good, bad), other: by.slot(sum(bad))}, nil
+	case len(good) == 0:
+		return counting{total: all(total), other: by.slot(sum(bad))}, nil
+	}
+	return counting{total: all(total), other: by.slot(sum(good)), good: true}, nil
 }
 
 // countThreshold has one event in each slot with values, a bad one unless all of

@@ -42,6 +42,10 @@ func kindCases() []kindCase {
 		}, []float64{u, 20, 20, 20}, []float64{u, 2, 2 + 6, 2 + 2},
 			`{name: last, sli: {events: {bad: 'sum(increase(errors_total[$window])) + 2 * sum(increase(timeouts_total[$window]))', `+
 				`total: 'sum(increase(all_total[$window])) - sum(increase(all_total{path="/health"}[$window]))'}}}`),
+		of("increments", []string{
+			`all_sum{job="j",instance="a"} 5 5 6 6 0 0 7 7`, `bad_sum{job="j",instance="a"} 1 0 2 0 0 0 1 1`, `late_sum{job="j",instance="a"} _ _ _ _ _ _ 1 0`,
+		}, []float64{10, 12, 0, 14}, []float64{1, 2, 0, 2 + 3},
+			`{name: last, sli: {events: {type: delta, bad: 'bad_sum + 3 * late_sum', total: 'sum(all_sum)'}}}`),
 		of("good and bad with weights", []string{`ok_total{job="j",instance="a"} 0+9x7`, `bad_total{job="j",instance="a"} 0+1x7`},
 			[]float64{u, 24, 24, 24}, []float64{u, 6, 6, 6},
 			`{name: last, sli: {events: {good: 'sum(increase(ok_total[$window]))', bad: '3 * sum(increase(bad_total[$window]))'}}}`),

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/slowburn-slo/slowburn/slo"
@@ -34,6 +35,12 @@ func (o Options) refusal(s *slo.SLO) string {
 // unmeasurable says why rules can't measure an indicator, "" when they can.
 func (o Options) unmeasurable(i slo.Indicator) string {
 	switch m := i.Measure().(type) {
+	case slo.Increments:
+		for _, t := range slices.Concat(m.Good, m.Bad, m.Total) {
+			if t.Selector.Name() == "" {
+				return "its gauges have no single metric name, and PromQL drops the names that tell their series apart"
+			}
+		}
 	case slo.States:
 		if m.Gauge.Name() == "" {
 			return "its probe has no single metric name, and PromQL drops the names that tell its series apart"

@@ -50,7 +50,7 @@ func examples(t *testing.T) *slo.Set {
 		require.Equal(t, yamlfile.Warning, f.Severity, f.Text())
 		require.Contains(t, f.Text(), "only VictoriaMetrics answers this query")
 	}
-	require.Equal(t, map[string]int{"SLO": 24, "defaults": 1, "exclusion": 1, "file": 1}, count)
+	require.Equal(t, map[string]int{"SLO": 25, "defaults": 1, "exclusion": 1, "file": 1}, count)
 	require.Len(t, set.SLOs, count["SLO"]+2)
 	return set
 }
@@ -87,6 +87,8 @@ func seriesOfExamples() string {
 		upload_size_bytes_bucket{job="checkout",instance="a",le="1.048576e+06"} 0+8x360
 		upload_size_bytes_bucket{job="checkout",instance="a",le="+Inf"} 0+10x360
 		upload_size_bytes_count{job="checkout",instance="a"} 0+10x360
+		aws_applicationelb_request_count_sum{name="a"} 10x360
+		aws_applicationelb_httpcode_target_5xx_count_sum{name="a"} 1x360
 		{"http.server.requests",instance="a","http.status"="200"} 0+9x360
 		{"http.server.requests",instance="a","http.status"="500"} 0+1x360
 		probe_success{job="blackbox",instance="a"} 1x360
@@ -121,6 +123,7 @@ func TestExamplesOfTheSLOFile(t *testing.T) {
 		"cached":                   {3 * 360, 20 * 360},
 		"busiest":                  {1.5 + 3*359, 15 + 30*359}, // of the first minute half the range has samples
 		"otel":                     {360, 3600},
+		"balancer":                 {361, 3610},
 		"answers":                  {0.5 + 359, 5 + 10*359},    // as above
 		"query-latency":            {360, 3600},
 		"upload-size":              {2 * 360, 3600},

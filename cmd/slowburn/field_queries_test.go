@@ -11,7 +11,7 @@ import (
 // queriesCases are cases of what is asked for: names, expressions, and what numbers
 // mean.
 func queriesCases() []fieldCase {
-	return []fieldCase{{"utf8", 3 * time.Hour, utf8Names}, {"guard", 8 * time.Hour, guard}}
+	return []fieldCase{{"utf8", 3 * time.Hour, utf8Names}, {"guard", 8 * time.Hour, guard}, {"delta", 3 * time.Hour, deltas}, {"mistyped", 3 * time.Hour, deltas}}
 }
 
 // utf8Names has the names of OpenTelemetry as Prometheus 3 keeps them: 100 requests a
@@ -78,4 +78,56 @@ func TestGuard(t *testing.T) {
 	_, findings := f.check()
 	require.Contains(t, findings, "guard.yaml:16:79: warning: the number of events is estimated: "+why)
 	require.Equal(t, 1, strings.Count(findings, "is no sum of counters"), findings)
+}
+
+// deltas has the requests of each 5 minutes as gauges, 600 of which 6 fail, at the
+// times of a metrics service: the newest are 10 minutes old. Recorded rates come each
+// 30 s: 100 requests a second and a little more in turns, of which one in 128 fails.
+func deltas(f *field) {
+	const every = 5 * time.Minute
+	end := f.end.Sub(f.start)
+	for name, n := range map[string]float64{"alb_request_count_sum": 600, "alb_5xx_count_sum": 6} {
+		f.series(name+`{job="yace",instance="y"}`, 0, end-10*time.Minute, every, func(after time.Duration) float64 {
+			return n + n/6*float64(int(after/every)%3-1) // 500, 600, 700, 500, ...
+		})
+	}
+	for name, share := range map[string]float64{"job:requests:rate5m": 1, "job:errors:rate5m": 1.0 / 128} {
+		f.series(name+`{job="api"}`, 0, end, 30*time.Second, func(after time.Duration) float64 {
+			return share * (100 + float64(int(after/(30*time.Second))%4))
+		})
+	}
+	for name, share := range map[string]float64{"requests_total": 1, "errors_total": 0.01} {
+		f.series(name+`{job="api",instance="a"}`, 0, end, 30*time.Second, func(after time.Duration) float64 { return 100 * share * after.Seconds() })
+	}
+}
+
+// TestDeltas: there are 34 samples of 5 minutes, eleven times 600, 700 and 500 and once
+// 600, and the slots after the last are not known. Of 30 s there are 360, whose rates
+// are 101.5 on average. At 2:50 the first sample is in the window as well, 500, and its
+// slot begins what is known.
+func TestDeltas(t *testing.T) {
+	f := queriesCases()[2].open(t)
+	for _, command := range []func(...string) (int, string){f.validate, f.check} {
+		_, findings := command()
+		require.NotContains(t, findings, "counter", findings)
+	}
+	now, then := f.status(3*time.Hour), f.status(3*time.Hour-10*time.Minute)
+	for _, name := range []string{"selectors", "sums"} {
+		requireOwn(t, now[name], 204, 20_400, 170.0/180)
+		requireOwn(t, then[name], 209, 20_900, 171.0/180)
+		require.True(t, now[name].Exact)
+	}
+	requireOwn(t, now["rates"], 30*360*101.5/128, 30*360*101.5, 1)
+	require.False(t, now["rates"].Exact)
+}
+
+// TestMistyped: gauges that are taken for counters get the advice to say so, and
+// counters that are taken for gauges.
+func TestMistyped(t *testing.T) {
+	f := queriesCases()[3].open(t)
+	_, findings := f.check()
+	require.Contains(t, findings, "alb_request_count_sum falls as gauges do")
+	require.Contains(t, findings, "write type: delta")
+	require.Contains(t, findings, "requests_total rises as counters do")
+	require.Contains(t, findings, "leave type away for counters")
 }

@@ -27,6 +27,7 @@ import (
 // beyondSchema is what a schema can't tell of an SLO file, by the words of the
 // parser's finding, with the reason.
 var beyondSchema = map[string]string{
+	`^each sample counts with type|counts the samples of gauges`: "it depends on the type beside it",
 	`^PromQL: `: "a query is read",
 	`^expected a selector of a |can't have offset or @$`:                   "a query is read",
 	`^the expression |gives no number of events$`:                          "a query is read",
