@@ -82,10 +82,14 @@ func (t *track) estimated(*Timeline, Minute) *Doubt {
 	}
 	message := "events between the bounds of histogram buckets are interpolated"
 	for i := range l.meters {
-		_, isRate := l.meters[i].indicator.Measure().(slo.Rates)
+		measure := l.meters[i].indicator.Measure()
+		rates, isRate := measure.(slo.Rates)
+		recorded, _ := measure.(slo.Increments)
 		switch {
 		case isRate:
-			message = "an expression gives the events at the end of each minute; they are not counted one by one"
+			message = fmt.Sprintf("an expression gives the events at the end of each minute; they are not counted one by one, because %s is no sum of counters", rates.Obstacle())
+		case recorded.PerSecond:
+			message = "recorded rates are averages; they count for the time between two samples"
 		case l.book.parts[i].method == MethodAggregated:
 			message = "events are counted in the sums of each target's counters, because there are too many to read each"
 		}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
 // queriesCases are cases of what is asked for: names, expressions, and what numbers
@@ -74,7 +76,9 @@ func TestGuard(t *testing.T) {
 		require.Empty(t, s[name].Doubts, name)
 	}
 	require.False(t, s["floor"].Exact)
+	require.Equal(t, []evaluator.DoubtCode{evaluator.DoubtEstimated}, doubts(s["floor"]))
 	const why = "clamp_min(sum(rate(reqs_total[$window])), 1) is no sum of counters"
+	require.Contains(t, s["floor"].Doubts[0].Message, why)
 	_, findings := f.check()
 	require.Contains(t, findings, "guard.yaml:16:79: warning: the number of events is estimated: "+why)
 	require.Equal(t, 1, strings.Count(findings, "is no sum of counters"), findings)
@@ -119,6 +123,7 @@ func TestDeltas(t *testing.T) {
 	}
 	requireOwn(t, now["rates"], 30*360*101.5/128, 30*360*101.5, 1)
 	require.False(t, now["rates"].Exact)
+	require.Equal(t, []evaluator.DoubtCode{evaluator.DoubtEstimated}, doubts(now["rates"]))
 }
 
 // TestMistyped: gauges that are taken for counters get the advice to say so, and
