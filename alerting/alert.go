@@ -23,10 +23,11 @@ type Alert struct {
 	EndsAt       time.Time         `json:"endsAt"`
 	GeneratorURL string            `json:"generatorURL,omitempty"`
 
-	page bool      // it wakes somebody, whatever its label severity is called
-	held time.Time // end of the last slot in which its tier held or was kept firing
-	old  bool      // it fires by numbers that are older than another replica's may be
-	over bool      // it was resolved
+	page  bool      // it wakes somebody, whatever its label severity is called
+	burns bool      // it is about the burn rate
+	held  time.Time // end of the last slot in which its tier held or was kept firing
+	old   bool      // it fires by numbers that are older than another replica's may be
+	over  bool      // it was resolved
 
 	known shares // of the windows that decide, when it began
 }
@@ -49,39 +50,90 @@ func (a Alert) rank() int {
 }
 
 // key is what tells an alert from others.
-func key(s *evaluator.Status, f evaluator.FiringAlert) string { return s.ID + " " + f.Severity }
+func key(s *evaluator.Status, f evaluator.FiringAlert) string {
+	if f.Name == slo.BlindAlert {
+		return s.Backend + " " + f.Name
+	}
+	return strings.Join([]string{s.ID, f.Name, f.Severity, belowOf(f)}, " ")
+}
+
+// belowOf is the label remaining_below, "" where there is none.
+func belowOf(f evaluator.FiringAlert) string {
+	if f.Name != slo.PolicyAlert {
+		return ""
+	}
+	return belowText(f)
+}
 
 // newAlert makes the alert for what fires. Its labels are the same in every
 // process and for the whole episode; numbers are in the annotations.
 func newAlert(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) Alert {
-	a := Alert{Labels: s.Spec.Alerting.LabelsOver(s.Labels, f.Severity), StartsAt: f.Since, page: f.Severity == Page, held: f.Held, known: sharesOf(s, f.Windows...)}
+	a := Alert{StartsAt: f.Since, Annotations: f.Annotations, page: f.Severity == Page, burns: f.Burns(), held: f.Held, known: knownBy(s, f)}
+	if !f.Burns() {
+		a.held = s.At
+	}
+	if f.Name == slo.BlindAlert {
+		a.Labels = map[string]string{"alertname": f.Name, "backend": s.Backend, "severity": f.Severity}
+		return a
+	}
+	a.Labels = s.Spec.Alerting.LabelsOver(s.Labels, f.Severity)
 	maps.Copy(a.Labels, s.Group)
-	maps.Copy(a.Labels, map[string]string{
-		"alertname": s.Spec.Alerting.AlertName(), "slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO,
-	})
+	maps.Copy(a.Labels, map[string]string{"alertname": f.Name, "slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO})
+	switch f.Name {
+	case slo.NoDataAlert:
+		a.Labels["backend"] = s.Backend
+	case slo.PolicyAlert:
+		a.Labels["remaining_below"] = belowOf(f)
+	}
 	a.GeneratorURL = pageOf(s.Path(), externalURL)
+	return a
+}
+
+// annotationsOf are what an alert says.
+func annotationsOf(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) map[string]string {
+	if !f.Burns() {
+		return metaAnnotations(s, f, externalURL)
+	}
 	facts := factsOf(s, f)
-	facts.Page = a.GeneratorURL
+	facts.Page = pageOf(s.Path(), externalURL)
 	if from, to, known := timeOf(s, f); known {
 		facts.Page = pageOf(s.PathBetween(from, to), externalURL)
 	}
-	a.Annotations = map[string]string{
+	out := map[string]string{
 		"summary": facts.Summary, "description": facts.Text, "tier": facts.Tier + " (" + strings.Join(f.Windows, ", ") + ")",
 	}
-	for name, text := range map[string]string{
+	annotate(out, map[string]string{
 		"runbook_url": facts.Runbook, "dashboard_url": facts.Dashboard, "slo_url": facts.Page, "revision": facts.Revision,
-	} {
-		if text != "" {
-			a.Annotations[name] = text
-		}
-	}
+	})
 	for name, text := range s.Spec.Alerting.Annotations {
 		// Validation tried it; whatever is wrong now, the alert says what it can.
 		if made, err := slo.Annotate(text, facts); err == nil {
-			a.Annotations[name] = made
+			out[name] = made
 		}
 	}
-	return a
+	return out
+}
+
+// metaAnnotations are what an alert about the data or the budget says.
+func metaAnnotations(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) map[string]string {
+	out := map[string]string{}
+	if f.Name == slo.NoDataAlert {
+		out["summary"], out["description"] = noDataText(s)
+		out["reason"] = s.Missing.Reason
+	} else {
+		out["summary"], out["description"] = aboutBudget(s, f)
+	}
+	annotate(out, map[string]string{"runbook_url": s.Links["runbook"], "slo_url": pageOf(s.Path(), externalURL)})
+	return out
+}
+
+// annotate adds annotations that are not empty.
+func annotate(to, with map[string]string) {
+	for name, text := range with {
+		if text != "" {
+			to[name] = text
+		}
+	}
 }
 
 // pageOf is the address of a page, "" where nobody said where pages are.

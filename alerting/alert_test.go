@@ -10,6 +10,13 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
+// alertOf is the alert that is sent for what a judge found.
+func alertOf(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) Alert {
+	f.Name = s.Spec.Alerting.AlertName()
+	f.Annotations = annotationsOf(s, f, externalURL)
+	return newAlert(s, f, externalURL)
+}
+
 // TestAlertSaysWhatATiredPersonNeeds: 870 of 48,160 are 1.81 %; 103,678.85 bad
 // events are allowed in 30 days, of which 870 are 0.84 %; 129 % is spent.
 func TestAlertSaysWhatATiredPersonNeeds(t *testing.T) {
@@ -26,7 +33,7 @@ func TestAlertSaysWhatATiredPersonNeeds(t *testing.T) {
 		Spec:    &slo.SLO{Objective: objective},
 	}
 	fires := evaluator.FiringAlert{Severity: Page, Tier: "fast", Since: since, Windows: []string{"1h", "5m"}}
-	a := newAlert(&status, fires, "https://slo.example.org/")
+	a := alertOf(&status, fires, "https://slo.example.org/")
 	require.Equal(t, map[string]string{
 		"alertname": "ErrorBudgetBurn", "slo_id": "checkout/availability", "slo_service": "checkout",
 		"slo": "availability", "severity": "page", "tier": "1",
@@ -48,7 +55,7 @@ func TestAlertSaysWhatATiredPersonNeeds(t *testing.T) {
 	require.Equal(t, "1.8 % of the events fail since 14:02 UTC on 20 Nov (870 of 48,160 in the last 1h; 0.1 % is allowed). "+
 		"That window took 0.84 % of the 30d budget; 31 % of it is left. At this rate it is spent in 1h30m, at 16:32 UTC on 20 Nov. "+
 		"These numbers are of 15:02 UTC, for the backend can't be read: connection refused.",
-		newAlert(&status, fires, "").Annotations["description"])
+		alertOf(&status, fires, "").Annotations["description"])
 }
 
 // TestAnAlertThatIsKeptFiring claims no more than what is true now.
@@ -59,15 +66,15 @@ func TestAnAlertThatIsKeptFiring(t *testing.T) {
 		Service: "checkout", SLO: "availability", Window: "30d", Spec: policySLO(t),
 		Windows: []evaluator.WindowStatus{{Name: "5m", Total: 300, BurnRate: &burn, End: since.Add(20 * time.Minute)}},
 	}
-	got := newAlert(&status, evaluator.FiringAlert{Severity: Page, Tier: "outage", Since: since, Windows: []string{"5m", "5m"}}, "").Annotations
+	got := alertOf(&status, evaluator.FiringAlert{Severity: Page, Tier: "outage", Since: since, Windows: []string{"5m", "5m"}}, "").Annotations
 	require.Equal(t, "checkout availability no longer burns its error budget too fast", got["summary"])
 	require.Equal(t, "Of the events of the last 5m 0 % fail (0 of 300; 0.1 % is allowed). It began at 14:02 UTC on 20 Nov.", got["description"])
 
 	status.ID, status.Group = `checkout/availability{tenant="acme"}`, map[string]string{"tenant": "acme"}
 	fires := evaluator.FiringAlert{Severity: Page, Tier: "outage", Since: since, Windows: []string{"5m", "5m"}}
-	require.Equal(t, `checkout/availability{tenant="acme"} no longer burns its error budget too fast`, newAlert(&status, fires, "").Annotations["summary"])
+	require.Equal(t, `checkout/availability{tenant="acme"} no longer burns its error budget too fast`, alertOf(&status, fires, "").Annotations["summary"])
 	burn = 1.004
-	require.Equal(t, `checkout/availability{tenant="acme"} burns its error budget 1.004x too fast`, newAlert(&status, fires, "").Annotations["summary"])
+	require.Equal(t, `checkout/availability{tenant="acme"} burns its error budget 1.004x too fast`, alertOf(&status, fires, "").Annotations["summary"])
 }
 
 // TestAlertIsCalledWhatTheSLOFileSays holds which label wins: that of the severity,
@@ -93,9 +100,9 @@ slos:
 		"alertname": "CheckoutBurns", "slo_id": "checkout/availability", "slo_service": "checkout", "slo": "availability",
 		"severity": "critical", "tier": "1", "region": "eu", "team": "payments", "pager": "night",
 	}
-	require.Equal(t, want, newAlert(&status, evaluator.FiringAlert{Severity: Page}, "").Labels)
+	require.Equal(t, want, alertOf(&status, evaluator.FiringAlert{Severity: Page, Windows: []string{"1h", "5m"}}, "").Labels)
 	want["severity"], want["pager"] = "ticket", "none"
-	require.Equal(t, want, newAlert(&status, evaluator.FiringAlert{Severity: Ticket}, "").Labels)
+	require.Equal(t, want, alertOf(&status, evaluator.FiringAlert{Severity: Ticket, Windows: []string{"1d", "2h"}}, "").Labels)
 }
 
 // TestAlertLeadsToTheTimeOfTheIncident: from an hour before 14:02 on 20 Nov 2026,
@@ -114,9 +121,9 @@ func TestAlertLeadsToTheTimeOfTheIncident(t *testing.T) {
 		"https://splunk.example.org/app/search?earliest=-1h": "https://splunk.example.org/app/search?earliest=-1h",
 	} {
 		status.Links = map[string]string{"dashboard": link}
-		require.Equal(t, want, newAlert(&status, evaluator.FiringAlert{Since: since, Windows: []string{"1h", "5m"}}, "").Annotations["dashboard_url"])
+		require.Equal(t, want, alertOf(&status, evaluator.FiringAlert{Since: since, Windows: []string{"1h", "5m"}}, "").Annotations["dashboard_url"])
 	}
-	trickle := newAlert(&status, evaluator.FiringAlert{Since: since, Windows: []string{"3d", "1d"}}, "https://slo.example.org")
+	trickle := alertOf(&status, evaluator.FiringAlert{Since: since, Windows: []string{"3d", "1d"}}, "https://slo.example.org")
 	require.Equal(t, "https://slo.example.org/slo/checkout/availability?from=2026-11-17T14:02:00Z&to=2026-11-20T15:02:00Z", trickle.Annotations["slo_url"])
 }
 
@@ -136,14 +143,14 @@ func TestAlertSaysWhatChanged(t *testing.T) {
 		},
 	}
 	fires := evaluator.FiringAlert{Severity: Page, Tier: "fast", Since: end.Add(-time.Hour), Windows: []string{"1h", "5m"}}
-	got := newAlert(&status, fires, "").Annotations
+	got := alertOf(&status, fires, "").Annotations
 	require.Equal(t, map[string]string{
 		"summary": "18x, unknown left", "team": "", "tier": "fast (1h, 5m)", "revision": "4f2c",
 		"description": "1.8 % of the events fail since 14:02 UTC on 20 Nov (870 of 48,160 in the last 1h; 0.1 % is allowed). " +
 			"Since 15:02 UTC on 22 Oct the objective is 99.9 %; before it was 99 %.",
 	}, got)
 	status.Spec.PastObjectives[0].Until = end.Add(-31 * 24 * time.Hour)
-	require.NotContains(t, newAlert(&status, fires, "").Annotations["description"], "objective")
+	require.NotContains(t, alertOf(&status, fires, "").Annotations["description"], "objective")
 }
 
 // TestAlertOfAGroup says which group it is, and leads to its page.
@@ -154,7 +161,7 @@ func TestAlertOfAGroup(t *testing.T) {
 		ID: `checkout/availability{tenant="a&b"}`, Service: "checkout", SLO: "availability", Window: "30d",
 		Group: map[string]string{"tenant": "a&b"}, Spec: &slo.SLO{Objective: objective},
 	}
-	a := newAlert(&status, evaluator.FiringAlert{Severity: Page, Tier: "fast"}, "https://slo.example.org/below")
+	a := alertOf(&status, evaluator.FiringAlert{Severity: Page, Tier: "fast", Windows: []string{"1h", "5m"}}, "https://slo.example.org/below")
 	require.Equal(t, "https://slo.example.org/below/slo/checkout/availability?tenant=a%26b", a.Annotations["slo_url"])
 	require.Equal(t, a.GeneratorURL, a.Annotations["slo_url"])
 	require.Equal(t, `checkout/availability{tenant="a&b"} burns its error budget`, a.Annotations["summary"])
@@ -164,7 +171,7 @@ func TestAlertOfAGroup(t *testing.T) {
 	since := time.Date(2026, 11, 20, 14, 2, 0, 0, time.UTC)
 	status.Windows = []evaluator.WindowStatus{{Name: "1h", End: since.Add(time.Hour)}}
 	fires := evaluator.FiringAlert{Severity: Page, Tier: "fast", Since: since, Windows: []string{"1h", "5m"}}
-	a = newAlert(&status, fires, "https://slo.example.org/below")
+	a = alertOf(&status, fires, "https://slo.example.org/below")
 	require.Equal(t, "https://slo.example.org/below/slo/checkout/availability?tenant=a%26b&from=2026-11-20T13:02:00Z&to=2026-11-20T15:02:00Z",
 		a.Annotations["slo_url"])
 	require.Equal(t, "https://slo.example.org/below/slo/checkout/availability?tenant=a%26b", a.GeneratorURL)

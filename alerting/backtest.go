@@ -212,6 +212,7 @@ func (b *Backtest) Test(p evaluator.Past) (TestedSLO, []TestResult) {
 // process that starts at from does.
 func episodes(p Policies, s *slo.SLO, t *evaluator.Timeline, from, to evaluator.Minute) []Episode {
 	d := newDecider(p, s)
+	d.quiet = true
 	out := []Episode{}
 	open := map[string]*Episode{}
 	see := func(severity string, e episode, at evaluator.Minute) {

@@ -254,7 +254,7 @@ func TestBacktestSaysWhatTheJudgeSays(t *testing.T) {
 			for i, slot := range slots {
 				live.Append(slot)
 				at := begin + evaluator.Minute(i) + 1
-				now := judge(s, live.Without(s), at)
+				now := burning(judge(s, live.Without(s), at))
 				for j := range want {
 					e := &want[j]
 					if e.End == nil {

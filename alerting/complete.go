@@ -1,24 +1,159 @@
 package alerting
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
+	"time"
+
+	"github.com/prometheus/common/model"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+const (
+	// blindFor is how long a backend can't be read before that is an alert.
+	blindFor = 10 * time.Minute
+	// holdFailed is how long an alert is kept while the backend can't be read.
+	holdFailed = time.Hour
 )
 
 // Completer makes a function that completes the alerts of reports, so that what is
-// shown is what is sent: it gives each alert its name and its words. externalURL is where
-// the pages are, for links; it may be "".
+// shown is what is sent: it gives each alert its words, and adds those about the data.
+// externalURL is where the pages are, for links; it may be "".
 func Completer(externalURL string) func(*evaluator.Report) {
-	return func(r *evaluator.Report) {
-		for i := range r.SLOs {
-			s := &r.SLOs[i]
-			s.Alerts = slices.Clone(s.Alerts) // the loop keeps its own
-			for j := range s.Alerts {
-				f := &s.Alerts[j]
-				sent := newAlert(s, *f, externalURL)
-				f.Name, f.Summary, f.Description = sent.Labels["alertname"], sent.Annotations["summary"], sent.Annotations["description"]
+	c := completer{externalURL: externalURL}
+	return c.complete
+}
+
+// completer remembers since when SLOs can't be read that never were, by their ids.
+type completer struct {
+	externalURL string
+	unseen      map[string]time.Time
+}
+
+func (c *completer) complete(r *evaluator.Report) {
+	now := r.EvaluatedAt
+	blind := c.blind(r, now)
+	for i := range r.SLOs {
+		s := &r.SLOs[i]
+		alerts := slices.Clone(s.Alerts) // the loop keeps its own
+		if a := noData(s, now); a != nil {
+			alerts = append(alerts, *a)
+		}
+		if s.State == evaluator.StateQueryFailed && now.Sub(s.At) > holdFailed {
+			alerts = nil
+		}
+		for j := range alerts {
+			alerts[j].Annotations = annotationsOf(s, alerts[j], c.externalURL)
+		}
+		if a := blind[s.Backend]; a != nil && unseen(s) {
+			alerts = append(alerts, *a)
+		}
+		for j := range alerts {
+			a := &alerts[j]
+			a.Summary, a.Description = a.Annotations["summary"], a.Annotations["description"]
+		}
+		if s.Alerts = alerts; alerts == nil {
+			s.Alerts = []evaluator.FiringAlert{}
+		}
+	}
+}
+
+// noData is the alert that nothing is known of an SLO, nil while it does not fire. It
+// counts from the last sample or, without any, from when the SLO came. What is missed in
+// excluded time only is missed by nobody: there the time counts anew behind it.
+func noData(s *evaluator.Status, now time.Time) *evaluator.FiringAlert {
+	n := s.Spec.Alerting.NoData
+	if len(s.Group) > 0 || s.Missing == nil || s.Spec.Alerting.Severity(n.SeverityName()).Disabled {
+		return nil
+	}
+	if s.State != evaluator.StateNoData {
+		now = s.Missing.At // it can't be seen, so nothing begins
+	}
+	since := s.Missing.Since.Add(n.After())
+	for _, away := range s.Excluded.Spans {
+		if since.After(away.From) && since.Before(away.To.Add(n.After())) && s.Missing.Since.Before(away.To) {
+			since = away.To.Add(n.After())
+		}
+	}
+	if since.After(now) {
+		return nil
+	}
+	return &evaluator.FiringAlert{Name: slo.NoDataAlert, Severity: n.SeverityName(), Since: since, Windows: []string{}}
+}
+
+// noDataText says what is missing.
+func noDataText(s *evaluator.Status) (summary, description string) {
+	text := "Since " + s.Missing.Since.UTC().Format(instant) + " nothing is known of it"
+	if s.Missing.Never {
+		text = "Nothing was ever known of it"
+	}
+	return titleOf(s) + " has no data", fmt.Sprintf("%s: %s. No other alert of it can fire.", text, s.Missing.Reason)
+}
+
+// unseen reports whether an SLO can't be seen, for its backend can't be read or lags.
+func unseen(s *evaluator.Status) bool {
+	return s.State == evaluator.StateQueryFailed || s.State == evaluator.StateStale
+}
+
+// blind are the alerts about backends that can't be read, by their names. An SLO that
+// was never read can't be seen since this process first saw that.
+func (c *completer) blind(r *evaluator.Report, now time.Time) map[string]*evaluator.FiringAlert {
+	type seen struct {
+		all, failing int
+		since        time.Time
+		reason       string
+		first        string // the first that fails, by its id
+	}
+	before := c.unseen
+	c.unseen = map[string]time.Time{}
+	backends := map[string]*seen{}
+	for i := range r.SLOs {
+		status := &r.SLOs[i]
+		b := backends[status.Backend]
+		if b == nil {
+			b = &seen{}
+			backends[status.Backend] = b
+		}
+		b.all++
+		if !unseen(status) {
+			continue
+		}
+		since := now
+		if at, was := before[status.ID]; was {
+			since = at
+		}
+		if status.StateSince != nil {
+			since = *status.StateSince
+		} else {
+			c.unseen[status.ID] = since
+		}
+		if now.Sub(since) >= blindFor {
+			b.first = cmp.Or(b.first, status.ID)
+			if b.failing++; b.since.IsZero() || since.Before(b.since) {
+				b.since, b.reason = since, status.StateReason
 			}
 		}
 	}
+	out := map[string]*evaluator.FiringAlert{}
+	for name, b := range backends {
+		if b.failing == 0 {
+			continue
+		}
+		which := ""
+		if b.failing < b.all {
+			which = ", such as " + b.first
+		}
+		out[name] = &evaluator.FiringAlert{
+			Name: slo.BlindAlert, Severity: Ticket, Since: b.since.Add(blindFor), Windows: []string{},
+			Annotations: map[string]string{
+				"summary": fmt.Sprintf("slowburn can't see %d of %d SLOs of backend %s%s", b.failing, b.all, name, which),
+				"description": fmt.Sprintf("For %s it can't tell how they do, and none of their alerts can begin: %s.",
+					model.Duration(now.Sub(b.since).Truncate(time.Minute)), b.reason),
+			},
+		}
+	}
+	return out
 }

@@ -11,15 +11,12 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-
-	"github.com/slowburn-slo/slowburn/slo"
 )
 
 const (
@@ -285,20 +282,6 @@ func (r *receiver) unresolved(ctx context.Context, old []Alert) []Alert {
 		}
 		return over
 	})
-}
-
-// recall tells what an Alertmanager has of the alerts whose ends depend on whether they
-// fired before.
-func (r *receiver) recall(ctx context.Context, had chan<- []Alert) {
-	var active []Alert
-	filter := "alertname=~" + strconv.Quote(strings.Join([]string{slo.ExhaustedAlert, slo.ForecastAlert, slo.PolicyAlert}, "|"))
-	if r.get(ctx, "/api/v2/alerts?filter="+url.QueryEscape(filter), &active) != nil {
-		return
-	}
-	select {
-	case had <- active:
-	case <-ctx.Done():
-	}
 }
 
 func wait(ctx context.Context, d time.Duration) bool {

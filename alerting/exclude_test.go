@@ -26,7 +26,7 @@ func (f *follower) seeWithout(slots []evaluator.Slot) []evaluator.FiringAlert {
 		f.timeline.Append(s)
 	}
 	f.settled = f.timeline.End() - 2
-	return f.judge(f.slo, f.timeline.Without(f.slo), f.settled)
+	return burning(f.judge(f.slo, f.timeline.Without(f.slo), f.settled))
 }
 
 // TestAnExclusionEndsAnAlert: a service fails from slot 721 on, 30 %. The page

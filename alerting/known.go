@@ -1,10 +1,10 @@
 package alerting
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // Windows that became less known than they were when an alert began end nothing: a
@@ -14,9 +14,6 @@ import (
 const (
 	// ownWindow is the key of the SLO's own window among those that are known.
 	ownWindow = ""
-	// coverageAnnotation holds the coverage of the SLO's own window when an alert about a
-	// budget began, for the next process.
-	coverageAnnotation = "coverage"
 	// fallen is by how much the coverage of a window must fall to be less known. A
 	// backend that was down for a day of 30 keeps no ticket open.
 	fallen = 0.05
@@ -34,6 +31,19 @@ func sharesOf(s *evaluator.Status, names ...string) shares {
 		}
 	}
 	return out
+}
+
+// knownBy are the shares that are known of the windows that an alert is judged by.
+func knownBy(s *evaluator.Status, f evaluator.FiringAlert) shares {
+	switch {
+	case f.Burns():
+		return sharesOf(s, f.Windows...)
+	case f.Name == slo.ForecastAlert && len(s.Windows) > 1:
+		return sharesOf(s, ownWindow, s.Windows[len(s.Windows)-2].Name)
+	case f.Name == slo.ExhaustedAlert || f.Name == slo.PolicyAlert:
+		return sharesOf(s, ownWindow)
+	}
+	return nil
 }
 
 // windowNamed is a window of an SLO, nil where it has none of that name.
@@ -68,20 +78,11 @@ func (k shares) fell(s *evaluator.Status) int {
 // known, an alert about a budget needs all.
 func (a Alert) uncertain(s *evaluator.Status) bool {
 	fell := a.known.fell(s)
-	if !isMeta(a) {
+	if a.burns {
 		return fell > 0 && fell == len(a.known)
 	}
 	start := s.Budget.PeriodStart
 	return fell > 0 && (start == nil || !a.held.Before(*start)) // a new period ends the old one's
-}
-
-// coverageOf reads what an alert that an Alertmanager has says of its window.
-func coverageOf(a Alert) shares {
-	share, err := strconv.ParseFloat(a.Annotations[coverageAnnotation], 64)
-	if err != nil {
-		return nil
-	}
-	return shares{ownWindow: share}
 }
 
 // keepKnown keeps what was known when an alert that goes on began.
@@ -92,8 +93,8 @@ func keepKnown(a, before Alert) Alert {
 	return a
 }
 
-// waits reports whether an alert that nothing confirms any more is held for an hour,
-// because too little is known to end it.
+// waits reports whether an alert that nothing confirms any more is held because too
+// little is known to end it: a burn alert for an hour.
 func (a Alert) waits(s *evaluator.Status, now time.Time) bool {
-	return a.uncertain(s) && now.Sub(a.held) <= holdFailed
+	return a.uncertain(s) && (!a.burns || now.Sub(a.held) <= holdFailed)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // TestForgettingEndsNoTicketOfABudget: a backend forgets all but 6 h of 30 d, or a
@@ -16,13 +17,12 @@ func TestForgettingEndsNoTicketOfABudget(t *testing.T) {
 	for _, left := range []float64{0.0083, 0.6, 0.9} {
 		x := newTeller(t)
 		spent := x.about(evaluator.StateOK, -0.1, 0)
-		spent.Policy = []evaluator.PolicyStep{{RemainingBelow: 0.25, Action: "freeze", Active: true}}
+		spent.Alerts = []evaluator.FiringAlert{{Name: slo.ExhaustedAlert, Severity: Ticket}, {Name: slo.PolicyAlert, Severity: Ticket, RemainingBelow: 0.25}}
 		tickets := []string{"ErrorBudgetExhausted", "ErrorBudgetPolicy"}
 		firing, _ := x.see(1, spent)
 		require.Equal(t, tickets, firing)
 
 		fine := x.about(evaluator.StateOK, 0.8, 0)
-		fine.Policy = []evaluator.PolicyStep{{RemainingBelow: 0.25, Action: "freeze"}}
 		fine.Windows[1].Coverage = left
 		for range 3 { // longer than what can't be read is held
 			firing, resolved := x.see(59, fine)
@@ -42,7 +42,9 @@ func TestForgettingEndsNoTicketOfABudget(t *testing.T) {
 // TestForgettingEndsNoForecast which needs the longest window of the policy, too.
 func TestForgettingEndsNoForecast(t *testing.T) {
 	x := newTeller(t)
-	firing, _ := x.see(1, x.about(evaluator.StateOK, 0.1, 1.5))
+	soon := x.about(evaluator.StateOK, 0.1, 1.5)
+	soon.Alerts = []evaluator.FiringAlert{{Name: slo.ForecastAlert, Severity: Ticket}}
+	firing, _ := x.see(1, soon)
 	require.Equal(t, []string{"ErrorBudgetForecast"}, firing)
 	fine := x.about(evaluator.StateOK, 0.1, 0)
 	fine.Windows[0].Coverage = 0.08
@@ -57,6 +59,7 @@ func TestANewPeriodEndsTheTicketOfTheOldOne(t *testing.T) {
 	start := x.now.Add(-24 * time.Hour)
 	spent := x.about(evaluator.StateOK, -0.1, 0)
 	spent.Budget.PeriodStart = &start
+	spent.Alerts = []evaluator.FiringAlert{{Name: slo.ExhaustedAlert, Severity: Ticket}}
 	firing, _ := x.see(1, spent)
 	require.Equal(t, []string{"ErrorBudgetExhausted"}, firing)
 	fine := x.about(evaluator.StateOK, 0.8, 0)
@@ -73,7 +76,7 @@ func TestForgettingResolvesNoBurnAlert(t *testing.T) {
 		s := x.about(evaluator.StateOK, 0.5, 0)
 		s.Windows = append([]evaluator.WindowStatus{{Name: "1d", Seconds: 86400, End: x.now, Coverage: 1}}, s.Windows...)
 		at := x.now.Add(time.Minute)
-		s.Alerts = []evaluator.FiringAlert{{Severity: Ticket, Tier: "trickle", Since: x.now, Held: at, Windows: []string{"3d", "1d"}}}
+		s.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: Ticket, Tier: "trickle", Since: x.now, Held: at, Windows: []string{"3d", "1d"}}}
 		return s
 	}
 	for name, c := range map[string]struct {
@@ -94,20 +97,4 @@ func TestForgettingResolvesNoBurnAlert(t *testing.T) {
 		_, resolved = x.see(61, s)
 		require.Empty(t, resolved, name)
 	}
-}
-
-// TestARestartHasWhatWasKnownOfABudget from the alert that an Alertmanager has.
-func TestARestartHasWhatWasKnownOfABudget(t *testing.T) {
-	first := newTeller(t)
-	_, _ = first.see(1, first.about(evaluator.StateOK, -0.1, 0))
-	second := newTeller(t)
-	for _, a := range first.sender.firing {
-		require.Equal(t, "1", a.Annotations["coverage"])
-		second.sender.recall([]Alert{{Labels: a.Labels, Annotations: a.Annotations, StartsAt: a.StartsAt}})
-	}
-	short := second.about(evaluator.StateOK, 0.8, 0)
-	short.Windows[1].Coverage = 0.7
-	firing, resolved := second.see(1, short)
-	require.Equal(t, []string{"ErrorBudgetExhausted"}, firing)
-	require.Empty(t, resolved)
 }

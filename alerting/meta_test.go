@@ -2,16 +2,14 @@ package alerting
 
 import (
 	"maps"
-	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
-	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -21,11 +19,22 @@ type teller struct {
 	t      *testing.T
 	sender *Sender
 	now    time.Time
+
+	complete func(*evaluator.Report)
+	missing  *evaluator.Missing
+	began    time.Time
+}
+
+// report has the sender follow a report.
+func (x *teller) report(r *evaluator.Report) {
+	x.complete(r)
+	x.sender.update(r, x.now)
 }
 
 func newTeller(t *testing.T) *teller {
 	b := newBoard(time.Now)
-	return &teller{t, b.sender(), time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC)}
+	now := time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC)
+	return &teller{t: t, sender: b.sender(), now: now, complete: Completer("https://slo.example.org/"), began: now}
 }
 
 // about is the status of an SLO whose own window and whose three days are known.
@@ -51,7 +60,20 @@ func (x *teller) see(minutes int, s evaluator.Status) (firing, resolved []string
 	for i := range s.Windows {
 		s.Windows[i].End = at
 	}
-	x.sender.update(&evaluator.Report{EvaluatedAt: at, SLOs: []evaluator.Status{s}}, at)
+	if s.State != evaluator.StateQueryFailed {
+		s.At = at
+	}
+	s.Missing = x.missing
+	if s.State == evaluator.StateNoData {
+		s.Missing = &evaluator.Missing{Reason: s.StateReason, At: at, Never: s.StateSince == nil, Since: x.began}
+		if s.StateSince != nil {
+			s.Missing.Since = *s.StateSince
+		}
+	}
+	if x.missing = s.Missing; sees(&s) {
+		s.Missing, x.missing = nil, nil
+	}
+	x.report(&evaluator.Report{EvaluatedAt: at, SLOs: []evaluator.Status{s}})
 	names := func(alerts map[string]Alert) []string {
 		var out []string
 		for _, a := range alerts {
@@ -90,8 +112,14 @@ func TestNoDataIsAnAlertAfterATime(t *testing.T) {
 
 	never := x.about(evaluator.StateNoData, 0.5, 0)
 	never.StateSince = nil
-	firing, _ = newTeller(t).see(1, never)
+	x = newTeller(t)
+	firing, _ = x.see(14, never)
+	require.Empty(t, firing, "it came 14 minutes ago")
+	firing, _ = x.see(1, never)
 	require.Equal(t, []string{"SLONoData"}, firing, "it never had any")
+	for _, a := range x.sender.firing {
+		require.Equal(t, x.now, a.StartsAt)
+	}
 
 	own := x.about(evaluator.StateNoData, 0.5, 0)
 	own.Spec.Alerting.NoData = slo.NoData{Severity: Page, For: time.Hour}
@@ -125,162 +153,176 @@ func TestNobodyMissesDataInExcludedTime(t *testing.T) {
 	require.Equal(t, []string{"SLONoData"}, firing)
 }
 
-func TestASpentBudgetIsOneTicket(t *testing.T) {
-	x := newTeller(t)
-	for _, step := range []struct {
-		remaining        float64
-		firing, resolved []string
-	}{
-		{0.02, nil, nil},
-		{-0.1, []string{"ErrorBudgetExhausted"}, nil},
-		{0.005, []string{"ErrorBudgetExhausted"}, nil},
-		{0.02, nil, []string{"ErrorBudgetExhausted"}},
-		{0.005, nil, []string{"ErrorBudgetExhausted"}}, // it is posted for some minutes
-	} {
-		firing, resolved := x.see(1, x.about(evaluator.StateOK, step.remaining, 0))
-		require.Equal(t, step.firing, firing, step.remaining)
-		require.Equal(t, step.resolved, resolved, step.remaining)
+// daySLO is an SLO of 99 % over a day with the classic policy. With 1,000 events a
+// minute, of which 1,440,000 are in a day, 14,400 may be bad.
+func daySLO(t *testing.T) *slo.SLO {
+	s := policySLO(t)
+	s.Objective, s.Window = objective(t, "99"), slo.Rolling(day)
+	return s
+}
+
+func bad(n float64) evaluator.Slot { return evaluator.Slot{Total: 1000, Bad: n, Known: true} }
+
+// budgetAlerts are since when alerts about the budget fire, in slots after begin, by
+// their names.
+func budgetAlerts(alerts []evaluator.FiringAlert) map[string]int {
+	out := map[string]int{}
+	for _, a := range alerts {
+		if a.Name != slo.DefaultAlertName {
+			out[strings.TrimSuffix(a.Name+" "+belowOf(a), " ")] = int(evaluator.MinuteOf(a.Since) - begin)
+		}
 	}
+	return out
+}
+
+// TestASpentBudgetIsOneTicket: 72 + 47*300 + 228 are all 14,400 that may be bad, at slot
+// 1440 + 49. When the 72 leave the day 0.5 % are left, with the next 300 2.6 %.
+func TestASpentBudgetIsOneTicket(t *testing.T) {
+	s := daySLO(t)
+	slots := slotsOf(1440, healthy, 1, bad(72), 47, bad(300), 1, bad(228), 1440, healthy)
+	spent := map[string]int{"ErrorBudgetExhausted": 1489}
+	live := follow(s)
+	for _, step := range []struct {
+		at   int
+		want map[string]int
+	}{{1487, map[string]int{}}, {1489, spent}, {1500, spent}, {2881, spent}, {2883, spent}, {2884, map[string]int{}}} {
+		got := budgetAlerts(live.seeAll(slots[:step.at], 2))
+		delete(got, slo.ForecastAlert)
+		require.Equal(t, step.want, got, step.at)
+	}
+	require.Equal(t, spent, budgetAlerts(allAt(s, slots[:2881], 0)), "a process that starts says the same")
+
+	s.Alerting.Ticket.Disabled = true
+	require.Empty(t, budgetAlerts(allAt(s, slots[:1500], 0)))
+	s.Alerting.Ticket.Disabled = false
+	require.Empty(t, budgetAlerts(allAt(s, slotsOf(700, bad(300)), 0)), "most of the window is not known")
+	require.NotEmpty(t, budgetAlerts(allAt(s, slotsOf(720, bad(300)), 0)))
+}
+
+// TestAnAlertIsDatedHonestly: what was spent for twelve days began at or before the
+// first of the seven days that a process reads.
+func TestAnAlertIsDatedHonestly(t *testing.T) {
+	s := daySLO(t)
+	const minutes = 12 * 1440
+	restarted := evaluator.NewTimeline(begin + minutes - evaluator.Minute(BuiltIn().Lookback(s).Minutes()))
+	for restarted.End() < begin+minutes {
+		restarted.Append(bad(12)) // 1.2 times what may be
+	}
+	judge := BuiltIn().NewJudge()
+	for later := range 3 {
+		restarted.Append(bad(12))
+		alerts := slices.DeleteFunc(judge(s, restarted, restarted.End()), func(a evaluator.FiringAlert) bool { return a.Name != slo.ExhaustedAlert })
+		require.Len(t, alerts, 1)
+		require.True(t, alerts[0].Older)
+		require.Equal(t, slotAt(minutes-7*1440), alerts[0].Since, later)
+	}
+	all := follow(s).seeAll(slotsOf(1440, healthy, minutes, bad(12)), 0)
+	for _, a := range all {
+		if a.Name == slo.ExhaustedAlert { // 14,400 are bad 1,200 slots after the first
+			require.Equal(t, slotAt(1440+1200), a.Since)
+			require.False(t, a.Older)
+		}
+	}
+}
+
+// TestTheForecastOfABudget: six hours at 0.95 times the allowed rate take 23.75 % of the
+// budget of a day. So much is left after 1,156 slots. A page ends it not.
+func TestTheForecastOfABudget(t *testing.T) {
+	s := daySLO(t)
+	slots := slotsOf(1440, healthy, 1156, bad(9.5), 4, bad(300), 200, healthy)
+	live := follow(s)
+	require.Empty(t, budgetAlerts(live.seeAll(slots[:1440+1155], 0)))
+	soon := map[string]int{"ErrorBudgetForecast": 1440 + 1156}
+	require.Equal(t, soon, budgetAlerts(live.seeAll(slots[:1440+1156], 0)))
+	alerts := live.seeAll(slots[:1440+1160], 0)
+	require.NotEmpty(t, pages(alerts))
+	require.Equal(t, soon, budgetAlerts(alerts))
+	require.Equal(t, soon, budgetAlerts(allAt(s, slots[:1440+1160], 0)), "a process that starts says the same")
+
+	burst := slotsOf(1440, healthy, 20, bad(300), 15, healthy) // 6,000 of 360,000 in six hours take 41.7 %, 58.3 % are left
+	alerts = allAt(s, burst, 0)
+	require.Empty(t, budgetAlerts(alerts))
+	burst = slotsOf(1440, healthy, 26, bad(300)) // 7,800 take 54 %, 46 % are left, but a page fires
+	alerts = allAt(s, burst, 0)
+	require.NotEmpty(t, pages(alerts))
+	require.Empty(t, budgetAlerts(alerts), "which says it itself")
+}
+
+// TestTheForecastInACalendarMonth: a day before its end the last day at 3 takes 10 %.
+func TestTheForecastInACalendarMonth(t *testing.T) {
+	const days = 24 * time.Hour
+	require.Equal(t, 3*days, coming(3*days, 0, begin))
+	require.Equal(t, 3*days, coming(3*days, begin+30*1440, begin))
+	require.Equal(t, days, coming(3*days, begin+1440, begin))
+
+	x := newTeller(t)
+	status := x.about(evaluator.StateOK, 0.1, 3)
+	end := x.now.Add(days)
+	status.Budget.PeriodEnd = &end
+	summary, description := aboutBudget(&status, evaluator.FiringAlert{Name: slo.ForecastAlert})
+	require.Equal(t, "checkout availability will have spent its error budget before it starts anew at 03:00 UTC on 26 Nov", summary)
+	require.Equal(t, "10 % of the 30d budget is left; at the rate of the last 3d nothing will be.", description)
+}
+
+// TestASpentCalendarBudget is dated by the quarter of an hour in which it was spent, in
+// each process. The day begins at a multiple of 1,440 minutes.
+func TestASpentCalendarBudget(t *testing.T) {
+	s := daySLO(t)
+	var err error
+	s.Window, err = slo.NewCalendar(slo.Week, "UTC")
+	require.NoError(t, err)
+	start, _ := s.Window.At(begin.Time().Add(14 * 24 * time.Hour))
+	first := int(evaluator.MinuteOf(start) - begin)
+	slots := slotsOf(first, healthy, 5*1440, healthy, 400, bad(300))
+	// All of the projected 10,080,000 may have 100,800 bad: 336 slots of 300.
+	spent := map[string]int{"ErrorBudgetExhausted": (first+5*1440+336+14)/15*15 + int(begin%15)}
+	live := follow(s)
+	got := budgetAlerts(live.seeAll(slots[:first+5*1440+330], 0))
+	require.NotContains(t, got, "ErrorBudgetExhausted")
+	require.Equal(t, spent, budgetAlerts(live.seeAll(slots, 0)))
+	require.Equal(t, spent, budgetAlerts(allAt(s, slots, 0)))
+}
+
+// TestWhatWasAgreedOnIsATicket: at 9.5 bad events a slot less than 29 % is left after
+// 1,077 slots, less than 10 % after 1,365. When 16 of them left the day more than 11 % is.
+func TestWhatWasAgreedOnIsATicket(t *testing.T) {
+	s := daySLO(t)
+	s.BudgetPolicy = []slo.BudgetStep{{Below: 0.29, Action: "no risky deploys", Gate: slo.GateWarn}, {Below: 0.1, Action: "freeze", Gate: slo.GateBlock}}
+	slots := slotsOf(1440, healthy, 1365, bad(9.5), 1440, healthy)
+	live := follow(s)
+	for _, step := range []struct {
+		at   int
+		want string
+		from int
+	}{{1440 + 1076, "", 0}, {1440 + 1077, "29%", 1440 + 1077}, {1440 + 1364, "29%", 1440 + 1077}, {1440 + 1365, "10%", 1440 + 1365}, {2895, "10%", 1440 + 1365}, {2896, "29%", 2896}} {
+		want := map[string]int{}
+		if step.want != "" {
+			want["ErrorBudgetPolicy "+step.want] = step.from
+		}
+		for _, got := range []map[string]int{budgetAlerts(live.seeAll(slots[:step.at], 0)), budgetAlerts(allAt(s, slots[:step.at], 0))} {
+			delete(got, slo.ForecastAlert)
+			require.Equal(t, want, got, step.at)
+		}
+	}
+	x := newTeller(t)
+	status := x.about(evaluator.StateOK, 0.2, 0)
+	status.Spec.BudgetPolicy = s.BudgetPolicy
+	summary, description := aboutBudget(&status, evaluator.FiringAlert{Name: slo.PolicyAlert, RemainingBelow: 0.29})
+	require.Equal(t, "checkout availability: no risky deploys", summary)
+	require.Equal(t, "20 % of the 30d budget is left; it was agreed on for less than 29%.", description)
+}
+
+// TestAnAlertOfAGroupsBudget says which group it is.
+func TestAnAlertOfAGroupsBudget(t *testing.T) {
+	x := newTeller(t)
 	group := x.about(evaluator.StateOK, -0.1, 0)
 	group.ID, group.Group = `checkout/availability{tenant="acme"}`, map[string]string{"tenant": "acme"}
-	told := newTeller(t)
-	_, _ = told.see(1, group)
-	for _, a := range told.sender.firing {
+	group.Alerts = []evaluator.FiringAlert{{Name: slo.ExhaustedAlert, Severity: Ticket, Since: x.now, Windows: []string{}}}
+	firing, _ := x.see(1, group)
+	require.Equal(t, []string{"ErrorBudgetExhausted"}, firing)
+	for _, a := range x.sender.firing {
 		require.Equal(t, `checkout/availability{tenant="acme"} has spent its error budget`, a.Annotations["summary"])
 		require.Equal(t, "Nothing (-10 %) of the 30d budget is left. The ticket stays open until more than 1 % is.", a.Annotations["description"])
-	}
-	require.Len(t, told.sender.firing, 1)
-	young := x.about(evaluator.StateOK, -2, 0)
-	young.Windows[1].Coverage = 0.4
-	firing, _ := newTeller(t).see(1, young)
-	require.Empty(t, firing, "most of the window is not known")
-}
-
-// TestARestartGoesOnWithTheTicketsOfABudget that is between where they begin and where
-// they end, and ends them.
-func TestARestartGoesOnWithTheTicketsOfABudget(t *testing.T) {
-	am := servers.Alertmanager(t, "")
-	b := newBoard(time.Now)
-	begun := time.Now().UTC().Truncate(time.Second).Add(-20 * time.Second)
-	shows := func(at time.Time, remaining, burning float64) {
-		b.show(t, at, evaluator.StateOK)
-		x := &teller{t: t, now: at}
-		spent, soon := x.about(evaluator.StateOK, remaining, 0), x.about(evaluator.StateOK, 0.5, burning)
-		spent.Policy = []evaluator.PolicyStep{{RemainingBelow: 0.001, Action: "freeze", Active: remaining < 0.001}}
-		soon.ID = "checkout/soon"
-		b.report.SLOs = []evaluator.Status{spent, soon}
-	}
-	shows(begun, -0.1, 5) // three days at 5 take half of a budget of 30
-	first := b.sender(Alertmanager{am.URL, http.DefaultClient})
-	stop := start(t, first)
-	first.Wake()
-	require.Eventually(t, func() bool { return len(listed(t, am)) == 3 }, 20*time.Second, 20*time.Millisecond)
-	stop()
-
-	shows(begun.Add(time.Second), 0.005, 4.5)
-	second := b.sender(Alertmanager{am.URL, http.DefaultClient})
-	defer start(t, second)()
-	require.Eventually(t, func() bool {
-		second.Wake()
-		return testutil.ToFloat64(second.metrics.sent.WithLabelValues(am.URL)) > 0
-	}, 20*time.Second, 20*time.Millisecond)
-	for _, a := range listed(t, am) {
-		require.True(t, a.StartsAt.Equal(begun), a)
-		require.NotContains(t, a.Annotations["description"], "-10 %", "it was posted anew")
-	}
-	require.Len(t, listed(t, am), 3)
-	shows(begun.Add(2*time.Second), 0.02, 3.9)
-	second.Wake()
-	require.Eventually(t, func() bool { return len(listed(t, am)) == 0 }, 20*time.Second, 20*time.Millisecond)
-}
-
-// TestTheForecastOfABudget: three days at 1.5 times the allowed rate take 15 % of the
-// budget of 30. Once it fires it goes on down to four fifths of what is left.
-func TestTheForecastOfABudget(t *testing.T) {
-	x := newTeller(t)
-	for _, step := range []struct {
-		remaining, burning float64
-		fires              bool
-	}{{0.16, 1.5, false}, {0.15, 1.5, true}, {0.15, 1.21, true}, {0.15, 1.19, false}, {0.15, 1.21, false}} {
-		firing, _ := x.see(1, x.about(evaluator.StateOK, step.remaining, step.burning))
-		require.Equal(t, step.fires, slices.Equal(firing, []string{"ErrorBudgetForecast"}), step)
-	}
-	burning := x.about(evaluator.StateOK, 0.1, 1.5)
-	burning.Alerts = []evaluator.FiringAlert{{Severity: Ticket, Tier: "trickle", Windows: []string{"3d", "1d"}, Held: x.now}}
-	firing, _ := newTeller(t).see(1, burning)
-	require.Equal(t, []string{"ErrorBudgetBurn"}, firing, "which says it itself")
-
-	// A page ends none that fired before.
-	x = newTeller(t)
-	_, _ = x.see(1, x.about(evaluator.StateOK, 0.1, 1.5))
-	began := x.now
-	burning.Alerts[0].Held = x.now
-	firing, resolved := x.see(1, burning)
-	require.Equal(t, []string{"ErrorBudgetBurn", "ErrorBudgetForecast"}, firing)
-	require.Empty(t, resolved)
-	firing, _ = x.see(1, x.about(evaluator.StateOK, 0.1, 1.5))
-	require.Contains(t, firing, "ErrorBudgetForecast")
-	for _, a := range x.sender.firing {
-		if a.Labels["alertname"] == "ErrorBudgetForecast" {
-			require.Equal(t, began, a.StartsAt)
-		}
-	}
-}
-
-// TestTheForecastInACalendarMonth: on its second day three days at 0.5 take 5 % of the
-// month, and a day before its end the last day at 3 takes 10 %.
-func TestTheForecastInACalendarMonth(t *testing.T) {
-	x := newTeller(t)
-	month, err := slo.NewCalendar(slo.Month, "UTC")
-	require.NoError(t, err)
-	of := func(remaining, burning float64, elapsed, coming time.Duration) evaluator.Status {
-		s := x.about(evaluator.StateOK, remaining, burning)
-		end := x.now.Add(coming)
-		s.Spec.Window, s.Budget.PeriodEnd, s.Windows[1].Seconds = month, &end, int64(elapsed.Seconds())
-		return s
-	}
-	const days = 24 * time.Hour
-	firing, _ := x.see(0, of(0.06, 0.5, 2*days, 28*days))
-	require.Empty(t, firing)
-	firing, _ = x.see(0, of(0.11, 3, 29*days, days))
-	require.Empty(t, firing)
-	firing, _ = x.see(0, of(0.1, 3, 29*days, days))
-	require.Equal(t, []string{"ErrorBudgetForecast"}, firing)
-	for _, a := range x.sender.firing {
-		require.Equal(t, "checkout availability will have spent its error budget before it starts anew at 03:00 UTC on 26 Nov", a.Annotations["summary"])
-	}
-}
-
-func TestWhatWasAgreedOnIsATicket(t *testing.T) {
-	x := newTeller(t)
-	steps := x.about(evaluator.StateOK, 0.2, 0)
-	steps.Policy = []evaluator.PolicyStep{
-		{RemainingBelow: 0.29, Action: "no risky deploys", Gate: "warn", Active: true}, {RemainingBelow: 0.1, Action: "freeze", Gate: "block"},
-	}
-	told := func() map[string]string {
-		out := map[string]string{}
-		for _, a := range x.sender.firing {
-			out[a.Labels["remaining_below"]] = a.Annotations["summary"]
-		}
-		return out
-	}
-	_, _ = x.see(1, steps)
-	require.Equal(t, map[string]string{"29%": "checkout availability: no risky deploys"}, told())
-	steps.Policy[1].Active = true
-	_, resolved := x.see(1, steps)
-	require.Equal(t, map[string]string{"10%": "checkout availability: freeze"}, told())
-	require.Equal(t, []string{"ErrorBudgetPolicy"}, resolved, "the milder step")
-
-	// A budget that goes to and fro about a step is one ticket.
-	steps.Policy[1].Active = false
-	for _, tt := range []struct {
-		remaining float64
-		want      string
-	}{{0.1, "10%"}, {0.109, "10%"}, {0.12, "29%"}, {0.101, "29%"}} {
-		steps.Budget.Remaining = &tt.remaining
-		_, _ = x.see(1, steps)
-		require.Contains(t, told(), tt.want, tt.remaining)
-		require.Len(t, told(), 1, tt.remaining)
 	}
 }
 
@@ -299,15 +341,16 @@ func TestOneAlertForABackendThatCannotBeRead(t *testing.T) {
 		return r
 	}
 	x.now = x.now.Add(9 * time.Minute)
-	x.sender.update(report(evaluator.StateQueryFailed, evaluator.StateStale, evaluator.StateOK), x.now)
+	x.report(report(evaluator.StateQueryFailed, evaluator.StateStale, evaluator.StateOK))
 	require.Empty(t, x.sender.firing)
 	x.now = x.now.Add(time.Minute)
-	x.sender.update(report(evaluator.StateQueryFailed, evaluator.StateStale, evaluator.StateOK), x.now)
+	x.report(report(evaluator.StateQueryFailed, evaluator.StateStale, evaluator.StateOK))
 	alerts := slices.Collect(maps.Values(x.sender.firing))
 	require.Len(t, alerts, 1)
 	require.Equal(t, map[string]string{"alertname": "SLOBlind", "backend": "default", "severity": "ticket"}, alerts[0].Labels)
 	require.Equal(t, "slowburn can't see 2 of 3 SLOs of backend default, such as checkout/availability0", alerts[0].Annotations["summary"])
-	x.sender.update(report(evaluator.StateOK, evaluator.StateOK, evaluator.StateOK), x.now.Add(time.Minute))
+	x.now = x.now.Add(time.Minute)
+	x.report(report(evaluator.StateOK, evaluator.StateOK, evaluator.StateOK))
 	require.Empty(t, x.sender.firing)
 	require.Empty(t, x.sender.resolved)
 }
@@ -326,6 +369,40 @@ func TestABackendThatWasNeverRead(t *testing.T) {
 	for _, a := range x.sender.firing {
 		require.Equal(t, x.now, a.StartsAt)
 	}
+}
+
+// TestWhatIsSentIsShown: each alert that is posted is in the report, word for word.
+func TestWhatIsSentIsShown(t *testing.T) {
+	x := newTeller(t)
+	status := x.about(evaluator.StateNoData, -0.1, 0)
+	since := x.now.Add(-time.Hour)
+	status.StateSince = &since
+	status.Spec.BudgetPolicy = []slo.BudgetStep{{Below: 0.25, Action: "freeze"}}
+	status.Alerts = []evaluator.FiringAlert{
+		{Name: slo.DefaultAlertName, Severity: Page, Tier: "fast", Windows: []string{"1h", "5m"}, Since: since, Held: x.now},
+		{Name: slo.ExhaustedAlert, Severity: Ticket, Since: since}, {Name: slo.PolicyAlert, Severity: Ticket, RemainingBelow: 0.25, Since: since},
+	}
+	blind := x.about(evaluator.StateQueryFailed, 0.5, 0)
+	blind.ID, blind.Backend, blind.StateSince = "checkout/blind", "far", &since
+	r := &evaluator.Report{EvaluatedAt: x.now, SLOs: []evaluator.Status{blind, status}}
+	for i := range r.SLOs {
+		r.SLOs[i].At = x.now
+	}
+	r.SLOs[1].Missing = &evaluator.Missing{Since: since, Reason: "target down", At: x.now}
+	x.report(r)
+	shown := map[string]string{}
+	for _, s := range r.SLOs {
+		for _, a := range s.Alerts {
+			require.NotEmpty(t, a.Summary, a.Name)
+			shown[a.Name+" "+a.Severity+" "+a.Since.String()] = a.Summary + ": " + a.Description
+		}
+	}
+	sent := map[string]string{}
+	for _, a := range x.sender.firing {
+		sent[a.Labels["alertname"]+" "+a.Labels["severity"]+" "+a.StartsAt.String()] = a.Annotations["summary"] + ": " + a.Annotations["description"]
+	}
+	require.Equal(t, shown, sent)
+	require.Len(t, sent, 5)
 }
 
 // TestRejectedFilesAreATicket: one for each source, some time after the errors came,

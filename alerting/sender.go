@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 const (
@@ -25,8 +26,6 @@ const (
 	// An Alertmanager that misses for as long that it was resolved ends it by
 	// itself.
 	lifetime = 5 * time.Minute
-	// holdFailed is how long an alert is kept while the backend can't be read.
-	holdFailed = time.Hour
 )
 
 // Lookup gives the addresses of a host.
@@ -58,16 +57,14 @@ type Sender struct {
 	ended      map[string]Alert // by numbers that are older than another replica's may be
 	resolved   map[string]Alert
 	rejections map[string]time.Time         // since when files of sources have errors
-	recalled   map[string]Alert             // what Alertmanagers have of budgets, until its SLO is seen
 	taken      map[string]map[string]taking // of Alertmanagers of the Sender before, by their names
-	unseen     map[string]time.Time         // since when SLOs can't be read that never were, by their ids
 }
 
 // NewSender makes a Sender.
 func NewSender(o SenderOptions) *Sender {
 	s := &Sender{
 		SenderOptions: o, metrics: newMetrics(o.Registerer), wake: make(chan struct{}, 1),
-		firing: map[string]Alert{}, ended: map[string]Alert{}, resolved: map[string]Alert{}, recalled: map[string]Alert{},
+		firing: map[string]Alert{}, ended: map[string]Alert{}, resolved: map[string]Alert{},
 		taken: map[string]map[string]taking{},
 	}
 	for _, am := range o.Alertmanagers {
@@ -105,11 +102,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	last, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	had := make(chan []Alert)
-	start := func(r *receiver) {
-		wg.Go(func() { r.run(last, ctx) })
-		wg.Go(func() { r.recall(ctx, had) })
-	}
+	start := func(r *receiver) { wg.Go(func() { r.run(last, ctx) }) }
 	for _, r := range s.receivers {
 		start(r)
 	}
@@ -126,8 +119,6 @@ func (s *Sender) Run(ctx context.Context) error {
 			s.post()
 		case <-timer.C:
 			s.post()
-		case alerts := <-had:
-			s.recall(alerts)
 		case found := <-changed:
 			for _, r := range s.meet(found) {
 				start(r)
@@ -176,35 +167,47 @@ func (s *Sender) post() {
 // see any more, which is neither.
 func (s *Sender) update(r *evaluator.Report, now time.Time) {
 	before := s.firing
-	s.remember(before, r, now)
 	s.firing = map[string]Alert{}
+	byID := statuses(r)
 	for i := range r.SLOs {
 		status := &r.SLOs[i]
-		sure := status.State == evaluator.StateOK || status.State == evaluator.StateNoTraffic
-		current := sure && s.current(status, now)
-		excluded := status.Excluded.Now && status.State != evaluator.StateQueryFailed // which ends what fires
+		current := s.current(status, now)
 		for _, f := range status.Alerts {
-			if sure || now.Sub(seenAt(status)) <= holdFailed {
-				a := keepKnown(newAlert(status, f, s.ExternalURL), before[key(status, f)])
-				a.old = !current
-				s.firing[key(status, f)] = a
-			}
-		}
-		for _, severity := range []string{Page, Ticket} {
-			k := key(status, evaluator.FiringAlert{Severity: severity})
-			a, was := before[k]
-			if _, is := s.firing[k]; was && !is && !excluded && (unread(status) && now.Sub(a.held) <= holdFailed || a.waits(status, now)) {
-				a.old = true
-				s.firing[k] = a
-			} else if was && !is {
-				// When it was held for long it ended for want of numbers.
-				s.end(k, a, now, excluded || sure && r.EvaluatedAt.Sub(a.held) < hold*time.Minute && !a.uncertain(status))
-			}
-			s.settle(k, excluded || current)
+			a := keepKnown(newAlert(status, f, s.ExternalURL), before[key(status, f)])
+			a.old = !current && f.Name != slo.BlindAlert
+			s.firing[key(status, f)] = a
 		}
 	}
-	s.leave(before, r, now)
-	s.meta(before, r, now)
+	maps.Copy(s.firing, s.rejected(r.Problems, before, now))
+	for k, a := range before {
+		if _, is := s.firing[k]; is {
+			continue
+		}
+		switch status := byID[a.Labels["slo_id"]]; {
+		case a.Labels["alertname"] == slo.BlindAlert || a.Labels["alertname"] == slo.RejectedAlert:
+			s.end(k, a, now, false) // another replica may see no better, so it runs out by itself
+		case status == nil:
+			s.leave(k, a, byID, r, now)
+		case !excluded(status, a) && (unread(status) && now.Sub(a.held) <= holdFailed || a.waits(status, now)):
+			a.old = true
+			s.firing[k] = a
+		default:
+			// When it was held for long it ended for want of numbers.
+			s.end(k, a, now, excluded(status, a) || sees(status) && r.EvaluatedAt.Sub(a.held) < hold*time.Minute && !a.uncertain(status))
+		}
+	}
+	for k, a := range s.resolved {
+		if status := byID[a.Labels["slo_id"]]; status != nil && !excluded(status, a) && !s.current(status, now) {
+			s.ended[k] = a
+			delete(s.resolved, k)
+		}
+	}
+	for k, a := range s.ended {
+		if status := byID[a.Labels["slo_id"]]; status != nil && (excluded(status, a) || s.current(status, now)) {
+			s.resolved[k] = a
+			delete(s.ended, k)
+		}
+	}
 	for k, a := range s.firing {
 		if _, was := before[k]; !was {
 			s.Log.Info("Alert fires", "alertname", a.Labels["alertname"], "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"], "since", a.StartsAt)
@@ -217,44 +220,31 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 	}
 }
 
+// sees reports whether the numbers of an SLO are those of now.
+func sees(s *evaluator.Status) bool {
+	return s.State == evaluator.StateOK || s.State == evaluator.StateNoTraffic
+}
+
+// excluded reports whether an alert is over because the present is excluded, which ends
+// burn alerts.
+func excluded(s *evaluator.Status, a Alert) bool {
+	return a.burns && s.Excluded.Now && s.State != evaluator.StateQueryFailed
+}
+
 // current reports whether no other replica can have newer numbers: they are of
-// the newest instant that is evaluated, and the last slot before it has a sample.
+// the newest instant that is evaluated, and the last slot before it has a sample. What
+// ended by others fires again, maybe, in slots that they don't have yet, and Alertmanager
+// believes who speaks last: it is said when they are current again.
 func (s *Sender) current(status *evaluator.Status, now time.Time) bool {
 	at := seenAt(status)
-	return now.Sub(at) < s.Offset+time.Minute && status.DataUntil != nil && at.Sub(*status.DataUntil) < time.Minute
+	return sees(status) && now.Sub(at) < s.Offset+time.Minute && status.DataUntil != nil && at.Sub(*status.DataUntil) < time.Minute
 }
 
-// settle lets nothing be said as resolved by numbers that are not current: what
-// ended fires again, maybe, in slots that they don't have yet, and Alertmanager
-// believes who speaks last. It is said when they are current again.
-func (s *Sender) settle(k string, current bool) {
-	if a, is := s.resolved[k]; is && !current {
-		s.ended[k] = a
-		delete(s.resolved, k)
-	} else if a, was := s.ended[k]; was && current {
-		s.resolved[k] = a
-		delete(s.ended, k)
-	}
-}
-
-// leave ends the alerts of what the report lacks. Of a group that was retired,
-// which its data decides, that is known to be over. An SLO that was taken out of
-// the files may be in those of another process still; its alert runs out by itself.
-func (s *Sender) leave(before map[string]Alert, r *evaluator.Report, now time.Time) {
-	if len(before) == 0 {
-		return
-	}
-	byID := statuses(r)
-	for k, a := range before {
-		if id := a.Labels["slo_id"]; byID[id] == nil && !isMeta(a) {
-			s.leaveOne(k, a, byID, r, now)
-		}
-	}
-}
-
-// leaveOne ends an alert of what the report lacks. A group may be found when more of
-// its whole is read.
-func (s *Sender) leaveOne(k string, a Alert, byID map[string]*evaluator.Status, r *evaluator.Report, now time.Time) {
+// leave ends an alert of what the report lacks. Of a group that was retired, which its
+// data decides, that is known to be over; and a group may be found when more of its whole
+// is read. An SLO that was taken out of the files may be in those of another process
+// still; its alert runs out by itself.
+func (s *Sender) leave(k string, a Alert, byID map[string]*evaluator.Status, r *evaluator.Report, now time.Time) {
 	id := a.Labels["slo_id"]
 	whole, _, grouped := strings.Cut(id, "{")
 	if of := byID[whole]; grouped && of != nil && unread(of) && now.Sub(a.held) <= holdFailed {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/servers"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // board is a report that changes, and a clock that goes by its own.
@@ -34,7 +36,13 @@ func newBoard(now func() time.Time) *board { return &board{report: &evaluator.Re
 func (b *board) get() *evaluator.Report {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.report
+	r := *b.report
+	r.SLOs = slices.Clone(r.SLOs)
+	if len(r.SLOs) > 0 && r.SLOs[0].State == evaluator.StateQueryFailed { // reports go on
+		r.EvaluatedAt = b.now()
+	}
+	Completer("https://slo.example.org/")(&r)
+	return &r
 }
 
 // show publishes the status of an SLO at an instant: 1 % of 60,000 events of the
@@ -42,14 +50,14 @@ func (b *board) get() *evaluator.Report {
 func (b *board) show(t *testing.T, at time.Time, state evaluator.State, severities ...string) {
 	ten, allowed, remaining, left := 10.0, 4000.0, 0.85, 7200.0
 	status := evaluator.Status{
-		ID: "checkout/availability", Service: "checkout", SLO: "availability", Window: "30d", State: state, StateReason: "connection refused",
+		ID: "checkout/availability", Service: "checkout", SLO: "availability", Window: "30d", At: at, State: state, StateReason: "connection refused",
 		DataUntil: &at, StateSince: &at, Labels: map[string]string{"tier": "1"}, Links: map[string]string{"runbook": "https://runbooks.example.org/checkout"},
 		Windows: []evaluator.WindowStatus{{Name: "1h", End: at, Total: 60_000, Bad: 600, Coverage: 1, BurnRate: &ten}, {Name: "30d", End: at}},
 		Budget:  evaluator.Budget{Allowed: &allowed, Remaining: &remaining, ExhaustedInSeconds: &left}, Spec: policySLO(t),
 	}
 	for _, severity := range severities {
 		status.Alerts = append(status.Alerts, evaluator.FiringAlert{
-			Severity: severity, Tier: "fast", Since: at.Add(-20 * time.Minute), Windows: []string{"1h", "5m"}, Held: at,
+			Name: slo.DefaultAlertName, Severity: severity, Tier: "fast", Since: at.Add(-20 * time.Minute), Windows: []string{"1h", "5m"}, Held: at,
 		})
 	}
 	b.mu.Lock()

@@ -51,10 +51,15 @@ func (p Policies) NewJudge() evaluator.Judge {
 		for end := settled + 1; end <= t.End(); end++ {
 			newest = d.step(newest, t, end)
 			if t.Excludes(end) {
-				sure = state{} // no late data changes that
+				sure = state{spending: sure.spending} // no late data changes that
 			}
 		}
-		return append(firing(sure.page, newest.page, Page), firing(sure.ticket, newest.ticket, Ticket)...)
+		name := s.Alerting.AlertName()
+		burns := append(firing(sure.page, newest.page, Page), firing(sure.ticket, newest.ticket, Ticket)...)
+		for i := range burns {
+			burns[i].Name = name
+		}
+		return append(burns, d.spends(sure.spending, newest.spending)...)
 	}
 }
 
@@ -73,6 +78,7 @@ func (d decider) unpacked(t *evaluator.Timeline, from, to evaluator.Minute) *eva
 // first is the state at an instant, found by a replay from so far before it that
 // what fired there makes no difference any more.
 func (d decider) first(t *evaluator.Timeline, at evaluator.Minute) (from evaluator.Minute, st state) {
+	d.quiet = d.quiet || d.calm(t, at)
 	for back := lookback; ; back *= 2 {
 		from = max(t.Start(), at.Add(-back))
 		if st, sure := d.both(d.unpacked(t, from, at), from, at); sure || from == t.Start() {
@@ -84,7 +90,7 @@ func (d decider) first(t *evaluator.Timeline, at evaluator.Minute) (from evaluat
 // both replays with nothing firing at the beginning, and with everything firing
 // until it comes to the same.
 func (d decider) both(t *evaluator.Timeline, from, to evaluator.Minute) (st state, same bool) {
-	other := state{page: episode{firing: true, since: from}, ticket: episode{firing: true, since: from}}
+	other := state{page: episode{firing: true, since: from}, ticket: episode{firing: true, since: from}, spending: d.all(from)}
 	for i := range d.tiers {
 		other.tiers[i] = tierState{firing: true, since: from, held: from}
 	}
@@ -102,17 +108,20 @@ func (st state) fires() state {
 	for i, t := range st.tiers {
 		st.tiers[i] = tierState{firing: t.firing, since: t.since}
 	}
-	st.page = episode{firing: st.page.firing, since: st.page.since}
-	st.ticket = episode{firing: st.ticket.firing, since: st.ticket.since}
+	st.page = episode{firing: st.page.firing, since: st.page.since, older: st.page.older}
+	st.ticket = episode{firing: st.ticket.firing, since: st.ticket.since, older: st.ticket.older}
 	return st
 }
 
 // decider is what decides for one SLO.
 type decider struct {
 	alerting  choice
+	slo       *slo.SLO
 	tiers     []Tier // but those of severities that are disabled
 	objective slo.Objective
 	window    time.Duration // of the budget
+	long      time.Duration // the longest window of the policy
+	quiet     bool          // nothing is said of the budget
 }
 
 // choice is what an SLO file says of when to alert.
@@ -127,12 +136,19 @@ func choiceOf(s *slo.SLO) choice {
 
 func newDecider(p Policies, s *slo.SLO) decider {
 	tiers := slices.DeleteFunc(p.Tiers(s), func(t Tier) bool { return s.Alerting.Severity(t.Severity).Disabled })
-	return decider{choiceOf(s), tiers, s.Objective, s.Window.Length.Duration()}
+	out := decider{
+		alerting: choiceOf(s), slo: s, tiers: tiers, objective: s.Objective, window: s.Window.Length.Duration(),
+		quiet: s.Alerting.Ticket.Disabled,
+	}
+	if windows := p.Windows(s); len(windows) > 1 {
+		out.long = windows[len(windows)-2].Duration()
+	}
+	return out
 }
 
 // decides reports whether a decider is that of an SLO as it is now.
 func (d decider) decides(s *slo.SLO) bool {
-	return d.objective == s.Objective && d.alerting == choiceOf(s)
+	return d.objective == s.Objective && d.alerting == choiceOf(s) && slices.Equal(d.slo.BudgetPolicy, s.BudgetPolicy)
 }
 
 // longest is the longest window that decides.
@@ -144,6 +160,9 @@ func (d decider) longest() time.Duration {
 			longest = max(longest, d.window)
 		}
 	}
+	if !d.quiet {
+		longest = max(longest, evaluator.HistoryOf(d.slo))
+	}
 	return longest
 }
 
@@ -151,6 +170,7 @@ func (d decider) longest() time.Duration {
 type state struct {
 	tiers        [maxTiers]tierState
 	page, ticket episode
+	spending     spending
 }
 
 // tierState is what is known of one tier.
@@ -165,6 +185,7 @@ type tierState struct {
 type episode struct {
 	firing bool
 	since  evaluator.Minute // the end of the slot in which it began
+	older  bool             // it began at since or before: more could not be read
 	sure   evaluator.Minute // the last slot in which a tier held or was kept firing
 	tier   Tier
 	holds  bool             // a tier holds
@@ -186,13 +207,20 @@ func (d decider) replay(st state, t *evaluator.Timeline, from, to evaluator.Minu
 // step is the state one slot later. Nothing fires in a slot that is excluded.
 func (d decider) step(st state, t *evaluator.Timeline, end evaluator.Minute) state {
 	if t.Excludes(end) {
-		return state{}
+		return state{spending: d.spend(st.spending, false, t, end)}
 	}
 	for i, tier := range d.tiers {
 		st.tiers[i] = d.next(st.tiers[i], tier, t, end)
 	}
 	st.page = d.episode(st.page, st.tiers, Page, end)
 	st.ticket = d.episode(st.ticket, st.tiers, Ticket, end)
+	if st.page.since == end {
+		st.page.older = d.older(st.tiers, Page, t)
+	}
+	if st.ticket.since == end {
+		st.ticket.older = d.older(st.tiers, Ticket, t)
+	}
+	st.spending = d.spend(st.spending, st.page.firing || st.ticket.firing, t, end)
 	return st
 }
 
@@ -219,6 +247,17 @@ func (d decider) episode(e episode, tiers [maxTiers]tierState, severity string, 
 		e.firing, e.since = true, end
 	}
 	return e
+}
+
+// older reports whether an alert that begins may have begun before: a tier held at the
+// first slot for which its windows are read.
+func (d decider) older(tiers [maxTiers]tierState, severity string, t *evaluator.Timeline) bool {
+	for i, tier := range d.tiers {
+		if tier.Severity == severity && tiers[i].firing && (tiers[i].since-1).Add(-tier.Long.Duration()) < t.Start() {
+			return true
+		}
+	}
+	return false
 }
 
 // next is the state of a tier at end. It fires when it has held for long enough,
@@ -321,13 +360,13 @@ func firing(final, newest episode, severity string) []evaluator.FiringAlert {
 		if !newest.firing {
 			e = final
 		}
-		e.since = final.since
+		e.since, e.older = final.since, final.older
 	}
 	if !e.firing {
 		return nil
 	}
 	return []evaluator.FiringAlert{{
-		Severity: severity, Tier: e.tier.Name, Since: e.since.Time(),
-		Windows: []string{e.tier.Long.String(), e.tier.Short.String()}, Held: e.sure.Time(), Holds: e.holds, Until: e.until.Time(),
+		Severity: severity, Tier: e.tier.Name, Since: e.since.Time(), Older: e.older, Holds: e.holds, Until: e.until.Time(),
+		Windows: []string{e.tier.Long.String(), e.tier.Short.String()}, Held: e.sure.Time(),
 	}}
 }

@@ -2,6 +2,7 @@ package alerting
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -52,6 +53,15 @@ func followBy(p Policies, s *slo.SLO) *follower {
 // see evaluates at the end of the slots, which begin at begin. The last unsure
 // of them are read again the next time.
 func (f *follower) see(slots []evaluator.Slot, unsure int) []evaluator.FiringAlert {
+	return burning(f.seeAll(slots, unsure))
+}
+
+// burning are the alerts about burn rates, without those about the budget.
+func burning(alerts []evaluator.FiringAlert) []evaluator.FiringAlert {
+	return slices.DeleteFunc(alerts, func(a evaluator.FiringAlert) bool { return !a.Burns() })
+}
+
+func (f *follower) seeAll(slots []evaluator.Slot, unsure int) []evaluator.FiringAlert {
 	f.timeline.Truncate(f.settled)
 	for _, s := range slots[f.timeline.End()-begin:] {
 		f.timeline.Append(s)
@@ -63,6 +73,10 @@ func (f *follower) see(slots []evaluator.Slot, unsure int) []evaluator.FiringAle
 // firesAt is what a process says that starts at the end of the slots.
 func firesAt(s *slo.SLO, slots []evaluator.Slot, unsure int) []evaluator.FiringAlert {
 	return follow(s).see(slots, unsure)
+}
+
+func allAt(s *slo.SLO, slots []evaluator.Slot, unsure int) []evaluator.FiringAlert {
+	return follow(s).seeAll(slots, unsure)
 }
 
 func slotAt(n int) time.Time { return (begin + evaluator.Minute(n)).Time() }
@@ -81,13 +95,14 @@ func TestAlertsBeginWhenBothWindowsExceed(t *testing.T) {
 	// three it has 1.5 %, more than the 1.44 % that 14.4 times 0.1 % are. The three
 	// days, of which half a one is known, have 900 of 723,000, more than 0.1 %.
 	require.Empty(t, firesAt(s, slotsOf(720, healthy, 2, failing), 0))
-	page := evaluator.FiringAlert{Severity: Page, Tier: "fast", Since: slotAt(723), Windows: []string{"1h", "5m"}, Held: slotAt(723)}
-	ticket := evaluator.FiringAlert{Severity: Ticket, Tier: "trend", Since: slotAt(723), Windows: []string{"3d", "6h"}, Held: slotAt(723)}
+	page := evaluator.FiringAlert{Name: slo.DefaultAlertName, Severity: Page, Tier: "fast", Since: slotAt(723), Windows: []string{"1h", "5m"}, Held: slotAt(723), Holds: true, Until: slotAt(724)}
+	ticket := evaluator.FiringAlert{Name: slo.DefaultAlertName, Severity: Ticket, Tier: "trend", Since: slotAt(723), Windows: []string{"3d", "6h"}, Held: slotAt(723), Holds: true, Until: slotAt(724)}
 	require.Equal(t, []evaluator.FiringAlert{page, ticket}, firesAt(s, slotsOf(720, healthy, 3, failing), 0))
 
 	// After eight, the day has 2,400 of 728,000, more than 0.3 %: the ticket's
 	// tier changes, not its beginning.
 	page.Held, ticket.Held = slotAt(728), slotAt(728)
+	page.Until, ticket.Until = slotAt(729), slotAt(729)
 	ticket.Tier, ticket.Windows = "daily", []string{"1d", "2h"}
 	require.Equal(t, []evaluator.FiringAlert{page, ticket}, firesAt(s, slotsOf(720, healthy, 8, failing), 0))
 
@@ -114,7 +129,7 @@ func TestAlertsEndByCompleteWindows(t *testing.T) {
 	incident := func(after ...any) []evaluator.Slot {
 		return slotsOf(append([]any{720, healthy, 20, failing}, after...)...)
 	}
-	require.Equal(t, []evaluator.FiringAlert{{Severity: Page, Tier: "slow", Since: slotAt(723), Windows: []string{"6h", "30m"}, Held: slotAt(769)}},
+	require.Equal(t, []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: Page, Tier: "slow", Since: slotAt(723), Windows: []string{"6h", "30m"}, Held: slotAt(769), Holds: true, Until: slotAt(770)}},
 		pages(firesAt(s, incident(29, healthy), 0)))
 	require.Empty(t, pages(firesAt(s, incident(30, healthy), 0)))
 	// Slots that may change yet end nothing.

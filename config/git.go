@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -76,7 +77,24 @@ func (g *Git) load(ctx context.Context, s *session, commit string) (Tree, error)
 	if err != nil {
 		return Tree{}, fmt.Errorf("commit %s: %w", commit, err)
 	}
-	return Tree{Source: g.Name(), Revision: commit, Files: files, Backends: g.Backends}, nil
+	committed, err := s.committed(ctx, commit)
+	if err != nil {
+		return Tree{}, err
+	}
+	return Tree{Source: g.Name(), Revision: commit, Committed: committed, Files: files, Backends: g.Backends}, nil
+}
+
+// committed is when a commit was made, by its committer.
+func (s *session) committed(ctx context.Context, commit string) (time.Time, error) {
+	out, err := s.git(ctx, "", "show", "--no-patch", "--format=%ct", commit)
+	if err != nil {
+		return time.Time{}, err
+	}
+	seconds, err := strconv.ParseInt(strings.TrimSpace(out), 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("reading when commit %s was made: %w", commit, err)
+	}
+	return time.Unix(seconds, 0).UTC(), nil
 }
 
 // maxCommits is how many of a branch's commits are tried for one that is whole.

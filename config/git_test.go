@@ -52,6 +52,14 @@ func commit(t *testing.T, dir string) string {
 	return run(t, dir, "git", "rev-parse", "HEAD")
 }
 
+// committed is when the newest commit was made.
+func committed(t *testing.T, dir string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339, run(t, dir, "git", "show", "--no-patch", "--format=%cI", "HEAD"))
+	require.NoError(t, err)
+	return at.UTC()
+}
+
 func newGit(url string) *Git {
 	return &Git{URL: url, Branch: "main", Interval: 10 * time.Millisecond}
 }
@@ -88,7 +96,7 @@ func TestGitRead(t *testing.T) {
 	g.Path = "slos/deep/"
 	tree, err := g.Read(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, Tree{Source: dir, Revision: hash, Backends: []string{"eu"}, Files: []File{{"slos/deep/b.yml", []byte("2")}}}, tree)
+	require.Equal(t, Tree{Source: dir, Revision: hash, Committed: committed(t, dir), Backends: []string{"eu"}, Files: []File{{"slos/deep/b.yml", []byte("2")}}}, tree)
 	g.Path = "slos/all"
 	require.Equal(t, map[string]string{"slos/all/c.yaml": "3"}, texts(t, &Git{URL: dir, Branch: "main", Path: "slos/all", Interval: time.Second}))
 	require.Equal(t, map[string]string{"slos/a.yaml": "1"}, texts(t, &Git{URL: dir, Branch: "main", Path: "slos/a.yaml", Interval: time.Second}))

@@ -17,6 +17,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Source is where SLO files come from. One goroutine may Read while another
@@ -39,10 +40,11 @@ type Source interface {
 // Tree is all SLO files of a source at one time. It must not be changed, for
 // the source may give the same tree again.
 type Tree struct {
-	Source   string   // the source's name
-	Revision string   // hash of the commit, "" for a directory
-	Files    []File   // sorted by name
-	Backends []string // names of the backends that its SLOs may use; empty for all
+	Source    string    // the source's name
+	Revision  string    // hash of the commit, "" for a directory
+	Committed time.Time // when the commit was made; zero for a directory
+	Files     []File    // sorted by name
+	Backends  []string  // names of the backends that its SLOs may use; empty for all
 }
 
 // File is one SLO file.

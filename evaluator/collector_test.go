@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // TestMetricsOfGroupsWithDots: Prometheus 3 gets the label of a group as it is, and a
@@ -27,4 +29,30 @@ func TestMetricsOfGroupsWithDots(t *testing.T) {
 		require.Equal(t, 200, w.Code, w.Body)
 		require.Contains(t, w.Body.String(), want)
 	}
+}
+
+// TestAlertsOfAnSLOAreToldApart in metrics: those about the burn rate are there always,
+// under the name that the SLO file gives them, the others while they fire.
+func TestAlertsOfAnSLOAreToldApart(t *testing.T) {
+	status := Status{ID: "shop/a", Spec: &slo.SLO{Alerting: slo.Alerting{Name: "ShopBurns"}}, Alerts: []FiringAlert{
+		{Name: "ShopBurns", Severity: "page", Windows: []string{"1h", "5m"}}, {Name: "SLONoData", Severity: "page"},
+	}}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(NewCollector(func() *Report { return &Report{SLOs: []Status{status}} }))
+	families, err := reg.Gather()
+	require.NoError(t, err)
+	got := map[[2]string]float64{}
+	for _, f := range families {
+		for _, m := range f.Metric {
+			if f.GetName() != "slo_alert_firing" {
+				continue
+			}
+			labels := map[string]string{}
+			for _, l := range m.Label {
+				labels[l.GetName()] = l.GetValue()
+			}
+			got[[2]string{labels["alertname"], labels["severity"]}] = m.Gauge.GetValue()
+		}
+	}
+	require.Equal(t, map[[2]string]float64{{"ShopBurns", "page"}: 1, {"ShopBurns", "ticket"}: 0, {"SLONoData", "page"}: 1}, got)
 }

@@ -101,11 +101,13 @@ func budget(whole Sum, o slo.Objective) Budget {
 	if whole.Known == 0 {
 		return Budget{}
 	}
-	allowed := o.Allowed(whole.Events())
-	consumed := o.BurnRate(max(whole.Bad, 0), whole.Total)
-	remaining := 1 - consumed
-	return Budget{Allowed: &allowed, Consumed: &consumed, Remaining: &remaining}
+	allowed, share := o.Allowed(whole.Events()), consumed(whole, o)
+	remaining := 1 - share
+	return Budget{Allowed: &allowed, Consumed: &share, Remaining: &remaining}
 }
+
+// consumed is the share of the budget of a rolling window that is consumed.
+func consumed(whole Sum, o slo.Objective) float64 { return o.BurnRate(max(whole.Bad, 0), whole.Total) }
 
 // exhaustion is the time until the budget is spent when coming slots are as
 // those since basis, and old slots leave the window; nil when that does not

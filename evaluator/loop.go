@@ -253,6 +253,9 @@ func (e *Evaluator) apply(ctx context.Context) {
 		} else if t.replayed = old != nil && old.ledger == l; l.err != nil {
 			t.fail(l.err)
 		}
+		if old := tracks[s.ID()]; old != nil {
+			t.begun = old.begun
+		}
 		e.tracks[s.ID()] = t
 		e.byLedger[l] = append(e.byLedger[l], t)
 		if whole := e.tracks[s.Service+"/"+s.Name]; len(s.Group) > 0 {
@@ -313,7 +316,7 @@ func (e *Evaluator) newTrack(s *slo.SLO) (*track, *ledger) {
 		}
 		e.ledgers[key] = l
 	}
-	t := &track{slo: s, ledger: l, groups: map[string]*track{}, status: newStatus(s, b.Name)}
+	t := &track{slo: s, ledger: l, groups: map[string]*track{}, begun: e.end, status: newStatus(s, b.Name)}
 	t.status.Groups = t.groupsStatus()
 	t.status.State, t.status.StateReason = StateWarming, readingHistory
 	t.status.Compute(NewTimeline(e.end), e.end, e.Windows(s))

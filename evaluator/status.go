@@ -53,10 +53,19 @@ type Status struct {
 	Revision    string            `json:"revision"`
 
 	Spec    *slo.SLO  `json:"-"`
+	Missing *Missing  `json:"-"` // nil while there is data; as last seen while the backend can't be read
 	Cause   string    `json:"-"` // of an SLO without data, in few words; "" when it can't be told
 	At      time.Time `json:"-"` // the instant of the numbers; zero when there never were any
 	History []Bucket  `json:"-"` // the SLO's own window so far in equal parts, oldest first
 	Burning []Bucket  `json:"-"` // since the long window began by which the gravest alert fires; nil without one
+}
+
+// Missing is that an SLO has no data.
+type Missing struct {
+	Since  time.Time // of the newest sample; when the SLO came, without any
+	Never  bool      // there was none
+	Reason string
+	At     time.Time // when it was seen last
 }
 
 // Unit is what is counted, for people: "events", "minutes".
@@ -199,13 +208,16 @@ type FiringAlert struct {
 	Severity    string    `json:"severity"` // "page" or "ticket"
 	Tier        string    `json:"tier"`     // "fast"; "" without one
 	Since       time.Time `json:"since"`    // end of the slot in which the episode began
+	Older       bool      `json:"older"`    // it began at Since or before: more was not read
 	Windows     []string  `json:"windows"`  // long, short
 	Summary     string    `json:"summary"`  // as it is sent
 	Description string    `json:"description"`
 
-	Holds bool      `json:"-"` // a tier holds in the newest slot; else the alert only lingers
-	Until time.Time `json:"-"` // when it ends unless a tier holds again
-	Held  time.Time `json:"-"` // end of the last slot in which the tier held or was kept firing
+	Holds          bool              `json:"-"` // a tier holds in the newest slot; else the alert only lingers
+	Until          time.Time         `json:"-"` // when it ends unless a tier holds again
+	Held           time.Time         `json:"-"` // end of the last slot in which the tier held or was kept firing
+	RemainingBelow float64           `json:"-"` // ratio; of the step of the budget policy that it is about
+	Annotations    map[string]string `json:"-"` // all that are sent
 }
 
 // Burns reports whether the alert is about the burn rate, by a tier of the policy.

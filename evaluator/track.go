@@ -18,9 +18,11 @@ type track struct {
 	doubted []Doubt           // that the log has
 	view    view              // of the ledger's timeline, where something is excluded
 	rough   []Minute          // quarters of an hour whose slots the view lacks
+	begun   Minute            // when it was first followed
 
 	replayed bool   // a judge looks back over slots that are folded
 	undated  bool   // it may have dated an alert wrong
+	rejudged bool   // a judge took the place of another, of slots that are folded
 	status   Status // as last evaluated
 }
 
@@ -30,8 +32,26 @@ func (t *track) judged() []FiringAlert {
 	if k := t.ledger.book; t.judge != nil {
 		alerts = append(alerts, t.judge(t.spec(k.timeline.End()), t.timeline(), k.settled)...)
 		t.date(alerts)
+		if t.rejudged {
+			keepDates(alerts, t.status.Alerts)
+		}
+		t.rejudged = false
 	}
 	return alerts
+}
+
+// keepDates keeps since when alerts fire that fired before. A judge that takes the place
+// of another may read less than that did, or folded slots.
+func keepDates(alerts, before []FiringAlert) {
+	for i := range alerts {
+		a := &alerts[i]
+		for _, b := range before {
+			same := a.Name == b.Name && a.Severity == b.Severity && a.RemainingBelow == b.RemainingBelow
+			if folded := a.Since.Sub(b.Since).Abs() < quarter*time.Minute && !b.Older; same && (folded || a.Older && b.Since.Before(a.Since)) {
+				a.Since, a.Older = b.Since, b.Older
+			}
+		}
+	}
 }
 
 // fail keeps the last good numbers of an SLO whose ledger can't be read.
@@ -45,7 +65,7 @@ func (t *track) fail(err error) {
 
 // evaluate computes a track's status from its timeline.
 func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
-	l, s := t.ledger, t.spec(end)
+	l, s, missing := t.ledger, t.spec(end), t.status.Missing
 	t.status = newStatus(s, l.backend.Name)
 	t.status.At = end.Time()
 	t.status.Groups = t.groupsStatus()
@@ -59,7 +79,11 @@ func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
 	t.status.exclude(v, end, &t.view)
 	t.pastOf(end)
 	state, reason, since := t.dataState(end, e.pageWindow(t.slo))
+	if state == StateNoData {
+		t.status.Missing = t.missing(since, reason, end)
+	}
 	if state == StateNoData && l.backend.stale != nil {
+		t.status.Missing = missing
 		state, reason, since = StateStale, "the backend has no newer samples of anything", l.backend.stale
 	}
 	if l.preview && state != StateStale {
@@ -71,6 +95,20 @@ func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
 	}
 	t.status.doubt(t.ambiguous(v, end))
 	t.status.setGate()
+}
+
+// missing is that there are no samples since the last, or since the SLO came.
+func (t *track) missing(last *time.Time, reason string, end Minute) *Missing {
+	out := &Missing{Never: last == nil, Reason: reason, At: end.Time()}
+	switch {
+	case last != nil:
+		out.Since = *last
+	case !t.slo.Origin.Came.IsZero():
+		out.Since = t.slo.Origin.Came
+	default:
+		out.Since = t.begun.Time()
+	}
+	return out
 }
 
 // evaluateAll evaluates the tracks of a ledger whose book went on.

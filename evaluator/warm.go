@@ -304,6 +304,7 @@ func (e *Evaluator) takeOver(l *ledger) {
 	}
 	for _, t := range e.byLedger[l] {
 		if e.NewJudge != nil && (l.preview || changed > 0 || t.undated) {
+			t.rejudged = !l.preview && !t.undated
 			t.judge, t.undated = e.NewJudge(), false
 		}
 	}

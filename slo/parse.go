@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 )
@@ -20,6 +21,7 @@ type File struct {
 	Source   string
 	Revision string
 	Backends []string
+	Came     time.Time // as in Origin
 }
 
 var (
@@ -108,7 +110,7 @@ func found(f *yamlfile.File, in File) []yamlfile.Finding {
 }
 
 func (p *parsed) origin() Origin {
-	return Origin{Source: p.in.Source, Revision: p.in.Revision, File: p.in.Name, Backends: p.in.Backends}
+	return Origin{Source: p.in.Source, Revision: p.in.Revision, File: p.in.Name, Backends: p.in.Backends, Came: p.in.Came}
 }
 
 // defaults are what a file, or the top of one, says for all SLOs below.

@@ -124,7 +124,8 @@ type Origin struct {
 	File     string // path of the file, as shown in findings
 	Line     int    // 1-based place of the SLO in it
 	Column   int
-	Backends []string // names of the backends that the source may use; empty for all
+	Backends []string  // names of the backends that the source may use; empty for all
+	Came     time.Time // when it came, as far as that is known: by its commit, or when it was first loaded
 }
 
 // ID is the SLO's identity over all sources: "checkout/availability", or

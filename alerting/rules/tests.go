@@ -270,7 +270,7 @@ func (r *run) step(good bool) map[string]bool {
 	r.append(good)
 	out := map[string]bool{}
 	for _, a := range r.judge(r.p.s, r.timeline, r.timeline.End()) {
-		out[a.Severity] = true
+		out[a.Severity] = out[a.Severity] || a.Burns()
 	}
 	return out
 }

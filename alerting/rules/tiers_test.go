@@ -78,7 +78,9 @@ func judged(s *slo.SLO, p alerting.Policies, slots []evaluator.Slot) map[string]
 	for i, slot := range slots {
 		timeline.Append(slot)
 		for _, a := range judge(s, timeline, timeline.End()) {
-			out[a.Severity] = append(out[a.Severity], i+2)
+			if a.Burns() {
+				out[a.Severity] = append(out[a.Severity], i+2)
+			}
 		}
 	}
 	return out

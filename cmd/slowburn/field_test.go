@@ -32,7 +32,7 @@ type fieldCase struct {
 
 // fieldCases are all cases.
 func fieldCases() []fieldCase {
-	return slices.Concat(countingCases(), queriesCases(), doubtsCases(), bucketCases())
+	return slices.Concat(countingCases(), queriesCases(), doubtsCases(), bucketCases(), alertsCases())
 }
 
 // field is a backend that holds the data of a case.
@@ -137,7 +137,7 @@ func doubts(s evaluator.Status) []evaluator.DoubtCode {
 
 // fires reports whether an alert of a severity fires.
 func fires(s evaluator.Status, severity string) bool {
-	return slices.ContainsFunc(s.Alerts, func(a evaluator.FiringAlert) bool { return a.Severity == severity })
+	return slices.ContainsFunc(s.Alerts, func(a evaluator.FiringAlert) bool { return a.Burns() && a.Severity == severity })
 }
 
 // TestFieldCases holds that each case has its file, and that its numbers can be

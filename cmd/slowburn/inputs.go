@@ -201,7 +201,7 @@ func readAll(ctx context.Context, in io.Reader) ([]byte, error) {
 func filesOf(t config.Tree) []slo.File {
 	files := make([]slo.File, len(t.Files))
 	for i, f := range t.Files {
-		files[i] = slo.File{Name: f.Name, Text: f.Text, Source: t.Source, Revision: t.Revision, Backends: t.Backends}
+		files[i] = slo.File{Name: f.Name, Text: f.Text, Source: t.Source, Revision: t.Revision, Backends: t.Backends, Came: t.Committed}
 	}
 	return files
 }

@@ -32,6 +32,7 @@ type reloader struct {
 	good    map[config.Source]config.Tree
 	partial map[config.Source]bool // whose good tree is what could be rescued
 	told    string                 // the problems that the log knows
+	came    map[string]time.Time   // when SLOs came, by their ids
 	conf    []evaluator.Problem
 
 	loaded   *prometheus.GaugeVec
@@ -45,7 +46,7 @@ func newReloader(sources []config.Source, check func([]*slo.SLO) []slo.Report, l
 		return f.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
 	return &reloader{
-		sources: sources, check: check, log: log, good: map[config.Source]config.Tree{},
+		sources: sources, check: check, log: log, good: map[config.Source]config.Tree{}, came: map[string]time.Time{},
 		loaded:   gauge("slowburn_source_last_load_successful", "Whether the last load of a source was good.", "source"),
 		lastGood: gauge("slowburn_source_last_good_load_timestamp_seconds", "When a source was last loaded whole.", "source"),
 		info:     gauge("slowburn_source_info", "1, with the revision of a source that is live.", "source", "revision"),
@@ -118,7 +119,23 @@ func (r *reloader) take(c collected) error {
 func (r *reloader) load(files []slo.File) *slo.Set {
 	set := slo.Load(files)
 	set.Add(r.check(set.SLOs)...)
+	r.note(set.SLOs)
 	return set
+}
+
+// note notes when SLOs came: by the first commit, or the first load, that had them since
+// the process began. A later commit changes that of no SLO that was there.
+func (r *reloader) note(slos []*slo.SLO) {
+	for _, s := range slos {
+		id := s.ID()
+		if _, known := r.came[id]; !known {
+			r.came[id] = s.Origin.Came
+			if s.Origin.Came.IsZero() {
+				r.came[id] = time.Now().UTC()
+			}
+		}
+		s.Origin.Came = r.came[id]
+	}
 }
 
 // setConfigError notes why the configuration was not taken over; nil when the

@@ -241,6 +241,7 @@ func (sv *service) replace(ctx context.Context, old *parts, text []byte) error {
 	if err != nil {
 		return err
 	}
+	p.reloader.came = old.reloader.came
 	set, err := p.reloader.whole(ctx)
 	if errors.Is(err, errFindings) {
 		return errorOf(set.Findings)

@@ -429,9 +429,15 @@ func events(s *evaluator.Status, now time.Time, withSince bool) string {
 		}
 		out = append(out, what)
 	}
+	older := func(a evaluator.FiringAlert) {
+		if last := len(out) - 1; a.Older && withSince {
+			out[last] = strings.Replace(out[last], " since ", " since or before ", 1)
+		}
+	}
 	for _, a := range s.Alerts {
-		if a.Severity == "page" || rank(s) != rankPage { // a page says it all
+		if a.Burns() && (a.Severity == "page" || rank(s) != rankPage) { // a page says it all
 			add(a.Severity, &a.Since)
+			older(a)
 		}
 	}
 	switch s.State {
@@ -442,6 +448,12 @@ func events(s *evaluator.Status, now time.Time, withSince bool) string {
 		add(strings.ReplaceAll(string(s.State), "_", " "), s.StateSince)
 		if s.Cause != "" && withSince {
 			out[len(out)-1] += " (" + s.Cause + ")"
+		}
+	}
+	for _, a := range s.Alerts {
+		if !a.Burns() {
+			add(a.Name, &a.Since)
+			older(a)
 		}
 	}
 	if len(out) == 0 {
