@@ -44,8 +44,10 @@ type backend struct {
 	down  error      // why the last cycle got no answer at all
 	stale *time.Time // the newest sample of anything, when too old
 	told  bool       // the log says that it is down
+	keeps bool       // the log says that slots are kept of which it has no samples any more
 
 	lookingBack bool // periods that ended are being read
+	looking     bool // it is being asked whether it has samples again where nothing is known
 }
 
 func newBackend(b Backend, o *Options, m *metrics) *backend {

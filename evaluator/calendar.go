@@ -246,8 +246,29 @@ type ended struct {
 type endedPeriods struct {
 	spec *slo.SLO // one of those that have them
 	list []ended
-	done bool // of those before nothing is known, or they are left out
-	more bool // they are left out
+	done bool    // of those before nothing is known, or they are left out
+	more bool    // they are left out
+	was  []ended // as they were before all was read again
+}
+
+// again has all of them read again.
+func (p *endedPeriods) again() {
+	if len(p.list) >= len(p.was) {
+		p.was = p.list
+	}
+	p.list, p.done, p.more = nil, false, false
+}
+
+// known is a period that was read, as it was before when more was known of it then.
+// before reports whether something was known of the time before it.
+func (p *endedPeriods) known(e ended) (known ended, before bool) {
+	for _, w := range p.was {
+		if w.period == e.period && w.sum.Known > e.sum.Known {
+			e.sum = w.sum
+		}
+		before = before || w.end <= e.start && w.sum.Known > 0
+	}
+	return e, before
 }
 
 // maxPeriods is how many periods that ended are shown: ten years of months, which
@@ -265,6 +286,8 @@ func (p *endedPeriods) next(window slo.Period, at Minute) period {
 // before adds the period before those there are. older tells whether the backend
 // has data from before it; of one that is known it is needed for the last only.
 func (p *endedPeriods) before(e ended, older bool) {
+	e, was := p.known(e)
+	older = older || was
 	p.list = append(p.list, e)
 	full := len(p.list) >= maxPeriods
 	p.done, p.more = full || e.sum.Known == 0 && !older, full && older

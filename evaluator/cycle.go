@@ -88,6 +88,8 @@ func (e *Evaluator) finish(ctx context.Context, c *cycle) {
 	e.rereadOld(ctx, b)
 	e.readCuts(ctx, b)
 	e.readPast(ctx, b, c.end)
+	e.lookForLost(ctx, b, c.end)
+	e.noteKept(b)
 }
 
 // idle waits for the cycles that are under way. It reports false when ctx ends

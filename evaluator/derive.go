@@ -80,6 +80,9 @@ type record struct {
 	slots []leaves
 	seen  Minute // the end of the last slot before them that is known; 0 for none
 	usual Minute // how many slots behind the last known one may become known though they are settled
+
+	rereads bool     // the slots may have been counted before
+	absent  []period // of these: slots that are known for being without samples
 }
 
 // leaves are the slots of all meters at a time.
@@ -94,6 +97,7 @@ func (r *record) clone() *record {
 		return nil
 	}
 	out := *r
+	out.absent = slices.Clone(r.absent)
 	out.slots = slices.Clone(r.slots)
 	for i := range out.slots {
 		out.slots[i] = slices.Clone(out.slots[i])
@@ -157,6 +161,9 @@ func (l *ledger) derive(t *Timeline, r *record, behind, settled Minute) {
 			seen = end
 		}
 		absent := l.absentBad && !s.Known && end <= settled && seen > 0 && end-seen > r.usual && end-seen <= minutes(slo.Remembrance)
+		if absent && r.rereads {
+			r.noteAbsent(end)
+		}
 		switch {
 		case l.slice != nil:
 			whole.Total, whole.Bad = whole.Total+s.Total, whole.Bad+s.Bad
@@ -173,6 +180,22 @@ func (l *ledger) derive(t *Timeline, r *record, behind, settled Minute) {
 			t.Append(s)
 		}
 	}
+}
+
+// reread ends the noting of slots without samples.
+func (r *record) reread() {
+	if r != nil {
+		r.rereads, r.absent = false, nil
+	}
+}
+
+// noteAbsent notes a slot that is known for being without samples.
+func (r *record) noteAbsent(end Minute) {
+	if last := len(r.absent) - 1; last >= 0 && r.absent[last].end >= end-1 {
+		r.absent[last].end = max(r.absent[last].end, end)
+		return
+	}
+	r.absent = append(r.absent, period{end - 1, end})
 }
 
 // sliceOf is the event that a slice of time is: none when nothing of it is

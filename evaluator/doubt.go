@@ -8,6 +8,8 @@ type Doubt struct {
 	Code    DoubtCode  `json:"code"`
 	Message string     `json:"message"` // for people: what was seen, with numbers
 	Since   *time.Time `json:"since"`   // null when that is unknown
+
+	ofBackend bool // the log has one line for all of a backend
 }
 
 // DoubtCode is a kind of doubt.

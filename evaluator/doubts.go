@@ -66,6 +66,9 @@ const wellKnownShare = 0.9
 
 // partlyKnown is the doubt about a number of which too little is known.
 func (t *track) partlyKnown(v *Timeline, end Minute) *Doubt {
+	if d := t.keptDoubt(end); d != nil {
+		return d
+	}
 	sum := v.Sum(ownStart(t.slo.Window, end), end)
 	share := sum.Coverage()
 	if share >= wellKnownShare || share == 0 {
@@ -100,15 +103,15 @@ func (t *track) estimated(*Timeline, Minute) *Doubt {
 // noteDoubts logs which doubts about an SLO began and ended since the last time.
 func (e *Evaluator) noteDoubts(t *track) {
 	has := func(all []Doubt, code DoubtCode) bool {
-		return slices.ContainsFunc(all, func(d Doubt) bool { return d.Code == code })
+		return slices.ContainsFunc(all, func(d Doubt) bool { return d.Code == code && !d.ofBackend })
 	}
 	for _, d := range t.status.Doubts {
-		if !has(t.doubted, d.Code) {
+		if !d.ofBackend && !has(t.doubted, d.Code) {
 			e.Log.Warn("SLO's number is in doubt", "slo_id", t.slo.ID(), "code", string(d.Code), "reason", d.Message)
 		}
 	}
 	for _, d := range t.doubted {
-		if !has(t.status.Doubts, d.Code) {
+		if !d.ofBackend && !has(t.status.Doubts, d.Code) {
 			e.Log.Info("SLO's number is in doubt no longer", "slo_id", t.slo.ID(), "code", string(d.Code))
 		}
 	}

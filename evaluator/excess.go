@@ -208,8 +208,8 @@ func (x *excess) begin(t *Timeline, unit Minute, good bool) {
 // doubt makes a doubt of an excess.
 func (x *excess) doubt(code DoubtCode, kind string) Doubt {
 	since := x.since.Time()
-	return Doubt{code, fmt.Sprintf("%s %s events and %s events in all were counted from %s to %s: the total leaves some out",
-		plainCount(x.part), kind, plainCount(x.total), clockText(x.since), clockText(x.until)), &since}
+	return Doubt{Code: code, Since: &since, Message: fmt.Sprintf("%s %s events and %s events in all were counted from %s to %s: the total leaves some out",
+		plainCount(x.part), kind, plainCount(x.total), clockText(x.since), clockText(x.until))}
 }
 
 // plainCount is a number of events for people, to three decimals.

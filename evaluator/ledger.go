@@ -42,6 +42,7 @@ type ledger struct {
 	cuts      cuts
 	cutting   bool // slots of quarters that exclusions cut are being read
 	absence   absence
+	look      look
 	err       error // of the last advance
 	failures  int   // of this ledger alone, in a row
 	retry     Minute
@@ -90,6 +91,7 @@ type book struct {
 	pending   []*tally  // of each part what is counted, not proven yet; nil for nothing
 	piece     Minute    // how much the next query asks for
 	past      *past     // for the next reread
+	kept      []period  // slots of another book, of which the backend has no samples any more
 	undecided undecided // of the settled slots
 	unsettled undecided // of those after them
 	tried     *past     // behind the slots that are not settled; nil when they held no samples
@@ -149,7 +151,7 @@ func (l *ledger) newBook(start, leadIn Minute) *book {
 	k := &book{timeline: t, parts: make([]part, len(l.meters)), settled: t.Start() - leadIn, piece: firstPiece}
 	copy(k.parts, l.like)
 	if l.derived() {
-		k.record = &record{from: k.settled}
+		k.record = &record{from: k.settled, rereads: true}
 	}
 	return k
 }
@@ -158,7 +160,15 @@ func (l *ledger) newBook(start, leadIn Minute) *book {
 func (k *book) reread() *book {
 	t := k.timeline.Clone()
 	t.Truncate(k.past.settled)
-	return &book{timeline: t, undecided: k.undecided.until(k.past.settled), parts: cloned(k.past.parts), record: k.past.record.clone(), settled: k.past.settled, piece: firstPiece}
+	record := k.past.record.clone()
+	if record != nil {
+		record.rereads = true
+	}
+	return &book{
+		timeline: t, undecided: k.undecided.until(k.past.settled), parts: cloned(k.past.parts), record: record,
+		kept:    clipped(k.kept, t.Start(), k.past.settled),
+		settled: k.past.settled, piece: firstPiece,
+	}
 }
 
 // remember keeps what the next reread begins with.
@@ -223,6 +233,7 @@ func (k *book) age(history time.Duration) {
 	start := k.settled.Add(-history)
 	k.timeline.Fold(start, k.settled-fineAge)
 	k.undecided.fold(start, k.settled-fineAge)
+	k.kept = clipped(k.kept, start, k.settled)
 	for i := range k.parts {
 		k.parts[i].accounts.forget(k.settled.millis(), (start - leadIn).millis())
 	}

@@ -146,6 +146,23 @@ func (m *meter) clock() role {
 	return roleGood | roleBad
 }
 
+// countText is a query for how many series of a text have samples at an instant; they
+// are none where there are none.
+func (m *meter) countText(text string) string {
+	if m.native != nil {
+		return "count(" + text + ") or count(" + m.native.Histogram.With(m.queries[0].only...).String() + ")"
+	}
+	return "count(" + text + ")"
+}
+
+// ownText is clockText, of a group's series alone.
+func (m *meter) ownText() string {
+	if q := m.clockQuery(); q != nil && !q.selector.IsZero() {
+		return q.selector.With(q.only...).String()
+	}
+	return m.clockText()
+}
+
 // clockText is what of the backend tells that there is data.
 func (m *meter) clockText() string {
 	if q := m.clockQuery(); q != nil {

@@ -160,10 +160,7 @@ func (k *lookBack) older(ctx context.Context) (bool, error) {
 		return *k.oldest <= k.next.start, nil
 	}
 	l := k.ledgers[0]
-	promql := "count(" + l.meters[0].clockText() + ")"
-	if native := l.meters[0].native; native != nil {
-		promql += " or count(" + native.Histogram.String() + ")"
-	}
+	promql := l.meters[0].countText(l.meters[0].clockText())
 	to := k.next.start - k.next.start%strides
 	for length := farthest; ; length /= 2 {
 		from := to - length

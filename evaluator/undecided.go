@@ -61,6 +61,13 @@ func (u undecided) until(end Minute) undecided {
 	return slices.DeleteFunc(slices.Clone(u), func(l lot) bool { return l.slot > end })
 }
 
+// in are the lots in some times, or outside of them.
+func (u undecided) in(times []period, inside bool) undecided {
+	return slices.DeleteFunc(slices.Clone(u), func(l lot) bool {
+		return inside != slices.ContainsFunc(times, func(p period) bool { return l.slot > p.start && l.slot <= p.end })
+	})
+}
+
 // fold keeps one lot of each kind for a quarter of an hour before an instant, and none
 // before start.
 func (u *undecided) fold(start, at Minute) {

@@ -297,6 +297,15 @@ func (e *Evaluator) takeOver(l *ledger) {
 	if l.next == nil {
 		return
 	}
+	if l.nextSpan != newest {
+		l.look.plan(l, e.end)
+		defer l.release()
+		if l.book != nil && !l.keepOld(l.next, l.book) && !l.preview {
+			l.next = nil // the newest samples are lost, so that counting would not go on rightly
+			return
+		}
+		l.next.record.reread()
+	}
 	changed := 0
 	if l.book != nil && l.nextSpan != newest && !l.preview {
 		changed = l.book.timeline.Differs(l.next.timeline, l.book.timeline.Start(), min(l.book.settled, l.next.settled))
@@ -310,10 +319,14 @@ func (e *Evaluator) takeOver(l *ledger) {
 	}
 	l.book, l.next, l.preview = l.next, nil, l.nextSpan == newest
 	if l.nextSpan != newest {
-		l.stop() // nothing is read any more
-		l.stop, l.rereading, l.cutting = func() {}, false, false
 		l.book.remember()
 	}
+}
+
+// release ends what reads a ledger's history.
+func (l *ledger) release() {
+	l.stop()
+	l.stop, l.rereading, l.cutting = func() {}, false, false
 }
 
 // rereadAfter is the time between two rereads of a ledger's newest history.
@@ -341,7 +354,7 @@ func (e *Evaluator) rereadOld(ctx context.Context, b *backend) {
 		var due []*ledger
 		var entries []*entry
 		for _, l := range family {
-			if waiting >= maxRereads || l.book == nil || l.preview || l.rereading || l.next != nil ||
+			if waiting >= maxRereads || l.book == nil || l.preview || l.rereading || l.next != nil || l.look.waits(l, e.end) ||
 				l.book.settled < l.book.past.settled.Add(rereadAfter)+spread(family) {
 				continue
 			}
@@ -390,7 +403,10 @@ func (e *Evaluator) rereadWhole(ctx context.Context, family []*ledger) int {
 		if l.book == nil || l.preview || l.rereading {
 			continue
 		}
-		l.rereading, l.ended = true, nil
+		l.rereading = true
+		for _, p := range l.ended {
+			p.again()
+		}
 		en := &entry{ledger: l, book: l.newBook(e.behindNow().Add(-l.history), l.leadIn)}
 		if l.book.outgrown {
 			for i := range en.book.parts {

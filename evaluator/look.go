@@ -1,0 +1,189 @@
+package evaluator
+
+import (
+	"context"
+	"slices"
+)
+
+// A backend may have history again that it did not answer when it was read: a store
+// was down, or its blocks were not loaded yet. So each hour it is asked whether it has
+// samples at an instant of which nothing is known, and when it has, all is read again.
+
+const (
+	// lookEvery is the time between two looks, in minutes.
+	lookEvery = 60
+	// maxLookedFor bounds for how many parts of a worst_of it is looked.
+	maxLookedFor = 5
+)
+
+// afterVain is the time before the next look, in hours, by how often in a row history
+// was read again in vain: all of it may be hundreds of times what is new in an hour.
+var afterVain = [...]Minute{1, 24, 3 * 24, 10 * 24}
+
+// look is when it is looked for what is not known of a ledger.
+type look struct {
+	at    Minute
+	vain  uint8 // rereads that brought nothing, in a row
+	found bool  // history is read again because there was something
+}
+
+// plan plans the next look when the whole history of a ledger, or its newest part, is
+// read, and a book is about to take over.
+func (k *look) plan(l *ledger, now Minute) {
+	switch {
+	case l.book != nil && l.next.lacking() < l.book.lacking():
+		k.vain = 0
+	case k.found && int(k.vain) < len(afterVain)-1:
+		k.vain++
+	}
+	k.found = false
+	k.at = now + k.pause()
+}
+
+func (k *look) pause() Minute { return lookEvery * afterVain[k.vain] }
+
+// waits reports whether a ledger keeps slots that the backend lacks, and it is not
+// time to look for them.
+func (k *look) waits(l *ledger, now Minute) bool { return len(l.book.kept) > 0 && now < k.at }
+
+// lacking is how many slots of a book the backend has no samples of.
+func (k *book) lacking() Minute {
+	start := k.timeline.Start()
+	n := k.settled - start - Minute(k.timeline.Sum(start, k.settled).Known)
+	for _, p := range k.kept {
+		n += p.end - p.start
+	}
+	return n
+}
+
+// holes are the whole quarters of an hour of which a book knows nothing, in order.
+func (k *book) holes() []period {
+	var out []period
+	l := looker{timeline: k.timeline}
+	_, a := l.at(k.timeline.Start())
+	for to := k.timeline.Start() + quarter; to <= k.settled; to += quarter {
+		_, b := l.at(to)
+		if b.known == a.known {
+			out = append(out, period{to - quarter, to})
+		}
+		a = b
+	}
+	return joinedSpans(out)
+}
+
+// lookedFor are ledgers that are read together, and where to look for more of each.
+type lookedFor struct {
+	backend *backend
+	over    bool // the backend was asked about all
+	ledgers []*ledger
+	places  [][]spot // of each
+}
+
+// spot is a query that has an answer when there are samples at an instant.
+type spot struct {
+	query string
+	at    Minute
+}
+
+// where is where to look for what a book lacks. Of what is unknown that is the oldest
+// quarter of an hour and the end of one of the holes, by turns: what was never there is
+// never found. Of what is kept there were samples: one time is as good as another.
+func (k *book) where(now Minute) []Minute {
+	var out []Minute
+	turn := int(now / lookEvery)
+	if n := len(k.kept); n > 0 {
+		p := k.kept[turn%n]
+		out = append(out, (p.start+p.end)/2)
+	}
+	if holes := k.holes(); len(holes) > 0 {
+		out = append(out, holes[0].start+quarter/2, holes[turn%len(holes)].end-quarter/2-1)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// lookForLost asks a backend, beside the cycles, about what it may have again.
+func (e *Evaluator) lookForLost(ctx context.Context, b *backend, now Minute) {
+	due := func(l *ledger) bool {
+		return l.book != nil && !l.preview && !l.rereading && l.next == nil && l.err == nil && l.look.at <= now
+	}
+	ledgers := slices.DeleteFunc(e.ledgersOf(b), func(l *ledger) bool { return !due(l) })
+	if b.looking || len(ledgers) == 0 {
+		return
+	}
+	var all []lookedFor
+	for _, family := range families(ledgers) {
+		f := lookedFor{backend: b}
+		for _, l := range family {
+			l.look.at = now + l.look.pause()
+			if spots := l.spots(now); len(spots) > 0 {
+				f.ledgers, f.places = append(f.ledgers, l), append(f.places, spots)
+			}
+		}
+		if len(f.ledgers) > 0 {
+			all = append(all, f)
+		}
+	}
+	if len(all) == 0 {
+		return
+	}
+	b.looking = true
+	e.started.Go(func() {
+		for _, f := range append(all, lookedFor{backend: b, over: true}) {
+			if !f.over {
+				b.lookFor(ctx, &f)
+			}
+			select {
+			case e.found <- f:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+}
+
+// spots are where to look for more of a ledger.
+func (l *ledger) spots(now Minute) []spot {
+	var out []spot
+	for _, at := range l.book.where(now) {
+		for _, m := range l.meters[:min(len(l.meters), maxLookedFor)] {
+			out = append(out, spot{m.countText(m.ownText()), at})
+		}
+	}
+	return out
+}
+
+// lookFor keeps the ledgers of which there are samples at one of their places.
+func (b *backend) lookFor(ctx context.Context, f *lookedFor) {
+	known := map[spot]bool{}
+	has := func(s spot) bool {
+		if _, asked := known[s]; !asked {
+			answer, err := b.query(ctx, s.query, s.at.Time())
+			known[s] = err == nil && len(answer) > 0
+		}
+		return known[s]
+	}
+	var found []*ledger
+	for i, l := range f.ledgers {
+		if slices.ContainsFunc(f.places[i], has) {
+			found = append(found, l)
+		}
+	}
+	f.ledgers = found
+}
+
+// rereadFound reads the history of ledgers again of which there is more.
+func (e *Evaluator) rereadFound(ctx context.Context, f lookedFor) {
+	if f.over {
+		f.backend.looking = false
+		return
+	}
+	ledgers := slices.DeleteFunc(slices.Clone(f.ledgers), func(l *ledger) bool { return e.ledgers[l.key] != l })
+	for _, l := range ledgers {
+		l.look.found = true
+	}
+	if e.rereadWhole(ctx, ledgers) > 0 {
+		e.Log.Info("History is read again, of which the backend has more than it had",
+			"backend", f.backend.Name, "slo_id", e.byLedger[ledgers[0]][0].slo.ID(), "counted", len(ledgers))
+	}
+}
