@@ -214,6 +214,18 @@ func Windows(tiers []Tier, w slo.Window) []slo.Window {
 	return append(out, w)
 }
 
+// Blind are the names of the tiers of an SLO whose windows are shorter than one of
+// which burn rates are known.
+func (p Policies) Blind(s *slo.SLO, least time.Duration) []string {
+	var out []string
+	for _, t := range p.Tiers(s) {
+		if t.Long.Duration() < least {
+			out = append(out, t.Name)
+		}
+	}
+	return out
+}
+
 // PageWindow is the longest window that pages for an SLO. When nothing happened
 // for so long, it has no traffic.
 func (p Policies) PageWindow(s *slo.SLO) slo.Window { return PageWindow(p.Tiers(s)) }

@@ -293,18 +293,18 @@ func (d decider) look(tier Tier, st tierState, t *evaluator.Timeline, end evalua
 	}
 	holds = true
 	var sum evaluator.Sum
-	for _, w := range []slo.Window{tier.Short, tier.Long} {
-		sum = t.Window(w.Duration(), end)
+	for _, length := range []time.Duration{max(tier.Short.Duration(), t.Least()), tier.Long.Duration()} {
+		sum = t.Window(length, end)
 		rate := evaluator.BurnRate(sum, d.objective)
 		if rate == nil || *rate <= factor {
 			holds = false
-			if sum.Complete() {
+			if t.Refutes(sum) {
 				return false, true
 			}
 		}
 	}
 	if holds && !st.firing && !d.guarded(tier, sum, st.ended, t) {
-		return false, sum.Complete()
+		return false, t.Refutes(sum)
 	}
 	return holds, false
 }

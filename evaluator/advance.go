@@ -196,6 +196,7 @@ func (b *backend) keep(e *entry) {
 			}
 		}
 	}
+	k.timeline.seldom = k.seldom()
 	if found := e.trial; found != nil {
 		k.unsettled = nil
 		for _, f := range found {

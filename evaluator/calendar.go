@@ -80,7 +80,7 @@ func project(t *Timeline, sum Sum, p period, s *slo.SLO) (events float64, basis 
 	w := newWeeks(t, sum.End, s.Window)
 	all := w.rate(0, week)
 	if !w.known() || math.IsNaN(all) {
-		counted := float64(sum.Known - sum.Excluded)
+		counted := float64(sum.Known)
 		for _, c := range coming {
 			if counted > 0 {
 				events += sum.Total / counted * float64(c.end-c.start)
@@ -130,11 +130,14 @@ func newWeeks(t *Timeline, now Minute, window slo.Period) weeks { return weeks{t
 // it.
 const wellKnown = 0.9
 
+// mostlyKnown reports whether enough of the slots that count is known.
+func (s Sum) mostlyKnown() bool { return float64(s.Known) >= wellKnown*float64(s.slots()) }
+
 func (w weeks) known() bool {
 	now := w.wall(w.now)
 	for n := Minute(1); n <= 4; n++ {
 		sum := w.timeline.Sum(w.instant(now-n*week), w.instant(now-(n-1)*week))
-		if sum.Start < w.timeline.Start() || sum.Coverage() < wellKnown {
+		if sum.Start < w.timeline.Start() || !sum.mostlyKnown() {
 			return false
 		}
 	}
@@ -201,7 +204,7 @@ func (w weeks) rate(from, to Minute) float64 {
 	for n := Minute(4); n >= 1; n-- {
 		sum := w.timeline.Sum(w.instant(now-n*week+from), w.instant(now-n*week+to))
 		total += sum.Total
-		known += sum.Known - sum.Excluded
+		known += sum.Known
 	}
 	return total / float64(known)
 }
@@ -216,7 +219,7 @@ func calendarExhaustion(t *Timeline, sum Sum, b *Budget, o slo.Objective, basis 
 	}
 	rate := max(recent.Bad, 0) / float64(recent.Known)
 	spent := func(ahead Minute) bool {
-		return o.BurnRate(max(sum.Bad, 0)+rate*float64(ahead), projected) >= 1
+		return o.BurnRate(max(sum.Bad, 0)+rate*float64(t.open(sum.End, sum.End+ahead)), projected) >= 1
 	}
 	left := MinuteOf(*b.PeriodEnd) - sum.End
 	if !spent(max(left-1, 0)) {
@@ -329,7 +332,7 @@ func (p *endedPeriods) statuses(s *slo.SLO) []PeriodStatus {
 		o := s.ObjectiveAt(e.end.Time())
 		out[i] = PeriodStatus{
 			Name: s.Window.Name(e.end.Time()), Start: e.start.Time(), End: e.end.Time(),
-			Total: e.sum.Total, Bad: max(e.sum.Bad, 0), Coverage: e.sum.Coverage(), Complete: e.sum.Complete(),
+			Total: e.sum.Total, Bad: max(e.sum.Bad, 0), Coverage: e.sum.Coverage(), Complete: e.sum.Known > 0 && e.sum.Complete(),
 			Objective: o.Ratio(),
 		}
 		if e.sum.Known > 0 {

@@ -88,9 +88,10 @@ func sliOf(sum Sum) *float64 {
 }
 
 // BurnRate is the burn rate of a window: 0 when it is known and nothing
-// happened, nil when no slot of it is known.
+// happened, nil when no slot of it is known, or it has fewer than four samples where
+// these come seldom.
 func BurnRate(sum Sum, o slo.Objective) *float64 {
-	if sum.Known == 0 {
+	if sum.Known == 0 || sum.few {
 		return nil
 	}
 	rate := o.BurnRate(max(sum.Bad, 0), sum.Total)
@@ -116,7 +117,7 @@ func consumed(whole Sum, o slo.Objective) float64 { return o.BurnRate(max(whole.
 // minutes in between.
 func exhaustion(t *Timeline, end Minute, s *slo.SLO, basis Minute) *float64 {
 	recent := t.Sum(basis, end)
-	known := float64(recent.Known - recent.Excluded)
+	known := float64(recent.Known)
 	if known == 0 {
 		return nil
 	}

@@ -281,21 +281,22 @@ func (c *counter) interval() int64 {
 	least := int64(0)
 	for _, t := range c.targets {
 		for _, s := range t.series {
-			if g := s.process.gaps.usual; g > 0 && (least == 0 || g < least) {
-				least = g
+			if between := s.process.gaps.between(); between > 0 && (least == 0 || between < least) {
+				least = between
 			}
 		}
 	}
 	return least
 }
 
-// lag is how late a live target's samples may come to be waited for, in minutes.
-const lag = 5
+// lag is how old the last sample of a live target is at most, in minutes, or as old as
+// makes the time since then unknown.
+const lag = Minute(5)
 
 // hold is the instant up to which slots can be settled at an end: not behind
 // the last sample of targets whose samples come late.
 func (c *counter) hold(batch []rawSeries, end, settled Minute) Minute {
-	w := waiting{live: (end - lag).millis()}
+	w := waiting{end: end.millis()}
 	newest := map[string]int64{}
 	for key, t := range c.targets {
 		newest[key] = t.last
@@ -307,17 +308,20 @@ func (c *counter) hold(batch []rawSeries, end, settled Minute) Minute {
 		}
 	}
 	for key, last := range newest {
-		w.add(last, c.usual(key), settled)
+		w.add(last, c.between(key), settled)
 	}
 	return w.hold(settled)
 }
 
-// usual is the time between two scrapes of a target, 0 when it isn't known.
-func (c *counter) usual(key string) int64 {
+// between is the usual time between two samples of a target, 0 when it isn't known.
+func (c *counter) between(key string) int64 {
+	most := int64(0)
 	if t := c.targets[key]; t != nil {
-		return t.usual()
+		for _, s := range t.series {
+			most = max(most, s.process.gaps.between())
+		}
 	}
-	return 0
+	return most
 }
 
 // leadIn is how much is read before a timeline, in minutes, so that the first

@@ -89,7 +89,7 @@ type record struct {
 type leaves []Slot
 
 // keep is for how long slots are recorded, in minutes: the longest slice, and
-// what a late scrape may still make known.
+// what a late scrape may still make known. It is more where samples come seldom.
 const keep = 60 + 30
 
 func (r *record) clone() *record {
@@ -119,7 +119,7 @@ func (r *record) mark(meter int, from, to Minute) Minute {
 
 // trim forgets what is recorded for long.
 func (r *record) trim(l *ledger) {
-	n := len(r.slots) - keep
+	n := len(r.slots) - int(max(keep, 60+r.usual))
 	if n <= 0 {
 		return
 	}

@@ -220,6 +220,15 @@ func plainCount(events float64) string {
 // clockText is an instant for people.
 func clockText(at Minute) string { return at.Time().Format("2006-01-02 15:04 MST") }
 
+// seldom is the usual time between two samples of a book, in minutes, where that is
+// longer than between scrapes; else 0.
+func (k *book) seldom() Minute {
+	if m := k.scrapeOf(); m > minutes(maxScrape*time.Millisecond) {
+		return m
+	}
+	return 0
+}
+
 // scrapeOf is the longest usual time between two samples of a book, in minutes,
 // rounded up.
 func (k *book) scrapeOf() Minute {

@@ -83,11 +83,12 @@ func TestExcludedNumbers(t *testing.T) {
 	}
 	require.InDelta(t, 20, left, 1e-9)
 
-	// All of the last 5 minutes: they are known, and nothing happened in them.
+	// All of the last 5 minutes: nobody can say what happened in them.
 	s = evaluate(t, server.URL, slos, at(50)).SLOs[0]
 	require.True(t, s.Excluded.Now)
 	require.NoError(t, excludedNow(s, 1))
-	require.Equal(t, 0.0, *s.Windows[0].BurnRate)
+	require.Nil(t, s.Windows[0].BurnRate)
+	require.Zero(t, s.Windows[0].Coverage)
 	require.Equal(t, 0.0, s.Windows[0].Total)
 
 	// The proof counts them, and what the backend says is of all.
@@ -100,7 +101,7 @@ func TestExcludedNumbers(t *testing.T) {
 		require.Equal(t, map[string]float64{"bad": 100, "total": 600}[c.Counter], c.Counted)
 		require.InDelta(t, 0, *c.Remainder, 1e-9)
 	}
-	require.Equal(t, []string{"20 slots are excluded, with 200 events, 50 of them bad: they count as known and hold nothing, but are among samples, findings and checks"}, p.Notes)
+	require.Equal(t, []string{"20 slots are excluded, with 200 events, 50 of them bad: they hold nothing and don't count, but are among samples, findings and checks"}, p.Notes)
 }
 
 // excludedNow holds the metric of a status against a value.

@@ -204,7 +204,7 @@ func arithmetic(s *Status, sum Sum) []Step {
 	good, coverage := own.Total-own.Bad, own.Coverage
 	type in = map[string]float64
 	steps := []Step{
-		{"coverage", "known / slots", in{"known": float64(sum.Known), "slots": float64(sum.End - sum.Start)}, &coverage},
+		{"coverage", "known / slots", in{"known": float64(sum.Known), "slots": float64(sum.slots())}, &coverage},
 		{"good", "total - bad", in{"total": own.Total, "bad": own.Bad}, &good},
 		{"sli", "1 - bad / total", in{"total": own.Total, "bad": own.Bad}, own.SLI},
 		{"burn_rate", "bad / total / (1 - objective)", in{"total": own.Total, "bad": own.Bad, "objective": s.Objective}, own.BurnRate},
@@ -282,13 +282,13 @@ func (p *Proof) note(sum Sum) {
 		add("the good %s are %s more than all; bad counts as 0", unit, forPeople(-sum.Bad))
 	}
 	if x := p.SLO.Excluded; x.Slots > 0 {
-		add("%s slots are excluded, with %s %s, %s of them bad: they count as known and hold nothing, but are among samples, findings and checks",
+		add("%s slots are excluded, with %s %s, %s of them bad: they hold nothing and don't count, but are among samples, findings and checks",
 			forPeople(float64(x.Slots)), forPeople(x.Total), unit, forPeople(x.Bad))
 	}
 	if sum.Known > 0 && sum.Total == 0 {
 		add("nothing happened: the SLI is undefined, and no budget is consumed")
 	}
-	if missing := p.Slots.Count - sum.Known; sum.Known > 0 && missing > 0 {
+	if missing := sum.slots() - sum.Known; sum.Known > 0 && missing > 0 {
 		add("%s of the slots are not known: no samples that are two scrapes apart at most are around them", forPeople(float64(missing)))
 		add("events of unknown slots count in the slot of the next sample, where there is one")
 	}

@@ -42,15 +42,15 @@ func (n *increments) forget(now, _ int64) {
 func (n *increments) interval() int64 {
 	least := int64(0)
 	for _, f := range n.flows {
-		if f.gaps.usual > 0 && (least == 0 || f.gaps.usual < least) {
-			least = f.gaps.usual
+		if between := f.gaps.between(); between > 0 && (least == 0 || between < least) {
+			least = between
 		}
 	}
 	return least
 }
 
 func (n *increments) hold(batch []rawSeries, end, settled Minute) Minute {
-	w := waiting{live: (end - lag).millis()}
+	w := waiting{end: end.millis()}
 	newest := map[uint64]int64{}
 	for key, f := range n.flows {
 		newest[key] = f.last
@@ -63,7 +63,7 @@ func (n *increments) hold(batch []rawSeries, end, settled Minute) Minute {
 	for key, last := range newest {
 		usual := int64(0)
 		if f := n.flows[key]; f != nil {
-			usual = f.gaps.usual
+			usual = f.gaps.between()
 		}
 		w.add(last, usual, settled)
 	}

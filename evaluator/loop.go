@@ -32,6 +32,9 @@ type Options struct {
 	// PageWindow is how long an SLO without events has no traffic: the longest
 	// window that pages. Nil is 6 h, or the SLO's own window when that is less.
 	PageWindow func(*slo.SLO) slo.Window
+	// Blind are the names of an SLO's alert tiers whose windows are all shorter than
+	// least. Nil are none.
+	Blind func(s *slo.SLO, least time.Duration) []string
 	// NewJudge makes a Judge for an SLO whose timeline begins anew. Nil judges
 	// nothing.
 	NewJudge func() Judge

@@ -48,15 +48,15 @@ func (p *probe) forget(now, _ int64) {
 func (p *probe) interval() int64 {
 	least := int64(0)
 	for _, g := range p.gauges {
-		if g.gaps.usual > 0 && (least == 0 || g.gaps.usual < least) {
-			least = g.gaps.usual
+		if between := g.gaps.between(); between > 0 && (least == 0 || between < least) {
+			least = between
 		}
 	}
 	return least
 }
 
 func (p *probe) hold(batch []rawSeries, end, settled Minute) Minute {
-	w := waiting{live: (end - lag).millis()}
+	w := waiting{end: end.millis()}
 	newest := map[uint64]int64{}
 	for key, g := range p.gauges {
 		newest[key] = g.last
@@ -69,7 +69,7 @@ func (p *probe) hold(batch []rawSeries, end, settled Minute) Minute {
 	for key, last := range newest {
 		usual := int64(0)
 		if g := p.gauges[key]; g != nil {
-			usual = g.gaps.usual
+			usual = g.gaps.between()
 		}
 		w.add(last, usual, settled)
 	}
@@ -118,7 +118,7 @@ func (p *probe) slot(g *gauge, replicas []rawSeries, end Minute, out *tally) {
 		return
 	}
 	gone := end.millis() - g.last
-	if p.absent && !p.late && g.last > 0 && gone > g.gaps.limit() && gone <= slo.Remembrance.Milliseconds() {
+	if p.absent && !p.late && g.last > 0 && gone > g.gaps.patience() && gone <= slo.Remembrance.Milliseconds() {
 		out.total[i]++
 		out.bad[i]++
 		out.known[i] = true
@@ -141,7 +141,7 @@ func (g *gauge) tick(now int64, out *tally) {
 
 // waiting finds until when slots can be settled, when samples come late.
 type waiting struct {
-	live     int64 // what has no sample since then is gone, and not waited for
+	end      int64
 	all      int
 	late     int
 	earliest Minute
@@ -150,7 +150,8 @@ type waiting struct {
 // add adds a series or a target with the time of its last sample and the usual
 // time between two, 0 when that isn't known.
 func (w *waiting) add(last, usual int64, settled Minute) {
-	if last <= w.live {
+	// What is late by so much is gone, and not waited for.
+	if gone := max(lag.millis(), twice(usual)); last <= w.end-gone {
 		return
 	}
 	w.all++

@@ -298,8 +298,13 @@ func (r *recent[T]) most() T {
 	return most
 }
 
-// maxScrape is the longest scrape interval that gives known slots.
-const maxScrape = 5 * 60 * 1000
+const (
+	// maxScrape is the longest scrape interval of what is scraped, as a rule; what
+	// comes less often is pushed.
+	maxScrape = 5 * 60 * 1000
+	// maxPush is the longest time between samples that gives known slots.
+	maxPush = 60 * 60 * 1000
+)
 
 // gaps are the last times between scrapes of a process, in milliseconds.
 type gaps struct {
@@ -323,11 +328,35 @@ func (g *gaps) push(gap int64) {
 }
 
 // limit is how far two samples may be apart for the time between them to be
-// known: two scrapes, and a tenth for the jitter of scraping.
+// known.
 func (g *gaps) limit() int64 {
-	usual := g.usual
-	if usual == 0 || usual > maxScrape {
-		usual = maxScrape
+	if g.usual == 0 {
+		return twice(maxScrape)
 	}
-	return usual*2 + usual/10
+	return twice(g.between())
 }
+
+// patience is how long after a sample the next may come. That of a series with one
+// sample may be one that comes seldom.
+func (g *gaps) patience() int64 {
+	if g.usual == 0 {
+		return twice(maxPush)
+	}
+	return g.limit()
+}
+
+// between is the usual time between two samples, 0 when it isn't known. Samples
+// seldom come only where half of the last gaps are long: where most are short the
+// long ones are outages.
+func (g *gaps) between() int64 {
+	if g.usual <= maxScrape {
+		return g.usual
+	}
+	sorted := g.recent
+	known := sorted.all()
+	slices.Sort(known)
+	return min(max(int64(known[len(known)/2]), maxScrape), maxPush)
+}
+
+// twice is two scrapes, and a tenth for the jitter of scraping.
+func twice(usual int64) int64 { return usual*2 + usual/10 }

@@ -40,7 +40,7 @@ func (e *Evaluator) Sense(ctx context.Context, slos []*slo.SLO) ([]Concern, erro
 		for range b.MaxConcurrency {
 			workers.Go(func() {
 				for i := range places {
-					x := inspector{answers: asked[e.backendOf(slos[i])], slo: slos[i], end: end, short: e.Windows(slos[i])[0]}
+					x := inspector{answers: asked[e.backendOf(slos[i])], slo: slos[i], end: end, short: e.Windows(slos[i])[0], blind: e.Blind}
 					if err := x.inspect(ctx); err != nil {
 						cancel(err)
 					}
@@ -105,6 +105,7 @@ type inspector struct {
 	slo      *slo.SLO
 	end      Minute
 	short    slo.Window // the shortest that alerts look at
+	blind    func(s *slo.SLO, least time.Duration) []string
 	concerns []Concern
 }
 
@@ -210,6 +211,9 @@ func (x *inspector) indicator(ctx context.Context) error {
 		}
 		if err == nil { // of an expression without values the range may be too short, and samples may come late
 			err = x.samples(ctx, s)
+		}
+		if err == nil {
+			err = x.seldom(ctx, s)
 		}
 		if err == nil && found && s.role&m.clock() != 0 && lasting {
 			lasting, err = x.lasts(ctx, s)
@@ -359,7 +363,7 @@ func (x *inspector) samples(ctx context.Context, s subject) error {
 		case s.way == slotValues && each > time.Minute+tolerance:
 			x.concern(false, s.field, "a range of 2m needs two samples; scrape once a minute, or count by rate() and increase() of selectors",
 				"samples of %s come every %s, too seldom for an expression that is evaluated", selector, model.Duration(each))
-		case s.way == rawSamples && each > limit+limit/20:
+		case s.way == rawSamples && each > limit+limit/20 && each <= maxScrape*time.Millisecond:
 			x.concern(false, s.field, fmt.Sprintf("scrape at least every %s", model.Duration(limit)),
 				"samples of %s come every %s, fewer than %d in the %s that alerts look at", selector, model.Duration(each), perWindow, x.short)
 		}

@@ -10,7 +10,7 @@ import (
 type running struct {
 	total, bad float64
 	known      int32
-	excluded   int32 // slots of known; only in a view
+	excluded   int32 // slots; only in a view
 }
 
 // sums are running counts at the boundaries of equal steps. A block of them is

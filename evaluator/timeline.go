@@ -49,8 +49,9 @@ type Timeline struct {
 	coarseFrom Minute // of the first boundary in coarse, on the quarter grid
 	coarse     sums   // at coarseFrom, coarseFrom+15m, ...
 	fineFrom   Minute
-	fine       sums  // at fineFrom, fineFrom+1m, ...; never empty
-	mask       *mask // what a view takes away; nil for what was counted
+	fine       sums   // at fineFrom, fineFrom+1m, ...; never empty
+	mask       *mask  // what a view takes away; nil for what was counted
+	seldom     Minute // the usual time between two samples, where that is long; 0 where it is not
 }
 
 // NewTimeline makes an empty timeline that begins at the quarter of an hour at
@@ -131,30 +132,55 @@ func (t *Timeline) Fold(start, at Minute) {
 type Sum struct {
 	Start, End Minute // the real edges, on the grid of their age
 	Total, Bad float64
-	Known      int // slots
-	Excluded   int // slots of Known that are excluded, and hold no events
+	Known      int  // slots that count
+	Excluded   int  // slots, which hold no events and don't count
+	few        bool // too few samples for a burn rate
 }
 
 // Events are the events of the window: at least as many as the bad ones.
 func (s Sum) Events() float64 { return max(s.Total, s.Bad) }
 
-// Coverage is the share of the slots that are known, from 0 to 1.
+// Coverage is the share of the slots that count that are known, from 0 to 1; 0 where
+// none counts.
 func (s Sum) Coverage() float64 {
-	if s.End <= s.Start {
+	if s.Known == 0 {
 		return 0
 	}
-	return float64(s.Known) / float64(s.End-s.Start)
+	return float64(s.Known) / float64(s.slots())
 }
 
-// Complete reports whether each slot is known.
-func (s Sum) Complete() bool { return s.Known == int(s.End-s.Start) }
+// slots is how many slots count.
+func (s Sum) slots() int { return int(s.End-s.Start) - s.Excluded }
+
+// Complete reports whether each slot that counts is known.
+func (s Sum) Complete() bool { return s.Known == s.slots() }
+
+// fewest is how many samples a window must have for a burn rate, where they come
+// seldom.
+const fewest = 4
+
+// Least is the shortest window with a burn rate: of four samples where they come
+// seldom, else 0.
+func (t *Timeline) Least() time.Duration { return time.Duration(fewest*t.seldom) * time.Minute }
+
+// Refutes reports whether a window says that what does not show in it is not there:
+// each slot is known. Where samples come seldom the slots since the last one are
+// left out.
+func (t *Timeline) Refutes(s Sum) bool {
+	if t.seldom == 0 {
+		return s.Complete()
+	}
+	return t.Sum(s.Start, max(s.Start, s.End-Minute(twice(int64(t.seldom))))).Complete()
+}
 
 // Sum adds up the slots of (from, to]. An edge among folded slots moves back
 // to the quarter of an hour. What lies before or behind the timeline is unknown.
 func (t *Timeline) Sum(from, to Minute) Sum {
 	from, a := t.at(from)
 	to, b := t.at(to)
-	return sumOf(from, to, a, b)
+	sum := sumOf(from, to, a, b)
+	sum.few = to-from < fewest*t.seldom
+	return sum
 }
 
 func sumOf(from, to Minute, a, b running) Sum {

@@ -9,7 +9,7 @@ import (
 )
 
 // A view is a timeline in which what is excluded did not happen: excluded slots
-// hold no events and are known. It shares the slots of the timeline, which keeps
+// hold no events and don't count. It shares the slots of the timeline, which keeps
 // all that was counted, and takes away what happened in each hole.
 
 // mask is what a view takes away.
@@ -206,7 +206,6 @@ func (k *mask) take(t *Timeline, m Minute, sum running) running {
 		away.excluded += int32(m - h.from)
 	}
 	sum = sum.minus(away)
-	sum.known += away.excluded
 	sum.excluded = away.excluded
 	return sum
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -15,6 +16,8 @@ func doubtsCases() []fieldCase {
 		{"total-excludes-bad", 4 * time.Hour, totalExcludesBad},
 		{"good-above-total", 4 * time.Hour, goodAboveTotal},
 		{"started-finished", 71 * time.Hour, startedFinished},
+		{"slow-scrape", 24 * time.Hour, slowScrape},
+		{"never-there", 48 * time.Hour, neverThere},
 	}
 }
 
@@ -108,4 +111,94 @@ func TestStartedFinished(t *testing.T) {
 	last := f.status(71 * time.Hour)
 	// Two nights lie in the window.
 	requireOwn(t, last["good"], 0, 100, own(new(last["good"])).Coverage)
+}
+
+// slowScrape is a site that pushes each 15 minutes: an event a second of which each
+// hundredth is bad, and a link that is down for 8 of 96 samples.
+func slowScrape(f *field) {
+	const each, day = 15 * time.Minute, 24 * time.Hour
+	add := func(name string, value func(after time.Duration) float64) {
+		f.series(name+`{job="site",instance="s"}`, 0, day, each, value)
+	}
+	add("readings_total", func(after time.Duration) float64 { return 1000 + after.Seconds() })
+	add("readings_failed_total", func(after time.Duration) float64 { return 10 + after.Seconds()/100 })
+	add("link_up", func(after time.Duration) float64 {
+		if after > 10*time.Hour && after <= 12*time.Hour {
+			return 0
+		}
+		return 1
+	})
+	add("queue", func(time.Duration) float64 { return 5 })
+}
+
+// TestSlowScrape: all is known but before the second sample, which says how often
+// they come. Windows of an hour hold four samples, shorter ones have no burn rate.
+// Ten minutes after the last sample nothing is gone.
+func TestSlowScrape(t *testing.T) {
+	f := doubtsCases()[3].open(t)
+	s := f.status(24 * time.Hour)
+	for name, counts := range map[string][2]float64{"readings": {864, 86400}, "link": {8, 96}, "link-bad": {8, 96}} {
+		requireSlow(t, s[name], counts, 0.989)
+	}
+	s = f.status(23*time.Hour + 55*time.Minute)
+	for name, counts := range map[string][2]float64{"readings": {855, 85500}, "link": {8, 96}, "link-bad": {8, 96}} {
+		requireSlow(t, s[name], counts, 0.979)
+	}
+	require.True(t, fires(f.status(12 * time.Hour)["link"], "ticket"), "down for two hours, by a window of one hour")
+	code, findings := f.check()
+	require.Zero(t, code)
+	require.Contains(t, findings, "samples of readings_total come every 15m: windows of less than 1h have no burn rate, and the alert tiers fast, slow, outage can't fire")
+	require.Contains(t, findings, "samples of queue come every 15m, and its value is there for 5 minutes after each: the time between is unknown")
+	require.Contains(t, findings, "last_over_time(queue[35m])")
+}
+
+func requireSlow(t *testing.T, s evaluator.Status, counts [2]float64, coverage float64) {
+	t.Helper()
+	require.Equal(t, evaluator.StateOK, s.State, "%s: %s", s.SLO, s.StateReason)
+	w := own(&s)
+	require.Equal(t, counts, [2]float64{w.Bad, w.Total}, s.SLO)
+	require.Greater(t, w.Coverage, coverage, s.SLO)
+	require.NotNil(t, s.Budget.Remaining, s.SLO)
+	for _, w := range s.Windows {
+		require.Equal(t, w.Seconds < 3600, w.BurnRate == nil, "%s over %s", s.SLO, w.Name)
+	}
+}
+
+// neverThere has a counter for the last two days, and none for others.
+func neverThere(f *field) {
+	f.series(`requests_total{job="x",instance="i"}`, 0, 48*time.Hour, time.Minute, func(after time.Duration) float64 { return after.Minutes() })
+}
+
+// TestExcludedTimeIsNoEvidence: what never was is unknown, in the hours that count and
+// beside them; of what was there the share of the hours that count is known.
+func TestExcludedTimeIsNoEvidence(t *testing.T) {
+	f := doubtsCases()[4].open(t)
+	_, out, errs := f.run("status", f.file, "--backend", f.url, "--at", f.at(48*time.Hour+30*time.Second).Format(time.RFC3339), "-o", "json", "--history")
+	var r evaluator.Report
+	require.NoError(t, json.Unmarshal([]byte(out), &r), errs)
+	for _, s := range r.SLOs {
+		if s.SLO == "there" {
+			continue
+		}
+		require.Zero(t, own(&s).Coverage, s.ID)
+		require.Nil(t, own(&s).SLI, s.ID)
+		require.Nil(t, own(&s).BurnRate, s.ID)
+		require.Nil(t, s.Budget.Remaining, s.ID)
+		require.Nil(t, s.Budget.Consumed, s.ID)
+		require.Empty(t, s.Periods, s.ID)
+		if s.SLO != "all-excluded" {
+			require.Equal(t, evaluator.StateNoData, s.State, s.ID)
+		}
+	}
+	there := f.status(48 * time.Hour)["there"]
+	open := func(from, to time.Time) (minutes float64) {
+		for at := from; at.Before(to); at = at.Add(time.Minute) {
+			if at.Weekday() != time.Saturday && at.Weekday() != time.Sunday && at.Hour() >= 8 && at.Hour() < 18 {
+				minutes++
+			}
+		}
+		return minutes
+	}
+	w := own(&there)
+	require.InDelta(t, open(f.start, f.end)/open(w.Start, w.End), w.Coverage, 0.002)
 }

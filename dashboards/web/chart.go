@@ -127,14 +127,16 @@ func newSparkline(st *evaluator.Status) sparkline {
 	nOver, nMissing, nExcluded, worst, allowed := 0, 0, 0, 0.0, allowedRatio(st.Objective)
 	for i, p := range parts {
 		x := 3*i + 1
-		if p.Coverage == 0 {
-			nMissing++
-			missing = appendBar(missing, x, 4)
-			continue
-		}
 		if p.Excluded >= 0.5 {
 			nExcluded++
 			excluded = appendBar(excluded, x, sparkHeight)
+		}
+		if p.Coverage == 0 {
+			if p.Excluded < 0.5 {
+				nMissing++
+				missing = appendBar(missing, x, 4)
+			}
+			continue
 		}
 		burn := partBurn(p, allowed)
 		worst = math.Max(worst, burn)
@@ -212,8 +214,11 @@ func merged(history []evaluator.Bucket, n int) []part {
 		for _, b := range group {
 			p.Total += b.Total
 			p.Bad += b.Bad
-			p.Coverage += b.Coverage / float64(len(group))
+			p.Coverage += b.Coverage * (1 - b.Excluded)
 			p.Excluded += b.Excluded / float64(len(group))
+		}
+		if counts := (1 - p.Excluded) * float64(len(group)); counts > 0 {
+			p.Coverage /= counts
 		}
 		out = append(out, p)
 	}

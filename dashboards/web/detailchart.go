@@ -161,7 +161,7 @@ func filled(st *evaluator.Status, parts []part) float64 {
 // add notes part i, of a width: what it says, and whether it is unknown.
 func (c *chart) add(width float64, i int, p part, text string) {
 	x := width * float64(i)
-	if p.Coverage == 0 {
+	if p.Coverage == 0 && p.Excluded <= 0.99 {
 		text = "no data " + spanText(p)
 		c.Gaps += fmt.Sprintf("M%.2f 0h%.2fv%sh-%.2fz", x, width, fixed(chartHeight), width)
 	}
@@ -185,10 +185,10 @@ func excludedPath(st *evaluator.Status, parts []part) string {
 
 func partText(p part) string {
 	switch {
-	case p.Coverage == 0:
-		return "no data " + spanText(p)
 	case p.Excluded > 0.99:
 		return "excluded " + spanText(p)
+	case p.Coverage == 0:
+		return "no data " + spanText(p)
 	case p.Total <= 0 && p.Bad <= 0:
 		return "no events " + spanText(p)
 	}

@@ -1,0 +1,79 @@
+package evaluator
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// seldom asks whether samples come less often than what is scraped: each 5 minutes.
+// They count as well, but windows with fewer than four of them have no burn rate, and
+// a backend gives the value of a series for 5 minutes only.
+func (x *inspector) seldom(ctx context.Context, s subject) error {
+	selectors := []slo.Selector{s.selector}
+	if s.way == slotValues {
+		selectors = instantSelectors(s.expr)
+	}
+	const scrape = maxScrape * time.Millisecond
+	for _, selector := range selectors {
+		if selector.Name() == "" {
+			continue
+		}
+		const hours = 4
+		n, found, err := x.number(ctx, fmt.Sprintf("max(count_over_time(%s) and last_over_time(%s offset %dh))",
+			selector.Range(hours*time.Hour), selector.Range(time.Hour), hours), x.end)
+		if err != nil {
+			return err
+		}
+		if !found || n == 0 {
+			continue
+		}
+		each := (hours * time.Hour / time.Duration(n)).Round(time.Minute)
+		if each <= scrape {
+			continue
+		}
+		if s.way == slotValues {
+			x.concern(false, s.field, fmt.Sprintf("last_over_time(%s) has the value until the next sample", selector.Range((2*each).Round(time.Minute)+scrape)),
+				"samples of %s come every %s, and its value is there for 5 minutes after each: the time between is unknown", selector, model.Duration(each))
+			continue
+		}
+		least := fewest * each
+		message := fmt.Sprintf("samples of %s come every %s: windows of less than %s have no burn rate", selector, model.Duration(each), model.Duration(least))
+		if x.blind != nil {
+			if tiers := x.blind(x.slo, least); len(tiers) > 0 {
+				message += ", and the alert tiers " + strings.Join(tiers, ", ") + " can't fire"
+			}
+		}
+		x.concern(false, s.field, fmt.Sprintf("scrape at least every %s", model.Duration(x.short.Duration()/perWindow)), "%s", message)
+	}
+	return nil
+}
+
+// instantSelectors are the selectors of an expression whose newest values count.
+func instantSelectors(expr string) []slo.Selector {
+	e, err := parser.NewParser(parser.Options{}).ParseExpr(expr)
+	if err != nil {
+		return nil // MetricsQL's own
+	}
+	var out []slo.Selector
+	parser.Inspect(e, func(n parser.Node, path []parser.Node) error {
+		v, ok := n.(*parser.VectorSelector)
+		if !ok {
+			return nil
+		}
+		if len(path) > 0 {
+			if _, isRange := path[len(path)-1].(*parser.MatrixSelector); isRange {
+				return nil
+			}
+		}
+		out = append(out, slo.NewSelector(v.LabelMatchers...))
+		return nil
+	})
+	return out
+}
