@@ -228,10 +228,10 @@ func (l *looker) counted(m Minute) (Minute, running) {
 	if m >= t.fineFrom {
 		return m, t.fine.near(&l.fine, int(min(m, t.End())-t.fineFrom))
 	}
-	m -= m % quarter
-	if t.coarse.len() == 0 {
+	if t.coarse.len() == 0 { // nothing is folded
 		return m, t.fine.near(&l.fine, 0)
 	}
+	m -= m % quarter
 	return m, t.coarse.near(&l.coarse, int(max(0, m-t.coarseFrom)/quarter))
 }
 

@@ -269,3 +269,20 @@ func TestWhatIsComputedTakesNoMoreMemoryForALongerWindow(t *testing.T) {
 	}
 	require.Equal(t, allocated(7), allocated(98)) // a name of three digits takes memory
 }
+
+// TestWindowsOfWhatWasNeverRead are as long as their names say, whenever they end.
+func TestWindowsOfWhatWasNeverRead(t *testing.T) {
+	end := MinuteOf(time.Date(2026, 11, 30, 10, 40, 0, 0, time.UTC))
+	objective, err := slo.ParseObjective("99.9")
+	require.NoError(t, err)
+	st := Status{Spec: &slo.SLO{Objective: objective, Window: slo.Rolling(slo.Window(time.Hour))}}
+	windows := []slo.Window{slo.Window(5 * time.Minute), slo.Window(15 * time.Minute), slo.Window(time.Hour)}
+	st.Compute(NewTimeline(end), end, windows)
+	for i, w := range windows {
+		got := st.Windows[i]
+		require.Equal(t, w.Duration(), got.End.Sub(got.Start), got.Name)
+		require.Equal(t, end.Time(), got.End)
+		require.Zero(t, got.Coverage)
+		require.Nil(t, got.BurnRate)
+	}
+}
