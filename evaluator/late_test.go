@@ -172,7 +172,7 @@ func TestTheNewestHistoryComesFirst(t *testing.T) {
 			require.Nil(t, own.BurnRate)
 			require.Nil(t, own.SLI)
 			require.Less(t, own.Coverage, 0.1)
-			require.Regexp(t, `^reading history: \d+ % are read$`, s.StateReason)
+			require.Regexp(t, `^reading history, \d+ %$`, s.StateReason)
 		}
 		require.Greater(t, warming, 100, "the whole takes a while")
 		s := e.Report().SLOs[0]

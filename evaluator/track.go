@@ -140,5 +140,5 @@ const readingHistory = "reading history"
 // warming is the reason of StateWarming, with how much is read.
 func (t *track) warming() string {
 	share := 1 - float64(t.ledger.left.Load())/float64(Minute(0).Add(t.ledger.history)+t.ledger.leadIn)
-	return fmt.Sprintf("%s: %d %% are read", readingHistory, min(int(100*share), 99))
+	return fmt.Sprintf("%s, %d %%", readingHistory, min(int(100*share), 99))
 }

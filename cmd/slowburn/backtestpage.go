@@ -174,7 +174,7 @@ func printIncidents(p paper, results []*alerting.TestResult) {
 	}
 	p.grid(columns...)
 	if more := len(all) - len(worst); more > 0 {
-		p.text(fmt.Sprintf("%s more took less; -o json has them.", plural(more, "incident")))
+		p.text(fmt.Sprintf("%s not shown; see -o json.", plural(more, "smaller incident")))
 	}
 }
 
@@ -199,7 +199,7 @@ func printEpisodes(p paper, all []alerting.Episode) {
 	}
 	p.grid(columns...)
 	if more := len(all) - len(worst); more > 0 {
-		p.text(fmt.Sprintf("%s more took less; -o json has them.", plural(more, "alert")))
+		p.text(fmt.Sprintf("%s not shown; see -o json.", plural(more, "smaller alert")))
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 func newGenerate(s streams) *cobra.Command {
 	c := &cobra.Command{Use: "generate", Short: "Write rules and their tests, dashboards, an Alertmanager configuration or JSON Schemas", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return usage("generate what? rules, tests, dashboards, alertmanager or schema")
+			return usage("what to generate is missing: rules, tests, dashboards, alertmanager or schema")
 		}}
 	c.AddCommand(newGenerateRules(s), newGenerateTests(s), newGenerateDashboards(s), newGenerateAlertmanager(s), newGenerateSchema(s))
 	return c
@@ -67,7 +67,7 @@ func (f *rulesFlags) registerNaming(c *cobra.Command, usage string) {
 
 func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags) error {
 	if f.output == "" {
-		return usage("where to? Give -o DIR, or -o - for standard output")
+		return usage("-o DIR is required, or -o - for standard output")
 	}
 	format, ok := rules.FormatOf(f.format)
 	if !ok {
@@ -223,7 +223,7 @@ func newGenerateDashboards(s streams) *cobra.Command {
 func generateDashboards(s streams, output string) error {
 	switch output {
 	case "":
-		return usage("where to? Give -o DIR")
+		return usage("-o DIR is required")
 	case "-":
 		return usage("two dashboards can't go to standard output; give -o DIR")
 	}

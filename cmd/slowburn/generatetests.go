@@ -32,7 +32,7 @@ func newGenerateTests(s streams) *cobra.Command {
 
 func generateTests(ctx context.Context, s streams, paths []string, f rulesFlags) error {
 	if f.output == "" || f.output == "-" {
-		return usage("where to? Give -o DIR")
+		return usage("-o DIR is required")
 	}
 	naming := rules.Naming(f.naming)
 	if !naming.Valid() {

@@ -201,11 +201,11 @@ func stateWords(s evaluator.State) string {
 	return string(s)
 }
 
-// ends says when the budget will be spent, and what that rests on.
+// ends says how long the budget lasts, and what that rests on.
 func ends(b *evaluator.Budget) (text, title string) {
-	basis := "at the rates so far"
+	basis := "at the burn rate so far"
 	if b.Basis != "" {
-		basis = "at the rates of the last " + b.Basis
+		basis = "at the burn rate of the last " + b.Basis
 	}
 	span := "window"
 	if b.PeriodEnd != nil {
@@ -217,7 +217,7 @@ func ends(b *evaluator.Budget) (text, title string) {
 	case b.Remaining == nil:
 		return figures.Dash, "unknown"
 	case b.ExhaustedInSeconds == nil:
-		return figures.Dash, "not within the " + span + ", " + basis
+		return figures.Dash, "the whole " + span + ", " + basis
 	}
 	return figures.Duration(time.Duration(*b.ExhaustedInSeconds * float64(time.Second))), basis
 }
