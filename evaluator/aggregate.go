@@ -3,7 +3,6 @@ package evaluator
 import (
 	"cmp"
 	"maps"
-	"math"
 	"slices"
 	"sort"
 )
@@ -40,6 +39,8 @@ type targetSum struct {
 	short  int    // for so many sums more, counters that come may be those that had gone
 	lost   sample // what it fell by when counters left, at most a day ago
 	growth recent[float32]
+	peak   peak
+	fall   *fallen // not decided yet
 }
 
 // shortSums is for how many sums after counters left one, others that come are
@@ -54,6 +55,10 @@ func (a *aggregate) clone() accounts {
 	out := &aggregate{clock: a.clock, sums: make(map[uint64]*targetSum, len(a.sums)), witness: a.witness}
 	for key, s := range a.sums {
 		copied := *s
+		if s.fall != nil {
+			fall := *s.fall
+			copied.fall = &fall
+		}
 		out.sums[key] = &copied
 	}
 	return out
@@ -104,53 +109,139 @@ func (s *targetSum) tick(now int64, out *tally) {
 // step counts what a sum grew by. A sum that fell, or grew by far more than
 // before, needs evidence.
 func (s *targetSum) step(raw *rawSeries, x sample, out *tally) {
-	v, last := rounded(x.v), s.last
+	x.v = rounded(x.v)
 	n, before := 0.0, 0.0
-	if x.t-last.t <= 60_000 && s.doubtful(v, x.t) { // else it is not known to everybody
-		n, before = sizeAt(raw.sizes, x.t), sizeAt(raw.sizes, last.t)
+	if x.t-s.last.t <= 60_000 && s.doubtful(x.v, x.t) { // else it is not known to everybody
+		n, before = sizeAt(raw.sizes, x.t), sizeAt(raw.sizes, s.last.t)
 	}
-	claim := claim{at: x.t, since: last.t, raw: raw, events: v, doubt: true}
-	delta := 0.0
-	switch {
-	case last.t == 0:
-		claim.kind, claim.since, claim.doubt = FindBirth, x.t-maxScrape, false
-		out.claim(claim)
-	case v < last.v && v <= last.v/2 && v <= s.plausible(x.t) && (n >= before || before == 0):
-		delta = v
-		out.find(FindReset, raw, x.t, v)
-	case v < last.v || n < before:
-		s.short = shortSums + 1
-		if lost := last.v - v; lost >= s.lost.v || x.t-s.lost.t > memory {
-			s.lost = sample{x.t, max(lost, 0)}
-		}
-		if claim.kind = FindReset; v > s.plausible(x.t) { // not all that it counts is new
-			claim.since = math.MaxInt64
-		}
-		claim.undecided = v
-		out.claim(claim)
-	case n > before || s.returns(v, x.t): // some came, or took the place of others
-		claim.kind, claim.events, claim.since = FindBirth, v-last.v, min(last.t, x.t-shortSums*60_000)
-		out.claim(claim)
-	default:
-		delta = v - last.v
-		if x.t-last.t > 2*60_000 && last.v > 0 { // it may have begun again, and passed what it was
-			claim.kind, claim.events, claim.doubt = FindRebirth, last.v, false
-			out.claim(claim)
-		}
-	}
-	if last.t != 0 {
+	delta := s.delta(raw, x, n-before, before > 0, out)
+	s.decide(raw, x.t, delta, out)
+	if s.last.t != 0 {
+		s.peak.push(x.t, delta/max(1, float64(x.t-s.last.t)/60_000), s.growth.still())
 		s.growth.push(float32(delta))
 	}
 	if out.witness != nil {
-		out.witness.sample(raw, sample{x.t, v}, delta)
+		out.witness.sample(raw, x, delta)
 	}
 	out.add(slotEnd(x.t), raw, delta)
-	s.last, s.short = sample{t: x.t, v: v}, max(0, s.short-1)
+	s.last, s.short = x, max(0, s.short-1)
+}
+
+// delta is what a sum counts at once, of so many counters more than before.
+func (s *targetSum) delta(raw *rawSeries, x sample, more float64, sized bool, out *tally) float64 {
+	last := s.last
+	claim := claim{kind: FindReset, raw: raw, at: x.t, since: last.t, seen: x.t, value: x.v, rate: s.rate(), events: x.v}
+	fewer := sized && more < 0
+	switch {
+	case last.t == 0:
+		claim.kind, claim.since, claim.rate = FindBirth, x.t-maxScrape, 0
+		out.claim(claim)
+		return 0
+	case s.back(x):
+		return s.rose(raw, x, out)
+	case x.v < last.v:
+		return s.fell(claim, fewer, out)
+	case fewer:
+		s.shorten(x, 0)
+		claim.doubt, claim.undecided = true, x.v
+		out.claim(claim)
+		return 0
+	case more > 0 || s.returns(x.v, x.t): // some came, or took the place of others
+		claim.kind, claim.events, claim.since = FindBirth, x.v-last.v, min(last.t, x.t-shortSums*60_000)
+		claim.doubt, claim.undecided, claim.rate = true, x.v-last.v, 0
+		out.claim(claim)
+		return 0
+	case last.v > 0 && (x.t-last.t > 2*60_000 || x.v > last.v && s.growth.still()): // it may have begun again, and passed what it was
+		claim.kind, claim.events = FindRebirth, last.v
+		out.claim(claim)
+	}
+	return x.v - last.v
+}
+
+// fell notes a fall and counts what is certain of it.
+func (s *targetSum) fell(c claim, fewer bool, out *tally) float64 {
+	v, last, plausible := c.value, s.last, s.plausible(c.at)
+	f := s.fall
+	if f == nil {
+		f = &fallen{since: last.t, height: last.v}
+	} else {
+		f.scrapes++
+	}
+	switch {
+	case v <= plausible && !fewer && (v <= last.v/2 || c.at-last.t > 2*60_000):
+		f.verdict = restarted
+	case fewer || v > plausible && (v > last.v/10 || v > 10*plausible):
+		f.verdict = reduced
+	default:
+		f.verdict = unsure
+	}
+	f.at, f.value, f.sum, f.rate = c.at, v, v, c.rate
+	s.fall = f
+	if f.verdict == restarted {
+		f.counted += v
+		out.find(FindReset, c.raw, c.at, v)
+		return v
+	}
+	s.shorten(sample{c.at, v}, last.v-v)
+	if v > 0 {
+		c.since = f.since
+		out.claim(c)
+	}
+	return 0
+}
+
+// shorten notes that counters left a sum, and by how much it fell.
+func (s *targetSum) shorten(x sample, lost float64) {
+	s.short = shortSums + 1
+	if lost >= s.lost.v || x.t-s.lost.t > memory {
+		s.lost = sample{x.t, lost}
+	}
+}
+
+// back reports whether a sum that fell is at its old height again.
+func (s *targetSum) back(x sample) bool {
+	f := s.fall
+	return f != nil && x.t-f.at <= deciding*60_000 && x.v >= f.height && (f.verdict != restarted || s.leaps(x.v, x.t))
+}
+
+// rose counts a sum that is back at its height: nothing twice.
+func (s *targetSum) rose(raw *rawSeries, x sample, out *tally) float64 {
+	f := s.fall
+	s.fall = nil
+	delta := max(0, x.v-f.height-f.counted)
+	if more := x.v - s.last.v - delta; more > 0 && f.verdict != restarted {
+		out.claim(claim{kind: FindReset, raw: raw, at: x.t, since: f.since, seen: f.at, value: f.sum, rate: f.rate, events: more})
+	}
+	out.find(FindDip, raw, x.t, 0)
+	return delta
+}
+
+// decide decides a fall when its time is over.
+func (s *targetSum) decide(raw *rawSeries, now int64, delta float64, out *tally) {
+	f := s.fall
+	if f == nil {
+		return
+	}
+	if f.at < now {
+		f.counted += delta
+		f.scrapes++
+	}
+	if f.scrapes < deciding && now-f.at <= deciding*60_000 {
+		return
+	}
+	if s.fall = nil; f.verdict != restarted {
+		out.claim(f.claim(raw, now))
+	}
+}
+
+// rate is how many events in a millisecond are plausible; 0 when nothing is known.
+func (s *targetSum) rate() float64 {
+	return max(10*float64(s.growth.most()), 2*float64(s.peak.most())) / 60_000
 }
 
 // plausible is how much a sum may grow until an instant without being suspect.
 func (s *targetSum) plausible(now int64) float64 {
-	return 100 + 10*float64(s.growth.most())*max(1, float64(now-s.last.t)/60_000)
+	return 100 + s.rate()*float64(max(now-s.last.t, 60_000))
 }
 
 // leaps reports whether a sum grows by far more than before. Of the first growth

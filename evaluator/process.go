@@ -112,7 +112,7 @@ func (p *process) scrape(together []*cursor, now int64, out *tally) {
 	}
 	p.decide(together, now, out)
 	if p.last != 0 {
-		p.peak.push(now, p.perScrape(grown, now), p.still())
+		p.peak.push(now, p.perScrape(grown, now), p.growth.still())
 		p.growth.push(float32(grown))
 	}
 	p.tick(together, now, out)
@@ -157,7 +157,7 @@ func (p *process) delta(c *cursor, now int64, e evidence, out *tally) float64 {
 		out.find(FindReset, c.raw, now, v)
 		return v
 	}
-	if (e.gap || e.verdict != 0 || v > last.v && p.still()) && last.v > 0 { // it may have passed what it was
+	if (e.gap || e.verdict != 0 || v > last.v && p.growth.still()) && last.v > 0 { // it may have passed what it was
 		out.claim(claim{kind: FindRebirth, raw: c.raw, at: now, since: last.t, seen: now, value: e.sum, rate: p.rate(), events: last.v})
 	}
 	return v - last.v
@@ -221,20 +221,6 @@ func (p *process) perScrape(grown float64, now int64) float64 {
 	return grown / max(1, float64(now-p.last)/float64(p.gaps.usual))
 }
 
-// still reports whether nothing was counted in the last scrapes.
-func (p *process) still() bool {
-	const scrapes = 4
-	if p.growth.n < scrapes {
-		return false
-	}
-	for i := range uint32(scrapes) {
-		if p.growth.last[(p.growth.n-1-i)%uint32(len(p.growth.last))] != 0 {
-			return false
-		}
-	}
-	return true
-}
-
 // peak is the most that a process counted in a scrape, in this half of a day and in
 // the one before.
 type peak struct {
@@ -289,6 +275,17 @@ func (r *recent[T]) push(v T) {
 }
 
 func (r *recent[T]) all() []T { return r.last[:min(int(r.n), len(r.last))] }
+
+// still reports whether the last of them are 0.
+func (r *recent[T]) still() bool {
+	const some = 4
+	for i := range uint32(some) {
+		if r.n < some || r.last[(r.n-1-i)%uint32(len(r.last))] != 0 {
+			return false
+		}
+	}
+	return true
+}
 
 func (r *recent[T]) most() T {
 	var most T
