@@ -18,6 +18,9 @@ type entry struct {
 	parts  []part   // that it leads to
 	before []Sum    // the slots that are counted again, as they were
 
+	judges bool   // it is read for what it says of groups only
+	whole  *entry // that judges for it; nil where none does
+
 	progress *progress // told what is read; nil where that is no matter
 	left     int64     // minutes that are not read
 }
@@ -31,6 +34,7 @@ func (b *backend) advance(ctx context.Context, entries []*entry, end Minute, cyc
 	for _, e := range entries {
 		e.err = b.choose(ctx, e, end)
 	}
+	entries = b.judged(ctx, entries, end)
 	b.settle(ctx, entries)
 	settled := end - Minute((b.Settle+time.Minute-1)/time.Minute)
 	for {
@@ -132,11 +136,17 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 	}
 	at := k.settled
 	if upTo := min(r.to, settled); upTo > at {
+		if e.whole != nil {
+			e.follow(k.parts, e.whole.latest())
+		}
 		k.pending = e.ledger.feed(k.parts, batches, at, upTo)
 		at = upTo
 	}
 	if e.done && r.to > at {
 		e.parts = cloned(k.parts)
+		if e.whole != nil {
+			e.follow(e.parts, e.whole.latest())
+		}
 		e.trial = e.ledger.feed(e.parts, batches, at, r.to)
 	}
 	return nil
@@ -154,19 +164,33 @@ func (l *ledger) feed(parts []part, batches [][]rawSeries, from, to Minute) []*t
 	return found
 }
 
+// latest are the parts that the last reading led to.
+func (e *entry) latest() []part {
+	if e.parts != nil {
+		return e.parts
+	}
+	return e.book.parts
+}
+
 // settle proves what was counted, of all entries at once, and takes it into their
 // timelines.
 func (b *backend) settle(ctx context.Context, entries []*entry) {
 	var proofs []proof
 	for _, e := range entries {
-		if e.err == nil {
+		if e.judges && e.book.pending != nil {
+			found := e.book.pending
+			e.book.settled, e.book.pending, e.trial = found[0].from+Minute(len(found[0].known)), nil, nil
+		}
+		if e.err == nil && !e.judges {
 			start := e.book.timeline.Start()
 			proofs = append(proofs, proof{e.book.pending, start}, proof{e.trial, start})
 		}
 	}
 	err := b.prove(ctx, proofs)
 	for _, e := range entries {
-		if e.err == nil && err == nil {
+		if e.judges {
+			e.trial = nil
+		} else if e.err == nil && err == nil {
 			b.keep(e)
 		} else if e.err == nil && (e.book.pending != nil || e.trial != nil) {
 			e.err = err

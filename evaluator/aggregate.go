@@ -3,6 +3,7 @@ package evaluator
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"sort"
 )
@@ -31,6 +32,17 @@ type aggregate struct {
 	clock   role
 	sums    map[uint64]*targetSum
 	witness *witness // as a counter's
+	rulings *rulings // as a counter's
+	follow  *rulings // as a counter's
+	targets map[string]presence
+}
+
+// presence is what is remembered of a target: how many sums it had at the end of the
+// last slot that has any, and after which time it restarted.
+type presence struct {
+	at        int64
+	sums      int
+	restarted int64
 }
 
 // targetSum is what is remembered of the sum of a target's counters.
@@ -48,11 +60,11 @@ type targetSum struct {
 const shortSums = 10
 
 func newAggregate(clock role) *aggregate {
-	return &aggregate{clock: clock, sums: map[uint64]*targetSum{}}
+	return &aggregate{clock: clock, sums: map[uint64]*targetSum{}, targets: map[string]presence{}}
 }
 
 func (a *aggregate) clone() accounts {
-	out := &aggregate{clock: a.clock, sums: make(map[uint64]*targetSum, len(a.sums)), witness: a.witness}
+	out := &aggregate{clock: a.clock, sums: make(map[uint64]*targetSum, len(a.sums)), witness: a.witness, rulings: a.rulings.clone(), targets: maps.Clone(a.targets)}
 	for key, s := range a.sums {
 		copied := *s
 		if s.fall != nil {
@@ -66,6 +78,7 @@ func (a *aggregate) clone() accounts {
 
 func (a *aggregate) forget(_, before int64) {
 	maps.DeleteFunc(a.sums, func(_ uint64, s *targetSum) bool { return s.last.t <= before })
+	maps.DeleteFunc(a.targets, func(_ string, p presence) bool { return p.at <= before })
 }
 
 func (a *aggregate) interval() int64 { return 60_000 }
@@ -74,27 +87,92 @@ func (a *aggregate) hold(_ []rawSeries, _, settled Minute) Minute { return settl
 
 func (a *aggregate) feed(batch []rawSeries, from, to Minute) *tally {
 	out := newTally(a.clock, from, to)
-	out.witness = a.witness
-	ordered := slices.Clone(batch)
-	slices.SortFunc(ordered, func(x, y rawSeries) int { return cmp.Compare(x.key, y.key) })
-	for i := range ordered {
-		raw := &ordered[i]
-		s := a.sums[raw.key]
-		if s == nil {
-			s = &targetSum{}
-			a.sums[raw.key] = s
-		}
-		for _, x := range between(raw.samples, from.millis(), to.millis()) {
-			if x.t-s.last.t > memory { // it is as if it were new
-				*s = targetSum{}
+	out.witness, out.rulings, out.follow = a.witness, a.rulings, a.follow
+	a.rulings.extend(from.millis(), to.millis())
+	a.follow = nil
+	byTarget := map[string][]sumCursor{}
+	for i := range batch {
+		raw := &batch[i]
+		if samples := between(raw.samples, from.millis(), to.millis()); len(samples) > 0 {
+			if a.sums[raw.key] == nil {
+				a.sums[raw.key] = &targetSum{}
 			}
-			if raw.roles&a.clock != 0 {
-				s.tick(x.t, out)
-			}
-			s.step(raw, x, out)
+			byTarget[raw.target] = append(byTarget[raw.target], sumCursor{raw, samples, a.sums[raw.key]})
 		}
 	}
+	for _, key := range slices.Sorted(maps.Keys(byTarget)) {
+		cursors := byTarget[key]
+		slices.SortFunc(cursors, func(x, y sumCursor) int { return cmp.Compare(x.raw.key, y.raw.key) })
+		a.targets[key] = a.targets[key].feed(cursors, a.clock, out)
+	}
 	return out
+}
+
+// sumCursor walks over the samples of a sum.
+type sumCursor struct {
+	raw     *rawSeries
+	samples []sample
+	sum     *targetSum
+}
+
+// feed walks over the boundaries of slots of a target.
+func (p presence) feed(cursors []sumCursor, clock role, out *tally) presence {
+	for {
+		now := int64(math.MaxInt64)
+		for _, c := range cursors {
+			if len(c.samples) > 0 {
+				now = min(now, c.samples[0].t)
+			}
+		}
+		if now == math.MaxInt64 {
+			return p
+		}
+		var together []*sumCursor
+		for i := range cursors {
+			if c := &cursors[i]; len(c.samples) > 0 && c.samples[0].t == now {
+				together = append(together, c)
+			}
+		}
+		e := p.look(together, now)
+		p.restarted = max(p.restarted, e.restarted)
+		for _, c := range together {
+			if c.raw.roles&clock != 0 {
+				c.sum.tick(now, out)
+			}
+			c.sum.step(c.raw, c.samples[0], e, out)
+			c.samples = c.samples[1:]
+		}
+		p.at, p.sums = now, len(together)
+	}
+}
+
+// targetEvidence is what the sums of a target tell at a boundary of slots.
+type targetEvidence struct {
+	whole     bool  // those of the boundary before go on: what is new was born since
+	restarted int64 // the target began again after this time, the latest such; 0 for never
+}
+
+// look gathers the evidence of a boundary.
+func (p presence) look(together []*sumCursor, now int64) targetEvidence {
+	e := targetEvidence{restarted: p.restarted}
+	went, fell, on := 0, false, false
+	for _, c := range together {
+		s, v := c.sum, rounded(c.samples[0].v)
+		if now-s.last.t > memory { // it is as if it were new
+			*s = targetSum{}
+		}
+		if s.last.t == 0 || s.last.t != now-60_000 {
+			continue
+		}
+		went++
+		fell = fell || v <= s.last.v/2 && v < s.last.v && v <= s.plausible(now) && sizeAt(c.raw.sizes, now) >= sizeAt(c.raw.sizes, s.last.t)
+		on = on || v >= s.last.v && v > s.plausible(now)
+	}
+	e.whole = went > 0 && went == p.sums && p.at == now-60_000
+	if fell && !on {
+		e.restarted = now - 60_000
+	}
+	return e
 }
 
 // tick makes known what lies between two boundaries that follow each other, or
@@ -108,14 +186,40 @@ func (s *targetSum) tick(now int64, out *tally) {
 
 // step counts what a sum grew by. A sum that fell, or grew by far more than
 // before, needs evidence.
-func (s *targetSum) step(raw *rawSeries, x sample, out *tally) {
+func (s *targetSum) step(raw *rawSeries, x sample, e targetEvidence, out *tally) {
 	x.v = rounded(x.v)
+	if out.follow.covers(x.t) {
+		delta := out.obey(raw, s.last, x)
+		s.fall = nil
+		s.count(raw, x, delta, out)
+		return
+	}
 	n, before := 0.0, 0.0
 	if x.t-s.last.t <= 60_000 && s.doubtful(x.v, x.t) { // else it is not known to everybody
 		n, before = sizeAt(raw.sizes, x.t), sizeAt(raw.sizes, s.last.t)
 	}
-	delta := s.delta(raw, x, n-before, before > 0, out)
+	delta, fell := 0.0, s.fall != nil
+	switch {
+	case s.last.t == 0 && (e.whole || e.restarted == x.t-60_000):
+		if delta = x.v; delta > 0 {
+			out.births++
+			out.find(FindBirth, raw, x.t, delta)
+		}
+	case s.last.t != 0 && s.last.t <= e.restarted && x.v >= s.last.v && x.v <= s.plausible(x.t):
+		if delta = x.v; s.last.t == x.t-60_000 {
+			s.fall = &fallen{verdict: restarted, since: s.last.t, at: x.t, height: s.last.v, value: x.v, counted: x.v}
+		}
+		out.find(FindRebirth, raw, x.t, delta)
+	default:
+		delta = s.delta(raw, x, n-before, before > 0, out)
+	}
+	out.rule(raw, s.last, x, delta, fell || s.fall != nil)
 	s.decide(raw, x.t, delta, out)
+	s.count(raw, x, delta, out)
+}
+
+// count takes over what a sum counts at once.
+func (s *targetSum) count(raw *rawSeries, x sample, delta float64, out *tally) {
 	if s.last.t != 0 {
 		s.peak.push(x.t, delta/max(1, float64(x.t-s.last.t)/60_000), s.growth.still())
 		s.growth.push(float32(delta))

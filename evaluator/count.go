@@ -39,6 +39,8 @@ type counter struct {
 	clock   role // the roles whose samples make a slot known
 	targets map[string]*target
 	witness *witness // nil but for Explain
+	rulings *rulings // of what is split into groups; else nil
+	follow  *rulings // for the next feed of a group; else nil
 }
 
 // target is what the target labels tell apart. As a rule that is one process;
@@ -69,7 +71,7 @@ func newCounter(clock role) *counter {
 
 // clone is a copy to try unsettled samples on.
 func (c *counter) clone() accounts {
-	out := &counter{clock: c.clock, targets: make(map[string]*target, len(c.targets)), witness: c.witness}
+	out := &counter{clock: c.clock, targets: make(map[string]*target, len(c.targets)), witness: c.witness, rulings: c.rulings.clone()}
 	processes := map[*process]*process{}
 	for key, t := range c.targets {
 		copied := *t
@@ -90,7 +92,9 @@ func (c *counter) clone() accounts {
 // feed counts the samples of (from, to] into slots.
 func (c *counter) feed(batch []rawSeries, from, to Minute) *tally {
 	out := newTally(c.clock, from, to)
-	out.witness = c.witness
+	out.witness, out.rulings, out.follow = c.witness, c.rulings, c.follow
+	c.rulings.extend(from.millis(), to.millis())
+	c.follow = nil
 	byTarget := map[string][]cursor{}
 	for i := range batch {
 		s := &batch[i]

@@ -49,8 +49,14 @@ func (b *backend) choose(ctx context.Context, e *entry, end Minute) error {
 		switch a := e.book.parts[i].accounts.(type) {
 		case *counter:
 			a.witness = e.ledger.witness
+			if a.rulings == nil && (e.judges || e.ledger.groups != nil) {
+				a.rulings = &rulings{}
+			}
 		case *aggregate:
 			a.witness = e.ledger.witness
+			if a.rulings == nil && (e.judges || e.ledger.groups != nil) {
+				a.rulings = &rulings{}
+			}
 		}
 	}
 	return nil

@@ -90,6 +90,10 @@ func (p *process) plausible(since int64) float64 {
 // restarted since. What this can't tell is claimed, for the start time of the
 // process to tell.
 func (p *process) scrape(together []*cursor, now int64, out *tally) {
+	if out.follow.covers(now) {
+		p.follow(together, now, out)
+		return
+	}
 	p.begin(together, now)
 	e := p.look(together, now)
 	if e.restart {
@@ -97,20 +101,44 @@ func (p *process) scrape(together []*cursor, now int64, out *tally) {
 	}
 	grown := 0.0
 	for _, c := range together {
-		v := rounded(c.samples[0].v)
 		delta := p.delta(c, now, e, out)
-		if f, ok := p.falls[c.raw.key]; ok && f.at < now {
+		f, fell := p.falls[c.raw.key]
+		if fell && f.at < now {
 			f.counted += delta
 			p.falls[c.raw.key] = f
 		}
-		if out.witness != nil {
-			out.witness.sample(c.raw, sample{t: now, v: v}, delta)
-		}
-		grown += delta
-		out.add(slotEnd(now), c.raw, delta)
-		c.series.last = sample{t: now, v: v}
+		out.rule(c.raw, c.series.last, sample{t: now, v: rounded(c.samples[0].v)}, delta, fell)
+		grown += c.count(now, delta, out)
 	}
 	p.decide(together, now, out)
+	p.scraped(together, now, grown, out)
+}
+
+// follow counts a scrape as it was ruled for all series of the process.
+func (p *process) follow(together []*cursor, now int64, out *tally) {
+	grown := 0.0
+	for _, c := range together {
+		delta := out.obey(c.raw, c.series.last, sample{t: now, v: rounded(c.samples[0].v)})
+		grown += c.count(now, delta, out)
+		p.counts = p.counts || c.series.last.v > 0
+	}
+	p.falls = nil
+	p.scraped(together, now, grown, out)
+}
+
+// count takes over what a sample counts at once.
+func (c *cursor) count(now int64, delta float64, out *tally) float64 {
+	x := sample{t: now, v: rounded(c.samples[0].v)}
+	if out.witness != nil {
+		out.witness.sample(c.raw, x, delta)
+	}
+	out.add(slotEnd(now), c.raw, delta)
+	c.series.last = x
+	return delta
+}
+
+// scraped notes that a scrape is counted.
+func (p *process) scraped(together []*cursor, now int64, grown float64, out *tally) {
 	if p.last != 0 {
 		p.peak.push(now, p.perScrape(grown, now), p.growth.still())
 		p.growth.push(float32(grown))

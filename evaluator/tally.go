@@ -15,6 +15,8 @@ type tally struct {
 	newest    int64    // time of the newest clock sample, in milliseconds
 	alive     int64    // until when what is gone counts as if it were there
 	witness   *witness // as the counter's
+	rulings   *rulings // as the counter's
+	follow    *rulings // as the counter's
 }
 
 // claim is a count that the series themselves don't prove: events that happened
@@ -100,10 +102,25 @@ func (o *tally) slot(i int, counted role) Slot {
 	return s
 }
 
-func (o *tally) claim(c claim) { o.claims = append(o.claims, c) }
+func (o *tally) claim(c claim) {
+	o.claims = append(o.claims, c)
+	if o.rulings != nil {
+		r := o.rulings.at(c.raw.key, c.at)
+		r.claims = append(r.claims, c)
+	}
+}
 
 // find tells of a finding; for a gap, events are its length in seconds.
 func (o *tally) find(kind FindingKind, raw *rawSeries, at int64, events float64) {
+	if o.rulings != nil && kind != FindGap { // which each group finds itself
+		r := o.rulings.at(raw.key, at)
+		r.found = append(r.found, ruled{kind, events})
+	}
+	o.note(kind, raw, at, events)
+}
+
+// note tells of a finding that is no ruling.
+func (o *tally) note(kind FindingKind, raw *rawSeries, at int64, events float64) {
 	if o.witness != nil {
 		o.witness.find(kind, raw, at, events)
 	}
@@ -123,13 +140,13 @@ func (o *tally) settle(c claim) {
 		if o.witness != nil {
 			o.witness.settled(c.raw, c.at, events)
 		}
-		o.find(c.kind, c.raw, c.at, events)
+		o.note(c.kind, c.raw, c.at, events)
 	}
 	if proven || !c.doubt || events > 0 {
 		return
 	}
 	o.ambiguous++
-	o.find(FindAmbiguous, c.raw, c.at, max(c.events, c.undecided))
+	o.note(FindAmbiguous, c.raw, c.at, max(c.events, c.undecided))
 	if c.undecided > 0 && (c.kind != FindBirth || c.began == 0) { // what is new of an old process is its past
 		o.undecided.add(c)
 	}
