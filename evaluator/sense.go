@@ -162,7 +162,10 @@ func (x *inspector) inspect(ctx context.Context) error {
 	if err := ask(ctx); err != nil {
 		return err
 	}
-	return x.trial(ctx)
+	if err := x.trial(ctx); err != nil {
+		return err
+	}
+	return x.undecided(ctx)
 }
 
 // trialLength is how much of the newest data a trial counts.

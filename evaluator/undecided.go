@@ -114,18 +114,27 @@ func (t *track) ambiguous(v *Timeline, end Minute) *Doubt {
 	if left.counters == 0 {
 		return nil
 	}
-	sum := v.Sum(from, end)
-	what, n, of := "events", left.total, sum.Total+left.total
-	if bad := max(sum.Bad, 0) + left.bad; left.bad*of > n*bad {
-		what, n, of = "bad events", left.bad, bad
-	}
-	if n <= tolerated*of {
+	n, of, tooMuch := left.share(v.Sum(from, end))
+	if !tooMuch {
 		return nil
 	}
-	since := first.slot.Time()
+	what, since := "events", first.slot.Time()
+	if n != left.total {
+		what = "bad events"
+	}
 	return &Doubt{Code: DoubtAmbiguous, Since: &since, Message: fmt.Sprintf(
 		"ambiguous: %s %s may have happened that are not counted, beside %s that are: counters began again or lost a part %s, and nothing proves which",
 		forPeople(n), what, forPeople(of-n), times(left.counters))}
+}
+
+// share is how many events of how many are undecided, of all or of the bad ones, where
+// the share is larger; and whether it is more than tolerated.
+func (l lot) share(sum Sum) (n, of float64, tooMuch bool) {
+	n, of = l.total, sum.Total+l.total
+	if bad := max(sum.Bad, 0) + l.bad; l.bad*of > n*bad {
+		n, of = l.bad, bad
+	}
+	return n, of, n > tolerated*of
 }
 
 // times is how often something happened.

@@ -60,6 +60,10 @@ func TestRecordedSum(t *testing.T) {
 	require.True(t, fires(s, "page"))
 	s = f.status(6 * time.Hour)["requests"]
 	requireOwn(t, s, 90_000, 6*360_000-3000, 1)
+	require.Contains(t, doubts(s), evaluator.DoubtAmbiguous)
+	_, findings := f.check()
+	require.Contains(t, findings, "counters fell")
+	require.Contains(t, findings, "sums that lose a part")
 }
 
 // shrinkingSum is a sum of the counters of 20 channels, each of which ends after 100
@@ -203,4 +207,9 @@ func TestStatsdTTL(t *testing.T) {
 		require.Contains(t, doubts(s[name]), evaluator.DoubtAmbiguous)
 		require.Contains(t, s[name].StateReason, "ambiguous")
 	}
+	code, findings := f.check()
+	require.Zero(t, code)
+	require.Contains(t, findings, "statsd-ttl.yaml:6:25: warning")
+	require.Contains(t, findings, "counters expired and came back 7 times in the last 1d")
+	require.Contains(t, findings, "lengthen the ttl")
 }

@@ -1,0 +1,79 @@
+package evaluator
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+const (
+	// countedSamples is about how many samples are counted to find what no evidence can
+	// decide.
+	countedSamples = 50_000
+	// shortestCounted is what is counted of an SLO of many series.
+	shortestCounted = time.Hour
+)
+
+// undecided counts the newest part of an SLO's counters, a day at most, as the service
+// does. What it can't decide is a concern.
+func (x *inspector) undecided(ctx context.Context) error {
+	if _, counters := x.slo.Indicator.Measure().(slo.Counters); !counters || slices.ContainsFunc(x.concerns, func(c Concern) bool { return c.Wrong }) {
+		return nil
+	}
+	m := newMeter(x.slo.Indicator)
+	series := 0.0
+	for _, q := range m.queries {
+		n, _, err := x.number(ctx, "count("+q.text()+")", x.end)
+		if err != nil {
+			return x.told(err, fieldOf(x.slo.Indicator, q.role))
+		}
+		series += n
+	}
+	minutes := time.Duration(countedSamples/(2*max(series, 1))) * time.Minute // two scrapes a minute
+	length := min(24*time.Hour, max(minutes, shortestCounted)).Truncate(time.Hour)
+	whole := *x.slo
+	whole.Groups, whole.Slice, whole.NoDataBad = nil, nil, false
+	l := newLedger("", &whole, x.backend, length)
+	e := &entry{ledger: l, book: l.newBook(x.end.Add(-length), newestLeadIn)}
+	x.advance(ctx, []*entry{e}, x.end, false)
+	if e.err != nil {
+		return x.told(e.err, "sli."+x.slo.Indicator.Kind())
+	}
+	sum := e.book.timeline.Sum(e.book.timeline.Start(), x.end)
+	all := e.book.undecided.with(e.book.unsettled)
+	for _, kind := range []FindingKind{FindRebirth, FindReset} {
+		var of undecided
+		for _, l := range all {
+			if l.kind == kind {
+				of = append(of, l)
+			}
+		}
+		left, _ := of.sum(e.book.timeline, sum.Start, sum.End)
+		if _, _, tooMuch := left.share(sum); tooMuch {
+			x.leftUndecided(kind, left, m, length)
+		}
+	}
+	return nil
+}
+
+// leftUndecided is the concern about counters that began again or lost a part.
+func (x *inspector) leftUndecided(kind FindingKind, left lot, m *meter, length time.Duration) {
+	r := roleBad
+	if left.total > 0 {
+		if r = roleTotal; m.counted&roleTotal == 0 {
+			r = roleGood
+		}
+	}
+	field, last := fieldOf(x.slo.Indicator, r), slo.Window(length)
+	if kind == FindRebirth {
+		x.concern(false, field, "let the application set the counter to 0 when it starts, or lengthen the ttl after which its exporter drops it",
+			"counters expired and came back %s in the last %s while their exporter went on; nothing proves that they began from zero, so %s events are not counted",
+			times(left.counters), last, forPeople(max(left.total, left.bad)))
+		return
+	}
+	x.concern(false, field, "count by the counters of each process instead of a sum of them, or let the process say when it began by process_start_time_seconds",
+		"counters fell %s in the last %s to more than they can have counted since, as sums that lose a part and restored states do; what they counted in these scrapes is not known",
+		times(left.counters), last)
+}
