@@ -31,7 +31,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"backend"}),
 		births: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "slowburn_births_total",
-			Help: "Counters that appeared: counted from zero on evidence, or ambiguous and counted as nothing.",
+			Help: "Counters that appeared or fell: counted from zero on evidence, or ambiguous and counted as nothing.",
 		}, []string{"result"}),
 		late: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "slowburn_slots_changed_late_total",
