@@ -231,7 +231,7 @@ func (x *inspector) indicator(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return x.told(x.excess(ctx, m), fieldOf(x.slo.Indicator, roleTotal))
 }
 
 // told makes a concern of an error that speaks of a query alone.

@@ -74,6 +74,13 @@ func TestGoodAboveTotal(t *testing.T) {
 	require.Zero(t, own(&s).Bad)
 	require.Contains(t, doubts(s), evaluator.DoubtGoodExceedsTotal)
 	require.WithinDuration(t, f.start, *s.Doubts[0].Since, 15*time.Minute)
+
+	_, table, _ := f.run("status", f.file, "--backend", f.url)
+	require.Contains(t, table, "*†100 %")
+	require.Contains(t, table, "† may be wrong:\n    web/all: ")
+	_, findings := f.check()
+	require.Contains(t, findings, "total: ")
+	require.Regexp(t, `good-above-total.yaml:6:\d+: warning: there were \d+(\.\d+)? good events in the last day, and \d+(\.\d+)? events in the last two: the total leaves some out`, findings)
 }
 
 // startedFinished has 50 backups that start each night, an hour after the data

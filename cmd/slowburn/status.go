@@ -30,7 +30,8 @@ func newStatus(s streams) *cobra.Command {
 			"? numbers that are not known. BURN 1h is the burn rate over the last hour, or over\n" +
 			"the shortest window of an hour or more that the SLO's alerts look at. Groups are below\n" +
 			"the SLO that is split into them, its ten worst. Before an SLI, * says that less than\n" +
-			"90 % of the window is known, and ≈ that it is estimated. Times are UTC.\n\n" +
+			"90 % of the window is known, ≈ that it is estimated, and † that it may be wrong, for\n" +
+			"the reasons below the table. Times are UTC.\n\n" +
 			"Calendar windows have periods, such as the months before this one: --history reads\n" +
 			"them, as far back as the backend's data goes.\n\n" +
 			"An SLO that can't be evaluated makes the exit code 3; the others are shown all the same.",

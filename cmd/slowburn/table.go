@@ -245,6 +245,7 @@ func newTable(slos []*evaluator.Status, now time.Time, d detail) *table {
 const (
 	markEstimated = "≈"
 	markPartly    = "*"
+	markDoubted   = "†"
 )
 
 // wellKnown is the share of a window that is known when nothing is said of it.
@@ -262,7 +263,21 @@ func doubt(s *evaluator.Status) string {
 	if !s.Exact {
 		marks += markEstimated
 	}
+	if len(graveDoubts(s)) > 0 {
+		marks += markDoubted
+	}
 	return marks
+}
+
+// graveDoubts are the doubts about a number that has no mark for them otherwise.
+func graveDoubts(s *evaluator.Status) []evaluator.Doubt {
+	var out []evaluator.Doubt
+	for _, d := range s.Doubts {
+		if kept := own(s).Coverage >= wellKnown; d.Code != evaluator.DoubtEstimated && (d.Code != evaluator.DoubtPartlyKnown || kept) {
+			out = append(out, d)
+		}
+	}
+	return out
 }
 
 // legend explains the marks that rows have.
@@ -271,9 +286,15 @@ func legend(slos []*evaluator.Status) []string {
 	for _, mark := range [][2]string{
 		{markPartly, "less than 90 % of the window is known; the numbers cover that part only"},
 		{markEstimated, "estimated, not counted exactly"},
+		{markDoubted, "may be wrong:"},
 	} {
 		if slices.ContainsFunc(slos, func(s *evaluator.Status) bool { return strings.Contains(doubt(s), mark[0]) }) {
 			out = append(out, mark[0]+" "+mark[1])
+		}
+	}
+	for _, s := range slos {
+		for _, d := range graveDoubts(s) {
+			out = append(out, "  "+s.ID+": "+printable(d.Message))
 		}
 	}
 	return out
