@@ -25,7 +25,7 @@ func incident() *evaluator.Stretch {
 	return &evaluator.Stretch{
 		HeldFrom: evaluated.Add(-37 * 24 * time.Hour), HeldTo: evaluated,
 		Sum: evaluator.Sum{
-			Start: evaluator.MinuteOf(from), End: evaluator.MinuteOf(part(4)), Total: 48160, Bad: 870, Known: 90, Excluded: 30,
+			Start: evaluator.MinuteOf(from), End: evaluator.MinuteOf(part(4)), Total: 48160, Bad: 870, Known: 60, Excluded: 30,
 		},
 		Parts: []evaluator.Bucket{
 			{End: part(1)}, {End: part(2), Total: 24080, Bad: 860, Coverage: 1}, {End: part(3), Total: 24080, Bad: 10, Coverage: 1},
@@ -63,7 +63,7 @@ func TestThePageShowsTheTimeThatItIsAskedFor(t *testing.T) {
 		"<dd>1.8\u00a0%</dd><dd class=\"sub\">0.1\u00a0% is allowed</dd>",
 		`<dd>18.1</dd>`,
 		"<dd>8.4\u00a0%</dd><dd class=\"sub\">of the 30d budget, as it is now</dd>",
-		"Known minutes: 90 of 120.", "Excluded minutes: 30.",
+		"Known minutes: 60 of 90.", "Excluded minutes: 30.",
 		"<title>no data 21 Nov 13:00 to 21 Nov 13:30</title>",
 		"<title>3.6\u00a0% bad (860 of 24,080) 21 Nov 13:30 to 21 Nov 14:00</title>",
 		"<title>0.042\u00a0% bad (10 of 24,080) 21 Nov 14:00 to 21 Nov 14:30</title>",
