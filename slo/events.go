@@ -78,6 +78,7 @@ func parseEvents(v yamlfile.Value, by []string) Indicator {
 			m.Get(pair[1]).Errorf(`one should select a part, such as code=~"5.."`, "%s and %s select the same series", pair[0], pair[1])
 		}
 	}
+	checkParts(m, numbers)
 	if kind == deltaType || kind == rateType {
 		return Events{Increments{numbers["good"].counter, numbers["bad"].counter, numbers["total"].counter, kind == rateType}}
 	}
@@ -247,6 +248,7 @@ func (q *query) expressionNumber() number {
 	if e, is := unwrapped(q.expr).(*parser.BinaryExpr); is && e.Op == parser.DIV && q.overWindow(e.LHS) && q.overWindow(e.RHS) {
 		q.reportWarning(e.PositionRange(), "write what is above the line and what is below it as two numbers, such as bad and total", "the expression gives a ratio, not a number of events")
 	}
+	q.checkNumber()
 	return q.evaluated(factor, ok)
 }
 

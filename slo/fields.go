@@ -18,7 +18,15 @@ var sloKeys = []string{
 }
 
 // sloMap is a mapping with the keys of an SLO.
-func sloMap(v yamlfile.Value) yamlfile.Map { return v.Map(sloKeys...) }
+func sloMap(v yamlfile.Value) yamlfile.Map {
+	keys := sloKeys
+	if v.Map().Has("labels") { // it has a finding of its own
+		keys = append(slices.Clip(keys), "labels")
+	}
+	m := v.Map(keys...)
+	checkSLOLabels(m)
+	return m
+}
 
 // fields are mappings of which the first that has a key gives it: an SLO's own
 // and those of defaults.

@@ -255,12 +255,17 @@ func (t Threshold) Fields() []Field {
 
 // Measure implements Indicator.
 func (t Threshold) Measure() Measure {
-	good := map[string]func(v float64) bool{
+	good := t.good()
+	return Levels{Query: t.Query, Good: func(_ time.Time, v float64) bool { return good(v) }, Absent: t.Absent}
+}
+
+// good reports whether a value is good.
+func (t Threshold) good() func(v float64) bool {
+	return map[string]func(v float64) bool{
 		"<": func(v float64) bool { return v < t.Value }, "<=": func(v float64) bool { return v <= t.Value },
 		">": func(v float64) bool { return v > t.Value }, ">=": func(v float64) bool { return v >= t.Value },
 		"==": func(v float64) bool { return v == t.Value }, "!=": func(v float64) bool { return v != t.Value },
 	}[t.Op]
-	return Levels{Query: t.Query, Good: func(_ time.Time, v float64) bool { return good(v) }, Absent: t.Absent}
 }
 
 // Freshness is the indicator that asks in each slot how old something is.

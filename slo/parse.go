@@ -34,8 +34,9 @@ var (
 // reservedLabels are labels that slowburn or scraping sets on the same series;
 // owner and revision are slo_info's.
 var reservedLabels = map[string]string{
-	"owner":  "write owner: at the top of the file",
-	"slo_id": "", "slo_service": "", "slo": "", "severity": "", "window": "", "state": "", "result": "",
+	"owner":    "write owner: at the top of the file",
+	"severity": "it is page or ticket, as the alert is; write alerting: {severities: {page: critical}} to call it otherwise",
+	"slo_id": "", "slo_service": "", "slo": "", "window": "", "state": "", "result": "",
 	"source": "", "revision": "", "alertname": "", "job": "", "instance": "", "le": "", "quantile": "",
 }
 

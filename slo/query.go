@@ -52,6 +52,9 @@ func parseQuery(v yamlfile.Value) *query {
 		v.Errorf("", "the query is longer than %d KiB", maxQuery>>10)
 		return nil
 	}
+	if reportForeign(v, text) {
+		return nil
+	}
 	q := &query{at: v, text: text, ranges: map[parser.Node]bool{}}
 	expr, err := promQL.ParseExpr(q.masked())
 	switch {

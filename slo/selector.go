@@ -34,6 +34,9 @@ func (q *query) selector(what string) (Selector, *parser.VectorSelector) {
 	s, ok := unwrapped(q.expr).(*parser.VectorSelector)
 	if !ok {
 		hint := "write the " + what + " itself"
+		if what == "histogram" && histogramIn(q.expr) != "" {
+			hint += ", and leave the rest to slowburn: " + histogramIn(q.expr)
+		}
 		if what == "counter" {
 			hint += counterIn(q.expr) + "; or the expression with [$window] for its range"
 		}
@@ -104,10 +107,17 @@ var patternLike = regexp.MustCompile(`\.[*+.]|\|`)
 func checkMatchers(v yamlfile.Value, s *parser.VectorSelector) {
 	start, end := int(s.PosRange.Start), int(s.PosRange.End)
 	for _, m := range s.LabelMatchers {
+		if m.Type == labels.MatchRegexp && repeatedDigit.MatchString(m.Value) {
+			digit := m.Value[:1]
+			v.WarnInside(start, end, fmt.Sprintf("did you mean %s=~%q?", m.Name, digit+".."),
+				fmt.Sprintf(`%s matches "", %q and %q, and not "%s00"`, m, digit, digit+digit, digit))
+		}
 		equal := m.Type == labels.MatchEqual || m.Type == labels.MatchNotEqual
 		switch {
 		case m.Name == model.MetricNameLabel && m.Type != labels.MatchEqual && m.Matches("anything"):
 			v.WarnInside(start, end, "name the metric", "the selector matches series of any name")
+		case dashboardVariable.MatchString(m.Value):
+			v.WarnInside(start, end, "leave it away, or write the value", m.String()+" is not filled in: variables are of dashboards only")
 		case equal && m.Name != model.MetricNameLabel && patternLike.MatchString(m.Value):
 			v.WarnInside(start, end, fmt.Sprintf("did you mean %s=~%q?", m.Name, m.Value),
 				fmt.Sprintf("%s compares with the text %q, not with a pattern", m.Name, m.Value))

@@ -54,7 +54,7 @@ func checkPart(v yamlfile.Value, c Counters) {
 	}
 	for _, a := range part.Matchers() {
 		for _, b := range total.Matchers() {
-			if a.Name == b.Name && a.Type == labels.MatchEqual && b.Type == labels.MatchEqual && a.Value != b.Value {
+			if a.Name == b.Name && a.Name != labels.BucketLabel && a.Type == labels.MatchEqual && b.Type == labels.MatchEqual && a.Value != b.Value {
 				v.Warnf("total selects the good events and the bad ones", "what is counted has %s=%q, and total has %s=%q", a.Name, a.Value, b.Name, b.Value)
 				return
 			}

@@ -101,6 +101,7 @@ func parseThreshold(v yamlfile.Value, by []string) Indicator {
 		}
 		t.Value = n
 	}
+	checkFilter(m.Get("query"), t)
 	return t
 }
 
@@ -130,6 +131,7 @@ func operator(m yamlfile.Map) string {
 
 func parseFreshness(v yamlfile.Value, by []string) Indicator {
 	m := v.Map("timestamp", "max_age")
+	checkJobs(m.Get("timestamp"), lastJob)
 	return Freshness{
 		Timestamp: parseValues(m.Require("timestamp"), by),
 		MaxAge:    parseDuration(m.Require("max_age"), "max_age", time.Minute),
@@ -147,12 +149,16 @@ func parseRuns(v yamlfile.Value, by []string) Indicator {
 		return JobRuns{}
 	case byCount:
 		good, bad := m.Require("succeeded"), m.Require("failed")
+		for _, each := range []yamlfile.Value{good, bad} {
+			checkJobs(each, "write last_success and every; "+lastJob)
+		}
 		a, b := parseNumber(good, by, ""), parseNumber(bad, by, "")
 		if !a.isZero() && !b.isZero() && same(a, b) {
 			bad.Errorf("", "succeeded and failed select the same series")
 		}
 		return JobRuns{measured(a, b, number{}, by)}
 	}
+	checkJobs(m.Get("last_success"), lastJob)
 	return JobRuns{Runs{
 		LastSuccess: parseValues(m.Require("last_success"), by),
 		Every:       parseDuration(m.Require("every"), "every", time.Minute),

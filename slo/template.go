@@ -156,7 +156,11 @@ func checkTemplate(v yamlfile.Value, text string) {
 	t, err := template.New("annotation").Option("missingkey=zero").Parse(text)
 	if err != nil {
 		message, at, end := place(text, err)
-		v.ErrorInside(at, end, "", "template: "+message)
+		hint := ""
+		if alertVariable.MatchString(text) {
+			hint = alertVariableHint
+		}
+		v.ErrorInside(at, end, hint, "template: "+message)
 		return
 	}
 	fine := true
