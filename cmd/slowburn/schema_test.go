@@ -33,7 +33,7 @@ var beyondSchema = map[string]string{
 	`^the expression |gives no number of events$`:                          "a query is read",
 	`found range vector$|found string$|\$window is `:                       "a query is read",
 	`is without a range$|^templates of MetricsQL`:                          "a query is read",
-	`^(Sloth|Grafana) fills in `:                                          "a query is read",
+	`^(Sloth|Grafana) fills in `:                                           "a query is read",
 	`gives the least, the greatest`:                                        "a query is read",
 	`select the same series$|must not select by le$`:                       "a query is read",
 	`is not a percentage such as 99\.9$`:                                   "JSON has no digits of a number, only its value",
