@@ -144,11 +144,11 @@ func boundsOf(texts []string) []float64 {
 }
 
 // suit finds under which texts of its bound a threshold's bucket is, and returns an
-// error of histograms whose unit nobody knows.
+// error of histograms whose unit nobody knows, and of times that are none.
 func (b *backend) suit(ctx context.Context, m *meter, p *part, at Minute) error {
 	l, ok := m.indicator.(slo.Latency)
 	if !ok {
-		return nil
+		return b.timely(ctx, m, at)
 	}
 	if !l.Assumed {
 		usual, err := b.query(ctx, "count("+l.Bucket().With(m.queries[0].only...).String()+")", at.Time())

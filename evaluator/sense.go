@@ -227,6 +227,9 @@ func (x *inspector) indicator(ctx context.Context) error {
 		if err == nil && found && s.counter && s.role&m.clock() != 0 {
 			err = x.twins(ctx, s)
 		}
+		if err == nil && found && s.role == roleTotal {
+			err = x.values(ctx, s)
+		}
 		if err := x.told(err, s.field); err != nil {
 			return err
 		}

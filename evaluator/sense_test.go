@@ -102,7 +102,9 @@ func TestSense(t *testing.T) {
 			"x sli.latency.threshold: error: threshold 2000 is no bucket of size_bytes: the nearest is 1e+06"}},
 		"no bucket of some": {`sli: {latency: {histogram: mixed_seconds, threshold: 1s}}`, []string{
 			"x sli.latency.threshold: error: threshold 1s is no bucket of 1 of the 2 histograms mixed_seconds"}},
-		"no name": {`sli: {probe: {metric: '{__name__=~"up|queue_length"}'}}`, nil},
+		"no name": {`sli: {probe: {metric: '{__name__=~"up|queue_length"}'}}`, []string{
+			`x sli.probe.metric: error: {__name__=~"up|queue_length"} has values such as 3 in the last day, and a probe is 0 or 1: all but 0 count as good`,
+			`  write an SLO of threshold: {query: '{__name__=~"up|queue_length"}', op: "==", value: ...} with the value that is good, such as 3 now`}},
 		"the last bucket": {`sli: {latency: {histogram: latency_seconds, threshold: 2.5s}}`, []string{
 			"x sli.latency.threshold: warning: threshold 2.5s is the last bucket of latency_seconds: nothing slower can be told apart",
 			"  give the histogram buckets above it, to tell what is a little slow from what hangs"}},

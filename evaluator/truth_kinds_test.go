@@ -431,8 +431,8 @@ func TestCostOfEveryKind(t *testing.T) {
 	for name, kind := range map[string]struct{ slo, selector string }{
 		"probe":     {`{name: a, window: 6h, sli: {probe: {metric: requests_total}}}`, "requests_total"},
 		"threshold": {`{name: a, window: 6h, sli: {threshold: {query: requests_total, op: ">", value: 1}}}`, "requests_total"},
-		"freshness": {`{name: a, window: 6h, sli: {freshness: {timestamp: requests_total, max_age: 1h}}}`, "requests_total"},
-		"runs":      {`{name: a, window: 6h, sli: {runs: {last_success: requests_total, every: 1h}}}`, "requests_total"},
+		"freshness": {`{name: a, window: 6h, sli: {freshness: {timestamp: requests_total + 9e8, max_age: 1h}}}`, "requests_total"},
+		"runs":      {`{name: a, window: 6h, sli: {runs: {last_success: requests_total + 9e8, every: 1h}}}`, "requests_total"},
 		"rates":     {`{name: a, window: 6h, sli: {events: {bad: 'max(rate(requests_total{code="500"}[$window]))', total: 'max(rate(requests_total{code="200"}[$window]))'}}}`, "requests_total"},
 		"slices":    {`{name: a, window: 6h, budgeting: timeslices, slice: {length: 5m, target: 90}, sli: ` + events + `}`, "requests_total"},
 		"native":    {`{name: a, window: 6h, sli: ` + latency + `}`, "latency_seconds"},

@@ -25,7 +25,9 @@ func bucketCases() []fieldCase {
 	return []fieldCase{
 		{"le-both", 4 * time.Hour, leBoth}, {"le-normalised", 4 * time.Hour, leNormalised}, {"le-padded", 3 * time.Hour, lePadded},
 		{"envoy-ms", 3 * time.Hour, envoyMilliseconds}, {"odd-units", 3 * time.Hour, oddUnits},
-		{"micrometer-nobuckets", 3 * time.Hour, noBuckets},
+		{"micrometer-nobuckets", 3 * time.Hour, noBuckets}, {"inverted-bucket", 3 * time.Hour, invertedBucket},
+		{"filter-in-threshold", 3 * time.Hour, filterInThreshold}, {"quantile-as-events", 6 * time.Hour, quantileAsEvents},
+		{"probe-values", 3 * time.Hour, probeValues}, {"ksm-job", 10 * 24 * time.Hour, ksmJobs}, {"age-gauge", 3 * time.Hour, ageGauge},
 	}
 }
 
@@ -300,4 +302,169 @@ func TestCheckPassesNothingThatStatusRefuses(t *testing.T) {
 		})
 	}
 	require.GreaterOrEqual(t, refusals, 10)
+}
+
+// invertedBucket has 95 % of 100 observations a second within 0.5 s.
+func invertedBucket(f *field) {
+	f.histogram("q_seconds", `job="x",instance="i"`, 3*time.Hour, map[string]float64{"0.1": .5, "0.5": .95, "1": .99})
+	f.series(`q_seconds_sum{job="x",instance="i"}`, 0, 3*time.Hour, 30*time.Second, perSecond(20))
+}
+
+// filterInThreshold has a queue of 50, and of 500 in the second of three hours.
+func filterInThreshold(f *field) {
+	f.series(`queue_length{job="orders",instance="a"}`, 0, 3*time.Hour, 30*time.Second, inSecondHour(500, 50))
+}
+
+// inSecondHour is one value in the second hour, and another before and after it.
+func inSecondHour(value, otherwise float64) func(after time.Duration) float64 {
+	return func(after time.Duration) float64 {
+		if after > time.Hour && after <= 2*time.Hour {
+			return value
+		}
+		return otherwise
+	}
+}
+
+// quantileAsEvents has 10 requests a second, of which 1 % take 2 s and 5 % fail.
+func quantileAsEvents(f *field) {
+	f.histogram("x_seconds", apiLabels, 6*time.Hour, map[string]float64{"0.5": .99, "2.5": 1})
+	f.series(`http_requests_total{`+apiLabels+`,code="200"}`, 0, 6*time.Hour, 30*time.Second, perSecond(9.5))
+	f.series(`http_requests_total{`+apiLabels+`,code="500"}`, 0, 6*time.Hour, 30*time.Second, perSecond(.5))
+}
+
+// TestValidateOfWhatCantBeMeant finds each in the text.
+func TestValidateOfWhatCantBeMeant(t *testing.T) {
+	for name, want := range map[string][]string{
+		"inverted-bucket": {
+			"6:25: warning: bad selects the observations of at most 0.5", "8:25: warning: bad selects the observations of at most 0.5",
+			"10:26: warning: q_seconds_bucket without le", `12:25: warning: q_seconds_bucket with le!~"0.1|0.5"`, "14:25: warning: q_seconds_sum adds up",
+		},
+		"filter-in-threshold": {"8:31: warning: the query has values only while they are <= 100", "10:31: warning: the query has values only while they are > 100"},
+		"quantile-as-events": {
+			"8:15: warning: histogram_quantile() gives a time", "13:14: warning: histogram_quantile() gives a time",
+			"18:14: warning: the comparison gives 0 or 1", "23:14: warning: the expression gives a ratio",
+		},
+		"ksm-job": {
+			"8:33: warning: kube_job_status_completion_time has a series for each Job", "12:35: warning: kube_job_status_completion_time has a series for each Job",
+			"16:30: warning: kube_job_status_succeeded has a series for each Job", "16:90: warning: kube_job_status_failed has a series for each Job",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &field{t: t, file: filepath.Join("testdata", "field", name+".yaml")}
+			code, findings := f.validate("--strict")
+			require.Equal(t, 1, code)
+			for _, each := range want {
+				require.Contains(t, findings, each)
+			}
+		})
+	}
+}
+
+// probeValues has gauges that are no states: all are 0.4, 2, 3, 503 or -1 in the
+// second of three hours.
+func probeValues(f *field) {
+	for name, values := range map[string][2]float64{
+		"probe_http_status_code": {503, 200}, "ipmi_fan_state": {2, 0}, "cluster_health_percent": {3, 100}, "host_ok_ratio": {.4, 1}, "svc_up": {-1, 1},
+	} {
+		f.series(name+`{job="b",instance="h"}`, 0, 3*time.Hour, 30*time.Second, inSecondHour(values[0], values[1]))
+	}
+}
+
+// TestCheckOfValuesThatAreNoStates finds each gauge, though two are 1 now.
+func TestCheckOfValuesThatAreNoStates(t *testing.T) {
+	f := openBucketCase(t, "probe-values")
+	code, findings := f.check()
+	require.Equal(t, 1, code)
+	for name, value := range map[string]string{
+		"probe_http_status_code": "200", "ipmi_fan_state": "2", "cluster_health_percent": "100", "host_ok_ratio": "0.4", "svc_up": "-1",
+	} {
+		require.Contains(t, findings, name+" has values such as "+value+" in the last day, and a probe is 0 or 1", findings)
+	}
+	require.Contains(t, findings, `hint: write an SLO of threshold: {query: 'probe_http_status_code', op: "==", value: ...} with the value that is good, such as 200 now`)
+}
+
+// ksmJobs has Jobs of Kubernetes, one a day with a name of its own, of which the last
+// three are kept, and the time of the last success of their CronJob.
+func ksmJobs(f *field) {
+	const day, step = 24 * time.Hour, 2 * time.Minute
+	var done []time.Duration
+	for d := range 10 {
+		if d != 6 {
+			done = append(done, time.Duration(d)*day+2*time.Hour+5*time.Minute)
+		}
+	}
+	unix := func(after time.Duration) float64 { return float64(f.at(after).Unix()) }
+	for i, at := range done {
+		end := 10 * day
+		if i+3 < len(done) {
+			end = done[i+3]
+		}
+		job := fmt.Sprintf(`{job="kube-state-metrics",instance="k:8080",namespace="db",job_name="backup-%d"}`, i)
+		f.series("kube_job_status_completion_time"+job, at.Truncate(step)+step, end, step, func(time.Duration) float64 { return unix(at) })
+		f.series("kube_job_status_succeeded"+job, at.Truncate(step)+step, end, step, func(time.Duration) float64 { return 1 })
+	}
+	f.series(`kube_job_status_failed{job="kube-state-metrics",instance="k:8080",namespace="db",job_name="backup-x6"}`, 6*day+3*time.Hour, 10*day, step, func(time.Duration) float64 { return 1 })
+	f.series(`kube_cronjob_status_last_successful_time{job="kube-state-metrics",instance="k:8080",namespace="db",cronjob="backup"}`, done[0], 10*day, step, func(after time.Duration) float64 {
+		last := math.NaN()
+		for _, at := range done {
+			if at <= after {
+				last = unix(at)
+			}
+		}
+		return last
+	})
+}
+
+// TestCheckOfSeriesOfSingleRuns finds the series of Jobs, and passes those that go on.
+func TestCheckOfSeriesOfSingleRuns(t *testing.T) {
+	f := openBucketCase(t, "ksm-job")
+	code, findings := f.check()
+	require.Equal(t, 1, code)
+	require.Equal(t, 2, strings.Count(findings, `each series of kube_job_status_completion_time{job_name=~"backup-.*"} is of one run`), findings)
+	require.Contains(t, findings, `hint: write max(kube_job_status_completion_time{job_name=~"backup-.*"}), so that the last run counts`)
+	require.NotContains(t, findings, "each series of max(")
+	require.NotContains(t, findings, "each series of kube_cronjob")
+}
+
+// ageGauge has an age, a success that never was, and a time in minutes.
+func ageGauge(f *field) {
+	backup := func(name string, value func(after time.Duration) float64) {
+		f.series(name, 0, 3*time.Hour, time.Minute, value)
+	}
+	last := float64(f.start.Add(-time.Hour).Unix())
+	backup(`backup_age_seconds{job="b",instance="b"}`, func(after time.Duration) float64 { return 3600 + math.Mod(after.Seconds(), 600) })
+	backup(`backup_last_success_timestamp_seconds{job="b",instance="b",db="never"}`, func(time.Duration) float64 { return 0 })
+	backup(`backup_last_success_timestamp_seconds{job="b",instance="b",db="a"}`, func(time.Duration) float64 { return last })
+	backup(`backup_last_success_minutes{job="b",instance="b"}`, func(time.Duration) float64 { return last / 60 })
+	backup(`backup_last_success_millis{job="b",instance="b"}`, func(time.Duration) float64 { return last * 1000 })
+}
+
+// TestTimesThatAreNone are refused by the service and by check, with what to write.
+func TestTimesThatAreNone(t *testing.T) {
+	f := openBucketCase(t, "age-gauge")
+	code, findings := f.check()
+	require.Equal(t, 1, code)
+	for name, want := range map[string][2]string{
+		"age":     {"which is an age, not a time: as a time it is of 1970", "write time() - (backup_age_seconds)"},
+		"minutes": {"which is a time in minutes, not in seconds", "write 60 * (backup_last_success_minutes)"},
+		"millis":  {"which is a time in milliseconds, not in seconds", "write (backup_last_success_millis) / 1000"},
+	} {
+		s := f.status(3 * time.Hour)[name]
+		require.Equal(t, evaluator.StateQueryFailed, s.State, name)
+		require.Contains(t, s.StateReason, want[0]+"; "+want[1])
+		require.Contains(t, findings, want[0])
+		require.Contains(t, findings, "hint: "+want[1])
+	}
+	require.Contains(t, findings, "backup_last_success_timestamp_seconds is 0 for 1 of 2 series: each counts as a success in 1970")
+	requireOwn(t, f.status(3 * time.Hour)["never"], 180, 180, 1)
+}
+
+// TestCheckOfRunsThatAreCountedTwice finds that good is counted later than total.
+func TestCheckOfRunsThatAreCountedTwice(t *testing.T) {
+	for _, c := range fieldCases() {
+		if c.name == "started-finished" {
+			_, findings := c.open(t).check()
+			require.Contains(t, findings, "% of the good events of a day are counted later than total counts them: meanwhile they are bad")
+		}
+	}
 }
