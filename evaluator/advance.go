@@ -14,9 +14,10 @@ type entry struct {
 	err    error
 	done   bool
 
-	trial  []*tally // of each part what is counted behind the settled slots; nil for nothing
-	parts  []part   // that it leads to
-	before []Sum    // the slots that are counted again, as they were
+	fresh  func() *book // the book as it was before anything was read; nil where nobody reads it again
+	trial  []*tally     // of each part what is counted behind the settled slots; nil for nothing
+	parts  []part       // that it leads to
+	before []Sum        // the slots that are counted again, as they were
 
 	judges bool   // it is read for what it says of groups only
 	whole  *entry // that judges for it; nil where none does
@@ -31,6 +32,29 @@ type entry struct {
 // timeline ends with the last final slot, and the next call goes on from there.
 // A cycle has no time to try again what took long.
 func (b *backend) advance(ctx context.Context, entries []*entry, end Minute, cycle bool) {
+	from := end
+	for _, e := range entries {
+		from = min(from, e.book.settled)
+	}
+	if err := b.missing(ctx, entries, from, end, cycle); err != nil {
+		for _, e := range entries {
+			e.err = err
+		}
+		return
+	}
+	b.advanceWhole(ctx, entries, end, cycle)
+	if cycle {
+		return
+	}
+	if err := b.missing(ctx, entries, from, end, false); err != nil {
+		for _, e := range entries {
+			e.err = err
+		}
+	}
+}
+
+// advanceWhole is advance of a backend none of whose parts is missing.
+func (b *backend) advanceWhole(ctx context.Context, entries []*entry, end Minute, cycle bool) {
 	for _, e := range entries {
 		e.err = b.choose(ctx, e, end)
 	}

@@ -34,6 +34,7 @@ type backend struct {
 
 	mu      sync.Mutex
 	inquiry *inquiry // what it is; nil before it was asked
+	stores  stores   // of a Thanos
 
 	// Places of those that read history, whose memory is larger than what a
 	// timeline keeps: its newest part, all of it, and again.

@@ -66,8 +66,10 @@ const wellKnownShare = 0.9
 
 // partlyKnown is the doubt about a number of which too little is known.
 func (t *track) partlyKnown(v *Timeline, end Minute) *Doubt {
-	if d := t.keptDoubt(end); d != nil {
-		return d
+	for _, d := range []*Doubt{t.keptDoubt(end), t.goneDoubt(end)} {
+		if d != nil {
+			return d
+		}
 	}
 	sum := v.Sum(ownStart(t.slo.Window, end), end)
 	share := sum.Coverage()

@@ -37,6 +37,8 @@ func (p *product) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.asked++
 		w.WriteHeader(p.status)
 		_, _ = fmt.Fprintf(w, `{"status":"success","data":%s}`, p.buildInfo)
+	case strings.HasSuffix(r.URL.Path, "/stores"):
+		w.WriteHeader(http.StatusNotFound)
 	case r.FormValue("query") != "now()":
 		p.queries = append(p.queries, r.Form)
 		_, _ = fmt.Fprint(w, `{"status":"success","data":{"resultType":"matrix","result":[]}}`)

@@ -171,6 +171,14 @@ func (k *book) reread() *book {
 	}
 }
 
+// clone is a copy of a book that nothing is read into yet.
+func (k *book) clone() *book {
+	out := *k
+	out.timeline, out.parts, out.record = k.timeline.Clone(), cloned(k.parts), k.record.clone()
+	out.undecided, out.kept = slices.Clone(k.undecided), slices.Clone(k.kept)
+	return &out
+}
+
 // remember keeps what the next reread begins with.
 func (k *book) remember() {
 	k.past = &past{k.settled, cloned(k.parts), k.record.clone()}

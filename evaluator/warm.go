@@ -2,6 +2,7 @@ package evaluator
 
 import (
 	"context"
+	"errors"
 	"hash/fnv"
 	"slices"
 	"sync"
@@ -149,7 +150,9 @@ func (e *Evaluator) readEntries(ctx context.Context, entries []*entry, span span
 	for pause := time.Second; len(entries) > 0 && b.admit(ctx, admission); pause = min(2*pause, time.Minute) {
 		end := e.behindNow()
 		for _, en := range entries {
-			en.done = false
+			if en.done = false; errors.Is(en.err, errPartial) && en.fresh != nil {
+				en.book = en.fresh() // what it holds may be a part
+			}
 			end = max(end, en.book.settled)
 		}
 		b.advance(ctx, entries, end, false)
@@ -193,7 +196,8 @@ func (e *Evaluator) newEntry(l *ledger, span span) *entry {
 		if 4*l.recent >= l.history {
 			return nil
 		}
-		return &entry{ledger: l, book: l.newBook(end.Add(-l.recent), l.newestLeadIn())}
+		fresh := func() *book { return l.newBook(end.Add(-l.recent), l.newestLeadIn()) }
+		return &entry{ledger: l, book: fresh(), fresh: fresh}
 	}
 	return e.wholeEntry(l, end)
 }
@@ -201,8 +205,9 @@ func (e *Evaluator) newEntry(l *ledger, span span) *entry {
 // wholeEntry makes an empty book for all of a ledger's history before end, whose
 // filling counts as progress.
 func (e *Evaluator) wholeEntry(l *ledger, end Minute) *entry {
-	k := l.newBook(end.Add(-l.history), l.leadIn)
-	en := &entry{ledger: l, book: k, progress: &e.progress, left: int64(end - k.settled)}
+	fresh := func() *book { return l.newBook(end.Add(-l.history), l.leadIn) }
+	k := fresh()
+	en := &entry{ledger: l, book: k, fresh: fresh, progress: &e.progress, left: int64(end - k.settled)}
 	e.progress.of.Add(en.left)
 	l.left.Store(en.left)
 	return en
@@ -359,7 +364,7 @@ func (e *Evaluator) rereadOld(ctx context.Context, b *backend) {
 				continue
 			}
 			l.rereading = true
-			due, entries = append(due, l), append(entries, &entry{ledger: l, book: l.book.reread()})
+			due, entries = append(due, l), append(entries, rereadEntry(l))
 		}
 		if len(due) == 0 {
 			continue
@@ -371,6 +376,16 @@ func (e *Evaluator) rereadOld(ctx context.Context, b *backend) {
 			e.readEntries(ctx, entries, again, b.rereader, func() {})
 		})
 	}
+}
+
+// rereadEntry reads again what a ledger counted since its last reread.
+func rereadEntry(l *ledger) *entry {
+	en := &entry{ledger: l, book: l.book.reread()}
+	if id, known := l.backend.known(); known && id.kind == kindThanos { // of others nobody knows that a part is missing
+		before := l.book.reread()
+		en.fresh = before.clone
+	}
+	return en
 }
 
 // spread is when in the hours after a day a family is read again, in minutes.
@@ -407,14 +422,9 @@ func (e *Evaluator) rereadWhole(ctx context.Context, family []*ledger) int {
 		for _, p := range l.ended {
 			p.again()
 		}
-		en := &entry{ledger: l, book: l.newBook(e.behindNow().Add(-l.history), l.leadIn)}
-		if l.book.outgrown {
-			for i := range en.book.parts {
-				if l.meters[i].fresh == nil {
-					en.book.parts[i].method = MethodAggregated
-				}
-			}
-		}
+		from, outgrown := e.behindNow().Add(-l.history), l.book.outgrown
+		fresh := func() *book { return l.wholeBook(from, outgrown) }
+		en := &entry{ledger: l, book: fresh(), fresh: fresh}
 		entries = append(entries, en)
 	}
 	if len(entries) > 0 {
@@ -425,6 +435,18 @@ func (e *Evaluator) rereadWhole(ctx context.Context, family []*ledger) int {
 		})
 	}
 	return len(entries)
+}
+
+// wholeBook makes an empty book of a ledger, which is counted in sums when it has
+// outgrown others.
+func (l *ledger) wholeBook(from Minute, outgrown bool) *book {
+	k := l.newBook(from, l.leadIn)
+	for i := range k.parts {
+		if outgrown && l.meters[i].fresh == nil {
+			k.parts[i].method = MethodAggregated
+		}
+	}
+	return k
 }
 
 // rereadOutgrown reads anew, in sums, what a cycle found to have more series than

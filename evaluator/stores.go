@@ -1,0 +1,256 @@
+package evaluator
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// A Thanos leaves out a store that is down ten seconds after it died, and answers
+// without its data and without a warning. It lists the store with an error for some
+// minutes, and not at all after that. So it is asked for its stores beside what is read.
+
+// errPartial says that an answer may lack the data of a store.
+var errPartial = errors.New("the answer may be partial")
+
+const (
+	// storesFresh is how long a cycle takes the stores to be as they were.
+	storesFresh = time.Minute
+	// missedFor is how long a store that is gone is missed before it is taken for
+	// removed on purpose.
+	missedFor = 24 * time.Hour
+)
+
+// thanosStore is a store as /api/v1/stores lists it. Times are in milliseconds.
+type thanosStore struct {
+	Name      string              `json:"name"`
+	LastError json.RawMessage     `json:"lastError"`
+	LabelSets []map[string]string `json:"labelSets"`
+	MinTime   int64               `json:"minTime"`
+	MaxTime   int64               `json:"maxTime"`
+
+	component string // sidecar, store, receive, rule ...
+	alike     string // what has the same data: the component and the labels but those of replicas
+}
+
+func (s *thanosStore) fails() bool {
+	text := strings.TrimSpace(string(s.LastError))
+	return text != "" && text != "null" && text != `""`
+}
+
+// covers reports whether a store has all that another has of a time; touches reports
+// whether it has any of it.
+func (s *thanosStore) covers(o *thanosStore, from, to int64) bool {
+	return s.MinTime <= max(from, o.MinTime) && s.MaxTime >= min(to, o.MaxTime)
+}
+
+func (s *thanosStore) touches(from, to int64) bool { return s.MinTime <= to && s.MaxTime > from }
+
+// stores are those of a Thanos, as it listed them last.
+type stores struct {
+	mu    sync.Mutex
+	at    time.Time // when they were asked for; zero before
+	all   []thanosStore
+	known map[string]knownStores // by what they have
+}
+
+// knownStores are stores with the same data that were well at a time.
+type knownStores struct {
+	like thanosStore // one of them
+	n    int         // of a Store Gateway each may have a part
+	at   time.Time
+}
+
+// replicas are the labels that tell replicas apart where nobody configured others.
+var replicas = []string{"replica", "prometheus_replica", "__replica__", "rule_replica", "receive_replica"}
+
+// missing is an error when a Thanos may lack samples of (from, to] that a family
+// reads. A cycle is content with what was listed within the last minute, and does not
+// miss what is gone: that would be until it is forgotten.
+func (b *backend) missing(ctx context.Context, entries []*entry, from, to Minute, cycle bool) error {
+	if id, known := b.known(); !known || id.kind != kindThanos || len(entries) == 0 {
+		return nil
+	}
+	s := &b.stores
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := b.patience.now()
+	if !cycle || s.at.IsZero() || now.Sub(s.at) >= storesFresh {
+		all, err := b.listStores(ctx)
+		if err != nil {
+			return nil //nolint:nilerr // who can't list stores is read as before; who is down fails by itself
+		}
+		s.at, s.all = now, all
+		s.note(now)
+	}
+	for i := range s.all {
+		if x := &s.all[i]; s.lacks(x, from, to) && x.concerns(entries) {
+			return fmt.Errorf("%w: the %s %s fails: %s", errPartial, x.component, x.Name, cmp.Or(firstLine(x.LastError), "no reason is given"))
+		}
+	}
+	if cycle {
+		return nil
+	}
+	for _, k := range s.gone(now, from, to) {
+		if k.like.concerns(entries) {
+			return fmt.Errorf("%w: %s", errPartial, k.text())
+		}
+	}
+	return nil
+}
+
+// concerns reports whether a store may have series of a family: it has none when its
+// labels contradict each selector. Of expressions that is not known.
+func (s *thanosStore) concerns(entries []*entry) bool {
+	return slices.ContainsFunc(entries, func(e *entry) bool { return s.concernsLedger(e.ledger) })
+}
+
+func (s *thanosStore) concernsLedger(l *ledger) bool {
+	for _, m := range l.meters {
+		for _, q := range m.queries {
+			if q.selector.IsZero() || len(s.LabelSets) == 0 || slices.ContainsFunc(s.LabelSets, func(set map[string]string) bool {
+				return !slices.ContainsFunc(q.selector.Matchers(), func(x *labels.Matcher) bool {
+					value, has := set[x.Name]
+					return has && !x.Matches(value)
+				})
+			}) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// listStores asks a Thanos for its stores.
+func (b *backend) listStores(ctx context.Context) ([]thanosStore, error) {
+	var answer struct {
+		Data map[string][]thanosStore `json:"data"`
+	}
+	err := b.call(ctx, "/api/v1/stores", nil, func(body io.Reader) error { return json.NewDecoder(body).Decode(&answer) })
+	if err != nil {
+		return nil, fmt.Errorf("listing stores: %w", err)
+	}
+	ignored := slices.Concat(replicas, b.ReplicaLabels)
+	var out []thanosStore
+	for _, component := range slices.Sorted(maps.Keys(answer.Data)) {
+		for _, s := range answer.Data[component] {
+			s.component, s.alike = component, component+" "+labelSetsText(s.LabelSets, ignored)
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+// labelSetsText is a text of label sets without some labels.
+func labelSetsText(sets []map[string]string, ignored []string) string {
+	var texts []string
+	for _, set := range sets {
+		var one []string
+		for name, value := range set {
+			if !slices.Contains(ignored, name) {
+				one = append(one, fmt.Sprintf("%s=%q", name, value))
+			}
+		}
+		slices.Sort(one)
+		texts = append(texts, "{"+strings.Join(one, ",")+"}")
+	}
+	slices.Sort(texts)
+	return strings.Join(slices.Compact(texts), " ")
+}
+
+// note notes the stores that are well.
+func (s *stores) note(now time.Time) {
+	well := map[string]knownStores{}
+	for _, x := range s.all {
+		if !x.fails() {
+			k := well[x.alike]
+			k.n, k.at = k.n+1, now
+			if k.n == 1 || x.MinTime < k.like.MinTime {
+				k.like = x
+			}
+			well[x.alike] = k
+		}
+	}
+	for key, was := range s.known {
+		if is := well[key]; is.n < was.least() && now.Sub(was.at) < missedFor {
+			well[key] = was
+		}
+	}
+	s.known = well
+}
+
+// least is how many stores must be there so that none is missed. Replicas of a scraper
+// have the same samples; Store Gateways may have shards of the same blocks.
+func (k knownStores) least() int {
+	if k.like.component == "store" {
+		return k.n
+	}
+	return min(k.n, 1)
+}
+
+// lacks reports whether a store fails that has samples of a time which no other has.
+func (s *stores) lacks(x *thanosStore, from, to Minute) bool {
+	a, b := from.millis(), to.millis()
+	return x.fails() && x.touches(a, b) && (x.component == "store" || s.standIns(x, a, b) == 0)
+}
+
+// gone are the stores with samples of a time that were there and are listed no more.
+func (s *stores) gone(now time.Time, from, to Minute) []knownStores {
+	var out []knownStores
+	a, b := from.millis(), to.millis()
+	for _, key := range slices.Sorted(maps.Keys(s.known)) {
+		if k := s.known[key]; k.at.Before(now) && k.like.touches(a, b) && s.standIns(&k.like, a, b) < k.least() {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+func (k knownStores) text() string {
+	return fmt.Sprintf("the %s %s is gone that was there until %s", k.like.component, k.like.Name, k.at.UTC().Format(minuteFormat))
+}
+
+// goneDoubt is the doubt about an SLO whose backend lost a store.
+func (t *track) goneDoubt(end Minute) *Doubt {
+	s := &t.ledger.backend.stores
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.gone(s.at, ownStart(t.slo.Window, end), end) {
+		if k.like.concernsLedger(t.ledger) {
+			since := k.at.UTC()
+			return &Doubt{Code: DoubtPartlyKnown, Since: &since, Message: k.text() + ": its samples may be missing"}
+		}
+	}
+	return nil
+}
+
+// standIns counts the stores that are well and have all that one has of a time.
+func (s *stores) standIns(of *thanosStore, from, to int64) int {
+	n := 0
+	for i := range s.all {
+		if x := &s.all[i]; x.alike == of.alike && !x.fails() && x.covers(of, from, to) {
+			n++
+		}
+	}
+	return n
+}
+
+// firstLine is the beginning of a text in JSON.
+func firstLine(raw json.RawMessage) string {
+	var text string
+	if json.Unmarshal(raw, &text) != nil {
+		text = string(raw)
+	}
+	text, _, _ = strings.Cut(text, "\n")
+	return text[:min(len(text), maxPlainText)]
+}
