@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
@@ -127,21 +128,22 @@ func (s *server) groupsHref(whole *evaluator.Status) string {
 	return s.prefix + "/?" + url.Values{"whole": {whole.ID}}.Encode()
 }
 
-// matter counts what is the matter with groups, without what is not.
+// matter counts what is the matter with groups, the worst of each, without what is not.
 func matter(groups []*evaluator.Status) []tally {
-	var firing, over, missing int
+	all := []tally{
+		{Text: "firing", Kind: "page"}, {Text: "overspent", Kind: "spent"}, {Text: "with a ticket", Kind: "ticket"}, {Text: "unknown", Kind: "unknown"},
+	}
 	for _, st := range groups {
 		switch {
-		case len(st.Alerts) > 0:
-			firing++
+		case triage.Fires(st, alerting.Page):
+			all[0].N++
 		case overspent(st):
-			over++
+			all[1].N++
+		case len(st.Alerts) > 0:
+			all[2].N++
 		case unknown(st):
-			missing++
+			all[3].N++
 		}
-	}
-	all := []tally{
-		{N: firing, Text: "firing", Kind: "page"}, {N: over, Text: "overspent", Kind: "spent"}, {N: missing, Text: "unknown", Kind: "unknown"},
 	}
 	return slices.DeleteFunc(all, func(t tally) bool { return t.N == 0 })
 }

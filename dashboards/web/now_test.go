@@ -212,3 +212,13 @@ func TestPicturesFillTheirWidth(t *testing.T) {
 	page := get(handler(r), "/slo/edge/availability").Body.String()
 	require.Len(t, dates.FindAllString(page, -1), 2*6, "six dates in each of two charts")
 }
+
+// TestOverspentComesBeforeItsTicket: the ticket that a spent budget makes hides it not.
+func TestOverspentComesBeforeItsTicket(t *testing.T) {
+	h := handler(change(t, "orders/availability", func(st *evaluator.Status) {
+		st.Alerts = []evaluator.FiringAlert{{Name: "ErrorBudgetForecast", Severity: "ticket", Since: evaluated.Add(-time.Hour)},
+			{Name: "ErrorBudgetExhausted", Severity: "ticket", Since: evaluated.Add(-2 * time.Hour)}}
+	}))
+	require.Contains(t, words(h, "/?q=orders/av"), "▼ Overspent since 13:04")
+	require.Contains(t, words(h, "/?state=ticket"), "orders / availability")
+}

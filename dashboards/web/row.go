@@ -14,6 +14,7 @@ import (
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // row is an SLO as the list and the head of its own page show it.
@@ -95,7 +96,7 @@ func (s *server) row(st *evaluator.Status, now time.Time) row {
 	}
 	r.Kind, r.Icon, r.Badge = s.kindOf(st)
 	r.Mark = r.Kind
-	if a := worstAlert(st); a != nil {
+	if a := shownAlert(st, r.Kind); a != nil {
 		r.Since = figures.NewMoment(&a.Since, now)
 	}
 	if st.State != evaluator.StateOK {
@@ -146,15 +147,21 @@ func ownWindow(st *evaluator.Status) evaluator.WindowStatus {
 	return st.Windows[len(st.Windows)-1]
 }
 
-// worstAlert is the firing page, else the firing ticket, else nil.
-func worstAlert(st *evaluator.Status) *evaluator.FiringAlert {
-	var worst *evaluator.FiringAlert
-	for i := range st.Alerts {
-		if worst == nil || st.Alerts[i].Severity == "page" && worst.Severity != "page" {
-			worst = &st.Alerts[i]
+// shownAlert is the alert that a badge is about, nil without one.
+func shownAlert(st *evaluator.Status, kind string) *evaluator.FiringAlert {
+	i := slices.IndexFunc(st.Alerts, func(a evaluator.FiringAlert) bool {
+		switch kind {
+		case "page":
+			return a.Severity == alerting.Page
+		case "spent":
+			return a.Name == slo.ExhaustedAlert
 		}
+		return kind == "ticket"
+	})
+	if i < 0 {
+		return nil
 	}
-	return worst
+	return &st.Alerts[i]
 }
 
 // kindOf says what is most worth knowing about an SLO: how it is painted, and
@@ -164,14 +171,15 @@ func (s *server) kindOf(st *evaluator.Status) (kind, icon, badge string) {
 	switch {
 	case condition == triage.Page:
 		return "page", "▲", "Page"
+	case condition == triage.Spent && !unknown(st):
+		if overspent(st) {
+			return "spent", "▼", "Overspent"
+		}
+		return "spent", "▼", "Spent"
 	case len(st.Alerts) > 0:
 		return "ticket", "◆", "Ticket"
 	case unknown(st):
 		return "unknown", "?", stateWords(st.State)
-	case overspent(st):
-		return "spent", "▼", "Overspent"
-	case condition == triage.Spent:
-		return "spent", "▼", "Spent"
 	case condition == triage.Burning:
 		return "burning", "△", burningBadge(*s.order().Nearest(st))
 	case condition == triage.Doubtful:
