@@ -273,7 +273,7 @@ func TestBrowserWidths(t *testing.T) {
 		for _, width := range []int64{375, 700, 1051, 1261, 1280} {
 			require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(width, 800)))
 			content, err := chromedp.Run(ctx, chromedp.Evaluate[int64](`Math.max(...[document.documentElement,
-				...document.querySelectorAll(".wide")].map(e => e.scrollWidth))`))
+				...document.querySelectorAll(".wide, .tiles")].map(e => e.scrollWidth))`))
 			require.NoError(t, err)
 			require.LessOrEqual(t, content, width, path)
 		}

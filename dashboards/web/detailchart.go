@@ -71,19 +71,45 @@ func budgetChart(st *evaluator.Status) *chart {
 	if step > 1 { // zero is between two steps
 		c.Y = append(c.Y, tick{At: fixed(y(0)), Text: "0" + figures.Space + "%"})
 	}
-	c.Line, c.Area, c.Over = "M0 "+fixed(y(1)), "M0 "+fixed(y(1)), "M0 "+c.Rule
-	for i, p := range parts {
-		x := "L" + fixed(width*float64(i+1)/float64(len(parts))) + " "
-		c.Line += x + fixed(y(left[i]))
-		c.Area += x + fixed(y(max(left[i], 0)))
-		c.Over += x + fixed(y(min(left[i], 0)))
-		c.add(width/float64(len(parts)), i, p, figures.Percent(&left[i])+" left after "+p.End.UTC().Format("2 Jan 15:04"))
-	}
-	c.Area += "V" + c.Rule + "H0Z"
-	c.Over += "V" + c.Rule + "Z"
+	c.drawLeft(parts, left, width, y)
 	c.Label = "Budget remaining, from 100 % at " + parts[0].Start.UTC().Format("2 Jan 15:04") + " to " +
 		figures.Percent(&left[len(left)-1]) + " at " + parts[len(parts)-1].End.UTC().Format("2 Jan 15:04") + " UTC"
 	return c
+}
+
+// drawLeft draws what was left after each part, where that is known.
+func (c *chart) drawLeft(parts []part, left []float64, width float64, y func(float64) float64) {
+	each := width / float64(len(parts))
+	var line, area, over strings.Builder
+	drawn := false // the part before
+	for i, p := range parts {
+		from, to := fixed(each*float64(i)), fixed(each*float64(i+1))
+		known := p.Coverage > 0
+		if drawn && !known {
+			area.WriteString("V" + c.Rule + "Z")
+			over.WriteString("V" + c.Rule + "Z")
+		}
+		if known && !drawn {
+			before := 1.0
+			if i > 0 {
+				before = left[i-1]
+			}
+			line.WriteString("M" + from + " " + fixed(y(before)))
+			area.WriteString("M" + from + " " + c.Rule + "V" + fixed(y(max(before, 0))))
+			over.WriteString("M" + from + " " + c.Rule + "V" + fixed(y(min(before, 0))))
+		}
+		if drawn = known; known {
+			line.WriteString("L" + to + " " + fixed(y(left[i])))
+			area.WriteString("L" + to + " " + fixed(y(max(left[i], 0))))
+			over.WriteString("L" + to + " " + fixed(y(min(left[i], 0))))
+		}
+		c.add(each, i, p, figures.Percent(&left[i])+" left after "+p.End.UTC().Format("2 Jan 15:04"))
+	}
+	if drawn {
+		area.WriteString("V" + c.Rule + "Z")
+		over.WriteString("V" + c.Rule + "Z")
+	}
+	c.Line, c.Area, c.Over = line.String(), area.String(), over.String()
 }
 
 // errorChart is the share of bad events in each part of the window, on a

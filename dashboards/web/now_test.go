@@ -222,3 +222,18 @@ func TestOverspentComesBeforeItsTicket(t *testing.T) {
 	require.Contains(t, words(h, "/?q=orders/av"), "▼ Overspent since 13:04")
 	require.Contains(t, words(h, "/?state=ticket"), "orders / availability")
 }
+
+// TestNoBudgetIsDrawnWhereNothingIsKnown: of three parts of the window the middle one is
+// unknown; a quarter of the budget went in the first.
+func TestNoBudgetIsDrawnWhereNothingIsKnown(t *testing.T) {
+	body := get(handler(change(t, "edge/availability", func(st *evaluator.Status) {
+		st.Budget.Allowed = new(100.0)
+		st.History = nil
+		for i, coverage := range []float64{1, 0, 1} {
+			st.History = append(st.History, evaluator.Bucket{End: evaluated.Add(time.Duration(i-2) * 10 * 24 * time.Hour), Total: 1000, Coverage: coverage})
+		}
+		st.History[0].Bad, st.History[1].Total = 25, 0
+	})), "/slo/edge/availability").Body.String()
+	require.Contains(t, body, `<path class="line" d="M0 0L333.3 45M666.7 45L1000 45"/>`)
+	require.Contains(t, body, `<path class="area" d="M0 180V0L333.3 45V180ZM666.7 180V45L1000 45V180Z"/>`)
+}
