@@ -147,6 +147,7 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 			return err
 		}
 	}
+	b.findTwins(e, r, batches, settled)
 	k.meet(e.ledger, batches)
 	k.lose(batches)
 	k.tried = nil

@@ -19,6 +19,7 @@ type DoubtCode string
 const (
 	DoubtBadExceedsTotal  DoubtCode = "bad_exceeds_total"  // more bad events than events
 	DoubtGoodExceedsTotal DoubtCode = "good_exceeds_total" // more good events than events
+	DoubtDuplicated       DoubtCode = "duplicated"         // each counter is there twice, as replicas see it
 	DoubtAmbiguous        DoubtCode = "ambiguous"          // evidence could not decide more than 1 % of the events
 	DoubtPartlyKnown      DoubtCode = "partly_known"       // less than 90 % of the SLO's window is known
 	DoubtEstimated        DoubtCode = "estimated"          // the counts are estimates
@@ -27,5 +28,5 @@ const (
 
 // DoubtCodes are all codes, in the order in which doubts are listed.
 var DoubtCodes = []DoubtCode{
-	DoubtBadExceedsTotal, DoubtGoodExceedsTotal, DoubtAmbiguous, DoubtPartlyKnown, DoubtEstimated, DoubtAudit,
+	DoubtBadExceedsTotal, DoubtGoodExceedsTotal, DoubtDuplicated, DoubtAmbiguous, DoubtPartlyKnown, DoubtEstimated, DoubtAudit,
 }

@@ -12,7 +12,7 @@ import (
 func (t *track) doubtsOf(v *Timeline, end Minute) []Doubt {
 	out := []Doubt{}
 	for _, find := range []func(v *Timeline, end Minute) *Doubt{
-		t.badExceeds, t.goodExceeds, t.partlyKnown, t.estimated,
+		t.badExceeds, t.goodExceeds, t.duplicated, t.partlyKnown, t.estimated,
 	} {
 		if d := find(v, end); d != nil {
 			out = append(out, *d)
@@ -27,6 +27,18 @@ func (t *track) badExceeds(v *Timeline, end Minute) *Doubt {
 
 func (t *track) goodExceeds(v *Timeline, end Minute) *Doubt {
 	return t.exceeds(v, end, roleGood|roleTotal, DoubtGoodExceedsTotal, "good")
+}
+
+// duplicated is the doubt about counters that replicas have twice.
+func (t *track) duplicated(*Timeline, Minute) *Doubt {
+	for i := range t.ledger.book.parts {
+		if label := t.ledger.book.parts[i].twin; label != "" {
+			return &Doubt{Code: DoubtDuplicated, Message: fmt.Sprintf(
+				"%s has each counter more than once, as replicas see it, which differ in the label %s: all events count as often; write replica_labels: [%s] in the configuration of the backend",
+				t.ledger.meters[i].clockText(), label, label)}
+		}
+	}
+	return nil
 }
 
 // exceeds finds an excess in what a meter counts that counts two of good, bad and

@@ -110,6 +110,7 @@ type part struct {
 	recent    []rawSeries // the values of slots that may not have been settled then
 	counted   float64     // series that the backend counted at the end of what is read first; 0 when none of it is to be checked
 	met       bool        // some of them were read
+	twin      string      // the label by which each counter was there twice when history was read last; "" for none
 }
 
 // past is what counting went on from, or goes on from again.

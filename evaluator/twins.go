@@ -74,6 +74,21 @@ func allTwins(batch []rawSeries, name string) bool {
 	return found
 }
 
+// findTwins finds the counters that a book has twice, in the newest long piece of
+// history: in a cycle there are too few samples to say.
+func (b *backend) findTwins(e *entry, r *reading, batches [][]rawSeries, settled Minute) {
+	if r.to-r.from < minutes(twinsLength) || r.to <= settled-24*60 {
+		return
+	}
+	for i := range batches {
+		if p := &e.book.parts[i]; p.method == MethodRaw && e.ledger.meters[i].fresh == nil {
+			if p.twin = ""; len(batches[i]) <= mostTwins {
+				p.twin = b.twinLabel(batches[i])
+			}
+		}
+	}
+}
+
 const (
 	// twinsLength is how much of series is read to find copies of them.
 	twinsLength = 15 * time.Minute

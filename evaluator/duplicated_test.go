@@ -1,0 +1,54 @@
+package evaluator_test
+
+import (
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+// TestReplicasThatNobodyConfigured count each event twice: 10 requests a minute are 20.
+// The doubt names the label, and is gone when it is configured. Services that are idle
+// alike, and pods that are not replicas, are none.
+func TestReplicasThatNobodyConfigured(t *testing.T) {
+	for name, c := range map[string]struct {
+		series  string
+		labels  []string
+		total   float64
+		doubted bool
+	}{
+		"replicas": {series: `
+			requests_total{job="shop",instance="a",code="200",replica="x"} 0+10x180
+			requests_total{job="shop",instance="a",code="200",replica="y"} 0+10x180`, total: 1200, doubted: true},
+		"replicas that are configured": {series: `
+			requests_total{job="shop",instance="a",code="200",replica="x"} 0+10x180
+			requests_total{job="shop",instance="a",code="200",replica="y"} 0+10x180`, labels: []string{"replica"}, total: 600},
+		"idle ones": {series: `
+			requests_total{job="shop",instance="a",code="200",zone="x"} 100+0x180
+			requests_total{job="shop",instance="a",code="200",zone="y"} 100+0x180`, total: 0},
+		"zones": {series: `
+			requests_total{job="shop",instance="a",code="200",zone="x"} 0+10x180
+			requests_total{job="shop",instance="a",code="200",zone="y"} 0+11x180`, total: 1260},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(embedded(t, time.Minute, c.series).Handler())
+			defer server.Close()
+			o := options(server.URL, func() time.Time { return at(240) })
+			o.Backends[0].ReplicaLabels = c.labels
+			r, err := evaluator.New(o).EvaluateAt(t.Context(), load(t, "1h", events), at(180))
+			require.NoError(t, err)
+			s := r.SLOs[0]
+			require.Equal(t, c.total, s.Windows[1].Total)
+			if !c.doubted {
+				require.Empty(t, s.Doubts)
+				return
+			}
+			require.Len(t, s.Doubts, 1)
+			require.Equal(t, evaluator.DoubtDuplicated, s.Doubts[0].Code)
+			require.Contains(t, s.Doubts[0].Message, "write replica_labels: [replica] in the configuration")
+		})
+	}
+}
