@@ -239,6 +239,7 @@ func (b *backend) keep(e *entry) {
 		e.advanced(k.settled - before)
 		for _, f := range found {
 			k.undecided = k.undecided.with(f.undecided)
+			k.surpluses = k.surpluses.with(f.surpluses, k.settled)
 			if k.settled > k.timeline.Start() {
 				b.metrics.births.WithLabelValues("counted").Add(float64(f.births))
 				b.metrics.births.WithLabelValues("ambiguous").Add(float64(f.ambiguous))

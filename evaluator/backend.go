@@ -48,6 +48,7 @@ type backend struct {
 	keeps bool       // the log says that slots are kept of which it has no samples any more
 
 	lookingBack bool // periods that ended are being read
+	auditing    bool // audits are under way
 	looking     bool // it is being asked whether it has samples again where nothing is known
 }
 

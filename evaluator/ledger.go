@@ -42,6 +42,7 @@ type ledger struct {
 	cuts      cuts
 	cutting   bool // slots of quarters that exclusions cut are being read
 	absence   absence
+	audits    auditState
 	look      look
 	err       error // of the last advance
 	failures  int   // of this ledger alone, in a row
@@ -93,6 +94,7 @@ type book struct {
 	past      *past     // for the next reread
 	kept      []period  // slots of another book, of which the backend has no samples any more
 	undecided undecided // of the settled slots
+	surpluses surpluses // the same, of the last hours
 	unsettled undecided // of those after them
 	tried     *past     // behind the slots that are not settled; nil when they held no samples
 }

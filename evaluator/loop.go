@@ -71,6 +71,7 @@ type Evaluator struct {
 	rereads   chan struct{}
 	warmed    chan warmth
 	past      chan pastRead
+	audits    chan auditsOf
 	found     chan lookedFor
 	cycled    chan *cycle
 	questions chan question
@@ -103,7 +104,7 @@ type config struct {
 func New(o Options) *Evaluator {
 	e := &Evaluator{
 		Options: o, metrics: newMetrics(o.Registerer),
-		changed: make(chan struct{}, 1), rereads: make(chan struct{}, 1), warmed: make(chan warmth), past: make(chan pastRead), found: make(chan lookedFor), cycled: make(chan *cycle),
+		changed: make(chan struct{}, 1), rereads: make(chan struct{}, 1), warmed: make(chan warmth), past: make(chan pastRead), audits: make(chan auditsOf), found: make(chan lookedFor), cycled: make(chan *cycle),
 		questions: make(chan question),
 		tracks:    map[string]*track{}, ledgers: map[string]*ledger{}, byLedger: map[*ledger][]*track{}, retired: map[string]Minute{}, problems: []Problem{},
 	}
@@ -170,6 +171,8 @@ func (e *Evaluator) Run(ctx context.Context) error {
 			}
 		case r := <-e.past:
 			e.takePast(r)
+		case done := <-e.audits:
+			e.takeAudits(done)
 		case f := <-e.found:
 			e.rereadFound(ctx, f)
 		case q := <-e.questions:

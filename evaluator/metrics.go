@@ -12,6 +12,7 @@ type metrics struct {
 	samples  *prometheus.CounterVec
 	births   *prometheus.CounterVec
 	late     *prometheus.CounterVec
+	audits   *prometheus.CounterVec
 	up       *prometheus.GaugeVec
 	info     *prometheus.GaugeVec
 }
@@ -37,6 +38,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "slowburn_slots_changed_late_total",
 			Help: "Slots whose counts late data changed: while they settled, or found by reading them again.",
 		}, []string{"when"}),
+		audits: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "slowburn_audits_total",
+			Help: "Counters of which an hour was held against the backend's own increase(), by what came of it: agrees, differs or failed.",
+		}, []string{"backend", "result"}),
 		up: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "slowburn_backend_up", Help: "Whether a backend answered at all in the last cycle.",
 		}, []string{"backend"}),

@@ -101,6 +101,7 @@ func (p *process) scrape(together []*cursor, now int64, out *tally) {
 	}
 	grown := 0.0
 	for _, c := range together {
+		_, open := p.falls[c.raw.key]
 		delta := p.delta(c, now, e, out)
 		f, fell := p.falls[c.raw.key]
 		if fell && f.at < now {
@@ -108,7 +109,7 @@ func (p *process) scrape(together []*cursor, now int64, out *tally) {
 			p.falls[c.raw.key] = f
 		}
 		out.rule(c.raw, c.series.last, sample{t: now, v: rounded(c.samples[0].v)}, delta, fell)
-		grown += c.count(now, delta, out)
+		grown += c.count(now, delta, open, out)
 	}
 	p.decide(together, now, out)
 	p.scraped(together, now, grown, out)
@@ -119,7 +120,7 @@ func (p *process) follow(together []*cursor, now int64, out *tally) {
 	grown := 0.0
 	for _, c := range together {
 		delta := out.obey(c.raw, c.series.last, sample{t: now, v: rounded(c.samples[0].v)})
-		grown += c.count(now, delta, out)
+		grown += c.count(now, delta, false, out)
 		p.counts = p.counts || c.series.last.v > 0
 	}
 	p.falls = nil
@@ -127,12 +128,13 @@ func (p *process) follow(together []*cursor, now int64, out *tally) {
 }
 
 // count takes over what a sample counts at once.
-func (c *cursor) count(now int64, delta float64, out *tally) float64 {
+func (c *cursor) count(now int64, delta float64, fell bool, out *tally) float64 {
 	x := sample{t: now, v: rounded(c.samples[0].v)}
 	if out.witness != nil {
 		out.witness.sample(c.raw, x, delta)
 	}
 	out.add(slotEnd(now), c.raw, delta)
+	out.surpluses.add(slotEnd(now), c.raw, explained(c.series.last, x.v, delta, fell))
 	c.series.last = x
 	return delta
 }

@@ -9,6 +9,7 @@ type tally struct {
 	known     []bool      // slots with samples near enough to each other
 	before    [][2]Minute // (from, to] that are known, in slots before these
 	claims    []claim
+	surpluses surpluses
 	births    int // counted from zero, on evidence
 	ambiguous int // births and falls without evidence, counted as nothing
 	undecided undecided
@@ -137,6 +138,7 @@ func (o *tally) settle(c claim) {
 			o.births++
 		}
 		o.add(slotEnd(c.at), c.raw, events)
+		o.surpluses.add(slotEnd(c.at), c.raw, events)
 		if o.witness != nil {
 			o.witness.settled(c.raw, c.at, events)
 		}
