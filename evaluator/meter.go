@@ -53,6 +53,14 @@ type query struct {
 // text is what a reading tells queries apart by.
 func (q *query) text() string { return q.known }
 
+// ownText is the text of what of an answer counts.
+func (q *query) ownText() string {
+	if q.way == slotValues {
+		return q.expr
+	}
+	return q.own.String()
+}
+
 // named is the query with what follows from it.
 func (q query) named() query {
 	q.known = q.expr

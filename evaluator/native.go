@@ -222,6 +222,10 @@ func addNative(batch, native []rawSeries, n *slo.Native) (out []rawSeries, found
 	return batch, found, inexact
 }
 
+// withinLabel names the bucket within which a threshold lies, among the labels of
+// estimates. It is for counting only.
+const withinLabel = "__within__"
+
 // counting leaves out what no counter can be.
 func counting(samples []sample) []sample {
 	return counts([]vector{{samples: samples}})[0].samples
@@ -238,7 +242,7 @@ func (s rawSeries) as(r role, threshold float64, within string, samples []sample
 		b.Set(model.MetricNameLabel, name+"_count")
 	}
 	if within != "" {
-		b.Set("__within__", within)
+		b.Set(withinLabel, within)
 	}
 	s.labels, s.roles, s.weights, s.samples, s.histograms = b.Labels(), r, nil, samples, nil
 	s.key, s.pair = s.labels.Hash(), pairOf(s.labels)

@@ -136,11 +136,8 @@ func largest(all []slo.Selector) []slo.Selector {
 // add takes an answer. An error that speaks of this query alone is that of who
 // counts it.
 func (r *reading) add(q query, series []rawSeries, err error) error {
-	if err != nil {
-		err = fmt.Errorf("querying %s: %w", q.text(), err)
-		if !refused(err) || tooMuch(err, r.to-r.from) {
-			return err
-		}
+	if err != nil && (!refused(err) || tooMuch(err, r.to-r.from)) {
+		return fmt.Errorf("querying %s: %w", q.text(), err)
 	}
 	r.answers = append(r.answers, answered{query: q, series: series, err: err})
 	return nil
@@ -211,8 +208,8 @@ func (r *reading) series(queries []query) ([]rawSeries, error) {
 	respelled := false
 	for _, q := range queries {
 		answer, more := r.find(q)
-		if answer.err != nil {
-			return nil, answer.err
+		if answer.err != nil { // of a query that others may have asked
+			return nil, fmt.Errorf("querying %s: %w", q.ownText(), answer.err)
 		}
 		for s := range answer.of(q.only) {
 			if !s.matches(more) {

@@ -133,6 +133,7 @@ func (w *witness) find(kind FindingKind, raw *rawSeries, at int64, events float6
 		w.found[kind] = f
 	}
 	x := Finding{Time: time.UnixMilli(at).UTC(), Kind: kind, Series: raw.labels.Map(), Counts: raw.roles.names()}
+	delete(x.Series, withinLabel)
 	switch kind {
 	case FindGap:
 		x.Seconds = events

@@ -468,3 +468,16 @@ func TestCheckOfRunsThatAreCountedTwice(t *testing.T) {
 		}
 	}
 }
+
+// TestFindingsWithoutChecks shows what was counted, though no query checks it, as for
+// native histograms.
+func TestFindingsWithoutChecks(t *testing.T) {
+	at := time.Unix(0, 0)
+	finding := evaluator.Finding{Time: at, Kind: evaluator.FindReset, Series: map[string]string{"__name__": "x_seconds_bucket"}, Counts: []string{"good"}, Events: 3}
+	b := &proofPage{}
+	b.findings(&evaluator.Proof{Findings: evaluator.Findings{
+		Kinds: []evaluator.KindOf{{Kind: evaluator.FindReset, Count: 1, Events: map[string]float64{"good": 3, "total": 8}}},
+		List:  []evaluator.Finding{finding},
+	}})
+	require.Regexp(t, `FOUND +KIND +GOOD +TOTAL +MEANING\s+1 +reset +3 +8 +it fell`, b.String())
+}

@@ -177,6 +177,11 @@ func (b *proofPage) findings(p *evaluator.Proof) {
 	for _, c := range p.Checks {
 		byCounter[c.Counter] = nil
 	}
+	for _, k := range p.Findings.Kinds { // histograms that are native have no checks
+		for name := range k.Events {
+			byCounter[name] = nil
+		}
+	}
 	for _, k := range p.Findings.Kinds {
 		if k.Count == 0 {
 			continue
