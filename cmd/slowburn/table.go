@@ -81,15 +81,6 @@ func printTable(w io.Writer, r *evaluator.Report, sc screen) error {
 	return err
 }
 
-// outageLine says why all SLOs of a backend are unknown.
-func outageLine(o *triage.Outage, now time.Time) string {
-	since := ""
-	if m := figures.NewMoment(o.Since, now); m != nil {
-		since = " since " + m.Text
-	}
-	return fmt.Sprintf("backend %s can't be reached%s (%s): %s unknown", o.Backend, since, printable(o.Cause), plural(o.SLOs, "SLO"))
-}
-
 // sourcesOf names the commits that are shown.
 func sourcesOf(r *evaluator.Report) string {
 	var out strings.Builder
@@ -328,33 +319,6 @@ func (t *table) width() int {
 		w += 2 + t.columns[i].width()
 	}
 	return w
-}
-
-// The least that remains of a name and of what fires where there is little room.
-const (
-	leastName   = 8
-	leastAlerts = 10
-)
-
-// shortenNames cuts the longest services and SLOs so that what fires is on the screen.
-func (t *table) shortenNames(width int) {
-	last := t.columns[len(t.columns)-1]
-	need := t.width() - last.width() + min(last.width(), leastAlerts)
-	for ; need > width; need-- {
-		c := &t.columns[0]
-		if t.columns[1].width() > c.width() {
-			c = &t.columns[1]
-		}
-		most := c.width() - 1
-		if most < leastName {
-			return
-		}
-		for i, cell := range c.cells {
-			if runes := []rune(cell); len(runes) > most {
-				c.cells[i] = string(runes[:most-1]) + "…"
-			}
-		}
-	}
 }
 
 func (t *table) write(b *strings.Builder, slos []*evaluator.Status, sc screen) {
