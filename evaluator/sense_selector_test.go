@@ -22,7 +22,11 @@ func TestSenseOfLabels(t *testing.T) {
 		y_seconds_bucket{job="shop",le="1"} 0+9x1560
 		y_seconds_bucket{job="shop",le="1.0"} 0+9x1560
 		y_seconds_bucket{job="shop",le="+Inf"} 0+10x1560
-		y_seconds_count{job="shop"} 0+10x1560`)
+		y_seconds_count{job="shop"} 0+10x1560
+		twice_total{job="shop",instance="a",code="200",prometheus_replica="x"} 0+10x1560
+		twice_total{job="shop",instance="a",code="200",prometheus_replica="y"} 0+10x1560
+		twice_total{job="shop",instance="a",code="500",prometheus_replica="x"} 0+1x1560
+		twice_total{job="shop",instance="a",code="500",prometheus_replica="y"} 0+1x1560`)
 	server := httptest.NewServer(db.Handler())
 	defer server.Close()
 	bad := func(selector, total string) string {
@@ -37,8 +41,11 @@ func TestSenseOfLabels(t *testing.T) {
 	}{
 		"errors may come": {bad(`requests_total{code=~"5.."}`, "requests_total"), nil},
 		"one may come":    {bad(`requests_total{code="503"}`, "requests_total"), nil},
-		"words":           {bad(`words_total{code="failed"}`, "words_total"), nil},
-		"a class":         {bad(`classes_total{code="5xx"}`, "classes_total"), nil},
+		"counted twice": {bad(`twice_total{code="500"}`, "twice_total"), []string{
+			`x sli.events.total: warning: twice_total has each counter more than once, as replicas see it, which differ in the label prometheus_replica`,
+			`  write replica_labels: [prometheus_replica] in the configuration of the backend, so that one of them counts`}},
+		"words":   {bad(`words_total{code="failed"}`, "words_total"), nil},
+		"a class": {bad(`classes_total{code="5xx"}`, "classes_total"), nil},
 		"a pattern that is none": {bad(`requests_total{code=~"5*"}`, "requests_total"), []string{
 			`x sli.events.bad: warning: no series match requests_total{code=~"5*"}, now or in the last day`,
 			`  code=~"5*" matches no value such as those of requests_total: 200, 404; write code=~"5.." for server errors`}},
