@@ -270,6 +270,7 @@ func (b *backend) keep(e *entry) {
 // noteNewest notes until when parts have samples.
 func noteNewest(parts []part, found []*tally) {
 	for i, f := range found {
+		parts[i].nan = max(parts[i].nan, f.nan)
 		parts[i].newest, parts[i].alive = max(parts[i].newest, f.newest), max(parts[i].alive, f.alive)
 	}
 }

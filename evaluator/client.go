@@ -44,6 +44,7 @@ func (l *limited) Read(p []byte) (int, error) {
 type vector struct {
 	labels     map[string]string
 	samples    []sample
+	nans       []int64 // times of samples that are NaN, in milliseconds
 	histograms []histogram
 }
 
@@ -275,6 +276,8 @@ func decodeSeries(dec *jsontext.Decoder) (vector, error) {
 		s, ok, err := decodePair(dec)
 		if ok {
 			v.samples = append(v.samples, s)
+		} else if err == nil {
+			v.nans = append(v.nans, s.t)
 		}
 		return err
 	}

@@ -231,6 +231,8 @@ func (t *track) dataState(end Minute, longest slo.Window) (State, string, *time.
 	for i := range k.parts {
 		p, text := &k.parts[i], t.ledger.meters[i].clockText()
 		switch until := p.until(); {
+		case p.silent(end) && p.nan != 0 && end.Time().Sub(time.UnixMilli(p.nan)) <= p.silence():
+			return StateNoTraffic, "NaN: " + text + " has nothing to measure", until
 		case !p.silent(end) || t.ledger.absentBad && k.timeline.Sum(k.settled-1, k.settled).Known > 0:
 		case until == nil:
 			return StateNoData, "no series match " + text + ofTimes(t.slo.Indicator), nil

@@ -27,6 +27,7 @@ type rawSeries struct {
 	roles      role
 	weights    *[3]float64 // how often good, bad and total count it; nil for once
 	samples    []sample
+	nans       []int64 // times of values that are NaN, in milliseconds
 	histograms []histogram
 	sizes      []sample // of an aggregated one: how many counters its samples are sums of; empty when that does not matter
 }

@@ -105,6 +105,7 @@ type part struct {
 	spellings []string    // of the threshold's bucket, beside the usual ones
 	method    string      // MethodRaw, MethodAggregated or MethodEvaluated; "" before that is chosen
 	newest    int64       // time of the newest sample, in milliseconds; 0 for none
+	nan       int64       // time of the newest value that is NaN; 0 for none
 	alive     int64       // until when what is gone counts as if it were there
 	native    bool        // native histograms were found, or nothing else
 	inexact   bool        // some of the events are estimates

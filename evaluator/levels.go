@@ -33,7 +33,7 @@ func (l *levels) hold(_ []rawSeries, _, settled Minute) Minute { return settled 
 
 func (l *levels) feed(batch []rawSeries, from, to Minute) *tally {
 	out := newTally(roleTotal, from, to)
-	bySlot := valuesBySlot(batch, from, to)
+	bySlot, nans := valuesBySlot(batch, from, to), nansBySlot(batch)
 	for m := from + 1; m <= to; m++ {
 		now := m.millis()
 		for _, v := range bySlot[m] {
@@ -52,6 +52,12 @@ func (l *levels) feed(batch []rawSeries, from, to Minute) *tally {
 			bad = bad || !l.Good(m.Time(), s.v)
 		}
 		known := len(l.last) > 0
+		if !known && nans[m] { // it is there, with nothing to measure
+			if out.nan = now; l.until > 0 {
+				l.until = now
+			}
+			continue
+		}
 		if !known && l.Absent && !l.late && l.until > 0 && now-l.until <= slo.Remembrance.Milliseconds() {
 			known, bad = true, true
 		}
@@ -91,6 +97,20 @@ func valuesBySlot(batch []rawSeries, from, to Minute) map[Minute][]value {
 			if !slices.ContainsFunc(out[m], func(v value) bool { return v.key == s.key }) {
 				out[m] = append(out[m], value{s.key, s, x.v})
 			}
+		}
+	}
+	return out
+}
+
+// nansBySlot are the slots at whose ends values are NaN.
+func nansBySlot(batch []rawSeries) map[Minute]bool {
+	var out map[Minute]bool
+	for i := range batch {
+		for _, t := range batch[i].nans {
+			if out == nil {
+				out = map[Minute]bool{}
+			}
+			out[slotEnd(t)] = true
 		}
 	}
 	return out

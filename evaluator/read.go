@@ -181,7 +181,7 @@ func (b *backend) rawSeries(answer []vector) []rawSeries {
 			delete(v.labels, name)
 		}
 		le := boundOf(v.labels)
-		s := rawSeries{labels: labels.FromMap(v.labels), le: le, target: valuesOf(v.labels, b.TargetLabels), replica: replica, samples: v.samples, histograms: v.histograms}
+		s := rawSeries{labels: labels.FromMap(v.labels), le: le, target: valuesOf(v.labels, b.TargetLabels), replica: replica, samples: v.samples, nans: v.nans, histograms: v.histograms}
 		s.key, s.pair = s.labels.Hash(), pairOf(s.labels)
 		out = append(out, s)
 	}

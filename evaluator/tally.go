@@ -14,6 +14,7 @@ type tally struct {
 	ambiguous int // births and falls without evidence, counted as nothing
 	undecided undecided
 	newest    int64    // time of the newest clock sample, in milliseconds
+	nan       int64    // time of the newest value that is NaN, in milliseconds
 	alive     int64    // until when what is gone counts as if it were there
 	witness   *witness // as the counter's
 	rulings   *rulings // as the counter's

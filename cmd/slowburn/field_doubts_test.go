@@ -2,12 +2,15 @@ package main
 
 import (
 	"encoding/json"
+	"math"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 )
 
 // doubtsCases are cases of numbers that may be wrong.
@@ -18,6 +21,7 @@ func doubtsCases() []fieldCase {
 		{"started-finished", 71 * time.Hour, startedFinished},
 		{"slow-scrape", 24 * time.Hour, slowScrape},
 		{"never-there", 48 * time.Hour, neverThere},
+		{"nan-threshold", 4 * time.Hour, nanThreshold},
 	}
 }
 
@@ -208,4 +212,45 @@ func TestExcludedTimeIsNoEvidence(t *testing.T) {
 	}
 	w := own(&there)
 	require.InDelta(t, open(f.start, f.end)/open(w.Start, w.End), w.Coverage, 0.002)
+}
+
+// nanThreshold has a summary that is NaN for two hours in which nothing is asked of it.
+func nanThreshold(f *field) {
+	const scrape, until, from = 30 * time.Second, time.Hour, 3 * time.Hour
+	busy := func(after time.Duration) time.Duration { return min(after, until) + max(0, after-from) }
+	f.nan(`rpc_seconds{job="api",instance="a",quantile="0.99"}`, scrape, 4*time.Hour, func(after time.Duration) float64 {
+		if after > until+10*time.Minute && after <= from {
+			return math.NaN()
+		}
+		return 0.2
+	})
+	for name, perScrape := range map[string]float64{"rpc_seconds_count": 10, "rpc_seconds_sum": 2, `h_seconds_bucket{le="0.5"}`: 10, `h_seconds_bucket{le="+Inf"}`: 10} {
+		name, labels, _ := strings.Cut(name, "{")
+		f.series(name+`{job="api",instance="a",`+strings.TrimSuffix(labels, "}")+"}", 0, 4*time.Hour, scrape, func(after time.Duration) float64 {
+			return perScrape * float64(busy(after)/scrape)
+		})
+	}
+}
+
+// nan writes samples of a series, those that are NaN too.
+func (f *field) nan(text string, step, length time.Duration, value func(after time.Duration) float64) {
+	f.t.Helper()
+	var samples []memprom.Sample
+	for after := time.Duration(0); after <= length; after += step {
+		samples = append(samples, memprom.Sample{Time: f.at(after), Value: value(after)})
+	}
+	f.add(text, samples...)
+}
+
+// TestNaN: nothing to measure is no absence, and pages nobody.
+func TestNaN(t *testing.T) {
+	f := doubtsCases()[5].open(t)
+	s := f.status(2*time.Hour + 59*time.Minute)
+	for _, name := range []string{"summary", "summary-plain", "average", "quantile", "success-ratio", "not-equal", "must-be-there"} {
+		require.Equal(t, evaluator.StateNoTraffic, s[name].State, "%s: %s", name, s[name].StateReason)
+		require.Contains(t, s[name].StateReason, "NaN", name)
+		require.Empty(t, s[name].Alerts, name)
+		require.Zero(t, own(new(s[name])).Bad, name)
+	}
+	require.Equal(t, evaluator.StateOK, f.status(4 * time.Hour)["summary"].State)
 }
