@@ -82,8 +82,8 @@ func (b *backend) began(ctx context.Context, claims []*claim, from, to Minute) e
 	targets := map[string]labels.Labels{}
 	for _, c := range claims {
 		targets[c.raw.target] = c.raw.labels
-		if before := slotEnd(c.since) - 1; before >= to-lookBefore {
-			from = min(from, before)
+		if c.soon() {
+			from = min(from, slotEnd(c.since)-1)
 		}
 	}
 	starts := map[string][]rawSeries{}
@@ -110,12 +110,15 @@ func (b *backend) began(ctx context.Context, claims []*claim, from, to Minute) e
 	for _, c := range claims {
 		samples, series := all[c.raw.target], starts[c.raw.target]
 		c.began = nearest(samples, c.at)
-		if len(series) > 0 && !slices.ContainsFunc(series, func(s rawSeries) bool { return s.key != series[0].key }) {
+		if c.soon() && len(series) > 0 && !slices.ContainsFunc(series, func(s rawSeries) bool { return s.key != series[0].key }) {
 			c.was = nearest(samples, c.since)
 		}
 	}
 	return nil
 }
+
+// soon reports whether a claim's sample came soon after the one before it.
+func (c *claim) soon() bool { return slotEnd(c.at)-slotEnd(c.since) < lookBefore }
 
 // lookBefore is how many minutes before a claim it is asked what the start time was.
 const lookBefore = 12
