@@ -236,6 +236,8 @@ func (s *targetSum) delta(raw *rawSeries, x sample, more float64, sized bool, ou
 	last := s.last
 	claim := claim{kind: FindReset, raw: raw, at: x.t, since: last.t, seen: x.t, value: x.v, rate: s.rate(), events: x.v}
 	fewer := sized && more < 0
+	again := claim // it may have begun again, and passed what it was
+	again.kind, again.events = FindRebirth, last.v
 	switch {
 	case last.t == 0:
 		claim.kind, claim.since, claim.rate = FindBirth, x.t-maxScrape, 0
@@ -254,10 +256,12 @@ func (s *targetSum) delta(raw *rawSeries, x sample, more float64, sized bool, ou
 		claim.kind, claim.events, claim.since = FindBirth, x.v-last.v, min(last.t, x.t-shortSums*60_000)
 		claim.doubt, claim.undecided, claim.rate = true, x.v-last.v, 0
 		out.claim(claim)
+		if last.v > 0 && s.growth.still() {
+			out.claim(again)
+		}
 		return 0
-	case last.v > 0 && (x.t-last.t > 2*60_000 || x.v > last.v && s.growth.still()): // it may have begun again, and passed what it was
-		claim.kind, claim.events = FindRebirth, last.v
-		out.claim(claim)
+	case last.v > 0 && (x.t-last.t > 2*60_000 || x.v > last.v && s.growth.still()):
+		out.claim(again)
 	}
 	return x.v - last.v
 }
@@ -274,7 +278,7 @@ func (s *targetSum) fell(c claim, fewer bool, out *tally) float64 {
 	switch {
 	case v <= plausible && !fewer && (v <= last.v/2 || c.at-last.t > 2*60_000):
 		f.verdict = restarted
-	case fewer || v > plausible && (v > last.v/10 || v > 10*plausible):
+	case fewer || v > plausible:
 		f.verdict = reduced
 	default:
 		f.verdict = unsure

@@ -49,7 +49,7 @@ func (s sides) judge(plausible float64, near, gap bool) verdict {
 			return restarted
 		}
 		return reduced
-	case s.is > plausible && (s.is > s.was/10 || s.is > 10*plausible):
+	case s.is > plausible:
 		return reduced
 	case !gap && (near || s.is >= 0.9*s.was):
 		return unsure
