@@ -198,7 +198,8 @@ func (s *targetSum) step(raw *rawSeries, x sample, e targetEvidence, out *tally)
 	if x.t-s.last.t <= 60_000 && s.doubtful(x.v, x.t) { // else it is not known to everybody
 		n, before = sizeAt(raw.sizes, x.t), sizeAt(raw.sizes, s.last.t)
 	}
-	delta, fell := 0.0, s.fall != nil
+	var delta float64
+	fell := s.fall != nil
 	switch {
 	case s.last.t == 0 && (e.whole || e.restarted == x.t-60_000):
 		if delta = x.v; delta > 0 {

@@ -70,8 +70,8 @@ func losesMembers(r *rand.Rand) exporter {
 // saved some minutes before, with a new start time.
 func restores(r *rand.Rand) exporter {
 	var e exporter
-	n, saved, start := float64(500_000+r.IntN(1_000_000)), 0.0, scrapeAt(-5000)
-	saved = n
+	n, start := float64(500_000+r.IntN(1_000_000)), scrapeAt(-5000)
+	saved := n
 	for i := range scrapes {
 		grown := float64(50 + r.IntN(50))
 		if i > 30 && i%97 == 0 { // a crash: what was counted since the last scrape is lost
@@ -116,11 +116,11 @@ func pushes(r *rand.Rand) exporter {
 // and that restarts now and then.
 func alternates(r *rand.Rand) exporter {
 	var e exporter
-	n, late := 10_000.0, 0.0
+	n := 10_000.0
 	for i := range scrapes {
 		grown := float64(20 + r.IntN(10))
 		n += grown
-		late = n - grown - float64(r.IntN(int(grown)))
+		late := n - grown - float64(r.IntN(int(grown)))
 		v := n
 		if i%2 == 1 {
 			v = late

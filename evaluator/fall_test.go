@@ -25,8 +25,6 @@ func followed(parts ...[]float64) []float64 {
 }
 
 // TestFalls has counters that fall, scraped each 30 s, with what counts.
-//
-//nolint:funlen // a table
 func TestFalls(t *testing.T) {
 	tests := []struct {
 		name       string
