@@ -168,28 +168,6 @@ func (x *inspector) inspect(ctx context.Context) error {
 	return x.undecided(ctx)
 }
 
-// trialLength is how much of the newest data a trial counts.
-const trialLength = 10 * time.Minute
-
-// trial counts the newest slots as the service does. That it refuses to is a
-// concern, unless another says why.
-func (x *inspector) trial(ctx context.Context) error {
-	if slices.ContainsFunc(x.concerns, func(c Concern) bool { return c.Wrong }) {
-		return nil
-	}
-	l := newLedger("", x.slo, x.backend, trialLength)
-	e := &entry{ledger: l, book: l.newBook(x.end-minutes(trialLength), 0)}
-	x.advance(ctx, []*entry{e}, x.end, false)
-	field := "sli." + x.slo.Indicator.Kind()
-	switch x.slo.Indicator.(type) {
-	case slo.Latency:
-		field += ".threshold"
-	case *slo.WorstOf:
-		field = "worst_of"
-	}
-	return x.told(e.err, field)
-}
-
 // indicator asks about what is measured.
 func (x *inspector) indicator(ctx context.Context) error {
 	var all []subject

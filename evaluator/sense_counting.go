@@ -16,6 +16,28 @@ const (
 	shortestCounted = time.Hour
 )
 
+// trialLength is how much of the newest data a trial counts.
+const trialLength = 10 * time.Minute
+
+// trial counts the newest slots as the service does. That it refuses to is a
+// concern, unless another says why.
+func (x *inspector) trial(ctx context.Context) error {
+	if slices.ContainsFunc(x.concerns, func(c Concern) bool { return c.Wrong }) {
+		return nil
+	}
+	l := newLedger("", x.slo, x.backend, trialLength)
+	e := &entry{ledger: l, book: l.newBook(x.end-minutes(trialLength), 0)}
+	x.advance(ctx, []*entry{e}, x.end, false)
+	field := "sli." + x.slo.Indicator.Kind()
+	switch x.slo.Indicator.(type) {
+	case slo.Latency:
+		field += ".threshold"
+	case *slo.WorstOf:
+		field = "worst_of"
+	}
+	return x.told(e.err, field)
+}
+
 // undecided counts the newest part of an SLO's counters, a day at most, as the service
 // does. What it can't decide is a concern.
 func (x *inspector) undecided(ctx context.Context) error {
