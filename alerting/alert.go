@@ -77,6 +77,9 @@ func newAlert(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) 
 		return a
 	}
 	a.Labels = s.Spec.Alerting.LabelsOver(s.Labels, f.Severity)
+	if s.Owner != "" {
+		a.Labels["slo_owner"] = s.Owner
+	}
 	maps.Copy(a.Labels, s.Group)
 	maps.Copy(a.Labels, map[string]string{"alertname": f.Name, "slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO})
 	switch f.Name {
@@ -171,7 +174,7 @@ func factsOf(s *evaluator.Status, f evaluator.FiringAlert) slo.Facts {
 	o := s.Spec.Objective
 	out := slo.Facts{
 		ID: s.ID, Service: s.Service, SLO: s.SLO, Owner: s.Owner, Objective: o.Percent(), Window: s.Window, Severity: f.Severity, Tier: f.Tier,
-		Since: f.Since.UTC().Format(instant), BurnRate: unknown, Bad: unknown, Total: unknown, BadShare: unknown, Allowed: Share(o.Budget()),
+		Since: sinceText(f), BurnRate: unknown, Bad: unknown, Total: unknown, BadShare: unknown, Allowed: Share(o.Budget()),
 		BudgetTaken: unknown, BudgetLeft: unknown, Revision: s.Revision,
 		Runbook: s.Links["runbook"], Dashboard: dashboardURL(s, f), Labels: s.Labels, Group: s.Group, Links: s.Links,
 		Summary: titleOf(s) + " burns its error budget", Text: "The numbers of the window are not known.",
@@ -194,42 +197,72 @@ func factsOf(s *evaluator.Status, f evaluator.FiringAlert) slo.Facts {
 		left := time.Duration(*at) * time.Second
 		out.SpentIn, out.SpentAt = model.Duration(left).String(), w.End.Add(left).UTC().Format(instant)
 	}
-	if *w.BurnRate > 1 {
+	switch {
+	case f.Row > 0:
+		out.Summary = titleOf(s) + ": " + runsText(s, f.Row)
+	case *w.BurnRate > 1:
 		out.Summary += " " + out.BurnRate + "x too fast"
-	} else {
+	default:
 		out.Summary = titleOf(s) + " no longer burns its error budget too fast"
 	}
-	out.Text = describe(s, w, out)
+	if f.Among != "" {
+		out.Summary += " (" + f.Among + ")"
+	}
+	out.Text = describe(s, w, f, out)
 	return out
+}
+
+// sinceText is since when an alert fires.
+func sinceText(f evaluator.FiringAlert) string {
+	if f.Older {
+		return "at or before " + f.Since.UTC().Format(instant)
+	}
+	return f.Since.UTC().Format(instant)
 }
 
 // unknown stands for a number that is not known.
 const unknown = "unknown"
 
-// describe tells what, since when, how fast, how much is left, until when, and
-// what changed.
-func describe(s *evaluator.Status, w *evaluator.WindowStatus, f slo.Facts) string {
-	text := []string{fmt.Sprintf("%s of the events fail since %s (%s of %s in the last %s; %s is allowed).",
-		f.BadShare, f.Since, f.Bad, f.Total, w.Name, f.Allowed)}
-	if *w.BurnRate <= 1 { // it is kept firing
-		text[0] = fmt.Sprintf("Of the events of the last %s %s fail (%s of %s; %s is allowed). It began at %s.",
-			w.Name, f.BadShare, f.Bad, f.Total, f.Allowed, f.Since)
-	}
-	if b := s.Budget; f.BudgetTaken != unknown && b.Remaining != nil {
-		left := f.BudgetLeft + " of it is left"
-		if *b.Remaining <= 0 {
-			left = "nothing is left of it (" + f.BudgetLeft + ")"
+// runsText says how many runs in a row were missed, or failed.
+func runsText(s *evaluator.Status, row int) string {
+	did := "failed"
+	if s.Spec.Indicator != nil {
+		if _, due := s.Spec.Indicator.Measure().(slo.Runs); due {
+			did = "missed"
 		}
-		whole := s.Window
-		if b.PeriodEnd != nil {
-			whole = "projected " + whole + "'s"
-			left += " until " + b.PeriodEnd.UTC().Format(instant)
+	}
+	if row == 1 {
+		if did == "missed" {
+			return "a run was missed"
 		}
-		text = append(text, fmt.Sprintf("That window took %s of the %s budget; %s.", f.BudgetTaken, whole, left))
+		return "a run failed"
 	}
-	if f.SpentIn != "" {
-		text = append(text, fmt.Sprintf("At this rate it is spent in %s, at %s.", f.SpentIn, f.SpentAt))
+	if did == "missed" {
+		return number(float64(row)) + " runs in a row were missed"
 	}
+	return number(float64(row)) + " runs in a row failed"
+}
+
+// capital is a text that begins a sentence.
+func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
+
+// describe tells what it is about, how bad it is, since when, how much is left, until when,
+// and what changed.
+func describe(s *evaluator.Status, w *evaluator.WindowStatus, a evaluator.FiringAlert, f slo.Facts) string {
+	failed := fmt.Sprintf("%s of the %s in the last %s failed (%s of %s; %s may)", f.BadShare, s.Spec.Noun(), w.Name, f.Bad, f.Total, f.Allowed)
+	var text []string
+	switch {
+	case a.Row > 0:
+		text = append(text, fmt.Sprintf("%s. The alert began %s and ends with the next good run.", capital(runsText(s, a.Row)), at(a)))
+	case *w.BurnRate <= 1: // it is kept firing
+		text = append(text, fmt.Sprintf("It is over: only %s. The alert began %s.", failed, at(a)))
+	default:
+		text = append(text, fmt.Sprintf("%s. The alert began %s.", failed, at(a)))
+	}
+	if s.Spec.Description != "" {
+		text = append([]string{strings.TrimRight(s.Spec.Description, ". \n") + "."}, text...)
+	}
+	text = append(text, spentText(s, f)...)
 	if past := s.Spec.PastObjectives; len(past) > 0 {
 		last := past[len(past)-1]
 		if at := last.Until; !w.End.Before(at) && w.End.Sub(at) < s.Spec.Window.Length.Duration() {
@@ -240,6 +273,36 @@ func describe(s *evaluator.Status, w *evaluator.WindowStatus, f slo.Facts) strin
 		text = append(text, fmt.Sprintf("These numbers are of %s, for the backend can't be read: %s.", w.End.Format("15:04 MST"), s.StateReason))
 	}
 	return strings.Join(text, " ")
+}
+
+// at is when an alert began.
+func at(a evaluator.FiringAlert) string {
+	if a.Older {
+		return sinceText(a)
+	}
+	return "at " + sinceText(a)
+}
+
+// spentText says what the window took of the budget, and when the rest is spent.
+func spentText(s *evaluator.Status, f slo.Facts) []string {
+	b := s.Budget
+	var text []string
+	if f.BudgetTaken != unknown && b.Remaining != nil {
+		left := f.BudgetLeft + " of it is left"
+		if *b.Remaining <= 0 {
+			left = "nothing is left of it (" + f.BudgetLeft + ")"
+		}
+		whole := s.Window
+		if b.PeriodEnd != nil {
+			whole = "projected " + whole + "'s"
+			left += " until " + b.PeriodEnd.UTC().Format(instant)
+		}
+		text = append(text, fmt.Sprintf("The last %s took %s of the %s budget; %s.", f.LongWindow, f.BudgetTaken, whole, left))
+	}
+	if f.SpentIn != "" {
+		text = append(text, fmt.Sprintf("At this rate it is spent in %s, at %s.", f.SpentIn, f.SpentAt))
+	}
+	return text
 }
 
 // dashboardURL is the file's link to a dashboard. One to Grafana shows the time of the

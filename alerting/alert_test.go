@@ -42,8 +42,8 @@ func TestAlertSaysWhatATiredPersonNeeds(t *testing.T) {
 	require.Equal(t, "https://slo.example.org/slo/checkout/availability", a.GeneratorURL)
 	require.Equal(t, map[string]string{
 		"summary": "checkout availability burns its error budget 18x too fast",
-		"description": "1.8 % of the events fail since 14:02 UTC on 20 Nov (870 of 48,160 in the last 1h; 0.1 % is allowed). " +
-			"That window took 0.84 % of the 30d budget; nothing is left of it (-29 %).",
+		"description": "1.8 % of the events in the last 1h failed (870 of 48,160; 0.1 % may). The alert began at 14:02 UTC on 20 Nov. " +
+			"The last 1h took 0.84 % of the 30d budget; nothing is left of it (-29 %).",
 		"tier": "fast (1h, 5m)", "runbook_url": "https://runbooks.example.org/checkout",
 		"slo_url": "https://slo.example.org/slo/checkout/availability?from=2026-11-20T13:02:00Z&to=2026-11-20T15:02:00Z",
 	}, a.Annotations)
@@ -52,8 +52,8 @@ func TestAlertSaysWhatATiredPersonNeeds(t *testing.T) {
 	hours := 5400.0
 	status.Budget.ExhaustedInSeconds = &hours
 	status.State, status.StateReason = evaluator.StateQueryFailed, "connection refused"
-	require.Equal(t, "1.8 % of the events fail since 14:02 UTC on 20 Nov (870 of 48,160 in the last 1h; 0.1 % is allowed). "+
-		"That window took 0.84 % of the 30d budget; 31 % of it is left. At this rate it is spent in 1h30m, at 16:32 UTC on 20 Nov. "+
+	require.Equal(t, "1.8 % of the events in the last 1h failed (870 of 48,160; 0.1 % may). The alert began at 14:02 UTC on 20 Nov. "+
+		"The last 1h took 0.84 % of the 30d budget; 31 % of it is left. At this rate it is spent in 1h30m, at 16:32 UTC on 20 Nov. "+
 		"These numbers are of 15:02 UTC, for the backend can't be read: connection refused.",
 		alertOf(&status, fires, "").Annotations["description"])
 }
@@ -68,7 +68,7 @@ func TestAnAlertThatIsKeptFiring(t *testing.T) {
 	}
 	got := alertOf(&status, evaluator.FiringAlert{Severity: Page, Tier: "outage", Since: since, Windows: []string{"5m", "5m"}}, "").Annotations
 	require.Equal(t, "checkout availability no longer burns its error budget too fast", got["summary"])
-	require.Equal(t, "Of the events of the last 5m 0 % fail (0 of 300; 0.1 % is allowed). It began at 14:02 UTC on 20 Nov.", got["description"])
+	require.Equal(t, "It is over: only 0 % of the events in the last 5m failed (0 of 300; 0.1 % may). The alert began at 14:02 UTC on 20 Nov.", got["description"])
 
 	status.ID, status.Group = `checkout/availability{tenant="acme"}`, map[string]string{"tenant": "acme"}
 	fires := evaluator.FiringAlert{Severity: Page, Tier: "outage", Since: since, Windows: []string{"5m", "5m"}}
@@ -146,7 +146,7 @@ func TestAlertSaysWhatChanged(t *testing.T) {
 	got := alertOf(&status, fires, "").Annotations
 	require.Equal(t, map[string]string{
 		"summary": "18x, unknown left", "team": "", "tier": "fast (1h, 5m)", "revision": "4f2c",
-		"description": "1.8 % of the events fail since 14:02 UTC on 20 Nov (870 of 48,160 in the last 1h; 0.1 % is allowed). " +
+		"description": "1.8 % of the events in the last 1h failed (870 of 48,160; 0.1 % may). The alert began at 14:02 UTC on 20 Nov. " +
 			"Since 15:02 UTC on 22 Oct the objective is 99.9 %; before it was 99 %.",
 	}, got)
 	status.Spec.PastObjectives[0].Until = end.Add(-31 * 24 * time.Hour)

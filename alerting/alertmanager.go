@@ -39,6 +39,7 @@ func AlertmanagerConfig(slos []*slo.SLO) (string, error) {
 		`slo_id!="", severity="page"`, `slo_id!="", `+page,
 		`slo_id!="", severity="ticket"`, `slo_id!="", `+ticket,
 		`'slo_id!~".+}"', severity="page"`, `'slo_id!~".+}"', `+page,
+		`'slo_id=~".+}"', severity="ticket"`, `'slo_id=~".+}"', `+ticket,
 	).Replace(alertmanagerConfig), nil
 }
 

@@ -47,6 +47,7 @@ type TestedSLO struct {
 	LeftOut    int               `json:"groups_left_out"` // more than the limit
 	Error      string            `json:"error"`           // why there are no results; "" where there are
 
+	Unit    string          `json:"-"` // what is counted: "runs"
 	History []evaluator.Sum `json:"-"` // the time from From to To in equal parts
 }
 
@@ -161,7 +162,7 @@ const pictureParts = 60
 func (b *Backtest) Test(p evaluator.Past) (TestedSLO, []TestResult) {
 	s := p.SLO
 	out := TestedSLO{
-		ID: s.ID(), Service: s.Service, SLO: s.Name, Group: s.Group, Window: s.Window.String(), Objective: s.Objective.Ratio(),
+		ID: s.ID(), Service: s.Service, SLO: s.Name, Group: s.Group, Window: s.Window.String(), Objective: s.Objective.Ratio(), Unit: s.Noun(),
 	}
 	if out.Group == nil {
 		out.Group = map[string]string{}

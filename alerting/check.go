@@ -56,6 +56,12 @@ func (p Policy) doubts(s *slo.SLO) [][2]string {
 	most := s.Objective.BurnRate(1, 1) // of a total outage
 	for _, written := range p.Tiers {
 		t := written.scaled(s, leastWindow(s))
+		if t.Runs > 0 {
+			if t.dropped(s) {
+				doubt("choose a policy with factors", "tier %s is left out, for it counts runs in a row, and this SLO counts %s", t.Name, s.Unit())
+			}
+			continue
+		}
 		if t.dropped(s) {
 			doubt("the budget itself tells what a longer window would; shorten the tier's, or the SLO's is too short for it",
 				"tier %s is left out, for its window of %s is more than a quarter of %s", t.Name, t.Long, s.Window)
@@ -112,6 +118,9 @@ func (p Policies) neverPages(s *slo.SLO) []string {
 	for _, t := range p.Tiers(s) {
 		if t.Severity != Page {
 			continue
+		}
+		if t.Runs > 0 {
+			return nil
 		}
 		hindered := t.hindrances(s)
 		if len(hindered) == 0 {

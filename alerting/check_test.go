@@ -48,10 +48,11 @@ func TestCheckTellsThatAJobNeverPages(t *testing.T) {
 service: shop
 defaults: {objective: 98, window: 60d}
 slos:
-  - {name: nightly, sli: {runs: {last_success: a, every: 1d}}}
+  - {name: nightly, alerting: {policy: default}, sli: {runs: {last_success: a, every: 1d}}}
+  - {name: jobs, sli: {runs: {last_success: a, every: 1d}}}
   - {name: sure, alerting: {policy: classic}, sli: {runs: {last_success: a, every: 1d}}}
-  - {name: hourly, window: 30d, sli: {runs: {last_success: a, every: 1h}}}
-  - {name: often, window: 90d, objective: 99, sli: {runs: {last_success: a, every: 9h}}} # three of a day are at 0, 9 and 18
+  - {name: hourly, alerting: {policy: default}, window: 30d, sli: {runs: {last_success: a, every: 1h}}}
+  - {name: often, alerting: {policy: default}, window: 90d, objective: 99, sli: {runs: {last_success: a, every: 9h}}} # three of a day are at 0, 9 and 18
 `)}})
 	require.Empty(t, set.Findings)
 	set.Add(BuiltIn().Check(set.SLOs)...)
@@ -102,7 +103,7 @@ slos:
 		"a.yaml:8:50: warning: policy slow: tier trend is left out, for its window of 6h is more than a quarter of 12h" + longer,
 		"a.yaml:9:38: warning: policy counts: tier fast can't begin: 1h holds 60 events, less than its min_bad of 61 | lower min_bad, or make the window longer",
 		"a.yaml:10:39: warning: policy counts: tier fast can't begin: 1h holds 12 events, less than its min_bad of 61 | lower min_bad, or make the window longer",
-		"a.yaml:11:37: there is no alert policy clssic | did you mean classic? there are: classic, counts, default, mine, slow, sure",
+		"a.yaml:11:37: there is no alert policy clssic | did you mean classic? there are: classic, counts, default, jobs, mine, slow, sure",
 		"a.yaml:13:52: warning: policy sure: tier fast can't begin: 1h holds 4 events, and that all are bad is no evidence of a significance of 0.00001 | raise significance, or make the window longer",
 	}, "\n"), strings.Join(got, "\n"))
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -35,7 +36,7 @@ type completer struct {
 
 func (c *completer) complete(r *evaluator.Report) {
 	now := r.EvaluatedAt
-	blind := c.blind(r, now)
+	blind, groups := c.blind(r, now), groupsOf(r)
 	for i := range r.SLOs {
 		s := &r.SLOs[i]
 		alerts := slices.Clone(s.Alerts) // the loop keeps its own
@@ -46,6 +47,7 @@ func (c *completer) complete(r *evaluator.Report) {
 			alerts = nil
 		}
 		for j := range alerts {
+			alerts[j].Among = among(s, alerts[j], groups[s.Service+"/"+s.SLO])
 			alerts[j].Annotations = annotationsOf(s, alerts[j], c.externalURL)
 		}
 		if a := blind[s.Backend]; a != nil && unseen(s) {
@@ -156,4 +158,59 @@ func (c *completer) blind(r *evaluator.Report, now time.Time) map[string]*evalua
 		}
 	}
 	return out
+}
+
+// groupsOf are the groups of SLOs, by the ids of these.
+func groupsOf(r *evaluator.Report) map[string][]*evaluator.Status {
+	out := map[string][]*evaluator.Status{}
+	for i := range r.SLOs {
+		if s := &r.SLOs[i]; len(s.Group) > 0 {
+			whole := s.Service + "/" + s.SLO
+			out[whole] = append(out[whole], s)
+		}
+	}
+	return out
+}
+
+// named is how many groups the alert of their whole names.
+const named = 3
+
+// among says which groups of a whole an alert of it is about: how many of them fire by
+// the same severity, and the worst. It is "" where none does.
+func among(s *evaluator.Status, f evaluator.FiringAlert, groups []*evaluator.Status) string {
+	if len(s.Group) > 0 || s.Groups == nil || !f.Burns() {
+		return ""
+	}
+	type one struct {
+		name string
+		burn float64
+	}
+	var firing []one
+	for _, g := range groups {
+		if !slices.ContainsFunc(g.Alerts, func(a evaluator.FiringAlert) bool { return a.Burns() && a.Severity == f.Severity }) {
+			continue
+		}
+		burn := 0.0
+		if w := windowNamed(g, f.Windows[0]); w != nil && w.BurnRate != nil {
+			burn = *w.BurnRate
+		}
+		var values []string
+		for _, label := range s.Groups.By {
+			values = append(values, g.Group[label])
+		}
+		firing = append(firing, one{strings.Join(values, "/"), burn})
+	}
+	if len(firing) == 0 {
+		return ""
+	}
+	slices.SortFunc(firing, func(a, b one) int { return cmp.Or(cmp.Compare(b.burn, a.burn), cmp.Compare(a.name, b.name)) })
+	var worst []string
+	for _, g := range firing[:min(named, len(firing))] {
+		worst = append(worst, g.name)
+	}
+	more := ""
+	if len(firing) > named {
+		more = " ..."
+	}
+	return fmt.Sprintf("%d of %d %ss: %s%s", len(firing), len(groups), strings.Join(s.Groups.By, "/"), strings.Join(worst, ", "), more)
 }

@@ -29,19 +29,26 @@ const (
 // then is above 0 and reaches a new peak within six hours of the last; it ends with
 // the slot of its highest peak. (This is a CUSUM chart, whose allowance is the rate
 // of the objective.) Of these stretches those count that took 1 % of the budget, and
-// whose bad events are beyond chance.
+// whose bad events are beyond chance; of runs of jobs each that is bad counts.
 func incidents(s *slo.SLO, t *evaluator.Timeline, from, to evaluator.Minute) []Incident {
 	out := []Incident{}
 	begin := max(t.Start(), from.Add(-lookback))
 	for begin < to {
-		start, end := worsening(s.Objective, t, begin, to)
+		start, end, repaid := worsening(s.Objective, t, begin, to)
 		if start == end {
 			break
 		}
 		begin = end
 		sum := t.Sum(start, end)
+		if sum.Bad -= repaid; sum.Bad <= 0 {
+			continue
+		}
 		consumed := spent(sum.Bad, s, t, end)
-		if consumed == nil || *consumed < incidentShare || !beyondChance(sum.Bad, sum.Total, s.Objective, incidentSignificance) {
+		notable := countsRuns(s) // each that is missed matters
+		if consumed != nil && !notable {
+			notable = *consumed >= incidentShare && beyondChance(sum.Bad, sum.Total, s.Objective, incidentSignificance)
+		}
+		if consumed == nil || !notable {
 			continue
 		}
 		out = append(out, Incident{
@@ -53,8 +60,9 @@ func incidents(s *slo.SLO, t *evaluator.Timeline, from, to evaluator.Minute) []I
 }
 
 // worsening is the first stretch of (from, to] in which the excess grows to a peak.
-// It is empty where there is none.
-func worsening(o slo.Objective, t *evaluator.Timeline, from, to evaluator.Minute) (start, end evaluator.Minute) {
+// It is empty where there is none. What is counted as good after it belongs to what was
+// bad in it, where good events come later than all: that is repaid.
+func worsening(o slo.Objective, t *evaluator.Timeline, from, to evaluator.Minute) (start, end evaluator.Minute, repaid float64) {
 	allowed, excess, peak := o.Budget(), 0.0, 0.0
 	open := false
 	for at := from + 1; at <= to; at++ {
@@ -66,11 +74,11 @@ func worsening(o slo.Objective, t *evaluator.Timeline, from, to evaluator.Minute
 		case !open:
 			excess = 0
 		case excess <= 0 || at >= end.Add(incidentQuiet):
-			return start, end
+			return start, end, repaid - min(slot.Bad, 0)
 		}
-		if open && excess > peak {
-			peak, end = excess, at
+		if repaid -= min(slot.Bad, 0); open && excess > peak {
+			peak, end, repaid = excess, at, 0
 		}
 	}
-	return start, end
+	return start, end, repaid
 }

@@ -439,3 +439,27 @@ func TestRejectedFilesAreATicket(t *testing.T) {
 	require.Empty(t, x.sender.firing)
 	require.Empty(t, x.sender.resolved, "another replica may still reject them")
 }
+
+// TestAWholeNamesItsWorstGroups: four of five hosts fire, of which three are named, the
+// worst first.
+func TestAWholeNamesItsWorstGroups(t *testing.T) {
+	x := newTeller(t)
+	of := func(host string, burning float64, fires bool) evaluator.Status {
+		s := x.about(evaluator.StateOK, 0.5, burning)
+		if host != "" {
+			s.ID, s.Group = `checkout/availability{host="`+host+`"}`, map[string]string{"host": host}
+		} else {
+			s.Groups = &evaluator.GroupsStatus{By: []string{"host"}, Count: 5}
+		}
+		if fires {
+			s.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: Page, Tier: "slow", Windows: []string{"3d", "1d"}, Held: x.now}}
+		}
+		return s
+	}
+	r := &evaluator.Report{EvaluatedAt: x.now, SLOs: []evaluator.Status{
+		of("", 20, true), of("db-1", 90, true), of("db-2", 1, false), of("db-7", 50, true), of("web-2", 30, true), of("web-3", 20, true),
+	}}
+	x.report(r)
+	require.Equal(t, "checkout availability burns its error budget 20x too fast (4 of 5 hosts: db-1, db-7, web-2 ...)", r.SLOs[0].Alerts[0].Summary)
+	require.Equal(t, `checkout/availability{host="db-1"} burns its error budget 90x too fast`, r.SLOs[1].Alerts[0].Summary)
+}

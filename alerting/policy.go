@@ -37,6 +37,7 @@ type Tier struct {
 	Name, Severity string  // "fast", "page"
 	Factor         float64 // burn rate
 	BadShare       float64 // ratio of bad events, in place of a factor; its windows don't scale
+	Runs           int     // bad runs in a row, in place of a factor; it goes on until the next good run
 	Long, Short    slo.Window
 	Reset          float64       // burn rate; that of the factor where it is 0
 	For            time.Duration // that it must hold before it fires
@@ -50,12 +51,15 @@ type Tier struct {
 // Policies are the policies that SLOs can choose, by name.
 type Policies map[string]Policy
 
-// DefaultPolicy is the policy of an SLO that names none.
-const DefaultPolicy = slo.DefaultPolicy
+// The policies of SLOs that name none: of runs, and of all others.
+const (
+	DefaultPolicy = slo.DefaultPolicy
+	JobsPolicy    = slo.JobsPolicy
+)
 
 // BuiltIn are the policies that are there without a word of configuration.
 func BuiltIn() Policies {
-	return Policies{"classic": Classic(), DefaultPolicy: Default()}
+	return Policies{"classic": Classic(), DefaultPolicy: Default(), JobsPolicy: Jobs()}
 }
 
 const (
@@ -98,6 +102,28 @@ func Default() Policy {
 	}}
 }
 
+// Jobs is the policy for runs of jobs, which are too few for a rate: one that is missed
+// or fails is a ticket, two in a row are a page, until the next good one.
+func Jobs() Policy {
+	return Policy{JobsPolicy, []Tier{
+		{Name: "again", Severity: Page, Runs: 2},
+		{Name: "missed", Severity: Ticket, Runs: 1},
+	}}
+}
+
+// ForRules are the policies as generated rules can do them: these count no runs in a row,
+// and take the policy default for policies that do.
+func (p Policies) ForRules() Policies {
+	out := Policies{}
+	for name, policy := range p {
+		if slices.ContainsFunc(policy.Tiers, func(t Tier) bool { return t.Runs > 0 }) {
+			policy.Tiers = Default().Tiers
+		}
+		out[name] = policy
+	}
+	return out
+}
+
 // outageShare is the ratio of bad events that counts as a total outage. It
 // stands in for factors that no share of bad events can reach.
 const outageShare = 0.95
@@ -135,7 +161,7 @@ func (p Policies) Tiers(s *slo.SLO) []Tier {
 
 // covers reports whether a tier fires whenever another does.
 func (t Tier) covers(u Tier) bool {
-	return u.Severity == t.Severity && u.Long == t.Long && u.Short == t.Short &&
+	return t.Runs == u.Runs && u.Severity == t.Severity && u.Long == t.Long && u.Short == t.Short &&
 		t.Factor <= u.Factor && t.Reset <= u.Reset && t.For <= u.For && t.KeepFiringFor >= u.KeepFiringFor &&
 		t.MinBad <= u.MinBad && t.MinBudget <= u.MinBudget &&
 		(t.Significance == 0 || u.Significance > 0 && t.Significance >= u.Significance)
@@ -170,11 +196,25 @@ func interval(s *slo.SLO) time.Duration {
 }
 
 // dropped reports whether a tier, as it is for an SLO, is none of its tiers.
-func (t Tier) dropped(s *slo.SLO) bool { return t.Long > s.Window.Length/4 && t.BadShare == 0 }
+func (t Tier) dropped(s *slo.SLO) bool {
+	if t.Runs > 0 {
+		return !countsRuns(s)
+	}
+	return t.Long > s.Window.Length/4 && t.BadShare == 0
+}
+
+// countsRuns reports whether the events of an SLO are runs of jobs.
+func countsRuns(s *slo.SLO) bool {
+	return s.Indicator != nil && s.Indicator.Kind() == "runs" && s.Slice == nil
+}
 
 // scaled is a tier for an SLO, with windows that are at least so long.
 func (t Tier) scaled(s *slo.SLO, least slo.Window) Tier {
-	if t.BadShare > 0 {
+	if t.Runs > 0 {
+		t.Factor = s.Objective.BurnRate(outageShare, 1)
+		t.Long = part(max(least*slo.Window(t.Runs), day), minute, minute)
+		t.Short = t.Long
+	} else if t.BadShare > 0 {
 		t.Factor = s.Objective.BurnRate(t.BadShare, 1)
 		t.Long, t.Short = max(t.Long, least), max(t.Short, least)
 	} else {
@@ -189,11 +229,14 @@ func (t Tier) scaled(s *slo.SLO, least slo.Window) Tier {
 	return t
 }
 
-// of is the policy of an SLO: the default one where it names none, or an unknown
+// of is the policy of an SLO: that of runs or the default one where it names none, or an unknown
 // one, which Check reports.
 func (p Policies) of(s *slo.SLO) Policy {
 	if own, ok := p[s.Alerting.Policy]; ok {
 		return own
+	}
+	if jobs, ok := p[JobsPolicy]; ok && s.Alerting.Policy == "" && countsRuns(s) {
+		return jobs
 	}
 	return p[DefaultPolicy]
 }

@@ -193,7 +193,7 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 			s.firing[k] = a
 		default:
 			// When it was held for long it ended for want of numbers.
-			s.end(k, a, now, excluded(status, a) || sees(status) && r.EvaluatedAt.Sub(a.held) < hold*time.Minute && !a.uncertain(status))
+			s.end(k, a, now, excluded(status, a) || sees(status) && (!a.burns || r.EvaluatedAt.Sub(a.held) < hold*time.Minute) && !a.uncertain(status))
 		}
 	}
 	for k, a := range s.resolved {

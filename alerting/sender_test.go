@@ -122,9 +122,9 @@ func TestAlertmanager(t *testing.T) {
 	}, page.Labels)
 	require.Equal(t, map[string]string{
 		"summary": "checkout availability burns its error budget 10x too fast",
-		"description": "1 % of the events fail since " + at.Add(-20*time.Minute).Format("15:04 UTC on 2 Jan") +
-			" (600 of 60,000 in the last 1h; 0.1 % is allowed). " +
-			"That window took 15 % of the 30d budget; 85 % of it is left. At this rate it is spent in 2h, at " + at.Add(2*time.Hour).Format("15:04 UTC on 2 Jan") + ".",
+		"description": "1 % of the events in the last 1h failed (600 of 60,000; 0.1 % may). The alert began at " +
+			at.Add(-20*time.Minute).Format("15:04 UTC on 2 Jan") + ". " +
+			"The last 1h took 15 % of the 30d budget; 85 % of it is left. At this rate it is spent in 2h, at " + at.Add(2*time.Hour).Format("15:04 UTC on 2 Jan") + ".",
 		"tier": "fast (1h, 5m)", "runbook_url": "https://runbooks.example.org/checkout",
 		"slo_url": "https://slo.example.org/slo/checkout/availability" +
 			"?from=" + at.Add(-80*time.Minute).Format(time.RFC3339) + "&to=" + at.Format(time.RFC3339),

@@ -58,6 +58,9 @@ func (p Policies) NewJudge() evaluator.Judge {
 		burns := append(firing(sure.page, newest.page, Page), firing(sure.ticket, newest.ticket, Ticket)...)
 		for i := range burns {
 			burns[i].Name = name
+			if slices.ContainsFunc(d.tiers, func(t Tier) bool { return t.Name == burns[i].Tier && t.Runs > 0 }) {
+				burns[i].Row = newest.row
+			}
 		}
 		return append(burns, d.spends(sure.spending, newest.spending)...)
 	}
@@ -91,6 +94,9 @@ func (d decider) first(t *evaluator.Timeline, at evaluator.Minute) (from evaluat
 // until it comes to the same.
 func (d decider) both(t *evaluator.Timeline, from, to evaluator.Minute) (st state, same bool) {
 	other := state{page: episode{firing: true, since: from}, ticket: episode{firing: true, since: from}, spending: d.all(from)}
+	if d.runs {
+		other.row = manyRuns
+	}
 	for i := range d.tiers {
 		other.tiers[i] = tierState{firing: true, since: from, held: from}
 	}
@@ -122,6 +128,7 @@ type decider struct {
 	window    time.Duration // of the budget
 	long      time.Duration // the longest window of the policy
 	quiet     bool          // nothing is said of the budget
+	runs      bool          // a tier counts runs in a row
 }
 
 // choice is what an SLO file says of when to alert.
@@ -138,7 +145,7 @@ func newDecider(p Policies, s *slo.SLO) decider {
 	tiers := slices.DeleteFunc(p.Tiers(s), func(t Tier) bool { return s.Alerting.Severity(t.Severity).Disabled })
 	out := decider{
 		alerting: choiceOf(s), slo: s, tiers: tiers, objective: s.Objective, window: s.Window.Length.Duration(),
-		quiet: s.Alerting.Ticket.Disabled,
+		quiet: s.Alerting.Ticket.Disabled, runs: slices.ContainsFunc(tiers, func(t Tier) bool { return t.Runs > 0 }),
 	}
 	if windows := p.Windows(s); len(windows) > 1 {
 		out.long = windows[len(windows)-2].Duration()
@@ -169,9 +176,13 @@ func (d decider) longest() time.Duration {
 // state is what fires for an SLO.
 type state struct {
 	tiers        [maxTiers]tierState
+	row          int // bad runs since the last good one
 	page, ticket episode
 	spending     spending
 }
+
+// manyRuns are more bad runs in a row than any tier counts.
+const manyRuns = 1 << 30
 
 // tierState is what is known of one tier.
 type tierState struct {
@@ -209,8 +220,15 @@ func (d decider) step(st state, t *evaluator.Timeline, end evaluator.Minute) sta
 	if t.Excludes(end) {
 		return state{spending: d.spend(st.spending, false, t, end)}
 	}
+	if d.runs {
+		st.row = inRow(st.row, t.Sum(end-1, end))
+	}
 	for i, tier := range d.tiers {
-		st.tiers[i] = d.next(st.tiers[i], tier, t, end)
+		if tier.Runs > 0 {
+			st.tiers[i] = st.tiers[i].counts(tier, st.row, end)
+		} else {
+			st.tiers[i] = d.next(st.tiers[i], tier, t, end)
+		}
 	}
 	st.page = d.episode(st.page, st.tiers, Page, end)
 	st.ticket = d.episode(st.ticket, st.tiers, Ticket, end)
@@ -249,10 +267,43 @@ func (d decider) episode(e episode, tiers [maxTiers]tierState, severity string, 
 	return e
 }
 
+// inRow is how many bad runs there were since the last good one, a slot later. Of a slot
+// with both nobody knows which came last.
+func inRow(row int, slot evaluator.Sum) int {
+	bad := int(math.Round(slot.Bad))
+	switch good := slot.Total > slot.Bad; {
+	case good && bad > 0:
+		return 1
+	case good:
+		return 0
+	}
+	return min(row+max(bad, 0), manyRuns)
+}
+
+// counts is the state of a tier that counts runs in a row at end. It fires until the next
+// good run.
+func (st tierState) counts(tier Tier, row int, end evaluator.Minute) tierState {
+	if row < tier.Runs && (!st.firing || row == 0) {
+		if st.firing {
+			st.ended = end
+		}
+		return tierState{ended: st.ended}
+	}
+	if st.since == 0 {
+		st.since = end
+	}
+	st.firing, st.held = true, end
+	return st
+}
+
 // older reports whether an alert that begins may have begun before: a tier held at the
 // first slot for which its windows are read.
 func (d decider) older(tiers [maxTiers]tierState, severity string, t *evaluator.Timeline) bool {
 	for i, tier := range d.tiers {
+		if tier.Runs > 0 && tiers[i].firing && tier.Severity == severity {
+			before := t.Sum(t.Start(), tiers[i].since-1)
+			return before.Total <= before.Bad && tier.Runs == 1 // no good run was read
+		}
 		if tier.Severity == severity && tiers[i].firing && (tiers[i].since-1).Add(-tier.Long.Duration()) < t.Start() {
 			return true
 		}

@@ -21,7 +21,8 @@ type Policy struct {
 type Tier struct {
 	Name, Severity string  // the severity is page or ticket
 	Factor         float64 // burn rate; or else
-	BadShare       float64 // ratio of bad events
+	BadShare       float64 // ratio of bad events; or else
+	Runs           int     // bad runs in a row
 	Long, Short    time.Duration
 	For            time.Duration
 	KeepFiringFor  time.Duration
@@ -41,7 +42,7 @@ const (
 )
 
 // builtIn are the policies that nobody has to write.
-var builtIn = []string{"classic", "default"}
+var builtIn = []string{"classic", "default", "jobs"}
 
 // policies reads the users' own policies, in the order of the file.
 func policies(v yamlfile.Value) []Policy {
@@ -74,7 +75,7 @@ func policies(v yamlfile.Value) []Policy {
 
 // parseTier reads a tier. It also gives the value of its name.
 func parseTier(v yamlfile.Value) (Tier, yamlfile.Value) {
-	m := v.Map("name", "severity", "factor", "bad_share", "long", "short", "for", "keep_firing_for",
+	m := v.Map("name", "severity", "factor", "bad_share", "runs", "long", "short", "for", "keep_firing_for",
 		"reset_factor", "min_bad", "min_budget", "significance")
 	if !v.IsMap() {
 		return Tier{}, v
@@ -86,6 +87,10 @@ func parseTier(v yamlfile.Value) (Tier, yamlfile.Value) {
 	}
 	m.Require("severity")
 	choice(m, "severity", &t.Severity, "page", "ticket")
+	if m.Has("runs") {
+		t.Runs = runsInRow(m)
+		return t, name
+	}
 	factor, share := m.Get("factor"), m.Get("bad_share")
 	t.Factor, t.BadShare, t.ResetFactor = positive(factor), percentage(share), positive(m.Get("reset_factor"))
 	switch {
@@ -116,6 +121,24 @@ func parseTier(v yamlfile.Value) (Tier, yamlfile.Value) {
 		}
 	}
 	return t, name
+}
+
+// maxRuns is the most runs in a row that a tier can ask for.
+const maxRuns = 1000
+
+// runsInRow reads how many bad runs in a row make a tier begin, which has no windows.
+func runsInRow(m yamlfile.Map) int {
+	v := m.Get("runs")
+	n, err := strconv.Atoi(v.Number())
+	if v.Present() && v.IsScalar() && (err != nil || n < 1 || n > maxRuns) {
+		v.Errorf("", "%s is not a whole number from 1 to %d", v.Text(), maxRuns)
+	}
+	for _, other := range []string{"factor", "bad_share", "long", "short", "for", "keep_firing_for", "reset_factor", "min_bad", "min_budget", "significance"} {
+		if m.Has(other) {
+			m.Key(other).Errorf("", "a tier with runs has no %s: it begins with the last of so many bad runs, and ends with the next good one", other)
+		}
+	}
+	return n
 }
 
 // positive reads a number above 0.

@@ -216,7 +216,9 @@ type FiringAlert struct {
 	Holds          bool              `json:"-"` // a tier holds in the newest slot; else the alert only lingers
 	Until          time.Time         `json:"-"` // when it ends unless a tier holds again
 	Held           time.Time         `json:"-"` // end of the last slot in which the tier held or was kept firing
+	Row            int               `json:"-"` // bad runs in a row, where its tier counts these
 	RemainingBelow float64           `json:"-"` // ratio; of the step of the budget policy that it is about
+	Among          string            `json:"-"` // which groups of a whole fire: "3 of 60 hosts: db-1, db-7, web-2"
 	Annotations    map[string]string `json:"-"` // all that are sent
 }
 

@@ -13,6 +13,7 @@ import (
 // What alerts are called unless an SLO says otherwise.
 const (
 	DefaultPolicy    = "default"
+	JobsPolicy       = "jobs" // of runs
 	DefaultAlertName = "ErrorBudgetBurn"
 )
 
@@ -31,7 +32,7 @@ var MetaAlerts = []string{NoDataAlert, BlindAlert, RejectedAlert, ExhaustedAlert
 
 // Alerting is how an SLO wakes people. Its zero value is the default.
 type Alerting struct {
-	Policy       string            // the name of an alert policy; "" for DefaultPolicy
+	Policy       string            // the name of an alert policy; "" for JobsPolicy where runs are counted, else DefaultPolicy
 	Name         string            // the alertname; "" for DefaultAlertName
 	Labels       map[string]string // on its alerts, over those of the file
 	Annotations  map[string]string // templates by the names of annotations, over what is said without
@@ -110,7 +111,7 @@ func (f fields) below(key string, known ...string) fields {
 func parseAlerting(f fields, s *SLO) Alerting {
 	of := f.below("alerting", alertingKeys...)
 	a := Alerting{
-		Policy:      unless(DefaultPolicy, name(of.get("policy"), "policy")),
+		Policy:      name(of.get("policy"), "policy"),
 		Labels:      alertLabels(of.get("labels"), s),
 		Annotations: parseAnnotations(of.get("annotations")),
 		Page:        parseAlertSeverity(of.get("page"), s),

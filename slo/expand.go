@@ -167,7 +167,7 @@ func expanded(s *SLO) expandedSLO {
 	}
 	a := s.Alerting
 	x.Alerting = expandedAlerting{
-		Policy: cmp.Or(a.Policy, DefaultPolicy), Name: a.AlertName(), Labels: a.Labels, Annotations: a.Annotations,
+		Policy: cmp.Or(a.Policy, s.usualPolicy()), Name: a.AlertName(), Labels: a.Labels, Annotations: a.Annotations,
 		Severities: map[string]string{"page": a.Severity("page").Label, "ticket": a.Severity("ticket").Label},
 		Page:       expandedSeverity{a.Page.Disabled, a.Page.Labels}, Ticket: expandedSeverity{a.Ticket.Disabled, a.Ticket.Labels},
 		NoData: expandedNoData{a.NoData.SeverityName(), model.Duration(a.NoData.After()).String()},

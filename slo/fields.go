@@ -75,6 +75,7 @@ func (p *parsed) slo(v yamlfile.Value, defaults fields, s *SLO) {
 	s.Alerting = parseAlerting(f, s)
 	s.Exclusions = parseExclusions(f.get("exclude"), p.origin())
 	p.indicator(f, s)
+	s.Alerting.Policy = unless(s.usualPolicy(), s.Alerting.Policy)
 	parseNoData(f.get("on_no_data"), s)
 	checkSense(v, f, s)
 }

@@ -36,7 +36,7 @@ var (
 var reservedLabels = map[string]string{
 	"owner":    "write owner: at the top of the file",
 	"severity": "it is page or ticket, as the alert is; write alerting: {severities: {page: critical}} to call it otherwise",
-	"slo_id":   "", "slo_service": "", "slo": "", "window": "", "state": "", "result": "",
+	"slo_id":   "", "slo_service": "", "slo": "", "slo_owner": "", "window": "", "state": "", "result": "",
 	"source": "", "revision": "", "alertname": "", "job": "", "instance": "", "le": "", "quantile": "",
 }
 

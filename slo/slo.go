@@ -117,6 +117,14 @@ func (s *SLO) Unit() string {
 	return "events"
 }
 
+// usualPolicy is the alert policy of an SLO that names none.
+func (s *SLO) usualPolicy() string {
+	if s.Indicator != nil && s.Indicator.Kind() == "runs" && s.Slice == nil {
+		return JobsPolicy
+	}
+	return DefaultPolicy
+}
+
 // Origin says where an SLO was read.
 type Origin struct {
 	Source   string // the directory or the repository, as the configuration names it

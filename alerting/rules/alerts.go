@@ -58,6 +58,9 @@ func (w *ruleWriter) alert(severity string, tiers []firingTier) {
 	// the highest burn rate over the long windows of those that do.
 	expr := "max by (" + w.identity() + ") (\n  " + w.anyFires(tiers) + "\n)"
 	own := w.s.Alerting.LabelsOver(w.s.Labels, severity)
+	if w.s.Owner != "" {
+		own["slo_owner"] = w.s.Owner
+	}
 	labels := []string{"severity", literal(own["severity"])}
 	delete(own, "severity")
 	w.nameAlert(own, tiers)

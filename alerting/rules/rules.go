@@ -78,6 +78,7 @@ const prometheusTimes = `Windows of up to 6 h end with the newest slot. Longer o
 // over 30 d with eight series of bad and eight of all events, scraped each 30 s,
 // they have Prometheus load about half a million samples an hour.
 func File(file string, slos []*slo.SLO, o Options) ([]byte, error) {
+	o.Policies = o.Policies.ForRules()
 	if len(o.TargetLabels) == 0 {
 		o.TargetLabels = []string{"job", "instance"}
 	}

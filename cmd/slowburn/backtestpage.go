@@ -94,8 +94,8 @@ func printTested(p paper, r *alerting.BacktestReport, s *alerting.TestedSLO, res
 		p.text("No results: " + printable(s.Error) + ".")
 		return
 	}
-	p.text(fmt.Sprintf("%s of %s events were bad, %s good; %s of the time is known.",
-		count(s.Bad), count(s.Total), plain(figures.SLI(s.SLI, s.Objective)), plain(figures.Percent(&s.Coverage))))
+	p.text(fmt.Sprintf("%s of %s %s were bad, %s good; %s of the time is known.",
+		count(s.Bad), count(s.Total), s.Unit, plain(figures.SLI(s.SLI, s.Objective)), plain(figures.Percent(&s.Coverage))))
 	p.picture(chart(r, s, results))
 	p.grid(summary(results)...)
 	if len(results) == 1 {
@@ -106,7 +106,7 @@ func printTested(p paper, r *alerting.BacktestReport, s *alerting.TestedSLO, res
 		for n < len(results) && results[n].Objective == results[0].Objective {
 			n++
 		}
-		printIncidents(p, results[:n])
+		printIncidents(p, s.Unit, results[:n])
 		results = results[n:]
 	}
 	suggested := "No objective is suggested: "
@@ -145,7 +145,7 @@ const shownIncidents = 10
 
 // printIncidents prints the incidents at an objective that took the most of the
 // budget, with what each policy says of them.
-func printIncidents(p paper, results []*alerting.TestResult) {
+func printIncidents(p paper, unit string, results []*alerting.TestResult) {
 	all := results[0].Incidents
 	worst := make([]int, len(all))
 	for i := range worst {
@@ -173,6 +173,9 @@ func printIncidents(p paper, results []*alerting.TestResult) {
 		columns = append(columns, c)
 	}
 	p.grid(columns...)
+	if each := plain(figures.Percent(all[0].Consumed)); unit == "runs" && !slices.ContainsFunc(all, func(in alerting.Incident) bool { return in.Bad != 1 || plain(figures.Percent(in.Consumed)) != each }) {
+		p.text(fmt.Sprintf("%s took %s of the budget each.", plural(len(all), "bad run"), each))
+	}
 	if more := len(all) - len(worst); more > 0 {
 		p.text(fmt.Sprintf("%s not shown; see -o json.", plural(more, "smaller incident")))
 	}

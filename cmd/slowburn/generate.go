@@ -271,7 +271,10 @@ func generateAlertmanager(ctx context.Context, s streams, paths []string, in inp
 		if err != nil {
 			return err
 		}
-		set, err := load(ctx, s, paths, cfg)
+		set, err := read(ctx, s, paths, cfg) // whose policies don't matter here
+		if err == nil {
+			set, err = fine(s, set)
+		}
 		if err != nil {
 			return err
 		}

@@ -111,6 +111,11 @@ func load(ctx context.Context, s streams, paths []string, cfg *config.Config) (*
 		return nil, err
 	}
 	set.Add(policiesOf(cfg).Check(set.SLOs)...)
+	return fine(s, set)
+}
+
+// fine prints the findings of a set, and gives it when none is an error.
+func fine(s streams, set *slo.Set) (*slo.Set, error) {
 	printFindings(s.err, set.Findings)
 	if yamlfile.HasErrors(set.Findings) {
 		return nil, codeError{code: exitFindings}

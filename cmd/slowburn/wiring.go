@@ -71,7 +71,7 @@ func policiesOf(cfg *config.Config) alerting.Policies {
 		policy := alerting.Policy{Name: p.Name}
 		for _, t := range p.Tiers {
 			policy.Tiers = append(policy.Tiers, alerting.Tier{
-				Name: t.Name, Severity: t.Severity, Factor: t.Factor, BadShare: t.BadShare,
+				Name: t.Name, Severity: t.Severity, Factor: t.Factor, BadShare: t.BadShare, Runs: t.Runs,
 				Long: slo.Window(t.Long), Short: slo.Window(t.Short), Reset: t.ResetFactor, For: t.For, KeepFiringFor: t.KeepFiringFor,
 				MinBad: t.MinBad, MinBudget: t.MinBudget, Significance: t.Significance,
 			})

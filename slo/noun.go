@@ -1,0 +1,38 @@
+package slo
+
+import (
+	"slices"
+	"strings"
+)
+
+// nouns are what names of counters say they count.
+func nouns() []string {
+	return []string{
+		"calls", "checks", "commands", "connections", "deliveries", "emails", "hits", "jobs", "lookups", "messages", "operations",
+		"orders", "payments", "probes", "queries", "reads", "requests", "responses", "sessions", "tasks", "transactions", "writes",
+	}
+}
+
+// Noun is what the SLO counts in the words of its metrics where these say it, such as
+// "requests"; else it is its unit.
+func (s *SLO) Noun() string {
+	unit := s.Unit()
+	c, counts := Counters{}, false
+	if s.Indicator != nil {
+		c, counts = s.Indicator.Measure().(Counters)
+	}
+	if unit != "events" || !counts {
+		return unit
+	}
+	for _, counter := range []Counter{c.Total, c.Good} {
+		for _, term := range counter {
+			words := strings.FieldsFunc(term.Selector.Name(), func(r rune) bool { return r == '_' || r == '.' || r == ':' })
+			for _, word := range slices.Backward(words) {
+				if slices.Contains(nouns(), word) {
+					return word
+				}
+			}
+		}
+	}
+	return unit
+}
