@@ -30,7 +30,7 @@ func tableReport() *evaluator.Report {
 		}
 	}
 	alert := func(severity string, since time.Time) evaluator.FiringAlert {
-		return evaluator.FiringAlert{Severity: severity, Since: since}
+		return evaluator.FiringAlert{Name: "ErrorBudgetBurn", Severity: severity, Since: since, Windows: []string{"1h", "5m"}}
 	}
 	page := slo("checkout", "availability", 0.999, 0.99871, -0.29, 18.16)
 	page.Alerts = []evaluator.FiringAlert{alert("page", at.Add(-time.Hour)), alert("ticket", at.Add(-50*time.Hour))}

@@ -19,6 +19,7 @@ type alert struct {
 	Summary, Description string
 	Since                *figures.Moment
 	For                  string
+	Before               string // " or before" of an alert that is older than what was read
 	Windows              string
 	Course               string // whether it goes on, or when it ends
 }
@@ -31,6 +32,9 @@ func newAlerts(st *evaluator.Status, now time.Time) []alert {
 			Severity: a.Severity, Icon: "◆", Kind: alerting.Ticket, Tier: a.Tier, Since: figures.NewMoment(&a.Since, now),
 			For: figures.Duration(max(now.Sub(a.Since), 0).Truncate(time.Minute)), Windows: strings.Join(a.Windows, " and "),
 			Summary: cmp.Or(a.Summary, a.Name, a.Severity), Description: a.Description, Course: course(st, a, now),
+		}
+		if a.Older {
+			n.Before, n.For = " or before", n.For+" or more"
 		}
 		if a.Severity == alerting.Page {
 			n.Icon, n.Kind = "▲", alerting.Page

@@ -91,11 +91,11 @@ func TestPagesComeBeforeTickets(t *testing.T) {
 	text := words(handler(change(t, "checkout/availability", func(st *evaluator.Status) {
 		firing(95, true, evaluated, 19)(st)
 		st.Alerts = append([]evaluator.FiringAlert{{
-			Name: "ErrorBudgetExhausted", Severity: "ticket", Since: evaluated.Add(-time.Hour),
+			Name: "ErrorBudgetExhausted", Severity: "ticket", Since: evaluated.Add(-time.Hour), Older: true,
 			Summary: "checkout has spent its error budget", Description: "Nothing is left.",
 		}}, st.Alerts...)
 	})), "/slo/checkout/availability")
-	require.Regexp(t, `▲ checkout burns 18x too fast.*◆ checkout has spent its error budget Nothing is left\. ticket since 14:04`, text)
+	require.Regexp(t, `▲ checkout burns 18x too fast.*◆ checkout has spent its error budget Nothing is left\. ticket since or before 14:04 \(1 h or more\)`, text)
 }
 
 // TestAboutToFire: an SLO that burns at 13.2 is not OK, though nothing fires yet.
