@@ -172,7 +172,7 @@ func TestBeyondChance(t *testing.T) {
 				return bad > total*budget && distuv.Binomial{N: total, P: budget}.Survival(bad-1) <= 1e-5
 			}
 			bound := func(bad float64) bool {
-				guard := h.beyondChance(fmt.Sprintf("(vector(%g))", total))
+				guard := h.beyondChance(fmt.Sprintf("(vector(%g))", bad))
 				guard = strings.ReplaceAll(guard, h.rate(hour), fmt.Sprintf("vector(%g)", bad/total/budget))
 				v, err := b.instant(t.Context(), strings.ReplaceAll(guard, "on (slo_id)", ""), b.epoch)
 				require.NoError(t, err)
