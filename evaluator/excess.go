@@ -112,7 +112,7 @@ func (b balance) lasting() *excess {
 		return nil
 	}
 	highest, since := math.Inf(-1), 0
-	for i := 0; i < last; i++ {
+	for i := range last {
 		ahead := b.part[i] - b.total[i]
 		if ahead > highest && b.at(i) <= b.from+evensOut {
 			highest = ahead
