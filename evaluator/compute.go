@@ -128,8 +128,8 @@ func exhaustion(t *Timeline, end Minute, s *slo.SLO, basis Minute) *float64 {
 	spent := func(ahead Minute) bool {
 		_, then := l.at(end - window + ahead)
 		coming := float64(t.open(end, end+ahead))
-		n := now.total - then.total + total*coming
-		return s.Objective.BurnRate(max(now.bad-then.bad, 0)+bad*coming, n) >= 1
+		n := now.total.minus(then.total).events() + total*coming
+		return s.Objective.BurnRate(max(now.bad.minus(then.bad).events(), 0)+bad*coming, n) >= 1
 	}
 	const day, hour = 24 * 60, 60
 	for before, ahead := Minute(-1), Minute(0); before < window; {

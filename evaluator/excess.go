@@ -46,11 +46,13 @@ func balanceOf(t *Timeline, from, to, unit Minute, good bool) balance {
 	n := max(int((to-max(from, t.Start()))/unit), 0)
 	b := balance{from: to - unit*Minute(n), unit: unit, part: make([]float64, n+1), total: make([]float64, n+1)}
 	l := looker{timeline: t}
+	_, first := t.at(b.from)
 	for i := range b.part {
 		_, sum := l.at(b.at(i))
-		b.total[i], b.part[i] = sum.total, sum.bad
+		sum = sum.minus(first)
+		b.total[i], b.part[i] = sum.total.events(), sum.bad.events()
 		if good {
-			b.part[i] = sum.total - sum.bad
+			b.part[i] = sum.total.minus(sum.bad).events()
 		}
 	}
 	return b

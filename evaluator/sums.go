@@ -8,7 +8,7 @@ import (
 
 // running are counts summed up from the beginning of a timeline.
 type running struct {
-	total, bad float64
+	total, bad grains
 	known      int32
 	excluded   int32 // slots; only in a view
 }
@@ -25,8 +25,22 @@ type sums struct {
 }
 
 type block struct {
-	first running
+	first first
 	steps []byte
+}
+
+// first is the first boundary of a block, in few bytes: up to 2^85 events.
+type first struct {
+	total, bad                uint64
+	totalHigh, badHigh, known int32
+}
+
+func firstOf(r running) first {
+	return first{r.total.lo, r.bad.lo, int32(r.total.hi), int32(r.bad.hi), r.known}
+}
+
+func (f *first) running() running {
+	return running{total: grains{int64(f.totalHigh), f.total}, bad: grains{int64(f.badHigh), f.bad}, known: f.known}
 }
 
 // perBlock is the boundaries of a block: enough for its own price not to matter,
@@ -38,7 +52,7 @@ const perBlock = 46
 const (
 	someBad   = 1 << (iota + 4) // a number of bad events follows
 	fractions                   // the numbers are grains, not whole events
-	verbatim                    // the numbers are float64
+	verbatim                    // the numbers are float64, or with fractions grains of 128 bits
 )
 
 func (s *sums) len() int { return s.n }
@@ -49,10 +63,10 @@ func (s *sums) push(r running) {
 		if i := len(s.blocks) - 1; i >= 0 {
 			s.blocks[i].steps = slices.Clip(slices.Clone(s.blocks[i].steps))
 		}
-		s.blocks = append(s.blocks, block{first: r})
+		s.blocks = append(s.blocks, block{first: firstOf(r)})
 	} else {
 		b := &s.blocks[len(s.blocks)-1]
-		b.steps = appendStep(b.steps, r.total-s.last.total, r.bad-s.last.bad, r.known-s.last.known)
+		b.steps = appendStep(b.steps, r.minus(s.last))
 	}
 	s.n++
 	s.last = r
@@ -91,15 +105,6 @@ func (s *sums) near(p *place, i int) running {
 	return p.sum
 }
 
-// step adds what a step adds, and gives how many bytes it takes.
-func (r *running) step(in []byte) int {
-	total, bad, known, n := readStep(in)
-	r.total += total
-	r.bad += bad
-	r.known += known
-	return n
-}
-
 // unpack gives the boundaries from the i-th on.
 func (s *sums) unpack(i int) []running {
 	if i >= s.n {
@@ -111,7 +116,7 @@ func (s *sums) unpack(i int) []running {
 		i++
 		b := s.blocks[(i+s.skip)/perBlock]
 		if (i+s.skip)%perBlock == 0 {
-			r, used = b.first, 0
+			r, used = b.first.running(), 0
 			continue
 		}
 		used += r.step(b.steps[used:])
@@ -122,7 +127,7 @@ func (s *sums) unpack(i int) []running {
 // find is the i-th boundary, and how many bytes of its block lead to it.
 func (s *sums) find(i int) (running, int) {
 	b := s.blocks[(i+s.skip)/perBlock]
-	r, used := b.first, 0
+	r, used := b.first.running(), 0
 	for range (i + s.skip) % perBlock {
 		used += r.step(b.steps[used:])
 	}
@@ -167,50 +172,85 @@ func (s *sums) clone() sums {
 	return out
 }
 
-// appendStep writes what a step adds. total and bad are multiples of the grain.
-func appendStep(out []byte, total, bad float64, known int32) []byte {
-	head, unit := byte(known), 1.0
-	if bad != 0 {
+// appendStep writes what a step adds.
+func appendStep(out []byte, added running) []byte {
+	head := byte(added.known)
+	if added.bad != (grains{}) {
 		head |= someBad
 	}
-	const most = 1 << 52 // beyond that a float64 holds no grains
-	switch {
-	case math.Abs(total) > most || math.Abs(bad) > most:
-		out = binary.LittleEndian.AppendUint64(append(out, head|verbatim), math.Float64bits(total))
-		if bad != 0 {
-			out = binary.LittleEndian.AppendUint64(out, math.Float64bits(bad))
-		}
-		return out
-	case total != math.Trunc(total) || bad != math.Trunc(bad):
+	total, isWhole := added.total.whole()
+	bad, whole := added.bad.whole()
+	if !isWhole || !whole {
+		var isSmall, small bool
 		head |= fractions
-		unit = grain
+		total, isSmall = added.total.small()
+		if bad, small = added.bad.small(); !isSmall || !small {
+			return appendVerbatim(out, head&^fractions|verbatim, added)
+		}
 	}
-	out = binary.AppendVarint(append(out, head), int64(total/unit))
-	if bad != 0 {
-		out = binary.AppendVarint(out, int64(bad/unit))
+	out = binary.AppendVarint(append(out, head), total)
+	if head&someBad != 0 {
+		out = binary.AppendVarint(out, bad)
 	}
 	return out
 }
 
-// readStep reads what a step adds, and how many bytes it takes.
-func readStep(in []byte) (total, bad float64, known int32, n int) {
+// appendVerbatim writes more events than a varint holds: as float64 where these are
+// the same number, as those of one slot are.
+func appendVerbatim(out []byte, head byte, added running) []byte {
+	numbers := []grains{added.total, added.bad}
+	if head&someBad == 0 {
+		numbers = numbers[:1]
+	}
+	if slices.ContainsFunc(numbers, func(g grains) bool { return grainsOf(g.events()) != g }) {
+		head |= fractions
+	}
+	out = append(out, head)
+	for _, g := range numbers {
+		if head&fractions == 0 {
+			out = binary.LittleEndian.AppendUint64(out, math.Float64bits(g.events()))
+		} else {
+			out = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(out, uint64(g.hi)), g.lo)
+		}
+	}
+	return out
+}
+
+// step adds what a step adds, and gives how many bytes it takes.
+func (r *running) step(in []byte) int {
 	head := in[0]
-	known, n = int32(head&15), 1
-	number := func() float64 {
-		if head&verbatim != 0 {
-			n += 8
-			return math.Float64frombits(binary.LittleEndian.Uint64(in[n-8:]))
-		}
-		v, used := binary.Varint(in[n:])
-		n += used
-		if head&fractions != 0 {
-			return float64(v) * grain
-		}
-		return float64(v)
+	r.known += int32(head & 15)
+	if head&verbatim != 0 {
+		return r.verbatim(in)
 	}
-	total = number()
+	shift := uint(grainBits)
+	if head&fractions != 0 {
+		shift = 0
+	}
+	v, n := binary.Varint(in[1:])
+	r.total = r.total.plus(grains{v >> (64 - shift), uint64(v) << shift})
+	n++
 	if head&someBad != 0 {
-		bad = number()
+		bad, used := binary.Varint(in[n:])
+		r.bad = r.bad.plus(grains{bad >> (64 - shift), uint64(bad) << shift})
+		n += used
 	}
-	return total, bad, known, n
+	return n
+}
+
+func (r *running) verbatim(in []byte) int {
+	head, n := in[0], 1
+	number := func() grains {
+		if head&fractions == 0 {
+			n += 8
+			return grainsOf(math.Float64frombits(binary.LittleEndian.Uint64(in[n-8:])))
+		}
+		n += 16
+		return grains{int64(binary.LittleEndian.Uint64(in[n-16:])), binary.LittleEndian.Uint64(in[n-8:])}
+	}
+	r.total = r.total.plus(number())
+	if head&someBad != 0 {
+		r.bad = r.bad.plus(number())
+	}
+	return n
 }

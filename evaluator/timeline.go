@@ -1,9 +1,6 @@
 package evaluator
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // Minute is an instant on the grid of slots: the end of a slot, and the start
 // of the next, in minutes since the epoch.
@@ -30,10 +27,6 @@ const (
 	quarter = 15
 	// fineAge is the age beyond which slots are folded into quarters.
 	fineAge = 3 * 24 * 60
-	// grain is the smallest part of an event that is counted. It makes every
-	// sum of slots exact in any order, and so the same in every process: a
-	// float64 holds 2^43 events in steps of 2^-10.
-	grain = 1.0 / 1024
 )
 
 // Slot is one minute of events.
@@ -72,16 +65,12 @@ func (t *Timeline) End() Minute { return t.fineFrom + Minute(t.fine.len()) - 1 }
 // Append adds the slot after End.
 func (t *Timeline) Append(s Slot) {
 	r := t.fine.last
-	r.total += rounded(s.Total)
-	r.bad += rounded(s.Bad)
+	r.total = r.total.plus(grainsOf(s.Total))
+	r.bad = r.bad.plus(grainsOf(s.Bad))
 	if s.Known {
 		r.known++
 	}
 	t.fine.push(r)
-}
-
-func rounded(events float64) float64 {
-	return math.Round(events/grain) * grain
 }
 
 // Truncate forgets the slots behind end. Only slots that are not folded can go.
@@ -184,7 +173,7 @@ func (t *Timeline) Sum(from, to Minute) Sum {
 }
 
 func sumOf(from, to Minute, a, b running) Sum {
-	return Sum{Start: from, End: to, Total: b.total - a.total, Bad: b.bad - a.bad, Known: int(b.known - a.known), Excluded: int(b.excluded - a.excluded)}
+	return Sum{Start: from, End: to, Total: b.total.minus(a.total).events(), Bad: b.bad.minus(a.bad).events(), Known: int(b.known - a.known), Excluded: int(b.excluded - a.excluded)}
 }
 
 // Window adds up the slots of the last d before end. The start of a window that

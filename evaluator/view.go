@@ -248,8 +248,8 @@ func (t *Timeline) removedBy(from, to Minute, n int) []Sum {
 	for i := range t.mask.holes {
 		if h := &t.mask.holes[i]; h.to > from && h.from < to {
 			gone := upTo(h, to).minus(upTo(h, from))
-			out[h.by].Total += gone.total
-			out[h.by].Bad += gone.bad
+			out[h.by].Total += gone.total.events()
+			out[h.by].Bad += gone.bad.events()
 			out[h.by].Excluded += int(gone.excluded)
 		}
 	}
@@ -257,11 +257,11 @@ func (t *Timeline) removedBy(from, to Minute, n int) []Sum {
 }
 
 func (r running) plus(o running) running {
-	return running{r.total + o.total, r.bad + o.bad, r.known + o.known, r.excluded + o.excluded}
+	return running{r.total.plus(o.total), r.bad.plus(o.bad), r.known + o.known, r.excluded + o.excluded}
 }
 
 func (r running) minus(o running) running {
-	return running{r.total - o.total, r.bad - o.bad, r.known - o.known, r.excluded - o.excluded}
+	return running{r.total.minus(o.total), r.bad.minus(o.bad), r.known - o.known, r.excluded - o.excluded}
 }
 
 // cuts are the quarters of an hour that are kept singly although they are folded,

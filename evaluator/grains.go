@@ -1,0 +1,79 @@
+package evaluator
+
+import (
+	"math"
+	"math/bits"
+)
+
+// grain is the smallest part of an event that is counted.
+const grain = 1.0 / (1 << grainBits)
+
+const grainBits = 10
+
+// grains is a number of grains of events: a signed integer of 128 bits. It makes every
+// sum of slots exact in any order, however many events there are, and so the same in
+// every process: 2^117 events fit, and a float64 holds no more than 2^43 in grains.
+type grains struct {
+	hi int64
+	lo uint64
+}
+
+// grainsOf are events rounded to grains. A float64 of 2^52 events or more is whole.
+func grainsOf(events float64) grains {
+	if math.Abs(events) < 1<<52 {
+		n := int64(math.Round(events * (1 << grainBits)))
+		return grains{n >> 63, uint64(n)}
+	}
+	const mantissa = 52
+	text := math.Float64bits(events)
+	shift := int(text>>mantissa&0x7ff) - 1023 - mantissa + grainBits
+	if shift > 127-mantissa-1 { // nothing counts as many
+		shift = 127 - mantissa - 1
+	}
+	g := grains{0, text&(1<<mantissa-1) | 1<<mantissa}.shifted(uint(shift))
+	if events < 0 {
+		return grains{}.minus(g)
+	}
+	return g
+}
+
+func (g grains) shifted(n uint) grains {
+	if n >= 64 {
+		return grains{int64(g.lo << (n - 64)), 0}
+	}
+	return grains{g.hi<<n | int64(g.lo>>(64-n)), g.lo << n}
+}
+
+func (g grains) plus(o grains) grains {
+	lo, carry := bits.Add64(g.lo, o.lo, 0)
+	return grains{g.hi + o.hi + int64(carry), lo}
+}
+
+func (g grains) minus(o grains) grains {
+	lo, borrow := bits.Sub64(g.lo, o.lo, 0)
+	return grains{g.hi - o.hi - int64(borrow), lo}
+}
+
+// events is the number as a float64, which depends on nothing but the number.
+func (g grains) events() float64 {
+	if n, ok := g.small(); ok {
+		return float64(n) * grain
+	}
+	return (float64(g.hi)*(1<<64) + float64(g.lo)) * grain
+}
+
+// small is the number when it fits into 64 bits.
+func (g grains) small() (n int64, ok bool) {
+	return int64(g.lo), g.hi == int64(g.lo)>>63
+}
+
+// whole is the number of events when that is a whole number that fits into 64 bits.
+func (g grains) whole() (n int64, ok bool) {
+	top := g.hi >> (grainBits - 1)
+	return g.hi<<(64-grainBits) | int64(g.lo>>grainBits), g.lo&(1<<grainBits-1) == 0 && (top == 0 || top == -1)
+}
+
+// rounded are events rounded to grains.
+func rounded(events float64) float64 {
+	return math.Round(events/grain) * grain
+}
