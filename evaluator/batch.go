@@ -56,6 +56,7 @@ func (b *backend) batches(ctx context.Context, e *entry, r *reading) ([][]rawSer
 		if err != nil {
 			return nil, err
 		}
+		p.refuse(batch)
 		p.met = p.met || slices.ContainsFunc(batch, func(s rawSeries) bool { return s.roles&m.clock() != 0 })
 		if m.native != nil {
 			if batch, err = b.observations(ctx, e, i, batch, r); err != nil {

@@ -46,6 +46,7 @@ type vector struct {
 	samples    []sample
 	nans       []int64 // times of samples that are NaN, in milliseconds
 	histograms []histogram
+	refused    sample // the newest that was left out; its time is 0 for none
 }
 
 // query sends an instant query at a time and reads the answer as a stream: a

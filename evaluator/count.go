@@ -29,6 +29,7 @@ type rawSeries struct {
 	samples    []sample
 	nans       []int64 // times of values that are NaN, in milliseconds
 	histograms []histogram
+	refused    sample   // the newest that no counter can have; its time is 0 for none
 	sizes      []sample // of an aggregated one: how many counters its samples are sums of; empty when that does not matter
 }
 

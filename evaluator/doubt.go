@@ -21,6 +21,7 @@ const (
 	DoubtGoodExceedsTotal DoubtCode = "good_exceeds_total" // more good events than events
 	DoubtDuplicated       DoubtCode = "duplicated"         // each counter is there twice, as replicas see it
 	DoubtAmbiguous        DoubtCode = "ambiguous"          // evidence could not decide more than 1 % of the events
+	DoubtImpossible       DoubtCode = "impossible"         // samples that no number of events can have are left out
 	DoubtPartlyKnown      DoubtCode = "partly_known"       // less than 90 % of the SLO's window is known
 	DoubtEstimated        DoubtCode = "estimated"          // the counts are estimates
 	DoubtAudit            DoubtCode = "audit"              // the backend's own increase() differs
@@ -28,5 +29,5 @@ const (
 
 // DoubtCodes are all codes, in the order in which doubts are listed.
 var DoubtCodes = []DoubtCode{
-	DoubtBadExceedsTotal, DoubtGoodExceedsTotal, DoubtDuplicated, DoubtAmbiguous, DoubtPartlyKnown, DoubtEstimated, DoubtAudit,
+	DoubtBadExceedsTotal, DoubtGoodExceedsTotal, DoubtDuplicated, DoubtAmbiguous, DoubtImpossible, DoubtPartlyKnown, DoubtEstimated, DoubtAudit,
 }

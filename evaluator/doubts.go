@@ -12,7 +12,7 @@ import (
 func (t *track) doubtsOf(v *Timeline, end Minute) []Doubt {
 	out := []Doubt{}
 	for _, find := range []func(v *Timeline, end Minute) *Doubt{
-		t.badExceeds, t.goodExceeds, t.duplicated, t.partlyKnown, t.estimated, t.audited,
+		t.badExceeds, t.goodExceeds, t.duplicated, t.impossible, t.partlyKnown, t.estimated, t.audited,
 	} {
 		if d := find(v, end); d != nil {
 			out = append(out, *d)

@@ -130,7 +130,7 @@ func merged(next, old *Timeline, times []period) *Timeline {
 		}
 		_, a := from.at(at)
 		_, b := from.at(to)
-		sum.total, sum.bad, sum.known = sum.total+b.total-a.total, sum.bad+b.bad-a.bad, sum.known+b.known-a.known
+		sum = sum.plus(b.minus(a))
 		if at = to; len(times) > 0 && at >= times[0].end {
 			times = times[1:]
 		}

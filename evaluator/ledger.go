@@ -109,6 +109,7 @@ type part struct {
 	alive     int64       // until when what is gone counts as if it were there
 	native    bool        // native histograms were found, or nothing else
 	inexact   bool        // some of the events are estimates
+	refused   sample      // the newest that no counter can have; its time is 0 for none
 	asked     Minute      // up to here values were asked for
 	recent    []rawSeries // the values of slots that may not have been settled then
 	counted   float64     // series that the backend counted at the end of what is read first; 0 when none of it is to be checked

@@ -10,6 +10,7 @@ type metrics struct {
 	cycles   prometheus.Histogram
 	requests *prometheus.CounterVec
 	samples  *prometheus.CounterVec
+	refused  *prometheus.CounterVec
 	births   *prometheus.CounterVec
 	late     *prometheus.CounterVec
 	audits   *prometheus.CounterVec
@@ -29,6 +30,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"backend", "outcome"}),
 		samples: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "slowburn_backend_samples_total", Help: "Samples that a backend answered with.",
+		}, []string{"backend"}),
+		refused: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "slowburn_backend_refused_series_total", Help: "Series in answers with samples that no number of events can have, which were left out.",
 		}, []string{"backend"}),
 		births: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "slowburn_births_total",

@@ -157,20 +157,30 @@ func (r *reading) samples() int {
 	return n
 }
 
-// counts leaves out what no counter can be.
+// counts leaves out what no number of events can be.
 func counts(answer []vector) []vector {
 	for i := range answer {
-		impossible := func(s sample) bool { return s.v < 0 || s.v > maxCount }
-		if slices.ContainsFunc(answer[i].samples, impossible) {
-			answer[i].samples = slices.DeleteFunc(answer[i].samples, impossible)
+		v := &answer[i]
+		if slices.ContainsFunc(v.samples, impossible) {
+			v.samples = slices.DeleteFunc(v.samples, func(s sample) bool {
+				if !impossible(s) {
+					return false
+				}
+				v.refused = s
+				return true
+			})
 		}
 	}
 	return answer
 }
 
-// maxCount is more than anything counts: beyond it a float64 does not know the next
-// event.
-const maxCount = 1 << 53
+// impossible reports whether no number of events can be as a sample: it is negative,
+// or a small negative number in 64 bits without a sign, or endless.
+func impossible(s sample) bool { return s.v < 0 || s.v == 1<<64 || s.v > maxCount }
+
+// maxCount is more than anything counts: 100 Gbit/s of each of a million hosts for a
+// year are 2^79 bytes.
+const maxCount = 1 << 80
 
 // rawSeries are the series of an answer, without their replica labels.
 func (b *backend) rawSeries(answer []vector) []rawSeries {
@@ -181,7 +191,10 @@ func (b *backend) rawSeries(answer []vector) []rawSeries {
 			delete(v.labels, name)
 		}
 		le := boundOf(v.labels)
-		s := rawSeries{labels: labels.FromMap(v.labels), le: le, target: valuesOf(v.labels, b.TargetLabels), replica: replica, samples: v.samples, nans: v.nans, histograms: v.histograms}
+		s := rawSeries{labels: labels.FromMap(v.labels), le: le, target: valuesOf(v.labels, b.TargetLabels), replica: replica, samples: v.samples, nans: v.nans, histograms: v.histograms, refused: v.refused}
+		if v.refused.t != 0 {
+			b.metrics.refused.WithLabelValues(b.Name).Inc()
+		}
 		s.key, s.pair = s.labels.Hash(), pairOf(s.labels)
 		out = append(out, s)
 	}

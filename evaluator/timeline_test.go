@@ -1,6 +1,8 @@
 package evaluator
 
 import (
+	"math"
+	"math/big"
 	"runtime"
 	"testing"
 	"time"
@@ -286,4 +288,31 @@ func TestWindowsOfWhatWasNeverRead(t *testing.T) {
 		require.Zero(t, got.Coverage)
 		require.Nil(t, got.BurnRate)
 	}
+}
+
+// TestSumsFromDifferentStarts: timelines that begin at different times and fold at
+// others say the same of a window, to the bit, whatever was counted.
+func TestSumsFromDifferentStarts(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		slots := rapid.SliceOfN(rapid.OneOf(
+			rapid.Float64Range(0, 1e4), rapid.Float64Range(0, 1e18), rapid.SampledFrom([]float64{1e17, 1e17 + 16, 1.0 / 1024, 4e23, 1<<43 + 0.5}),
+		), 200, 200).Draw(rt, "slots")
+		const skip = 3 * quarter
+		up, starts := NewTimeline(0), NewTimeline(skip)
+		exact := new(big.Rat)
+		for i, events := range slots {
+			up.Append(Slot{Total: events, Bad: -events / 128, Known: true})
+			up.Fold(0, Minute(i)/2)
+			if i >= skip {
+				starts.Append(Slot{Total: events, Bad: -events / 128, Known: true})
+			}
+			if i >= 2*skip {
+				exact.Add(exact, new(big.Rat).SetFloat64(math.Round(events*1024)/1024))
+			}
+		}
+		starts.Fold(skip, skip)
+		require.Equal(rt, starts.Sum(2*skip, 200), up.Sum(2*skip, 200))
+		want, _ := exact.Float64()
+		require.InEpsilon(rt, want, up.Sum(2*skip, 200).Total, 1e-15)
+	})
 }

@@ -265,4 +265,4 @@ func countRates(r slo.Rates, o Options, by split) (counting, error) {
 }
 
 // mostEvents is how many events can be counted in a slot, as the evaluator takes it.
-const mostEvents = "9007199254740992"
+const mostEvents = "1208925819614629174706176"

@@ -13,7 +13,8 @@ import (
 // queriesCases are cases of what is asked for: names, expressions, and what numbers
 // mean.
 func queriesCases() []fieldCase {
-	return []fieldCase{{"utf8", 3 * time.Hour, utf8Names}, {"guard", 8 * time.Hour, guard}, {"delta", 3 * time.Hour, deltas}, {"mistyped", 3 * time.Hour, deltas}}
+	return []fieldCase{{"utf8", 3 * time.Hour, utf8Names}, {"guard", 8 * time.Hour, guard}, {"delta", 3 * time.Hour, deltas}, {"mistyped", 3 * time.Hour, deltas},
+		{"huge", 3 * time.Hour, huge}, {"bytes", 31 * 24 * time.Hour, backedUp}}
 }
 
 // utf8Names has the names of OpenTelemetry as Prometheus 3 keeps them: 100 requests a
@@ -135,4 +136,62 @@ func TestMistyped(t *testing.T) {
 	require.Contains(t, findings, "write type: delta")
 	require.Contains(t, findings, "requests_total rises as counters do")
 	require.Contains(t, findings, "leave type away for counters")
+}
+
+// huge has 2e9 bytes a second, of which 1 % bad, on counters that pass 2^53 or are far
+// above it, and one that is -1 in 64 bits for a sample.
+func huge(f *field) {
+	for job, base := range map[string]float64{"a": 9e15, "b": 2e16, "c": 3e17, "d": 1e15} {
+		for name, perSecond := range map[string]float64{"sent_bytes_total": 2e9, "retrans_bytes_total": 2e7} {
+			f.series(name+`{job="`+job+`",instance="`+job+`"}`, 0, 3*time.Hour, 32*time.Second, func(after time.Duration) float64 {
+				switch {
+				case name == "retrans_bytes_total":
+					return perSecond * after.Seconds()
+				case job == "d" && after == 1024*time.Second:
+					return 1 << 64
+				}
+				return base + perSecond*after.Seconds()
+			})
+		}
+	}
+}
+
+// TestHugeCounters: the last of the samples, each 32 s, is at 10,784 s; what float64
+// holds of these counters are multiples of 64, as are all of the samples.
+func TestHugeCounters(t *testing.T) {
+	f := queriesCases()[4].open(t)
+	s := f.status(3 * time.Hour)
+	for _, name := range []string{"passing", "above", "nanoseconds", "wrapped"} {
+		w := s[name].Windows[len(s[name].Windows)-1]
+		require.Equal(t, [2]float64{2e7 * 10_784, 2e9 * 10_784}, [2]float64{w.Bad, w.Total}, name)
+		if name != "wrapped" {
+			require.Empty(t, s[name].Doubts, name)
+		}
+	}
+	require.Equal(t, []evaluator.DoubtCode{evaluator.DoubtImpossible}, doubts(s["wrapped"]))
+	require.Contains(t, s["wrapped"].Doubts[0].Message, "1.8446744073709552e+19")
+}
+
+// backedUp has 12.5 GB a second on each of eight devices, and 1 % of one of them sent
+// again.
+func backedUp(f *field) {
+	for device := range 8 {
+		text := `net_sent_bytes_total{job="node",instance="n",device="` + []string{"", "e1", "e2", "e3", "e4", "e5", "e6", "e7"}[device] + `"}`
+		f.series(text, 0, 31*24*time.Hour, 5*time.Minute, func(after time.Duration) float64 { return 12.5e9 * after.Seconds() })
+	}
+	f.series(`net_retrans_bytes_total{job="node",instance="n"}`, 0, 31*24*time.Hour, 5*time.Minute, func(after time.Duration) float64 { return 125e6 * after.Seconds() })
+}
+
+// TestBytes: a day is 86,400 s, and a month 30 of them. Windows begin with the quarter of
+// an hour, so they may be 14 minutes longer.
+func TestBytes(t *testing.T) {
+	f := queriesCases()[5].open(t)
+	all := f.status(31 * 24 * time.Hour)
+	for name, perSecond := range map[string]float64{"day": 12.5e9, "month": 12.5e9, "all": 8 * 12.5e9} {
+		s := all[name]
+		w := own(&s)
+		seconds := w.Total / perSecond
+		require.InDelta(t, w.End.Sub(w.Start).Seconds(), seconds, 5*60, name) // of samples each 5 minutes
+		require.Equal(t, 125e6*seconds, w.Bad, name)
+	}
 }
