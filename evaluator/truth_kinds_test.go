@@ -390,6 +390,8 @@ func TestTheSameNumbersOfEveryKind(t *testing.T) {
 		`{name: absent, window: 6h, on_no_data: bad, budgeting: timeslices, slice: {length: 5m, target: 99}, sli: {events: {bad: 'requests_total{code="500"}', total: requests_total}}}`,
 		`{name: rates, window: 6h, sli: {events: {bad: 'max(rate(requests_total{code="500"}[$window]))', total: 'max(rate(requests_total[$window]))'}}}`,
 		`{name: weighted, window: 6h, sli: {events: {bad: '0.3 * sum(rate(requests_total{code="500"}[$window]))', total: 'sum(rate(requests_total[$window]))'}}}`,
+		`{name: deltas, window: 6h, sli: {events: {type: delta, bad: 'requests_total{code="500"}', total: requests_total}}}`,
+		`{name: recorded, window: 6h, sli: {events: {type: rate, bad: 'requests_total{code="500"} / 7', total: requests_total}}}`,
 		`{name: split, window: 6h, group_by: [code], sli: {events: {bad: 'requests_total{code="500"}', total: requests_total}}}`,
 		`{name: journey, window: 6h, worst_of: [shop/silent, shop/weighted]}`)...)
 	synctest.Test(t, func(t *testing.T) {
@@ -434,6 +436,7 @@ func TestCostOfEveryKind(t *testing.T) {
 		"freshness": {`{name: a, window: 6h, sli: {freshness: {timestamp: requests_total + 9e8, max_age: 1h}}}`, "requests_total"},
 		"runs":      {`{name: a, window: 6h, sli: {runs: {last_success: requests_total + 9e8, every: 1h}}}`, "requests_total"},
 		"rates":     {`{name: a, window: 6h, sli: {events: {bad: 'max(rate(requests_total{code="500"}[$window]))', total: 'max(rate(requests_total{code="200"}[$window]))'}}}`, "requests_total"},
+		"deltas":    {`{name: a, window: 6h, sli: {events: {type: delta, bad: 'requests_total{code="500"}', total: requests_total}}}`, "requests_total"},
 		"slices":    {`{name: a, window: 6h, budgeting: timeslices, slice: {length: 5m, target: 90}, sli: ` + events + `}`, "requests_total"},
 		"native":    {`{name: a, window: 6h, sli: ` + latency + `}`, "latency_seconds"},
 		"journey": {`{name: a, window: 6h, sli: ` + events + `}
