@@ -19,7 +19,7 @@ func (p *part) refuse(batch []rawSeries) {
 // day: as much as a process that starts reads before its timeline.
 func (t *track) impossible(_ *Timeline, end Minute) *Doubt {
 	for i := range t.ledger.book.parts {
-		if s := t.ledger.book.parts[i].refused; s.t > (end - leadIn).millis() && s.t <= end.millis() {
+		if s := t.ledger.book.parts[i].refused; s.t > (end-leadIn).millis() && s.t <= end.millis() {
 			return &Doubt{Code: DoubtImpossible, Message: fmt.Sprintf("samples that no number of events can have are left out, the last at %s: %g",
 				time.UnixMilli(s.t).UTC().Format("2006-01-02 15:04:05 MST"), s.v)}
 		}
