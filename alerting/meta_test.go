@@ -463,3 +463,15 @@ func TestAWholeNamesItsWorstGroups(t *testing.T) {
 	require.Equal(t, "checkout availability burns its error budget 20x too fast (4 of 5 hosts: db-1, db-7, web-2 ...)", r.SLOs[0].Alerts[0].Summary)
 	require.Equal(t, `checkout/availability{host="db-1"} burns its error budget 90x too fast`, r.SLOs[1].Alerts[0].Summary)
 }
+
+// TestAClockThatIsSetBackResolvesNothing: what fired an hour later is not known to be over.
+func TestAClockThatIsSetBackResolvesNothing(t *testing.T) {
+	x := newTeller(t)
+	burning := x.about(evaluator.StateOK, 0.5, 20)
+	burning.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: Page, Tier: "fast", Windows: []string{"3d", "1d"}, Held: x.now}}
+	firing, _ := x.see(0, burning)
+	require.Equal(t, []string{"ErrorBudgetBurn"}, firing)
+	firing, resolved := x.see(-60, x.about(evaluator.StateOK, 0.5, 0))
+	require.Empty(t, firing)
+	require.Empty(t, resolved)
+}

@@ -28,6 +28,9 @@ const (
 	lifetime = 5 * time.Minute
 )
 
+// clockStep is by how much reports go back in time only when the clock was set back.
+const clockStep = 5 * time.Minute
+
 // Lookup gives the addresses of a host.
 type Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 
@@ -56,6 +59,7 @@ type Sender struct {
 	firing     map[string]Alert
 	ended      map[string]Alert // by numbers that are older than another replica's may be
 	resolved   map[string]Alert
+	evaluated  time.Time                    // the instant of the last report
 	rejections map[string]time.Time         // since when files of sources have errors
 	taken      map[string]map[string]taking // of Alertmanagers of the Sender before, by their names
 }
@@ -166,6 +170,10 @@ func (s *Sender) post() {
 // update follows the report: what fires in it, what ended, and what nobody can
 // see any more, which is neither.
 func (s *Sender) update(r *evaluator.Report, now time.Time) {
+	if r.EvaluatedAt.Before(s.evaluated.Add(-clockStep)) { // what fired is of a clock that was wrong, and runs out
+		s.firing, s.ended, s.resolved = map[string]Alert{}, map[string]Alert{}, map[string]Alert{}
+	}
+	s.evaluated = r.EvaluatedAt
 	before := s.firing
 	s.firing = map[string]Alert{}
 	byID := statuses(r)
