@@ -47,7 +47,7 @@ func TestTwinLabel(t *testing.T) {
 // labelsOf reads a=b,c=d.
 func labelsOf(text string) labels.Labels {
 	out := map[string]string{"__name__": "x_total", "job": "shop"}
-	for _, pair := range strings.Split(text, ",") {
+	for pair := range strings.SplitSeq(text, ",") {
 		name, value, _ := strings.Cut(pair, "=")
 		out[name] = value
 	}

@@ -50,11 +50,11 @@ func fraction(decimals string) string {
 // Bucket selects the buckets at the threshold, in whatever way their bound is
 // written, or in one of some more ways.
 func (l Latency) Bucket(more ...string) Selector {
-	pattern := boundPattern(l.Threshold)
+	patterns := []string{boundPattern(l.Threshold)}
 	for _, text := range more {
-		pattern += "|" + regexp.QuoteMeta(text)
+		patterns = append(patterns, regexp.QuoteMeta(text))
 	}
-	return l.Buckets().With(labels.MustNewMatcher(labels.MatchRegexp, labels.BucketLabel, pattern))
+	return l.Buckets().With(labels.MustNewMatcher(labels.MatchRegexp, labels.BucketLabel, strings.Join(patterns, "|")))
 }
 
 // Bound is the bound of the buckets that a selector selects by le: that of all
