@@ -16,6 +16,9 @@ const (
 	// reduced: they hold far more than they can have counted since. They dipped, or
 	// lost a part. Their values count only if the process began since.
 	reduced
+	// zeroed: a zero long before is the start of the process, whose past was not
+	// scraped, or the last sample of one that seldom comes.
+	zeroed
 )
 
 // fallen is a counter that fell, until the second scrape after it.
@@ -64,7 +67,7 @@ func (p *process) back(together []*cursor, now int64) bool {
 	began := false
 	for _, c := range together {
 		f, ok := p.falls[c.raw.key]
-		if !ok || now-f.at > p.gaps.limit() {
+		if !ok || f.verdict == zeroed || now-f.at > p.gaps.limit() {
 			continue
 		}
 		is := rounded(c.samples[0].v)

@@ -117,7 +117,7 @@ func (n *increments) count(f *flow, s replicated, out *tally) {
 	out.add(slotEnd(s.t), s.raw, rounded(events))
 	if s.raw.roles&n.clock != 0 {
 		if f.last != 0 && since <= f.gaps.limit() {
-			out.mark(slotEnd(f.last+1)-1, slotEnd(s.t))
+			out.mark(slotEnd(f.last-f.gaps.first(since)+1)-1, slotEnd(s.t))
 		}
 		out.known[slotEnd(s.t)-out.from-1] = true
 		out.newest = max(out.newest, s.t)

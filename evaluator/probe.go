@@ -130,7 +130,7 @@ func (p *probe) slot(g *gauge, replicas []rawSeries, end Minute, out *tally) {
 func (g *gauge) tick(now int64, out *tally) {
 	if g.last != 0 && now > g.last {
 		if now-g.last <= g.gaps.limit() {
-			out.mark(slotEnd(g.last+1)-1, slotEnd(now))
+			out.mark(slotEnd(g.last-g.gaps.first(now-g.last)+1)-1, slotEnd(now))
 		}
 		g.gaps.push(now - g.last)
 	}

@@ -151,17 +151,20 @@ func (p *process) scraped(together []*cursor, now int64, grown float64, out *tal
 
 // begin takes the scrape for the first one when all samples before it are zeros at
 // the starts of series, long before it or right before it: what came between was
-// not scraped.
+// not scraped. Where samples may just come seldom, the next one decides.
 func (p *process) begin(together []*cursor, now int64) {
 	if p.counts {
 		return
 	}
 	const renewed = 1000 // a start that is given anew with each scrape
 	if since := now - p.last; since > p.gaps.limit() || since < renewed {
-		p.last, p.ticks = 0, 0
 		for _, c := range together {
+			if c.series.last.t != 0 && since >= renewed && since <= twice(maxPush) {
+				p.remember(c.raw.key, fallen{verdict: zeroed, since: p.last, at: now, value: rounded(c.samples[0].v)})
+			}
 			c.series.last = sample{}
 		}
+		p.last, p.ticks = 0, 0
 	}
 	for _, c := range together {
 		p.counts = p.counts || c.series.last.t != 0 || c.samples[0].v > 0
@@ -176,6 +179,15 @@ func (p *process) delta(c *cursor, now int64, e evidence, out *tally) float64 {
 	switch {
 	case last.t == 0:
 		return p.birth(c, now, e, out)
+	case fell && f.verdict == zeroed:
+		delete(p.falls, c.raw.key)
+		if now-f.at <= (f.at-f.since)/2 || v < last.v {
+			return p.delta(c, now, e, out)
+		}
+		if c.raw.roles&out.clock != 0 {
+			out.mark(slotEnd(f.since+1)-1, slotEnd(f.at))
+		}
+		return v - last.v + f.value
 	case fell && e.back && v >= f.height:
 		return p.rose(c, f, now, out)
 	case p.away(last.t):
@@ -225,7 +237,7 @@ func (p *process) returned(c *cursor, now int64, e evidence, out *tally) float64
 // birth is what a series counts with its first sample.
 func (p *process) birth(c *cursor, now int64, e evidence, out *tally) float64 {
 	v := rounded(c.samples[0].v)
-	if v == 0 {
+	if _, waits := p.falls[c.raw.key]; v == 0 || waits {
 		return 0
 	}
 	claim := claim{kind: FindBirth, raw: c.raw, at: now, since: p.last, events: v}
@@ -283,7 +295,7 @@ func (p *process) tick(together []*cursor, now int64, out *tally) {
 	if p.ticks != 0 {
 		gap := now - p.ticks
 		if gap <= p.gaps.limit() {
-			out.mark(slotEnd(p.ticks+1)-1, slotEnd(now))
+			out.mark(slotEnd(p.ticks-p.gaps.first(gap)+1)-1, slotEnd(now))
 		} else {
 			out.find(FindGap, together[0].raw, now, float64(gap)/1000)
 		}
@@ -361,6 +373,15 @@ func (g *gaps) limit() int64 {
 		return twice(maxScrape)
 	}
 	return twice(g.between())
+}
+
+// first is the first gap of all where a second one as long shows that samples come
+// seldom; else 0.
+func (g *gaps) first(second int64) int64 {
+	if g.n != 1 || g.usual <= twice(maxScrape) || second <= g.usual/2 {
+		return 0
+	}
+	return g.usual
 }
 
 // patience is how long after a sample the next may come. That of a series with one

@@ -43,21 +43,22 @@ func zeroInjection(f *field) {
 	}
 	restart("soon", time.Hour+5*time.Second)
 	restart("later", time.Hour+20*time.Second)
-	f.scrapedLate("unscraped")
+	f.scrapedLate("unscraped", 3*time.Hour)
+	f.scrapedLate("unscraped-hour", time.Hour)
 	f.bornLate("born")
 	f.renewed("renewed", 300)
 	f.renewed("quiet", 3)
 }
 
-// scrapedLate is a process that is scraped from an hour on, 3 h after it began. Half
+// scrapedLate is a process that is scraped from an hour on, long after it began. Half
 // of its 100 requests a second failed until then, as its zeros say.
-func (f *field) scrapedLate(job string) {
+func (f *field) scrapedLate(job string, after time.Duration) {
 	const scrape, first = 30 * time.Second, time.Hour
-	total := []memprom.Sample{{Time: f.at(first - 3*time.Hour)}}
-	bad := []memprom.Sample{{Time: f.at(first - 3*time.Hour + 7*time.Millisecond)}}
+	total := []memprom.Sample{{Time: f.at(first - after)}}
+	bad := []memprom.Sample{{Time: f.at(first - after + 7*time.Millisecond)}}
 	for t := first; t <= 2*time.Hour; t += scrape {
-		total = append(total, memprom.Sample{Time: f.at(t), Value: 100 * (t + 2*time.Hour).Seconds()})
-		bad = append(bad, memprom.Sample{Time: f.at(t), Value: 50 * (3 * time.Hour).Seconds()})
+		total = append(total, memprom.Sample{Time: f.at(t), Value: 100 * (t - first + after).Seconds()})
+		bad = append(bad, memprom.Sample{Time: f.at(t), Value: 50 * after.Seconds()})
 	}
 	f.add(`r_total{job="`+job+`",instance="i"}`, total...)
 	f.add(`r_errors_total{job="`+job+`",instance="i"}`, bad...)
@@ -103,7 +104,10 @@ func TestZeroInjection(t *testing.T) {
 	requireOwn(t, s["born"], 40, 72_000, 1)
 	requireOwn(t, s["renewed"], 7200, 72_000, 1)
 	requireOwn(t, s["quiet"], 72, 720, 1)
-	early := f.status(time.Hour + time.Minute)["unscraped"]
-	require.False(t, fires(early, "page"))
-	require.Equal(t, 6000.0, ownOf(early).Total, "the past is not the SLO's")
+	requireOwn(t, s["unscraped-hour"], 0, 360_000, 0.5)
+	for _, name := range []string{"unscraped", "unscraped-hour"} {
+		early := f.status(time.Hour + time.Minute)[name]
+		require.False(t, fires(early, "page"))
+		require.Equal(t, 6000.0, ownOf(early).Total, "the past is not the SLO's")
+	}
 }
