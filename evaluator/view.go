@@ -173,6 +173,9 @@ func (e *edges) at(m Minute, begins bool) (Minute, running) {
 	}
 	floor, before := e.looker.at(m)
 	next, after := e.looker.at(floor + quarter)
+	if before == after {
+		return m, before // it holds nothing
+	}
 	if c, ok := e.cuts[floor]; ok && c.fits(before, after) {
 		return m, before.plus(c[m-floor-1])
 	}
