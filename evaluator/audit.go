@@ -13,6 +13,7 @@ import (
 // Once an hour each ledger that counts counters is audited: the newest settled hour as
 // the backend's own increase() gives it is held against what was counted, without what
 // is explained by how the two count. Who counts wrong is seen so, whatever the reason.
+// Groups sum to their whole, as it was judged once: its audits are theirs.
 
 // surplus is what was counted in a slot beyond what increase() counts there, and why
 // that is right is known: births, and falls.
@@ -165,7 +166,7 @@ func (l *ledger) auditOf() ([]audit, bool) {
 	_, isCounter := k.parts[0].accounts.(*counter)
 	to := k.settled
 	sum := k.timeline.Sum(to-auditLength, to)
-	if !isCounter || l.derived() || m.native != nil && k.parts[0].native || !sum.Complete() || to-auditLength < k.timeline.Start() || k.timeline.seldom > 0 {
+	if !isCounter || m.ofGroup() || l.derived() || m.native != nil && k.parts[0].native || !sum.Complete() || to-auditLength < k.timeline.Start() || k.timeline.seldom > 0 {
 		return nil, false
 	}
 	counted := [3]float64{sum.Total - sum.Bad, sum.Bad, sum.Total}
@@ -177,7 +178,7 @@ func (l *ledger) auditOf() ([]audit, bool) {
 				return nil, false
 			}
 			if q.role == r {
-				grown = append(grown, "("+l.backend.increase(q.selector.With(q.only...), auditLength)+" or vector(0))")
+				grown = append(grown, "("+l.backend.increase(q.selector, auditLength)+" or vector(0))")
 			}
 		}
 		if len(grown) > 0 {
@@ -269,8 +270,21 @@ func (e *Evaluator) takeAudits(done auditsOf) {
 				result = "differs"
 			}
 			a.ledger.audits.take(a, result == "differs")
+			e.auditGroups(a.ledger)
 		}
 		e.metrics.audits.WithLabelValues(done.backend.Name, result).Inc()
+	}
+}
+
+// auditGroups has the groups of a ledger's SLOs doubted as they are.
+func (e *Evaluator) auditGroups(l *ledger) {
+	for _, t := range e.byLedger[l] {
+		for _, g := range t.groups {
+			g.ledger.audits = l.audits
+			if s := &g.ledger.audits; s.said != "" {
+				s.said = "of all groups together, " + s.said
+			}
+		}
 	}
 }
 

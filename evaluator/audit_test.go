@@ -168,6 +168,18 @@ func TestAuditFindsWrongRules(t *testing.T) {
 	}
 }
 
+// TestGroupsAreAuditedWithTheirWhole: what is wrong with an SLO is wrong with its groups.
+func TestGroupsAreAuditedWithTheirWhole(t *testing.T) {
+	a := newAuditing(t, map[string]func(int) float64{`all_total{job="j",instance="i"}`: perMinute(60), `bad_total{job="j",instance="i"}`: perMinute(6)}, 10)
+	group := &track{ledger: &ledger{}}
+	a.byLedger[a.ledger][0].groups["shop/a{x=y}"] = group
+	a.wrong(func(minute int) (total, bad float64) { return 120, 6 })
+	require.False(t, a.audits(5)[0])
+	require.Nil(t, group.audited(nil, 0))
+	require.True(t, a.audits(7)[0])
+	require.Equal(t, "of all groups together, from 2026-11-22 06:00 UTC to 2026-11-22 07:00 UTC 7200 total events were counted, and increase() gives 3600", group.audited(nil, 0).Message)
+}
+
 func b2f(b bool) float64 {
 	if b {
 		return 1

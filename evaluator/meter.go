@@ -214,3 +214,6 @@ func (m *meter) within(group map[string]string) {
 		}
 	}
 }
+
+// ofGroup reports whether a meter counts one group.
+func (m *meter) ofGroup() bool { return len(m.queries[0].only) > 0 }

@@ -110,7 +110,7 @@ func (o *tally) obey(raw *rawSeries, last, x sample) float64 {
 
 // ofGroup reports whether an entry counts counters of a group.
 func (e *entry) ofGroup() bool {
-	return len(e.ledger.meters) == 1 && e.ledger.meters[0].fresh == nil && len(e.ledger.meters[0].queries[0].only) > 0
+	return len(e.ledger.meters) == 1 && e.ledger.meters[0].fresh == nil && e.ledger.meters[0].ofGroup()
 }
 
 // judgesFor reports whether an entry is of the whole of which another is a group.
