@@ -266,12 +266,15 @@ func (r *run) append(good bool) {
 	r.timeline.Append(slot)
 }
 
-// step appends a slot and tells the severities that fire.
+// step appends a slot and gives the severities whose burn alerts fire. Rules have
+// no alerts about the budget.
 func (r *run) step(good bool) map[string]bool {
 	r.append(good)
 	out := map[string]bool{}
 	for _, a := range r.judge(r.p.s, r.timeline, r.timeline.End()) {
-		out[a.Severity] = out[a.Severity] || a.Burns()
+		if a.Burns() {
+			out[a.Severity] = true
+		}
 	}
 	return out
 }

@@ -128,7 +128,7 @@ web: {external_url: https://slo.example.org}
 		require.Equal(t, began.Add(5*time.Minute), page.StartsAt.UTC())
 		require.Greater(t, page.EndsAt, time.Now().Add(3*time.Minute), "it outlives some lost posts")
 		require.Contains(t, page.Annotations["summary"], "checkout availability burns its error budget 7x too fast")
-		require.Contains(t, page.Annotations["description"], "7 % of the events fail")
+		require.Contains(t, page.Annotations["description"], "7 % of the requests in the last 5m failed")
 		require.Equal(t, "https://runbooks.example.org/checkout", page.Annotations["runbook_url"])
 		require.Contains(t, page.Annotations["slo_url"], "https://slo.example.org/slo/checkout/availability?from="+began.Add(-55*time.Minute).Format(time.RFC3339))
 		return true
