@@ -65,7 +65,8 @@ func TestSenseOfLabels(t *testing.T) {
 		"one of two texts": {good(`y_seconds_bucket{le="1"}`, "y_seconds_count"), []string{
 			`x sli.events.good: warning: y_seconds_bucket has the bucket le="1" also as le="1.0", which is not counted`,
 			`  write le=~"1|1[.]0", or an SLO of latency, which finds a bucket by its bound`}},
-		"both texts": {good(`y_seconds_bucket{le=~"1|1[.]0"}`, "y_seconds_count"), nil},
+		"both texts":                        {good(`y_seconds_bucket{le=~"1|1[.]0"}`, "y_seconds_count"), nil},
+		"all of the bucket without a bound": {good(`y_seconds_bucket{le=~"1|1[.]0"}`, `'y_seconds_bucket{le="+Inf"}'`), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.Equal(t, tt.want, sensed(t, server.URL, "{name: x, "+tt.slo+"}"))

@@ -19,8 +19,10 @@ import (
 func BoundText(bound float64) string { return strconv.FormatFloat(bound, 'f', -1, 64) }
 
 // SameBound reports whether two numbers are one bound. Clients that calculate
-// their bounds write 0.30000000000000004 for 0.3.
-func SameBound(a, b float64) bool { return a == b || math.Abs(a-b) <= 1e-9*math.Abs(b) }
+// their bounds write 0.30000000000000004 for 0.3. An infinite bound is none but itself.
+func SameBound(a, b float64) bool {
+	return a == b || !math.IsInf(b, 0) && math.Abs(a-b) <= 1e-9*math.Abs(b)
+}
 
 // boundPattern matches the texts of a positive bound: with zeros around it, and
 // with an exponent.

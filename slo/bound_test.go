@@ -52,6 +52,8 @@ func TestBoundOfSelectors(t *testing.T) {
 		`x_bucket{le=~"1(.0)?"}`:             1,
 		`x_bucket{le=~"0.3|00.300|3e-1"}`:    0.3,
 		`x_bucket{le=~"0.1|0.5"}`:            -1,
+		`x_bucket{le=~"[+]Inf|1"}`:           -1,
+		`x_bucket{le=~"1|[+]Inf"}`:           -1,
 		`x_bucket{le=~"0.*"}`:                -1,
 		`x_bucket{le=~".+"}`:                 -1,
 		`x_bucket{le=~"[0-9]+"}`:             -1,
