@@ -50,6 +50,7 @@ type targetSum struct {
 	last   sample // its time is 0 before the first
 	short  int    // for so many sums more, counters that come may be those that had gone
 	lost   sample // what it fell by when counters left, at most a day ago
+	leapt  uint8  // sums in a row whose leap was taken for counters that came back
 	growth recent[float32]
 	peak   peak
 	fall   *fallen // not decided yet
@@ -214,6 +215,9 @@ func (s *targetSum) step(raw *rawSeries, x sample, e targetEvidence, out *tally)
 	default:
 		delta = s.delta(raw, x, n-before, before > 0, out)
 	}
+	if delta > 0 {
+		s.leapt = 0
+	}
 	out.rule(raw, s.last, x, delta, fell || s.fall != nil)
 	s.decide(raw, x.t, delta, out)
 	s.count(raw, x, delta, out)
@@ -257,6 +261,7 @@ func (s *targetSum) delta(raw *rawSeries, x sample, more float64, sized bool, ou
 		claim.kind, claim.events, claim.since = FindBirth, x.v-last.v, min(last.t, x.t-shortSums*60_000)
 		claim.doubt, claim.undecided, claim.rate = true, x.v-last.v, 0
 		out.claim(claim)
+		s.leapt = min(s.leapt+1, deciding)
 		if last.v > 0 && s.growth.still() {
 			out.claim(again)
 		}
@@ -360,9 +365,9 @@ func (s *targetSum) leaps(v float64, now int64) bool {
 }
 
 // returns reports whether a sum leaps as it does when counters come back that had
-// left it.
+// left it. They do so in a scrape or two; what leaps longer is an outage.
 func (s *targetSum) returns(v float64, now int64) bool {
-	return s.leaps(v, now) && (s.short > 0 || s.lost.v > 0 && now-s.lost.t <= memory && v-s.last.v >= s.lost.v/2)
+	return s.leapt < deciding && s.leaps(v, now) && (s.short > 0 || s.lost.v > 0 && now-s.lost.t <= memory && v-s.last.v >= s.lost.v/2)
 }
 
 // doubtful reports whether the number of counters in a sum matters: it fell, leaps,
