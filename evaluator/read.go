@@ -222,6 +222,9 @@ func (r *reading) series(queries []query) ([]rawSeries, error) {
 	for _, q := range queries {
 		answer, more := r.find(q)
 		if answer.err != nil { // of a query that others may have asked
+			if i := slices.IndexFunc(queries, func(o query) bool { return o.ownText() == answer.query.text() }); i >= 0 {
+				q = queries[i]
+			}
 			return nil, fmt.Errorf("querying %s: %w", q.ownText(), answer.err)
 		}
 		for s := range answer.of(q.only) {

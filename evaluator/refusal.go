@@ -127,9 +127,13 @@ func answerError(resp *http.Response, body io.Reader) error {
 // maxPlainText bounds what is shown of an error that is not JSON, in bytes.
 const maxPlainText = 500
 
-// plainText is the first line of an error that is plain text; "" of others.
+// plainText is the first line of an error that is plain text; "" of others, and of one
+// that repeats what the request was sent with, which may be a secret.
 func plainText(resp *http.Response, body []byte) string {
 	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "text/plain" {
+		return ""
+	}
+	if repeats(string(body), resp.Request) {
 		return ""
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
@@ -140,6 +144,27 @@ func plainText(resp *http.Response, body []byte) string {
 		}
 		return r
 	}, line))
+}
+
+// repeats reports whether a text holds a word of a header with which a request was
+// sent: a credential, or one of the headers that the configuration adds. What every
+// request has is no secret.
+func repeats(text string, r *http.Request) bool {
+	if r == nil {
+		return true
+	}
+	const shortest = 4 // of what is a secret, in bytes
+	for name, values := range r.Header {
+		if slices.Contains([]string{"User-Agent", "Content-Type", "Accept-Encoding", "Cache-Control"}, name) {
+			continue
+		}
+		for _, word := range strings.Fields(strings.Join(values, " ")) {
+			if len(word) >= shortest && strings.Contains(text, word) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // read takes the kind and the message from an answer, if it has them.

@@ -34,7 +34,7 @@ func TestPoliciesOfTheConfiguration(t *testing.T) {
 	cfg, findings := config.Parse("a.yaml", []byte("specs: [directory: a]\nbackends: [url: 'http://p']\npolicies: {mine: {tiers: ["+strings.Join(tiers, ",\n")+"]}}"))
 	require.Empty(t, findings)
 	policies := policiesOf(cfg)
-	require.Equal(t, "classic, default, mine", policies.Names())
+	require.Equal(t, "classic, default, jobs, mine", policies.Names())
 	require.Equal(t, alerting.Tier{
 		Name: "all", Severity: "page", Factor: 9, Long: slo.Window(time.Hour), Short: slo.Window(5 * time.Minute), For: time.Minute,
 		KeepFiringFor: 2 * time.Minute, Reset: 4, MinBad: 3, MinBudget: 0.02, Significance: 0.01,
