@@ -50,21 +50,23 @@ func TestSumsOfTwoSplits(t *testing.T) {
 	}
 }
 
-// TestTimesThatAreNone takes timestamps in milliseconds and of the far future for
-// no timestamps, not for fresh ones.
+// TestTimesThatAreNone refuses timestamps in milliseconds and of the future: they are no
+// times of the last success, fresh ones least of all.
 func TestTimesThatAreNone(t *testing.T) {
-	r := countsOf(t, fmt.Sprintf(`
+	server := httptest.NewServer(embedded(t, time.Minute, fmt.Sprintf(`
 		backup_ms %dx60
-		backup_future %dx60`, start.UnixMilli(), start.Unix()+1_000_000), 60,
-		`{name: ms, sli: {freshness: {timestamp: backup_ms, max_age: 15m}}}`,
+		backup_future %dx60`, start.UnixMilli(), start.Unix()+1_000_000)).Handler())
+	defer server.Close()
+	r := evaluate(t, server.URL, slosOf(t,
 		`{name: future, sli: {freshness: {timestamp: backup_future, max_age: 15m}}}`,
-		`{name: runs, sli: {runs: {last_success: backup_ms, every: 15m}}}`)
-	for _, s := range r {
-		requireCounts(t, s, 0, 0, 0)
-		require.Equal(t, evaluator.StateNoData, s.State, s.ID)
+		`{name: ms, sli: {freshness: {timestamp: backup_ms, max_age: 15m}}}`,
+		`{name: runs, sli: {runs: {last_success: backup_ms, every: 15m}}}`), at(60))
+	ms := fmt.Sprintf("backup_ms gives %d, which is a time in milliseconds, not in seconds", start.UnixMilli())
+	for i, reason := range []string{"backup_future gives 2026-12-01T13:46:40Z, which is in the future", ms, ms} {
+		requireCounts(t, r.SLOs[i], 0, 0, 0)
+		require.Equal(t, evaluator.StateQueryFailed, r.SLOs[i].State)
+		require.Contains(t, r.SLOs[i].StateReason, reason)
 	}
-	require.Equal(t, "no series match backup_ms with a time of the past in seconds", r["ms"].StateReason)
-	require.Equal(t, "no series match backup_ms with a time of the past in seconds", r["runs"].StateReason)
 }
 
 // TestNativeHistogramsGetCoarser has a histogram whose resolution halves, as client

@@ -53,6 +53,7 @@ func timeFault(query string, values []float64, now time.Time) (unfit, bool) {
 		return unfit{}, false
 	}
 	v := slices.Max(values)
+	text := strconv.FormatFloat(v, 'f', -1, 64)
 	at := float64(now.Unix())
 	isTime := func(seconds float64) bool {
 		return seconds > at-slo.MaxWindow.Duration().Seconds()*20 && seconds <= at+slo.Ahead.Seconds()
@@ -68,13 +69,17 @@ func timeFault(query string, values []float64, now time.Time) (unfit, bool) {
 		{"minutes", "60 * (%s)", 60}, {"hours", "3600 * (%s)", 3600}, {"days", "86400 * (%s)", 86400},
 	} {
 		if isTime(v * u.seconds) {
-			return unfit{fmt.Sprintf("%s gives %.12g, which is a time in %s, not in seconds", query, v, u.name), "write " + fmt.Sprintf(u.form, query)}, true
+			return unfit{fmt.Sprintf("%s gives %s, which is a time in %s, not in seconds", query, text, u.name), "write " + fmt.Sprintf(u.form, query)}, true
 		}
 	}
 	if v > 0 && v < slo.MaxWindow.Duration().Seconds()*20 {
-		return unfit{fmt.Sprintf("%s gives %.12g, which is an age, not a time: as a time it is of 1970", query, v), "write time() - (" + query + ")"}, true
+		return unfit{fmt.Sprintf("%s gives %s, which is an age, not a time: as a time it is of 1970", query, text), "write time() - (" + query + ")"}, true
 	}
-	return unfit{fmt.Sprintf("%s gives %.12g, which is no time in seconds since 1970", query, v), ""}, true
+	if v > at && v < 2*at {
+		return unfit{fmt.Sprintf("%s gives %s, which is in the future", query, time.Unix(int64(v), 0).UTC().Format(time.RFC3339)),
+			"it must be the time of the last success; check the clock of the program that reports it"}, true
+	}
+	return unfit{fmt.Sprintf("%s gives %s, which is no time in seconds since 1970", query, text), ""}, true
 }
 
 // numbersOf are the values of an answer.
