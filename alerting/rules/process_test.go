@@ -112,7 +112,7 @@ func (p *process) start() {
 func (p *process) busy(slot int) bool { return slot >= p.idle && p.scraped["200"].all > 0 }
 
 func (p *process) restart(slot int) {
-	if p.old == nil && p.interval < 60 {
+	if p.old == nil {
 		p.old = p.scraped
 	}
 	p.start()
@@ -205,7 +205,7 @@ func (p *process) work(slot int) {
 }
 
 // count counts, but limit: rules miss a restart when a counter is as high at
-// the end of its slot as before.
+// the end of its slot as before. The evaluator sees it by the other counters.
 func (p *process) count(code string, events, slow float64) {
 	c := p.counts[code]
 	c.all, c.fast = c.all+events, c.fast+events-slow
