@@ -274,13 +274,13 @@ tests:
       - alertname: ErrorBudgetBurn
         eval_time: 31m
         exp_alerts:
-          - exp_labels: {slo_id: checkout/availability, slo_service: checkout, slo: availability, severity: ticket, tier: "1", region: 'eu {{ "x" }}'}
+          - exp_labels: {slo_id: checkout/availability, slo_service: checkout, slo: availability, slo_owner: team-payments, severity: ticket, tier: "1", region: 'eu {{ "x" }}'}
             exp_annotations:
               summary: checkout availability burns its error budget 4.5x too fast
               description: "The share of bad events is 4.5 times what 90 % over 1h allows. Nothing (-350%) of the error budget is left."
               tier: daily
               link: /?id=checkout%2Favailability&tenant=
-          - exp_labels: {slo_id: 'checkout/availability{tenant="100% ` + "`" + `{{x}}"}', tenant: '100% ` + "`" + `{{x}}', slo_service: checkout, slo: availability, severity: ticket, tier: "1", region: 'eu {{ "x" }}'}
+          - exp_labels: {slo_id: 'checkout/availability{tenant="100% ` + "`" + `{{x}}"}', tenant: '100% ` + "`" + `{{x}}', slo_service: checkout, slo: availability, slo_owner: team-payments, severity: ticket, tier: "1", region: 'eu {{ "x" }}'}
             exp_annotations:
               summary: 'checkout/availability{tenant="100% ` + "`" + `{{x}}"} burns its error budget 1.8x too fast'
               description: "The share of bad events is 1.8 times what its objective over 1h allows. Nothing (-80%) of the error budget is left."

@@ -209,8 +209,8 @@ func (w *ruleWriter) minuteRules(o Options) error {
 	w.facts()
 	w.burnRates()
 	w.budget()
-	w.at(tierPhase)
 	w.state()
+	w.at(tierPhase)
 	if w.names != nil {
 		w.names.record(w)
 	}
@@ -311,7 +311,7 @@ func (w *ruleWriter) budget() {
 // state writes the state of the data: one of three, 1 while it lasts.
 func (w *ruleWriter) state() {
 	win := alerting.PageWindow(w.tiers)
-	total, lately := w.sums(win).total, w.over("count", "slo:slot_events:count", slo.Window(5*time.Minute))
+	n, lately := w.sums(win), w.over("count", "slo:slot_events:count", slo.Window(5*time.Minute))
 	always := "on () "
 	if len(w.split.labels) > 0 {
 		always = ""
@@ -321,10 +321,13 @@ func (w *ruleWriter) state() {
 		w.record("slo_data_state", "0 * "+lately+" + 1", "state", "ok")
 		return
 	}
-	// Bad events without a total burn.
+	// Bad events without a total burn. vmalert does not see burn rates yet.
 	burns := w.now("slo_burn_rate", ",window="+strconv.Quote(win.String())) + " > 0"
-	w.record("slo_data_state", "(("+total+" == 0) + 1 and "+lately+") unless on (slo_id) "+burns, "state", "no_traffic")
-	w.record("slo_data_state", "(0 * "+lately+" + 1) unless on (slo_id) (("+total+" == 0) unless on (slo_id) "+burns+")", "state", "ok")
+	if w.phases != nil {
+		burns = n.bad + " > 0"
+	}
+	w.record("slo_data_state", "(("+n.total+" == 0) + 1 and "+lately+") unless on (slo_id) "+burns, "state", "no_traffic")
+	w.record("slo_data_state", "(0 * "+lately+" + 1) unless on (slo_id) (("+n.total+" == 0) unless on (slo_id) "+burns+")", "state", "ok")
 }
 
 // sums are expressions for what a window holds.

@@ -126,7 +126,7 @@ tests:
       - alertname: ErrorBudgetBurn
         eval_time: 51m
         exp_alerts:
-          - exp_labels: {slo_id: checkout/availability, slo_service: checkout, slo: availability, severity: page, tier: "1", region: 'eu {{ "x" }}'}
+          - exp_labels: {slo_id: checkout/availability, slo_service: checkout, slo: availability, slo_owner: team-payments, severity: page, tier: "1", region: 'eu {{ "x" }}'}
             exp_annotations:
               summary: checkout availability burns its error budget 8x too fast
               description: "The share of bad events is 8 times what 99.9 % over 30d allows. Nothing (-536.4%) of the error budget is left."
@@ -134,7 +134,7 @@ tests:
               runbook_url: https://runbooks.example.org/checkout
               dashboard_url: https://grafana.example.org/d/x
           # Of the quarters until 0:45, 44 slots are known: 280 of 44,000 events.
-          - exp_labels: {slo_id: checkout/availability, slo_service: checkout, slo: availability, severity: ticket, tier: "1", region: 'eu {{ "x" }}'}
+          - exp_labels: {slo_id: checkout/availability, slo_service: checkout, slo: availability, slo_owner: team-payments, severity: ticket, tier: "1", region: 'eu {{ "x" }}'}
             exp_annotations:
               summary: checkout availability burns its error budget 6.36x too fast
               description: "The share of bad events is 6.36 times what 99.9 % over 30d allows. Nothing (-536.4%) of the error budget is left."
@@ -167,7 +167,7 @@ tests:
       - alertname: ErrorBudgetBurn
         eval_time: 145m
         exp_alerts:
-          - exp_labels: {slo_id: checkout/availability, slo_service: checkout, slo: availability, severity: ticket, tier: "1", region: 'eu {{ "x" }}'}
+          - exp_labels: {slo_id: checkout/availability, slo_service: checkout, slo: availability, slo_owner: team-payments, severity: ticket, tier: "1", region: 'eu {{ "x" }}'}
             exp_annotations:
               summary: checkout availability no longer burns its error budget too fast
               description: "The share of bad events is 0.8 times what 99.9 % over 6h allows. Nothing (-38.33%) of the error budget is left."
