@@ -151,12 +151,14 @@ func (p presence) feed(cursors []sumCursor, clock role, out *tally) presence {
 type targetEvidence struct {
 	whole     bool  // those of the boundary before go on: what is new was born since
 	restarted int64 // the target began again after this time, the latest such; 0 for never
+	// plausible is the most that any of its sums may have grown by without being suspect.
+	plausible float64
 }
 
 // look gathers the evidence of a boundary.
 func (p presence) look(together []*sumCursor, now int64) targetEvidence {
 	e := targetEvidence{restarted: p.restarted}
-	went, fell, on := 0, false, false
+	went, fell, on := 0, false, 0.0
 	for _, c := range together {
 		s, v := c.sum, rounded(c.samples[0].v)
 		if now-s.last.t > memory { // it is as if it were new
@@ -166,11 +168,14 @@ func (p presence) look(together []*sumCursor, now int64) targetEvidence {
 			continue
 		}
 		went++
+		e.plausible = max(e.plausible, s.plausible(now))
 		fell = fell || v <= s.last.v/2 && v < s.last.v && v <= s.plausible(now) && sizeAt(c.raw.sizes, now) >= sizeAt(c.raw.sizes, s.last.t)
-		on = on || v >= s.last.v && v > s.plausible(now)
+		if v >= s.last.v {
+			on = max(on, v)
+		}
 	}
 	e.whole = went > 0 && went == p.sums && p.at == now-60_000
-	if fell && !on {
+	if fell && on <= e.plausible {
 		e.restarted = now - 60_000
 	}
 	return e
@@ -207,7 +212,7 @@ func (s *targetSum) step(raw *rawSeries, x sample, e targetEvidence, out *tally)
 			out.births++
 			out.find(FindBirth, raw, x.t, delta)
 		}
-	case s.last.t != 0 && s.last.t <= e.restarted && x.v >= s.last.v && x.v <= s.plausible(x.t):
+	case s.began(x, e):
 		if delta = x.v; s.last.t == x.t-60_000 {
 			s.fall = &fallen{verdict: restarted, since: s.last.t, at: x.t, height: s.last.v, value: x.v, counted: x.v}
 		}
@@ -221,6 +226,16 @@ func (s *targetSum) step(raw *rawSeries, x sample, e targetEvidence, out *tally)
 	out.rule(raw, s.last, x, delta, fell || s.fall != nil)
 	s.decide(raw, x.t, delta, out)
 	s.count(raw, x, delta, out)
+}
+
+// began reports whether a sum began again with its target, and is no lower than before.
+// One that is the same may be a sum of counters that are gone, which a backend shows for
+// some minutes; it is judged by what it counted itself.
+func (s *targetSum) began(x sample, e targetEvidence) bool {
+	if s.last.t == 0 || s.last.t > e.restarted || x.v < s.last.v {
+		return false
+	}
+	return x.v <= s.plausible(x.t) || x.v > s.last.v && x.v <= e.plausible
 }
 
 // count takes over what a sum counts at once.

@@ -71,3 +71,34 @@ func TestAggregate(t *testing.T) {
 		})
 	}
 }
+
+// TestSumsBeganTogether has the sums of all requests and of the failed ones of a
+// target that restarts. What failed since is judged by what the target counts, not by
+// the little that fails as a rule.
+func TestSumsBeganTogether(t *testing.T) {
+	const first = 1000 // minutes
+	for name, tt := range map[string]struct {
+		total, bad []float64
+		want       []float64 // of bad
+	}{
+		"more failed than before": {
+			total: []float64{50_000, 51_000, 52_000, 400, 1400, 2400}, bad: []float64{250, 250, 250, 260, 260, 260}, want: []float64{0, 0, 0, 260, 0, 0}},
+		"the failed ones are of a process that goes on": {
+			total: []float64{50_000, 51_000, 52_000, 400, 1400, 2400}, bad: []float64{90_250, 90_250, 90_250, 90_260, 90_260, 90_260}, want: []float64{0, 0, 0, 10, 0, 0}},
+		"the failed ones are shown for some minutes after their series ended": {
+			total: []float64{50_000, 51_000, 52_000, 400, 1400, 2400}, bad: []float64{250, 250, 250, 250, 250, none}, want: []float64{0, 0, 0, 0, 0, 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			total, bad := series1("total", roleTotal), series1("bad", roleBad)
+			for i := range tt.total {
+				total.samples = append(total.samples, sample{Minute(first + i).millis(), tt.total[i]})
+				if tt.bad[i] != none {
+					bad.samples = append(bad.samples, sample{Minute(first + i).millis(), tt.bad[i]})
+				}
+			}
+			bad.target = total.target
+			got := newAggregate(roleTotal).feed([]rawSeries{total, bad}, first-1, first+5)
+			require.Equal(t, tt.want, got.bad)
+		})
+	}
+}
