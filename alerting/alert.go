@@ -262,6 +262,9 @@ func describe(s *evaluator.Status, w *evaluator.WindowStatus, a evaluator.Firing
 	if s.Spec.Description != "" {
 		text = append([]string{strings.TrimRight(s.Spec.Description, ". \n") + "."}, text...)
 	}
+	if i, is := s.Spec.Indicator.(slo.Threshold); is && s.Failing != nil && !s.Failing.At.Before(a.Since.Add(-time.Duration(w.Seconds)*time.Second)) {
+		text = append(text, fmt.Sprintf("%s was %s at %s (%s %s is good).", strings.Join(strings.Fields(i.Query), " "), digits(s.Failing.Value, 3), s.Failing.At.Format("15:04 MST"), i.Op, digits(i.Value, 3)))
+	}
 	text = append(text, spentText(s, f)...)
 	if past := s.Spec.PastObjectives; len(past) > 0 {
 		last := past[len(past)-1]

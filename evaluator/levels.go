@@ -15,6 +15,7 @@ type levels struct {
 	last  map[uint64]sample // of each series, as long as it is remembered
 	late  bool              // what is fed may not have come yet
 	until int64             // the end of the last slot that had values, in milliseconds
+	worst sample            // the newest value that was bad; its time is 0 for none
 }
 
 func newLevels(l slo.Levels) *levels { return &levels{Levels: l, last: map[uint64]sample{}} }
@@ -49,7 +50,12 @@ func (l *levels) feed(batch []rawSeries, from, to Minute) *tally {
 				delete(l.last, key)
 				continue
 			}
-			bad = bad || !l.Good(m.Time(), s.v)
+			if !l.Good(m.Time(), s.v) {
+				if !bad || s.v > l.worst.v { // of several the highest, whatever their order
+					l.worst = sample{now, s.v}
+				}
+				bad = true
+			}
 		}
 		known := len(l.last) > 0
 		if !known && nans[m] { // it is there, with nothing to measure
@@ -66,6 +72,17 @@ func (l *levels) feed(batch []rawSeries, from, to Minute) *tally {
 		}
 	}
 	return out
+}
+
+// failing is the newest value of a threshold that was bad in settled slots.
+func (k *book) failing(s *slo.SLO) *Failing {
+	if _, is := s.Indicator.(slo.Threshold); !is || len(k.parts) != 1 {
+		return nil
+	}
+	if l, is := k.parts[0].accounts.(*levels); is && l.worst.t != 0 {
+		return &Failing{l.worst.v, time.UnixMilli(l.worst.t).UTC()}
+	}
+	return nil
 }
 
 // event counts one event in a slot that is known.

@@ -57,7 +57,14 @@ type Status struct {
 	Cause   string    `json:"-"` // of an SLO without data, in few words; "" when it can't be told
 	At      time.Time `json:"-"` // the instant of the numbers; zero when there never were any
 	History []Bucket  `json:"-"` // the SLO's own window so far in equal parts, oldest first
+	Failing *Failing  `json:"-"` // the newest value of a threshold that was bad; nil for none, and for other indicators
 	Burning []Bucket  `json:"-"` // since the long window began by which the gravest alert fires; nil without one
+}
+
+// Failing is a value that was bad.
+type Failing struct {
+	Value float64
+	At    time.Time // the end of the slot
 }
 
 // Missing is that an SLO has no data.

@@ -70,6 +70,7 @@ func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
 	t.status.At = end.Time()
 	t.status.Groups = t.groupsStatus()
 	t.status.DataUntil = l.book.dataUntil()
+	t.status.Failing = l.book.failing(s)
 	t.status.Method, t.status.Exact = l.method()
 	t.status.Alerts = alerts
 	v := t.timeline()
