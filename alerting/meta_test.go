@@ -190,13 +190,13 @@ func TestASpentBudgetIsOneTicket(t *testing.T) {
 		delete(got, slo.ForecastAlert)
 		require.Equal(t, step.want, got, step.at)
 	}
-	require.Equal(t, spent, budgetAlerts(allAt(s, slots[:2881], 0)), "a process that starts says the same")
+	require.Equal(t, spent, budgetAlerts(allAt(s, slots[:2881])), "a process that starts says the same")
 
 	s.Alerting.Ticket.Disabled = true
-	require.Empty(t, budgetAlerts(allAt(s, slots[:1500], 0)))
+	require.Empty(t, budgetAlerts(allAt(s, slots[:1500])))
 	s.Alerting.Ticket.Disabled = false
-	require.Empty(t, budgetAlerts(allAt(s, slotsOf(700, bad(300)), 0)), "most of the window is not known")
-	require.NotEmpty(t, budgetAlerts(allAt(s, slotsOf(720, bad(300)), 0)))
+	require.Empty(t, budgetAlerts(allAt(s, slotsOf(700, bad(300)))), "most of the window is not known")
+	require.NotEmpty(t, budgetAlerts(allAt(s, slotsOf(720, bad(300)))))
 }
 
 // TestAnAlertIsDatedHonestly: what was spent for twelve days began at or before the
@@ -237,13 +237,13 @@ func TestTheForecastOfABudget(t *testing.T) {
 	alerts := live.seeAll(slots[:1440+1160], 0)
 	require.NotEmpty(t, pages(alerts))
 	require.Equal(t, soon, budgetAlerts(alerts))
-	require.Equal(t, soon, budgetAlerts(allAt(s, slots[:1440+1160], 0)), "a process that starts says the same")
+	require.Equal(t, soon, budgetAlerts(allAt(s, slots[:1440+1160])), "a process that starts says the same")
 
 	burst := slotsOf(1440, healthy, 20, bad(300), 15, healthy) // 6,000 of 360,000 in six hours take 41.7 %, 58.3 % are left
-	alerts = allAt(s, burst, 0)
+	alerts = allAt(s, burst)
 	require.Empty(t, budgetAlerts(alerts))
 	burst = slotsOf(1440, healthy, 26, bad(300)) // 7,800 take 54 %, 46 % are left, but a page fires
-	alerts = allAt(s, burst, 0)
+	alerts = allAt(s, burst)
 	require.NotEmpty(t, pages(alerts))
 	require.Empty(t, budgetAlerts(alerts), "which says it itself")
 }
@@ -280,7 +280,7 @@ func TestASpentCalendarBudget(t *testing.T) {
 	got := budgetAlerts(live.seeAll(slots[:first+5*1440+330], 0))
 	require.NotContains(t, got, "ErrorBudgetExhausted")
 	require.Equal(t, spent, budgetAlerts(live.seeAll(slots, 0)))
-	require.Equal(t, spent, budgetAlerts(allAt(s, slots, 0)))
+	require.Equal(t, spent, budgetAlerts(allAt(s, slots)))
 }
 
 // TestWhatWasAgreedOnIsATicket: at 9.5 bad events a slot less than 29 % is left after
@@ -299,7 +299,7 @@ func TestWhatWasAgreedOnIsATicket(t *testing.T) {
 		if step.want != "" {
 			want["ErrorBudgetPolicy "+step.want] = step.from
 		}
-		for _, got := range []map[string]int{budgetAlerts(live.seeAll(slots[:step.at], 0)), budgetAlerts(allAt(s, slots[:step.at], 0))} {
+		for _, got := range []map[string]int{budgetAlerts(live.seeAll(slots[:step.at], 0)), budgetAlerts(allAt(s, slots[:step.at]))} {
 			delete(got, slo.ForecastAlert)
 			require.Equal(t, want, got, step.at)
 		}

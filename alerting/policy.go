@@ -210,14 +210,15 @@ func countsRuns(s *slo.SLO) bool {
 
 // scaled is a tier for an SLO, with windows that are at least so long.
 func (t Tier) scaled(s *slo.SLO, least slo.Window) Tier {
-	if t.Runs > 0 {
+	switch {
+	case t.Runs > 0:
 		t.Factor = s.Objective.BurnRate(outageShare, 1)
 		t.Long = part(max(least*slo.Window(t.Runs), day), minute, minute)
 		t.Short = t.Long
-	} else if t.BadShare > 0 {
+	case t.BadShare > 0:
 		t.Factor = s.Objective.BurnRate(t.BadShare, 1)
 		t.Long, t.Short = max(t.Long, least), max(t.Short, least)
-	} else {
+	default:
 		long := max(part(s.Window.Length, t.Long, scale), part(least, minute, minute))
 		t.MinBudget *= min(1, ratio(long, s.Window.Length)/ratio(t.Long, scale))
 		t.Long, t.Short = long, max(part(long, t.Short, t.Long), part(least, minute, minute))

@@ -75,8 +75,8 @@ func firesAt(s *slo.SLO, slots []evaluator.Slot, unsure int) []evaluator.FiringA
 	return follow(s).see(slots, unsure)
 }
 
-func allAt(s *slo.SLO, slots []evaluator.Slot, unsure int) []evaluator.FiringAlert {
-	return follow(s).seeAll(slots, unsure)
+func allAt(s *slo.SLO, slots []evaluator.Slot) []evaluator.FiringAlert {
+	return follow(s).seeAll(slots, 0)
 }
 
 func slotAt(n int) time.Time { return (begin + evaluator.Minute(n)).Time() }

@@ -213,11 +213,12 @@ func (b *backend) settle(ctx context.Context, entries []*entry) {
 	}
 	err := b.prove(ctx, proofs)
 	for _, e := range entries {
-		if e.judges {
+		switch {
+		case e.judges:
 			e.trial = nil
-		} else if e.err == nil && err == nil {
+		case e.err == nil && err == nil:
 			b.keep(e)
-		} else if e.err == nil && (e.book.pending != nil || e.trial != nil) {
+		case e.err == nil && (e.book.pending != nil || e.trial != nil):
 			e.err = err
 		}
 		e.trial, e.parts, e.before = nil, nil, nil

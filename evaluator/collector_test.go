@@ -1,6 +1,7 @@
 package evaluator
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"testing"
 
@@ -23,7 +24,7 @@ func TestMetricsOfGroupsWithDots(t *testing.T) {
 		"text/plain;version=1.0.0;escaping=allow-utf-8": `slo_data_state{"http.route"="/a",slo="a",` + id + `,slo_service="s",state="ok"} 1`,
 		"text/plain;version=0.0.4":                      `slo_data_state{http_route="/a",slo="a",` + id + `,slo_service="s",state="ok"} 1`,
 	} {
-		r, w := httptest.NewRequest("GET", "/metrics", nil), httptest.NewRecorder()
+		r, w := httptest.NewRequest(http.MethodGet, "/metrics", nil), httptest.NewRecorder()
 		r.Header.Set("Accept", accept)
 		promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 		require.Equal(t, 200, w.Code, w.Body)

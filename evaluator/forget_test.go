@@ -177,17 +177,15 @@ func TestForgettingMakesNothingLessKnown(t *testing.T) {
 				same(30)
 				require.Empty(t, doubted(e.Report()))
 
-				m := 30
 				if c.daily {
-					m = 22 * 60
-					minute(m)
+					minute(22 * 60)
 				}
 				back.forget(begin.Add(c.from), begin.Add(c.to))
+				m := 32
 				if c.daily {
 					m = 31 * 60 // within a day and 6 hours of the start
 				} else {
 					e.Reread()
-					m = 32
 				}
 				minute(m)
 				same(m)

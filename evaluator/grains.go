@@ -27,9 +27,7 @@ func grainsOf(events float64) grains {
 	const mantissa = 52
 	text := math.Float64bits(events)
 	shift := int(text>>mantissa&0x7ff) - 1023 - mantissa + grainBits
-	if shift > 127-mantissa-1 { // nothing counts as many
-		shift = 127 - mantissa - 1
-	}
+	shift = min(shift, 127-mantissa-1) // nothing counts as many
 	g := grains{0, text&(1<<mantissa-1) | 1<<mantissa}.shifted(uint(shift))
 	if events < 0 {
 		return grains{}.minus(g)

@@ -81,11 +81,13 @@ func (n *increments) feed(batch []rawSeries, from, to Minute) *tally {
 	n.forget(from.millis(), 0)
 	byKey := map[uint64][]replicated{}
 	for i := range batch {
-		for _, s := range between(batch[i].samples, from.millis(), to.millis()) {
-			byKey[batch[i].key] = append(byKey[batch[i].key], replicated{s, &batch[i]})
+		raw := &batch[i]
+		for _, s := range between(raw.samples, from.millis(), to.millis()) {
+			byKey[raw.key] = append(byKey[raw.key], replicated{s, raw})
 		}
 	}
-	for key, samples := range byKey {
+	for _, key := range slices.Sorted(maps.Keys(byKey)) { // sums of large numbers depend on their order
+		samples := byKey[key]
 		f := n.flows[key]
 		if f == nil {
 			f = &flow{}

@@ -23,9 +23,7 @@ func TestIncrementsOfReplicas(t *testing.T) {
 	}
 	whole := newIncrements(roleTotal, false).feed(batch, theDay-1, theDay+59)
 	var got []float64
-	for _, n := range whole.total {
-		got = append(got, n)
-	}
+	got = append(got, whole.total...)
 	// Slot i ends at minute i. Those of b begin with its first sample more than 66 s after
 	// the last of a, at 20:20, and a takes over again at 30:00, in the slot of the last of b.
 	want := make([]float64, 60)

@@ -158,7 +158,7 @@ func repeats(text string, r *http.Request) bool {
 		if slices.Contains([]string{"User-Agent", "Content-Type", "Accept-Encoding", "Cache-Control"}, name) {
 			continue
 		}
-		for _, word := range strings.Fields(strings.Join(values, " ")) {
+		for word := range strings.FieldsSeq(strings.Join(values, " ")) {
 			if len(word) >= shortest && strings.Contains(text, word) {
 				return true
 			}

@@ -45,7 +45,7 @@ func (p *patience) persist(ctx context.Context, try func() error) error {
 		if err == nil || !passes(err, p.now().Sub(sent)) || ctx.Err() != nil {
 			return err
 		}
-		spread := time.Duration((0.5 + rand.Float64()) * float64(pause)) // who failed together is not tried together
+		spread := time.Duration((0.5 + rand.Float64()) * float64(pause)) //nolint:gosec // who failed together is not tried together
 		after := max(spread, retryAfter(err))
 		if after > left {
 			return err

@@ -88,7 +88,7 @@ func (b *backend) missing(ctx context.Context, entries []*entry, from, to Minute
 	if !cycle || s.at.IsZero() || now.Sub(s.at) >= storesFresh {
 		all, err := b.listStores(ctx)
 		if err != nil {
-			return nil //nolint:nilerr // who can't list stores is read as before; who is down fails by itself
+			return nil // who can't list stores is read as before; who is down fails by itself
 		}
 		s.at, s.all = now, all
 		s.note(now)

@@ -146,12 +146,12 @@ func (w *ruleWriter) identified(expr string) string {
 	if len(by) == 0 {
 		return expr
 	}
-	names := ""
+	var names strings.Builder
 	for _, name := range by {
-		names += ", " + strconv.Quote(name)
+		names.WriteString(", " + strconv.Quote(name))
 	}
 	// The values are joined with what none of them holds.
-	joined := `label_join(` + "(\n" + expr + "\n" + `), "__slo_values", "\""` + names + `)`
+	joined := `label_join(` + "(\n" + expr + "\n" + `), "__slo_values", "\""` + names.String() + `)`
 	values := make([]labels.Label, len(by))
 	for i, name := range by {
 		values[i] = labels.Label{Name: name, Value: "$" + strconv.Itoa(i+1)}

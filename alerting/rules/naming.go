@@ -175,7 +175,9 @@ func (n slothNames) specLabels(s *slo.SLO) map[string]string {
 
 func (n slothNames) record(w *ruleWriter) {
 	s, spec := w.s, n.specLabels(w.s)
-	over := func(win slo.Window) []string { return w.beside(s.Labels, spec, map[string]string{"sloth_window": windowName(win)}) }
+	over := func(win slo.Window) []string {
+		return w.beside(s.Labels, spec, map[string]string{"sloth_window": windowName(win)})
+	}
 	for _, win := range w.namedWindows() {
 		w.record("slo:sli_error:ratio_rate"+windowName(win), w.sums(win).badShare(), over(win)...)
 	}

@@ -124,7 +124,7 @@ func TestExamplesOfTheSLOFile(t *testing.T) {
 		"busiest":                  {1.5 + 3*359, 15 + 30*359}, // of the first minute half the range has samples
 		"otel":                     {360, 3600},
 		"balancer":                 {361, 3610},
-		"answers":                  {0.5 + 359, 5 + 10*359},    // as above
+		"answers":                  {0.5 + 359, 5 + 10*359}, // as above
 		"query-latency":            {360, 3600},
 		"upload-size":              {2 * 360, 3600},
 		"reachable":                {358 - 182, 361 + 181 + 358 - 182}, // b is bad from two scrapes after its last sample until what is settled

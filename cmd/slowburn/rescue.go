@@ -103,11 +103,11 @@ func (r *reloader) rescue(ctx context.Context, source config.Source, c *collecte
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	c.partial[source] = err != nil || tree.Revision == ""
 	if err == nil {
 		c.trees[source] = tree
-	} // else the newest tree without its bad files
-	c.partial[source] = err != nil || tree.Revision == ""
-	return nil
+	}
+	return nil //nolint:nilerr // the newest tree without its bad files is used
 }
 
 // dropBad takes files with errors out of the trees, or takes them as they were

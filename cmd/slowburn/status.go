@@ -47,7 +47,7 @@ func newStatus(s streams) *cobra.Command {
 }
 
 func (f *statusFlags) register(c *cobra.Command) {
-	f.inputs.registerOnce(c)
+	f.registerOnce(c)
 	c.Flags().StringVar(&f.at, "at", "", "a past `TIME`, as RFC 3339 or Unix seconds (default now)")
 	_ = c.RegisterFlagCompletionFunc("at", cobra.NoFileCompletions)
 	registerOutput(c, &f.output, "table", "json")

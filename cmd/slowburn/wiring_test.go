@@ -90,8 +90,8 @@ alertmanagers:
 	alertmanagers, err := alertmanagersOf(cfg)
 	require.NoError(t, err)
 	spec := slo.Load([]slo.File{{Name: "checkout.yaml", Text: []byte(checkout("99"))}}).SLOs[0]
-	report := &evaluator.Report{SLOs: []evaluator.Status{{
-		ID: "checkout/availability", State: evaluator.StateOK, Spec: spec, Alerts: []evaluator.FiringAlert{{Severity: alerting.Page}},
+	report := &evaluator.Report{EvaluatedAt: time.Now(), SLOs: []evaluator.Status{{
+		ID: "checkout/availability", State: evaluator.StateOK, Spec: spec, Alerts: []evaluator.FiringAlert{{Name: "ErrorBudgetBurn", Severity: alerting.Page}},
 	}}}
 	sender := alerting.NewSender(alerting.SenderOptions{
 		Alertmanagers: alertmanagers, Report: func() *evaluator.Report { return report }, Log: slog.New(slog.DiscardHandler),

@@ -95,7 +95,7 @@ func (s *server) stretch(ctx context.Context, st *evaluator.Status, asked timeRa
 	}
 	start, end := sum.Start.Time(), sum.End.Time()
 	out.From, out.To = figures.NewMoment(&start, now), figures.NewMoment(&end, now)
-	if counts := int(length) - sum.Excluded; sum.Known < counts {
+	if counts := length - sum.Excluded; sum.Known < counts {
 		out.note("Known minutes: %s of %s.", figures.Count(float64(sum.Known)), figures.Count(float64(counts)))
 	}
 	if sum.Excluded > 0 {
