@@ -94,9 +94,6 @@ func (b *backend) unbucketed(ctx context.Context, l slo.Latency, p *part, found 
 	case len(found.lacking) == found.counts:
 		return unfit{message: fmt.Sprintf("threshold %s is no bucket of %s any more: its newest samples have none there", l.Text, l.Histogram)}
 	}
-	if len(found.lacking) == found.counts {
-		return unfit{message: fmt.Sprintf("threshold %s is no bucket of %s any more", l.Text, l.Histogram)}
-	}
 	return unfit{message: fmt.Sprintf("threshold %s is no bucket of %d of the %d histograms %s, such as %s",
 		l.Text, len(found.lacking), found.counts, l.Histogram, found.lacking[0])}
 }

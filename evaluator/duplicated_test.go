@@ -2,6 +2,7 @@ package evaluator_test
 
 import (
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,4 +52,18 @@ func TestReplicasThatNobodyConfigured(t *testing.T) {
 			require.Contains(t, s.Doubts[0].Message, "write replica_labels: [replica] in the configuration")
 		})
 	}
+}
+
+// TestReplicasOfDeltas: each sample is 3 or 5 events in turns, and comes twice: 60 of 4
+// on average, twice.
+func TestReplicasOfDeltas(t *testing.T) {
+	deltas := strings.Repeat(" 3 5", 91)
+	server := httptest.NewServer(embedded(t, time.Minute, `
+		sent{job="q",instance="a",replica="x"}`+deltas+`
+		sent{job="q",instance="a",replica="y"}`+deltas).Handler())
+	defer server.Close()
+	r := evaluate(t, server.URL, load(t, "1h", `{events: {type: delta, bad: 'sent{code="500"}', total: sent}}`), at(180))
+	require.Equal(t, 480.0, r.SLOs[0].Windows[1].Total)
+	require.Len(t, r.SLOs[0].Doubts, 1)
+	require.Equal(t, evaluator.DoubtDuplicated, r.SLOs[0].Doubts[0].Code)
 }

@@ -15,6 +15,8 @@ type levels struct {
 	last  map[uint64]sample // of each series, as long as it is remembered
 	late  bool              // what is fed may not have come yet
 	until int64             // the end of the last slot that had values, in milliseconds
+	since int64             // the end of the first slot of those that had values in a row until then
+	gaps  gaps              // between such beginnings
 	worst sample            // the newest value that was bad; its time is 0 for none
 }
 
@@ -42,7 +44,8 @@ func (l *levels) feed(batch []rawSeries, from, to Minute) *tally {
 				continue
 			}
 			l.last[v.key] = sample{now, v.v}
-			l.until, out.newest = now, now
+			l.present(now)
+			out.newest = now
 		}
 		bad := false
 		for key, s := range l.last {
@@ -64,7 +67,7 @@ func (l *levels) feed(batch []rawSeries, from, to Minute) *tally {
 			}
 			continue
 		}
-		if !known && l.Absent && !l.late && l.until > 0 && now-l.until <= slo.Remembrance.Milliseconds() {
+		if !known && l.Absent && !l.late && l.until > 0 && now-l.until <= slo.Remembrance.Milliseconds() && now-l.since > l.pause() {
 			known, bad = true, true
 		}
 		if known {
@@ -83,6 +86,28 @@ func (k *book) failing(s *slo.SLO) *Failing {
 		return &Failing{l.worst.v, time.UnixMilli(l.worst.t).UTC()}
 	}
 	return nil
+}
+
+// present notes that a slot has values.
+func (l *levels) present(now int64) {
+	if now-l.until > 60_000 {
+		if l.since != 0 {
+			l.gaps.push(now - l.since)
+		}
+		l.since = now
+	}
+	l.until = now
+}
+
+// pause is how long after values came they may be away without being gone. A backend
+// gives the value of a sample for 5 minutes: what was there for longer has samples more
+// often than that. Else the next sample is waited for, as the last pauses show.
+func (l *levels) pause() int64 {
+	const lookBack = 5 * 60_000
+	if l.until-l.since > lookBack || l.gaps.between() <= maxScrape {
+		return 0
+	}
+	return twice(l.gaps.between())
 }
 
 // event counts one event in a slot that is known.

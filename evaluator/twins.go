@@ -81,7 +81,8 @@ func (b *backend) findTwins(e *entry, r *reading, batches [][]rawSeries, settled
 		return
 	}
 	for i := range batches {
-		if p := &e.book.parts[i]; p.method == MethodRaw && e.ledger.meters[i].fresh == nil {
+		p := &e.book.parts[i]
+		if _, given := p.accounts.(*increments); p.method == MethodRaw && (given || e.ledger.meters[i].fresh == nil) {
 			if p.twin = ""; len(batches[i]) <= mostTwins {
 				p.twin = b.twinLabel(batches[i])
 			}
