@@ -165,11 +165,11 @@ func TestSlowScrape(t *testing.T) {
 	require.Contains(t, findings, "last_over_time(queue[35m])")
 }
 
-func requireSlow(t *testing.T, s evaluator.Status, counts [2]float64, coverage float64) {
+func requireSlow(t *testing.T, s evaluator.Status, expected [2]float64, coverage float64) {
 	t.Helper()
 	require.Equal(t, evaluator.StateOK, s.State, "%s: %s", s.SLO, s.StateReason)
 	w := own(&s)
-	require.Equal(t, counts, [2]float64{w.Bad, w.Total}, s.SLO)
+	require.Equal(t, expected, [2]float64{w.Bad, w.Total}, s.SLO)
 	require.LessOrEqual(t, coverage, w.Coverage, s.SLO)
 	require.NotNil(t, s.Budget.Remaining, s.SLO)
 	for _, w := range s.Windows {

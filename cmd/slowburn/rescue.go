@@ -107,7 +107,7 @@ func (r *reloader) rescue(ctx context.Context, source config.Source, c *collecte
 	if err == nil {
 		c.trees[source] = tree
 	}
-	return nil //nolint:nilerr // the newest tree without its bad files is used
+	return nil // the newest tree without its bad files is used
 }
 
 // dropBad takes files with errors out of the trees, or takes them as they were
