@@ -167,8 +167,10 @@ func (x *inspector) laterGood(ctx context.Context, c slo.Counters) error {
 	if !ok || !isPlain || good.Name() == total.Name() || c.Native != nil {
 		return nil
 	}
+	// Each window shares half with the next: what grows between two samples is in one of
+	// them at least.
 	grown := func(s slo.Selector) string { return x.increase(s, 10) }
-	more, found, err := x.number(ctx, fmt.Sprintf("sum_over_time(clamp_min(%s - (%s or vector(0)), 0)[1d:10m])", grown(good), grown(total)), x.end)
+	more, found, err := x.number(ctx, fmt.Sprintf("sum_over_time(clamp_min(%s - (%s or vector(0)), 0)[1d:5m]) / 2", grown(good), grown(total)), x.end)
 	if err != nil || !found {
 		return err
 	}

@@ -90,8 +90,12 @@ func TestGoodAboveTotal(t *testing.T) {
 // startedFinished has 50 backups that start each night, an hour after the data
 // begins, and end 40 minutes later: good or, in the second job, failed in the third
 // night.
-func startedFinished(f *field) {
+func startedFinished(f *field) { f.startAndFinish(time.Hour) }
+
+// startAndFinish has backups that start each night so long after the data begins.
+func (f *field) startAndFinish(begun time.Duration) {
 	const day = 24 * time.Hour
+	ended := begun + 40*time.Minute
 	runs := func(after, at time.Duration) (n float64) {
 		for ; at <= after; at += day {
 			n++
@@ -103,9 +107,9 @@ func startedFinished(f *field) {
 		add := func(name string, value func(after time.Duration) float64) {
 			f.series(name+labels, 0, 71*time.Hour, 2*time.Minute, func(after time.Duration) float64 { return 10 * value(after) })
 		}
-		add("backup_attempt_total", func(after time.Duration) float64 { return runs(after, time.Hour) })
-		add("backup_success_total", func(after time.Duration) float64 { return runs(after, 100*time.Minute) })
-		add("backup_failure_total", func(after time.Duration) float64 { return max(runs(after, 100*time.Minute)-2, 0) })
+		add("backup_attempt_total", func(after time.Duration) float64 { return runs(after, begun) })
+		add("backup_success_total", func(after time.Duration) float64 { return runs(after, ended) })
+		add("backup_failure_total", func(after time.Duration) float64 { return max(runs(after, ended)-2, 0) })
 	}
 }
 
