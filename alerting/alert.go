@@ -92,7 +92,7 @@ func newAlert(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) 
 	return a
 }
 
-// annotationsOf are what an alert says.
+// annotationsOf returns the annotations of an alert.
 func annotationsOf(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) map[string]string {
 	if !f.Burns() {
 		return metaAnnotations(s, f, externalURL)
@@ -117,7 +117,7 @@ func annotationsOf(s *evaluator.Status, f evaluator.FiringAlert, externalURL str
 	return out
 }
 
-// metaAnnotations are what an alert about the data or the budget says.
+// metaAnnotations returns the annotations of an alert about the data or the budget.
 func metaAnnotations(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) map[string]string {
 	out := map[string]string{}
 	if f.Name == slo.NoDataAlert {

@@ -21,7 +21,7 @@ const (
 )
 
 // Completer makes a function that completes the alerts of reports, so that what is
-// shown is what is sent: it gives each alert its words, and adds those about the data.
+// shown returns the alerts as they are sent: with their words, and with those about the data.
 // externalURL is where the pages are, for links; it may be "".
 func Completer(externalURL string) func(*evaluator.Report) {
 	c := completer{externalURL: externalURL}
@@ -65,7 +65,7 @@ func (c *completer) complete(r *evaluator.Report) {
 
 // noData is the alert that nothing is known of an SLO, nil while it does not fire. It
 // counts from the last sample or, without any, from when the SLO came. What is missed in
-// excluded time only is missed by nobody: there the time counts anew behind it.
+// excluded time only is missed by nobody: after it the time counts from zero again.
 func noData(s *evaluator.Status, now time.Time) *evaluator.FiringAlert {
 	n := s.Spec.Alerting.NoData
 	if len(s.Group) > 0 || s.Missing == nil || s.Spec.Alerting.Severity(n.SeverityName()).Disabled {

@@ -34,7 +34,7 @@ func aboutBudget(s *evaluator.Status, f evaluator.FiringAlert) (summary, descrip
 		fmt.Sprintf("%s of the %s budget is left; it was agreed on for less than %s.", left, s.Window, below)
 }
 
-// belowText is what a step of a budget policy asks for, as a label.
+// belowText returns the threshold of a step of a budget policy, as a label.
 func belowText(f evaluator.FiringAlert) string { return digits(f.RemainingBelow*100, 10) + "%" }
 
 // leftOf is a share of the budget at the beginning of a sentence.

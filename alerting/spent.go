@@ -15,7 +15,7 @@ const (
 	// recovered is by how much more must remain of a budget for it to be no longer
 	// spent, or no longer less than was agreed on.
 	recovered = 0.01
-	// relaxed is what the forecast must fall to, as a share of what begins it.
+	// relaxed is the share of the threshold that begins a forecast, below which it ends.
 	relaxed = 0.8
 	// unseenFor is how many slots without a known one end no alert about the budget,
 	// and begin none.
@@ -99,7 +99,7 @@ func (d decider) spend(st spending, burns bool, t *evaluator.Timeline, end evalu
 }
 
 // coming is for how long the forecast looks ahead: as long as the longest window of the
-// policy, or until a calendar budget starts anew.
+// policy, or until a calendar budget resets.
 func coming(long time.Duration, periodEnd, now evaluator.Minute) time.Duration {
 	if rest := time.Duration(periodEnd-now) * time.Minute; periodEnd != 0 && rest < long {
 		return rest

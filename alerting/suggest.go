@@ -72,7 +72,7 @@ func outlookOn(t *evaluator.Timeline, w time.Duration, from, to evaluator.Minute
 			continue
 		}
 		if !known {
-			sum.Total /= max(sum.Coverage(), 1/float64(sum.End-sum.Start)) // what is counted behind a gap is of minutes that are not known
+			sum.Total /= max(sum.Coverage(), 1/float64(sum.End-sum.Start)) // events counted after a gap are of minutes that are not known
 		} else if out.known++; out.known == 1 || sum.Total < out.least {
 			out.least = sum.Total
 		}

@@ -62,7 +62,7 @@ func (f *field) histogram(name, labels string, length time.Duration, shares map[
 const apiLabels = `job="api",instance="a:80"`
 
 // leBoth has two Prometheis of an HA pair, one that writes le="1" and one that writes
-// le="1.0", behind a deduplication that knows their replica label only: 1 % of 100
+// le="1.0", after a deduplication that knows their replica label only: 1 % of 100
 // requests a second are slow, in the last of 4 hours 50 %.
 func leBoth(f *field) {
 	const length = 4 * time.Hour

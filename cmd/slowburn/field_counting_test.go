@@ -93,7 +93,7 @@ func (f *field) renewed(job string, each float64) {
 	}
 }
 
-// TestZeroInjection: until the restart 36,000 requests are seen, behind it those
+// TestZeroInjection: until the restart 36,000 requests are seen, after it those
 // since it began.
 func TestZeroInjection(t *testing.T) {
 	f := countingCases()[0].open(t)
