@@ -1,0 +1,39 @@
+package evaluator
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// TestDoubtsAreLoggedOnce has a line when a doubt begins and one when it ends, whatever
+// its message says in between.
+func TestDoubtsAreLoggedOnce(t *testing.T) {
+	var log bytes.Buffer
+	e := &Evaluator{Options: Options{Log: slog.New(slog.NewTextHandler(&log, nil))}}
+	x := &track{slo: &slo.SLO{Service: "checkout", Name: "availability"}}
+	for _, doubts := range [][]Doubt{
+		nil,
+		{{Code: DoubtAmbiguous, Message: "3 events"}},
+		{{Code: DoubtAmbiguous, Message: "4 events"}, {Code: DoubtPartlyKnown, Message: "half is known"}},
+		{{Code: DoubtPartlyKnown, Message: "more is known"}},
+	} {
+		x.status.Doubts = doubts
+		e.noteDoubts(x)
+	}
+	var lines []string
+	for line := range strings.Lines(log.String()) {
+		_, line, _ = strings.Cut(strings.TrimSpace(line), "level=")
+		lines = append(lines, line)
+	}
+	require.Equal(t, []string{
+		`WARN msg="SLO's number is in doubt" slo_id=checkout/availability code=ambiguous reason="3 events"`,
+		`WARN msg="SLO's number is in doubt" slo_id=checkout/availability code=partly_known reason="half is known"`,
+		`INFO msg="SLO's number is in doubt no longer" slo_id=checkout/availability code=ambiguous`,
+	}, lines)
+}
