@@ -23,13 +23,9 @@ type Alert struct {
 	EndsAt       time.Time         `json:"endsAt"`
 	GeneratorURL string            `json:"generatorURL,omitempty"`
 
-	page  bool      // it wakes somebody, whatever its label severity is called
-	burns bool      // it is about the burn rate
-	held  time.Time // end of the last slot in which its tier held or was kept firing
-	old   bool      // it fires by numbers that are older than another replica's may be
-	over  bool      // it was resolved
-
-	known shares // of the windows that decide, when it began
+	fired evaluator.FiringAlert // as in the report; zero of an alert about SLO files
+	old   bool                  // it fires by numbers that are older than another replica's may be
+	over  bool                  // it was resolved
 }
 
 // id tells alerts of a severity from others, as Alertmanager lists them too.
@@ -41,7 +37,7 @@ func (a Alert) id() string {
 // and the rest.
 func (a Alert) rank() int {
 	switch {
-	case !a.page:
+	case a.fired.Severity != Page: // whatever its label severity is called
 		return 2
 	case strings.HasSuffix(a.Labels["slo_id"], "}"):
 		return 1
@@ -68,12 +64,9 @@ func belowOf(f evaluator.FiringAlert) string {
 // newAlert makes the alert for what fires. Its labels are the same in every
 // process and for the whole episode; numbers are in the annotations.
 func newAlert(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) Alert {
-	a := Alert{StartsAt: f.Since, Annotations: f.Annotations, page: f.Severity == Page, burns: f.Burns(), held: f.Held, known: knownBy(s, f)}
-	if !f.Burns() {
-		a.held = s.At
-	}
+	a := Alert{StartsAt: f.Since, Annotations: f.Annotations, fired: f}
 	if f.Name == slo.BlindAlert {
-		a.Labels = map[string]string{"alertname": f.Name, "backend": s.Backend, "severity": f.Severity}
+		a.Labels = blindLabels(s.Backend)
 		return a
 	}
 	a.Labels = s.Spec.Alerting.LabelsOver(s.Labels, f.Severity)
@@ -92,12 +85,20 @@ func newAlert(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) 
 	return a
 }
 
+// blindLabels are the labels of the alert that a backend can't be read.
+func blindLabels(backend string) map[string]string {
+	return map[string]string{"alertname": slo.BlindAlert, "backend": backend, "severity": Ticket}
+}
+
 // annotationsOf returns the annotations of an alert.
 func annotationsOf(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) map[string]string {
 	if !f.Burns() {
 		return metaAnnotations(s, f, externalURL)
 	}
 	facts := factsOf(s, f)
+	if f.Waits != "" {
+		facts.Summary, facts.Text = heldText(s, f)
+	}
 	facts.Page = pageOf(s.Path(), externalURL)
 	if from, to, known := timeOf(s, f); known {
 		facts.Page = pageOf(s.PathBetween(from, to), externalURL)
@@ -107,6 +108,7 @@ func annotationsOf(s *evaluator.Status, f evaluator.FiringAlert, externalURL str
 	}
 	annotate(out, map[string]string{
 		"runbook_url": facts.Runbook, "dashboard_url": facts.Dashboard, "slo_url": facts.Page, "revision": facts.Revision,
+		coverageNote: shares(f.Known).note(s),
 	})
 	for name, text := range s.Spec.Alerting.Annotations {
 		// Validation tried it; whatever is wrong now, the alert says what it can.
@@ -120,13 +122,15 @@ func annotationsOf(s *evaluator.Status, f evaluator.FiringAlert, externalURL str
 // metaAnnotations returns the annotations of an alert about the data or the budget.
 func metaAnnotations(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) map[string]string {
 	out := map[string]string{}
-	if f.Name == slo.NoDataAlert {
+	if f.Waits != "" {
+		out["summary"], out["description"] = heldText(s, f)
+	} else if f.Name == slo.NoDataAlert {
 		out["summary"], out["description"] = noDataText(s)
 		out["reason"] = s.Missing.Reason
 	} else {
 		out["summary"], out["description"] = aboutBudget(s, f)
 	}
-	annotate(out, map[string]string{"runbook_url": s.Links["runbook"], "slo_url": pageOf(s.Path(), externalURL)})
+	annotate(out, map[string]string{"runbook_url": s.Links["runbook"], "slo_url": pageOf(s.Path(), externalURL), coverageNote: shares(f.Known).note(s)})
 	return out
 }
 

@@ -20,34 +20,53 @@ const (
 	holdFailed = time.Hour
 )
 
-// Completer makes a function that completes the alerts of reports, so that what is
-// shown returns the alerts as they are sent: with their words, and with those about the data.
-// externalURL is where the pages are, for links; it may be "".
-func Completer(externalURL string) func(*evaluator.Report) {
-	c := completer{externalURL: externalURL}
-	return c.complete
-}
-
-// completer remembers since when SLOs can't be read that never were, by their ids.
-type completer struct {
+// Completer completes the alerts of reports, one after another, so that what is shown is
+// what is sent: with their words, with those about the data, and with those that are held
+// because too little is known to end them. Its methods other than Recall belong to the
+// goroutine that makes the reports.
+type Completer struct {
 	externalURL string
-	unseen      map[string]time.Time
+	at          time.Time                          // the instant of the report before
+	firing      map[string][]evaluator.FiringAlert // in it, by the ids of SLOs
+	unseen      map[string]time.Time               // since when SLOs can't be read that never were, by their ids
+	recalled    recalled
 }
 
-func (c *completer) complete(r *evaluator.Report) {
+// NewCompleter makes a Completer. externalURL is where the pages are, for links; it may
+// be "".
+func NewCompleter(externalURL string) *Completer { return &Completer{externalURL: externalURL} }
+
+// TakeOver has a Completer go on with what fired for another one, whose reports have ended.
+func (c *Completer) TakeOver(old *Completer) {
+	c.at, c.firing, c.unseen = old.at, old.firing, old.unseen
+}
+
+// Complete completes the alerts of a report.
+func (c *Completer) Complete(r *evaluator.Report) {
 	now := r.EvaluatedAt
+	if now.Before(c.at.Add(-clockStep)) { // what fired is of a clock that was wrong
+		c.firing = nil
+	}
+	before := c.before(r)
+	c.at, c.firing = now, lacking(before, r)
 	blind, groups := c.blind(r, now), groupsOf(r)
 	for i := range r.SLOs {
 		s := &r.SLOs[i]
 		alerts := slices.Clone(s.Alerts) // the loop keeps its own
-		if a := noData(s, now); a != nil {
+		if a := noData(s, now, before[s.ID]); a != nil {
 			alerts = append(alerts, *a)
 		}
 		if s.State == evaluator.StateQueryFailed && now.Sub(s.At) > holdFailed {
 			alerts = nil
 		}
+		alerts = withHeld(s, alerts, before[s.ID], now)
+		if len(alerts) > 0 {
+			c.firing[s.ID] = slices.Clone(alerts)
+		}
 		for j := range alerts {
-			alerts[j].Among = among(s, alerts[j], groups[s.Service+"/"+s.SLO])
+			if alerts[j].Waits == "" {
+				alerts[j].Among = among(s, alerts[j], groups[s.Service+"/"+s.SLO])
+			}
 			alerts[j].Annotations = annotationsOf(s, alerts[j], c.externalURL)
 		}
 		if a := blind[s.Backend]; a != nil && unseen(s) {
@@ -65,8 +84,9 @@ func (c *completer) complete(r *evaluator.Report) {
 
 // noData is the alert that nothing is known of an SLO, nil while it does not fire. It
 // counts from the last sample or, without any, from when the SLO came. What is missed in
-// excluded time only is missed by nobody: after it the time counts from zero again.
-func noData(s *evaluator.Status, now time.Time) *evaluator.FiringAlert {
+// excluded time only is missed by nobody: after it the time counts from zero again. What
+// fired before goes on with its time: a process that starts may not know the last sample.
+func noData(s *evaluator.Status, now time.Time, before []evaluator.FiringAlert) *evaluator.FiringAlert {
 	n := s.Spec.Alerting.NoData
 	if len(s.Group) > 0 || s.Missing == nil || s.Spec.Alerting.Severity(n.SeverityName()).Disabled {
 		return nil
@@ -78,6 +98,11 @@ func noData(s *evaluator.Status, now time.Time) *evaluator.FiringAlert {
 	for _, away := range s.Excluded.Spans {
 		if since.After(away.From) && since.Before(away.To.Add(n.After())) && s.Missing.Since.Before(away.To) {
 			since = away.To.Add(n.After())
+		}
+	}
+	for _, b := range before {
+		if b.Name == slo.NoDataAlert && b.Since.Before(since) && s.Missing.Never && s.State == evaluator.StateNoData {
+			since = b.Since
 		}
 	}
 	if since.After(now) {
@@ -102,7 +127,7 @@ func unseen(s *evaluator.Status) bool {
 
 // blind are the alerts about backends that can't be read, by their names. An SLO that
 // was never read can't be seen since this process first saw that.
-func (c *completer) blind(r *evaluator.Report, now time.Time) map[string]*evaluator.FiringAlert {
+func (c *Completer) blind(r *evaluator.Report, now time.Time) map[string]*evaluator.FiringAlert {
 	type seen struct {
 		all, failing int
 		since        time.Time
@@ -123,7 +148,7 @@ func (c *completer) blind(r *evaluator.Report, now time.Time) map[string]*evalua
 		if !unseen(status) {
 			continue
 		}
-		since := now
+		since := c.recalled.blindSince(status.Backend, now)
 		if at, was := before[status.ID]; was {
 			since = at
 		}

@@ -24,6 +24,9 @@ const (
 	batch = 256
 	// postTimeout bounds one request.
 	postTimeout = 10 * time.Second
+	// mostListed is how many bytes of an answer are read at most: what tens of thousands
+	// of alerts take.
+	mostListed = 64 << 20
 	// aside is how long after a report old alerts are posted: replicas report at
 	// the same second, and who has newer numbers shall be first.
 	aside = 10 * time.Second
@@ -242,6 +245,9 @@ func (r *receiver) split(alerts []Alert) (rest, old []Alert) {
 	for _, a := range alerts {
 		id := a.id()
 		t, was := r.taken[id]
+		if at := a.fired.Recalled; !was && !at.IsZero() {
+			t, was = taking{a.StartsAt, at}, true // from another process
+		}
 		was = was && t.since.Equal(a.StartsAt)
 		if was && !a.over {
 			taken[id] = t
@@ -331,7 +337,10 @@ func (r *receiver) get(ctx context.Context, path string, into any) error {
 	if resp.StatusCode != http.StatusOK {
 		return errors.New("it answers " + resp.Status)
 	}
-	return json.NewDecoder(resp.Body).Decode(into)
+	if err := json.NewDecoder(io.LimitReader(resp.Body, mostListed)).Decode(into); err != nil {
+		return fmt.Errorf("decoding its answer: %w", err)
+	}
+	return nil
 }
 
 func (r *receiver) do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {

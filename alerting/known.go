@@ -1,7 +1,10 @@
 package alerting
 
 import (
-	"time"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -33,17 +36,22 @@ func sharesOf(s *evaluator.Status, names ...string) shares {
 	return out
 }
 
-// knownBy are the shares that are known of the windows that an alert is judged by.
-func knownBy(s *evaluator.Status, f evaluator.FiringAlert) shares {
+// decisive are the names of the windows that an alert is judged by.
+func decisive(s *evaluator.Status, f evaluator.FiringAlert) []string {
 	switch {
 	case f.Burns():
-		return sharesOf(s, f.Windows...)
+		return f.Windows
 	case f.Name == slo.ForecastAlert && len(s.Windows) > 1:
-		return sharesOf(s, ownWindow, s.Windows[len(s.Windows)-2].Name)
-	case f.Name == slo.ExhaustedAlert || f.Name == slo.PolicyAlert:
-		return sharesOf(s, ownWindow)
+		return []string{ownWindow, s.Windows[len(s.Windows)-2].Name}
+	case f.Name == slo.ExhaustedAlert || f.Name == slo.PolicyAlert || f.Name == slo.ForecastAlert:
+		return []string{ownWindow}
 	}
 	return nil
+}
+
+// knownBy are the shares that are known of the windows that an alert is judged by.
+func knownBy(s *evaluator.Status, f evaluator.FiringAlert) shares {
+	return sharesOf(s, decisive(s, f)...)
 }
 
 // windowNamed is a window of an SLO, nil where it has none of that name.
@@ -73,28 +81,41 @@ func (k shares) fell(s *evaluator.Status) int {
 	return n
 }
 
-// uncertain reports whether the numbers of an SLO end an alert only for want of data:
-// of those that the alert began by, a burn alert needs one window that is as well
-// known, an alert about a budget needs all.
-func (a Alert) uncertain(s *evaluator.Status) bool {
-	fell := a.known.fell(s)
-	if a.burns {
-		return fell > 0 && fell == len(a.known)
+// coverageNote is the annotation of an alert with the shares that were known when it began,
+// such as "1h 1, 5m 0.8". A process that starts reads it back from Alertmanager.
+const coverageNote = "coverage"
+
+// note writes the shares as an annotation, "" without any.
+func (k shares) note(s *evaluator.Status) string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(k)) {
+		if w := windowNamed(s, name); w != nil {
+			out = append(out, w.Name+" "+digits(k[name], 4))
+		}
 	}
-	start := s.Budget.PeriodStart
-	return fell > 0 && (start == nil || !a.held.Before(*start)) // a new period ends the old one's
+	return strings.Join(slices.Compact(out), ", ")
 }
 
-// keepKnown keeps what was known when an alert that goes on began.
-func keepKnown(a, before Alert) Alert {
-	if before.known != nil && a.StartsAt.Equal(before.StartsAt) {
-		a.known = before.known
+// noted reads shares of windows by the names that an alert is judged by. Without such a
+// note, or with another, each window was known well enough to decide, and no better.
+func noted(note string, s *evaluator.Status, f evaluator.FiringAlert) shares {
+	read := map[string]float64{}
+	for part := range strings.SplitSeq(note, ", ") {
+		name, text, _ := strings.Cut(part, " ")
+		if v, err := strconv.ParseFloat(text, 64); err == nil && v >= 0 && v <= 1 {
+			read[name] = v
+		}
 	}
-	return a
-}
-
-// waits reports whether an alert that nothing confirms any more is held because too
-// little is known to end it: a burn alert for an hour.
-func (a Alert) waits(s *evaluator.Status, now time.Time) bool {
-	return a.uncertain(s) && (!a.burns || now.Sub(a.held) <= holdFailed)
+	out := shares{}
+	for _, name := range decisive(s, f) {
+		w := windowNamed(s, name)
+		if w == nil {
+			continue
+		}
+		out[name] = knownEnough
+		if v, is := read[w.Name]; is {
+			out[name] = v
+		}
+	}
+	return out
 }

@@ -32,6 +32,11 @@ func TestForgettingEndsNoTicketOfABudget(t *testing.T) {
 		for _, a := range x.sender.firing {
 			require.True(t, a.old, "another replica may know more")
 		}
+		require.Len(t, x.shown, 2, "what is sent is shown")
+		for _, a := range x.shown {
+			require.Contains(t, a.Summary, "whether it is over is not known")
+			require.Contains(t, a.Description, "it is held because too little is known to end it: "+digits(100*left, 3)+" % of the last 30d, less than when it began.")
+		}
 		fine.Windows[1].Coverage = 0.99
 		firing, resolved := x.see(1, fine)
 		require.Empty(t, firing, left)

@@ -23,18 +23,23 @@ type teller struct {
 	complete func(*evaluator.Report)
 	missing  *evaluator.Missing
 	began    time.Time
+	shown    []evaluator.FiringAlert // in the last report
 }
 
 // report has the sender follow a report.
 func (x *teller) report(r *evaluator.Report) {
 	x.complete(r)
+	x.shown = nil
+	for _, s := range r.SLOs {
+		x.shown = append(x.shown, s.Alerts...)
+	}
 	x.sender.update(r, x.now)
 }
 
 func newTeller(t *testing.T) *teller {
 	b := newBoard(time.Now)
 	now := time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC)
-	return &teller{t: t, sender: b.sender(), now: now, complete: Completer("https://slo.example.org/"), began: now}
+	return &teller{t: t, sender: b.sender(), now: now, complete: NewCompleter("https://slo.example.org/").Complete, began: now}
 }
 
 // about is the status of an SLO whose own window and whose three days are known.

@@ -39,6 +39,7 @@ type SenderOptions struct {
 	Alertmanagers []Alertmanager
 	Lookup        Lookup // of Alertmanagers with dns+
 	Report        func() *evaluator.Report
+	Completer     *Completer    // of the reports; it gets what Alertmanagers have at the start. Nil asks for nothing
 	Offset        time.Duration // how far behind now reports are
 	ExternalURL   string        // where the pages are, for links; may be ""
 	Log           *slog.Logger
@@ -60,7 +61,8 @@ type Sender struct {
 	ended      map[string]Alert // by numbers that are older than another replica's may be
 	resolved   map[string]Alert
 	evaluated  time.Time                    // the instant of the last report
-	rejections map[string]time.Time         // since when files of sources have errors
+	tookOver   bool                         // another Sender's alerts
+	rejections map[string]time.Time         // since when files of sources have errors, where nothing else says it
 	taken      map[string]map[string]taking // of Alertmanagers of the Sender before, by their names
 }
 
@@ -84,7 +86,10 @@ func NewSender(o SenderOptions) *Sender {
 // TakeOver has a Sender go on with what another one, which has ended, posted. It is
 // called before Run.
 func (s *Sender) TakeOver(old *Sender) {
-	s.firing, s.ended, s.resolved = old.firing, old.ended, old.resolved
+	s.tookOver, s.firing, s.ended, s.resolved = true, old.firing, old.ended, old.resolved
+	if s.Completer != nil && old.Completer != nil {
+		s.Completer.TakeOver(old.Completer)
+	}
 	for _, r := range old.receivers {
 		s.taken[r.name] = r.taken
 	}
@@ -106,7 +111,13 @@ func (s *Sender) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	last, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	start := func(r *receiver) { wg.Go(func() { r.run(last, ctx) }) }
+	begun := s.Now()
+	start := func(r *receiver) {
+		wg.Go(func() { r.run(last, ctx) })
+		if s.Completer != nil && !s.tookOver && s.Now().Sub(begun) < recallFor {
+			wg.Go(func() { r.recall(ctx, s.Completer.Recall) })
+		}
+	}
 	for _, r := range s.receivers {
 		start(r)
 	}
@@ -167,8 +178,7 @@ func (s *Sender) post() {
 	}
 }
 
-// update follows the report: what fires in it, what ended, and what nobody can
-// see any more, which is neither.
+// update follows the report: what fires in it, and what ended.
 func (s *Sender) update(r *evaluator.Report, now time.Time) {
 	if r.EvaluatedAt.Before(s.evaluated.Add(-clockStep)) { // what fired is of a clock that was wrong, and runs out
 		s.firing, s.ended, s.resolved = map[string]Alert{}, map[string]Alert{}, map[string]Alert{}
@@ -181,8 +191,8 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 		status := &r.SLOs[i]
 		current := s.current(status, now)
 		for _, f := range status.Alerts {
-			a := keepKnown(newAlert(status, f, s.ExternalURL), before[key(status, f)])
-			a.old = !current && f.Name != slo.BlindAlert
+			a := newAlert(status, f, s.ExternalURL)
+			a.old = f.Waits != "" || !current && f.Name != slo.BlindAlert
 			s.firing[key(status, f)] = a
 		}
 	}
@@ -196,12 +206,8 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 			s.end(k, a, now, false) // another replica may see no better, so it runs out by itself
 		case status == nil:
 			s.leave(k, a, byID, r, now)
-		case !excluded(status, a) && (unread(status) && now.Sub(a.held) <= holdFailed || a.waits(status, now)):
-			a.old = true
-			s.firing[k] = a
 		default:
-			// When it was held for long it ended for want of numbers.
-			s.end(k, a, now, excluded(status, a) || sees(status) && (!a.burns || r.EvaluatedAt.Sub(a.held) < hold*time.Minute) && !a.uncertain(status))
+			s.end(k, a, now, excluded(status, a) || seenToEnd(a, status, r.EvaluatedAt))
 		}
 	}
 	for k, a := range s.resolved {
@@ -233,10 +239,16 @@ func sees(s *evaluator.Status) bool {
 	return s.State == evaluator.StateOK || s.State == evaluator.StateNoTraffic
 }
 
+// seenToEnd reports whether an alert is over by the numbers of an SLO, and this process saw
+// it fire. When it was held for long it ended for want of numbers.
+func seenToEnd(a Alert, s *evaluator.Status, now time.Time) bool {
+	return sees(s) && a.fired.Recalled.IsZero() && (!a.fired.Burns() || now.Sub(a.fired.Held) < hold*time.Minute) && !uncertain(s, a.fired)
+}
+
 // excluded reports whether an alert is over because the present is excluded, which ends
 // burn alerts.
 func excluded(s *evaluator.Status, a Alert) bool {
-	return a.burns && s.Excluded.Now && s.State != evaluator.StateQueryFailed
+	return a.fired.Burns() && s.Excluded.Now && s.State != evaluator.StateQueryFailed
 }
 
 // current reports whether no other replica can have newer numbers: they are of
@@ -255,7 +267,7 @@ func (s *Sender) current(status *evaluator.Status, now time.Time) bool {
 func (s *Sender) leave(k string, a Alert, byID map[string]*evaluator.Status, r *evaluator.Report, now time.Time) {
 	id := a.Labels["slo_id"]
 	whole, _, grouped := strings.Cut(id, "{")
-	if of := byID[whole]; grouped && of != nil && unread(of) && now.Sub(a.held) <= holdFailed {
+	if of := byID[whole]; grouped && of != nil && unread(of) && now.Sub(a.fired.Held) <= holdFailed {
 		a.old = true
 		s.firing[k] = a
 		return

@@ -222,11 +222,15 @@ type FiringAlert struct {
 
 	Holds          bool              `json:"-"` // a tier holds in the newest slot; else the alert only lingers
 	Until          time.Time         `json:"-"` // when it ends unless a tier holds again
-	Held           time.Time         `json:"-"` // end of the last slot in which the tier held or was kept firing
+	Held           time.Time         `json:"-"` // the last instant at which the numbers said so: of a burn rate the end of the last slot in which the tier held or was kept firing
 	Row            int               `json:"-"` // bad runs in a row, where its tier counts these
 	RemainingBelow float64           `json:"-"` // ratio; of the step of the budget policy that it is about
 	Among          string            `json:"-"` // which groups of a whole fire: "3 of 60 hosts: db-1, db-7, web-2"
 	Annotations    map[string]string `json:"-"` // all that are sent
+
+	Known    map[string]float64 `json:"-"` // the shares of its windows that were known when it began, by their names; "" is the SLO's own
+	Waits    string             `json:"-"` // why it is held though the numbers do not confirm it; "" when they do
+	Recalled time.Time          `json:"-"` // when an Alertmanager had it that another process posted; zero when this one saw it fire
 }
 
 // Burns reports whether the alert is about the burn rate, by a tier of the policy.
@@ -249,4 +253,6 @@ type Problem struct {
 	Severity string `json:"severity"`
 	Message  string `json:"message"`
 	Hint     string `json:"hint"`
+
+	Since time.Time `json:"-"` // since when its source has errors, by commits or files; zero where these don't say
 }

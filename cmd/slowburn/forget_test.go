@@ -86,7 +86,7 @@ func pastOf(t *testing.T, now time.Time, hours int) *memprom.DB {
 
 // TestABackendThatForgetsItsPast: of 3 days it has 6 hours left, and answers 200. A
 // reread keeps what was counted, and what fires; a restart knows little, says so, and
-// ends nothing.
+// goes on with the ticket that Alertmanager has.
 func TestABackendThatForgetsItsPast(t *testing.T) {
 	t.Parallel()
 	now := time.Now().Truncate(time.Minute)
@@ -144,9 +144,17 @@ slos:
 	until(t, time.Minute, "numbers", func() bool { return again.report().slo("checkout/availability").State == evaluator.StateOK })
 	require.InDelta(t, 6.0/72, own(again.report()).Coverage, 0.01)
 	require.Contains(t, doubts(*again.report().slo("checkout/availability")), evaluator.DoubtPartlyKnown)
-	first := again.report().EvaluatedAt
-	until(t, 3*time.Minute, "another cycle", func() bool { return again.report().EvaluatedAt.After(first) })
+	posted = am.of(exhausted)
+	until(t, 3*time.Minute, "the ticket is posted again, twice", func() bool { return am.of(exhausted) > posted+1 })
+	held := again.report().slo("checkout/availability").Alerts
+	require.Len(t, held, 1)
+	require.Equal(t, exhausted, held[0].Name)
+	require.Equal(t, "checkout availability had spent its error budget; whether it is over is not known", held[0].Summary)
+	require.Contains(t, held[0].Description, "too little is known to end it: 8.")
+	require.Equal(t, 1.0, again.metrics()[`slo_alert_firing{alertname="ErrorBudgetExhausted",severity="ticket",slo="availability",slo_id="checkout/availability",slo_service="checkout"}`])
 	am.mu.Lock()
+	require.Equal(t, am.firing[exhausted].Annotations["summary"], held[0].Summary)
+	require.Equal(t, am.firing[exhausted].StartsAt, held[0].Since)
 	defer am.mu.Unlock()
 	require.Empty(t, am.resolved)
 }

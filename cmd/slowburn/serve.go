@@ -120,8 +120,10 @@ func (sv *service) newParts(cfg *config.Config) (*parts, error) {
 		return nil, err
 	}
 	p := &parts{reloader: newReloader(cfg.Sources(), policiesOf(cfg).Check, sv.log, reg)}
+	completer := alerting.NewCompleter(cfg.Web.ExternalURL)
+	options.Alerts = completer.Complete
 	p.sender = alerting.NewSender(alerting.SenderOptions{
-		Alertmanagers: alertmanagers, Lookup: lookup, Offset: offsetOf(cfg), ExternalURL: cfg.Web.ExternalURL,
+		Alertmanagers: alertmanagers, Completer: completer, Lookup: lookup, Offset: offsetOf(cfg), ExternalURL: cfg.Web.ExternalURL,
 		Report: func() *evaluator.Report { return p.eval.Report() }, Log: sv.log, Registerer: reg, Now: time.Now,
 	})
 	options.Publish = func(*evaluator.Report) { p.sender.Wake() }
