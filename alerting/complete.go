@@ -148,7 +148,7 @@ func (c *Completer) blind(r *evaluator.Report, now time.Time) map[string]*evalua
 		if !unseen(status) {
 			continue
 		}
-		since := c.recalled.blindSince(status.Backend, now)
+		since := c.recalled.began(aboutBackend(status.Backend), now.Add(blindFor)).Add(-blindFor)
 		if at, was := before[status.ID]; was {
 			since = at
 		}

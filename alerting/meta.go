@@ -62,8 +62,9 @@ func forecast(s *evaluator.Status) (when, over string) {
 // just written them sees it, and corrects it.
 const rejectedFor = 10 * time.Minute
 
-// rejected are the alerts about sources whose newest files have errors, one each.
-// It begins some time after this process first saw them.
+// rejected are the alerts about sources whose newest files have errors, one each. Each
+// begins some time after the commit or the file that has them, or after this process first
+// saw them, where neither says when that was.
 func (s *Sender) rejected(problems []evaluator.Problem, firing map[string]Alert, now time.Time) map[string]Alert {
 	errs := map[string][]evaluator.Problem{}
 	for _, p := range problems {
@@ -71,16 +72,24 @@ func (s *Sender) rejected(problems []evaluator.Problem, firing map[string]Alert,
 			errs[p.Source] = append(errs[p.Source], p)
 		}
 	}
+	if s.Completer != nil {
+		s.Completer.recalled.wellAgain(errs)
+	}
 	before := s.rejections
 	s.rejections = map[string]time.Time{}
 	out := map[string]Alert{}
 	for source, found := range errs {
-		since, was := before[source]
-		if !was {
+		since := found[0].Since
+		if at, was := before[source]; since.IsZero() && was {
+			since = at
+		} else if since.IsZero() {
 			since = now
 		}
 		s.rejections[source] = since
-		begin, k := since.Add(rejectedFor), source+" "+slo.RejectedAlert
+		begin, k := since.Add(rejectedFor), aboutSource(source)
+		if s.Completer != nil {
+			begin = s.Completer.recalled.began(k, begin)
+		}
 		if a, fires := firing[k]; fires {
 			begin = a.StartsAt
 		}
@@ -92,7 +101,7 @@ func (s *Sender) rejected(problems []evaluator.Problem, firing map[string]Alert,
 			count = fmt.Sprintf("%d errors", len(found))
 		}
 		out[k] = Alert{
-			Labels: map[string]string{"alertname": slo.RejectedAlert, "source": source, "severity": Ticket},
+			Labels: rejectedLabels(source),
 			Annotations: map[string]string{
 				"summary": fmt.Sprintf("slowburn does not use the newest files of %s: %s", source, count),
 				"description": fmt.Sprintf("%s: %s. What changed in these files is not watched until they are corrected.",
@@ -102,4 +111,9 @@ func (s *Sender) rejected(problems []evaluator.Problem, firing map[string]Alert,
 		}
 	}
 	return out
+}
+
+// rejectedLabels are the labels of the alert that files of a source are rejected.
+func rejectedLabels(source string) map[string]string {
+	return map[string]string{"alertname": slo.RejectedAlert, "source": source, "severity": Ticket}
 }

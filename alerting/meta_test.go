@@ -439,6 +439,25 @@ func TestRejectedFilesAreATicket(t *testing.T) {
 	require.Len(t, x.sender.firing, 1)
 	require.Equal(t, began.Add(10*time.Minute), slices.Collect(maps.Values(x.sender.firing))[0].StartsAt)
 
+	for minutes, since := range map[int]time.Time{3: began, 15: began, 60: began, 70: began.Add(-time.Hour)} { // when a process starts
+		x := newTeller(t)
+		x.now = began.Add(time.Duration(minutes) * time.Minute)
+		dated := &evaluator.Report{EvaluatedAt: x.now, Problems: slices.Clone(bad.Problems)}
+		for i := range dated.Problems {
+			dated.Problems[i].Since = began
+		}
+		x.sender.Completer = NewCompleter("")
+		if since.Before(began) { // as Alertmanager has it, of a file that was as bad before
+			x.sender.Completer.Recall([]listing{{Alert: Alert{Labels: alerts[0].Labels, StartsAt: since.Add(rejectedFor)}, answered: x.now}})
+		}
+		x.sender.update(dated, x.now)
+		if minutes < 10 {
+			require.Empty(t, x.sender.firing)
+			continue
+		}
+		require.Equal(t, since.Add(rejectedFor), slices.Collect(maps.Values(x.sender.firing))[0].StartsAt, minutes)
+	}
+
 	bad.Problems = bad.Problems[2:]
 	x.sender.update(bad, x.now.Add(2*time.Minute))
 	require.Empty(t, x.sender.firing)

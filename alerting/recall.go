@@ -29,14 +29,14 @@ type listing struct {
 	answered  time.Time // when it was listed
 }
 
-// recall asks for the active alerts of SLOs and backends, until the Alertmanager answers
+// recall asks for the active alerts of SLOs, backends and sources, until the Alertmanager answers
 // or has none any more.
 func (r *receiver) recall(ctx context.Context, taker func([]listing)) {
 	begun := r.now()
 	for pause := time.Second; r.now().Sub(begun) < recallFor; pause = min(2*pause, 30*time.Second) {
 		var all []listing
 		err := error(nil)
-		for _, filter := range []string{`slo_id=~".+"`, `alertname="` + slo.BlindAlert + `"`} {
+		for _, filter := range []string{`slo_id=~".+"`, `alertname=~"` + slo.BlindAlert + "|" + slo.RejectedAlert + `"`} {
 			var some []listing
 			if err = r.get(ctx, "/api/v2/alerts?filter="+url.QueryEscape(filter), &some); err != nil {
 				break
@@ -61,7 +61,7 @@ func (r *receiver) recall(ctx context.Context, taker func([]listing)) {
 type recalled struct {
 	mu      sync.Mutex
 	waiting []listing
-	blind   map[string]time.Time // startsAt of SLOBlind, by backends that were not read since
+	others  map[string]time.Time // startsAt of alerts about a backend that was not read since, or a source with errors, by these
 }
 
 // Recall takes what an Alertmanager had when this process started.
@@ -76,16 +76,29 @@ func (c *Completer) Recall(alerts []listing) {
 		if a.UpdatedAt.IsZero() || a.UpdatedAt.After(a.answered) { // by a clock that differs a little
 			a.UpdatedAt = a.answered
 		}
-		if backend := a.Labels["backend"]; a.Labels["alertname"] == slo.BlindAlert && maps.Equal(a.Labels, blindLabels(backend)) {
-			if m.blind == nil {
-				m.blind = map[string]time.Time{}
-			}
-			if at, is := m.blind[backend]; !is || a.StartsAt.Before(at) {
-				m.blind[backend] = a.StartsAt
-			}
-			continue
+		backend, source := a.Labels["backend"], a.Labels["source"]
+		switch {
+		case maps.Equal(a.Labels, blindLabels(backend)):
+			m.note(aboutBackend(backend), a.StartsAt)
+		case maps.Equal(a.Labels, rejectedLabels(source)):
+			m.note(aboutSource(source), a.StartsAt)
+		default:
+			m.waiting = append(m.waiting, a)
 		}
-		m.waiting = append(m.waiting, a)
+	}
+}
+
+func aboutBackend(name string) string { return slo.BlindAlert + " " + name }
+
+func aboutSource(name string) string { return slo.RejectedAlert + " " + name }
+
+// note notes when an alert about a backend or a source began.
+func (m *recalled) note(about string, startsAt time.Time) {
+	if m.others == nil {
+		m.others = map[string]time.Time{}
+	}
+	if at, is := m.others[about]; !is || startsAt.Before(at) {
+		m.others[about] = startsAt.UTC()
 	}
 }
 
@@ -95,7 +108,7 @@ func (c *Completer) before(r *evaluator.Report) map[string][]evaluator.FiringAle
 	m := &c.recalled
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.waiting) == 0 && len(m.blind) == 0 {
+	if len(m.waiting) == 0 && len(m.others) == 0 {
 		return c.firing
 	}
 	before, byID := maps.Clone(c.firing), statuses(r)
@@ -114,20 +127,30 @@ func (c *Completer) before(r *evaluator.Report) map[string][]evaluator.FiringAle
 	})
 	for i := range r.SLOs {
 		if s := &r.SLOs[i]; !unseen(s) && s.State != evaluator.StateWarming {
-			delete(m.blind, s.Backend)
+			delete(m.others, aboutBackend(s.Backend))
 		}
 	}
 	return before
 }
 
-// blindSince is since when an SLO of a backend can't be seen that this process never read.
-func (m *recalled) blindSince(backend string, now time.Time) time.Time {
+// began is when an alert about a backend or a source began, if not after a time.
+func (m *recalled) began(about string, at time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if began, is := m.blind[backend]; is && began.Add(-blindFor).Before(now) {
-		return began.Add(-blindFor)
+	if began, is := m.others[about]; is && began.Before(at) {
+		return began
 	}
-	return now
+	return at
+}
+
+// wellAgain forgets the alerts about sources that have no errors.
+func (m *recalled) wellAgain(rejected map[string][]evaluator.Problem) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.others, func(about string, _ time.Time) bool {
+		source, is := strings.CutPrefix(about, aboutSource(""))
+		return is && rejected[source] == nil
+	})
 }
 
 // recognise is an alert of an SLO as it fired in the process that posted it. Only what

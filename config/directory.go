@@ -281,7 +281,11 @@ func (k *walk) file(rel, shown string) error {
 	if err := k.admit(shown, int64(len(text))); err != nil {
 		return err
 	}
-	k.add(shown, text)
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", shown, cause(err))
+	}
+	k.add(File{shown, text, info.ModTime().UTC()})
 	return nil
 }
 

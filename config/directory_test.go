@@ -92,7 +92,14 @@ func TestDirectoryRead(t *testing.T) {
 
 	tree, err := NewDirectory("./b.yaml", []string{"eu"}).Read(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, Tree{Source: "./b.yaml", Backends: []string{"eu"}, Files: []File{{"./b.yaml", []byte("b")}}}, tree)
+	require.Equal(t, Tree{Source: "./b.yaml", Backends: []string{"eu"}, Files: []File{{"./b.yaml", []byte("b"), modified(t, "b.yaml")}}}, tree)
+}
+
+// modified is when a file was changed, by the system.
+func modified(t *testing.T, file string) time.Time {
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	return info.ModTime().UTC()
 }
 
 // TestDirectoryReadsDefaultsBesideAFile holds that one file means the same by
@@ -297,7 +304,9 @@ func TestDirectoryReadGood(t *testing.T) {
 	require.Error(t, err)
 	tree, err := d.ReadGood(t.Context(), nil)
 	require.NoError(t, err)
-	require.Equal(t, Tree{Source: dir, Backends: []string{"eu"}, Files: []File{{dir + "/a.yaml", []byte("1")}, {dir + "/deep/b.yaml", []byte("2")}}}, tree)
+	require.Equal(t, Tree{Source: dir, Backends: []string{"eu"}, Files: []File{
+		{dir + "/a.yaml", []byte("1"), modified(t, dir+"/a.yaml")}, {dir + "/deep/b.yaml", []byte("2"), modified(t, dir+"/deep/b.yaml")},
+	}}, tree)
 	_, err = NewDirectory(dir+"/none", nil).ReadGood(t.Context(), nil)
 	require.EqualError(t, err, "reading "+dir+"/none: no such file or directory")
 }

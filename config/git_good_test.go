@@ -27,7 +27,7 @@ func TestGitReadGood(t *testing.T) {
 	tree, err := g.ReadGood(t.Context(), whole)
 	require.NoError(t, err)
 	require.Equal(t, good, tree.Revision)
-	require.Equal(t, []File{{"slos/a.yaml", []byte("good")}}, tree.Files)
+	require.Equal(t, []File{{Name: "slos/a.yaml", Text: []byte("good")}}, tree.Files)
 	require.Equal(t, 2, tried, "what can't be loaded is not asked about")
 
 	for range 48 {

@@ -96,7 +96,7 @@ func TestGitRead(t *testing.T) {
 	g.Path = "slos/deep/"
 	tree, err := g.Read(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, Tree{Source: dir, Revision: hash, Committed: committed(t, dir), Backends: []string{"eu"}, Files: []File{{"slos/deep/b.yml", []byte("2")}}}, tree)
+	require.Equal(t, Tree{Source: dir, Revision: hash, Committed: committed(t, dir), Backends: []string{"eu"}, Files: []File{{Name: "slos/deep/b.yml", Text: []byte("2")}}}, tree)
 	g.Path = "slos/all"
 	require.Equal(t, map[string]string{"slos/all/c.yaml": "3"}, texts(t, &Git{URL: dir, Branch: "main", Path: "slos/all", Interval: time.Second}))
 	require.Equal(t, map[string]string{"slos/a.yaml": "1"}, texts(t, &Git{URL: dir, Branch: "main", Path: "slos/a.yaml", Interval: time.Second}))

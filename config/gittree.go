@@ -140,7 +140,7 @@ func (g *gathering) take(e entry, o object) error {
 	if err := g.admit(e.name, o.size); err != nil {
 		return err
 	}
-	g.add(e.name, nil)
+	g.add(File{Name: e.name})
 	g.blobs = append(g.blobs, o)
 	return nil
 }

@@ -49,8 +49,9 @@ type Tree struct {
 
 // File is one SLO file.
 type File struct {
-	Name string // as findings show it; inside the repository for Git
-	Text []byte
+	Name     string // as findings show it; inside the repository for Git
+	Text     []byte
+	Modified time.Time // zero for Git
 }
 
 // The limits of a source, in bytes and files. People write SLO files: a file
@@ -85,9 +86,7 @@ func tooLarge(name string) error {
 	return fmt.Errorf("%s is larger than %d MiB", name, maxFileSize>>20)
 }
 
-func (c *collector) add(name string, text []byte) {
-	c.files = append(c.files, File{Name: name, Text: text})
-}
+func (c *collector) add(f File) { c.files = append(c.files, f) }
 
 // sorted is all files by name.
 func (c *collector) sorted() []File {

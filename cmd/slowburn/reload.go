@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +34,7 @@ type reloader struct {
 	partial map[config.Source]bool // whose good tree is what could be rescued
 	told    string                 // the problems that the log knows
 	came    map[string]time.Time   // when SLOs came, by their ids
+	since   map[string]time.Time   // since when sources have errors, by their names
 	conf    []evaluator.Problem
 
 	loaded   *prometheus.GaugeVec
@@ -46,7 +48,7 @@ func newReloader(sources []config.Source, check func([]*slo.SLO) []slo.Report, l
 		return f.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
 	return &reloader{
-		sources: sources, check: check, log: log, good: map[config.Source]config.Tree{}, came: map[string]time.Time{},
+		sources: sources, check: check, log: log, good: map[config.Source]config.Tree{}, came: map[string]time.Time{}, since: map[string]time.Time{},
 		loaded:   gauge("slowburn_source_last_load_successful", "Whether the last load of a source was good.", "source"),
 		lastGood: gauge("slowburn_source_last_good_load_timestamp_seconds", "When a source was last loaded whole.", "source"),
 		info:     gauge("slowburn_source_info", "1, with the revision of a source that is live.", "source", "revision"),
@@ -107,7 +109,8 @@ func (r *reloader) take(c collected) error {
 	r.good, r.partial = c.trees, c.partial
 	problems := c.problems
 	for _, p := range r.conf {
-		if !slices.Contains(problems, p) { // files that a new configuration names too
+		same := func(o evaluator.Problem) bool { o.Since = p.Since; return o == p }
+		if !slices.ContainsFunc(problems, same) { // files that a new configuration names too
 			problems = append(problems, p)
 		}
 	}
@@ -149,17 +152,22 @@ func (r *reloader) setConfigError(file string, err error) {
 		return
 	}
 	r.loaded.WithLabelValues(file).Set(0)
+	var modified time.Time
+	if info, statErr := os.Stat(file); statErr == nil {
+		modified = info.ModTime().UTC()
+	}
 	if found, ok := errors.AsType[findingsError](err); ok {
 		for _, p := range problemsOf(found) {
 			if p.Source == "" {
 				p.Source = file
 			}
+			p.Since = modified
 			r.conf = append(r.conf, p)
 		}
 		return
 	}
 	r.conf = []evaluator.Problem{{
-		Source: file, File: file, Severity: "error", Message: err.Error(), Hint: "the last good configuration stays live",
+		Source: file, File: file, Severity: "error", Message: err.Error(), Hint: "the last good configuration stays live", Since: modified,
 	}}
 }
 

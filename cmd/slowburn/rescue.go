@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
@@ -53,7 +54,49 @@ func (r *reloader) collect(ctx context.Context) (collected, error) {
 	for _, f := range c.findings {
 		bad[f.Source] = bad[f.Source] || f.Severity == yamlfile.Error
 	}
-	return c, r.fallBack(ctx, &c, bad)
+	r.date(&c, bad)
+	if err := r.fallBack(ctx, &c, bad); err != nil {
+		return c, err
+	}
+	for i, p := range c.problems {
+		c.problems[i].Since = r.since[p.Source]
+	}
+	return c, nil
+}
+
+// date notes since when sources have errors. For Git that is the first commit with errors
+// that was seen. For directories it is the newest change of a file with errors.
+func (r *reloader) date(c *collected, bad map[string]bool) {
+	rejected := map[[2]string]bool{}
+	for _, f := range c.findings {
+		if f.Severity == yamlfile.Error {
+			rejected[[2]string{f.Source, f.File}] = true
+		}
+	}
+	for _, source := range r.sources {
+		name, tree := source.Name(), c.trees[source]
+		switch _, before := r.since[name]; {
+		case !bad[name]:
+			delete(r.since, name)
+		case slices.ContainsFunc(c.problems, func(p evaluator.Problem) bool { return p.Source == name && p.File == "" }):
+			// It can't be read, and the tree is an older one.
+		case tree.Revision == "":
+			r.since[name] = modified(tree, rejected)
+		case !before:
+			r.since[name] = tree.Committed
+		}
+	}
+}
+
+// modified is the newest change of some files of a tree.
+func modified(tree config.Tree, of map[[2]string]bool) time.Time {
+	var newest time.Time
+	for _, f := range tree.Files {
+		if of[[2]string{tree.Source, f.Name}] && f.Modified.After(newest) {
+			newest = f.Modified
+		}
+	}
+	return newest
 }
 
 // fallBack replaces the trees of bad sources until all that is left is good.
@@ -96,9 +139,13 @@ func (r *reloader) rescue(ctx context.Context, source config.Source, c *collecte
 		c.trees[source] = tree
 		set := r.load(r.files(c.trees))
 		c.trees[source] = newest
-		return !slices.ContainsFunc(set.Findings, func(f yamlfile.Finding) bool {
+		good := !slices.ContainsFunc(set.Findings, func(f yamlfile.Finding) bool {
 			return f.Source == source.Name() && f.Severity == yamlfile.Error
 		})
+		if !good {
+			r.since[source.Name()] = tree.Committed // the newest first
+		}
+		return good
 	})
 	if ctx.Err() != nil {
 		return ctx.Err()
