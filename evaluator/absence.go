@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
-
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -61,25 +59,25 @@ func (b *backend) cause(ctx context.Context, s slo.Selector, ended time.Time, en
 	if err != nil || len(b.TargetLabels) == 0 {
 		return ""
 	}
-	targets := map[string]labels.Labels{}
+	targets := map[string]bool{}
 	var keys []string
 	for _, series := range b.rawSeries(answer) {
 		if len(keys) < names && series.labels.Len() > 0 {
-			targets[series.target] = series.labels
+			targets[series.target] = true
 			keys = append(keys, series.target)
 		}
 	}
 	if len(keys) == 0 {
 		return ""
 	}
-	ups, _ := b.ofTargets("up", keys, targets)
+	ups, _ := b.ofTargets("up", keys)
 	answer, err = b.query(ctx, ups.String(), end.Time())
 	if err != nil {
 		return ""
 	}
 	up := map[string]bool{} // as any replica sees it
 	for _, series := range b.rawSeries(answer) {
-		if _, is := targets[series.target]; is && len(series.samples) == 1 {
+		if targets[series.target] && len(series.samples) == 1 {
 			up[series.target] = up[series.target] || series.samples[0].v != 0
 		}
 	}

@@ -142,6 +142,10 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 	if err != nil {
 		return err
 	}
+	begun, err := b.begun(ctx, e, r, batches)
+	if err != nil {
+		return err
+	}
 	if e.done {
 		if err := b.contradicted(e); err != nil {
 			return err
@@ -164,6 +168,7 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 		if e.whole != nil {
 			e.follow(k.parts, e.whole.latest())
 		}
+		begun.give(k.parts)
 		k.pending = e.ledger.feed(k.parts, batches, at, upTo)
 		at = upTo
 	}
@@ -172,6 +177,7 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 		if e.whole != nil {
 			e.follow(e.parts, e.whole.latest())
 		}
+		begun.give(e.parts)
 		e.trial = e.ledger.feed(e.parts, batches, at, r.to)
 	}
 	return nil

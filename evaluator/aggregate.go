@@ -34,6 +34,7 @@ type aggregate struct {
 	witness *witness // as a counter's
 	rulings *rulings // as a counter's
 	follow  *rulings // as a counter's
+	starts  starts   // as a counter's
 	targets map[string]presence
 }
 
@@ -43,6 +44,7 @@ type presence struct {
 	at        int64
 	sums      int
 	restarted int64
+	began     int64 // its start time; 0 when nobody knows
 }
 
 // targetSum is what is remembered of the sum of a target's counters.
@@ -54,6 +56,7 @@ type targetSum struct {
 	growth recent[float32]
 	peak   peak
 	fall   *fallen // not decided yet
+	linger linger
 }
 
 // shortSums is for how many sums after counters left one, others that come are
@@ -88,9 +91,9 @@ func (a *aggregate) hold(_ []rawSeries, _, settled Minute) Minute { return settl
 
 func (a *aggregate) feed(batch []rawSeries, from, to Minute) *tally {
 	out := newTally(a.clock, from, to)
-	out.witness, out.rulings, out.follow = a.witness, a.rulings, a.follow
+	out.witness, out.rulings, out.follow, out.starts = a.witness, a.rulings, a.follow, a.starts
 	a.rulings.extend(from.millis(), to.millis())
-	a.follow = nil
+	a.follow, a.starts = nil, nil
 	byTarget := map[string][]sumCursor{}
 	for i := range batch {
 		raw := &batch[i]
@@ -134,7 +137,9 @@ func (p presence) feed(cursors []sumCursor, clock role, out *tally) presence {
 				together = append(together, c)
 			}
 		}
+		began := out.starts.last(together[0].raw.target, now-60_000, now)
 		e := p.look(together, now)
+		e.beginning = p.beginning(together, began, now)
 		p.restarted = max(p.restarted, e.restarted)
 		for _, c := range together {
 			if c.raw.roles&clock != 0 {
@@ -144,6 +149,9 @@ func (p presence) feed(cursors []sumCursor, clock role, out *tally) presence {
 			c.samples = c.samples[1:]
 		}
 		p.at, p.sums = now, len(together)
+		if began != 0 {
+			p.began = began
+		}
 	}
 }
 
@@ -153,6 +161,7 @@ type targetEvidence struct {
 	restarted int64 // the target began again after this time, the latest such; 0 for never
 	// plausible is the most that any of its sums may have grown by without being suspect.
 	plausible float64
+	beginning beginning
 }
 
 // look gathers the evidence of a boundary.
@@ -169,7 +178,7 @@ func (p presence) look(together []*sumCursor, now int64) targetEvidence {
 		}
 		went++
 		e.plausible = max(e.plausible, s.plausible(now))
-		fell = fell || v <= s.last.v/2 && v < s.last.v && v <= s.plausible(now) && sizeAt(c.raw.sizes, now) >= sizeAt(c.raw.sizes, s.last.t)
+		fell = fell || s.linger.at == 0 && v <= s.last.v/2 && v < s.last.v && v <= s.plausible(now) && sizeAt(c.raw.sizes, now) >= sizeAt(c.raw.sizes, s.last.t)
 		if v >= s.last.v {
 			on = max(on, v)
 		}
@@ -207,6 +216,10 @@ func (s *targetSum) step(raw *rawSeries, x sample, e targetEvidence, out *tally)
 	var delta float64
 	fell := s.fall != nil
 	switch {
+	case e.beginning.proven():
+		delta = s.renew(raw, x, e.beginning, out)
+	case s.linger.at != 0 && s.last.t == x.t-60_000:
+		delta = s.lingered(raw, x, out)
 	case s.last.t == 0 && (e.whole || e.restarted == x.t-60_000):
 		if delta = x.v; delta > 0 {
 			out.births++

@@ -36,6 +36,8 @@ type backend struct {
 	inquiry *inquiry // what it is; nil before it was asked
 	stores  stores   // of a Thanos
 
+	newStarts newStarts
+
 	// Places of those that read history, whose memory is larger than what a
 	// timeline keeps: its newest part, all of it, and again.
 	firsts, readers, rereader chan struct{}

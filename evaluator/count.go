@@ -43,6 +43,7 @@ type counter struct {
 	witness *witness // nil but for Explain
 	rulings *rulings // of what is split into groups; else nil
 	follow  *rulings // for the next feed of a group; else nil
+	starts  starts   // for the next feed
 }
 
 // target is what the target labels tell apart. As a rule that is one process;
@@ -94,9 +95,9 @@ func (c *counter) clone() accounts {
 // feed counts the samples of (from, to] into slots.
 func (c *counter) feed(batch []rawSeries, from, to Minute) *tally {
 	out := newTally(c.clock, from, to)
-	out.witness, out.rulings, out.follow = c.witness, c.rulings, c.follow
+	out.witness, out.rulings, out.follow, out.starts = c.witness, c.rulings, c.follow, c.starts
 	c.rulings.extend(from.millis(), to.millis())
-	c.follow = nil
+	c.follow, c.starts = nil, nil
 	byTarget := map[string][]cursor{}
 	for i := range batch {
 		s := &batch[i]

@@ -149,6 +149,12 @@ func (c *cycle) run(ctx context.Context) {
 		c.advance(ctx, due[0])
 		due = due[1:]
 	}
+	if c.broken.Load() < maxBroken {
+		if err := b.newStarts.renew(ctx, b, c.end-minutes(b.Settle), c.end); err != nil {
+			c.fault.Store(&err)
+			c.broken.Add(1)
+		}
+	}
 	queue := make(chan []*ledger)
 	var wg sync.WaitGroup
 	for range min(b.MaxConcurrency, len(due)) {

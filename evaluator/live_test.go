@@ -116,6 +116,27 @@ func traffic(t *testing.T, db *memprom.DB, rng *rand.Rand, name string, from, to
 	}
 }
 
+// pushes writes what a gateway shows, scraped each 15 s, of a batch that pushes its
+// counters each few minutes, and when it began; often they are the same as before.
+func pushes(t *testing.T, db *memprom.DB, rng *rand.Rand, name string, from, to time.Time) {
+	t.Helper()
+	var good, bad, began []memprom.Sample
+	for run := from; run.Before(to); {
+		n, failed, length := float64(100+10*rng.IntN(2)), float64(rng.IntN(2)), time.Duration(rng.IntN(100))*time.Second
+		next := run.Add(time.Duration(20+rng.IntN(600)) * time.Second)
+		for at := run.Truncate(15 * time.Second).Add(15 * time.Second); !at.After(next); at = at.Add(15 * time.Second) {
+			good = append(good, memprom.Sample{Time: at, Value: n})
+			bad = append(bad, memprom.Sample{Time: at, Value: failed})
+			began = append(began, memprom.Sample{Time: at, Value: float64(run.Add(-length).Unix())})
+		}
+		run = next
+	}
+	for code, samples := range map[string][]memprom.Sample{"200": good, "500": bad} {
+		require.NoError(t, db.Add(t.Context(), labels.FromStrings(model.MetricNameLabel, name, "job", "batch", "code", code), samples...))
+	}
+	require.NoError(t, db.Add(t.Context(), labels.FromStrings(model.MetricNameLabel, "process_start_time_seconds", "job", "batch"), began...))
+}
+
 // answer answers each query with two series that count one event a second, the
 // bad ones one in a hundred.
 func answer(w http.ResponseWriter, r *http.Request) {
@@ -359,9 +380,13 @@ func TestALongRunSaysWhatANewProcessSays(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
 	var slos []*slo.SLO
-	for _, interval := range []time.Duration{20 * time.Second, 2 * time.Minute, 5 * time.Minute} {
+	for _, interval := range []time.Duration{20 * time.Second, 2 * time.Minute, 5 * time.Minute, 0} {
 		name := fmt.Sprintf("every%.0fs", interval.Seconds())
-		traffic(t, db, rng, name+"_total", begin.Add(-day-time.Duration(2*interval.Minutes()*float64(day))), begin.Add(day), interval)
+		if interval == 0 {
+			pushes(t, db, rng, name+"_total", begin.Add(-day), begin.Add(day))
+		} else {
+			traffic(t, db, rng, name+"_total", begin.Add(-day-time.Duration(2*interval.Minutes()*float64(day))), begin.Add(day), interval)
+		}
 		text := "apiVersion: slowburn/v1\nservice: " + name + "\nslos:\n"
 		for i, objective := range []string{"50", "99"} {
 			for _, window := range []string{"1h", "90d"} {

@@ -11,6 +11,7 @@ type process struct {
 	last      int64 // time of the last scrape; 0 before the first
 	size      int   // series in the last scrape
 	restarted int64 // it restarted after this time, the latest such; 0 for never
+	began     int64 // its start time at the last scrape; 0 when nobody knows
 	growth    recent[float32]
 	peak      peak
 	falls     map[uint64]fallen // not decided yet, by series
@@ -28,13 +29,14 @@ type evidence struct {
 	// plausible is what counters of the process may count since the last scrape
 	// without being suspect.
 	plausible float64
-	whole     bool // some series is in both scrapes, and none ended in between
-	gap       bool // scrapes are missing
+	whole     bool  // some series is in both scrapes, and none ended in between
+	gap       bool  // scrapes are missing
+	began     int64 // the start time of the process; 0 when nobody knows
 }
 
 // look gathers the evidence of a scrape.
-func (p *process) look(together []*cursor, now int64) evidence {
-	e := evidence{plausible: p.plausible(now - p.last), back: p.back(together, now)}
+func (p *process) look(together []*cursor, now int64, out *tally) evidence {
+	e := evidence{plausible: p.plausible(now - p.last), back: p.back(together, now), began: out.starts.at(together[0].raw.target, now)}
 	var s sides
 	went := 0
 	for _, c := range together {
@@ -95,7 +97,17 @@ func (p *process) scrape(together []*cursor, now int64, out *tally) {
 		return
 	}
 	p.begin(together, now)
-	e := p.look(together, now)
+	e := p.look(together, now, out)
+	b := p.beginning(together, e, now)
+	if b.proven() {
+		p.renew(together, b, out)
+		return
+	}
+	if b.doubtful() {
+		for _, c := range together {
+			out.claimDoubt(c, now)
+		}
+	}
 	if e.restart {
 		p.restarted = max(p.restarted, p.last)
 	}
@@ -147,6 +159,7 @@ func (p *process) scraped(together []*cursor, now int64, grown float64, out *tal
 	}
 	p.tick(together, now, out)
 	p.last, p.size = now, len(together)
+	p.began = out.starts.at(together[0].raw.target, now)
 }
 
 // begin takes the scrape for the first one when all samples before it are zeros at

@@ -42,7 +42,7 @@ func (b *backend) prove(ctx context.Context, proofs []proof) error {
 		for _, f := range p.found {
 			for i := range f.claims {
 				c := &f.claims[i]
-				if slot := slotEnd(c.at); slot > p.behind {
+				if slot := slotEnd(c.at); slot > p.behind && !c.answered {
 					bySlot[slot] = append(bySlot[slot], c)
 				}
 			}
@@ -79,16 +79,16 @@ func (b *backend) prove(ctx context.Context, proofs []proof) error {
 // began finds when the processes of claims began, whose samples are in (from, to].
 // What it was by the sample before is read too, where that is not long ago.
 func (b *backend) began(ctx context.Context, claims []*claim, from, to Minute) error {
-	targets := map[string]labels.Labels{}
+	targets := map[string]bool{}
 	for _, c := range claims {
-		targets[c.raw.target] = c.raw.labels
+		targets[c.raw.target] = true
 		if c.soon() {
 			from = min(from, slotEnd(c.since)-1)
 		}
 	}
 	starts := map[string][]rawSeries{}
 	for keys := range slices.Chunk(slices.Sorted(maps.Keys(targets)), names) {
-		selector, ok := b.ofTargets(startTime, keys, targets)
+		selector, ok := b.ofTargets(startTime, keys)
 		if !ok {
 			return nil // there are no target labels
 		}
@@ -125,12 +125,12 @@ const lookBefore = 12
 
 // ofTargets selects a metric of targets. Labels of one value are matched by it,
 // the others by any of their values, which may select too much.
-func (b *backend) ofTargets(metric string, keys []string, targets map[string]labels.Labels) (slo.Selector, bool) {
+func (b *backend) ofTargets(metric string, keys []string) (slo.Selector, bool) {
 	matchers := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, metric)}
-	for _, name := range b.TargetLabels {
+	for i, name := range b.TargetLabels {
 		values := map[string]bool{}
 		for _, key := range keys {
-			values[targets[key].Get(name)] = true
+			values[strings.Split(key, "\xff")[i]] = true
 		}
 		sorted := slices.Sorted(maps.Keys(values))
 		if len(sorted) == 1 {

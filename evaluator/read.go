@@ -20,6 +20,7 @@ type reading struct {
 	step     Minute // between the slots that values were asked of: one, unless those between are known
 	answers  []answered
 	sizes    map[string]map[uint64][]sample // of sums, by the text of the query and the series
+	starts   starts                         // of targets that were asked for
 }
 
 type answered struct {
@@ -33,7 +34,7 @@ type answered struct {
 // error is one of the whole backend, or says that a shorter range should be asked
 // for.
 func (b *backend) read(ctx context.Context, queries []query, from, to, step Minute) (*reading, error) {
-	r := &reading{from: from, to: to, step: step, sizes: map[string]map[uint64][]sample{}}
+	r := &reading{from: from, to: to, step: step, sizes: map[string]map[uint64][]sample{}, starts: starts{}}
 	for _, s := range largest(selectors(queries)) {
 		answer, err := b.query(ctx, s.Range(time.Duration(to-from)*time.Minute), to.Time())
 		if err := r.add(query{selector: s}.named(), b.rawSeries(counts(answer)), err); err != nil {

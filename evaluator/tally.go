@@ -19,6 +19,7 @@ type tally struct {
 	witness   *witness // as the counter's
 	rulings   *rulings // as the counter's
 	follow    *rulings // as the counter's
+	starts    starts   // of processes, in slots that settle
 }
 
 // claim is a count that the series themselves don't prove: events that happened
@@ -33,6 +34,7 @@ type claim struct {
 	rate      float64 // how many events in a millisecond are plausible; 0 when nothing is known
 	began     int64   // when it did, in milliseconds; 0 when nobody knows
 	was       int64   // when it had begun by the last sample before; 0 when nobody knows
+	answered  bool    // what is known of its start is read
 	doubt     bool    // leaving it out is worth telling
 	events    float64 // to add when it did
 	otherwise float64 // to add when it did not, or nobody knows
@@ -50,7 +52,7 @@ func (c *claim) proven() bool {
 
 // renewed reports whether the start time changed. It moves by a second with the
 // clock of the host.
-func (c *claim) renewed() bool { return c.was != 0 && c.began-c.was > 5000 }
+func (c *claim) renewed() bool { return c.was != 0 && moved(c.was, c.began) }
 
 func newTally(clock role, from, to Minute) *tally {
 	n := int(to - from)
@@ -105,6 +107,12 @@ func (o *tally) slot(i int, counted role) Slot {
 }
 
 func (o *tally) claim(c claim) {
+	if !c.answered { // nor was it for the whole
+		if c.began = o.starts.at(c.raw.target, c.at); c.began != 0 {
+			c.was = o.starts.at(c.raw.target, c.since)
+		}
+		c.answered = c.began != 0 || o.starts.silent(c.raw.target)
+	}
 	o.claims = append(o.claims, c)
 	if o.rulings != nil {
 		r := o.rulings.at(c.raw.key, c.at)

@@ -23,6 +23,7 @@ func fallCases() []fieldCase {
 		{"pushed-batch", 20 * time.Hour, pushedBatch},
 		{"persisted", 4 * time.Hour, persisted},
 		{"statsd-ttl", 8 * time.Hour, statsdTTL},
+		{"pushed-often", 2 * time.Hour, pushedOften},
 	}
 }
 
@@ -212,4 +213,40 @@ func TestStatsdTTL(t *testing.T) {
 	require.Contains(t, findings, "statsd-ttl.yaml:6:25: warning")
 	require.Contains(t, findings, "counters expired and came back 7 times in the last 1d")
 	require.Contains(t, findings, "lengthen the ttl")
+}
+
+// pushedOften has processes that say when they began, and whose counters never fall:
+// a batch that pushes 1000 records each 5 minutes, one that pushes 10 more each 2
+// minutes, and a crash loop in which each scrape sees a process of 20 s.
+func pushedOften(f *field) {
+	const last = 2*time.Hour - interval
+	push := func(job string, every, length time.Duration, records, more float64) {
+		run := func(t time.Duration) float64 { return math.Floor(t.Seconds() / every.Seconds()) }
+		for name, share := range map[string]float64{"records_total": 1, "records_failed_total": 0.1} {
+			f.series(name+`{job="`+job+`"}`, every, last, interval, func(t time.Duration) float64 {
+				return share * (records + more*(run(t)-1))
+			})
+		}
+		f.series(`process_start_time_seconds{job="`+job+`"}`, every, last, interval, func(t time.Duration) float64 {
+			return float64(f.at(t.Truncate(every) - length).Unix())
+		})
+	}
+	push("alike", 5*time.Minute, time.Minute, 1000, 0)
+	push("more", 2*time.Minute, time.Minute, 1000, 10)
+	push("loop", interval, 20*time.Second, 20, 0)
+}
+
+// TestPushedOften: each run counts, by either method. A sum at the end of a minute
+// sees one of two processes of the crash loop.
+func TestPushedOften(t *testing.T) {
+	f := fallCases()[5].open(t)
+	s := f.status(2*time.Hour - time.Minute)
+	requireOwnCounts := func(name string, runs, total float64) {
+		t.Helper()
+		require.Equal(t, [2]float64{total / 10, total}, [2]float64{ownOf(s[name]).Bad, ownOf(s[name]).Total}, name)
+		require.NotContains(t, doubts(s[name]), evaluator.DoubtAmbiguous)
+	}
+	requireOwnCounts("alike", 23, 23*1000)
+	requireOwnCounts("more", 59, 59*1000+10*58*59/2)
+	requireOwnCounts("loop", 238, 238*20)
 }

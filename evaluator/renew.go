@@ -1,0 +1,173 @@
+package evaluator
+
+// A process that says when it began, by its start time, proves that it began again:
+// its counters count from zero, whether they are below, equal to or above what they
+// were. Gateways that restored their state say so too, and exporters of what others
+// count. Their counters hold most of what they held, and far more than a process can
+// have counted since.
+
+// beginning is a process that says that it began since an instant.
+type beginning struct {
+	last       int64   // when it was seen last
+	was, began int64   // its start time then, and now; 0 when nobody knows
+	now        int64   // when it is seen
+	sum        float64 // of what its counters hold
+	before     float64 // of what they held
+	same       bool    // as before, each of them
+	rate       float64 // how many events in a millisecond are plausible; 0 when nothing is known
+}
+
+// claimed reports whether the start time is a new one.
+func (b beginning) claimed() bool {
+	switch {
+	case b.last == 0 || b.began == 0:
+		return false
+	case b.was != 0:
+		return moved(b.was, b.began)
+	}
+	return b.began > b.last && b.began <= b.now
+}
+
+// plausible is how much a process may have counted since it began. A clock that is
+// wrong may say that it will.
+func (b beginning) plausible() float64 {
+	since := b.now - b.began
+	if since < 0 {
+		since = b.now - b.last
+	}
+	return 100 + b.rate*float64(since)
+}
+
+// proven reports whether the process began again. Where nothing is known of what it
+// counts, what one holds that was up for long and holds the same as before may be a
+// state that was restored.
+func (b beginning) proven() bool {
+	if !b.claimed() {
+		return false
+	}
+	if b.rate == 0 {
+		return !b.same || b.was == 0 || b.last-b.was <= memory/2
+	}
+	return b.sum <= b.plausible() || b.sum <= b.before/2
+}
+
+// doubtful reports whether a process may have begun again, though that is not proven:
+// it holds not so much more than it can have counted.
+func (b beginning) doubtful() bool {
+	return b.claimed() && !b.proven() && (b.rate == 0 || b.sum <= 10*b.plausible())
+}
+
+// beginning is what a scrape says about the start of a process.
+func (p *process) beginning(together []*cursor, e evidence, now int64) beginning {
+	b := beginning{last: p.last, was: p.began, began: e.began, now: now, sum: e.sum, same: true, rate: p.rate()}
+	for _, c := range together {
+		b.before += c.series.last.v
+		b.same = b.same && c.series.last.t != 0 && c.series.last.v == rounded(c.samples[0].v)
+	}
+	return b
+}
+
+// renew counts a scrape of a process that began again.
+func (p *process) renew(together []*cursor, b beginning, out *tally) {
+	grown := 0.0
+	for _, c := range together {
+		last, x := c.series.last, sample{b.now, rounded(c.samples[0].v)}
+		if f, open := p.falls[c.raw.key]; open && f.verdict != restarted && f.verdict != zeroed {
+			out.claim(f.claim(c.raw, b.now))
+		}
+		delete(p.falls, c.raw.key)
+		out.findStart(c.raw, last, x)
+		out.rule(c.raw, last, x, x.v, false)
+		grown += c.count(b.now, x.v, false, out)
+	}
+	p.restarted = p.last
+	if p.growth.still() && p.gaps.usual > 0 {
+		p.peak.began(b, grown, p.gaps.usual)
+	}
+	p.scraped(together, b.now, grown, out)
+}
+
+// began notes what was counted since a start, and comes in one scrape, by what each of
+// those since then would have brought.
+func (k *peak) began(b beginning, grown float64, usual int64) {
+	const margin = 5 // by which rate trusts a peak less than the growth of late
+	k.push(b.now, margin*grown/max(1, float64(b.now-b.began)/float64(usual)), false)
+}
+
+// findStart notes what a counter counts that begins from zero.
+func (o *tally) findStart(raw *rawSeries, last, x sample) {
+	kind := FindRebirth
+	switch {
+	case x.v == 0:
+		return
+	case last.t == 0:
+		kind = FindBirth
+		o.births++
+	case x.v < last.v:
+		kind = FindReset
+	}
+	o.find(kind, raw, x.t, x.v)
+}
+
+// claimDoubt claims what a counter holds of a process that may have begun again. No
+// start time can decide it.
+func (o *tally) claimDoubt(c *cursor, now int64) {
+	if last := c.series.last; last.t != 0 && last.v > 0 && rounded(c.samples[0].v) >= last.v {
+		o.claim(claim{kind: FindRebirth, raw: c.raw, at: now, since: now, seen: now, doubt: true, undecided: last.v})
+	}
+}
+
+// beginning is what the sums of a target at a boundary say about its start.
+func (p presence) beginning(together []*sumCursor, began, now int64) beginning {
+	b := beginning{last: p.at, was: p.began, began: began, now: now, same: true}
+	for _, c := range together {
+		v := rounded(c.samples[0].v)
+		b.sum, b.before, b.rate, b.same = b.sum+v, b.before+c.sum.last.v, b.rate+c.sum.rate(), b.same && c.sum.last.v == v
+	}
+	return b
+}
+
+// linger is a sum that is the same after a restart that changed others of its target.
+// Where series end without a marker a backend shows them for some minutes more, so it
+// may be that of the process before.
+type linger struct {
+	at    int64   // the restart; 0 for none
+	shown float64 // counted since, of what it grew by
+}
+
+// lookback is for how long a backend shows a series that ended, in milliseconds.
+const lookback = 5 * 60_000
+
+// renew is what a sum counts whose target began again.
+func (s *targetSum) renew(raw *rawSeries, x sample, b beginning, out *tally) float64 {
+	if f := s.fall; f != nil && f.verdict != restarted {
+		out.claim(f.claim(raw, x.t))
+	}
+	s.fall = nil
+	if s.growth.still() {
+		s.peak.began(b, x.v, 60_000)
+	}
+	count := 0.0
+	if s.linger.at != 0 { // it was of the process that ended now
+		count = s.last.v - s.linger.shown
+	}
+	if s.linger = (linger{}); !b.same && x.v == s.last.v && s.last.t == x.t-60_000 {
+		s.linger.at = x.t
+		return count
+	}
+	out.findStart(raw, s.last, x)
+	return count + x.v
+}
+
+// lingered is what a sum counts that may be of the process before: what it grows by,
+// and when that is over all that it holds.
+func (s *targetSum) lingered(raw *rawSeries, x sample, out *tally) float64 {
+	if x.v >= s.last.v && x.t-s.linger.at < lookback {
+		s.linger.shown += x.v - s.last.v
+		return x.v - s.last.v
+	}
+	count := max(0, x.v-s.linger.shown)
+	s.linger = linger{}
+	out.find(FindRebirth, raw, x.t, count)
+	return count
+}

@@ -1,0 +1,250 @@
+package evaluator
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// starts are when the processes of targets had begun, by the samples of their start
+// times: both in milliseconds, by target, in the order of the samples. A target that
+// is in it without samples says nothing of its processes.
+type starts map[string][]sample
+
+// at is when the process had begun whose start time was scraped at an instant; 0 when
+// nobody knows.
+func (s starts) at(target string, now int64) int64 {
+	i, ok := slices.BinarySearchFunc(s[target], now, func(x sample, t int64) int { return cmp.Compare(x.t, t) })
+	if !ok {
+		return 0
+	}
+	return int64(s[target][i].v)
+}
+
+// last is the newest start time in (from, to]; 0 when nobody knows.
+func (s starts) last(target string, from, to int64) int64 {
+	samples := between(s[target], from, to)
+	if len(samples) == 0 {
+		return 0
+	}
+	return int64(samples[len(samples)-1].v)
+}
+
+// silent reports whether it is known that a target has no start times.
+func (s starts) silent(target string) bool {
+	samples, asked := s[target]
+	return asked && len(samples) == 0
+}
+
+// add takes in the answer about a target. Two processes that are scraped at one
+// instant, or whose times overlap, are told by nothing which is whose: their times
+// are 0.
+func (s starts) add(target string, series []rawSeries) {
+	var all []sample
+	overlap := false
+	slices.SortFunc(series, func(x, y rawSeries) int { return cmp.Compare(x.samples[0].t, y.samples[0].t) })
+	for i, x := range series {
+		overlap = overlap || i > 0 && x.key != series[i-1].key && x.samples[0].t <= series[i-1].samples[len(series[i-1].samples)-1].t
+		all = append(all, x.samples...)
+	}
+	slices.SortStableFunc(all, func(x, y sample) int { return cmp.Compare(x.t, y.t) })
+	out := all[:0]
+	for _, x := range all {
+		if x.v *= 1000; overlap || x.v < 0 || x.v > latestStart {
+			x.v = 0
+		}
+		if n := len(out); n > 0 && out[n-1].t == x.t {
+			if moved(int64(out[n-1].v), int64(x.v)) || moved(int64(x.v), int64(out[n-1].v)) {
+				out[n-1].v = 0
+			}
+			continue
+		}
+		out = append(out, x)
+	}
+	s[target] = out
+}
+
+// latestStart is no start time any more, in milliseconds: it is in the year 5138.
+const latestStart = 1e14
+
+// moved reports whether a start time is that of another process: it moves by a second
+// with the clock of the host.
+func moved(from, to int64) bool { return to-from > 5000 }
+
+// startsOf asks when the processes of targets began, by the samples in (from, to].
+func (b *backend) startsOf(ctx context.Context, targets []string, from, to Minute) (starts, error) {
+	out := starts{}
+	byTarget := map[string][]rawSeries{}
+	for keys := range slices.Chunk(targets, names) {
+		for _, key := range keys {
+			out[key] = nil
+		}
+		series, err := b.startSeries(ctx, keys, from, to)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range series {
+			if _, asked := out[s.target]; asked && len(s.samples) > 0 {
+				byTarget[s.target] = append(byTarget[s.target], s)
+			}
+		}
+	}
+	for key, series := range byTarget {
+		out.add(key, series)
+	}
+	return out, nil
+}
+
+// startSeries reads the start times of targets. What is too much for an answer is asked
+// for in halves; a backend that refuses it all the same says nothing of processes.
+func (b *backend) startSeries(ctx context.Context, keys []string, from, to Minute) ([]rawSeries, error) {
+	selector, ok := b.ofTargets(startTime, keys)
+	if !ok {
+		return nil, nil // there are no target labels
+	}
+	answer, err := b.query(ctx, selector.Range(time.Duration(to-from)*time.Minute), to.Time())
+	switch {
+	case err == nil:
+		return b.rawSeries(answer), nil
+	case refused(err) && !tooMuch(err, to-from):
+		return nil, nil
+	case !tooMuch(err, to-from):
+		return nil, fmt.Errorf("querying %s: %w", selector, err)
+	}
+	type part struct {
+		keys     []string
+		from, to Minute
+	}
+	middle := from + (to-from)/2
+	halves := []part{{keys, from, middle}, {keys, middle, to}}
+	if n := len(keys) / 2; n > 0 {
+		halves = []part{{keys[:n], from, to}, {keys[n:], from, to}}
+	}
+	var out []rawSeries
+	for _, h := range halves {
+		series, err := b.startSeries(ctx, h.keys, h.from, h.to)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, series...)
+	}
+	return out, nil
+}
+
+// newStarts are the starts of a backend in the slots that the newest cycle counts,
+// which what counts the same targets shares.
+type newStarts struct {
+	mu     sync.Mutex
+	latest startsRead
+}
+
+// startsRead are starts in the slots of (from, end], of which those up to settled are
+// final.
+type startsRead struct {
+	from, settled, end Minute
+	starts             starts
+	used               map[string]bool // targets that were asked for
+}
+
+// renew reads the starts of a cycle that settles slots up to an instant and counts them
+// up to end, for the targets that the last one counted. Of the slots that don't settle
+// yet only the newest are read: the others were in the cycles before.
+func (n *newStarts) renew(ctx context.Context, b *backend, settled, end Minute) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	last := n.latest
+	if end <= last.end {
+		return nil
+	}
+	targets := slices.Sorted(maps.Keys(last.used))
+	n.latest = startsRead{from: last.settled, settled: settled, end: end, starts: starts{}, used: map[string]bool{}}
+	if last.end < settled {
+		n.latest.from = settled - 1
+		read, err := b.startsOf(ctx, targets, settled-1, end)
+		maps.Copy(n.latest.starts, read)
+		return err
+	}
+	final, err := b.startsOf(ctx, targets, last.settled, settled)
+	if err != nil {
+		return err
+	}
+	newest, err := b.startsOf(ctx, targets, last.end, end)
+	if err != nil {
+		return err
+	}
+	for _, key := range targets {
+		n.latest.starts[key] = slices.Concat(final[key], between(last.starts[key], settled.millis(), last.end.millis()), newest[key])
+	}
+	return nil
+}
+
+// of are the starts of targets in (from, to], of which those that are not read yet are
+// read; ok says that the cycle counts these slots.
+func (n *newStarts) of(ctx context.Context, b *backend, targets []string, from, to Minute) (out starts, ok bool, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if from < n.latest.from || to > n.latest.end {
+		return nil, false, nil
+	}
+	for _, key := range targets {
+		n.latest.used[key] = true
+	}
+	if err := n.latest.starts.complete(ctx, b, targets, n.latest.from, n.latest.end); err != nil {
+		return nil, true, err
+	}
+	out = make(starts, len(targets))
+	for _, key := range targets {
+		out[key] = n.latest.starts[key]
+	}
+	return out, true, nil
+}
+
+// complete reads the starts of targets that are not in them yet.
+func (s starts) complete(ctx context.Context, b *backend, targets []string, from, to Minute) error {
+	missing := slices.DeleteFunc(slices.Clone(targets), func(key string) bool {
+		_, read := s[key]
+		return read
+	})
+	read, err := b.startsOf(ctx, missing, from, to)
+	if err == nil {
+		maps.Copy(s, read)
+	}
+	return err
+}
+
+// begun are the starts of the targets whose counters batches hold. Those who count in
+// one reading share them.
+func (b *backend) begun(ctx context.Context, e *entry, r *reading, batches [][]rawSeries) (starts, error) {
+	if e.whole != nil { // which judges
+		return nil, nil
+	}
+	seen := map[string]bool{}
+	for i, batch := range batches {
+		if e.ledger.meters[i].fresh == nil {
+			for j := range batch {
+				seen[batch[j].target] = true
+			}
+		}
+	}
+	targets := slices.Sorted(maps.Keys(seen))
+	if out, ok, err := b.newStarts.of(ctx, b, targets, r.from, r.to); ok || err != nil {
+		return out, err
+	}
+	return r.starts, r.starts.complete(ctx, b, targets, r.from, r.to)
+}
+
+// give hands starts to the counters that are fed next.
+func (s starts) give(parts []part) {
+	for i := range parts {
+		switch a := parts[i].accounts.(type) {
+		case *counter:
+			a.starts = s
+		case *aggregate:
+			a.starts = s
+		}
+	}
+}
