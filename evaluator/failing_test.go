@@ -28,3 +28,40 @@ func TestFailingValue(t *testing.T) {
 	require.Equal(t, k(whole).failing(s), k(parts).failing(s))
 	require.Nil(t, k(whole).failing(&slo.SLO{Indicator: slo.Freshness{}}))
 }
+
+// TestValuesThatHold has a value each 15 minutes, of which a backend gives five slots:
+// it holds until the next is due, and is of no series that went while others go on.
+// One that is there for 3 minutes of each 15 was gone.
+func TestValuesThatHold(t *testing.T) {
+	const first = Minute(1000)
+	threshold := slo.Threshold{Query: "queue_length", Op: "<=", Value: 100}
+	every15 := func(key uint64, slots int, values ...float64) rawSeries {
+		s := rawSeries{key: key}
+		for i, v := range values {
+			for j := range slots {
+				s.samples = append(s.samples, sample{(first + Minute(15*i+j+1)).millis(), v})
+			}
+		}
+		return s
+	}
+	for name, tt := range map[string]struct {
+		batch      []rawSeries
+		known, bad float64
+	}{
+		// Slots 6 to 15 are not known yet. Of the last value slots 46 to 61 are.
+		"seldom":              {[]rawSeries{every15(1, 5, 5, 500, 5, 500)}, 5 + 30 + 16, 15 + 16},
+		"flapping":            {[]rawSeries{every15(1, 3, 5, 500, 5, 500)}, 12, 6},
+		"one of two went bad": {[]rawSeries{every15(1, 5, 5, 5, 5, 5), every15(2, 5, 5, 500)}, 5 + 30 + 16, 15},
+	} {
+		t.Run(name, func(t *testing.T) {
+			whole, parts := newLevels(threshold.Measure().(slo.Levels)), newLevels(threshold.Measure().(slo.Levels))
+			got := whole.feed(tt.batch, first, first+90)
+			require.Equal(t, [2]float64{tt.known, tt.bad}, [2]float64{sum(got.total), sum(got.bad)})
+			var total []float64
+			for m := Minute(0); m < 90; m += 7 {
+				total = append(total, parts.feed(tt.batch, first+m, first+min(m+7, 90)).total...)
+			}
+			require.Equal(t, got.total, total)
+		})
+	}
+}
