@@ -203,7 +203,7 @@ func factsOf(s *evaluator.Status, f evaluator.FiringAlert) slo.Facts {
 	}
 	switch {
 	case f.Row > 0:
-		out.Summary = titleOf(s) + ": " + runsText(s, f.Row)
+		out.Summary = titleOf(s) + ": " + RunsText(s.Spec, f.Row)
 	case *w.BurnRate > 1:
 		out.Summary += " " + out.BurnRate + "x too fast"
 	default:
@@ -227,11 +227,11 @@ func sinceText(f evaluator.FiringAlert) string {
 // unknown stands for a number that is not known.
 const unknown = "unknown"
 
-// runsText says how many runs in a row were missed, or failed.
-func runsText(s *evaluator.Status, row int) string {
+// RunsText says how many runs in a row were missed, or failed.
+func RunsText(s *slo.SLO, row int) string {
 	did := "failed"
-	if s.Spec.Indicator != nil {
-		if _, due := s.Spec.Indicator.Measure().(slo.Runs); due {
+	if s.Indicator != nil {
+		if _, due := s.Indicator.Measure().(slo.Runs); due {
 			did = "missed"
 		}
 	}
@@ -257,7 +257,7 @@ func describe(s *evaluator.Status, w *evaluator.WindowStatus, a evaluator.Firing
 	var text []string
 	switch {
 	case a.Row > 0:
-		text = append(text, fmt.Sprintf("%s. The alert began %s and ends with the next good run.", capital(runsText(s, a.Row)), at(a)))
+		text = append(text, fmt.Sprintf("%s. The alert began %s and ends with the next good run.", capital(RunsText(s.Spec, a.Row)), at(a)))
 	case *w.BurnRate <= 1: // it is kept firing
 		text = append(text, fmt.Sprintf("It is over: only %s. The alert began %s.", failed, at(a)))
 	default:

@@ -78,7 +78,8 @@ type Episode struct {
 	Tier          string     `json:"tier"` // that began it
 	Start         time.Time  `json:"start"`
 	End           *time.Time `json:"end"`             // null while open
-	Bad           float64    `json:"bad"`             // since its incident began, or the episode before ended
+	Bad           float64    `json:"bad"`             // since its incident began, or the episode before ended, without GoodLater
+	GoodLater     float64    `json:"good_later"`      // events that were bad, and were counted as good after it
 	Consumed      *float64   `json:"budget_consumed"` // by Bad
 	PeakBurnRate  *float64   `json:"peak_burn_rate"`  // over the short window of the tier that held
 	IncidentStart *time.Time `json:"incident_start"`  // of the first incident that it is about; null for none
@@ -198,7 +199,7 @@ func (b *Backtest) Test(p evaluator.Past) (TestedSLO, []TestResult) {
 			ID: out.ID, Service: out.Service, SLO: out.SLO, Group: out.Group, Policy: v.Alerting.Policy, Objective: v.Objective.Ratio(),
 			Episodes: episodes(b.Policies, v, t, b.From, b.To), Incidents: slices.Clone(known[v.Objective]),
 		}
-		r.relate(v, t)
+		r.relate(v, t, b.To)
 		r.leave(b.From)
 		r.count(b.From, sum.Known)
 		status := evaluator.Status{Spec: v}
@@ -254,7 +255,7 @@ func episodes(p Policies, s *slo.SLO, t *evaluator.Timeline, from, to evaluator.
 // relate finds which episodes are about which incidents, and what these cost.
 // An episode is about an incident when the two overlap, or when the incident
 // ended within the short window that the episode began with.
-func (r *TestResult) relate(s *slo.SLO, t *evaluator.Timeline) {
+func (r *TestResult) relate(s *slo.SLO, t *evaluator.Timeline, to evaluator.Minute) {
 	before := map[string]evaluator.Minute{} // by severity, the end of the last episode
 	for i := range r.Episodes {
 		e := &r.Episodes[i]
@@ -274,7 +275,9 @@ func (r *TestResult) relate(s *slo.SLO, t *evaluator.Timeline) {
 		}
 		since = max(since, before[e.Severity])
 		before[e.Severity] = e.end
-		e.Bad = max(t.Sum(since, e.end).Bad, 0)
+		bad := max(t.Sum(since, e.end).Bad, 0)
+		e.GoodLater = goodLater(bad, t, e.end, to)
+		e.Bad = bad - e.GoodLater
 		e.Consumed = spent(e.Bad, s, t, e.end)
 	}
 }

@@ -21,6 +21,10 @@ func (p Policies) Check(slos []*slo.SLO) []slo.Report {
 		policy, known := p[name]
 		_, ours := builtIn[name]
 		switch {
+		case ours && len(p.Tiers(s)) == 0 && slices.ContainsFunc(policy.Tiers, func(t Tier) bool { return t.Runs > 0 }):
+			out = append(out, slo.Report{SLO: s, Field: "alerting.policy", Severity: yamlfile.Warning,
+				Message: fmt.Sprintf("policy %s counts runs in a row, and this SLO counts %s, so that nothing ever alerts", name, s.Unit()),
+				Hint:    "choose a policy with factors, such as default"})
 		case name == "" || ours:
 			if d := p.neverPages(s); len(d) > 0 {
 				out = append(out, slo.Report{SLO: s, Field: "slice", Severity: yamlfile.Warning, Message: d[0], Hint: d[1]})

@@ -40,7 +40,10 @@ func incidents(s *slo.SLO, t *evaluator.Timeline, from, to evaluator.Minute) []I
 		}
 		begin = end
 		sum := t.Sum(start, end)
-		if sum.Bad -= repaid; sum.Bad <= 0 {
+		if sum.Bad -= repaid; sum.Bad > 0 {
+			sum.Bad -= goodLater(sum.Bad, t, end.Add(incidentQuiet), to)
+		}
+		if sum.Bad <= 0 {
 			continue
 		}
 		consumed := spent(sum.Bad, s, t, end)
@@ -81,4 +84,20 @@ func worsening(o slo.Objective, t *evaluator.Timeline, from, to evaluator.Minute
 		}
 	}
 	return start, end, repaid
+}
+
+// goodLater is how many of some events that were bad up to an instant are counted as good
+// after it, where good events are counted later than all. It looks until others are bad,
+// and for six hours at least: what is good then may be one of those.
+func goodLater(bad float64, t *evaluator.Timeline, after, to evaluator.Minute) float64 {
+	sum, least := 0.0, 0.0
+	for at := after + 1; at <= to && bad+least > 0; at++ {
+		slot := t.Sum(at-1, at)
+		if slot.Bad > 0 && at > after.Add(incidentQuiet) {
+			break
+		}
+		sum += slot.Bad
+		least = min(least, sum)
+	}
+	return min(0-least, bad)
 }

@@ -88,9 +88,15 @@ func TestOwnPoliciesCountRuns(t *testing.T) {
 	require.Len(t, found, 2)
 	require.Contains(t, found[0].Message, "counts runs in a row")
 	require.Contains(t, found[1].Message, "nothing ever alerts")
-	for _, tier := range p.ForRules().Tiers(s) {
-		require.Zero(t, tier.Runs, "rules count none")
-	}
+	requests.Alerting.Policy = "jobs"
+	found = p.Check([]*slo.SLO{requests})
+	require.Len(t, found, 1)
+	require.Equal(t, "policy jobs counts runs in a row, and this SLO counts events, so that nothing ever alerts", found[0].Message)
+
+	journey := policySLO(t)
+	journey.Alerting.Policy = ""
+	journey.Indicator = &slo.WorstOf{Parts: []*slo.SLO{nightly(t), nightly(t)}}
+	require.Equal(t, DefaultPolicy, p.of(journey).Name, "bad runs of two jobs are no two in a row")
 }
 
 // TestABacktestOfAJob: of 30 runs 8.8 %, 2.64, may be missed: each takes 38 %. The page
@@ -150,4 +156,43 @@ func TestWhatFinishesLaterIsNoIncident(t *testing.T) {
 	_, results = b.Test(evaluator.Past{SLO: s, Timeline: follower.timeline})
 	require.Len(t, results[0].Incidents, 1)
 	require.InDelta(t, 60, results[0].Incidents[0].Bad, 1e-9)
+}
+
+// TestAlertsAboutWhatFinishesLater: each of them is false, and about no bad event, however
+// long a job takes. Those that failed stay bad.
+func TestAlertsAboutWhatFinishesLater(t *testing.T) {
+	for _, takes := range []int{40, 5 * 60, 11 * 60} {
+		for _, fails := range []float64{0, 20} {
+			s := policySLO(t)
+			none := evaluator.Slot{Known: true}
+			var parts []any
+			for range 10 {
+				parts = append(parts, 120, none, 1, evaluator.Slot{Total: 50, Bad: 50, Known: true}, takes-1, none,
+					1, evaluator.Slot{Bad: fails - 50, Known: true}, 1440-121-takes, none)
+			}
+			follower := follow(s)
+			follower.see(slotsOf(parts...), 0)
+			b := &Backtest{Policies: BuiltIn(), From: begin, To: begin + 10*1440}
+			tested, results := b.Test(evaluator.Past{SLO: s, Timeline: follower.timeline})
+			require.Equal(t, 10*fails, tested.Bad)
+			r := results[0]
+			require.GreaterOrEqual(t, r.Pages, 10)
+			require.Len(t, r.Incidents, map[float64]int{0: 0, 20: 10}[fails], takes)
+			for _, in := range r.Incidents {
+				require.Equal(t, fails, in.Bad, takes)
+			}
+			sum := 0.0
+			for _, e := range r.Episodes {
+				if e.Severity == Page {
+					sum += e.Bad
+				}
+				require.Equal(t, fails == 0, e.IncidentStart == nil, "%s of %s after %d", e.Severity, e.Start, takes)
+			}
+			require.LessOrEqual(t, sum, tested.Bad, takes)
+			if fails == 0 {
+				require.Equal(t, r.Pages+r.Tickets, r.False)
+				require.Equal(t, 50.0, r.Episodes[0].GoodLater)
+			}
+		}
+	}
 }

@@ -111,19 +111,6 @@ func Jobs() Policy {
 	}}
 }
 
-// ForRules are the policies as generated rules can do them: these count no runs in a row,
-// and take the policy default for policies that do.
-func (p Policies) ForRules() Policies {
-	out := Policies{}
-	for name, policy := range p {
-		if slices.ContainsFunc(policy.Tiers, func(t Tier) bool { return t.Runs > 0 }) {
-			policy.Tiers = Default().Tiers
-		}
-		out[name] = policy
-	}
-	return out
-}
-
 // outageShare is the ratio of bad events that counts as a total outage. It
 // stands in for factors that no share of bad events can reach.
 const outageShare = 0.95

@@ -93,10 +93,14 @@ func (w *ruleWriter) annotations(tiers []firingTier) [][2]string {
 	if slices.ContainsFunc(tiers, func(f firingTier) bool { return f.Reset < 1 }) {
 		summary = "{{ if gt $value 1.0 }}" + summary + "{{ else }} no longer burns its error budget too fast{{ end }}"
 	}
+	summary, text := name+summary, "The share of bad events is {{ $value | printf \"%.3g\" }} times what "+promise+" over "+s.Window.String()+" allows."
+	if runsToo(tiers) {
+		words, sentence := w.runsWords(tiers)
+		summary, text = name+": "+words, sentence
+	}
 	out := [][2]string{
-		{"summary", name + summary},
-		{"description", "The share of bad events is {{ $value | printf \"%.3g\" }} times what " +
-			promise + " over " + s.Window.String() + " allows." +
+		{"summary", summary},
+		{"description", text +
 			" {{ with " + w.query(func(only string) string { return "slo_error_budget_remaining_ratio{" + only + "}" }, w.sel) + " }}" +
 			"{{ $left := . | first | value }}{{ if le $left 0.0 }}Nothing ({{ humanizePercentage $left }}){{ else }}{{ humanizePercentage $left }}{{ end }}" +
 			" of the error budget is left.{{ end }}"},

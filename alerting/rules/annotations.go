@@ -28,12 +28,13 @@ func laterFacts(s *slo.SLO) []string {
 
 // unannotatable says why rules can't carry the templates of an SLO's annotations, ""
 // when they can.
-func unannotatable(s *slo.SLO) string {
+func unannotatable(s *slo.SLO, tiers []alerting.Tier) string {
 	var unknown, later []string
 	for _, text := range s.Alerting.Annotations {
 		for _, fact := range slo.FactsOf(text) {
 			own := s.Groups != nil && len(s.Groups.Objectives) > 0 && (fact == "Objective" || fact == "Allowed")
-			if slices.Contains(unknownFacts(), fact) || own {
+			runs := fact == "BurnRate" && slices.ContainsFunc(tiers, func(t alerting.Tier) bool { return t.Runs > 0 })
+			if slices.Contains(unknownFacts(), fact) || own || runs {
 				unknown = append(unknown, "."+fact)
 			}
 		}

@@ -19,7 +19,7 @@ func (o Options) refusal(s *slo.SLO) string {
 	if len(s.Exclusions) > 0 {
 		why = append(why, "it excludes time, and what rules have recorded stays as it was when an exclusion is written later")
 	}
-	if reason := unannotatable(s); reason != "" {
+	if reason := unannotatable(s, o.Policies.Tiers(s)); reason != "" {
 		why = append(why, reason)
 	}
 	for _, leaf := range leaves(s) {

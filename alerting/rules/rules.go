@@ -55,7 +55,8 @@ const header = `
 # slo:minute_events:count and slo:part_events:count, and so on. What goes on when
 # its series is gone is remembered by slo:remembered:timestamp and
 # slo:known:timestamp, which read themselves. So does slo:alert_tier:burn, the burn
-# rate over the long window of each tier of the alert policy that fires.
+# rate over the long window of each tier of the alert policy that fires, and
+# slo:bad_runs:count, the bad runs since the last good one.
 #
 # %s
 #
@@ -78,7 +79,6 @@ const prometheusTimes = `Windows of up to 6 h end with the newest slot. Longer o
 // over 30 d with eight series of bad and eight of all events, scraped each 30 s,
 // they have Prometheus load about half a million samples an hour.
 func File(file string, slos []*slo.SLO, o Options) ([]byte, error) {
-	o.Policies = o.Policies.ForRules()
 	if len(o.TargetLabels) == 0 {
 		o.TargetLabels = []string{"job", "instance"}
 	}
@@ -210,6 +210,9 @@ func (w *ruleWriter) minuteRules(o Options) error {
 	w.burnRates()
 	w.budget()
 	w.state()
+	if o.Alerts && slices.ContainsFunc(w.tiers, func(t alerting.Tier) bool { return t.Runs > 0 }) {
+		w.row()
+	}
 	w.at(tierPhase)
 	if w.names != nil {
 		w.names.record(w)

@@ -27,7 +27,6 @@ func Tests(ctx context.Context, rules string, s *slo.SLO, o Options) (text []byt
 		s = as.of(s)
 		one = "max" // a problem may be an alert of each tier
 	}
-	o.Policies = o.Policies.ForRules()
 	p := newProof(ctx, s, o.Policies)
 	if p == nil {
 		return nil, []string{s.ID() + ": no series are known by which it fails"}

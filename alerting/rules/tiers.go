@@ -17,7 +17,7 @@ import (
 // next evaluation reads it.
 const (
 	// tierBurn is the burn rate over the long window of a tier while it fires, but
-	// for the time that it is kept firing.
+	// for the time that it is kept firing. Of a tier that counts runs it is their number.
 	tierBurn = "slo:alert_tier:burn"
 	// tierPending is the same while a tier holds that must for a time.
 	tierPending = "slo:alert_tier_pending:burn"
@@ -76,6 +76,9 @@ func (w *ruleWriter) recordTier(f firingTier) {
 		}
 	}
 	goesOn := f.join(func(h holding) string {
+		if h.tier.Runs > 0 {
+			return h.rules.now(badRuns, "") + " > 0\nand on (slo_id) " + w.fired(f)
+		}
 		if f.For == 0 && h.tier.Reset >= h.tier.Factor && !h.guarded() {
 			return ""
 		}
@@ -129,8 +132,11 @@ func (f firingTier) last(sel string, ago time.Duration) string {
 func spanOf(d time.Duration) string { return model.Duration(d).String() }
 
 // begins is the condition for a tier to begin. Its value is the burn rate over the
-// long window.
+// long window, or the number of bad runs in a row.
 func (h holding) begins() string {
+	if h.tier.Runs > 0 {
+		return h.rules.now(badRuns, "") + " >= " + strconv.Itoa(h.tier.Runs)
+	}
 	factor := h.tier.Factor
 	if h.tier.Significance > 0 {
 		factor = max(factor, 1) // no more than what is allowed is never beyond chance
