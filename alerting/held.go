@@ -29,7 +29,11 @@ func withHeld(s *evaluator.Status, firing, before []evaluator.FiringAlert, now t
 			f.Held = s.At
 		}
 		k := key(s, *f)
-		if b, goesOn := was[k]; goesOn && b.Since.Equal(f.Since) {
+		b, goesOn := was[k]
+		if goesOn && f.Older && b.Since.Before(f.Since) { // who read more dated it
+			f.Since = b.Since
+		}
+		if goesOn && b.Since.Equal(f.Since) {
 			f.Known = b.Known
 		}
 		delete(was, k)

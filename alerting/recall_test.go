@@ -143,6 +143,18 @@ func TestWhatARestartTakesOver(t *testing.T) {
 		require.Contains(t, r.SLOs[0].Alerts[0].Description, c.want, name)
 	}
 
+	for older, want := range map[bool]time.Duration{true: time.Hour, false: 30 * time.Minute} {
+		s := x.about(evaluator.StateOK, 0.5, 20)
+		s.Alerts = []evaluator.FiringAlert{{
+			Name: slo.DefaultAlertName, Severity: Page, Tier: "slow", Since: x.now.Add(-30 * time.Minute), Older: older, Windows: []string{"3d", "30d"}, Held: x.now,
+		}}
+		r := &evaluator.Report{EvaluatedAt: x.now, SLOs: []evaluator.Status{s}}
+		recall("30d 1, 3d 1", "slow (3d, 30d)").Complete(r)
+		require.Len(t, r.SLOs[0].Alerts, 1)
+		require.Equal(t, want, x.now.Sub(r.SLOs[0].Alerts[0].Since), "who read less takes the time of who read more")
+		require.Empty(t, r.SLOs[0].Alerts[0].Waits)
+	}
+
 	never := x.about(evaluator.StateQueryFailed, 0, 0)
 	never.StateSince, never.Budget = nil, evaluator.Budget{}
 	r := &evaluator.Report{EvaluatedAt: x.now, SLOs: []evaluator.Status{never}}

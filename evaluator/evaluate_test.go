@@ -195,6 +195,10 @@ func TestStates(t *testing.T) {
 
 	require.Equal(t, evaluator.StateNoData, never.State)
 	require.Equal(t, "no series match never_total", never.StateReason)
+	require.Equal(t, at(120), never.Missing.Since, "nobody says when it came")
+	slos[2].Origin.Came = at(-500)
+	again := evaluate(t, server.URL, slos, at(120)).SLOs[2]
+	require.Equal(t, evaluator.Missing{Since: at(-500), Never: true, Reason: never.StateReason, At: at(120)}, *again.Missing)
 	require.Nil(t, never.Budget.Remaining)
 
 	// An hour after the last sample of anything, it is the backend that lags.

@@ -183,6 +183,6 @@ func (x *inspector) laterGood(ctx context.Context, c slo.Counters) error {
 		return err // they are more, not later
 	}
 	x.concern(false, "sli.events.good", "count both when an event ends: write a counter of the bad ones, or total as good plus bad",
-		"%.0f %% of the good events of a day are counted later than total counts them: meanwhile they are bad", 100*more/all)
+		"%.0f %% of the good events of a day are counted later than total counts them: meanwhile they are bad, so that pages come though nothing failed", 100*more/all)
 	return nil
 }

@@ -204,6 +204,15 @@ func printEpisodes(p paper, all []alerting.Episode) {
 	if more := len(all) - len(worst); more > 0 {
 		p.text(fmt.Sprintf("%s not shown; see -o json.", plural(more, "smaller alert")))
 	}
+	later := 0
+	for _, e := range all {
+		if e.GoodLater > e.Bad {
+			later++
+		}
+	}
+	if later > 0 {
+		p.text(fmt.Sprintf("%d of %s fired for events most of which were counted as good afterwards: total counts them when they begin, good when they end. Count both at one time.", later, plural(len(all), "alert")))
+	}
 }
 
 // detection is what a policy says of an incident, and what that had taken by then.

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"encoding/json"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
@@ -31,6 +34,31 @@ func budgetAlerts(f *field) {
 	}
 	f.series(`jobs_total{job="jobs",instance="a",state="good"}`, 0, 60*time.Hour, time.Minute, dies)
 	f.series(`jobs_total{job="jobs",instance="a",state="bad"}`, 0, 60*time.Hour, time.Minute, func(after time.Duration) float64 { return 0 * dies(after) })
+}
+
+// TestBacktestOfWhatFinishesLater: the jobs of three nights, of which each ended well 40
+// minutes after it began. The pages are false, about no bad event, and the budget is that
+// of status.
+func TestBacktestOfWhatFinishesLater(t *testing.T) {
+	f := fieldCase{"started-finished", 72 * time.Hour, startedFinished}.open(t)
+	args := []string{"backtest", f.file, "--backend", f.url, "--from", f.at(0).Format(time.RFC3339), "--to", f.at(71 * time.Hour).Format(time.RFC3339)}
+	code, out, errs := f.run(append(args, "-o", "json")...)
+	require.Zero(t, code, errs)
+	var r alerting.BacktestReport
+	require.NoError(t, json.Unmarshal([]byte(out), &r))
+	i := slices.IndexFunc(r.Results, func(r alerting.TestResult) bool { return r.SLO == "good" })
+	good := r.Results[i]
+	require.Equal(t, []int{3, 0, 0}, []int{good.Pages, good.Missed, len(good.Incidents)})
+	require.Equal(t, good.Pages+good.Tickets, good.False)
+	for _, e := range good.Episodes {
+		require.Zero(t, e.Bad)
+		require.Zero(t, *e.Consumed)
+	}
+	require.Equal(t, 50.0, good.Episodes[0].GoodLater)
+	require.Equal(t, *f.status(71 * time.Hour)["good"].Budget.Remaining, *good.Remaining)
+
+	_, out, _ = f.run(args...)
+	require.Contains(t, out, "fired for events most of which were counted as good afterwards")
 }
 
 // TestStatusShowsEachAlert that a service would send, with what it says and since when.
