@@ -15,7 +15,7 @@ import (
 
 // alertsCases are cases in which what is sent was shown nowhere.
 func alertsCases() []fieldCase {
-	return []fieldCase{{"budget-alerts", 60 * time.Hour, budgetAlerts}}
+	return []fieldCase{{"budget-alerts", 60 * time.Hour, budgetAlerts}, {"missed-runs", 62 * 24 * time.Hour, missedRuns}}
 }
 
 // budgetAlerts has 2 of 100 requests fail each minute, and jobs that are no longer
@@ -34,6 +34,36 @@ func budgetAlerts(f *field) {
 	}
 	f.series(`jobs_total{job="jobs",instance="a",state="good"}`, 0, 60*time.Hour, time.Minute, dies)
 	f.series(`jobs_total{job="jobs",instance="a",state="bad"}`, 0, 60*time.Hour, time.Minute, func(after time.Duration) float64 { return 0 * dies(after) })
+}
+
+// missedRuns has a backup each night, which fails in the nights after 40 to 42 days.
+func missedRuns(f *field) {
+	const day, end = 24 * time.Hour, 62 * 24 * time.Hour
+	runs := func(after time.Duration) float64 { return max(math.Floor((after-f.night()).Hours()/24)+1, 0) }
+	failed := func(after time.Duration) float64 { return min(runs(after-40*day), 3) }
+	f.series(`backups_total{job="db",instance="a",result="success"}`, 0, end, 5*time.Minute, func(after time.Duration) float64 { return runs(after) - failed(after) })
+	f.series(`backups_total{job="db",instance="a",result="failure"}`, 0, end, 5*time.Minute, failed)
+}
+
+// night is how long after the start the first backup ends, on a quarter of an hour as the
+// edges of long windows are.
+func (f *field) night() time.Duration {
+	return f.at(3 * time.Hour).Truncate(15 * time.Minute).Sub(f.start)
+}
+
+// TestBacktestOfMissedRuns: of 30 runs 2.64 may fail, so each takes 38 % of the budget. The
+// first is a ticket, the second a page, which is right; both end with the next good run.
+func TestBacktestOfMissedRuns(t *testing.T) {
+	f := alertsCases()[1].open(t)
+	code, out, errs := f.run("backtest", f.file, "--backend", f.url, "--from", f.at(31*24*time.Hour).Format(time.RFC3339), "--to", f.at(61*24*time.Hour).Format(time.RFC3339))
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "3 of 30 runs were bad")
+	require.Regexp(t, `91\.2 % +jobs +1 +0\.2 +1 +0 +0 of 3 `, out)
+	night := func(day int) string { return f.at(time.Duration(day)*24*time.Hour + f.night()).Format("2006-01-02 15:04") }
+	require.Regexp(t, night(40)+" +3 d +ticket +missed", out)
+	require.Regexp(t, night(41)+" +2 d +page +again", out)
+	require.Contains(t, out, "3 bad runs took 38 % of the budget each.")
+	require.NotContains(t, out, "No incident")
 }
 
 // TestBacktestOfWhatFinishesLater: the jobs of three nights, of which each ended well 40
