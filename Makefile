@@ -41,6 +41,10 @@ scenarios: ## Play every alert scenario by the generated rules too (about 15 min
 rule-tests: test-needs ## Run every test that is generated for the rules of the demo and of the examples (10 min).
 	go test -timeout 60m ./cmd/slowburn -run TestRuleTests -rule-tests -v
 
+.PHONY: faults
+faults: ## Show that audits find rules that are taken out of the code (2 min).
+	go test -timeout 20m ./evaluator -run TestAuditsFindFaults -faults -v
+
 .PHONY: cover
 cover: test-needs ## Run every test and write coverage.out and coverage.html.
 	go test -timeout 20m -coverpkg=./... -coverprofile=coverage.out $(TESTFLAGS) ./...

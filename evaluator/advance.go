@@ -238,15 +238,15 @@ func (b *backend) keep(e *entry) {
 	if found := k.pending; found != nil {
 		k.apply(e.ledger, found, k.record, found[0].from+Minute(len(found[0].known)))
 		noteNewest(k.parts, found)
+		before := k.settled
+		k.pending, k.settled = nil, found[0].from+Minute(len(found[0].known))
+		k.closeHours(e.ledger, before, found)
 		if k.record != nil {
 			k.record.trim(e.ledger)
 		}
-		before := k.settled
-		k.pending, k.settled = nil, found[0].from+Minute(len(found[0].known))
 		e.advanced(k.settled - before)
 		for _, f := range found {
 			k.undecided = k.undecided.with(f.undecided)
-			k.surpluses = k.surpluses.with(f.surpluses, k.settled)
 			if k.settled > k.timeline.Start() {
 				b.metrics.births.WithLabelValues("counted").Add(float64(f.births))
 				b.metrics.births.WithLabelValues("ambiguous").Add(float64(f.ambiguous))

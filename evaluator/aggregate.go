@@ -203,10 +203,12 @@ func (s *targetSum) tick(now int64, out *tally) {
 // before, needs evidence.
 func (s *targetSum) step(raw *rawSeries, x sample, e targetEvidence, out *tally) {
 	x.v = rounded(x.v)
+	last := s.last
 	if out.follow.covers(x.t) {
 		delta := out.obey(raw, s.last, x)
 		s.fall = nil
 		s.count(raw, x, delta, out)
+		out.surpluses.add(slotEnd(x.t), raw, explained(last, x.v, delta, out.follow.excuses(raw.key, x.t)))
 		return
 	}
 	n, before := 0.0, 0.0
@@ -214,7 +216,8 @@ func (s *targetSum) step(raw *rawSeries, x sample, e targetEvidence, out *tally)
 		n, before = sizeAt(raw.sizes, x.t), sizeAt(raw.sizes, s.last.t)
 	}
 	var delta float64
-	fell := s.fall != nil
+	fell, claimed := s.fall != nil, len(out.claims)
+	excused := fell && x.t-s.fall.at <= deciding*60_000
 	switch {
 	case e.beginning.proven():
 		delta = s.renew(raw, x, e.beginning, out)
@@ -236,9 +239,15 @@ func (s *targetSum) step(raw *rawSeries, x sample, e targetEvidence, out *tally)
 	if delta > 0 {
 		s.leapt = 0
 	}
-	out.rule(raw, s.last, x, delta, fell || s.fall != nil)
+	excused = excused || len(out.claims) > claimed // counters left, or came back
+	if last.t != 0 && s.growth.n == 0 {
+		out.surpluses.extrapolate(slotEnd(x.t), raw, delta)
+	}
+	out.rule(raw, last, x, delta, fell || excused || s.fall != nil)
+	out.excuse(raw, x.t, excused)
 	s.decide(raw, x.t, delta, out)
 	s.count(raw, x, delta, out)
+	out.surpluses.add(slotEnd(x.t), raw, explained(last, x.v, delta, excused))
 }
 
 // began reports whether a sum began again with its target, and is no lower than before.

@@ -3,215 +3,182 @@ package evaluator
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
 	"math"
 	"slices"
-	"strings"
 	"time"
 )
 
-// Once an hour each ledger that counts counters is audited: the newest settled hour as
-// the backend's own increase() gives it is held against what was counted, without what
-// is explained by how the two count. Who counts wrong is seen so, whatever the reason.
-// Groups sum to their whole, as it was judged once: its audits are theirs.
-
-// surplus is what was counted in a slot beyond what increase() counts there, and why
-// that is right is known: births, and falls.
-type surplus struct {
-	slot Minute
-	by   [3]float64 // of good, bad and total
-}
-
-// surpluses are such in the order of time.
-type surpluses []surplus
-
-func (a *surpluses) add(slot Minute, raw *rawSeries, events float64) {
-	if events == 0 {
-		return
-	}
-	i := len(*a) - 1
-	if i < 0 || (*a)[i].slot != slot {
-		*a = append(*a, surplus{slot: slot})
-		i++
-	}
-	for r, each := range allRoles {
-		if raw.roles&each == 0 {
-			continue
-		}
-		if raw.weights != nil {
-			(*a)[i].by[r] += events * raw.weights[r]
-		} else {
-			(*a)[i].by[r] += events
-		}
-	}
-}
-
-// with adds those of newer slots, and forgets what no audit asks for any more.
-func (a surpluses) with(more surpluses, settled Minute) surpluses {
-	a = append(a, more...)
-	return slices.DeleteFunc(a, func(x surplus) bool { return x.slot <= settled-2*auditLength })
-}
-
-func (a surpluses) sum(from, to Minute, r int) float64 {
-	sum := 0.0
-	for _, x := range a {
-		if x.slot > from && x.slot <= to {
-			sum += x.by[r]
-		}
-	}
-	return sum
-}
-
-// explained is what a sample counts beyond what increase() counts by it, as far as
-// there is a reason: the first sample of a series, and one that is lower than the last
-// or belongs to such a fall.
-func explained(last sample, v, delta float64, fell bool) float64 {
-	switch {
-	case last.t == 0:
-		return delta
-	case v < last.v:
-		return delta - v
-	case fell:
-		return delta - (v - last.v)
-	}
-	return max(delta-(v-last.v), 0)
-}
+// About once an hour what was counted is audited: an hour as the backend itself counts
+// it is held against it, without what is explained by how the two count. A wrong count
+// is found so, whatever the reason. The hours lie on a grid, so that all processes
+// audit the same ones, also one that has just begun.
 
 const (
-	// auditLength is how long the time is that is auditLength, in minutes.
+	// auditLength is how much time is audited at once, in minutes.
 	auditLength = Minute(60)
+	// auditsApart is the time between the ends of two such, in minutes. None is
+	// in two of them, and what happens at one minute of each hour is not always at an end.
+	auditsApart = Minute(67)
+	// ripens is how long after its end an hour is known: the slots before a late sample
+	// are when it comes.
+	ripens = Minute(10)
+	// auditedFor is for how long audits count, in minutes.
+	auditedFor = Minute(4 * 60)
 	// differing is how many audits in a row must differ for a doubt.
 	differing = 2
 	// differsBy and differsEvents are what an audit must differ by.
 	differsBy, differsEvents = 0.05, 10
-	// auditsApart is how much later in the hour the next audit is, so that what happens
-	// at one minute of each hour is not always at the edge of what is audited.
-	auditsApart = Minute(17)
 )
 
-// auditState is what the last audits of a ledger said.
-type auditState struct {
-	all    streak    // of audits of which any counter differs
-	byRole [3]streak // of those of a counter
-	said   string    // by the last of them
+// hour is what a part counted in an hour that is to be audited.
+type hour struct {
+	to      Minute     // its end
+	counted [3]float64 // of good, bad and total
+	apart   [3]float64 // of that what the backend counts otherwise for a known reason
+	young   [3]float64 // what it may count beside, at the ends of counters
 }
 
-// streak are audits in a row that differ.
-type streak struct {
-	n     int
-	since Minute // where the first of them begins
-	last  Minute // where the last ends
+// verdicts are what the last audits of a part found, in the order of time.
+type verdicts []auditResult
+
+type auditResult struct {
+	to      Minute
+	failed  bool   // there was no answer
+	differs string // how; "" when they agree
 }
 
-// push adds an audit. Of one time all that differ are one.
-func (s *streak) push(from, to Minute, differs bool) {
-	switch {
-	case !differs && s.last != to:
-		*s = streak{}
-	case !differs || s.last == to:
-	case s.n == 0:
-		*s = streak{1, from, to}
-	default:
-		s.n, s.last = s.n+1, to
+// of is the result of the audit of an hour; false when there was none.
+func (v verdicts) of(to Minute) (auditResult, bool) {
+	i := slices.IndexFunc(v, func(r auditResult) bool { return r.to == to })
+	if i < 0 {
+		return auditResult{}, false
+	}
+	return v[i], true
+}
+
+// phase is where the hours of a meter lie on the grid. Those of meters with the same
+// total are the same, and are asked for together.
+func (m *meter) phase() Minute {
+	h := uint32(2166136261) // FNV-1a
+	for _, c := range []byte(m.clockText()) {
+		h = (h ^ uint32(c)) * 16777619
+	}
+	return Minute(h % uint32(auditsApart))
+}
+
+// auditedBefore is the last end of an hour of the grid at or before an instant.
+func (m *meter) auditedBefore(at Minute) Minute { return at - (at-m.phase())%auditsApart }
+
+// closeHours keeps the hours that are known since an instant, and the surpluses of
+// those that are not.
+func (k *book) closeHours(l *ledger, before Minute, found []*tally) {
+	for i := range k.parts {
+		p, m := &k.parts[i], l.meters[i]
+		p.surpluses = p.surpluses.with(found[i].surpluses)
+		last := m.auditedBefore(k.settled - ripens)
+		if last+ripens > before && m.auditWay(p) != "" {
+			p.hours = slices.Clone(p.hours)
+			for to := m.auditedBefore(max(before-ripens, last-auditedFor)) + auditsApart; to <= last; to += auditsApart {
+				if h, ok := k.hour(l, i, to); ok {
+					p.hours = append(p.hours, h)
+				}
+			}
+		}
+		if len(p.hours) > 0 && p.hours[0].to <= k.settled-auditedFor {
+			p.hours = slices.DeleteFunc(slices.Clone(p.hours), func(h hour) bool { return h.to <= k.settled-auditedFor })
+		}
+		p.surpluses = p.surpluses.after(k.settled - ripens - auditLength)
 	}
 }
 
-// auditDue reports whether a ledger's audit is due in a slot. Those of the same total
-// are due together, and ask for it once.
-func (l *ledger) auditDue(end Minute) bool {
-	h := fnv.New32a()
-	h.Write([]byte(l.meters[0].clockText()))
-	return (end-Minute(h.Sum32()%60)-end/60*auditsApart)%60 == 0
+// hour is that of a part which ends at an instant; false when not all of it is known.
+func (k *book) hour(l *ledger, part int, to Minute) (hour, bool) {
+	from := to - auditLength
+	var sum Slot
+	if l.derived() {
+		first := from - k.record.from
+		if first < 0 || to > k.record.end() {
+			return hour{}, false
+		}
+		for _, all := range k.record.slots[first : first+auditLength] {
+			if !all[part].Known {
+				return hour{}, false
+			}
+			sum.Total, sum.Bad = sum.Total+all[part].Total, sum.Bad+all[part].Bad
+		}
+	} else {
+		all := k.timeline.Sum(from, to)
+		if from < k.timeline.Start() || !all.Complete() {
+			return hour{}, false
+		}
+		sum.Total, sum.Bad = all.Total, all.Bad
+	}
+	more := k.parts[part].surpluses.sum(from, to)
+	return hour{to, [3]float64{sum.Total - sum.Bad, sum.Bad, sum.Total}, more.by, more.young}, true
 }
 
-// audit is one that is to be done, or was done.
+// audit is that of an hour of a part of a ledger.
 type audit struct {
-	ledger   *ledger
-	from, to Minute
-	role     int
-	nested   bool // its counters are among others of the ledger
-	counted  float64
-	apart    float64
-	query    string
-	direct   float64
-	err      error
+	ledger  *ledger
+	part    int
+	hour    hour
+	queries []query
+	way     auditWay
+	usual   time.Duration // between two samples
+	asked   role          // the counters that it is about
+	direct  [3]float64
+	err     error
+	done    bool
 }
 
-// inTurns are the audits of one hour: where counters hold others, each second hour
-// those of the total, which others share, and in the hours between one of the others.
-// So audits load no sample twice.
-func inTurns(all []audit) []audit {
-	parts := map[string][]string{} // of a total, the queries of what it holds
-	for _, a := range all {
-		if total := a.ledger.meters[0].clockText(); a.nested && allRoles[a.role] != roleTotal && !slices.Contains(parts[total], a.query) {
-			parts[total] = append(parts[total], a.query)
+// auditsDue are those of a ledger that were not done: of the newest hours of each part.
+func (l *ledger) auditsDue() (out []audit) {
+	for i, m := range l.meters {
+		p := &l.book.parts[i]
+		for _, h := range p.hours[max(0, len(p.hours)-differing):] {
+			way := m.auditWay(p)
+			if _, known := l.verdicts(i).of(h.to); known || way == "" {
+				continue
+			}
+			a := audit{ledger: l, part: i, hour: h, way: way, usual: time.Duration(p.accounts.interval()) * time.Millisecond}
+			e := entry{ledger: l, book: l.book}
+			if a.queries = e.queriesOf(i)[:len(m.queries)]; way == byHistograms {
+				a.queries, a.asked = []query{m.nativeQuery()}, roleGood|roleTotal
+			}
+			for _, q := range a.queries {
+				a.asked |= q.role
+			}
+			out = append(out, a)
 		}
 	}
-	return slices.DeleteFunc(all, func(a audit) bool {
-		hour, queries := int(a.to/60), parts[a.ledger.meters[0].clockText()]
-		switch isTotal := allRoles[a.role] == roleTotal; {
-		case !a.nested:
-			return false
-		case hour%2 == 0 || isTotal:
-			return hour%2 != 0 || !isTotal
-		default:
-			return a.query != queries[hour/2%len(queries)]
-		}
-	})
+	return out
 }
 
-// auditOf is what to ask about a ledger; false for nothing.
-func (l *ledger) auditOf() ([]audit, bool) {
-	k, m := l.book, l.meters[0]
-	_, isCounter := k.parts[0].accounts.(*counter)
-	to := k.settled
-	sum := k.timeline.Sum(to-auditLength, to)
-	if !isCounter || m.ofGroup() || l.derived() || m.native != nil && k.parts[0].native || !sum.Complete() || to-auditLength < k.timeline.Start() || k.timeline.seldom > 0 {
-		return nil, false
+func (l *ledger) verdicts(part int) verdicts {
+	if l.audits == nil {
+		return nil
 	}
-	counted := [3]float64{sum.Total - sum.Bad, sum.Bad, sum.Total}
-	var out []audit
-	for i, r := range allRoles {
-		var grown []string
-		for _, q := range m.queries {
-			if q.weight != 1 {
-				return nil, false
-			}
-			if q.role == r {
-				grown = append(grown, "("+l.backend.increase(q.selector, auditLength)+" or vector(0))")
-			}
-		}
-		if len(grown) > 0 {
-			out = append(out, audit{ledger: l, from: to - auditLength, to: to, role: i, counted: counted[i], apart: k.surpluses.sum(to-auditLength, to, i), query: strings.Join(grown, " + ")})
-		}
-	}
-	nested := len(largest(selectors(m.queries))) < len(out)
-	for i := range out {
-		out[i].nested = nested
-	}
-	return out, len(out) > 0
+	return l.audits[part]
 }
 
 // audit asks the backend for the audits that are due, beside its cycles. One that is
 // still under way, or a backend that is down, leaves them out.
-func (e *Evaluator) audit(parent context.Context, b *backend, ledgers []*ledger, end Minute) {
+func (e *Evaluator) audit(parent context.Context, b *backend, ledgers []*ledger) {
 	if b.auditing || b.down != nil || b.stale != nil {
 		return
 	}
 	var due []audit
 	for _, l := range ledgers {
-		if l.err == nil && l.book != nil && !l.preview && l.auditDue(end) {
-			if one, ok := l.auditOf(); ok {
-				due = append(due, one...)
-			}
+		if l.err == nil && l.book != nil && !l.preview && e.ledgers[l.key] == l {
+			due = append(due, l.auditsDue()...)
 		}
 	}
-	if due = inTurns(due); len(due) == 0 {
+	if len(due) == 0 {
 		return
 	}
 	b.auditing = true
 	e.started.Go(func() {
-		ctx, cancel := context.WithTimeout(parent, time.Minute)
+		ctx, cancel := context.WithTimeout(parent, time.Minute) // what is not done then is due again
 		defer cancel()
 		b.answerAll(ctx, due)
 		select {
@@ -221,41 +188,10 @@ func (e *Evaluator) audit(parent context.Context, b *backend, ledgers []*ledger,
 	})
 }
 
-// auditsOf are audits that were done.
+// auditsOf are audits that were asked for.
 type auditsOf struct {
 	backend *backend
 	audits  []audit
-}
-
-// answerAll asks the questions of audits, each once.
-func (b *backend) answerAll(ctx context.Context, due []audit) {
-	type question struct {
-		query string
-		to    Minute
-	}
-	known := map[question]*audit{}
-	for i := range due {
-		a := &due[i]
-		if same := known[question{a.query, a.to}]; same != nil {
-			a.direct, a.err = same.direct, same.err
-			continue
-		}
-		b.answer(ctx, a)
-		known[question{a.query, a.to}] = a
-	}
-}
-
-// answer asks the question of an audit.
-func (b *backend) answer(ctx context.Context, a *audit) {
-	found, err := b.query(ctx, a.query, a.to.Time())
-	switch {
-	case err != nil:
-		a.err = err
-	case len(found) != 1 || len(found[0].samples) != 1:
-		a.err = fmt.Errorf("the answer to %s is not one number", a.query)
-	default:
-		a.direct = found[0].samples[0].v
-	}
 }
 
 // takeAudits takes over what audits found.
@@ -264,60 +200,82 @@ func (e *Evaluator) takeAudits(done auditsOf) {
 	id, _ := done.backend.known()
 	for i := range done.audits {
 		a := &done.audits[i]
-		result := "failed"
-		if a.err == nil {
-			if result = "agrees"; a.differs(id.kind) {
-				result = "differs"
-			}
-			a.ledger.audits.take(a, result == "differs")
-			e.auditGroups(a.ledger)
+		if !a.done {
+			continue
 		}
-		e.metrics.audits.WithLabelValues(done.backend.Name, result).Inc()
+		r := auditResult{to: a.hour.to, failed: a.err != nil}
+		for j, each := range allRoles {
+			if a.asked&each == 0 {
+				continue
+			}
+			result := "failed"
+			if a.err == nil {
+				if result = "agrees"; a.differs(j, id.kind) {
+					result = "differs"
+					r.differs = a.text(j)
+				}
+			}
+			e.metrics.audits.WithLabelValues(done.backend.Name, result).Inc()
+		}
+		a.ledger.note(a.part, r)
 	}
 }
 
-// auditGroups has the groups of a ledger's SLOs doubted as they are.
-func (e *Evaluator) auditGroups(l *ledger) {
-	for _, t := range e.byLedger[l] {
-		for _, g := range t.groups {
-			g.ledger.audits = l.audits
-			if s := &g.ledger.audits; s.said != "" {
-				s.said = "of all groups together, " + s.said
-			}
-		}
+// note notes the result of an audit of a part, and forgets old ones.
+func (l *ledger) note(part int, r auditResult) {
+	if l.audits == nil {
+		l.audits = make([]verdicts, len(l.meters))
 	}
+	all := slices.DeleteFunc(append(l.audits[part], r), func(x auditResult) bool { return x.to <= r.to-auditedFor })
+	slices.SortFunc(all, func(x, y auditResult) int { return int(x.to - y.to) })
+	l.audits[part] = all
 }
 
-// differs reports whether what was counted is not what the backend says.
-func (a *audit) differs(kind string) bool {
-	off := func(difference float64) bool {
-		difference = math.Abs(difference)
-		return difference > differsEvents && difference > differsBy*max(a.counted, a.direct)
+// differs reports whether what was counted of a role is not what the backend counts.
+func (a *audit) differs(r int, kind string) bool {
+	counted, direct := a.hour.counted[r], a.direct[r]
+	extrapolated := 0.0
+	if a.way != bySums { // increase() takes a counter to grow on to the ends of the hour
+		extrapolated = math.Abs(direct*a.usual.Minutes()/float64(auditLength)) + math.Abs(a.hour.young[r])
 	}
-	unexplained := off(a.counted - a.direct - a.apart)
+	off := func(expected float64) bool {
+		difference := math.Abs(counted - expected)
+		return difference > differsEvents && difference > differsBy*max(counted, expected)+extrapolated
+	}
+	unexplained := off(direct + a.hour.apart[r])
 	if kind == kindVictoriaMetrics { // it has a rule of its own for births
-		return unexplained && off(a.counted-a.direct)
+		return unexplained && off(direct)
 	}
 	return unexplained
 }
 
-// take notes an audit.
-func (s *auditState) take(a *audit, differs bool) {
-	s.all.push(a.from, a.to, differs)
-	s.byRole[a.role].push(a.from, a.to, differs)
-	if differs {
-		s.said = fmt.Sprintf("from %s to %s %s %s events were counted, and increase() gives %s",
-			clockText(a.from), clockText(a.to), plainCount(a.counted), allRoles[a.role].names()[0], plainCount(a.direct))
+// text says how a role differs.
+func (a *audit) text(r int) string {
+	of := ""
+	if m := a.ledger.meters[a.part]; len(a.ledger.meters) > 1 {
+		of = " of " + m.clockText()
 	}
+	text := fmt.Sprintf("from %s to %s %s %s events%s were counted, and %s gives %s", clockText(a.hour.to-auditLength), clockText(a.hour.to),
+		plainCount(a.hour.counted[r]), allRoles[r].names()[0], of, a.way.function(), plainCount(a.direct[r]+a.hour.apart[r]))
+	if a.hour.apart[r] != 0 {
+		text += ", births and falls apart"
+	}
+	return text
 }
 
-// audited is the doubt of a ledger whose audits differ.
+// audited is the doubt of a ledger whose last audits differ.
 func (t *track) audited(*Timeline, Minute) *Doubt {
-	s := &t.ledger.audits
-	for _, x := range []streak{s.all, s.byRole[0], s.byRole[1], s.byRole[2]} {
-		if x.n >= differing {
-			since := x.since.Time()
-			return &Doubt{Code: DoubtAudit, Message: s.said, Since: &since}
+	for i := range t.ledger.audits {
+		var last []auditResult
+		for _, h := range t.ledger.book.parts[i].hours {
+			if r, ok := t.ledger.audits[i].of(h.to); ok && !r.failed {
+				last = append(last, r)
+			}
+		}
+		last = last[max(0, len(last)-differing):]
+		if len(last) == differing && !slices.ContainsFunc(last, func(r auditResult) bool { return r.differs == "" }) {
+			since := (last[0].to - auditLength).Time()
+			return &Doubt{Code: DoubtAudit, Message: last[differing-1].differs, Since: &since}
 		}
 	}
 	return nil

@@ -91,7 +91,7 @@ func (b *backend) observations(ctx context.Context, e *entry, i int, batch []raw
 		batch, found, inexact = addNative(batch, native, m.native)
 		p.inexact = p.inexact || inexact
 		if e.done {
-			p.native = found || silent
+			p.native, p.mixed = found || silent, found && !silent
 		}
 	} else if e.done && m.live(batch, r.to) == 0 {
 		p.native = true // they may have become native

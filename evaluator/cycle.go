@@ -88,7 +88,7 @@ func (e *Evaluator) finish(ctx context.Context, c *cycle) {
 	e.rereadOld(ctx, b)
 	e.readCuts(ctx, b)
 	e.readPast(ctx, b, c.end)
-	e.audit(ctx, b, c.ledgers, c.end)
+	e.audit(ctx, b, c.ledgers)
 	e.lookForLost(ctx, b, c.end)
 	e.noteKept(b)
 }

@@ -42,7 +42,7 @@ type ledger struct {
 	cuts      cuts
 	cutting   bool // slots of quarters that exclusions cut are being read
 	absence   absence
-	audits    auditState
+	audits    []verdicts // of each meter; nil before the first
 	look      look
 	err       error // of the last advance
 	failures  int   // of this ledger alone, in a row
@@ -94,7 +94,6 @@ type book struct {
 	past      *past     // for the next reread
 	kept      []period  // slots of another book, of which the backend has no samples any more
 	undecided undecided // of the settled slots
-	surpluses surpluses // the same, of the last hours
 	unsettled undecided // of those after them
 	tried     *past     // behind the slots that are not settled; nil when they held no samples
 }
@@ -108,12 +107,15 @@ type part struct {
 	nan       int64       // time of the newest value that is NaN; 0 for none
 	alive     int64       // until when what is gone counts as if it were there
 	native    bool        // native histograms were found, or nothing else
+	mixed     bool        // beside classic ones
 	inexact   bool        // some of the events are estimates
 	refused   sample      // the newest that no counter can have; its time is 0 for none
 	asked     Minute      // up to here values were asked for
 	recent    []rawSeries // the values of slots that may not have been settled then
 	counted   float64     // series that the backend counted at the end of what is read first; 0 when none of it is to be checked
 	met       bool        // some of them were read
+	surpluses surpluses   // of the slots that no hour holds yet
+	hours     []hour      // that are to be audited, of the last hours
 	twin      string      // the label by which each counter was there twice when history was read last; "" for none
 }
 

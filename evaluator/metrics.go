@@ -44,7 +44,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"when"}),
 		audits: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "slowburn_audits_total",
-			Help: "Counters of which an hour was held against the backend's own increase(), by what came of it: agrees, differs or failed.",
+			Help: "Counters of which an hour was held against the backend's own count, by what came of it: agrees, differs or failed.",
 		}, []string{"backend", "result"}),
 		up: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "slowburn_backend_up", Help: "Whether a backend answered at all in the last cycle.",

@@ -15,6 +15,9 @@ type process struct {
 	growth    recent[float32]
 	peak      peak
 	falls     map[uint64]fallen // not decided yet, by series
+	lowered   int64             // time of the last sample that was lower than the one before
+	born      map[uint64]bool   // the series of which the last scrape had the first sample
+	bears     map[uint64]bool   // the same of the scrape that is being counted
 	ticks     int64             // time of the last sample of a clock series
 	gaps      gaps
 }
@@ -114,14 +117,16 @@ func (p *process) scrape(together []*cursor, now int64, out *tally) {
 	grown := 0.0
 	for _, c := range together {
 		_, open := p.falls[c.raw.key]
+		excused := open && now-p.lowered <= p.gaps.limit()
 		delta := p.delta(c, now, e, out)
 		f, fell := p.falls[c.raw.key]
 		if fell && f.at < now {
 			f.counted += delta
 			p.falls[c.raw.key] = f
 		}
-		out.rule(c.raw, c.series.last, sample{t: now, v: rounded(c.samples[0].v)}, delta, fell)
-		grown += c.count(now, delta, open, out)
+		out.rule(c.raw, c.series.last, sample{t: now, v: rounded(c.samples[0].v)}, delta, fell || excused)
+		out.excuse(c.raw, now, excused)
+		grown += c.count(now, delta, excused, out)
 	}
 	p.decide(together, now, out)
 	p.scraped(together, now, grown, out)
@@ -132,7 +137,7 @@ func (p *process) follow(together []*cursor, now int64, out *tally) {
 	grown := 0.0
 	for _, c := range together {
 		delta := out.obey(c.raw, c.series.last, sample{t: now, v: rounded(c.samples[0].v)})
-		grown += c.count(now, delta, false, out)
+		grown += c.count(now, delta, out.follow.excuses(c.raw.key, now), out)
 		p.counts = p.counts || c.series.last.v > 0
 	}
 	p.falls = nil
@@ -140,13 +145,25 @@ func (p *process) follow(together []*cursor, now int64, out *tally) {
 }
 
 // count takes over what a sample counts at once.
-func (c *cursor) count(now int64, delta float64, fell bool, out *tally) float64 {
+func (c *cursor) count(now int64, delta float64, excused bool, out *tally) float64 {
 	x := sample{t: now, v: rounded(c.samples[0].v)}
 	if out.witness != nil {
 		out.witness.sample(c.raw, x, delta)
 	}
 	out.add(slotEnd(now), c.raw, delta)
-	out.surpluses.add(slotEnd(now), c.raw, explained(c.series.last, x.v, delta, fell))
+	p := c.series.process
+	out.surpluses.add(slotEnd(now), c.raw, explained(c.series.last, x.v, delta, excused))
+	if p.born[c.raw.key] {
+		out.surpluses.extrapolate(slotEnd(now), c.raw, delta)
+	}
+	switch {
+	case c.series.last.t != 0 && x.v < c.series.last.v:
+		p.lowered = now
+	case c.series.last.t == 0 && p.bears == nil:
+		p.bears = map[uint64]bool{c.raw.key: true}
+	case c.series.last.t == 0:
+		p.bears[c.raw.key] = true
+	}
 	c.series.last = x
 	return delta
 }
@@ -160,6 +177,7 @@ func (p *process) scraped(together []*cursor, now int64, grown float64, out *tal
 	p.tick(together, now, out)
 	p.last, p.size = now, len(together)
 	p.began = out.starts.at(together[0].raw.target, now)
+	p.born, p.bears = p.bears, nil
 }
 
 // begin takes the scrape for the first one when all samples before it are zeros at

@@ -11,10 +11,11 @@ import (
 
 // ruling is what a sample counts that is more than a plain increment.
 type ruling struct {
-	first  bool // the series was not known before
-	delta  float64
-	claims []claim
-	found  []ruled
+	first   bool // the series was not known before
+	excused bool // increase() may count it otherwise
+	delta   float64
+	claims  []claim
+	found   []ruled
 }
 
 // ruled is a finding of a ruling.
@@ -83,6 +84,19 @@ func (o *tally) rule(raw *rawSeries, last, x sample, delta float64, more bool) {
 		r := o.rulings.at(raw.key, x.t)
 		r.delta, r.first = delta, last.t == 0
 	}
+}
+
+// excuse notes that a sample that has a ruling may be counted otherwise by increase().
+func (o *tally) excuse(raw *rawSeries, at int64, excused bool) {
+	if o.rulings != nil && excused {
+		o.rulings.at(raw.key, at).excused = true
+	}
+}
+
+// excuses reports whether a sample of a series may be counted otherwise by increase().
+func (r *rulings) excuses(series uint64, at int64) bool {
+	of := r.of[rulingKey{series, at}]
+	return of != nil && of.excused
 }
 
 // obey counts a sample as the whole's was ruled, or by what the series grew since the
