@@ -184,6 +184,7 @@ func (c *cycle) run(ctx context.Context) {
 	}
 	if c.down == nil && c.stale == nil {
 		b.findAbsences(ctx, c.ledgers, c.end)
+		b.findSpellings(ctx, c.ledgers, c.end)
 	}
 }
 
@@ -365,6 +366,7 @@ func (e *Evaluator) conclude(ctx context.Context) {
 		}
 		if b.stale == nil {
 			b.findAbsences(ctx, e.ledgersOf(b), e.end)
+			b.findSpellings(ctx, e.ledgersOf(b), e.end)
 		}
 		for _, l := range e.ledgersOf(b) {
 			for _, t := range e.byLedger[l] {

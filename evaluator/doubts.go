@@ -78,7 +78,7 @@ const wellKnownShare = 0.9
 
 // partlyKnown is the doubt about a number of which too little is known.
 func (t *track) partlyKnown(v *Timeline, end Minute) *Doubt {
-	for _, d := range []*Doubt{t.keptDoubt(end), t.goneDoubt(end)} {
+	for _, d := range []*Doubt{t.missedDoubt(end), t.keptDoubt(end), t.goneDoubt(end)} {
 		if d != nil {
 			return d
 		}

@@ -43,6 +43,7 @@ type ledger struct {
 	cutting   bool // slots of quarters that exclusions cut are being read
 	absence   absence
 	audits    []verdicts // of each meter; nil before the first
+	spelling  spelling
 	look      look
 	err       error // of the last advance
 	failures  int   // of this ledger alone, in a row

@@ -337,12 +337,10 @@ func (x *inspector) samples(ctx context.Context, s subject) error {
 		if selector.Name() == "" {
 			continue // functions drop the name, which may be all that tells series apart
 		}
-		lastHour, before := selector.Range(time.Hour), selector.Offset(time.Hour)
-		n, found, err := x.number(ctx, fmt.Sprintf("max(count_over_time(%s) and %s)", lastHour, before), x.end)
-		if err != nil || !found || n == 0 {
+		each, found, err := x.cadence(ctx, selector, time.Hour)
+		if err != nil || !found {
 			return err
 		}
-		each := (time.Hour / time.Duration(n)).Round(time.Second)
 		switch limit := x.short.Duration() / perWindow; {
 		case s.way == slotValues && each > time.Minute+tolerance:
 			x.concern(false, s.field, "a range of 2m needs two samples; scrape once a minute, or count by rate() and increase() of selectors",
@@ -356,15 +354,10 @@ func (x *inspector) samples(ctx context.Context, s subject) error {
 				return err
 			}
 		}
-		if !s.counter {
-			continue
-		}
-		falls, found, err := x.number(ctx, fmt.Sprintf("max(resets(%s) / count_over_time(%s))", lastHour, lastHour), x.end)
-		if err != nil {
-			return err
-		}
-		if found && falls > maxFalls {
-			x.concern(false, s.field, "write type: delta where each sample is the number of events since the one before, type: rate for events per second; any other gauge is for an SLO of threshold", "%s falls as gauges do, in %.0f %% of its samples", selector, 100*falls)
+		if s.counter {
+			if err := x.noCounter(ctx, s); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -373,10 +366,6 @@ func (x *inspector) samples(ctx context.Context, s subject) error {
 // tolerance is how much later than once a minute samples may be on average, for
 // some of them are missed.
 const tolerance = 3 * time.Second
-
-// maxFalls is the share of samples that are lower than the one before, above
-// which no process restarts so often.
-const maxFalls = 0.2
 
 // selectorsIn are the selectors over ranges in an expression; those of MetricsQL
 // alone are not found.

@@ -2,7 +2,11 @@ package evaluator
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/url"
+	"regexp"
 	"time"
 
 	"github.com/slowburn-slo/slowburn/slo"
@@ -33,4 +37,72 @@ func (x *inspector) grows(ctx context.Context, s subject, selector slo.Selector)
 		x.concern(false, s.field, "leave type away for counters", "%s rises as counters do, and never fell in the last hour", selector)
 	}
 	return err
+}
+
+// maxFalls is the share of samples that are lower than the one before, above
+// which no process restarts so often.
+const maxFalls = 0.2
+
+// gaugeHint is what to write for gauges.
+const gaugeHint = "write type: delta where each sample is the number of events since the one before, type: rate for events per second; any other gauge is for an SLO of threshold"
+
+// noCounter finds gauges where counters should be: what falls all the time, what is a
+// gauge by its metadata and does not rise as counters do, and a total that never changes.
+func (x *inspector) noCounter(ctx context.Context, s subject) error {
+	hour, day := s.selector.Range(time.Hour), s.selector.Range(24*time.Hour)
+	falls, found, err := x.number(ctx, fmt.Sprintf("max(resets(%s) / count_over_time(%s))", hour, hour), x.end)
+	if err != nil {
+		return err
+	}
+	if found && falls > maxFalls {
+		x.concern(false, s.field, gaugeHint, "%s falls as gauges do, in %.0f %% of its samples", s.selector, 100*falls)
+		return nil
+	}
+	rises, _, err := x.number(ctx, fmt.Sprintf("max(changes(%s) unless (resets(%s) > 0))", day, day), x.end)
+	if err != nil || rises >= manyChanges {
+		return err
+	}
+	if x.metricType(ctx, s.selector.Name()) == "gauge" {
+		x.concern(false, s.field, gaugeHint, "%s is a gauge, by its metadata, and does not grow as counters do", s.selector)
+		return nil
+	}
+	if s.role&newMeter(x.slo.Indicator).clock() == 0 {
+		return nil
+	}
+	length := slo.Window(2 * time.Hour)
+	if named.MatchString(s.selector.Name()) {
+		length = slo.Window(24 * time.Hour)
+	}
+	long := s.selector.Range(length.Duration())
+	still, found, err := x.number(ctx, fmt.Sprintf("max(last_over_time(%s) > 0 and last_over_time(%s offset %s)) unless max(changes(%s)) > 0", hour, hour, length, long), x.end)
+	if err == nil && found {
+		x.concern(false, s.field, "if each of its samples is a number of events, write type: delta; if they are rates, type: rate", "%s did not change in the last %s: it is %s, and counted no events", s.selector, length, plainCount(still))
+	}
+	return err
+}
+
+// named is a name that counters have; they may be quiet for hours.
+var named = regexp.MustCompile(`_(total|count|bucket)$`)
+
+// metricType is the type of a metric by the metadata that its targets gave, "" when
+// there is none, or there are several.
+func (x *inspector) metricType(ctx context.Context, name string) string {
+	var answer struct {
+		Data map[string][]struct {
+			Type string `json:"type"`
+		} `json:"data"`
+	}
+	err := x.call(ctx, "/api/v1/metadata?metric="+url.QueryEscape(name), nil, func(body io.Reader) error {
+		return json.NewDecoder(body).Decode(&answer)
+	})
+	if err != nil || len(answer.Data[name]) == 0 {
+		return "" // not every backend has it
+	}
+	found := answer.Data[name][0].Type
+	for _, m := range answer.Data[name] {
+		if m.Type != found {
+			return ""
+		}
+	}
+	return found
 }

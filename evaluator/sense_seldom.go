@@ -3,10 +3,13 @@ package evaluator
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/slowburn-slo/slowburn/slo"
@@ -25,17 +28,11 @@ func (x *inspector) seldom(ctx context.Context, s subject) error {
 		if selector.Name() == "" {
 			continue
 		}
-		const hours = 4
-		n, found, err := x.number(ctx, fmt.Sprintf("max(count_over_time(%s) and last_over_time(%s offset %dh))",
-			selector.Range(hours*time.Hour), selector.Range(time.Hour), hours), x.end)
+		each, found, err := x.cadence(ctx, selector, 4*time.Hour)
 		if err != nil {
 			return err
 		}
-		if !found || n == 0 {
-			continue
-		}
-		each := (hours * time.Hour / time.Duration(n)).Round(time.Minute)
-		if each <= scrape {
+		if each = each.Round(time.Minute); !found || each <= scrape {
 			continue
 		}
 		if s.way == slotValues {
@@ -76,4 +73,38 @@ func instantSelectors(expr string) []slo.Selector {
 		return nil
 	})
 	return out
+}
+
+// cadence is the usual time between two samples of the series of a selector that has
+// the most in a length of time: the median. What has fewer than three is not known.
+func (x *inspector) cadence(ctx context.Context, selector slo.Selector, length time.Duration) (each time.Duration, found bool, err error) {
+	rows, err := x.ask(ctx, "topk(1, count_over_time("+selector.Range(length)+"))", x.end)
+	if err != nil || len(rows) == 0 {
+		return 0, false, err
+	}
+	one := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, selector.Name())}
+	for _, name := range slices.Sorted(maps.Keys(rows[0].labels)) {
+		if name != model.MetricNameLabel {
+			one = append(one, labels.MustNewMatcher(labels.MatchEqual, name, rows[0].labels[name]))
+		}
+	}
+	answer, err := x.ask(ctx, slo.NewSelector(one...).Range(length), x.end)
+	if err != nil || len(answer) == 0 {
+		return 0, false, err
+	}
+	var most []sample // others may have its labels and more
+	for _, v := range answer {
+		if len(v.samples) > len(most) {
+			most = v.samples
+		}
+	}
+	var gaps []time.Duration
+	for i := range most[min(1, len(most)):] {
+		gaps = append(gaps, time.Duration(most[i+1].t-most[i].t)*time.Millisecond)
+	}
+	if len(gaps) < 2 {
+		return 0, false, nil
+	}
+	slices.Sort(gaps)
+	return gaps[len(gaps)/2].Round(time.Second), true, nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/prometheus/common/model"
@@ -22,14 +21,7 @@ func without(s slo.Selector, name string) slo.Selector {
 // texts are the values of a label among series, in order.
 func (x *inspector) texts(ctx context.Context, s slo.Selector, name string) ([]string, error) {
 	rows, err := x.ask(ctx, fmt.Sprintf("group by (%s) (%s)", name, s), x.end)
-	var out []string
-	for _, row := range rows {
-		if text := row.labels[name]; text != "" {
-			out = append(out, text)
-		}
-	}
-	slices.Sort(out)
-	return out, err
+	return textsOf(rows, name), err
 }
 
 // bucket asks whether the bucket that a selector names by le is there, and under
@@ -43,14 +35,7 @@ func (x *inspector) bucket(ctx context.Context, s subject) error {
 	if err != nil || len(texts) == 0 {
 		return err
 	}
-	var same, missed []string
-	for _, text := range texts {
-		if v, err := strconv.ParseFloat(text, 64); err == nil && slo.SameBound(v, bound) {
-			if same = append(same, text); !matchesAll(s.selector, labels.BucketLabel, text) {
-				missed = append(missed, text)
-			}
-		}
-	}
+	same, missed := spellings(s.selector, texts)
 	written := matcherOf(s.selector, labels.BucketLabel).String()
 	hint := "write " + alternatives(labels.BucketLabel, s.selector, missed) + ", or an SLO of latency, which finds a bucket by its bound"
 	switch {

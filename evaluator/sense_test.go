@@ -50,6 +50,8 @@ func TestSense(t *testing.T) {
 		gone_total{job="shop"} 0+10x900
 		slow_total{job="shop"} `+strings.Repeat("1 _ ", 781)+`
 		level_total{job="shop"} `+strings.Repeat("5 3 ", 781)+`
+		ended_total{job="a"} 0+1x1530
+		ended_total{job="b"} 0+10x1335
 		queue_length{job="shop"} 3x1560
 		latency_seconds_bucket{le="0.1"} 0+1x1560
 		latency_seconds_bucket{le="0.5"} 0+2x1560
@@ -125,7 +127,10 @@ func TestSense(t *testing.T) {
 			"x sli.events.bad: warning: samples of slow_total{job=\"shop\"} come every 2m, fewer than 4 in the 5m that alerts look at",
 			"  scrape at least every 1m15s",
 			"x sli.events.total: warning: samples of slow_total come every 2m, fewer than 4 in the 5m that alerts look at",
-			"  scrape at least every 1m15s"}},
+			"  scrape at least every 1m15s",
+			"x sli.events.total: warning: slow_total did not change in the last 1d: it is 1, and counted no events",
+			"  if each of its samples is a number of events, write type: delta; if they are rates, type: rate"}},
+		"ended half an hour ago, and hours": {`sli: {events: {bad: 'ended_total{job="a"}', total: 'ended_total{job="b"}'}}`, nil},
 		"scraped seldom, evaluated": {`sli: {events: {bad: 'sum(changes(slow_total[$window]))', total: requests_total}}`, []string{
 			"x sli.events.bad: warning: the number of events is estimated: changes(slow_total[$window]) is no sum of counters",
 			"  events are counted exactly in sums of rate() and increase() of selectors over $window",

@@ -111,6 +111,12 @@ func counted(keys []string) string {
 // probably a gauge, whose increments mean nothing.
 var counterName = regexp.MustCompile(`_(total|count|sum|bucket|created)$`)
 
+// Names of gauges whose samples are numbers of events, and events per second.
+var (
+	cloudWatchName = regexp.MustCompile(`^aws_.+_(sum|sample_count)$`)
+	rateName       = regexp.MustCompile(`(:|_)i?rate([0-9]+[smhdw])?$|_per_second$`)
+)
+
 // parseNumber reads a number of events: a bare selector, or an expression over
 // $window. The labels by are those that its result must keep. The kind is the type
 // that the file gives it, "" for none.
@@ -205,7 +211,12 @@ func (q *query) checkCounter(s *parser.VectorSelector) {
 	if q.kind == counterType { // as the file says
 		return
 	}
-	if n := NewSelector(s.LabelMatchers...).Name(); classic(n) && !counterName.MatchString(n) {
+	switch n := NewSelector(s.LabelMatchers...).Name(); {
+	case cloudWatchName.MatchString(n):
+		q.reportWarning(s.PosRange, "write type: delta: each of its samples is the number of events since the one before", n+" looks like a gauge of CloudWatch, not like a counter")
+	case rateName.MatchString(n):
+		q.reportWarning(s.PosRange, "write type: rate where each of its samples is a number of events per second", n+" looks like a recorded rate, not like a counter")
+	case classic(n) && !counterName.MatchString(n):
 		q.reportWarning(s.PosRange, "names of counters end in _total or _count", n+" does not look like a counter")
 	}
 }

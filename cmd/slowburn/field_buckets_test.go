@@ -136,12 +136,19 @@ func leNormalised(f *field) {
 }
 
 // TestBucketGoesOnUnderAnotherText by latency, and by events with the pattern that
-// check gives.
+// check gives; without it all are bad, and the number is in doubt.
 func TestBucketGoesOnUnderAnotherText(t *testing.T) {
 	f := openBucketCase(t, "le-normalised")
 	s := f.status(4 * time.Hour)
 	requireOwn(t, s["by-latency"], 14_400, 1_440_000, 1)
 	requireOwn(t, s["by-regex"], 14_400, 1_440_000, 1)
+	for _, name := range []string{"by-events", "by-expression"} {
+		require.Equal(t, []evaluator.DoubtCode{evaluator.DoubtPartlyKnown}, doubts(s[name]))
+		require.Equal(t, `x_seconds_bucket has the bucket le="1" also as le="1.0", which is not counted: write le=~"1|1[.]0"`, s[name].Doubts[0].Message)
+	}
+	for _, name := range []string{"by-latency", "by-regex"} {
+		require.Empty(t, s[name].Doubts, name)
+	}
 	code, findings := f.check()
 	require.Equal(t, 1, code)
 	require.Contains(t, findings, `no bucket of x_seconds_bucket is written le="1" now: the same bound is written le="1.0" (and 1 more SLO)`)
