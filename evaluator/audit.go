@@ -167,31 +167,53 @@ func (e *Evaluator) audit(parent context.Context, b *backend, ledgers []*ledger)
 	if b.auditing || b.down != nil || b.stale != nil {
 		return
 	}
-	var due []audit
+	due := auditsOf{backend: b}
 	for _, l := range ledgers {
 		if l.err == nil && l.book != nil && !l.preview && e.ledgers[l.key] == l {
-			due = append(due, l.auditsDue()...)
+			due.audits = append(due.audits, l.auditsDue()...)
 		}
 	}
-	if len(due) == 0 {
+	if len(due.audits) == 0 {
 		return
 	}
 	b.auditing = true
 	e.started.Go(func() {
-		ctx, cancel := context.WithTimeout(parent, time.Minute) // what is not done then is due again
-		defer cancel()
-		b.answerAll(ctx, due)
+		due.ask(parent)
 		select {
-		case e.audits <- auditsOf{b, due}:
+		case e.audits <- due:
 		case <-parent.Done():
 		}
 	})
 }
 
-// auditsOf are audits that were asked for.
+// auditOnce does the audits of who evaluates once, but of who proves a number.
+func (e *Evaluator) auditOnce(ctx context.Context) {
+	if e.witness != nil {
+		return
+	}
+	for _, b := range e.backends {
+		due := auditsOf{backend: b}
+		for _, l := range e.ledgersOf(b) {
+			if l.err == nil && l.book != nil {
+				due.audits = append(due.audits, l.auditsDue()...)
+			}
+		}
+		due.ask(ctx)
+		e.takeAudits(due)
+	}
+}
+
+// auditsOf are audits of a backend.
 type auditsOf struct {
 	backend *backend
 	audits  []audit
+}
+
+// ask asks for audits, for a minute. What is not done then is due again.
+func (a *auditsOf) ask(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	a.backend.answerAll(ctx, a.audits)
 }
 
 // takeAudits takes over what audits found.
@@ -203,22 +225,30 @@ func (e *Evaluator) takeAudits(done auditsOf) {
 		if !a.done {
 			continue
 		}
-		r := auditResult{to: a.hour.to, failed: a.err != nil}
-		for j, each := range allRoles {
-			if a.asked&each == 0 {
-				continue
-			}
-			result := "failed"
-			if a.err == nil {
-				if result = "agrees"; a.differs(j, id.kind) {
-					result = "differs"
-					r.differs = a.text(j)
-				}
-			}
-			e.metrics.audits.WithLabelValues(done.backend.Name, result).Inc()
+		r, outcomes := a.result(id.kind)
+		for _, o := range outcomes {
+			e.metrics.audits.WithLabelValues(done.backend.Name, o).Inc()
 		}
 		a.ledger.note(a.part, r)
 	}
+}
+
+// result is what an audit of a backend of some kind found, and what of each counter.
+func (a *audit) result(kind string) (r auditResult, outcomes []string) {
+	r = auditResult{to: a.hour.to, failed: a.err != nil}
+	for i, each := range allRoles {
+		switch {
+		case a.asked&each == 0:
+		case r.failed:
+			outcomes = append(outcomes, "failed")
+		case a.differs(i, kind):
+			r.differs = a.text(i)
+			outcomes = append(outcomes, "differs")
+		default:
+			outcomes = append(outcomes, "agrees")
+		}
+	}
+	return r, outcomes
 }
 
 // note notes the result of an audit of a part, and forgets old ones.

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -92,4 +95,27 @@ func codesOf(doubts []evaluator.Doubt) (codes []evaluator.DoubtCode) {
 		codes = append(codes, d.Code)
 	}
 	return codes
+}
+
+// TestWhoAsksOnceAudits: who evaluates once has the doubts of a service, and check finds them.
+func TestWhoAsksOnceAudits(t *testing.T) {
+	db := embedded(t, time.Minute, "requests_total{code=\"200\"} 0+100x1500\nrequests_total{code=\"500\"} 0+1x1500")
+	for _, doubled := range []bool{false, true} {
+		handler := db.Handler()
+		if doubled {
+			handler = doubling{handler}
+		}
+		server := httptest.NewServer(handler)
+		defer server.Close()
+		o := options(server.URL, func() time.Time { return at(1501) })
+		o.NewJudge, o.Lookback = alerting.BuiltIn().NewJudge, alerting.BuiltIn().Lookback
+		r, err := evaluator.New(o).EvaluateAt(t.Context(), slosOf(t, `{name: a, sli: `+events+`}`), at(1500))
+		require.NoError(t, err)
+		require.Equal(t, doubled, slices.Contains(codesOf(r.SLOs[0].Doubts), evaluator.DoubtAudit))
+		concerns, err := newEvaluator(server.URL, func() time.Time { return at(1501) }).Sense(t.Context(), slosOf(t, `{name: a, sli: `+events+`}`))
+		require.NoError(t, err)
+		require.Equal(t, doubled, slices.ContainsFunc(concerns, func(c evaluator.Concern) bool {
+			return strings.Contains(c.Message, "60 bad events were counted, and increase() gives 120") || strings.Contains(c.Message, "6060 total events were counted, and increase() gives 12120")
+		}), "%v", concerns)
+	}
 }

@@ -63,6 +63,7 @@ func newAuditing(t *testing.T, series map[string]func(minute int) float64, hours
 	_, err = e.EvaluateAt(t.Context(), set.SLOs, begin.Add(time.Duration(hours)*time.Hour))
 	require.NoError(t, err)
 	for _, l := range e.ledgers {
+		l.audits = nil
 		return &auditing{e, t, l, MinuteOf(begin)}
 	}
 	return nil

@@ -312,6 +312,7 @@ func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Tim
 	for _, s := range groups {
 		e.tracks[s.Service+"/"+s.Name].groups[s.ID()] = e.tracks[s.ID()]
 	}
+	e.auditOnce(ctx)
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("evaluating: %w", err)
 	}

@@ -63,6 +63,8 @@ func (x *inspector) undecided(ctx context.Context) error {
 	if e.err != nil {
 		return x.told(e.err, "sli."+x.slo.Indicator.Kind())
 	}
+	l.book = e.book
+	x.audited(ctx, l)
 	sum := e.book.timeline.Sum(e.book.timeline.Start(), x.end)
 	all := e.book.undecided.with(e.book.unsettled)
 	for _, kind := range []FindingKind{FindRebirth, FindReset} {
@@ -98,4 +100,20 @@ func (x *inspector) leftUndecided(kind FindingKind, left lot, m *meter, length t
 	x.concern(false, field, "count by the counters of each process instead of a sum of them, or let the process say when it began by process_start_time_seconds",
 		"counters fell %s in the last %s to more than they can have counted since, as sums that lose a part and restored states do; what they counted in these scrapes is not known",
 		times(left.counters), last)
+}
+
+// audited audits the last two hours. That both differ is a concern.
+func (x *inspector) audited(ctx context.Context, l *ledger) {
+	due := auditsOf{x.backend, l.auditsDue()}
+	due.ask(ctx)
+	id, _ := x.backend.known()
+	var r auditResult
+	for i := range due.audits {
+		if r, _ = due.audits[i].result(id.kind); !due.audits[i].done || r.differs == "" {
+			return
+		}
+	}
+	if len(due.audits) == differing {
+		x.concern(false, "sli."+x.slo.Indicator.Kind(), "slowburn explain shows what differs; please report it", "%s", r.differs)
+	}
 }
