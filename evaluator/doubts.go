@@ -114,8 +114,12 @@ func (t *track) estimated(*Timeline, Minute) *Doubt {
 	return &Doubt{Code: DoubtEstimated, Message: message}
 }
 
-// noteDoubts logs which doubts about an SLO began and ended since the last time.
+// noteDoubts logs which doubts about an SLO began and ended since the last time; none
+// while its history is read, which each SLO is in doubt for.
 func (e *Evaluator) noteDoubts(t *track) {
+	if t.ledger.preview {
+		return
+	}
 	has := func(all []Doubt, code DoubtCode) bool {
 		return slices.ContainsFunc(all, func(d Doubt) bool { return d.Code == code && !d.ofBackend })
 	}

@@ -12,11 +12,14 @@ import (
 )
 
 // TestDoubtsAreLoggedOnce has a line when a doubt begins and one when it ends, whatever
-// its message says in between.
+// its message says in between, and none while history is read.
 func TestDoubtsAreLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
 	e := &Evaluator{Options: Options{Log: slog.New(slog.NewTextHandler(&log, nil))}}
-	x := &track{slo: &slo.SLO{Service: "checkout", Name: "availability"}}
+	x := &track{slo: &slo.SLO{Service: "checkout", Name: "availability"}, ledger: &ledger{preview: true}}
+	x.status.Doubts = []Doubt{{Code: DoubtEstimated, Message: "while its history is read"}}
+	e.noteDoubts(x)
+	x.ledger.preview = false
 	for _, doubts := range [][]Doubt{
 		nil,
 		{{Code: DoubtAmbiguous, Message: "3 events"}},
