@@ -3,10 +3,12 @@ package evaluator
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/slo"
@@ -56,4 +58,21 @@ func TestAlertsOfAnSLOAreToldApart(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[[2]string]float64{{"ShopBurns", "page"}: 1, {"ShopBurns", "ticket"}: 0, {"SLONoData", "page"}: 1}, got)
+}
+
+// TestDoubtsInMetrics: there is a series for each doubt, and none where there is none.
+func TestDoubtsInMetrics(t *testing.T) {
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(NewCollector(func() *Report {
+		return &Report{SLOs: []Status{
+			{ID: "s/a", Service: "s", SLO: "a", State: StateOK, Doubts: []Doubt{{Code: DoubtAmbiguous}, {Code: DoubtAudit}}},
+			{ID: "s/b", Service: "s", SLO: "b", State: StateOK},
+		}}
+	}))
+	require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
+		# HELP slo_data_doubt 1, for each reason why the numbers may be wrong.
+		# TYPE slo_data_doubt gauge
+		slo_data_doubt{code="ambiguous",slo="a",slo_id="s/a",slo_service="s"} 1
+		slo_data_doubt{code="audit",slo="a",slo_id="s/a",slo_service="s"} 1
+	`), "slo_data_doubt"))
 }

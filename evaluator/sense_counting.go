@@ -65,6 +65,9 @@ func (x *inspector) undecided(ctx context.Context) error {
 	}
 	l.book = e.book
 	x.audited(ctx, l)
+	if text := e.book.impossible(x.end); text != "" {
+		x.concern(false, "sli."+x.slo.Indicator.Kind(), "find out who writes them", "%s", text)
+	}
 	sum := e.book.timeline.Sum(e.book.timeline.Start(), x.end)
 	all := e.book.undecided.with(e.book.unsettled)
 	for _, kind := range []FindingKind{FindRebirth, FindReset} {

@@ -170,6 +170,8 @@ func TestHugeCounters(t *testing.T) {
 	}
 	require.Equal(t, []evaluator.DoubtCode{evaluator.DoubtImpossible}, doubts(s["wrapped"]))
 	require.Contains(t, s["wrapped"].Doubts[0].Message, "1.8446744073709552e+19")
+	_, findings := f.check()
+	require.Contains(t, findings, "huge.yaml:8:35: warning: samples that no number of events can have are left out")
 }
 
 // backedUp has 12.5 GB a second on each of eight devices, and 1 % of one of them sent
