@@ -257,7 +257,6 @@ func faults() []fault {
 		{"a counter that comes back a little lower is a dip until it is as high again", []string{"errors that come back"}, append([]edit{
 			{"process.go", "	case likely && (v <", "	case v < last.v && v >= 0.9*last.v:\n		return p.fell(c, now, evidence{verdict: reduced}, out)\n	case likely && (v <"},
 		}, dips...)},
-		{"each text of a bound is a bucket", []string{"le-both"}, []edit{{"read.go", "	if respelled {\n", "	if false {\n"}}},
 		{"groups count what is ruled", []string{"groups"}, []edit{
 			{"ruling.go", "		return max(0, x.v-last.v)\n", "		return 0\n"},
 		}},
