@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/url"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/slowburn-slo/slowburn/slo"
@@ -17,8 +18,11 @@ func (x *inspector) estimated() {
 	rates, _ := x.slo.Indicator.Measure().(slo.Rates)
 	for i, r := range []slo.Rate{rates.Good, rates.Bad, rates.Total} {
 		if r.Obstacle != "" {
-			x.concern(false, fieldOf(x.slo.Indicator, allRoles[i]), "events are counted exactly in sums of rate() and increase() of selectors over $window",
-				"the number of events is estimated: %s is no sum of counters", r.Obstacle)
+			hint := "events are counted exactly in sums of rate() and increase() of selectors over $window"
+			if strings.HasPrefix(r.Obstacle, "sum_over_time(") {
+				hint = "gauges of numbers of events are counted exactly by their selectors alone, with type: delta"
+			}
+			x.concern(false, fieldOf(x.slo.Indicator, allRoles[i]), hint, "the number of events is estimated: %s is no sum of counters", r.Obstacle)
 			return
 		}
 	}

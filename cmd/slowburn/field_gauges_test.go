@@ -46,6 +46,7 @@ func TestGaugesAsCounters(t *testing.T) {
 	require.Contains(t, findings, "aws_applicationelb_request_count_sum did not change in the last 2h: it is 600, and counted no events (and 2 more SLOs)")
 	require.Contains(t, findings, "if each of its samples is a number of events, write type: delta; if they are rates, type: rate")
 	require.Equal(t, 1, strings.Count(findings, "did not change"))
+	require.Contains(t, findings, "hint: gauges of numbers of events are counted exactly by their selectors alone, with type: delta")
 }
 
 // TestGaugesByMetadata: a backend knows what the targets said of their metrics.
