@@ -166,15 +166,13 @@ func leastWindow(s *slo.SLO) slo.Window {
 // interval is the time between two runs of a job, 0 where that is not said. Of
 // jobs of which any makes a minute bad, it is that of the most frequent one.
 func interval(s *slo.SLO) time.Duration {
-	if s.Indicator == nil {
-		return 0
-	}
-	switch m := s.Indicator.Measure().(type) {
-	case slo.Runs:
-		return m.Every
-	case slo.Parts:
+	switch i := s.Indicator.(type) { // its Measure would compile patterns, in each cycle
+	case slo.JobRuns:
+		runs, _ := i.Numbers.(slo.Runs)
+		return runs.Every
+	case *slo.WorstOf:
 		var of []time.Duration
-		for _, part := range m {
+		for _, part := range i.Parts {
 			of = append(of, interval(part))
 		}
 		return slices.Min(of)

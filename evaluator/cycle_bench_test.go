@@ -130,8 +130,9 @@ func (c counters) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	end, _ := strconv.ParseInt(form.Get("time"), 10, 64)
-	query, length, _ := strings.Cut(strings.TrimSuffix(form.Get("query"), "]"), "[")
-	d, err := model.ParseDuration(length)
+	query := strings.TrimSuffix(form.Get("query"), "]")
+	length := strings.LastIndexByte(query, '[') // one in a matcher comes before it
+	d, err := model.ParseDuration(query[length+1:])
 	if err != nil {
 		return nil, err
 	}
