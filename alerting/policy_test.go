@@ -219,3 +219,12 @@ func TestTiersThatAskForLessStay(t *testing.T) {
 	hard.KeepFiringFor = 10 * time.Minute
 	require.Equal(t, []string{"hard", "soft"}, of(hard, soft))
 }
+
+// TestWindowsOfALatencyCompileNothing: each cycle asks for them, of each SLO.
+func TestWindowsOfALatencyCompileNothing(t *testing.T) {
+	allocated := func(i slo.Indicator) float64 {
+		s := &slo.SLO{Window: slo.Rolling(slo.DefaultWindow), Objective: objective(t, "99.9"), Indicator: i}
+		return testing.AllocsPerRun(10, func() { BuiltIn().Windows(s) })
+	}
+	require.Equal(t, allocated(slo.Probe{}), allocated(slo.Latency{Threshold: 0.3}))
+}

@@ -52,11 +52,35 @@ func fraction(decimals string) string {
 // Bucket selects the buckets at the threshold, in whatever way their bound is
 // written, or in one of some more ways.
 func (l Latency) Bucket(more ...string) Selector {
-	patterns := []string{boundPattern(l.Threshold)}
+	if l.le != nil && len(more) == 0 {
+		return l.Buckets().With(l.le)
+	}
+	return l.Buckets().With(boundMatcher(l.Threshold, more))
+}
+
+// bounds are the matchers of bounds: many SLOs have few thresholds.
+type bounds map[float64]*labels.Matcher
+
+// of is an indicator whose matcher is compiled once for all that have its bound.
+func (b bounds) of(i Indicator) Indicator {
+	l, ok := i.(Latency)
+	if !ok || l.Threshold <= 0 {
+		return i
+	}
+	if b[l.Threshold] == nil {
+		b[l.Threshold] = boundMatcher(l.Threshold, nil)
+	}
+	l.le = b[l.Threshold]
+	return l
+}
+
+// boundMatcher matches the texts of a bound, and some more.
+func boundMatcher(bound float64, more []string) *labels.Matcher {
+	patterns := []string{boundPattern(bound)}
 	for _, text := range more {
 		patterns = append(patterns, regexp.QuoteMeta(text))
 	}
-	return l.Buckets().With(labels.MustNewMatcher(labels.MatchRegexp, labels.BucketLabel, strings.Join(patterns, "|")))
+	return labels.MustNewMatcher(labels.MatchRegexp, labels.BucketLabel, strings.Join(patterns, "|"))
 }
 
 // Bound is the bound of the buckets that a selector selects by le: that of all

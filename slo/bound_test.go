@@ -71,3 +71,9 @@ func TestBoundOfSelectors(t *testing.T) {
 		require.InDelta(t, want, bound, 0, text)
 	}
 }
+
+// TestMeasuringALatencyCompilesNothing: it is done often, and for each SLO.
+func TestMeasuringALatencyCompilesNothing(t *testing.T) {
+	latency := loadOne("{latency: {histogram: x_seconds, threshold: 300ms}}").SLOs[0].Indicator
+	require.LessOrEqual(t, testing.AllocsPerRun(10, func() { latency.Measure() }), 15.0)
+}

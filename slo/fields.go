@@ -104,7 +104,7 @@ func (p *parsed) indicator(f fields, s *SLO) {
 	if s.Groups != nil {
 		by = s.Groups.By
 	}
-	s.Indicator = parseIndicator(f.require("sli"), by)
+	s.Indicator = p.bounds.of(parseIndicator(f.require("sli"), by))
 }
 
 // DefaultWindow is the window of an SLO that names none.

@@ -199,6 +199,8 @@ type Latency struct {
 	Text      string   // the threshold as it is written
 	Unit      string   // the key of the histogram's unit, "" where the name says it
 	Assumed   bool     // the threshold is taken to be in seconds; nothing says so
+
+	le *labels.Matcher // of the threshold, nil where it is not compiled
 }
 
 // Kind implements Indicator.

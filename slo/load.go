@@ -37,12 +37,13 @@ func Load(files []File) *Set {
 	workers := min(runtime.GOMAXPROCS(0), len(files))
 	for w := range workers {
 		wg.Go(func() {
+			known := bounds{}
 			for i := w; i < len(files); i += workers {
 				if isDefaults(files[i]) {
 					d := readDefaults(files[i])
 					l.parsed[i] = &parsed{in: d.in, file: d.file}
 				} else {
-					l.parsed[i] = parse(files[i], defaultsOf(files[i], above))
+					l.parsed[i] = parse(files[i], defaultsOf(files[i], above), known)
 				}
 			}
 		})

@@ -55,6 +55,7 @@ type parsed struct {
 	journeys   []journey
 	exclusions []shared
 	empty      bool
+	bounds     bounds
 }
 
 // said is what files say of an SLO.
@@ -76,9 +77,10 @@ type shared struct {
 	exclusions []Exclusion
 }
 
-// parse reads one file, with the files of defaults above it, the nearest first.
-func parse(in File, above []File) *parsed {
-	p := &parsed{in: in, file: yamlfile.Read(in.Name, in.Text), said: map[*SLO]said{}}
+// parse reads one file, with the files of defaults above it, the nearest first, and
+// the bounds of files that were read.
+func parse(in File, above []File, b bounds) *parsed {
+	p := &parsed{in: in, file: yamlfile.Read(in.Name, in.Text), said: map[*SLO]said{}, bounds: b}
 	for _, d := range above {
 		p.defaults = append(p.defaults, readDefaults(d))
 	}
