@@ -179,7 +179,7 @@ func (s *server) groupsTable(whole *evaluator.Status, report *evaluator.Report) 
 			groups = append(groups, st)
 		}
 	}
-	slices.SortFunc(groups, s.order().Compare)
+	slices.SortFunc(groups, s.order().Once().Compare)
 	return &groupsTable{
 		By: strings.Join(whole.Groups.By, ", "), Count: len(groups), LeftOut: whole.Groups.LeftOut,
 		Rows: s.groupRows(groups[:min(len(groups), detailGroups)], s.Now()),

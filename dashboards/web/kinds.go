@@ -118,7 +118,7 @@ func (s *server) parts(st *evaluator.Status, report *evaluator.Report) []row {
 			all = append(all, &report.SLOs[i])
 		}
 	}
-	slices.SortFunc(all, s.order().Compare)
+	slices.SortFunc(all, s.order().Once().Compare)
 	var out []row
 	for _, part := range all {
 		out = append(out, s.row(part, s.Now()))

@@ -182,7 +182,7 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 			chosen = append(chosen, st)
 		}
 	}
-	blocks := newBlocks(chosen, s.order())
+	blocks := newBlocks(chosen, s.order().Once())
 
 	pages := max((len(blocks)+pageRows-1)/pageRows, 1)
 	page := 1

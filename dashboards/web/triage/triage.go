@@ -35,6 +35,19 @@ type Order struct {
 	Tiers func(*slo.SLO) []alerting.Tier // of the alert policy of an SLO
 }
 
+// Once is the order that finds the tiers of each SLO once, to sort by.
+func (o Order) Once() Order {
+	known := map[*slo.SLO][]alerting.Tier{}
+	return Order{Tiers: func(s *slo.SLO) []alerting.Tier {
+		tiers, ok := known[s]
+		if !ok {
+			tiers = o.Tiers(s)
+			known[s] = tiers
+		}
+		return tiers
+	}}
+}
+
 // Condition is what is worst about an SLO.
 func (o Order) Condition(st *evaluator.Status) Condition {
 	switch {

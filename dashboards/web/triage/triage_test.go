@@ -54,6 +54,19 @@ func TestWorstFirst(t *testing.T) {
 	require.Equal(t, []string{"page", "spent", "ticket", "burning", "unknown", "doubtful", "little", "much"}, ids)
 }
 
+// TestSortingFindsTheTiersOfEachOnce, however often two are compared.
+func TestSortingFindsTheTiersOfEachOnce(t *testing.T) {
+	found := 0
+	order := Order{Tiers: func(s *slo.SLO) []alerting.Tier { found++; return alerting.BuiltIn().Tiers(s) }}
+	var slos []*evaluator.Status
+	for i := range 50 {
+		slos = append(slos, status("slo", float64(i*37%50)/100+0.1, 2.5, 2.5, 2.5))
+	}
+	slices.SortFunc(slos, order.Once().Compare)
+	require.Equal(t, 50, found)
+	require.InDelta(t, 0.1, *slos[0].Budget.Remaining, 1e-9)
+}
+
 // TestNearest: of the default policy for 30 d, fast asks for 14.4 over 1h and 5m, slow
 // for 6 over 6h and 15m, daily for 3 over 1d and 2h.
 func TestNearest(t *testing.T) {
