@@ -94,7 +94,7 @@ func BurnRate(sum Sum, o slo.Objective) *float64 {
 	if sum.Known == 0 || sum.few {
 		return nil
 	}
-	rate := o.BurnRate(max(sum.Bad, 0), sum.Total)
+	rate := consumed(sum, o)
 	return &rate
 }
 
@@ -107,34 +107,30 @@ func budget(whole Sum, o slo.Objective) Budget {
 	return Budget{Allowed: &allowed, Consumed: &share, Remaining: &remaining}
 }
 
-// consumed is the share of the budget of a rolling window that is consumed.
+// consumed is the share of the budget of a rolling window that is consumed: its burn
+// rate. It is not inlined, so that BurnRate is, whose rates take no memory then.
+//
+//go:noinline
 func consumed(whole Sum, o slo.Objective) float64 { return o.BurnRate(max(whole.Bad, 0), whole.Total) }
 
 // exhaustion is the time until the budget is spent when coming slots are as
 // those since basis, and old slots leave the window; nil when that does not
 // happen within the window. It looks at each quarter of an hour of the coming
 // day and at each hour after it, and where the budget is spent by then, at the
-// minutes in between.
+// minutes in between. It passes days over in which that can't be.
 func exhaustion(t *Timeline, end Minute, s *slo.SLO, basis Minute) *float64 {
-	recent := t.Sum(basis, end)
-	known := float64(recent.Known)
-	if known == 0 {
+	f, ok := newForecast(t, end, s, basis)
+	if !ok {
 		return nil
 	}
-	bad, total := max(recent.Bad, 0)/known, recent.Total/known
-	window := Minute(s.Window.Length.Duration() / time.Minute)
-	_, now := t.at(end)
-	l := looker{timeline: t}
-	spent := func(ahead Minute) bool {
-		_, then := l.at(end - window + ahead)
-		coming := float64(t.open(end, end+ahead))
-		n := now.total.minus(then.total).events() + total*coming
-		return s.Objective.BurnRate(max(now.bad.minus(then.bad).events(), 0)+bad*coming, n) >= 1
-	}
 	const day, hour = 24 * 60, 60
-	for before, ahead := Minute(-1), Minute(0); before < window; {
-		if spent(ahead) {
-			for before++; !spent(before); before++ {
+	for before, ahead := Minute(-1), Minute(0); before < f.window; {
+		if next := min(ahead+day, f.window); ahead%day == 0 && f.unspent(ahead, next) {
+			before, ahead = next, next
+			continue
+		}
+		if f.spent(ahead) {
+			for before++; !f.spent(before); before++ {
 				continue // to the first minute; ahead is the last
 			}
 			seconds := float64(before) * 60
@@ -146,9 +142,60 @@ func exhaustion(t *Timeline, end Minute, s *slo.SLO, basis Minute) *float64 {
 		} else {
 			ahead += hour
 		}
-		ahead = min(ahead, window)
+		ahead = min(ahead, f.window)
 	}
 	return nil
+}
+
+// forecast is what a rolling window will hold when coming slots are as the last ones.
+type forecast struct {
+	timeline   *Timeline
+	at, days   looker // of minutes, and of whole days
+	end        Minute
+	window     Minute
+	objective  slo.Objective
+	bad, total float64 // of a coming slot
+	now        running
+}
+
+// newForecast takes coming slots to be as those since basis. ok is false where none of
+// them is known.
+func newForecast(t *Timeline, end Minute, s *slo.SLO, basis Minute) (f forecast, ok bool) {
+	recent := t.Sum(basis, end)
+	known := float64(recent.Known)
+	_, now := t.at(end)
+	return forecast{
+		timeline: t, at: looker{timeline: t}, days: looker{timeline: t},
+		end: end, window: Minute(s.Window.Length.Duration() / time.Minute), objective: s.Objective,
+		bad: max(recent.Bad, 0) / known, total: recent.Total / known, now: now,
+	}, known > 0
+}
+
+// spent reports whether the budget is spent so many minutes ahead.
+func (f *forecast) spent(ahead Minute) bool {
+	_, then := f.at.at(f.end - f.window + ahead)
+	coming := float64(f.timeline.open(f.end, f.end+ahead))
+	n := f.now.total.minus(then.total).events() + f.total*coming
+	return f.burn(then, coming, n) >= 1
+}
+
+// burn is the burn rate of n events: of those bad ones that came after then, and of
+// those in so many coming slots.
+func (f *forecast) burn(then running, coming, n float64) float64 {
+	return f.objective.BurnRate(max(f.now.bad.minus(then.bad).events(), 0)+f.bad*coming, n)
+}
+
+// unspent reports whether the budget surely is spent at no instant from one to another:
+// not even with the bad events of the first and those that come until the last, among
+// the events that are left at the last and come until the first.
+func (f *forecast) unspent(from, to Minute) bool {
+	if f.timeline.falls() {
+		return false
+	}
+	_, most := f.days.at(f.end - f.window + from)
+	_, least := f.days.at(f.end - f.window + to)
+	n := f.now.total.minus(least.total).events() + f.total*float64(f.timeline.open(f.end, f.end+from))
+	return f.burn(most, float64(f.timeline.open(f.end, f.end+to)), n) < 1
 }
 
 // buckets is the number of equal parts of a window that pictures show.
@@ -184,7 +231,7 @@ func parts(t *Timeline, end, length, n Minute) []Bucket {
 	from, a := l.at(end - length)
 	for i := range n {
 		to, b := l.at(end - length + length*(i+1)/n)
-		sum := sumOf(from, to, a, b)
+		sum := sumOf(from, to, &a, &b)
 		out[i] = Bucket{End: to.Time(), Total: sum.Total, Bad: max(sum.Bad, 0), Coverage: sum.Coverage()}
 		if sum.Excluded > 0 {
 			out[i].Excluded = float64(sum.Excluded) / float64(to-from)

@@ -22,24 +22,44 @@ type grains struct {
 func grainsOf(events float64) grains {
 	if math.Abs(events) < 1<<52 {
 		n := int64(math.Round(events * (1 << grainBits)))
-		return grains{n >> 63, uint64(n)}
+		return grainsIn(n)
 	}
 	const mantissa = 52
 	text := math.Float64bits(events)
 	shift := int(text>>mantissa&0x7ff) - 1023 - mantissa + grainBits
 	shift = min(shift, 127-mantissa-1) // nothing counts as many
-	g := grains{0, text&(1<<mantissa-1) | 1<<mantissa}.shifted(uint(shift))
+	g := grains{0, text&(1<<mantissa-1) | 1<<mantissa}.left(uint(shift))
 	if events < 0 {
 		return grains{}.minus(g)
 	}
 	return g
 }
 
-func (g grains) shifted(n uint) grains {
+// grainsIn are n grains.
+func grainsIn(n int64) grains { return grains{n >> 63, uint64(n)} }
+
+// left moves the bits up.
+func (g grains) left(n uint) grains {
 	if n >= 64 {
 		return grains{int64(g.lo << (n - 64)), 0}
 	}
 	return grains{g.hi<<n | int64(g.lo>>(64-n)), g.lo << n}
+}
+
+// right moves the bits down.
+func (g grains) right(n uint) grains {
+	if n >= 64 {
+		return grainsIn(g.hi >> (n - 64))
+	}
+	return grains{g.hi >> n, g.lo>>n | uint64(g.hi)<<(64-n)}
+}
+
+// zeros is how many bits at the end are zero.
+func (g grains) zeros() uint {
+	if g.lo != 0 || g.hi == 0 {
+		return uint(bits.TrailingZeros64(g.lo) % 64) // 0 has none
+	}
+	return 64 + uint(bits.TrailingZeros64(uint64(g.hi)))
 }
 
 func (g grains) plus(o grains) grains {

@@ -105,7 +105,7 @@ func (c *comparison) lost(from, to Minute) (lost []period, open bool) {
 func (c *comparison) sum(l *looker, from, to Minute) Sum {
 	from, a := l.at(from)
 	to, b := l.at(to)
-	return sumOf(from, to, a, b)
+	return sumOf(from, to, &a, &b)
 }
 
 // absentIn counts the slots of (from, to] that are absent.
@@ -121,6 +121,7 @@ func (c *comparison) absentIn(from, to Minute) int {
 func merged(next, old *Timeline, times []period) *Timeline {
 	next.Fold(next.Start(), old.fineFrom)
 	out := &Timeline{coarseFrom: next.coarseFrom, fineFrom: next.fineFrom}
+	out.fine.falls = next.falls() || old.falls()
 	n, o := looker{timeline: next}, looker{timeline: old}
 	at, sum := next.Start(), running{}
 	step := func(to Minute) {

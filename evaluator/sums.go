@@ -2,7 +2,6 @@ package evaluator
 
 import (
 	"encoding/binary"
-	"math"
 	"slices"
 )
 
@@ -18,30 +17,16 @@ type running struct {
 // thousands of requests takes five. The zero value has no boundaries.
 type sums struct {
 	blocks []block
-	skip   int // boundaries at the front of the first block that are dropped
-	n      int // boundaries
+	skip   int  // boundaries at the front of the first block that are dropped
+	n      int  // boundaries
+	falls  bool // a step took events away; it may be one that is gone
 	last   running
 	plain  []running // the last boundaries, unpacked; nil but in a copy to read
 }
 
-type block struct {
-	first first
-	steps []byte
-}
-
-// first is the first boundary of a block, in few bytes: up to 2^85 events.
-type first struct {
-	total, bad                uint64
-	totalHigh, badHigh, known int32
-}
-
-func firstOf(r running) first {
-	return first{r.total.lo, r.bad.lo, int32(r.total.hi), int32(r.bad.hi), r.known}
-}
-
-func (f *first) running() running {
-	return running{total: grains{int64(f.totalHigh), f.total}, bad: grains{int64(f.badHigh), f.bad}, known: f.known}
-}
+// block is the known slots of its first boundary, as a varint, and its steps: the
+// first leads from nothing to that boundary.
+type block []byte
 
 // perBlock is the boundaries of a block: enough for its own price not to matter,
 // few enough to look one up quickly.
@@ -52,21 +37,24 @@ const perBlock = 46
 const (
 	someBad   = 1 << (iota + 4) // a number of bad events follows
 	fractions                   // the numbers are grains, not whole events
-	verbatim                    // the numbers are float64, or with fractions grains of 128 bits
+	large                       // the numbers are grains, of more bits than a block can add up in 64
 )
 
 func (s *sums) len() int { return s.n }
 
 // push adds the boundary after the last.
 func (s *sums) push(r running) {
+	added := r.minus(s.last)
+	s.falls = s.falls || added.total.hi < 0 || added.bad.hi < 0
 	if at := (s.n + s.skip) % perBlock; at == 0 {
 		if i := len(s.blocks) - 1; i >= 0 {
-			s.blocks[i].steps = slices.Clip(slices.Clone(s.blocks[i].steps))
+			s.blocks[i] = slices.Clip(slices.Clone(s.blocks[i]))
 		}
-		s.blocks = append(s.blocks, block{first: firstOf(r)})
+		first := binary.AppendVarint(nil, int64(r.known))
+		s.blocks = append(s.blocks, appendStep(first, running{total: r.total, bad: r.bad}))
 	} else {
 		b := &s.blocks[len(s.blocks)-1]
-		b.steps = appendStep(b.steps, r.minus(s.last))
+		*b = appendStep(*b, added)
 	}
 	s.n++
 	s.last = r
@@ -74,8 +62,22 @@ func (s *sums) push(r running) {
 
 // at is the i-th boundary.
 func (s *sums) at(i int) running {
-	var p place
-	return s.near(&p, i)
+	if r := s.atHand(i); r != nil {
+		return *r
+	}
+	r, _ := s.find(i)
+	return r
+}
+
+// atHand is the i-th boundary where it need not be found, else nil.
+func (s *sums) atHand(i int) *running {
+	if i == s.n-1 {
+		return &s.last
+	}
+	if j := i - (s.n - len(s.plain)); j >= 0 {
+		return &s.plain[j]
+	}
+	return nil
 }
 
 // place is where a boundary was found. The zero value is no place.
@@ -88,20 +90,16 @@ type place struct {
 // near is the i-th boundary, which is quickly found from a place a little before
 // it. The place moves there.
 func (s *sums) near(p *place, i int) running {
-	if i == s.n-1 {
-		return s.last
-	}
-	if j := i - (s.n - len(s.plain)); j >= 0 {
-		return s.plain[j]
+	if r := s.atHand(i); r != nil {
+		return *r
 	}
 	if !p.found || i < p.i || (i+s.skip)/perBlock != (p.i+s.skip)/perBlock {
 		p.sum, p.used = s.find(i)
 		p.found, p.i = true, i
 		return p.sum
 	}
-	for steps := s.blocks[(i+s.skip)/perBlock].steps; p.i < i; p.i++ {
-		p.used += p.sum.step(steps[p.used:])
-	}
+	p.used = p.sum.steps(s.blocks[(i+s.skip)/perBlock], p.used, i-p.i)
+	p.i = i
 	return p.sum
 }
 
@@ -116,10 +114,10 @@ func (s *sums) unpack(i int) []running {
 		i++
 		b := s.blocks[(i+s.skip)/perBlock]
 		if (i+s.skip)%perBlock == 0 {
-			r, used = b.first.running(), 0
+			r, used = b.first()
 			continue
 		}
-		used += r.step(b.steps[used:])
+		used = r.steps(b, used, 1)
 	}
 	return out
 }
@@ -127,11 +125,8 @@ func (s *sums) unpack(i int) []running {
 // find is the i-th boundary, and how many bytes of its block lead to it.
 func (s *sums) find(i int) (running, int) {
 	b := s.blocks[(i+s.skip)/perBlock]
-	r, used := b.first.running(), 0
-	for range (i + s.skip) % perBlock {
-		used += r.step(b.steps[used:])
-	}
-	return r, used
+	r, used := b.first()
+	return r, r.steps(b, used, (i+s.skip)%perBlock)
 }
 
 // truncate keeps the first n boundaries, at least one.
@@ -142,7 +137,7 @@ func (s *sums) truncate(n int) {
 	r, used := s.find(n - 1)
 	at := (n - 1 + s.skip) / perBlock
 	s.blocks = slices.Delete(s.blocks, at+1, len(s.blocks))
-	s.blocks[at].steps = s.blocks[at].steps[:used]
+	s.blocks[at] = s.blocks[at][:used]
 	s.n, s.last = n, r
 }
 
@@ -167,7 +162,7 @@ func (s *sums) clone() sums {
 	out := *s
 	out.blocks = slices.Clone(s.blocks)
 	for i := range out.blocks {
-		out.blocks[i].steps = slices.Clone(out.blocks[i].steps)
+		out.blocks[i] = slices.Clone(out.blocks[i])
 	}
 	return out
 }
@@ -181,12 +176,16 @@ func appendStep(out []byte, added running) []byte {
 	total, isWhole := added.total.whole()
 	bad, whole := added.bad.whole()
 	if !isWhole || !whole {
-		var isSmall, small bool
 		head |= fractions
-		total, isSmall = added.total.small()
-		if bad, small = added.bad.small(); !isSmall || !small {
-			return appendVerbatim(out, head&^fractions|verbatim, added)
+		total, isWhole = added.total.small()
+		bad, whole = added.bad.small()
+	}
+	if !isWhole || !whole || !fits(total) || !fits(bad) {
+		out = appendLarge(append(out, head&^fractions|large), added.total)
+		if head&someBad != 0 {
+			out = appendLarge(out, added.bad)
 		}
+		return out
 	}
 	out = binary.AppendVarint(append(out, head), total)
 	if head&someBad != 0 {
@@ -195,47 +194,81 @@ func appendStep(out []byte, added running) []byte {
 	return out
 }
 
-// appendVerbatim writes more events than a varint holds: as float64 where these are
-// the same number, as those of one slot are.
-func appendVerbatim(out []byte, head byte, added running) []byte {
-	numbers := []grains{added.total, added.bad}
-	if head&someBad == 0 {
-		numbers = numbers[:1]
+// fits reports whether a step holds a number as a varint: those of a block add up in
+// 64 bits.
+func fits(n int64) bool { return -1<<56 < n && n < 1<<56 }
+
+// raw stands for the zero bits at the end of a large number that is written whole.
+const raw = 0xff
+
+// appendLarge writes a large number. One that is a float64, or a sum of some, has few
+// bits before many zeros.
+func appendLarge(out []byte, g grains) []byte {
+	zeros := g.zeros()
+	if n, ok := g.right(zeros).small(); ok {
+		return binary.AppendVarint(append(out, byte(zeros)), n)
 	}
-	if slices.ContainsFunc(numbers, func(g grains) bool { return grainsOf(g.events()) != g }) {
-		head |= fractions
-	}
-	out = append(out, head)
-	for _, g := range numbers {
-		if head&fractions == 0 {
-			out = binary.LittleEndian.AppendUint64(out, math.Float64bits(g.events()))
-		} else {
-			out = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(out, uint64(g.hi)), g.lo)
-		}
-	}
-	return out
+	out = binary.LittleEndian.AppendUint64(append(out, raw), uint64(g.hi))
+	return binary.LittleEndian.AppendUint64(out, g.lo)
 }
 
-// step adds what a step adds, and gives how many bytes it takes.
-func (r *running) step(in []byte) int {
-	head := in[0]
-	r.known += int32(head & 15)
-	if head&verbatim != 0 {
-		return r.verbatim(in)
+// largeNumber reads what appendLarge wrote at a place, and gives where it ends.
+func largeNumber(in []byte, at int) (g grains, end int) {
+	zeros := in[at]
+	at++
+	if zeros == raw {
+		return grains{int64(binary.LittleEndian.Uint64(in[at:])), binary.LittleEndian.Uint64(in[at+8:])}, at + 16
 	}
-	total, n := varint(in, 1)
-	bad := int64(0)
-	if head&someBad != 0 {
-		bad, n = varint(in, n)
+	n, end := varint(in, at)
+	return grainsIn(n).left(uint(zeros)), end
+}
+
+// first is the first boundary, and how many bytes lead to it.
+func (b block) first() (running, int) {
+	known, n := varint(b, 0)
+	r := running{known: int32(known)}
+	return r, r.steps(b, n, 1)
+}
+
+// steps adds what n steps at a place add, and gives where they end.
+func (r *running) steps(in []byte, at, n int) (end int) {
+	var total, bad, totalGrains, badGrains int64
+	known := r.known
+	for range n {
+		head := in[at]
+		known += int32(head & 15)
+		if head&large != 0 {
+			at = r.largeStep(in, at)
+			continue
+		}
+		t, end := varint(in, at+1)
+		b := int64(0)
+		if head&someBad != 0 {
+			b, end = varint(in, end)
+		}
+		if head&fractions != 0 {
+			totalGrains, badGrains = totalGrains+t, badGrains+b
+		} else {
+			total, bad = total+t, bad+b
+		}
+		at = end
 	}
-	if head&fractions != 0 {
-		r.total = r.total.plus(grains{total >> 63, uint64(total)})
-		r.bad = r.bad.plus(grains{bad >> 63, uint64(bad)})
-	} else {
-		r.total = r.total.plus(grains{total >> (64 - grainBits), uint64(total) << grainBits})
-		r.bad = r.bad.plus(grains{bad >> (64 - grainBits), uint64(bad) << grainBits})
+	r.known = known
+	r.total = r.total.plus(grainsIn(total).left(grainBits)).plus(grainsIn(totalGrains))
+	r.bad = r.bad.plus(grainsIn(bad).left(grainBits)).plus(grainsIn(badGrains))
+	return at
+}
+
+// largeStep adds what a step of large numbers adds, and gives where it ends.
+func (r *running) largeStep(in []byte, at int) (end int) {
+	total, end := largeNumber(in, at+1)
+	r.total = r.total.plus(total)
+	if in[at]&someBad != 0 {
+		var bad grains
+		bad, end = largeNumber(in, end)
+		r.bad = r.bad.plus(bad)
 	}
-	return n
+	return end
 }
 
 // varint reads the number that binary.AppendVarint wrote at a place, and gives where it
@@ -250,21 +283,4 @@ func varint(in []byte, at int) (v int64, end int) {
 			return int64(u>>1) ^ -int64(u&1), at
 		}
 	}
-}
-
-func (r *running) verbatim(in []byte) int {
-	head, n := in[0], 1
-	number := func() grains {
-		if head&fractions == 0 {
-			n += 8
-			return grainsOf(math.Float64frombits(binary.LittleEndian.Uint64(in[n-8:])))
-		}
-		n += 16
-		return grains{int64(binary.LittleEndian.Uint64(in[n-16:])), binary.LittleEndian.Uint64(in[n-8:])}
-	}
-	r.total = r.total.plus(number())
-	if head&someBad != 0 {
-		r.bad = r.bad.plus(number())
-	}
-	return n
 }

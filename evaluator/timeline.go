@@ -62,6 +62,9 @@ func (t *Timeline) Start() Minute { return t.coarseFrom }
 // End is the end of its last slot.
 func (t *Timeline) End() Minute { return t.fineFrom + Minute(t.fine.len()) - 1 }
 
+// falls reports whether a sum may be less than one that ends earlier.
+func (t *Timeline) falls() bool { return t.coarse.falls || t.fine.falls }
+
 // Append adds the slot after End.
 func (t *Timeline) Append(s Slot) {
 	r := t.fine.last
@@ -156,10 +159,7 @@ func (t *Timeline) Least() time.Duration { return time.Duration(fewest*t.seldom)
 // each slot is known. Where samples come seldom the slots since the last one are
 // left out.
 func (t *Timeline) Refutes(s Sum) bool {
-	if t.seldom == 0 {
-		return s.Complete()
-	}
-	return t.Sum(s.Start, max(s.Start, s.End-Minute(twice(int64(t.seldom))))).Complete()
+	return s.Complete() || t.seldom != 0 && t.Sum(s.Start, max(s.Start, s.End-Minute(twice(int64(t.seldom))))).Complete()
 }
 
 // Sum adds up the slots of (from, to]. An edge among folded slots moves back
@@ -167,12 +167,12 @@ func (t *Timeline) Refutes(s Sum) bool {
 func (t *Timeline) Sum(from, to Minute) Sum {
 	from, a := t.at(from)
 	to, b := t.at(to)
-	sum := sumOf(from, to, a, b)
+	sum := sumOf(from, to, &a, &b)
 	sum.few = to-from < fewest*t.seldom
 	return sum
 }
 
-func sumOf(from, to Minute, a, b running) Sum {
+func sumOf(from, to Minute, a, b *running) Sum {
 	return Sum{Start: from, End: to, Total: b.total.minus(a.total).events(), Bad: b.bad.minus(a.bad).events(), Known: int(b.known - a.known), Excluded: int(b.excluded - a.excluded)}
 }
 
@@ -191,9 +191,37 @@ func windowStart(d time.Duration, end Minute) Minute {
 }
 
 // at is the sum up to m, or up to the boundary before it.
-func (t *Timeline) at(m Minute) (Minute, running) {
-	l := looker{timeline: t}
-	return l.at(m)
+func (t *Timeline) at(m Minute) (at Minute, sum running) {
+	at, s, i := t.boundary(m)
+	if r := s.atHand(i); r != nil {
+		sum = *r
+	} else {
+		sum, _ = s.find(i)
+	}
+	if t.mask != nil {
+		sum = t.mask.take(t, at, sum)
+	}
+	return at, sum
+}
+
+// boundary is the boundary at m or before it, and which one it is of which sums.
+func (t *Timeline) boundary(m Minute) (Minute, *sums, int) {
+	if m >= t.fineFrom {
+		return m, &t.fine, int(min(m, t.End()) - t.fineFrom)
+	}
+	if t.coarse.len() == 0 { // nothing is folded
+		return m, &t.fine, 0
+	}
+	m -= m % quarter
+	return m, &t.coarse, int(max(0, m-t.coarseFrom) / quarter)
+}
+
+// seen is what a view leaves of all that was counted up to m.
+func (t *Timeline) seen(m Minute, counted running) running {
+	if t.mask == nil {
+		return counted
+	}
+	return t.mask.take(t, m, counted)
 }
 
 // looker looks up the sums of a timeline that stays as it is, quickly where each
@@ -204,24 +232,12 @@ type looker struct {
 }
 
 func (l *looker) at(m Minute) (Minute, running) {
-	m, sum := l.counted(m)
-	if k := l.timeline.mask; k != nil {
-		sum = k.take(l.timeline, m, sum)
+	m, s, i := l.timeline.boundary(m)
+	p := &l.fine
+	if s == &l.timeline.coarse {
+		p = &l.coarse
 	}
-	return m, sum
-}
-
-// counted is at of all that was counted.
-func (l *looker) counted(m Minute) (Minute, running) {
-	t := l.timeline
-	if m >= t.fineFrom {
-		return m, t.fine.near(&l.fine, int(min(m, t.End())-t.fineFrom))
-	}
-	if t.coarse.len() == 0 { // nothing is folded
-		return m, t.fine.near(&l.fine, 0)
-	}
-	m -= m % quarter
-	return m, t.coarse.near(&l.coarse, int(max(0, m-t.coarseFrom)/quarter))
+	return m, l.timeline.seen(m, s.near(p, i))
 }
 
 // Unpacked is a copy to read only, in which sums behind an instant are at hand:

@@ -141,22 +141,22 @@ func TestDiffers(t *testing.T) {
 
 // TestTimelinesAreSmall: those of 30 d take less than 64 KiB of memory where
 // counts are whole, and less than 128 KiB where they are not. More events than a float64
-// holds in grains are kept exactly, and take less than 192 KiB.
+// holds in grains are kept exactly, and take less than 144 KiB.
 func TestTimelinesAreSmall(t *testing.T) {
 	const month, n = 30 * 24 * 60, 50
 	for name, tt := range map[string]struct {
 		slot func(i int) Slot
 		most uint64
 	}{
-		"some requests a minute": {func(i int) Slot { return Slot{Total: float64(i % 40), Bad: float64(i % 40 / 39), Known: true} }, 64 << 10},
-		"thousands a minute":     {func(i int) Slot { return Slot{Total: float64(5000 + i*7919%3000), Bad: float64(i % 17), Known: true} }, 64 << 10},
+		"some requests a minute": {func(i int) Slot { return Slot{Total: float64(i % 40), Bad: float64(i % 40 / 39), Known: true} }, 28 << 10},
+		"thousands a minute":     {func(i int) Slot { return Slot{Total: float64(5000 + i*7919%3000), Bad: float64(i % 17), Known: true} }, 44 << 10},
 		"millions a minute": {func(i int) Slot {
 			return Slot{Total: float64(5e6 + i*7919%1e6), Bad: float64(i * 31 % 5000), Known: true}
 		}, 64 << 10},
 		"parts of events": {func(i int) Slot {
 			return Slot{Total: float64(i*7919%1e7) / 1024, Bad: float64(i*104729%1e7) / 1024, Known: true}
 		}, 128 << 10},
-		"more than anything can say": {func(i int) Slot { return Slot{Total: 1e18 + float64(i), Bad: 1e17, Known: true} }, 192 << 10},
+		"more than anything can say": {func(i int) Slot { return Slot{Total: 1e18 + float64(i), Bad: 1e17, Known: true} }, 144 << 10},
 	} {
 		t.Run(name, func(t *testing.T) {
 			timelines := make([]*Timeline, n)
