@@ -142,7 +142,7 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 	if err != nil {
 		return err
 	}
-	begun, err := b.begun(ctx, e, r, batches)
+	begun, err := b.begun(ctx, e, r, batches, settled)
 	if err != nil {
 		return err
 	}
@@ -177,7 +177,6 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 		if e.whole != nil {
 			e.follow(e.parts, e.whole.latest())
 		}
-		begun.give(e.parts)
 		e.trial = e.ledger.feed(e.parts, batches, at, r.to)
 	}
 	return nil

@@ -70,7 +70,8 @@ func (m *meter) taken() (samples, queries int) {
 }
 
 // hundred writes 100 series that are scraped each 30 s: those of 50 instances, a
-// good one that counts an event a second and a bad one.
+// good one that counts an event a second and a bad one. The processes say when they
+// began.
 func hundred(t *testing.T, from, to time.Time) *memprom.DB {
 	t.Helper()
 	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
@@ -84,6 +85,11 @@ func hundred(t *testing.T, from, to time.Time) *memprom.DB {
 func scrape(t *testing.T, db *memprom.DB, first, last int, from, to time.Time) {
 	t.Helper()
 	for i := first; i < last; i++ {
+		var began []memprom.Sample
+		for at := from.Add(time.Duration(i*500) * time.Millisecond); at.Before(to); at = at.Add(30 * time.Second) {
+			began = append(began, memprom.Sample{Time: at, Value: float64(from.Unix())})
+		}
+		require.NoError(t, db.Add(t.Context(), labels.FromStrings(model.MetricNameLabel, "process_start_time_seconds", "job", "shop", "instance", strconv.Itoa(i)), began...))
 		for code, each := range map[string]float64{"200": 30, "500": 1} {
 			var samples []memprom.Sample
 			for at := from.Add(time.Duration(i*500) * time.Millisecond); at.Before(to); at = at.Add(30 * time.Second) {

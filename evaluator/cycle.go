@@ -150,7 +150,7 @@ func (c *cycle) run(ctx context.Context) {
 		due = due[1:]
 	}
 	if c.broken.Load() < maxBroken {
-		if err := b.newStarts.renew(ctx, b, c.end-minutes(b.Settle), c.end); err != nil {
+		if err := b.newStarts.renew(ctx, b, c.end-minutes(b.Settle)); err != nil {
 			c.fault.Store(&err)
 			c.broken.Add(1)
 		}

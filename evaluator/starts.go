@@ -135,80 +135,58 @@ func (b *backend) startSeries(ctx context.Context, keys []string, from, to Minut
 	return out, nil
 }
 
-// newStarts are the starts of a backend in the slots that the newest cycle counts,
+// newStarts are the starts of a backend in the slots that the newest cycle settles,
 // which what counts the same targets shares.
 type newStarts struct {
-	mu     sync.Mutex
-	latest startsRead
+	mu       sync.Mutex
+	from, to Minute
+	starts   starts
+	used     map[string]bool // targets that were asked for
 }
 
-// startsRead are starts in the slots of (from, end], of which those up to settled are
-// final.
-type startsRead struct {
-	from, settled, end Minute
-	starts             starts
-	used               map[string]bool // targets that were asked for
-}
-
-// renew reads the starts of a cycle that settles slots up to an instant and counts them
-// up to end, for the targets that the last one counted. Of the slots that don't settle
-// yet only the newest are read: the others were in the cycles before.
-func (n *newStarts) renew(ctx context.Context, b *backend, settled, end Minute) error {
+// renew reads the starts of a cycle that settles slots up to an instant, for the targets
+// that the last one counted.
+func (n *newStarts) renew(ctx context.Context, b *backend, to Minute) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	last := n.latest
-	if end <= last.end {
+	if to <= n.to {
 		return nil
 	}
-	targets := slices.Sorted(maps.Keys(last.used))
-	n.latest = startsRead{from: last.settled, settled: settled, end: end, starts: starts{}, used: map[string]bool{}}
-	if last.end < settled {
-		n.latest.from = settled - 1
-		read, err := b.startsOf(ctx, targets, settled-1, end)
-		maps.Copy(n.latest.starts, read)
-		return err
-	}
-	final, err := b.startsOf(ctx, targets, last.settled, settled)
-	if err != nil {
-		return err
-	}
-	newest, err := b.startsOf(ctx, targets, last.end, end)
-	if err != nil {
-		return err
-	}
-	for _, key := range targets {
-		n.latest.starts[key] = slices.Concat(final[key], between(last.starts[key], settled.millis(), last.end.millis()), newest[key])
-	}
-	return nil
+	targets := slices.Sorted(maps.Keys(n.used))
+	n.from, n.to, n.starts, n.used = max(n.to, to-oneByOne), to, starts{}, map[string]bool{}
+	return n.starts.complete(ctx, b, targets, n.from, n.to)
 }
 
 // of are the starts of targets in (from, to], of which those that are not read yet are
-// read; ok says that the cycle counts these slots.
+// read; ok says that the cycle settles these slots.
 func (n *newStarts) of(ctx context.Context, b *backend, targets []string, from, to Minute) (out starts, ok bool, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if from < n.latest.from || to > n.latest.end {
+	if from < n.from || to > n.to {
 		return nil, false, nil
 	}
-	for _, key := range targets {
-		n.latest.used[key] = true
-	}
-	if err := n.latest.starts.complete(ctx, b, targets, n.latest.from, n.latest.end); err != nil {
+	if err := n.starts.complete(ctx, b, targets, n.from, n.to); err != nil {
 		return nil, true, err
 	}
 	out = make(starts, len(targets))
 	for _, key := range targets {
-		out[key] = n.latest.starts[key]
+		n.used[key] = true
+		out[key] = n.starts[key]
 	}
 	return out, true, nil
 }
 
 // complete reads the starts of targets that are not in them yet.
 func (s starts) complete(ctx context.Context, b *backend, targets []string, from, to Minute) error {
-	missing := slices.DeleteFunc(slices.Clone(targets), func(key string) bool {
-		_, read := s[key]
-		return read
-	})
+	var missing []string
+	for _, key := range targets {
+		if _, read := s[key]; !read {
+			missing = append(missing, key)
+		}
+	}
+	if missing == nil {
+		return nil
+	}
 	read, err := b.startsOf(ctx, missing, from, to)
 	if err == nil {
 		maps.Copy(s, read)
@@ -216,25 +194,27 @@ func (s starts) complete(ctx context.Context, b *backend, targets []string, from
 	return err
 }
 
-// begun are the starts of the targets whose counters batches hold. Those who count in
-// one reading share them.
-func (b *backend) begun(ctx context.Context, e *entry, r *reading, batches [][]rawSeries) (starts, error) {
-	if e.whole != nil { // which judges
+// begun are the starts of the targets whose counters batches hold, in the slots of a
+// reading that settle. Those who count in one reading share them.
+func (b *backend) begun(ctx context.Context, e *entry, r *reading, batches [][]rawSeries, settled Minute) (starts, error) {
+	to := min(r.to, settled)
+	if e.whole != nil || to <= r.from { // the whole judges, or nothing settles
 		return nil, nil
 	}
-	seen := map[string]bool{}
+	var targets []string
 	for i, batch := range batches {
 		if e.ledger.meters[i].fresh == nil {
 			for j := range batch {
-				seen[batch[j].target] = true
+				targets = append(targets, batch[j].target)
 			}
 		}
 	}
-	targets := slices.Sorted(maps.Keys(seen))
-	if out, ok, err := b.newStarts.of(ctx, b, targets, r.from, r.to); ok || err != nil {
+	slices.Sort(targets)
+	targets = slices.Compact(targets)
+	if out, ok, err := b.newStarts.of(ctx, b, targets, r.from, to); ok || err != nil {
 		return out, err
 	}
-	return r.starts, r.starts.complete(ctx, b, targets, r.from, r.to)
+	return r.starts, r.starts.complete(ctx, b, targets, r.from, to)
 }
 
 // give hands starts to the counters that are fed next.
