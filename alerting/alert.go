@@ -122,12 +122,13 @@ func annotationsOf(s *evaluator.Status, f evaluator.FiringAlert, externalURL str
 // metaAnnotations returns the annotations of an alert about the data or the budget.
 func metaAnnotations(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) map[string]string {
 	out := map[string]string{}
-	if f.Waits != "" {
+	switch {
+	case f.Waits != "":
 		out["summary"], out["description"] = heldText(s, f)
-	} else if f.Name == slo.NoDataAlert {
+	case f.Name == slo.NoDataAlert:
 		out["summary"], out["description"] = noDataText(s)
 		out["reason"] = s.Missing.Reason
-	} else {
+	default:
 		out["summary"], out["description"] = aboutBudget(s, f)
 	}
 	annotate(out, map[string]string{"runbook_url": s.Links["runbook"], "slo_url": pageOf(s.Path(), externalURL), coverageNote: shares(f.Known).note(s)})

@@ -59,7 +59,9 @@ func TestBacktestOfMissedRuns(t *testing.T) {
 	require.Zero(t, code, errs)
 	require.Contains(t, out, "3 of 30 runs were bad")
 	require.Regexp(t, `91\.2 % +jobs +1 +0\.2 +1 +0 +0 of 3 `, out)
-	night := func(day int) string { return f.at(time.Duration(day)*24*time.Hour + f.night()).Format("2006-01-02 15:04") }
+	night := func(day int) string {
+		return f.at(time.Duration(day)*24*time.Hour + f.night()).Format("2006-01-02 15:04")
+	}
 	require.Regexp(t, night(40)+" +3 d +ticket +missed", out)
 	require.Regexp(t, night(41)+" +2 d +page +again", out)
 	require.Contains(t, out, "3 bad runs took 38 % of the budget each.")

@@ -55,10 +55,11 @@ func (p *posts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (p *posts) of(alertname string) int {
+// spent is how often the ticket of a spent budget was posted.
+func (p *posts) spent() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.n[alertname]
+	return p.n["ErrorBudgetExhausted"]
 }
 
 // pastOf is a Prometheus with 100 requests a minute for some hours until half an hour
@@ -116,7 +117,7 @@ slos:
 	const exhausted = "ErrorBudgetExhausted"
 
 	s := serving(t, "--config", config)
-	until(t, time.Minute, "a ticket", func() bool { return am.of(exhausted) > 0 })
+	until(t, time.Minute, "a ticket", func() bool { return am.spent() > 0 })
 	own := func(r api) evaluator.WindowStatus {
 		windows := r.slo("checkout/availability").Windows
 		return windows[len(windows)-1]
@@ -135,8 +136,8 @@ slos:
 	require.Equal(t, []evaluator.DoubtCode{evaluator.DoubtPartlyKnown}, doubts(*r.slo("checkout/availability")))
 	require.Equal(t, before.Bad, own(r).Bad)
 	require.GreaterOrEqual(t, own(r).Coverage, 0.999)
-	posted := am.of(exhausted)
-	until(t, 3*time.Minute, "another post of it", func() bool { return am.of(exhausted) > posted })
+	posted := am.spent()
+	until(t, 3*time.Minute, "another post of it", func() bool { return am.spent() > posted })
 	s.stop()
 	<-s.ended
 
@@ -144,8 +145,8 @@ slos:
 	until(t, time.Minute, "numbers", func() bool { return again.report().slo("checkout/availability").State == evaluator.StateOK })
 	require.InDelta(t, 6.0/72, own(again.report()).Coverage, 0.01)
 	require.Contains(t, doubts(*again.report().slo("checkout/availability")), evaluator.DoubtPartlyKnown)
-	posted = am.of(exhausted)
-	until(t, 3*time.Minute, "the ticket is posted again, twice", func() bool { return am.of(exhausted) > posted+1 })
+	posted = am.spent()
+	until(t, 3*time.Minute, "the ticket is posted again, twice", func() bool { return am.spent() > posted+1 })
 	held := again.report().slo("checkout/availability").Alerts
 	require.Len(t, held, 1)
 	require.Equal(t, exhausted, held[0].Name)
