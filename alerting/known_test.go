@@ -44,6 +44,24 @@ func TestForgettingEndsNoTicketOfABudget(t *testing.T) {
 	}
 }
 
+// TestForgettingBitByBit: what counts is what was known when the ticket began, however
+// little is known in the reports that confirm it since.
+func TestForgettingBitByBit(t *testing.T) {
+	x := newTeller(t)
+	since := x.now
+	for _, known := range []float64{1, 0.97, 0.94, 0.91} {
+		spent := x.about(evaluator.StateOK, -0.1, 0)
+		spent.Windows[1].Coverage = known
+		spent.Alerts = []evaluator.FiringAlert{{Name: slo.ExhaustedAlert, Severity: Ticket, Since: since}}
+		_, _ = x.see(1, spent)
+	}
+	fine := x.about(evaluator.StateOK, 0.8, 0)
+	fine.Windows[1].Coverage = 0.9
+	firing, resolved := x.see(1, fine)
+	require.Equal(t, []string{"ErrorBudgetExhausted"}, firing)
+	require.Empty(t, resolved)
+}
+
 // TestForgettingEndsNoForecast which needs the longest window of the policy, too.
 func TestForgettingEndsNoForecast(t *testing.T) {
 	x := newTeller(t)

@@ -1,6 +1,7 @@
 package alerting
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -143,6 +144,16 @@ func TestWhatARestartTakesOver(t *testing.T) {
 		require.Contains(t, r.SLOs[0].Alerts[0].Description, c.want, name)
 	}
 
+	others := x.about(evaluator.StateWarming, 0.5, 0)
+	for name, value := range map[string]string{"team": "evil", "slo": "", "severity": "info", "alertname": "Other"} {
+		before := maps.Clone(page)
+		page[name] = value
+		r := &evaluator.Report{EvaluatedAt: x.now, SLOs: []evaluator.Status{others}}
+		recall("30d 1, 3d 1", "slow (3d, 30d)").Complete(r)
+		require.Empty(t, r.SLOs[0].Alerts, "this process would not post it: %s", name)
+		page = before
+	}
+
 	for older, want := range map[bool]time.Duration{true: time.Hour, false: 30 * time.Minute} {
 		s := x.about(evaluator.StateOK, 0.5, 20)
 		s.Alerts = []evaluator.FiringAlert{{
@@ -191,4 +202,27 @@ func TestAlertmanagersThatDoNotAnswer(t *testing.T) {
 		require.Equal(t, recallFor.Truncate(time.Minute), time.Since(begun).Truncate(time.Minute), "then it has none any more")
 		require.Less(t, tries, 20)
 	})
+}
+
+// TestARestartMissesTheSameData: an SLO that never had any came now, as far as this process
+// can read. The alert that Alertmanager has goes on until there is data.
+func TestARestartMissesTheSameData(t *testing.T) {
+	x := newTeller(t)
+	c := NewCompleter("")
+	never := x.about(evaluator.StateNoData, 0, 0)
+	never.Missing = &evaluator.Missing{Since: x.now, Never: true, Reason: "no series match x", At: x.now}
+	labels := newAlert(&never, evaluator.FiringAlert{Name: slo.NoDataAlert, Severity: Ticket}, "").Labels
+	c.Recall([]listing{{Alert: Alert{Labels: labels, StartsAt: x.now.Add(-time.Hour)}, UpdatedAt: x.now, answered: x.now}})
+	for minutes := range 20 {
+		at := x.now.Add(time.Duration(minutes) * time.Minute)
+		never.Missing.At, never.At = at, at
+		r := &evaluator.Report{EvaluatedAt: at, SLOs: []evaluator.Status{never}}
+		c.Complete(r)
+		require.Len(t, r.SLOs[0].Alerts, 1, minutes)
+		require.Equal(t, x.now.Add(-time.Hour), r.SLOs[0].Alerts[0].Since, minutes)
+		require.Contains(t, r.SLOs[0].Alerts[0].Summary, "has no data")
+	}
+	r := &evaluator.Report{EvaluatedAt: x.now.Add(20 * time.Minute), SLOs: []evaluator.Status{x.about(evaluator.StateOK, 0.5, 0)}}
+	c.Complete(r)
+	require.Empty(t, r.SLOs[0].Alerts)
 }
