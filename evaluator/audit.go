@@ -136,8 +136,11 @@ func (l *ledger) auditsDue() (out []audit) {
 	for i, m := range l.meters {
 		p := &l.book.parts[i]
 		for _, h := range p.hours[max(0, len(p.hours)-differing):] {
+			if _, known := l.verdicts(i).of(h.to); known {
+				continue
+			}
 			way := m.auditWay(p)
-			if _, known := l.verdicts(i).of(h.to); known || way == "" {
+			if way == "" {
 				continue
 			}
 			a := audit{ledger: l, part: i, hour: h, way: way, usual: time.Duration(p.accounts.interval()) * time.Millisecond}
