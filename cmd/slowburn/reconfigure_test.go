@@ -84,7 +84,7 @@ func TestConfigurationIsReadAgain(t *testing.T) {
 }
 
 // TestANewConfigurationGoesOnWithAlerts: its backend never answers, and the alerts of the
-// old one are posted on.
+// old one are posted on, and shown as held.
 func TestANewConfigurationGoesOnWithAlerts(t *testing.T) {
 	t.Parallel()
 	burning := incident(t, time.Now().Add(-20*time.Minute), time.Now().Add(time.Hour))
@@ -102,8 +102,11 @@ func TestANewConfigurationGoesOnWithAlerts(t *testing.T) {
 	configure(silent.URL)
 	until(t, time.Minute, "all three are posted by who knows nothing yet", func() bool {
 		r := s.report()
-		return r.slo("checkout/availability").State == "warming" && len(r.slo("checkout/availability").Alerts) == 0 && s.sent(am) >= 3
+		return r.slo("checkout/availability").State == "warming" && len(r.slo("checkout/availability").Alerts) == 3 && s.sent(am) >= 3
 	})
+	for _, a := range s.report().slo("checkout/availability").Alerts {
+		require.Regexp(t, "held because (the history that decides is still being read|the backend can't be read)", a.Description)
+	}
 	require.Equal(t, all, severities(listAlerts(t, am)))
 }
 
