@@ -169,6 +169,7 @@ func (c *cycle) run(ctx context.Context) {
 	}
 	close(queue)
 	wg.Wait()
+	b.newStarts.release()
 	c.down = nil
 	if err := c.fault.Load(); err != nil && !c.answered.Load() {
 		c.down = *err

@@ -137,30 +137,42 @@ func (c counters) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	name, _, _ := strings.Cut(query, "{")
-	_, job, _ := strings.Cut(query, `job="`)
-	job, _, _ = strings.Cut(job, `"`)
+	_, jobs, _ := strings.Cut(query, `job=`)
+	jobs, _, _ = strings.Cut(strings.TrimLeft(jobs, `~"`), `"`)
+	_, only, _ := strings.Cut(query, `instance=`)
+	only, _, _ = strings.Cut(strings.ReplaceAll(strings.TrimLeft(only, `~"`), `\\.`, "."), `"`)
+	instances := map[string]bool{}
+	for instance := range strings.SplitSeq(only, "|") {
+		instances[instance] = true
+	}
 	var out bytes.Buffer
 	out.WriteString(`{"status":"success","data":{"resultType":"matrix","result":[`)
-	series := func(i int, label string, rate int64) {
-		fmt.Fprintf(&out, `{"metric":{"__name__":"%s","cluster":"eu-1","namespace":"shop",%s"instance":"10.0.%d.%d:8080","job":"%s"},"values":[`,
-			name, label, i/256, i%256, job)
+	series := func(job string, i int, label string, rate int64) {
+		instance := fmt.Sprintf("10.0.%d.%d:8080", i/256, i%256)
+		if only != "" && !instances[instance] {
+			return
+		}
+		fmt.Fprintf(&out, `{"metric":{"__name__":"%s","cluster":"eu-1","namespace":"shop",%s"instance":"%s","job":"%s"},"values":[`,
+			name, label, instance, job)
 		for at := (end-int64(time.Duration(d).Seconds()))/30*30 + 30; at <= end; at += 30 {
 			fmt.Fprintf(&out, `[%d.%03d,"%d"],`, at-1, i%1000, 1000+at*rate/3)
 		}
 		out.Truncate(out.Len() - 1)
 		out.WriteString(`]},`)
 	}
-	for i := range int(c) {
-		switch {
-		case strings.HasSuffix(name, "_total"):
-			series(i, `"code":"200",`, 40)
-			series(i, `"code":"500",`, 0)
-		case name == "process_start_time_seconds":
-			series(i, "", 0)
-		case strings.HasSuffix(name, "_bucket"):
-			series(i, `"le":"0.3",`, 40)
-		default:
-			series(i, "", 40)
+	for job := range strings.SplitSeq(jobs, "|") { // several of start times
+		for i := range int(c) {
+			switch {
+			case strings.HasSuffix(name, "_total"):
+				series(job, i, `"code":"200",`, 40)
+				series(job, i, `"code":"500",`, 0)
+			case name == "process_start_time_seconds":
+				series(job, i, "", 0)
+			case strings.HasSuffix(name, "_bucket"):
+				series(job, i, `"le":"0.3",`, 40)
+			default:
+				series(job, i, "", 40)
+			}
 		}
 	}
 	out.Truncate(out.Len() - 1)

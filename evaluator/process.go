@@ -8,8 +8,8 @@ import (
 type process struct {
 	heir      bool  // its target had other series before
 	counts    bool  // it has more samples than zeros at the starts of series
+	size      int32 // series in the last scrape
 	last      int64 // time of the last scrape; 0 before the first
-	size      int   // series in the last scrape
 	restarted int64 // it restarted after this time, the latest such; 0 for never
 	began     int64 // its start time at the last scrape; 0 when nobody knows
 	growth    recent[float32]
@@ -41,7 +41,7 @@ type evidence struct {
 func (p *process) look(together []*cursor, now int64, out *tally) evidence {
 	e := evidence{plausible: p.plausible(now - p.last), back: p.back(together, now), began: out.starts.at(together[0].raw.target, now)}
 	var s sides
-	went := 0
+	went := int32(0)
 	for _, c := range together {
 		last, v := c.series.last, rounded(c.samples[0].v)
 		e.sum += v
@@ -175,7 +175,7 @@ func (p *process) scraped(together []*cursor, now int64, grown float64, out *tal
 		p.growth.push(float32(grown))
 	}
 	p.tick(together, now, out)
-	p.last, p.size = now, len(together)
+	p.last, p.size = now, int32(len(together))
 	p.began = out.starts.at(together[0].raw.target, now)
 	p.born, p.bears = p.bears, nil
 }

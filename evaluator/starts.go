@@ -54,7 +54,7 @@ func (s starts) add(target string, series []rawSeries) {
 	slices.SortStableFunc(all, func(x, y sample) int { return cmp.Compare(x.t, y.t) })
 	out := all[:0]
 	for _, x := range all {
-		if x.v *= 1000; overlap || x.v < 0 || x.v > latestStart {
+		if x.v *= 1000; overlap || x.v < 0 || x.v >= latestStart {
 			x.v = 0
 		}
 		if n := len(out); n > 0 && out[n-1].t == x.t {
@@ -157,12 +157,19 @@ func (n *newStarts) renew(ctx context.Context, b *backend, to Minute) error {
 	return n.starts.complete(ctx, b, targets, n.from, n.to)
 }
 
+// release forgets the starts of a cycle that ended, but not for which targets it asked.
+func (n *newStarts) release() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.from, n.starts = n.to, starts{}
+}
+
 // of are the starts of targets in (from, to], of which those that are not read yet are
 // read; ok says that the cycle settles these slots.
 func (n *newStarts) of(ctx context.Context, b *backend, targets []string, from, to Minute) (out starts, ok bool, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if from < n.from || to > n.to {
+	if from < n.from || to > n.to || n.from == n.to {
 		return nil, false, nil
 	}
 	if err := n.starts.complete(ctx, b, targets, n.from, n.to); err != nil {
