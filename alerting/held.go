@@ -98,7 +98,7 @@ func waits(s *evaluator.Status, f evaluator.FiringAlert, now time.Time) string {
 // of those that the alert began by, a burn alert needs one window that is as well
 // known, an alert about a budget needs all.
 func uncertain(s *evaluator.Status, f evaluator.FiringAlert) bool {
-	fell := shares(f.Known).fell(s)
+	fell := shares(f.Known).fell(s, !f.Burns())
 	if f.Burns() {
 		return fell > 0 && fell == len(f.Known)
 	}

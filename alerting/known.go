@@ -64,8 +64,9 @@ func windowNamed(s *evaluator.Status, name string) *evaluator.WindowStatus {
 	return nil
 }
 
-// fell counts the windows that are less known now than they were.
-func (k shares) fell(s *evaluator.Status) int {
+// fell counts the windows that are less known now than they were. Of less than half of a
+// window alerts about the budget end, however little less that is.
+func (k shares) fell(s *evaluator.Status, budget bool) int {
 	n := 0
 	for name, was := range k {
 		w := windowNamed(s, name)
@@ -74,7 +75,7 @@ func (k shares) fell(s *evaluator.Status) int {
 		}
 		lost := was - w.Coverage
 		slots := lost * float64(w.Seconds) / 60
-		if lost > fallen && slots > 2.5 || was >= knownEnough && w.Coverage < knownEnough && slots > 0.5 {
+		if lost > fallen && slots > 2.5 || budget && was >= knownEnough && w.Coverage < knownEnough && slots > 0.5 {
 			n++ // the newest two slots may not be scraped yet
 		}
 	}

@@ -44,6 +44,21 @@ func TestForgettingEndsNoTicketOfABudget(t *testing.T) {
 	}
 }
 
+// TestLateSamplesHoldNoPage: of 5 minutes two, and then three, are not scraped yet. The
+// settled ones end the page.
+func TestLateSamplesHoldNoPage(t *testing.T) {
+	x := newTeller(t)
+	s := x.about(evaluator.StateOK, 0.5, 20)
+	s.Windows = append([]evaluator.WindowStatus{{Name: "5m", Seconds: 300, End: x.now, Coverage: 0.6}}, s.Windows...)
+	s.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: Page, Tier: "outage", Since: x.now, Held: x.now.Add(time.Minute), Windows: []string{"5m", "5m"}}}
+	firing, _ := x.see(1, s)
+	require.Equal(t, []string{"ErrorBudgetBurn"}, firing)
+	s.Alerts, s.Windows[0].Coverage = nil, 0.4
+	firing, _ = x.see(1, s)
+	require.Empty(t, firing)
+	require.Empty(t, x.shown)
+}
+
 // TestForgettingBitByBit: what counts is what was known when the ticket began, however
 // little is known in the reports that confirm it since.
 func TestForgettingBitByBit(t *testing.T) {
