@@ -17,10 +17,14 @@ type beginning struct {
 	rate       float64 // how many events in a millisecond are plausible; 0 when nothing is known
 }
 
-// claimed reports whether the start time is a new one.
+// clockOff is by how much the clock of a host may be ahead, in milliseconds.
+const clockOff = 60_000
+
+// claimed reports whether the start time is a new one. One in the future is of a clock
+// that is wrong, and says nothing.
 func (b beginning) claimed() bool {
 	switch {
-	case b.last == 0 || b.began == 0:
+	case b.last == 0 || b.began == 0 || b.began > b.now+clockOff:
 		return false
 	case b.was != 0:
 		return moved(b.was, b.began)
@@ -28,8 +32,8 @@ func (b beginning) claimed() bool {
 	return b.began > b.last && b.began <= b.now
 }
 
-// plausible is how much a process may have counted since it began. A clock that is
-// wrong may say that it will.
+// plausible is how much a process may have counted since it began, or since it was seen
+// last where its clock is ahead.
 func (b beginning) plausible() float64 {
 	since := b.now - b.began
 	if since < 0 {

@@ -70,6 +70,18 @@ func TestProcessesThatSayThatTheyBegan(t *testing.T) {
 			total:  1005 + 1010,
 		},
 		{
+			name:   "by a clock that is 15 s ahead",
+			series: map[string][]float64{"total": each(50, 4)},
+			began:  []float64{-100, -100, 3.5, 3.5},
+			total:  50,
+		},
+		{
+			name:   "by a clock that is wrong",
+			series: map[string][]float64{"total": each(50, 4)},
+			began:  []float64{-100, -100, 9, 9},
+			total:  0,
+		},
+		{
 			name:   "and counts others than before",
 			series: map[string][]float64{"total": {20, 20, 20}, "bad": {none, none, 4}, "bad{b}": {3, 3, none}},
 			began:  []float64{-100, -100, 2.5},
