@@ -49,7 +49,7 @@ func (l *levels) feed(batch []rawSeries, from, to Minute) *tally {
 		}
 		bad := false
 		for key, s := range l.last {
-			if now-s.t > l.Remember.Milliseconds() && !l.holds(s, now) {
+			if now-s.t > l.Remember.Milliseconds() {
 				delete(l.last, key)
 				continue
 			}
@@ -103,17 +103,11 @@ func (l *levels) present(now int64) {
 // gives the value of a sample for 5 minutes: what was there for longer has samples more
 // often than that. Else the next sample is waited for, as the last pauses show.
 func (l *levels) pause() int64 {
-	if l.until-l.since > lookback || l.gaps.between() <= maxScrape {
+	const lookBack = 5 * 60_000
+	if l.until-l.since > lookBack || l.gaps.between() <= maxScrape {
 		return 0
 	}
 	return twice(l.gaps.between())
-}
-
-// holds reports whether the last value of a series stands until the next is due: where
-// samples come seldom, a backend gives each for 5 minutes. What was there for less ended.
-func (l *levels) holds(last sample, now int64) bool {
-	usual := l.pause() / 2
-	return usual > 0 && l.until-l.since >= lookback-60_000 && last.t >= l.since && now-l.since <= usual
 }
 
 // event counts one event in a slot that is known.

@@ -37,7 +37,7 @@ func (x *inspector) seldom(ctx context.Context, s subject) error {
 		}
 		if s.way == slotValues {
 			x.concern(false, s.field, fmt.Sprintf("last_over_time(%s) has the value until the next sample", selector.Range((2*each).Round(time.Minute)+scrape)),
-				"samples of %s come every %s: each value is taken to hold until the next is due, but generated rules see it for 5 minutes only", selector, model.Duration(each))
+				"samples of %s come every %s, and its value is there for 5 minutes after each: the time between is unknown", selector, model.Duration(each))
 			continue
 		}
 		least := fewest * each
