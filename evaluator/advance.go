@@ -165,8 +165,8 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 	}
 	at := k.settled
 	if upTo := min(r.to, settled); upTo > at {
-		if e.whole != nil {
-			e.follow(k.parts, e.whole.latest())
+		if e.whole != nil { // what it ruled of slots that settle, of which those behind keep an hour
+			e.follow(k.parts, e.whole.book.parts)
 		}
 		begun.give(k.parts)
 		k.pending = e.ledger.feed(k.parts, batches, at, upTo)

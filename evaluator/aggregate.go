@@ -44,7 +44,7 @@ type presence struct {
 	at        int64
 	sums      int
 	restarted int64
-	began     int64 // its start time; 0 when nobody knows
+	life      life
 }
 
 // targetSum is what is remembered of the sum of a target's counters.
@@ -141,17 +141,15 @@ func (p presence) feed(cursors []sumCursor, clock role, out *tally) presence {
 		e := p.look(together, now)
 		e.beginning = p.beginning(together, began, now)
 		p.restarted = max(p.restarted, e.restarted)
+		grown := 0.0
 		for _, c := range together {
 			if c.raw.roles&clock != 0 {
 				c.sum.tick(now, out)
 			}
-			c.sum.step(c.raw, c.samples[0], e, out)
+			grown += c.sum.step(c.raw, c.samples[0], e, out)
 			c.samples = c.samples[1:]
 		}
-		p.at, p.sums = now, len(together)
-		if began != 0 {
-			p.began = began
-		}
+		p.at, p.sums, p.life = now, len(together), p.life.after(e.beginning, grown)
 	}
 }
 
@@ -201,7 +199,7 @@ func (s *targetSum) tick(now int64, out *tally) {
 
 // step counts what a sum grew by. A sum that fell, or grew by far more than
 // before, needs evidence.
-func (s *targetSum) step(raw *rawSeries, x sample, e targetEvidence, out *tally) {
+func (s *targetSum) step(raw *rawSeries, x sample, e targetEvidence, out *tally) float64 {
 	x.v = rounded(x.v)
 	last := s.last
 	if out.follow.covers(x.t) {
@@ -209,7 +207,7 @@ func (s *targetSum) step(raw *rawSeries, x sample, e targetEvidence, out *tally)
 		s.fall = nil
 		s.count(raw, x, delta, out)
 		out.surpluses.add(slotEnd(x.t), raw, explained(last, x.v, delta, out.follow.excuses(raw.key, x.t)))
-		return
+		return delta
 	}
 	n, before := 0.0, 0.0
 	if x.t-s.last.t <= 60_000 && s.doubtful(x.v, x.t) { // else it is not known to everybody
@@ -248,6 +246,7 @@ func (s *targetSum) step(raw *rawSeries, x sample, e targetEvidence, out *tally)
 	s.decide(raw, x.t, delta, out)
 	s.count(raw, x, delta, out)
 	out.surpluses.add(slotEnd(x.t), raw, explained(last, x.v, delta, excused))
+	return delta
 }
 
 // began reports whether a sum began again with its target, and is no lower than before.

@@ -152,11 +152,15 @@ func TestKindsOfFalls(t *testing.T) {
 					if method == MethodAggregated {
 						c, s.samples, steps = newAggregate(roleTotal), onBoundaries(e.samples), 2
 					}
+					if e.started != nil {
+						begun := starts{}
+						for _, x := range e.samples {
+							begun[""] = append(begun[""], sample{x.t, float64(latest(e.started, x.t))})
+						}
+						begun.give([]part{{accounts: c}})
+					}
 					got := c.feed([]rawSeries{s}, slotEnd(epochMillis)-1, end)
 					for _, c := range got.claims {
-						if e.started != nil {
-							c.began, c.was = latest(e.started, c.at), latest(e.started, c.since)
-						}
 						got.settle(c)
 					}
 					total := sum(got.total)

@@ -11,7 +11,7 @@ type process struct {
 	size      int32 // series in the last scrape
 	last      int64 // time of the last scrape; 0 before the first
 	restarted int64 // it restarted after this time, the latest such; 0 for never
-	began     int64 // its start time at the last scrape; 0 when nobody knows
+	life      life
 	growth    recent[float32]
 	peak      peak
 	falls     map[uint64]fallen // not decided yet, by series
@@ -106,7 +106,7 @@ func (p *process) scrape(together []*cursor, now int64, out *tally) {
 		p.renew(together, b, out)
 		return
 	}
-	if b.doubtful() {
+	if b.doubtful() && p.restarted < max(b.said, 1) {
 		for _, c := range together {
 			out.claimDoubt(c, now)
 		}
@@ -129,7 +129,7 @@ func (p *process) scrape(together []*cursor, now int64, out *tally) {
 		grown += c.count(now, delta, excused, out)
 	}
 	p.decide(together, now, out)
-	p.scraped(together, now, grown, out)
+	p.scraped(together, b, grown, out)
 }
 
 // follow counts a scrape as it was ruled for all series of the process.
@@ -141,7 +141,7 @@ func (p *process) follow(together []*cursor, now int64, out *tally) {
 		p.counts = p.counts || c.series.last.v > 0
 	}
 	p.falls = nil
-	p.scraped(together, now, grown, out)
+	p.scraped(together, beginning{now: now}, grown, out)
 }
 
 // count takes over what a sample counts at once.
@@ -169,14 +169,15 @@ func (c *cursor) count(now int64, delta float64, excused bool, out *tally) float
 }
 
 // scraped notes that a scrape is counted.
-func (p *process) scraped(together []*cursor, now int64, grown float64, out *tally) {
+func (p *process) scraped(together []*cursor, b beginning, grown float64, out *tally) {
+	now := b.now
 	if p.last != 0 {
 		p.peak.push(now, p.perScrape(grown, now), p.growth.still())
 		p.growth.push(float32(grown))
 	}
 	p.tick(together, now, out)
 	p.last, p.size = now, int32(len(together))
-	p.began = out.starts.at(together[0].raw.target, now)
+	p.life = p.life.after(b, grown)
 	p.born, p.bears = p.bears, nil
 }
 

@@ -3,12 +3,10 @@ package evaluator
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -77,51 +75,17 @@ func (b *backend) prove(ctx context.Context, proofs []proof) error {
 }
 
 // began finds when the processes of claims began, whose samples are in (from, to].
-// What it was by the sample before is read too, where that is not long ago.
 func (b *backend) began(ctx context.Context, claims []*claim, from, to Minute) error {
 	targets := map[string]bool{}
 	for _, c := range claims {
 		targets[c.raw.target] = true
-		if c.soon() {
-			from = min(from, slotEnd(c.since)-1)
-		}
 	}
-	starts := map[string][]rawSeries{}
-	for keys := range slices.Chunk(slices.Sorted(maps.Keys(targets)), names) {
-		selector, ok := b.ofTargets(startTime, keys)
-		if !ok {
-			return nil // there are no target labels
-		}
-		answer, err := b.query(ctx, selector.Range(time.Duration(to-from)*time.Minute), to.Time())
-		if err != nil && !refused(err) {
-			return fmt.Errorf("querying %s: %w", selector, err)
-		}
-		for _, s := range b.rawSeries(answer) {
-			starts[s.target] = append(starts[s.target], s)
-		}
-	}
-	all := map[string][]sample{} // of all processes and replicas of a target
-	for key, series := range starts {
-		for _, s := range series {
-			all[key] = append(all[key], s.samples...)
-		}
-		slices.SortFunc(all[key], func(x, y sample) int { return cmp.Or(cmp.Compare(x.t, y.t), cmp.Compare(y.v, x.v)) })
-	}
+	starts, err := b.startsOf(ctx, slices.Sorted(maps.Keys(targets)), from, to)
 	for _, c := range claims {
-		samples, series := all[c.raw.target], starts[c.raw.target]
-		c.began = nearest(samples, c.at)
-		if c.soon() && len(series) > 0 && !slices.ContainsFunc(series, func(s rawSeries) bool { return s.key != series[0].key }) {
-			c.was = nearest(samples, c.since)
-		}
+		c.began = nearest(starts[c.raw.target], c.at)
 	}
-	return nil
+	return err
 }
-
-// soon reports whether a claim's sample came soon after the one before it.
-func (c *claim) soon() bool { return slotEnd(c.at)-slotEnd(c.since) < lookBefore }
-
-// lookBefore is how many minutes before a claim it is asked what the start time was.
-const lookBefore = 12
 
 // ofTargets selects a metric of targets. Labels of one value are matched by it,
 // the others by any of their values, which may select too much.
@@ -145,7 +109,7 @@ func (b *backend) ofTargets(metric string, keys []string) (slo.Selector, bool) {
 	return slo.NewSelector(matchers...), len(matchers) > 1
 }
 
-// nearest is the value, in milliseconds, of the sample in the slot of an instant
+// nearest is the start time of the sample in the slot of an instant
 // that is nearest to it; 0 without any.
 func nearest(samples []sample, at int64) int64 {
 	end := slotEnd(at).millis()
@@ -155,5 +119,5 @@ func nearest(samples []sample, at int64) int64 {
 	}
 	distance := func(s sample) int64 { return max(s.t-at, at-s.t) }
 	s := slices.MinFunc(samples, func(x, y sample) int { return cmp.Compare(distance(x), distance(y)) })
-	return int64(s.v * 1000)
+	return int64(s.v)
 }

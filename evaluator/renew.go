@@ -6,31 +6,87 @@ package evaluator
 // count. Their counters hold most of what they held, and far more than a process can
 // have counted since.
 
-// beginning is a process that says that it began since an instant.
-type beginning struct {
-	last       int64   // when it was seen last
-	was, began int64   // its start time then, and now; 0 when nobody knows
-	now        int64   // when it is seen
-	sum        float64 // of what its counters hold
-	before     float64 // of what they held
-	same       bool    // as before, each of them
-	rate       float64 // how many events in a millisecond are plausible; 0 when nothing is known
+// life is what is known of a process since it began.
+type life struct {
+	began   int64   // its start time, by its last sample; 0 when nobody knows
+	said    int64   // when it said so last
+	changed int64   // when it counted last, or was seen first
+	counted float64 // since it began
+	still   bool    // it counted nothing since it was seen first
 }
 
-// clockOff is by how much the clock of a host may be ahead, in milliseconds.
+// pace is how many events in a millisecond it counted, 0 when nobody knows. What it
+// counted longer ago than counters are remembered says nothing.
+func (l life) pace(now int64) float64 {
+	if l.began == 0 || l.unknown(now) {
+		return 0
+	}
+	return l.counted / float64(max(l.changed-l.began, 1000))
+}
+
+// unknown reports whether it counted nothing for as long as it is remembered.
+func (l life) unknown(now int64) bool { return l.still || now-l.changed > memory }
+
+// after is what is known after a scrape that counted so much, of a process whose
+// counters hold a sum.
+func (l life) after(b beginning, grown float64) life {
+	switch {
+	case b.last == 0:
+		return life{began: b.began, said: b.now, changed: b.now, counted: b.sum, still: true}
+	case b.proven():
+		return life{began: b.began, said: b.now, changed: b.now, counted: b.sum}
+	case b.began != 0 && b.began != l.began:
+		switch {
+		case l.began == 0 || !moved(l.began, b.began):
+		case b.late():
+			l.counted = b.sum
+		default: // it began again, with what it held
+			l.changed, l.counted, l.still = b.now, 0, false
+		}
+		l.began = b.began
+	}
+	if b.began != 0 {
+		l.said = b.now
+	}
+	if grown > 0 {
+		l.changed, l.counted, l.still = b.now, l.counted+grown, false
+	}
+	return l
+}
+
+// beginning is a process that says that it began since an instant.
+type beginning struct {
+	life            // before
+	began   int64   // its start time now; 0 when nobody knows
+	last    int64   // when it was seen last
+	now     int64   // when it is seen
+	sum     float64 // of what its counters hold
+	before  float64 // of what they held
+	same    bool    // as before, each of them
+	growing float64 // how many events in a millisecond are plausible by what it counted of late; 0 when nothing is known
+}
+
+// clockOff is by how much the clock of a host may be wrong, in milliseconds.
 const clockOff = 60_000
 
 // claimed reports whether the start time is a new one. One in the future is of a clock
-// that is wrong, and says nothing.
+// that is wrong, and says nothing. Nor does one that is older than what was counted last:
+// the clock moved, or two processes are scraped in turns.
 func (b beginning) claimed() bool {
 	switch {
 	case b.last == 0 || b.began == 0 || b.began > b.now+clockOff:
 		return false
-	case b.was != 0:
-		return moved(b.was, b.began)
+	case b.life.began != 0:
+		return moved(b.life.began, b.began) && b.began > b.changed-clockOff && !b.late()
 	}
 	return b.began > b.last && b.began <= b.now
 }
+
+// late reports whether a start time is known later than what was counted since.
+func (b beginning) late() bool { return b.changed > b.said && b.began <= b.changed }
+
+// rate is how many events in a millisecond are plausible, 0 when nothing is known.
+func (b beginning) rate() float64 { return max(b.growing, 10*b.pace(b.now)) }
 
 // plausible is how much a process may have counted since it began, or since it was seen
 // last where its clock is ahead.
@@ -39,31 +95,41 @@ func (b beginning) plausible() float64 {
 	if since < 0 {
 		since = b.now - b.last
 	}
-	return 100 + b.rate*float64(since)
+	return b.rate() * float64(since)
 }
 
-// proven reports whether the process began again. Where nothing is known of what it
-// counts, what one holds that was up for long and holds the same as before may be a
-// state that was restored.
+// slack is how much more than is plausible a process may hold that began again.
+const slack = 100
+
+// proven reports whether the process began again. A state that was restored holds most
+// of what it held. Where nothing is known of what a process counts, what one holds that
+// was up for long and holds the same as before may be such a state.
 func (b beginning) proven() bool {
-	if !b.claimed() {
+	switch {
+	case !b.claimed():
 		return false
+	case b.sum <= b.before/2:
+		return true
+	case b.rate() == 0 && b.unknown(b.now):
+		return !b.same || b.life.began == 0 || b.last-b.life.began <= memory/2
+	case b.same:
+		return b.sum <= b.plausible()
 	}
-	if b.rate == 0 {
-		return !b.same || b.was == 0 || b.last-b.was <= memory/2
-	}
-	return b.sum <= b.plausible() || b.sum <= b.before/2
+	return b.sum <= slack+b.plausible()
 }
 
 // doubtful reports whether a process may have begun again, though that is not proven:
 // it holds not so much more than it can have counted.
 func (b beginning) doubtful() bool {
-	return b.claimed() && !b.proven() && (b.rate == 0 || b.sum <= 10*b.plausible())
+	if b.life.began != 0 && moved(b.life.began, b.began) && b.late() {
+		return true
+	}
+	return b.claimed() && !b.proven() && (b.rate() == 0 || b.sum <= 10*(slack+b.plausible()))
 }
 
 // beginning is what a scrape says about the start of a process.
 func (p *process) beginning(together []*cursor, e evidence, now int64) beginning {
-	b := beginning{last: p.last, was: p.began, began: e.began, now: now, sum: e.sum, same: true, rate: p.rate()}
+	b := beginning{life: p.life, began: e.began, last: p.last, now: now, sum: e.sum, same: true, growing: p.rate()}
 	for _, c := range together {
 		b.before += c.series.last.v
 		b.same = b.same && c.series.last.t != 0 && c.series.last.v == rounded(c.samples[0].v)
@@ -85,17 +151,7 @@ func (p *process) renew(together []*cursor, b beginning, out *tally) {
 		grown += c.count(b.now, x.v, false, out)
 	}
 	p.restarted = p.last
-	if p.growth.still() && p.gaps.usual > 0 {
-		p.peak.began(b, grown, p.gaps.usual)
-	}
-	p.scraped(together, b.now, grown, out)
-}
-
-// began notes what was counted since a start, and comes in one scrape, by what each of
-// those since then would have brought.
-func (k *peak) began(b beginning, grown float64, usual int64) {
-	const margin = 5 // by which rate trusts a peak less than the growth of late
-	k.push(b.now, margin*grown/max(1, float64(b.now-b.began)/float64(usual)), false)
+	p.scraped(together, b, grown, out)
 }
 
 // findStart notes what a counter counts that begins from zero.
@@ -123,10 +179,10 @@ func (o *tally) claimDoubt(c *cursor, now int64) {
 
 // beginning is what the sums of a target at a boundary say about its start.
 func (p presence) beginning(together []*sumCursor, began, now int64) beginning {
-	b := beginning{last: p.at, was: p.began, began: began, now: now, same: true}
+	b := beginning{life: p.life, began: began, last: p.at, now: now, same: true}
 	for _, c := range together {
 		v := rounded(c.samples[0].v)
-		b.sum, b.before, b.rate, b.same = b.sum+v, b.before+c.sum.last.v, b.rate+c.sum.rate(), b.same && c.sum.last.v == v
+		b.sum, b.before, b.growing, b.same = b.sum+v, b.before+c.sum.last.v, b.growing+c.sum.rate(), b.same && c.sum.last.v == v
 	}
 	return b
 }
@@ -148,9 +204,6 @@ func (s *targetSum) renew(raw *rawSeries, x sample, b beginning, out *tally) flo
 		out.claim(f.claim(raw, x.t))
 	}
 	s.fall = nil
-	if s.growth.still() {
-		s.peak.began(b, x.v, 60_000)
-	}
 	count := 0.0
 	if s.linger.at != 0 { // it was of the process that ended now
 		count = s.last.v - s.linger.shown

@@ -15,23 +15,42 @@ import (
 // is in it without samples says nothing of its processes.
 type starts map[string][]sample
 
+// beside is how far the sample of a start time may be from those of the counters that
+// were scraped with it, in milliseconds.
+const beside = 1000
+
 // at is when the process had begun whose start time was scraped at an instant; 0 when
-// nobody knows.
+// nobody knows. Only its slot counts, which is read at once.
 func (s starts) at(target string, now int64) int64 {
-	i, ok := slices.BinarySearchFunc(s[target], now, func(x sample, t int64) int { return cmp.Compare(x.t, t) })
-	if !ok {
+	samples := s[target]
+	i, ok := slices.BinarySearchFunc(samples, now, func(x sample, t int64) int { return cmp.Compare(x.t, t) })
+	if ok {
+		return int64(samples[i].v)
+	}
+	var near []sample
+	for _, x := range samples[max(i-1, 0):min(i+1, len(samples))] {
+		if max(x.t-now, now-x.t) <= beside && slotEnd(x.t) == slotEnd(now) {
+			near = append(near, x)
+		}
+	}
+	if len(near) != 1 {
 		return 0
 	}
-	return int64(s[target][i].v)
+	return int64(near[0].v)
 }
 
-// last is the newest start time in (from, to]; 0 when nobody knows.
+// last is the newest start time in (from, to]; 0 when nobody knows, or when several
+// processes say when they began.
 func (s starts) last(target string, from, to int64) int64 {
-	samples := between(s[target], from, to)
-	if len(samples) == 0 {
-		return 0
+	newest := int64(0)
+	for _, x := range between(s[target], from, to) {
+		if v := int64(x.v); v == 0 || moved(v, newest) {
+			return 0
+		} else {
+			newest = max(newest, v)
+		}
 	}
-	return int64(samples[len(samples)-1].v)
+	return newest
 }
 
 // silent reports whether it is known that a target has no start times.
@@ -40,21 +59,17 @@ func (s starts) silent(target string) bool {
 	return asked && len(samples) == 0
 }
 
-// add takes in the answer about a target. Two processes that are scraped at one
-// instant, or whose times overlap, are told by nothing which is whose: their times
-// are 0.
+// add takes in the answer about a target. Of two processes that are scraped at one
+// instant nothing says which is whose: their times are 0.
 func (s starts) add(target string, series []rawSeries) {
 	var all []sample
-	overlap := false
-	slices.SortFunc(series, func(x, y rawSeries) int { return cmp.Compare(x.samples[0].t, y.samples[0].t) })
-	for i, x := range series {
-		overlap = overlap || i > 0 && x.key != series[i-1].key && x.samples[0].t <= series[i-1].samples[len(series[i-1].samples)-1].t
+	for _, x := range series {
 		all = append(all, x.samples...)
 	}
 	slices.SortStableFunc(all, func(x, y sample) int { return cmp.Compare(x.t, y.t) })
 	out := all[:0]
 	for _, x := range all {
-		if x.v *= 1000; overlap || x.v < 0 || x.v >= latestStart {
+		if x.v *= 1000; x.v < 0 || x.v > latestStart {
 			x.v = 0
 		}
 		if n := len(out); n > 0 && out[n-1].t == x.t {

@@ -76,6 +76,42 @@ func TestProcessesThatSayThatTheyBegan(t *testing.T) {
 			total:  50,
 		},
 		{
+			name:   "though the clock of its host moved by 10 s while it went on",
+			series: map[string][]float64{"total": {1000, 1010, 1020, 1030, 1040}},
+			began:  []float64{long, long, long + 0.4, long + 0.4, long + 0.4},
+			total:  40,
+		},
+		{
+			name:   "and another one, in turns",
+			series: map[string][]float64{"total": {1000, 980, 1010, 990, 1020, 1000, 1030}},
+			began:  []float64{-100, -80, -100, -80, -100, -80, -100},
+			total:  30,
+		},
+		{
+			name:   "after the first scrape, which lacks its start time",
+			series: map[string][]float64{"total": each(50, 5)},
+			began:  []float64{-100, -100, none, 2.5, 2.5},
+			total:  50,
+		},
+		{
+			name:   "after the first scrape, which lacks its start time and counts",
+			series: map[string][]float64{"total": {50, 50, 70, 70, 20, 20, 20}},
+			began:  []float64{-100, -100, none, 2.5, none, 4.5, 4.5},
+			total:  20 + 20, undecided: 70, // of the first no more than its growth is counted, and it is told
+		},
+		{
+			name:   "twice, as an exporter does that keeps what it holds",
+			series: map[string][]float64{"total": each(2e6, 8)},
+			began:  []float64{long, long, 2.5, 2.5, 2.5, 5.5, 5.5, 5.5},
+			total:  0, undecided: 4e6,
+		},
+		{
+			name:   "for an instant each hour, with the same values",
+			series: map[string][]float64{"total": each(1000, 360)},
+			began:  followed(each(-60, 120), each(119.6, 120), each(239.6, 120)),
+			total:  2000,
+		},
+		{
 			name:   "by a clock that is wrong",
 			series: map[string][]float64{"total": each(50, 4)},
 			began:  []float64{-100, -100, 9, 9},
@@ -186,14 +222,14 @@ func TestSumsOfProcessesThatSayThatTheyBegan(t *testing.T) {
 // the slots are the same.
 func TestStartsInPieces(t *testing.T) {
 	series := scraped(map[string][]float64{
-		"total": {40, 50, 50, 50, 60, 60, 61, 62, 62, 62, 10, 10},
+		"total": {40, 140, 140, 140, 150, 150, 151, 152, 152, 152, 100, 100},
 		"bad":   {4, 4, 4, 5, 5, 5, none, none, 5, 5, 5, 5},
 	})
 	begun := starts{"a": startTimes(-9, -9, 2.5, 2.5, 2.5, 5.5, 6.5, 6.5, 8.5, 9.5, 9.5, 11.5)}
 	c := newCounter(roleTotal)
 	c.starts = begun
 	whole := c.feed(series, 0, 6)
-	require.Equal(t, 10+50.0+0+10+60+61+1+62+62+10+10, sum(whole.total))
+	require.Equal(t, 100+140.0+0+10+150+151+1+152+152+100+100, sum(whole.total))
 	for cut := Minute(1); cut < 6; cut++ {
 		c := newCounter(roleTotal)
 		c.starts = begun
@@ -221,8 +257,8 @@ func TestStartsOfATarget(t *testing.T) {
 	}{
 		"one process after the other":  {[]rawSeries{series("b", 3, 2, 80), series("a", 1, 2, 5)}, map[int64]int64{30_000: 5000, 60_000: 5000, 90_000: 80_000, 120_000: 80_000}},
 		"replicas of a Prometheus":     {[]rawSeries{series("a", 1, 2, 5), series("a", 1, 2, 5.2)}, map[int64]int64{30_000: 5000, 60_000: 5000}},
-		"two processes at once":        {[]rawSeries{series("a", 1, 3, 5), series("b", 3, 2, 80)}, map[int64]int64{30_000: 0, 60_000: 0, 90_000: 0, 120_000: 0}},
-		"at no other time than theirs": {[]rawSeries{series("a", 1, 1, 5)}, map[int64]int64{30_000: 5000, 30_001: 0}},
+		"two processes at once":        {[]rawSeries{series("a", 1, 3, 5), series("b", 3, 2, 80)}, map[int64]int64{30_000: 5000, 60_000: 5000, 90_000: 0, 120_000: 80_000}},
+		"at no other time than theirs": {[]rawSeries{series("a", 1, 1, 5)}, map[int64]int64{29_900: 5000, 30_900: 5000, 31_001: 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := starts{}

@@ -33,7 +33,6 @@ type claim struct {
 	value     float64 // 0 for any
 	rate      float64 // how many events in a millisecond are plausible; 0 when nothing is known
 	began     int64   // when it did, in milliseconds; 0 when nobody knows
-	was       int64   // when it had begun by the last sample before; 0 when nobody knows
 	answered  bool    // what is known of its start is read
 	doubt     bool    // leaving it out is worth telling
 	events    float64 // to add when it did
@@ -44,15 +43,11 @@ type claim struct {
 // proven reports whether the process began after the time of the claim. A clock
 // that is wrong proves nothing.
 func (c *claim) proven() bool {
-	if c.began == 0 || c.began > c.at || c.began <= c.since && !c.renewed() {
+	if c.began == 0 || c.began > c.at || c.began <= c.since {
 		return false
 	}
 	return c.rate == 0 || c.value <= 100+c.rate*float64(c.seen-c.began)
 }
-
-// renewed reports whether the start time changed. It moves by a second with the
-// clock of the host.
-func (c *claim) renewed() bool { return c.was != 0 && moved(c.was, c.began) }
 
 func newTally(clock role, from, to Minute) *tally {
 	n := int(to - from)
@@ -108,9 +103,7 @@ func (o *tally) slot(i int, counted role) Slot {
 
 func (o *tally) claim(c claim) {
 	if !c.answered { // nor was it for the whole
-		if c.began = o.starts.at(c.raw.target, c.at); c.began != 0 {
-			c.was = o.starts.at(c.raw.target, c.since)
-		}
+		c.began = o.starts.at(c.raw.target, c.at)
 		c.answered = c.began != 0 || o.starts.silent(c.raw.target)
 	}
 	o.claims = append(o.claims, c)

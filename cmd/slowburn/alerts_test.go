@@ -199,6 +199,17 @@ func (s *served) paging() float64 {
 	return s.metrics()[`slo_alert_firing{alertname="ErrorBudgetBurn",severity="page",slo="availability",slo_id="checkout/availability",slo_service="checkout"}`]
 }
 
+// page is the summary of the page of the first SLO, "" without one.
+func (s *served) page() string {
+	s.t.Helper()
+	for _, a := range s.report().SLOs[0].Alerts {
+		if a.Severity == "page" {
+			return a.Summary
+		}
+	}
+	return ""
+}
+
 // sent is how many alerts of this process the Alertmanager took.
 func (s *served) sent(am *servers.Server) float64 {
 	s.t.Helper()
