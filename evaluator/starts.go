@@ -44,11 +44,11 @@ func (s starts) at(target string, now int64) int64 {
 func (s starts) last(target string, from, to int64) int64 {
 	newest := int64(0)
 	for _, x := range between(s[target], from, to) {
-		if v := int64(x.v); v == 0 || moved(v, newest) {
+		v := int64(x.v)
+		if v == 0 || moved(v, newest) {
 			return 0
-		} else {
-			newest = max(newest, v)
 		}
+		newest = max(newest, v)
 	}
 	return newest
 }

@@ -223,7 +223,7 @@ func pushedOften(f *field) {
 	push := func(job string, every, length time.Duration, records, more float64) {
 		run := func(t time.Duration) float64 { return math.Floor(t.Seconds() / every.Seconds()) }
 		for name, share := range map[string]float64{"records_total": 1, "records_failed_total": 0.1} {
-			f.series(name+`{job="`+job+`"}`, every, last, interval, func(t time.Duration) float64 {
+			f.series(name+`{job="`+job+`",kind="k"}`, every, last, interval, func(t time.Duration) float64 {
 				return share * (records + more*(run(t)-1))
 			})
 		}
@@ -248,5 +248,6 @@ func TestPushedOften(t *testing.T) {
 	}
 	requireOwnCounts("alike", 22*1000)              // the last one 1:50, and one at 1:55
 	requireOwnCounts("more", 57*1000+10*56*57/2+10) // the last one 1:54, and one at 1:56
+	requireOwnCounts("split", 22*1000)              // the only group of alike
 	requireOwnCounts("loop", 2*114*20)              // up to 1:54
 }
