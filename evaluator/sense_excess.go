@@ -2,6 +2,7 @@ package evaluator
 
 import (
 	"context"
+	"math"
 	"strings"
 )
 
@@ -44,6 +45,6 @@ func (x *inspector) excess(ctx context.Context, m *meter) error {
 		return err
 	}
 	x.concern(false, fieldOf(x.slo.Indicator, roleTotal), "it must count all events, the bad ones among them; or give good and bad",
-		"there were %s %s events in the last day, and %s events in the last two: the total leaves some out", plainCount(events), code, plainCount(total))
+		"there were %s %s events in the last day, and %s events in the last two: the total leaves some out", forPeople(math.Round(events)), code, forPeople(math.Round(total)))
 	return nil
 }

@@ -84,7 +84,7 @@ func TestGoodAboveTotal(t *testing.T) {
 	require.Contains(t, table, "† may be wrong:\n    web/all: ")
 	_, findings := f.check()
 	require.Contains(t, findings, "total: ")
-	require.Regexp(t, `good-above-total.yaml:6:\d+: warning: there were \d+(\.\d+)? good events in the last day, and \d+(\.\d+)? events in the last two: the total leaves some out`, findings)
+	require.Regexp(t, `good-above-total.yaml:6:\d+: warning: there were [\d,]+ good events in the last day, and [\d,]+ events in the last two: the total leaves some out`, findings)
 }
 
 // startedFinished has 50 backups that start each night, an hour after the data
