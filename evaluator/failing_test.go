@@ -28,3 +28,34 @@ func TestFailingValue(t *testing.T) {
 	require.Equal(t, k(whole).failing(s), k(parts).failing(s))
 	require.Nil(t, k(whole).failing(&slo.SLO{Indicator: slo.Freshness{}}))
 }
+
+// TestValuesThatAreWaitedFor: a series that has a value for five minutes of each 15 is
+// not gone in between, alone or beside another. One with a value each minute is.
+func TestValuesThatAreWaitedFor(t *testing.T) {
+	const first, hours = Minute(1000), 6
+	measure := slo.Threshold{Query: "queue_length", Op: "<=", Value: 100}.Measure().(slo.Levels)
+	measure.Absent = true
+	series := func(key uint64, at, slots, every, until int) rawSeries {
+		s := rawSeries{key: key}
+		for m := at; m < until; m++ {
+			if (m-at)%every < slots {
+				s.samples = append(s.samples, sample{(first + Minute(m+1)).millis(), 5})
+			}
+		}
+		return s
+	}
+	const end = hours * 60
+	for name, tt := range map[string]struct {
+		batch []rawSeries
+		bad   float64
+	}{
+		"each 15 minutes":          {[]rawSeries{series(1, 0, 5, 15, end)}, 10}, // before the second shows how often they come
+		"two, 200 s apart":         {[]rawSeries{series(1, 0, 5, 15, end), series(2, 3, 5, 15, end)}, 7},
+		"each minute, for an hour": {[]rawSeries{series(1, 0, 1, 1, 60)}, end - 60},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := newLevels(measure).feed(tt.batch, first, first+end)
+			require.Equal(t, tt.bad, sum(got.bad))
+		})
+	}
+}

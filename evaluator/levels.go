@@ -15,16 +15,17 @@ type levels struct {
 	last  map[uint64]sample // of each series, as long as it is remembered
 	late  bool              // what is fed may not have come yet
 	until int64             // the end of the last slot that had values, in milliseconds
-	since int64             // the end of the first slot of those that had values in a row until then
-	gaps  gaps              // between such beginnings
+	shows map[uint64]shows  // of each series that came in the last day
 	worst sample            // the newest value that was bad; its time is 0 for none
 }
 
-func newLevels(l slo.Levels) *levels { return &levels{Levels: l, last: map[uint64]sample{}} }
+func newLevels(l slo.Levels) *levels {
+	return &levels{Levels: l, last: map[uint64]sample{}, shows: map[uint64]shows{}}
+}
 
 func (l *levels) clone() accounts {
 	out := *l
-	out.last, out.late = maps.Clone(l.last), true
+	out.last, out.shows, out.late = maps.Clone(l.last), maps.Clone(l.shows), true
 	return &out
 }
 
@@ -44,8 +45,8 @@ func (l *levels) feed(batch []rawSeries, from, to Minute) *tally {
 				continue
 			}
 			l.last[v.key] = sample{now, v.v}
-			l.present(now)
-			out.newest = now
+			l.shows[v.key] = l.shows[v.key].at(now)
+			l.until, out.newest = now, now
 		}
 		bad := false
 		for key, s := range l.last {
@@ -67,7 +68,7 @@ func (l *levels) feed(batch []rawSeries, from, to Minute) *tally {
 			}
 			continue
 		}
-		if !known && l.Absent && !l.late && l.until > 0 && now-l.until <= slo.Remembrance.Milliseconds() && now-l.since > l.pause() {
+		if !known && l.Absent && !l.late && l.until > 0 && now-l.until <= slo.Remembrance.Milliseconds() && !l.waits(now) {
 			known, bad = true, true
 		}
 		if known {
@@ -88,26 +89,44 @@ func (k *book) failing(s *slo.SLO) *Failing {
 	return nil
 }
 
-// present notes that a slot has values.
-func (l *levels) present(now int64) {
-	if now-l.until > 60_000 {
-		if l.since != 0 {
-			l.gaps.push(now - l.since)
-		}
-		l.since = now
-	}
-	l.until = now
+// shows is when a series has values.
+type shows struct {
+	until int64 // the end of the last slot that had one, in milliseconds
+	since int64 // the end of the first slot of those that had some in a row until then
+	gaps  gaps  // between such beginnings
 }
 
-// pause is how long after values came they may be away without being gone. A backend
-// gives the value of a sample for 5 minutes: what was there for longer has samples more
-// often than that. Else the next sample is waited for, as the last pauses show.
-func (l *levels) pause() int64 {
-	const lookBack = 5 * 60_000
-	if l.until-l.since > lookBack || l.gaps.between() <= maxScrape {
-		return 0
+// at is what is known after a slot with a value.
+func (s shows) at(now int64) shows {
+	if now-s.until > 60_000 {
+		if s.since != 0 {
+			s.gaps.push(now - s.since)
+		}
+		s.since = now
 	}
-	return twice(l.gaps.between())
+	s.until = now
+	return s
+}
+
+// waits reports whether the next value is not due yet. A backend gives the value of a
+// sample for 5 minutes: a series that had values for longer has samples more often than
+// that, and is gone without them. Of the others the next sample is waited for, as the
+// last pauses show.
+func (l *levels) waits(now int64) bool {
+	const lookBack = 5 * 60_000
+	waits := false
+	for key, s := range l.shows {
+		usual := s.gaps.between()
+		switch {
+		case now-s.until > memory:
+			delete(l.shows, key)
+		case s.until-s.since > lookBack:
+			return false
+		case usual > maxScrape && now-s.since <= twice(usual):
+			waits = true
+		}
+	}
+	return waits
 }
 
 // event counts one event in a slot that is known.
