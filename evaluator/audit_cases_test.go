@@ -98,6 +98,16 @@ func auditCases() []auditCase {
 			`all_total{job="j",instance="i",tenant="x",code="200"}`: steady(60),
 			`all_total{job="j",instance="i",tenant="y",code="200"}`: steady(600),
 		}, 0},
+		{"a series that is away at the start of each audited hour", events, evaluator.MethodRaw, map[string]func(float64) float64{
+			`all_total{job="j",instance="i",code="200"}`: steady(1),
+			`all_total{job="j",instance="i",code="500"}`: func(m float64) float64 {
+				if math.Mod(m+1005, 67) >= 5 { // audits are 67 minutes apart
+					return math.NaN()
+				}
+				return 1e6 + 2*m
+			},
+			`failed_total{job="j",instance="i"}`: steady(1),
+		}, 0},
 		{"increments", `{name: a, sli: {events: {type: delta, bad: 'failed', total: 'all'}}}`, evaluator.MethodRaw, map[string]func(float64) float64{
 			`all{job="j",instance="i"}`: func(float64) float64 { return 100 }, `failed{job="j",instance="i"}`: func(float64) float64 { return 5 },
 		}, 0},

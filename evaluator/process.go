@@ -153,7 +153,7 @@ func (c *cursor) count(now int64, delta float64, excused bool, out *tally) float
 	out.add(slotEnd(now), c.raw, delta)
 	p := c.series.process
 	out.surpluses.add(slotEnd(now), c.raw, explained(c.series.last, x.v, delta, excused))
-	if p.born[c.raw.key] {
+	if p.born[c.raw.key] || c.series.last.t != 0 && p.away(c.series.last.t) { // its last sample may lie before the hour
 		out.surpluses.extrapolate(slotEnd(now), c.raw, delta)
 	}
 	switch {
