@@ -153,7 +153,7 @@ func (b *backend) startSeries(ctx context.Context, keys []string, from, to Minut
 // newStarts are the starts of a backend in the slots that the newest cycle settles,
 // which what counts the same targets shares.
 type newStarts struct {
-	mu       sync.Mutex
+	mu       sync.Mutex // not held while anything is read
 	from, to Minute
 	starts   starts
 	used     map[string]bool // targets that were asked for
@@ -163,13 +163,19 @@ type newStarts struct {
 // that the last one counted.
 func (n *newStarts) renew(ctx context.Context, b *backend, to Minute) error {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	if to <= n.to {
+		n.mu.Unlock()
 		return nil
 	}
 	targets := slices.Sorted(maps.Keys(n.used))
 	n.from, n.to, n.starts, n.used = max(n.to, to-oneByOne), to, starts{}, map[string]bool{}
-	return n.starts.complete(ctx, b, targets, n.from, n.to)
+	from := n.from
+	n.mu.Unlock()
+	read, err := b.startsOf(ctx, targets, from, to)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	maps.Copy(n.starts, read)
+	return err
 }
 
 // release forgets the starts of a cycle that ended, but not for which targets it asked.
@@ -182,20 +188,40 @@ func (n *newStarts) release() {
 // of are the starts of targets in (from, to], of which those that are not read yet are
 // read; ok says that the cycle settles these slots.
 func (n *newStarts) of(ctx context.Context, b *backend, targets []string, from, to Minute) (out starts, ok bool, err error) {
+	out, ok = n.have(targets, from, to)
+	if !ok {
+		return nil, false, nil
+	}
+	if len(out) == len(targets) {
+		return out, true, nil
+	}
+	if err := out.complete(ctx, b, targets, from, to); err != nil {
+		return nil, true, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.from == from && n.to == to {
+		maps.Copy(n.starts, out)
+	}
+	return out, true, nil
+}
+
+// have are those of the starts that are read; ok says that the cycle settles the slots
+// of (from, to].
+func (n *newStarts) have(targets []string, from, to Minute) (out starts, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if from < n.from || to > n.to || n.from == n.to {
-		return nil, false, nil
-	}
-	if err := n.starts.complete(ctx, b, targets, n.from, n.to); err != nil {
-		return nil, true, err
+		return nil, false
 	}
 	out = make(starts, len(targets))
 	for _, key := range targets {
 		n.used[key] = true
-		out[key] = n.starts[key]
+		if samples, read := n.starts[key]; read {
+			out[key] = samples
+		}
 	}
-	return out, true, nil
+	return out, true
 }
 
 // complete reads the starts of targets that are not in them yet.

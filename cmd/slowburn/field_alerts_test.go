@@ -41,8 +41,9 @@ func missedRuns(f *field) {
 	const day, end = 24 * time.Hour, 62 * 24 * time.Hour
 	runs := func(after time.Duration) float64 { return max(math.Floor((after-f.night()).Hours()/24)+1, 0) }
 	failed := func(after time.Duration) float64 { return min(runs(after-40*day), 3) }
-	f.series(`backups_total{job="db",instance="a",result="success"}`, 0, end, 5*time.Minute, func(after time.Duration) float64 { return runs(after) - failed(after) })
-	f.series(`backups_total{job="db",instance="a",result="failure"}`, 0, end, 5*time.Minute, failed)
+	first := f.at(5 * time.Minute).Truncate(5 * time.Minute).Sub(f.start) // so that a sample shows each at once
+	f.series(`backups_total{job="db",instance="a",result="success"}`, first, end, 5*time.Minute, func(after time.Duration) float64 { return runs(after) - failed(after) })
+	f.series(`backups_total{job="db",instance="a",result="failure"}`, first, end, 5*time.Minute, failed)
 }
 
 // night is how long after the start the first backup ends, on a quarter of an hour as the

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -100,13 +101,12 @@ func TestANewConfigurationGoesOnWithAlerts(t *testing.T) {
 	all := []string{"page", "ticket", "ticket"} // two burn, and the budget is spent
 	until(t, time.Minute, "all three fire", func() bool { return slices.Equal(all, severities(listAlerts(t, am))) })
 	configure(silent.URL)
-	until(t, time.Minute, "all three are posted by who knows nothing yet", func() bool {
-		r := s.report()
-		return r.slo("checkout/availability").State == "warming" && len(r.slo("checkout/availability").Alerts) == 3 && s.sent(am) >= 3
+	held := regexp.MustCompile("held because (the history that decides is still being read|the backend can't be read)")
+	until(t, time.Minute, "all three are held by who knows nothing yet, and posted", func() bool {
+		alerts := s.report().slo("checkout/availability").Alerts
+		shown := slices.DeleteFunc(alerts, func(a evaluator.FiringAlert) bool { return !held.MatchString(a.Description) })
+		return len(shown) == 3 && s.sent(am) >= 3
 	})
-	for _, a := range s.report().slo("checkout/availability").Alerts {
-		require.Regexp(t, "held because (the history that decides is still being read|the backend can't be read)", a.Description)
-	}
 	require.Equal(t, all, severities(listAlerts(t, am)))
 }
 
