@@ -493,16 +493,3 @@ func TestFindingsWithoutChecks(t *testing.T) {
 	}})
 	require.Regexp(t, `FOUND +KIND +GOOD +TOTAL +MEANING\s+1 +reset +3 +8 +it fell`, b.String())
 }
-
-// TestErrorsComeBeforeWarnings: a window that is longer than the data is on an earlier
-// line than a threshold that is no bucket.
-func TestErrorsComeBeforeWarnings(t *testing.T) {
-	f := fieldCase{"errors-first", 3 * time.Hour, func(f *field) {
-		for _, series := range []string{`all_total`, `failed_total`, `h_seconds_bucket{le="0.5"}`, `h_seconds_bucket{le="1"}`, `h_seconds_bucket{le="+Inf"}`, `h_seconds_count`} {
-			f.series(series, 0, 3*time.Hour, interval, func(after time.Duration) float64 { return after.Seconds() })
-		}
-	}}.open(t)
-	code, findings := f.check()
-	require.Equal(t, 1, code)
-	require.Regexp(t, `(?s)errors-first\.yaml:6:\d+: threshold 700ms is no bucket.*errors-first\.yaml:3:\d+: warning: the window is longer`, findings)
-}
