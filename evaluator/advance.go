@@ -165,7 +165,7 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 	}
 	at := k.settled
 	if upTo := min(r.to, settled); upTo > at {
-		if e.whole != nil { // what it ruled of slots that settle, of which those behind keep an hour
+		if e.whole != nil { // its rulings of all that settles; those of latest reach back an hour only
 			e.follow(k.parts, e.whole.book.parts)
 		}
 		begun.give(k.parts)

@@ -391,7 +391,7 @@ func (s *targetSum) rate() float64 {
 
 // plausible is how much a sum may grow until an instant without being suspect.
 func (s *targetSum) plausible(now int64) float64 {
-	return 100 + s.rate()*float64(max(now-s.last.t, 60_000))
+	return slack + s.rate()*float64(max(now-s.last.t, 60_000))
 }
 
 // leaps reports whether a sum grows by far more than before. Of the first growth

@@ -113,14 +113,13 @@ func (s shows) at(now int64) shows {
 // that, and is gone without them. Of the others the next sample is waited for, as the
 // last pauses show.
 func (l *levels) waits(now int64) bool {
-	const lookBack = 5 * 60_000
 	waits := false
 	for key, s := range l.shows {
 		usual := s.gaps.between()
 		switch {
 		case now-s.until > memory:
 			delete(l.shows, key)
-		case s.until-s.since > lookBack:
+		case s.until-s.since > lookback:
 			return false
 		case usual > maxScrape && now-s.since <= twice(usual):
 			waits = true

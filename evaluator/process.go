@@ -32,14 +32,13 @@ type evidence struct {
 	// plausible is what counters of the process may count since the last scrape
 	// without being suspect.
 	plausible float64
-	whole     bool  // some series is in both scrapes, and none ended in between
-	gap       bool  // scrapes are missing
-	began     int64 // the start time of the process; 0 when nobody knows
+	whole     bool // some series is in both scrapes, and none ended in between
+	gap       bool // scrapes are missing
 }
 
 // look gathers the evidence of a scrape.
-func (p *process) look(together []*cursor, now int64, out *tally) evidence {
-	e := evidence{plausible: p.plausible(now - p.last), back: p.back(together, now), began: out.starts.at(together[0].raw.target, now)}
+func (p *process) look(together []*cursor, now int64) evidence {
+	e := evidence{plausible: p.plausible(now - p.last), back: p.back(together, now)}
 	var s sides
 	went := int32(0)
 	for _, c := range together {
@@ -82,9 +81,9 @@ func (p *process) rate() float64 {
 // plausible is how many events in a time, of at least a scrape, are plausible.
 func (p *process) plausible(since int64) float64 {
 	if p.gaps.usual == 0 {
-		return 100 + 10*float64(p.growth.most())
+		return slack + 10*float64(p.growth.most())
 	}
-	return 100 + p.rate()*float64(max(since, p.gaps.usual))
+	return slack + p.rate()*float64(max(since, p.gaps.usual))
 }
 
 // scrape counts what one scrape brings. A process restarted when one of its
@@ -100,8 +99,8 @@ func (p *process) scrape(together []*cursor, now int64, out *tally) {
 		return
 	}
 	p.begin(together, now)
-	e := p.look(together, now, out)
-	b := p.beginning(together, e, now)
+	e := p.look(together, now)
+	b := p.beginning(together, out.starts.at(together[0].raw.target, now), e.sum, now)
 	if b.proven() {
 		p.renew(together, b, out)
 		return

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -36,9 +38,9 @@ func values(n int, f func(i int) float64) string {
 }
 
 // counted is the SLO's own window at the end of an hour.
-func counted(t *testing.T, method string, step time.Duration, series string, change func(*evaluator.Backend)) evaluator.WindowStatus {
+func counted(t *testing.T, method, series string, change func(*evaluator.Backend)) evaluator.WindowStatus {
 	t.Helper()
-	server := httptest.NewServer(embedded(t, step, series).Handler())
+	server := httptest.NewServer(embedded(t, time.Minute, series).Handler())
 	defer server.Close()
 	o := options(server.URL, func() time.Time { return at(120) })
 	o.Backends[0].Method = method
@@ -97,7 +99,7 @@ func TestAReplicaLabelThatAnSLOSelectsBy(t *testing.T) {
 func TestStartTimes(t *testing.T) {
 	old := func(i int) float64 { return float64(1_000_000 + 10*i) }
 	for _, method := range []string{"raw", "aggregated"} {
-		got := counted(t, method, time.Minute, `requests_total{job="shop",instance="a",code="200"}`+values(61, func(i int) float64 {
+		got := counted(t, method, `requests_total{job="shop",instance="a",code="200"}`+values(61, func(i int) float64 {
 			if i < 30 {
 				return -1
 			}
@@ -105,7 +107,7 @@ func TestStartTimes(t *testing.T) {
 		})+fmt.Sprintf("\nprocess_start_time_seconds{job=\"shop\",instance=\"a\"} %d+0x60", start.Unix()+86400), nil)
 		require.Equal(t, 300.0, got.Total, "%s: ten a minute since it is scraped", method)
 	}
-	got := counted(t, "raw", time.Minute, `requests_total{job="shop",instance="a",code="200"}`+values(61, func(i int) float64 {
+	got := counted(t, "raw", `requests_total{job="shop",instance="a",code="200"}`+values(61, func(i int) float64 {
 		if i < 30 {
 			return 1000
 		}
@@ -135,7 +137,7 @@ func TestATargetOfSeveralProcesses(t *testing.T) {
 			return float64(start.Unix() - 1e6)
 		}) + "\n"
 	}
-	got := counted(t, "aggregated", time.Minute, text, func(b *evaluator.Backend) { b.TargetLabels = []string{"job"} })
+	got := counted(t, "aggregated", text, func(b *evaluator.Backend) { b.TargetLabels = []string{"job"} })
 	require.LessOrEqual(t, got.Total, 1800.0)
 	require.GreaterOrEqual(t, got.Total, 1800.0-30)
 }
@@ -285,4 +287,42 @@ func TestQueriesAtATime(t *testing.T) {
 		require.Equal(t, map[evaluator.State]int{evaluator.StateOK: 40}, states(e.Report()))
 		require.Equal(t, int32(3), most.Load())
 	})
+}
+
+// narrow refuses start times of two targets at once, and of more than so many minutes.
+type narrow struct{ minutes int }
+
+func (n narrow) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, err
+	}
+	query := form.Get("query")
+	length, _ := model.ParseDuration(strings.TrimSuffix(query[strings.LastIndexByte(query, '[')+1:], "]"))
+	if strings.HasPrefix(query, "process_start_time_seconds") && (strings.Contains(query, "|") || time.Duration(length) > time.Duration(n.minutes)*time.Minute) {
+		text := `{"status":"error","errorType":"execution","error":"query processing would load too many samples into memory in query execution"}`
+		return &http.Response{StatusCode: http.StatusUnprocessableEntity, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(text)), Request: r}, nil
+	}
+	r.Body = io.NopCloser(strings.NewReader(string(body)))
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// TestStartTimesThatAreTooMuch for one answer are read in parts: two processes of 50
+// events each begin again, and hold 50 again.
+func TestStartTimesThatAreTooMuch(t *testing.T) {
+	text := ""
+	for _, instance := range []string{"a", "b"} {
+		text += fmt.Sprintf(`requests_total{job="shop",instance="%s",code="200"}`, instance) + values(61, func(int) float64 { return 50 }) +
+			fmt.Sprintf("\nprocess_start_time_seconds{job=\"shop\",instance=%q}", instance) + values(61, func(i int) float64 {
+			return float64(start.Unix() - 9000 + int64(i/30%2)*10770) // half a minute before it is seen, and back again
+		}) + "\n"
+	}
+	for _, minutes := range []int{24 * 60, 7} {
+		got := counted(t, "raw", text, func(b *evaluator.Backend) { b.HTTP = &http.Client{Transport: narrow{minutes}} })
+		require.Equal(t, 100.0, got.Total, minutes)
+	}
 }

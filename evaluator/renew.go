@@ -98,7 +98,7 @@ func (b beginning) plausible() float64 {
 	return b.rate() * float64(since)
 }
 
-// slack is how much more than is plausible a process may hold that began again.
+// slack is how many events are plausible at any time, of a process that counts few.
 const slack = 100
 
 // proven reports whether the process began again. A state that was restored holds most
@@ -128,8 +128,8 @@ func (b beginning) doubtful() bool {
 }
 
 // beginning is what a scrape says about the start of a process.
-func (p *process) beginning(together []*cursor, e evidence, now int64) beginning {
-	b := beginning{life: p.life, began: e.began, last: p.last, now: now, sum: e.sum, same: true, growing: p.rate()}
+func (p *process) beginning(together []*cursor, began int64, sum float64, now int64) beginning {
+	b := beginning{life: p.life, began: began, last: p.last, now: now, sum: sum, same: true, growing: p.rate()}
 	for _, c := range together {
 		b.before += c.series.last.v
 		b.same = b.same && c.series.last.t != 0 && c.series.last.v == rounded(c.samples[0].v)

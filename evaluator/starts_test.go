@@ -268,6 +268,17 @@ func TestStartsOfATarget(t *testing.T) {
 			}
 		})
 	}
+	for name, tt := range map[string]struct {
+		began []float64
+		want  int64
+	}{
+		"a process":                {[]float64{1, 1, 1}, 30_000},
+		"one that began again":     {[]float64{1, 1, 2}, 60_000},
+		"two in turns in a minute": {[]float64{2, 1, 2}, 0},
+		"none":                     {nil, 0},
+	} {
+		require.Equal(t, tt.want, starts{"x": startTimes(tt.began...)}.last("x", 0, 100_000), name)
+	}
 }
 
 // TestSumsThatLinger has a target whose requests begin from zero, as it says, while the

@@ -46,7 +46,7 @@ func (c *claim) proven() bool {
 	if c.began == 0 || c.began > c.at || c.began <= c.since {
 		return false
 	}
-	return c.rate == 0 || c.value <= 100+c.rate*float64(c.seen-c.began)
+	return c.rate == 0 || c.value <= slack+c.rate*float64(c.seen-c.began)
 }
 
 func newTally(clock role, from, to Minute) *tally {
