@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// gaugesCases are cases of gauges that are taken for counters.
+// gaugesCases are cases of gauges that are taken for counters, and of what check says first.
 func gaugesCases() []fieldCase {
-	return []fieldCase{{"gauges-as-counters", 7 * time.Hour, gaugesAsCounters}}
+	return []fieldCase{{"gauges-as-counters", 7 * time.Hour, gaugesAsCounters}, {"errors-first", 3 * time.Hour, errorsFirst}}
 }
 
 // gaugesAsCounters has numbers of events of each five minutes, a rate, and a counter that
@@ -74,15 +74,17 @@ func TestGaugesByMetadata(t *testing.T) {
 	require.NotContains(t, findings, "quiet_total is a gauge")
 }
 
+// errorsFirst has a histogram without a bucket of 700 ms, and three hours of data.
+func errorsFirst(f *field) {
+	for _, series := range []string{`all_total`, `failed_total`, `h_seconds_bucket{le="0.5"}`, `h_seconds_bucket{le="1"}`, `h_seconds_bucket{le="+Inf"}`, `h_seconds_count`} {
+		f.series(series, 0, 3*time.Hour, interval, func(after time.Duration) float64 { return after.Seconds() })
+	}
+}
+
 // TestErrorsComeBeforeWarnings: a window that is longer than the data is on an earlier
 // line than a threshold that is no bucket.
 func TestErrorsComeBeforeWarnings(t *testing.T) {
-	f := fieldCase{"errors-first", 3 * time.Hour, func(f *field) {
-		for _, series := range []string{`all_total`, `failed_total`, `h_seconds_bucket{le="0.5"}`, `h_seconds_bucket{le="1"}`, `h_seconds_bucket{le="+Inf"}`, `h_seconds_count`} {
-			f.series(series, 0, 3*time.Hour, interval, func(after time.Duration) float64 { return after.Seconds() })
-		}
-	}}.open(t)
-	code, findings := f.check()
+	code, findings := gaugesCases()[1].open(t).check()
 	require.Equal(t, 1, code)
 	require.Regexp(t, `(?s)errors-first\.yaml:6:\d+: threshold 700ms is no bucket.*errors-first\.yaml:3:\d+: warning: the window is longer`, findings)
 }
