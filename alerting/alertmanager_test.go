@@ -80,6 +80,7 @@ func TestAlertmanagerConfigMakesOneNotificationOfOneProblem(t *testing.T) {
 	loud.Alerting.Page.Label, loud.Alerting.Ticket.Label = "critical", "warning"
 	config := regexp.MustCompile(`(group_wait|group_interval|repeat_interval): \S+`).ReplaceAllString(configOf(t, policySLO(t), loud), "$1: 1s")
 	config = strings.NewReplacer("http://pager.example.org", server.URL+"/pager", "http://tickets.example.org", server.URL+"/tickets").Replace(config)
+	require.Equal(t, 2, strings.Count(config, "group_by: [slo_service, slo, severity]"), "of pages and of tickets")
 	am := servers.Alertmanager(t, strings.ReplaceAll(config, "/slowburn\n", "\n"))
 	b := newBoard(time.Now)
 	s := b.sender(Alertmanager{am.URL, http.DefaultClient})
@@ -98,6 +99,12 @@ func TestAlertmanagerConfigMakesOneNotificationOfOneProblem(t *testing.T) {
 		slos[1].ID, slos[1].Group = `checkout/availability{tenant="acme"}`, map[string]string{"tenant": "acme"}
 		slos[2].ID, slos[2].SLO = "checkout/latency", "latency"
 		slos[2].Spec = loud
+		for _, id := range []string{"checkout/freshness", "search/availability"} { // they share a label each with the whole
+			s := slos[0]
+			s.ID = id
+			s.Service, s.SLO, _ = strings.Cut(id, "/")
+			slos = append(slos, s)
+		}
 		b.report.SLOs = slos
 		s.post()
 		require.NoError(t, s.receivers[0].try(t.Context(), <-s.receivers[0].queue))
@@ -121,13 +128,22 @@ func TestAlertmanagerConfigMakesOneNotificationOfOneProblem(t *testing.T) {
 	soon("pager ErrorBudgetBurn checkout/latency critical firing", 4)
 	soon("pager ErrorBudgetBurn checkout/availability page firing", 4)
 	soon(`pager ErrorBudgetBurn checkout/availability{tenant="acme"} page firing`, 4)
+	soon("pager ErrorBudgetBurn checkout/freshness page firing", 1)
+	soon("pager ErrorBudgetBurn search/availability page firing", 1)
 	require.Contains(t, h.lists(), []string{"checkout/availability", `checkout/availability{tenant="acme"}`}, "one message has both")
+	for _, list := range h.lists() {
+		if slices.Contains(list, "checkout/freshness") || slices.Contains(list, "search/availability") || slices.Contains(list, "checkout/latency") {
+			require.Len(t, list, 1, "another SLO has a message of its own")
+		}
+	}
 	soon("tickets SLONoData eu/slo ticket firing", 4)
 	soon("tickets SLOBlind  ticket firing", 4)
 	require.Equal(t, []string{
 		"pager ErrorBudgetBurn checkout/availability page firing",
 		`pager ErrorBudgetBurn checkout/availability{tenant="acme"} page firing`,
+		"pager ErrorBudgetBurn checkout/freshness page firing",
 		"pager ErrorBudgetBurn checkout/latency critical firing",
+		"pager ErrorBudgetBurn search/availability page firing",
 		"tickets SLOBlind  ticket firing",
 		"tickets SLONoData eu/slo ticket firing",
 	}, h.firing(), "a page takes the place of its ticket and of those of its groups; who can't see one SLO knows what another lacks")

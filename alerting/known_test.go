@@ -132,7 +132,8 @@ func TestForgettingResolvesNoBurnAlert(t *testing.T) {
 		firing, resolved := x.see(1, s)
 		require.Equal(t, c.firing, firing, name)
 		require.Equal(t, c.resolved, resolved, name)
-		_, resolved = x.see(61, s)
+		firing, resolved = x.see(61, s)
+		require.Empty(t, firing, name)
 		require.Empty(t, resolved, name)
 	}
 }

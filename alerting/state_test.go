@@ -111,6 +111,40 @@ func TestAlertsBeginWhenBothWindowsExceed(t *testing.T) {
 	require.Empty(t, pages(firesAt(s, slotsOf(720, healthy, 6, failing, 5, healthy), 0)))
 }
 
+// TestABurnAlertIsDatedHonestly: what is read begins within an incident. The page began at
+// or before the first hour that is read whole, and the ticket at or before the first day;
+// this does not move. What begins later has its own time.
+func TestABurnAlertIsDatedHonestly(t *testing.T) {
+	type dated struct {
+		severity string
+		since    int
+		older    bool
+	}
+	for name, c := range map[string]struct {
+		slots []evaluator.Slot
+		want  []dated
+	}{
+		"within":     {slotsOf(1500, failing), []dated{{Page, 60, true}, {Ticket, 1440, true}}},
+		"goes on":    {slotsOf(1500, failing, 60, healthy, 30, failing), []dated{{Page, 1561, false}, {Ticket, 1440, true}}},
+		"the second": {slotsOf(2000, failing, 2880, healthy, 30, failing), []dated{{Page, 4883, false}, {Ticket, 4882, false}}},
+		"behind it":  {slotsOf(5000, healthy, 30, failing), []dated{{Page, 5003, false}, {Ticket, 5015, false}}},
+	} {
+		timeline := evaluator.NewTimeline(begin)
+		judge := BuiltIn().NewJudge()
+		for _, slot := range c.slots {
+			timeline.Append(slot)
+		}
+		for range 3 {
+			timeline.Append(failing)
+			var got []dated
+			for _, a := range burning(judge(policySLO(t), timeline, timeline.End())) {
+				got = append(got, dated{a.Severity, int(a.Since.Sub(slotAt(0)).Minutes()), a.Older})
+			}
+			require.Equal(t, c.want, got, name)
+		}
+	}
+}
+
 func pages(alerts []evaluator.FiringAlert) []evaluator.FiringAlert {
 	var out []evaluator.FiringAlert
 	for _, a := range alerts {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
@@ -96,6 +97,33 @@ func TestRunsInARowOfANightlyJob(t *testing.T) {
 
 	s.Alerting.Annotations = map[string]string{"note": "{{ .BurnRate }}"}
 	require.Contains(t, Options{Policies: alerting.BuiltIn()}.refusal(s), ".BurnRate, which rules don't know")
+}
+
+// TestBadRunsAreCountedOnceAMinute, whatever interval the server has for groups without
+// one: a group that is evaluated each 15 s counts each bad run four times.
+func TestBadRunsAreCountedOnceAMinute(t *testing.T) {
+	s, p := ofRuns(t, ", group_by: [tenant]")
+	for _, vmalert := range []bool{false, true} {
+		text, err := File("x", []*slo.SLO{s}, Options{Alerts: true, Policies: p, VMAlert: vmalert})
+		require.NoError(t, err)
+		var file struct {
+			Groups []struct {
+				Name, Interval string
+				Rules          []struct{ Record string }
+			}
+		}
+		require.NoError(t, yaml.Unmarshal(text, &file))
+		records := 0
+		for _, g := range file.Groups {
+			for _, r := range g.Rules {
+				if r.Record == badRuns || strings.HasPrefix(r.Record, "slo:slot_") {
+					records++
+					require.Equal(t, "1m", g.Interval, "%s of %s", r.Record, g.Name)
+				}
+			}
+		}
+		require.GreaterOrEqual(t, records, 3)
+	}
 }
 
 func minutes(from, to int) []int {
