@@ -141,7 +141,7 @@ func failed(r *evaluator.Report) error {
 	outages := triage.Outages(r)
 	for _, o := range outages {
 		if len(outages) == 1 && o.SLOs == n {
-			return failure("%d of %d SLOs can't be evaluated: backend %s can't be reached: %s", n, len(r.SLOs), o.Backend, o.Reason)
+			return failure("%d of %d SLOs can't be evaluated: backend %s can't be read: %s", n, len(r.SLOs), o.Backend, o.Reason)
 		}
 	}
 	switch n {

@@ -60,7 +60,7 @@ func printTable(w io.Writer, r *evaluator.Report, sc screen) error {
 		t.shortenNames(sc.width)
 	}
 	for i, s := range slos {
-		if outages[s.Backend] != nil && s.State == evaluator.StateQueryFailed {
+		if outages[s.Backend].Explains(s) {
 			t.notes[i] = "" // said once, below
 		}
 	}

@@ -199,8 +199,8 @@ func TestTableSaysOnceThatABackendIsDown(t *testing.T) {
 	}
 	text := printed(t, r, screen{})
 	require.Equal(t, 1, strings.Count(text, "connection refused"), text)
-	require.Contains(t, text, "\n  backend eu can't be reached since 14:42 (connection refused): 9 SLOs unknown\n")
-	require.EqualError(t, failed(r), "9 of 9 SLOs can't be evaluated: backend eu can't be reached: dial tcp 127.0.0.1:1: connect: connection refused")
+	require.Contains(t, text, "\n  backend eu can't be read since 14:42 (connection refused): 9 SLOs unknown\n")
+	require.EqualError(t, failed(r), "9 of 9 SLOs can't be evaluated: backend eu can't be read: dial tcp 127.0.0.1:1: connect: connection refused")
 	r.SLOs[2].State = evaluator.StateOK
 	require.Equal(t, 8, strings.Count(printed(t, r, screen{}), "connection refused"), "the backend answers others")
 	require.ErrorContains(t, failed(r), "8 of 9 SLOs can't be evaluated, such as billing/invoices: querying invoices_total: ")

@@ -41,5 +41,5 @@ func outageLine(o *triage.Outage, now time.Time) string {
 	if m := figures.NewMoment(o.Since, now); m != nil {
 		since = " since " + m.Text
 	}
-	return fmt.Sprintf("backend %s can't be reached%s (%s): %s unknown", o.Backend, since, printable(o.Cause), plural(o.SLOs, "SLO"))
+	return fmt.Sprintf("backend %s can't be read%s (%s): %s unknown", o.Backend, since, printable(o.Cause), plural(o.SLOs, "SLO"))
 }

@@ -53,7 +53,7 @@ type apiParams struct {
 // choose gives the SLOs of a report that are asked for. Behind the worst of one
 // evaluation come those that are less bad in another.
 func (p *apiParams) choose(r *evaluator.Report) ([]evaluator.Status, error) {
-	out := []evaluator.Status{}
+	out, filter := []evaluator.Status{}, p.filter.of(r)
 	sorted := make([]*evaluator.Status, len(r.SLOs))
 	var after *evaluator.Status
 	for i := range r.SLOs {
@@ -78,7 +78,7 @@ func (p *apiParams) choose(r *evaluator.Report) ([]evaluator.Status, error) {
 		if p.limit > 0 && len(out) == p.limit {
 			break
 		}
-		if (after == nil || compare(status, after) > 0) && p.filter.has(status) {
+		if (after == nil || compare(status, after) > 0) && filter.has(status) {
 			out = append(out, *status)
 		}
 	}

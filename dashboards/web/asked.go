@@ -49,6 +49,17 @@ func parseRange(st *evaluator.Status, query url.Values, now time.Time) (*timeRan
 	return &out, nil
 }
 
+// within reports whether a picture of a time shows this one, in which it takes at least
+// the half.
+func (r timeRange) within(parts []evaluator.Bucket) bool {
+	if len(parts) < 2 {
+		return false
+	}
+	end, each := parts[len(parts)-1].End, parts[1].End.Sub(parts[0].End)
+	start := parts[0].End.Add(-each)
+	return !r.from.Before(start.Add(-each)) && !r.to.After(end.Add(each)) && 2*r.to.Sub(r.from) >= end.Sub(start)
+}
+
 // noSuchTime says what is wrong with the time that a page is asked for.
 func (s *server) noSuchTime(w http.ResponseWriter, r *http.Request, st *evaluator.Status, err error) {
 	const heading = "Invalid time range"

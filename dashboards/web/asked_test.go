@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +85,29 @@ func TestThePageShowsTheTimeThatItIsAskedFor(t *testing.T) {
 	} {
 		require.Equal(t, http.StatusOK, get(h, page+"?"+query).Code, query)
 		require.Equal(t, want, (*asked)[1]+" "+(*asked)[2], query)
+	}
+}
+
+// TestOneTimeIsDrawnOnce: the link of an alert asks for about the time that is drawn around
+// the alert.
+func TestOneTimeIsDrawnOnce(t *testing.T) {
+	const around, page = "Share of bad requests around the alert", "/slo/checkout/availability?"
+	r := change(t, "checkout/availability", func(st *evaluator.Status) {
+		for i := range 4 { // 13:00 to 15:00 of the day before
+			st.Burning = append(st.Burning, evaluator.Bucket{End: incident().Parts[i].End, Total: 100, Coverage: 1})
+		}
+	})
+	h, _ := asking(r, incident(), nil)
+	for query, charts := range map[string]int{
+		"from=2026-11-21T13:00:00Z&to=2026-11-21T15:00:00Z": 3, // around the alert, budget, share
+		"from=2026-11-21T13:00:00Z&to=2026-11-21T14:30:00Z": 3,
+		"from=2026-11-21T13:00:00Z&to=2026-11-21T13:30:00Z": 4, // a small part of it
+		"from=2026-11-20T13:00:00Z&to=2026-11-21T15:00:00Z": 4, // more than it
+	} {
+		body := get(h, page+query).Body.String()
+		require.Equal(t, charts, strings.Count(body, `class="plot"`), query)
+		require.Contains(t, body, around)
+		require.Contains(t, body, "<dd>870</dd>", "the numbers stay")
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
+	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -110,7 +111,7 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 		Description: st.Description, Links: newLinks(st.Links), Labels: pairs(st.Group, st.Labels),
 		Allowed: figures.Dash, Consumed: figures.Percent(st.Budget.Consumed),
 		Source: st.Source, Revision: st.Revision, Backend: st.Backend,
-		Budgeting: budgetingOf(st), Method: methodOf(st), Inexact: !st.Exact && ownWindow(st).SLI != nil, Unit: st.Unit(), Over: over(st),
+		Budgeting: budgetingOf(st), Method: methodOf(st), Inexact: !st.Exact && ownWindow(st).SLI != nil, Unit: unitOf(st), Over: over(st),
 		Ended: endedRows(st), Unread: st.Periods == nil, MoreEnded: st.MorePeriods,
 		State: stateWords(st.State), DataUntil: figures.NewMoment(st.DataUntil, now),
 		JSON: s.prefix + "/api/v1/slos?" + apiQuery(st).Encode(),
@@ -118,7 +119,11 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	if len(st.Group) > 0 {
 		p.Whole = s.prefix + (&evaluator.Status{Service: st.Service, SLO: st.SLO}).Path()
 	}
-	p.Groups, p.Parts, p.Period = s.groupsTable(st, report), s.parts(st, report), periodOf(st, p.Unit, now)
+	p.Groups, p.Parts, p.Period = s.groupsTable(&p.Row, st, report), s.parts(st, report), periodOf(st, p.Unit, now)
+	if p.Groups != nil {
+		p.hush(p.Groups.Rows)
+	}
+	p.hush(p.Parts)
 	p.Live = true
 	if asked != nil {
 		p.Asked = s.stretch(r.Context(), st, *asked)
@@ -126,13 +131,16 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	p.spent(st)
 	p.exclude(&st.Excluded, now)
 	p.policy(st)
-	p.Alerts, p.Now = newAlerts(st, now), s.newPresent(st, p.Unit)
+	p.Alerts, p.Now = newAlerts(st, now), s.newPresent(st, p.Unit, now)
 	p.ownProblems(st, report)
 	for j, win := range st.Windows {
 		p.Windows = append(p.Windows, newWindowRow(st, win, now))
 		p.Windows[j].Own = j == len(st.Windows)-1
 	}
 	p.Burning, p.Budget, p.Errors = shareChart(st, st.Burning, st.Excluded.Spans), budgetChart(st), errorChart(st)
+	if p.Asked != nil && asked.within(st.Burning) {
+		p.Asked.Chart = nil // the one around the alert shows the same
+	}
 	p.describe(st.Spec)
 	s.render(w, r, view{http.StatusOK, "detail.html", p})
 }
@@ -145,11 +153,17 @@ func (p *detailPage) ownProblems(st *evaluator.Status, report *evaluator.Report)
 		return f.Source == st.Source && (whole || st.Spec != nil && f.File == st.Spec.Origin.File)
 	})
 	p.Problems.Open = true
-	for _, o := range p.Outages {
-		if o.Backend == st.Backend && st.State == evaluator.StateQueryFailed {
-			p.Row.Reason = "backend " + o.Backend + " can't be reached (" + o.Cause + ")"
-		}
+	if o := triage.Outages(report)[st.Backend]; o.Explains(st) {
+		p.Row.Reason = "backend " + o.Backend + " can't be read (" + o.Cause + ")"
 	}
+}
+
+// unitOf is what is counted, in the words of the alerts.
+func unitOf(st *evaluator.Status) string {
+	if st.Spec == nil {
+		return st.Unit()
+	}
+	return st.Spec.Noun()
 }
 
 // spent tells what the budget allows, and what became of it.

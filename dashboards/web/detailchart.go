@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -134,6 +135,9 @@ func errorChart(st *evaluator.Status) *chart {
 	for burn := 1.0; burn <= most && burn*allowed <= 1; burn *= 10 {
 		c.Y = append(c.Y, tick{At: fixed(y(burn)), Text: figures.Share(burn * allowed)})
 	}
+	if top := partBurn(parts[worst], allowed); top > 1 {
+		c.addTop(y(top), figures.Share(top*allowed))
+	}
 	var under, over strings.Builder
 	for i, p := range parts {
 		burn := partBurn(p, allowed)
@@ -149,8 +153,19 @@ func errorChart(st *evaluator.Status) *chart {
 		c.add(width/float64(len(parts)), i, p, partText(p))
 	}
 	c.Area, c.Over = under.String(), over.String()
-	c.Label = "Share of bad events; the worst part: " + partText(parts[worst])
+	c.Label = "The share that is bad; the worst part: " + partText(parts[worst])
 	return c
+}
+
+// addTop names the height of the highest bar where no tick is near.
+func (c *chart) addTop(at float64, text string) {
+	const room = 16 // pixels of a line of text
+	for _, t := range c.Y {
+		if y, err := strconv.ParseFloat(t.At, 64); err != nil || math.Abs(y-at) < room {
+			return
+		}
+	}
+	c.Y = append(c.Y, tick{At: fixed(at), Text: text})
 }
 
 // shareChart is an errorChart of a time of its own, in parts, with what of it is

@@ -32,7 +32,7 @@ func TestExclusionsArePictured(t *testing.T) {
 	page := get(handler(report), "/slo/checkout/latency").Body.String()
 	require.Contains(t, page, `<path class="excluded" d="M500.00 0H508.33V180H500.00Z"/>`)
 	require.Contains(t, page, "<title>excluded 7 Nov 15:04 to 7 Nov 21:04</title>")
-	require.Regexp(t, "6.h with 86,400 events, 12 of them bad", page)
+	require.Regexp(t, "6.h with 86,400 requests, 12 of them bad", page)
 	require.Contains(t, page, "new &lt;disks&gt;")
 	require.Contains(t, page, `<a href="https://tickets.example.org/CHG-1"`)
 	require.NotContains(t, page, `href="javascript`)

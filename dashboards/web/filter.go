@@ -17,7 +17,8 @@ type filter struct {
 	whole                      string // an SLO's id; its groups are chosen
 	labels                     [][2]string
 	order                      triage.Order
-	words                      []string // each in the id, the owner, the description or a label
+	troubled                   map[string]bool // ids of SLOs with a group that is not ok, where these are left out
+	words                      []string        // each in the id, the owner, the description or a label
 }
 
 // The states that a filter knows beside those of the data.
@@ -66,6 +67,20 @@ func parseFilter(v url.Values, order triage.Order) (filter, error) {
 	return f, nil
 }
 
+// of is the filter for the SLOs of a report.
+func (f filter) of(r *evaluator.Report) filter {
+	if f.state != string(evaluator.StateOK) {
+		return f
+	}
+	f.troubled = map[string]bool{}
+	for i := range r.SLOs {
+		if st := &r.SLOs[i]; len(st.Group) > 0 && f.order.Condition(st) < triage.Doubtful {
+			f.troubled[st.Whole()] = true
+		}
+	}
+	return f
+}
+
 // has reports whether the filter chooses s.
 func (f filter) has(s *evaluator.Status) bool {
 	if f.service != "" && f.service != s.Service || f.slo != "" && f.slo != s.SLO ||
@@ -101,7 +116,7 @@ func (f filter) hasState(s *evaluator.Status) bool {
 	case filterDoubtful:
 		return len(s.Doubts) > 0
 	case string(evaluator.StateOK): // of the data, and nothing else is the matter
-		return s.State == evaluator.StateOK && f.order.Condition(s) >= triage.Doubtful
+		return s.State == evaluator.StateOK && f.order.Condition(s) >= triage.Doubtful && !f.troubled[s.ID]
 	case filterUnknown:
 		return unknown(s)
 	}

@@ -109,7 +109,7 @@ func (s *server) markWorst(r *row, b block) {
 		return
 	}
 	worst := order.Condition(b.groups[0])
-	if worst >= order.Condition(b.head) || worst >= triage.Unknown {
+	if worst >= order.Condition(b.head) {
 		return
 	}
 	n := 0
@@ -120,6 +120,9 @@ func (s *server) markWorst(r *row, b block) {
 	}
 	var badge string
 	r.Mark, r.Icon, badge = s.kindOf(b.groups[0])
+	if worst == triage.Doubtful {
+		badge = "in doubt"
+	}
 	r.Badge, r.Since = fmt.Sprintf("%d of %d %s", n, len(b.groups), strings.ToLower(badge)), nil
 }
 
@@ -132,6 +135,7 @@ func (s *server) groupsHref(whole *evaluator.Status) string {
 func matter(groups []*evaluator.Status) []tally {
 	all := []tally{
 		{Text: "firing", Kind: "page"}, {Text: "overspent", Kind: "spent"}, {Text: "with a ticket", Kind: "ticket"}, {Text: "unknown", Kind: "unknown"},
+		{Text: "in doubt", Kind: "doubt"},
 	}
 	for _, st := range groups {
 		switch {
@@ -143,6 +147,8 @@ func matter(groups []*evaluator.Status) []tally {
 			all[2].N++
 		case unknown(st):
 			all[3].N++
+		case len(st.Doubts) > 0:
+			all[4].N++
 		}
 	}
 	return slices.DeleteFunc(all, func(t tally) bool { return t.N == 0 })
@@ -169,7 +175,9 @@ type groupsTable struct {
 	All     string // address of the list of them
 }
 
-func (s *server) groupsTable(whole *evaluator.Status, report *evaluator.Report) *groupsTable {
+// groupsTable lists the groups of an SLO, and gives its head their badge where one of
+// them is worse.
+func (s *server) groupsTable(head *row, whole *evaluator.Status, report *evaluator.Report) *groupsTable {
 	if whole.Groups == nil {
 		return nil
 	}
@@ -180,6 +188,7 @@ func (s *server) groupsTable(whole *evaluator.Status, report *evaluator.Report) 
 		}
 	}
 	slices.SortFunc(groups, s.order().Once().Compare)
+	s.markWorst(head, block{whole, groups})
 	return &groupsTable{
 		By: strings.Join(whole.Groups.By, ", "), Count: len(groups), LeftOut: whole.Groups.LeftOut,
 		Rows: s.groupRows(groups[:min(len(groups), detailGroups)], s.Now()),

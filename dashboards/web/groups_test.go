@@ -80,6 +80,39 @@ func TestGroupsAreBelowTheirWhole(t *testing.T) {
 		append([]string{"mail/delivery"}, ids(get(h, "/slo/mail/delivery").Body.String())...))
 }
 
+// TestAWholeShowsTheWorstOfItsGroups in the list and on its own page, and is not ok then.
+func TestAWholeShowsTheWorstOfItsGroups(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change       func(*evaluator.Status)
+		badge, folds string
+		ok           bool
+	}{
+		"page": {func(st *evaluator.Status) {
+			st.Alerts = []evaluator.FiringAlert{{Severity: "page", Since: evaluated}}
+		}, "▲ 1 of 3 page", "1 firing", false},
+		"burning": {func(st *evaluator.Status) {
+			st.Windows = slices.Clone(st.Windows)
+			for i := range 3 { // 5m, 30m, 1h
+				st.Windows[i].BurnRate = new(13.2)
+			}
+		}, "△ 1 of 3 burning 13.2×", "", false},
+		"unknown": {func(st *evaluator.Status) { st.State = evaluator.StateNoData }, "? 1 of 3 no data", "1 unknown", false},
+		"doubt":   {func(st *evaluator.Status) { st.Doubts = []evaluator.Doubt{{Code: "audit"}} }, "± 1 of 3 in doubt", "1 in doubt", true},
+		"fine":    {func(*evaluator.Status) {}, "✓ OK", "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := grouped(t, map[string]float64{"a": .5, "b": .3, "c": .2})
+			tt.change(&r.SLOs[slices.IndexFunc(r.SLOs, func(st evaluator.Status) bool { return st.ID == ofTenant("b") })])
+			h := handler(r)
+			require.Contains(t, words(h, "/?service=mail"), tt.badge+" mail / delivery")
+			require.Contains(t, words(h, "/slo/mail/delivery"), "mail / delivery "+tt.badge+" As of")
+			require.Contains(t, words(h, "/?service=mail"), tt.folds)
+			require.Equal(t, tt.ok, slices.Contains(ids(get(h, "/?state=ok").Body.String()), "mail/delivery"))
+			require.Equal(t, tt.ok, slices.Contains(listed(t, get(h, "/api/v1/slos?state=ok")), "mail/delivery"))
+		})
+	}
+}
+
 // TestPagesOfGroups opens the page of each group by the link of the page of its
 // whole, whatever the values of its labels are.
 func TestPagesOfGroups(t *testing.T) {

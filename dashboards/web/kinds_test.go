@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
@@ -26,7 +28,11 @@ func TestWordsOfKinds(t *testing.T) {
 	target, err := slo.ParseObjective("95")
 	require.NoError(t, err)
 	for unit, change := range map[string]func(*slo.SLO){
-		"events":       func(*slo.SLO) {},
+		"requests": func(*slo.SLO) {}, // the metric is http_requests_total
+		"events": func(s *slo.SLO) {
+			total := slo.NewSelector(labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, "shop_total"))
+			s.Indicator = slo.Events{Numbers: slo.Counters{Bad: slo.NewCounter(total), Total: slo.NewCounter(total)}}
+		},
 		"observations": func(s *slo.SLO) { s.Indicator = slo.Latency{Text: "300ms"} },
 		"slices":       func(s *slo.SLO) { s.Slice = &slo.Slice{Length: slo.Window(5 * time.Minute), Target: target} },
 		"runs":         func(s *slo.SLO) { s.Indicator = slo.JobRuns{Numbers: slo.Runs{LastSuccess: "x", Every: time.Hour}} },
@@ -70,8 +76,8 @@ func TestDetailOfACalendarPeriod(t *testing.T) {
 		s.Periods = []evaluator.PeriodStatus{{Name: "2026-10", Objective: 0.99, SLI: new(0.98), Total: 1000, Bad: 20, Allowed: new(10.0), Remaining: new(-1.0), Coverage: 0.5}}
 	})
 	for _, want := range []string{
-		"this month in Europe/Berlin", "10,368 bad events in the projected whole month", "8,000 bad events allowed, 150\u00a0% consumed",
-		"10,368,000 events (linear)", `datetime="2026-11-30T23:00:00Z"`, `<th scope="row">2026-10</th>`, "98.00\u00a0%", "−100\u00a0%",
+		"this month in Europe/Berlin", "10,368 bad requests in the projected whole month", "8,000 bad requests allowed, 150\u00a0% consumed",
+		"10,368,000 requests (linear)", `datetime="2026-11-30T23:00:00Z"`, `<th scope="row">2026-10</th>`, "98.00\u00a0%", "−100\u00a0%",
 	} {
 		require.Contains(t, body, want)
 	}

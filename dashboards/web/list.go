@@ -84,17 +84,22 @@ func newOutages(report *evaluator.Report, now time.Time) []outage {
 	var out []outage
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		o := found[name]
-		out = append(out, outage{name, o.Cause, o.Reason, figures.Count(float64(o.SLOs)) + " SLOs", figures.NewMoment(o.Since, now)})
+		slos := o.SLOs - o.Groups
+		text := figures.Count(float64(slos)) + " " + plural(slos, "SLO", "SLOs")
+		if o.Groups > 0 {
+			text += ", " + figures.Count(float64(o.Groups)) + " " + plural(o.Groups, "group", "groups")
+		}
+		out = append(out, outage{name, o.Cause, o.Reason, text, figures.NewMoment(o.Since, now)})
 	}
 	return out
 }
 
-// hush takes the reason from rows that have the same one for a whole backend.
+// hush takes the reason from rows that have the one of an outage.
 func (f *frame) hush(rows []row) {
 	for i := range rows {
 		r := &rows[i]
 		for _, o := range f.Outages {
-			if r.Backend == o.Backend && r.State == stateWords(evaluator.StateQueryFailed) {
+			if r.Backend == o.Backend && r.State == stateWords(evaluator.StateQueryFailed) && strings.HasSuffix(r.Reason, o.Reason) {
 				r.Reason = ""
 			}
 		}
@@ -176,6 +181,7 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	report := s.Report()
+	f = f.of(report)
 	var chosen []*evaluator.Status
 	for i := range report.SLOs {
 		if st := &report.SLOs[i]; f.has(st) {

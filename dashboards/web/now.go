@@ -30,7 +30,7 @@ func newAlerts(st *evaluator.Status, now time.Time) []alert {
 	for _, a := range st.Alerts {
 		n := alert{
 			Severity: a.Severity, Icon: "◆", Kind: alerting.Ticket, Tier: a.Tier, Since: figures.NewMoment(&a.Since, now),
-			For: figures.Duration(max(now.Sub(a.Since), 0).Truncate(time.Minute)), Windows: strings.Join(a.Windows, " and "),
+			For: ageText(now.Sub(a.Since)), Windows: strings.Join(a.Windows, " and "),
 			Summary: cmp.Or(a.Summary, a.Name, a.Severity), Description: a.Description, Course: course(st, a, now),
 		}
 		if a.Older {
@@ -45,16 +45,25 @@ func newAlerts(st *evaluator.Status, now time.Time) []alert {
 	return out
 }
 
+// ageText is for how long something goes on, to the minute once that is one.
+func ageText(d time.Duration) string {
+	unit := time.Minute
+	if d < unit {
+		unit = time.Second
+	}
+	return figures.Duration(d.Truncate(unit))
+}
+
 // present is how bad it is now, over the shortest window of the alert that fires or
-// is about to.
+// is about to; where that can't be read, how bad it was.
 type present struct {
-	Share, Rate, Window, Allowed string
-	Bad                          bool // more than is allowed
-	Text                         string
+	When, Share, Rate, Allowed string
+	Bad                        bool // more than is allowed, and now
+	Text                       string
 }
 
 // newPresent is nil when nothing fires by a burn rate or is about to.
-func (s *server) newPresent(st *evaluator.Status, unit string) *present {
+func (s *server) newPresent(st *evaluator.Status, unit string, now time.Time) *present {
 	name, text := "", ""
 	if a := worstBurn(st); a != nil {
 		name = a.Windows[len(a.Windows)-1]
@@ -66,7 +75,15 @@ func (s *server) newPresent(st *evaluator.Status, unit string) *present {
 		return nil
 	}
 	w, allowed := st.Windows[i], allowedRatio(st.Objective)
-	p := &present{Share: "unknown", Window: w.Name, Allowed: figures.Share(allowed), Text: text}
+	p := &present{When: "Now, last " + w.Name, Share: "unknown", Allowed: figures.Share(allowed), Text: text}
+	past, verb := outdated(st, now), " fail"
+	last := calmSince(st)
+	switch {
+	case past:
+		verb, p.When, p.Text = " failed", "Last known, "+w.Name+" until "+figures.NewMoment(&w.End, now).Text, "nothing newer can be read"
+	case !last.IsZero() && w.Bad > 0:
+		verb, p.Text = " failed", "within that since "+figures.NewMoment(&last, now).Text
+	}
 	switch {
 	case w.Coverage == 0:
 	case w.Total <= 0 && w.Bad <= 0:
@@ -75,7 +92,7 @@ func (s *server) newPresent(st *evaluator.Status, unit string) *present {
 		p.Share = "nothing fails"
 	default:
 		share := min(w.Bad/max(w.Total, w.Bad), 1)
-		p.Share, p.Bad = figures.Share(share)+" fail", share > allowed
+		p.Share, p.Bad = figures.Share(share)+verb, share > allowed && !past
 		if w.BurnRate != nil {
 			p.Rate = figures.BurnRate(w.BurnRate)
 		}
@@ -97,11 +114,16 @@ func worstBurn(st *evaluator.Status) *evaluator.FiringAlert {
 // course says whether an alert about the burn rate goes on, or when it ends if
 // nothing more fails. The status of an SLO that can't be read says nothing of now.
 func course(st *evaluator.Status, a evaluator.FiringAlert, now time.Time) string {
-	if !a.Burns() || unknown(st) || st.At.IsZero() || a.Until.IsZero() {
+	switch {
+	case !a.Burns() || a.Waits != "" || st.At.IsZero():
+		return ""
+	case outdated(st, now):
+		return "Whether it goes on is not known."
+	case a.Until.IsZero():
 		return ""
 	}
-	until, last := a.Until, lastBad(st)
-	calm := !last.IsZero() && last.Before(st.At.Add(-time.Minute))
+	until, last := a.Until, calmSince(st)
+	calm := !last.IsZero()
 	if a.Holds {
 		short := slices.IndexFunc(st.Windows, func(w evaluator.WindowStatus) bool { return w.Name == a.Windows[len(a.Windows)-1] })
 		if !calm || short < 0 {
@@ -120,13 +142,27 @@ func course(st *evaluator.Status, a evaluator.FiringAlert, now time.Time) string
 	return text + "; the " + a.Severity + " ends about " + end.Text + " if it stays so."
 }
 
+// outdated reports whether an SLO's numbers are not those of now.
+func outdated(st *evaluator.Status, now time.Time) bool {
+	return unknown(st) || now.Sub(st.At) > lateAfter
+}
+
+// calmSince is the end of what was bad last around the alert, when that is more than a
+// minute before the numbers; else zero.
+func calmSince(st *evaluator.Status) time.Time {
+	if last := lastBad(st); last.Before(st.At.Add(-time.Minute)) {
+		return last
+	}
+	return time.Time{}
+}
+
 // lastBad is the end of the newest part of the time around the alert in which more
-// was bad than is allowed; zero when the newest part is unknown, or when there is none.
+// was bad than is allowed; zero when a part after it is unknown, or when there is none.
 func lastBad(st *evaluator.Status) time.Time {
 	allowed := allowedRatio(st.Objective)
-	for i, b := range slices.Backward(st.Burning) {
+	for _, b := range slices.Backward(st.Burning) {
 		switch {
-		case i == len(st.Burning)-1 && b.Coverage == 0:
+		case b.Coverage == 0:
 			return time.Time{}
 		case b.Bad > allowed*max(b.Total, b.Bad):
 			return b.End

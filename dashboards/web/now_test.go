@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/dashboards/web"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
@@ -69,6 +70,7 @@ func TestThePageSaysHowBadItIsNow(t *testing.T) {
 	// The last bad minute ended at 15:01. The tier holds until that minute leaves the
 	// short window of 5m, at 15:06, and is kept firing for 10 min after that.
 	stopped := words(handler(change(t, id, firing(38, true, evaluated.Add(11*time.Minute), 20, 18, 0, 0, 0))), page)
+	require.Contains(t, stopped, "Now, last 5m 7.6 % failed burns 76.0 times as fast as allowed; 0.1 % is allowed within that since 15:01")
 	require.Contains(t, stopped, "Nothing failed beyond what is allowed since 15:01; the page ends about 15:17 if it stays so.")
 
 	lingers := change(t, id, firing(0, false, evaluated.Add(4*time.Minute), 20, 0, 0, 0, 0, 0, 0))
@@ -76,14 +78,47 @@ func TestThePageSaysHowBadItIsNow(t *testing.T) {
 	require.Contains(t, words(handler(lingers), page), "Now, last 5m nothing fails 0.1 % is allowed")
 	require.NotContains(t, get(handler(lingers), page).Body.String(), `class="now bad"`)
 
-	unseen := words(handler(change(t, id, func(st *evaluator.Status) {
-		firing(95, true, evaluated.Add(11*time.Minute), 19)(st)
-		st.State = evaluator.StateQueryFailed
-	})), page)
-	require.NotContains(t, unseen, "It goes on", "nobody can see that")
+	gap := change(t, id, firing(0, false, evaluated.Add(4*time.Minute), 20, 0, 0, 0, 0, 0, 0))
+	for i := range gap.SLOs {
+		if gap.SLOs[i].ID == id {
+			gap.SLOs[i].Burning[3].Coverage = 0
+		}
+	}
+	require.Contains(t, words(handler(gap), page), "It has stopped holding; the page ends about 15:08 if it stays so.", "a minute is unknown")
 
 	over := words(handler(change(t, id, func(st *evaluator.Status) { st.Alerts = nil })), page)
 	require.NotContains(t, over, "burns 18x")
+}
+
+// TestThePageSaysThatNobodySeesHowBadItIs when the backend is silent, the data is gone or
+// no evaluation was made for a while: what was last read is not now.
+func TestThePageSaysThatNobodySeesHowBadItIs(t *testing.T) {
+	const id, page = "checkout/availability", "/slo/checkout/availability"
+	report := func(f func(*evaluator.Status)) *evaluator.Report {
+		return change(t, id, func(st *evaluator.Status) {
+			firing(95, true, evaluated.Add(11*time.Minute), 20, 19, 18, 19, 19)(st)
+			f(st)
+		})
+	}
+	for name, h := range map[string]http.Handler{
+		"silent": handler(report(func(st *evaluator.Status) { st.State = evaluator.StateQueryFailed })),
+		"gone":   handler(report(func(st *evaluator.Status) { st.State = evaluator.StateNoData })),
+		"late": handler(report(func(*evaluator.Status) {}), func(o *web.Options) {
+			o.Now = func() time.Time { return evaluated.Add(4 * time.Minute) }
+		}),
+	} {
+		text := words(h, page)
+		require.Contains(t, text, "windows 1h and 5m. Whether it goes on is not known.", name)
+		require.Contains(t, text, "Last known, 5m until 15:04 19 % failed burns 190 times as fast as allowed; 0.1 % is allowed nothing newer can be read", name)
+		require.NotContains(t, text, "Now, last", name)
+		require.NotContains(t, get(h, page).Body.String(), `class="now bad"`, name)
+	}
+	held := words(handler(report(func(st *evaluator.Status) {
+		st.Alerts[0].Summary, st.Alerts[0].Waits = "checkout burned too fast; whether it is over is not known", "too little is known to end it"
+		st.Alerts[0].Holds, st.Alerts[0].Until = false, time.Time{}
+	})), page)
+	require.Contains(t, held, "whether it is over is not known 1.8 % of")
+	require.NotContains(t, held, "goes on", "its own words say that")
 }
 
 // TestPagesComeBeforeTickets in the banners of an SLO.
@@ -191,9 +226,11 @@ func TestADeadBackendIsOneLine(t *testing.T) {
 		st.StateReason = "querying " + st.SLO + "_total: dial tcp 127.0.0.1:1: connect: connection refused"
 	}
 	text := words(handler(r), "/")
-	require.Contains(t, text, "Backend default can’t be reached since 14:42 (connection refused): 13 SLOs unknown")
+	require.Contains(t, text, "Backend default can’t be read since 14:42 (connection refused): 13 SLOs unknown")
 	require.NotContains(t, text, "dial tcp")
-	require.Contains(t, words(handler(r), "/slo/mail/delivery"), "Query failed : backend default can't be reached (connection refused)")
+	r.SLOs[1].Group = map[string]string{"zone": "b"}
+	require.Contains(t, words(handler(r), "/"), ": 12 SLOs, 1 group unknown")
+	require.Contains(t, words(handler(r), "/slo/mail/delivery"), "Query failed : backend default can't be read (connection refused)")
 	r.SLOs[0].State, r.SLOs[0].StateReason = evaluator.StateOK, ""
 	require.Contains(t, words(handler(r), "/"), "dial tcp", "it answers others")
 }

@@ -122,7 +122,7 @@ func (s story) status(t testing.TB) evaluator.Status {
 		Links:       map[string]string{"runbook": "https://runbooks.example.org/" + service, "dashboard": "https://grafana.example.org/d/" + service},
 		Description: "What users of " + service + " get within the promise of " + name + ".",
 		Objective:   objective.Ratio(), Window: "30d", Budgeting: "occurrences",
-		State: evaluator.StateOK, Method: "raw", Exact: true, DataUntil: new(evaluated),
+		At: evaluated, State: evaluator.StateOK, Method: "raw", Exact: true, DataUntil: new(evaluated),
 		Backend: "default", Source: "https://git.example.org/slos.git", Revision: "4f2c81aa09be1177c2d3",
 		Alerts: []evaluator.FiringAlert{},
 	}

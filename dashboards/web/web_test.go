@@ -200,7 +200,7 @@ func TestUnknownIsADash(t *testing.T) {
 // minutes.
 func TestTheTimeAroundAnAlertIsDrawn(t *testing.T) {
 	r := sample(t)
-	const title = "Share of bad events around the alert"
+	const title = "Share of bad requests around the alert"
 	require.NotContains(t, get(handler(r), "/slo/checkout/availability").Body.String(), title)
 	for i := range r.SLOs {
 		r.SLOs[i].Burning = []evaluator.Bucket{
@@ -211,6 +211,10 @@ func TestTheTimeAroundAnAlertIsDrawn(t *testing.T) {
 	require.Contains(t, body, title)
 	span := evaluated.Add(-time.Minute).Format("2 Jan 15:04") + " to " + evaluated.Format("2 Jan 15:04")
 	require.Contains(t, body, "10\u00a0% bad (50 of 500) "+span)
+	for i := range r.SLOs { // 79 % is drawn far above the tick of 10 %
+		r.SLOs[i].Burning[1].Bad = 395
+	}
+	require.Contains(t, get(handler(r), "/slo/checkout/availability").Body.String(), "text-anchor=\"end\">79\u00a0%</text>")
 }
 
 func TestDetail(t *testing.T) {
@@ -220,7 +224,7 @@ func TestDetail(t *testing.T) {
 		`<li class="runbook"><a href="https://runbooks.example.org/checkout" rel="noopener noreferrer">runbook</a></li><li><a href="https://grafana`,
 		`<strong>page</strong> since <time datetime="2026-11-22T14:02:00Z" title="2026-11-22 14:02:00 UTC">14:02</time>`,
 		`http_requests_total{code=~&#34;5..&#34;,job=&#34;checkout&#34;}`,
-		"slos/checkout.yaml:11", "4f2c81aa09be1177c2d3", "tier=1", "10,368 bad events in 30d", "10,368,000",
+		"slos/checkout.yaml:11", "4f2c81aa09be1177c2d3", "tier=1", "10,368 bad requests in 30d", "10,368,000",
 		`href="/?owner=team-payments"`, `href="/api/v1/slos?service=checkout&amp;slo=availability"`,
 	} {
 		require.Contains(t, body, want)

@@ -1,54 +1,77 @@
 package triage
 
 import (
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
-// Outage is a backend that gives no answer, which makes its SLOs unknown for one
-// cause.
+// Outage is a backend that answers no query of its SLOs, most of them for one cause,
+// which makes these unknown.
 type Outage struct {
 	Backend string
 	Since   *time.Time // of the newest numbers of these SLOs; nil when there never were any
 	Cause   string     // in few words
-	Reason  string     // the part that the reasons of all these SLOs have in common
-	SLOs    int
+	Reason  string     // the part that the reasons of these SLOs have in common
+	SLOs    int        // groups among them
+	Groups  int
+}
+
+// Explains reports whether an SLO is unknown for the cause of the outage.
+func (o *Outage) Explains(st *evaluator.Status) bool {
+	return o != nil && st.State == evaluator.StateQueryFailed && st.Backend == o.Backend && causeOf(st.StateReason) == o.Cause
 }
 
 // Outages are those of a report, by the names of their backends. A single SLO says
 // for itself what its query met.
 func Outages(r *evaluator.Report) map[string]*Outage {
-	out := map[string]*Outage{}
-	answers := map[string]bool{}
+	failed, answers := map[string][]*Outage{}, map[string]bool{}
 	for i := range r.SLOs {
 		st := &r.SLOs[i]
-		if st.State == evaluator.StateWarming {
-			continue
-		}
-		o := out[st.Backend]
-		switch {
-		case st.State != evaluator.StateQueryFailed:
-			answers[st.Backend] = true
-		case o == nil:
-			out[st.Backend] = &Outage{Backend: st.Backend, Since: st.StateSince, Cause: causeOf(st.StateReason), Reason: st.StateReason, SLOs: 1}
-		case o.Cause != causeOf(st.StateReason):
-			answers[st.Backend] = true // it refuses queries
+		switch st.State {
+		case evaluator.StateWarming:
+		case evaluator.StateQueryFailed:
+			failed[st.Backend] = withFailed(failed[st.Backend], st)
 		default:
-			o.SLOs++
-			o.Reason = inCommon(o.Reason, st.StateReason)
-			if st.StateSince != nil && (o.Since == nil || st.StateSince.Before(*o.Since)) {
-				o.Since = st.StateSince
-			}
+			answers[st.Backend] = true
 		}
 	}
-	for name, o := range out {
-		if answers[name] || o.SLOs < 2 {
-			delete(out, name)
+	out := map[string]*Outage{}
+	for name, causes := range failed {
+		all := 0
+		for _, o := range causes {
+			all += o.SLOs
+			if w := out[name]; w == nil || o.SLOs > w.SLOs {
+				out[name] = o
+			}
+		}
+		if n := out[name].SLOs; answers[name] || n < 2 || 2*n <= all {
+			delete(out, name) // it refuses queries
 		}
 	}
 	return out
+}
+
+// withFailed counts an SLO to the outages of its backend, of which there is one for
+// each cause.
+func withFailed(causes []*Outage, st *evaluator.Status) []*Outage {
+	i := slices.IndexFunc(causes, func(o *Outage) bool { return o.Explains(st) })
+	if i < 0 {
+		i = len(causes)
+		causes = append(causes, &Outage{Backend: st.Backend, Cause: causeOf(st.StateReason), Reason: st.StateReason})
+	}
+	o := causes[i]
+	o.SLOs++
+	if len(st.Group) > 0 {
+		o.Groups++
+	}
+	o.Reason = inCommon(o.Reason, st.StateReason)
+	if st.StateSince != nil && (o.Since == nil || st.StateSince.Before(*o.Since)) {
+		o.Since = st.StateSince
+	}
+	return causes
 }
 
 // causeOf is the last part of an error, which is what the network or the backend

@@ -116,8 +116,19 @@ func TestOutages(t *testing.T) {
 		failed("d", "strict", "querying d_total: 422: too many samples"), failed("e", "strict", "querying e_total: 422: no such function"),
 		failed("f", "partly", "x: connection refused"), failed("g", "partly", "x: connection refused"), {ID: "h", Backend: "partly", State: evaluator.StateOK},
 		failed("i", "single", "x: connection refused"),
+		failed("j", "busy", "querying j_total: 503: overloaded"), failed("k", "busy", "querying k_total: context deadline exceeded"),
+		failed("l", "busy", "querying l_total: 503: overloaded"),
 	}}
+	r.SLOs[len(r.SLOs)-1].Group = map[string]string{"region": "eu"}
 	got := Outages(r)
-	require.Len(t, got, 1)
+	require.Len(t, got, 2)
 	require.Equal(t, Outage{Backend: "dead", Since: &at, Cause: "connection refused", Reason: "dial tcp 127.0.0.1:1: connect: connection refused", SLOs: 3}, *got["dead"])
+	require.Equal(t, Outage{Backend: "busy", Since: &at, Cause: "overloaded", Reason: "503: overloaded", SLOs: 2, Groups: 1}, *got["busy"], "most met one cause")
+	var explained []string
+	for i := range r.SLOs {
+		if got[r.SLOs[i].Backend].Explains(&r.SLOs[i]) {
+			explained = append(explained, r.SLOs[i].ID)
+		}
+	}
+	require.Equal(t, []string{"a", "b", "c", "j", "l"}, explained, "k says for itself what it met")
 }
