@@ -66,11 +66,7 @@ func (b *backend) advanceWhole(ctx context.Context, entries []*entry, end Minute
 		if len(due) == 0 {
 			return
 		}
-		var queries []query
-		for _, e := range due {
-			queries = append(queries, e.queries()...)
-		}
-		r, err := b.read(ctx, queries, from, to, stepOf(due, from, to, settled))
+		r, err := b.readFor(ctx, due, from, to, stepOf(due, from, to, settled))
 		switch {
 		case err != nil && from < settled && tooMuch(err, to-from) && (!cycle || !tookLong(err)):
 			for _, e := range due {
@@ -92,6 +88,18 @@ func (b *backend) advanceWhole(ctx context.Context, entries []*entry, end Minute
 		}
 		b.settle(ctx, due)
 	}
+}
+
+// readFor asks what entries ask about (from, to].
+func (b *backend) readFor(ctx context.Context, due []*entry, from, to, step Minute) (*reading, error) {
+	var queries []query
+	for _, e := range due {
+		if err := b.pace(ctx, e, from, to); err != nil {
+			return nil, err
+		}
+		queries = append(queries, e.queries()...)
+	}
+	return b.read(ctx, queries, from, to, step)
 }
 
 // stepOf is the step at which values are asked for: in a cycle only the slot that

@@ -31,6 +31,9 @@ func (e *entry) queriesOf(i int) []query {
 		}
 	}
 	switch {
+	case m.paced():
+		out = slices.Clone(out)
+		out[0].paces = p.accounts.(*levels).paces
 	case p.method == MethodAggregated:
 		out = slices.Clone(out)
 		for i := range out {

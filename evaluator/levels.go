@@ -16,6 +16,7 @@ type levels struct {
 	late  bool              // what is fed may not have come yet
 	until int64             // the end of the last slot that had values, in milliseconds
 	shows map[uint64]shows  // of each series that came in the last day
+	paces []pace            // of what is fed
 	worst sample            // the newest value that was bad; its time is 0 for none
 }
 
@@ -31,7 +32,12 @@ func (l *levels) clone() accounts {
 
 func (l *levels) forget(_, _ int64) {} // it does by itself
 
-func (l *levels) interval() int64 { return 60_000 }
+func (l *levels) interval() int64 {
+	if n := len(l.paces); n > 0 {
+		return max(l.paces[n-1].usual, 60_000)
+	}
+	return 60_000
+}
 
 func (l *levels) hold(_ []rawSeries, _, settled Minute) Minute { return settled }
 
@@ -108,20 +114,26 @@ func (s shows) at(now int64) shows {
 	return s
 }
 
-// waits reports whether the next value is not due yet. A backend gives the value of a
-// sample for 5 minutes: a series that had values for longer has samples more often than
-// that, and is gone without them. Of the others the next sample is waited for, as the
-// last pauses show.
+// waits reports whether the next value is not due yet. Where the pace is known, what
+// comes seldom lasts until then, and nothing is waited for. Else the values must say it.
+// A backend gives the value of a sample for 5 minutes: a series that had values for
+// longer has samples about as often as that, and is gone without them. Of the others
+// the next sample is waited for, as the last pauses show, or after a first one.
 func (l *levels) waits(now int64) bool {
 	waits := false
+	p := paceAt(l.paces, slotEnd(now))
+	if p.dense || p.usual > 0 {
+		return false
+	}
 	for key, s := range l.shows {
-		usual := s.gaps.between()
 		switch {
 		case now-s.until > memory:
 			delete(l.shows, key)
+		case s.until-s.since > lookback && p.unknown && now-s.until <= twice(maxScrape)-lookback:
+			waits = true
 		case s.until-s.since > lookback:
 			return false
-		case usual > maxScrape && now-s.since <= twice(usual):
+		case now-s.since <= s.gaps.patience() && (s.gaps.usual == 0 || s.gaps.between() > maxScrape):
 			waits = true
 		}
 	}

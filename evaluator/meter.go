@@ -43,6 +43,7 @@ type query struct {
 	way      way
 	selector slo.Selector      // of rawSamples and targetSums
 	expr     string            // of slotValues
+	paces    []pace            // of expr; nil where each value is there for 5 minutes
 	only     []*labels.Matcher // what of an answer counts
 	by       []string          // names of labels that an answer tells apart beside the target's
 

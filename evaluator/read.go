@@ -51,7 +51,7 @@ func (b *backend) read(ctx context.Context, queries []query, from, to, step Minu
 			series, err = b.perTarget(ctx, "sum", q, r)
 		case slotValues:
 			var answer []vector
-			answer, err = b.queryRange(ctx, q.expr, from+1, to, r.step)
+			answer, err = b.values(ctx, q, from+1, to, r.step)
 			for _, v := range answer { // the values of several queries have the same labels
 				v.labels[model.MetricNameLabel] += "\xff" + q.expr
 			}

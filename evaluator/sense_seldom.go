@@ -10,18 +10,22 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // seldom asks whether samples come less often than what is scraped: each 5 minutes.
-// They count as well, but windows with fewer than four of them have no burn rate, and
-// a backend gives the value of a series for 5 minutes only.
+// They count as well, but windows with fewer than four of them have no burn rate.
 func (x *inspector) seldom(ctx context.Context, s subject) error {
 	selectors := []slo.Selector{s.selector}
 	if s.way == slotValues {
-		selectors = instantSelectors(s.expr)
+		if l, is := x.slo.Indicator.Measure().(slo.Levels); is && l.Remember > 0 || x.slo.Indicator.Kind() == "runs" {
+			return nil // the last value goes on
+		}
+		selectors = nil
+		for _, v := range instants(s.expr) {
+			selectors = append(selectors, slo.NewSelector(v.LabelMatchers...))
+		}
 	}
 	const scrape = maxScrape * time.Millisecond
 	for _, selector := range selectors {
@@ -35,8 +39,9 @@ func (x *inspector) seldom(ctx context.Context, s subject) error {
 		if each = each.Round(time.Minute); !found || each <= scrape {
 			continue
 		}
-		if s.way == slotValues {
-			x.concern(false, s.field, fmt.Sprintf("last_over_time(%s) has the value until the next sample", selector.Range((2*each).Round(time.Minute)+scrape)),
+		lasts := fmt.Sprintf("last_over_time(%s)", selector.Range((2*each).Round(time.Minute)+scrape))
+		if _, is := x.slo.Indicator.Measure().(slo.Rates); is && s.way == slotValues {
+			x.concern(false, s.field, lasts+" has the value until the next sample",
 				"samples of %s come every %s, and its value is there for 5 minutes after each: the time between is unknown", selector, model.Duration(each))
 			continue
 		}
@@ -47,32 +52,13 @@ func (x *inspector) seldom(ctx context.Context, s subject) error {
 				message += ", and the alert tiers " + strings.Join(tiers, ", ") + " can't fire"
 			}
 		}
-		x.concern(false, s.field, fmt.Sprintf("scrape at least every %s", model.Duration(x.short.Duration()/perWindow)), "%s", message)
+		hint := fmt.Sprintf("scrape at least every %s", model.Duration(x.short.Duration()/perWindow))
+		if s.way == slotValues {
+			hint += "; generated rules have a value for 5 minutes after each sample, and until the next one with " + lasts
+		}
+		x.concern(false, s.field, hint, "%s", message)
 	}
 	return nil
-}
-
-// instantSelectors are the selectors of an expression whose newest values count.
-func instantSelectors(expr string) []slo.Selector {
-	e, err := parser.NewParser(parser.Options{}).ParseExpr(expr)
-	if err != nil {
-		return nil // MetricsQL's own
-	}
-	var out []slo.Selector
-	parser.Inspect(e, func(n parser.Node, path []parser.Node) error {
-		v, ok := n.(*parser.VectorSelector)
-		if !ok {
-			return nil
-		}
-		if len(path) > 0 {
-			if _, isRange := path[len(path)-1].(*parser.MatrixSelector); isRange {
-				return nil
-			}
-		}
-		out = append(out, slo.NewSelector(v.LabelMatchers...))
-		return nil
-	})
-	return out
 }
 
 // cadence is the usual time between two samples of the series of a selector that has
@@ -98,13 +84,8 @@ func (x *inspector) cadence(ctx context.Context, selector slo.Selector, length t
 			most = v.samples
 		}
 	}
-	var gaps []time.Duration
-	for i := range most[min(1, len(most)):] {
-		gaps = append(gaps, time.Duration(most[i+1].t-most[i].t)*time.Millisecond)
-	}
-	if len(gaps) < 2 {
+	if len(most) < 3 {
 		return 0, false, nil
 	}
-	slices.Sort(gaps)
-	return gaps[len(gaps)/2].Round(time.Second), true, nil
+	return (time.Duration(usualGap(most)) * time.Millisecond).Round(time.Second), true, nil
 }

@@ -32,7 +32,7 @@ type fieldCase struct {
 
 // fieldCases are all cases.
 func fieldCases() []fieldCase {
-	return slices.Concat(countingCases(), queriesCases(), doubtsCases(), bucketCases(), alertsCases(), gaugesCases())
+	return slices.Concat(countingCases(), queriesCases(), doubtsCases(), bucketCases(), alertsCases(), gaugesCases(), seldomCases())
 }
 
 // field is a backend that holds the data of a case.

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// seldomCases are cases of gauges whose samples come seldom.
+func seldomCases() []fieldCase {
+	return []fieldCase{{"seldom-values", 24 * time.Hour, seldomValues}}
+}
+
+// seldomValues has gauges with a sample each 15 minutes: a queue that is long for two
+// hours, its limit each minute, two depths seven minutes apart of which one is always
+// too high, and one that is away for the last three hours; one each 5 to 7 minutes; and
+// one of a process that lives for 4 of 14 minutes, scraped each 30 seconds.
+func seldomValues(f *field) {
+	const each, day = 15 * time.Minute, 24 * time.Hour
+	queue := func(after time.Duration) float64 {
+		if after > 10*time.Hour && after <= 12*time.Hour {
+			return 50
+		}
+		return 5
+	}
+	constant := func(n float64) func(time.Duration) float64 { return func(time.Duration) float64 { return n } }
+	f.series(`queue{x="a"}`, 0, day, each, queue)
+	f.series(`queue_limit`, 0, day, time.Minute, constant(100))
+	f.series(`depth{x="a"}`, 0, day, each, constant(50))
+	f.series(`depth{x="b"}`, 7*time.Minute, day, each, constant(5))
+	f.series(`away`, 0, 21*time.Hour, each, constant(5))
+	late := []time.Duration{0, 20, 100, 50, 70, 10} // seconds
+	n := 0
+	for after := time.Duration(0); after <= day; n++ {
+		f.series(`lag_seconds`, after, after, time.Minute, constant(5))
+		after += 5*time.Minute + late[n%len(late)]*time.Second
+	}
+	f.series(`looping`, 0, day, 30*time.Second, func(after time.Duration) float64 {
+		if after%(14*time.Minute) >= 4*time.Minute {
+			return math.NaN()
+		}
+		return 5
+	})
+}
+
+// TestSeldomValues: a value lasts until the next sample, for at most twice the usual
+// time, once three samples have shown how seldom they come, in the hour after. What is
+// scraped often does not last longer than it does.
+func TestSeldomValues(t *testing.T) {
+	f := seldomCases()[0].open(t)
+	s := f.status(24 * time.Hour)
+	learnt := func(third time.Duration) int { // the slot from which the pace of three samples is known
+		at := f.start.Add(third + 15*time.Minute)
+		return int(at.Add(time.Hour-time.Second).Truncate(time.Hour).Sub(f.start) / time.Minute)
+	}
+	slots := func(known func(slot int) bool) (n float64) {
+		for slot := 1; slot <= 1440; slot++ {
+			if known(slot) {
+				n++
+			}
+		}
+		return n
+	}
+	from := learnt(30 * time.Minute)
+	queue := slots(func(slot int) bool { return slot >= from || slot%15 < 5 })
+	for _, name := range []string{"queue", "queue-bad", "share"} {
+		requireOwn(t, s[name], 120, queue, queue/1440)
+	}
+	both := slots(func(slot int) bool { return slot >= from || slot%15 < 5 || slot%15 >= 7 && slot%15 < 12 && slot > 5 })
+	bad := slots(func(slot int) bool { return slot >= from || slot%15 < 5 })
+	requireOwn(t, s["in-turns"], bad, both, both/1440)
+
+	require.Zero(t, own(new(s["jitter"])).Bad)
+	require.Greater(t, own(new(s["jitter"])).Coverage, 0.98)
+	const settled = 1440 - 2
+	away := slots(func(slot int) bool { return slot > 21*60+31 && slot <= settled })
+	require.Equal(t, away, own(new(s["gone"])).Bad)
+
+	loop := slots(func(slot int) bool { return slot%14 < 9 })
+	requireOwn(t, s["loop"], 0, loop, loop/1440)
+	pauses := slots(func(slot int) bool { return slot%14 >= 9 && slot >= learnt(time.Minute) && slot <= settled })
+	require.Equal(t, pauses, own(new(s["loop-bad"])).Bad)
+
+	_, findings := f.check()
+	require.Contains(t, findings, "samples of queue come every 15m: windows of less than 1h have no burn rate")
+	require.Contains(t, findings, "generated rules have a value for 5 minutes after each sample, and until the next one with last_over_time(queue[35m])")
+	require.NotContains(t, findings, "samples of queue_limit")
+	require.NotContains(t, findings, "samples of looping")
+}
