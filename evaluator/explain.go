@@ -250,6 +250,11 @@ func (l *ledger) notes() []string {
 		out = append(out, note)
 	case slo.Levels:
 		out = append(out, "a minute is bad unless all values of the query at its end are as they should be")
+		if l.book != nil && m.paced() {
+			if note := paceNote(l.book.parts[0].accounts.(*levels).paces); note != "" {
+				out = append(out, note)
+			}
+		}
 	case slo.Runs:
 		out = append(out, "each new time of success is a run that succeeded, and each period that passes without one a run that failed")
 	case slo.Rates:

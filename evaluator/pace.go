@@ -66,7 +66,7 @@ func (b *backend) pace(ctx context.Context, e *entry, from, to Minute) error {
 		if err != nil {
 			return err
 		}
-		l.paces = append(known, found...)
+		l.paces = slices.Concat(known, found)
 	}
 	return nil
 }

@@ -121,6 +121,37 @@ func TestABacktestSaysWhatAServiceSaid(t *testing.T) {
 	require.Equal(t, said, got)
 }
 
+// TestSeldomValuesAreTheSameInEveryReplica: a service that was there from the beginning
+// counts what one counts that starts at the end, of a gauge that comes each 15 minutes,
+// is away for two hours, and then comes each minute for 4 of 12.
+func TestSeldomValuesAreTheSameInEveryReplica(t *testing.T) {
+	const from, to = 60, 900
+	series := "queue" + values(to+10, func(minute int) float64 {
+		switch {
+		case minute >= 300 && minute < 420, minute < 600 && minute%15 != 0, minute >= 600 && minute%12 >= 4:
+			return -1
+		}
+		return float64(minute / 60 % 2 * 50)
+	})
+	server := httptest.NewServer(embedded(t, time.Minute, series).Handler())
+	defer server.Close()
+	slis := []string{`{threshold: {query: max(queue), op: "<", value: 10}}`, `{threshold: {query: queue, op: "<", value: 10}}, on_no_data: bad`}
+	now := at(from).Add(30 * time.Second)
+	e := newEvaluator(server.URL, func() time.Time { return now })
+	e.SetSLOs(load(t, "12h", slis...), nil)
+	for ; !now.After(at(to).Add(30 * time.Second)); now = now.Add(time.Minute) {
+		e.Tick(t.Context())
+	}
+	live, fresh := e.Report().SLOs, evaluate(t, server.URL, load(t, "12h", slis...), at(to)).SLOs
+	for i := range fresh {
+		require.Equal(t, fresh[i].Windows, live[i].Windows, fresh[i].ID)
+		require.NotZero(t, fresh[i].Windows[1].Bad)
+	}
+	// The last value before it is away lasts for 31 minutes: 103 of 120. Where it comes
+	// each minute, 4 of 12 are unknown from the third hour on: before, it came seldom.
+	require.Equal(t, (720-103-15*4)/720.0, fresh[0].Windows[1].Coverage)
+}
+
 // BenchmarkBacktest90Days is one of an SLO over 30 d whose four series are scraped
 // each 30 s, at three objectives by two policies: 127 days are read for it.
 func BenchmarkBacktest90Days(b *testing.B) {
