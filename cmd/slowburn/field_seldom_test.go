@@ -31,11 +31,10 @@ func seldomValues(f *field) {
 	f.series(`depth{x="a"}`, 0, day, each, constant(50))
 	f.series(`depth{x="b"}`, 7*time.Minute, day, each, constant(5))
 	f.series(`away`, 0, 21*time.Hour, each, constant(5))
-	late := []time.Duration{0, 20, 100, 50, 70, 10} // seconds
-	n := 0
-	for after := time.Duration(0); after <= day; n++ {
+	jitter := []int{300, 320, 400, 350, 370, 310} // seconds
+	for i, after := 0, time.Duration(0); after <= day; i++ {
 		f.series(`lag_seconds`, after, after, time.Minute, constant(5))
-		after += 5*time.Minute + late[n%len(late)]*time.Second
+		after += time.Second * time.Duration(jitter[i%len(jitter)])
 	}
 	f.series(`looping`, 0, day, 30*time.Second, func(after time.Duration) float64 {
 		if after%(14*time.Minute) >= 4*time.Minute {
