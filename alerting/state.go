@@ -58,6 +58,7 @@ func (p Policies) NewJudge() evaluator.Judge {
 		burns := append(firing(sure.page, newest.page, Page), firing(sure.ticket, newest.ticket, Ticket)...)
 		for i := range burns {
 			burns[i].Name = name
+			burns[i].Until = burns[i].Until.Add(time.Duration(t.End()-settled) * time.Minute) // only settled slots end it
 			if slices.ContainsFunc(d.tiers, func(t Tier) bool { return t.Name == burns[i].Tier && t.Runs > 0 }) {
 				burns[i].Row = newest.row
 			}

@@ -111,6 +111,30 @@ func TestAlertsBeginWhenBothWindowsExceed(t *testing.T) {
 	require.Empty(t, pages(firesAt(s, slotsOf(720, healthy, 6, failing, 5, healthy), 0)))
 }
 
+// TestAnAlertEndsWhenItSays: after three failing minutes a page of the default policy
+// holds for as long as one of them is in its 5m. Then it is kept for 10 min, and ended by
+// slots that are settled.
+func TestAnAlertEndsWhenItSays(t *testing.T) {
+	s := policySLO(t)
+	s.Alerting.Policy = slo.DefaultPolicy
+	for _, unsure := range []int{0, 2} {
+		var said []time.Time
+		over := 0
+		for n := 0; over == 0; n++ {
+			if p := pages(firesAt(s, slotsOf(720, healthy, 3, failing, n, healthy), unsure)); len(p) == 0 {
+				over = n
+			} else if !p[0].Holds {
+				said = append(said, p[0].Until)
+			}
+		}
+		require.Equal(t, 4+10+1+unsure, over)
+		require.Len(t, said, over-5)
+		for _, at := range said {
+			require.Equal(t, slotAt(723+over), at)
+		}
+	}
+}
+
 // TestABurnAlertIsDatedHonestly: what is read begins within an incident. The page began at
 // or before the first hour that is read whole, and the ticket at or before the first day;
 // this does not move. What begins later has its own time.

@@ -75,12 +75,16 @@ func (s *server) newPresent(st *evaluator.Status, unit string, now time.Time) *p
 		return nil
 	}
 	w, allowed := st.Windows[i], allowedRatio(st.Objective)
-	p := &present{When: "Now, last " + w.Name, Share: "unknown", Allowed: figures.Share(allowed), Text: text}
+	name = w.Name
+	if w.Coverage > 0 && w.Coverage < wellKnown {
+		name += " (" + figures.Percent(&w.Coverage) + " known)"
+	}
+	p := &present{When: "Now, last " + name, Share: "unknown", Allowed: figures.Share(allowed), Text: text}
 	past, verb := outdated(st, now), " fail"
 	last := calmSince(st)
 	switch {
 	case past:
-		verb, p.When, p.Text = " failed", "Last known, "+w.Name+" until "+figures.NewMoment(&w.End, now).Text, "nothing newer can be read"
+		verb, p.When, p.Text = " failed", "Last known, "+name+" until "+figures.NewMoment(&w.End, now).Text, "nothing newer is known"
 	case !last.IsZero() && w.Bad > 0:
 		verb, p.Text = " failed", "within that since "+figures.NewMoment(&last, now).Text
 	}
@@ -90,6 +94,9 @@ func (s *server) newPresent(st *evaluator.Status, unit string, now time.Time) *p
 		p.Share = "no " + unit
 	case w.Bad <= 0:
 		p.Share = "nothing fails"
+		if past {
+			p.Share = "nothing failed"
+		}
 	default:
 		share := min(w.Bad/max(w.Total, w.Bad), 1)
 		p.Share, p.Bad = figures.Share(share)+verb, share > allowed && !past
@@ -129,7 +136,7 @@ func course(st *evaluator.Status, a evaluator.FiringAlert, now time.Time) string
 		if !calm || short < 0 {
 			return "It goes on."
 		}
-		until = last.Add(time.Duration(st.Windows[short].Seconds)*time.Second + a.Until.Sub(st.At))
+		until = last.Add(time.Duration(st.Windows[short].Seconds)*time.Second - time.Minute + a.Until.Sub(st.At))
 	}
 	if soonest := st.At.Add(time.Minute); until.Before(soonest) {
 		until = soonest

@@ -67,16 +67,23 @@ func TestThePageSaysHowBadItIsNow(t *testing.T) {
 	body := get(handler(change(t, id, firing(95, true, evaluated.Add(11*time.Minute), 19))), page).Body.String()
 	require.Contains(t, body, `<div class="now bad">`)
 
-	// The last bad minute ended at 15:01. The tier holds until that minute leaves the
-	// short window of 5m, at 15:06, and is kept firing for 10 min after that.
+	// The last bad minute ended at 15:01. It is in the short window of 5m until 15:05, so
+	// that the tier holds until then. It is kept firing for 10 min: 15:16 is the first slot
+	// without it.
 	stopped := words(handler(change(t, id, firing(38, true, evaluated.Add(11*time.Minute), 20, 18, 0, 0, 0))), page)
 	require.Contains(t, stopped, "Now, last 5m 7.6 % failed burns 76.0 times as fast as allowed; 0.1 % is allowed within that since 15:01")
-	require.Contains(t, stopped, "Nothing failed beyond what is allowed since 15:01; the page ends about 15:17 if it stays so.")
+	require.Contains(t, stopped, "Nothing failed beyond what is allowed since 15:01; the page ends about 15:16 if it stays so.")
 
 	lingers := change(t, id, firing(0, false, evaluated.Add(4*time.Minute), 20, 0, 0, 0, 0, 0, 0))
 	require.Contains(t, words(handler(lingers), page), "Nothing failed beyond what is allowed since 14:58; the page ends about 15:08 if it stays so.")
 	require.Contains(t, words(handler(lingers), page), "Now, last 5m nothing fails 0.1 % is allowed")
 	require.NotContains(t, get(handler(lingers), page).Body.String(), `class="now bad"`)
+
+	thin := words(handler(change(t, id, func(st *evaluator.Status) {
+		firing(95, true, evaluated.Add(11*time.Minute), 19)(st)
+		st.Windows[0].Coverage = 0.6
+	})), page)
+	require.Contains(t, thin, "Now, last 5m (60 % known) 19 % fail")
 
 	gap := change(t, id, firing(0, false, evaluated.Add(4*time.Minute), 20, 0, 0, 0, 0, 0, 0))
 	for i := range gap.SLOs {
@@ -109,7 +116,7 @@ func TestThePageSaysThatNobodySeesHowBadItIs(t *testing.T) {
 	} {
 		text := words(h, page)
 		require.Contains(t, text, "windows 1h and 5m. Whether it goes on is not known.", name)
-		require.Contains(t, text, "Last known, 5m until 15:04 19 % failed burns 190 times as fast as allowed; 0.1 % is allowed nothing newer can be read", name)
+		require.Contains(t, text, "Last known, 5m until 15:04 19 % failed burns 190 times as fast as allowed; 0.1 % is allowed nothing newer is known", name)
 		require.NotContains(t, text, "Now, last", name)
 		require.NotContains(t, get(h, page).Body.String(), `class="now bad"`, name)
 	}
