@@ -261,14 +261,23 @@ func TestBrowserRefresh(t *testing.T) {
 // TestBrowserWidths opens the pages on a phone and in windows that are just wide
 // enough for the next layout: nothing sticks out.
 func TestBrowserWidths(t *testing.T) {
-	server := httptest.NewServer(handler(sample(t), func(o *web.Options) {
+	r := sample(t)
+	for i := range r.SLOs { // one long word
+		if st := &r.SLOs[i]; st.State != evaluator.StateOK {
+			st.StateReason = "querying " + strings.Repeat("http_request_duration_seconds_count", 3) + ": EOF"
+		}
+		r.SLOs[i].Doubts = []evaluator.Doubt{{Message: strings.Repeat("http_request_duration_seconds_count", 3) + " fell"}}
+	}
+	r.SLOs[0].Alerts = []evaluator.FiringAlert{{Severity: "page", Summary: strings.Repeat("http_request_duration_seconds_count", 5), Since: evaluated}}
+	r.Problems = []evaluator.Problem{{Severity: "error", File: strings.Repeat("slos", 60), Line: 1, Message: strings.Repeat("wrong", 60)}}
+	server := httptest.NewServer(handler(r, func(o *web.Options) {
 		o.Between = func(context.Context, string, time.Time, time.Time) (*evaluator.Stretch, error) {
 			return incident(), nil
 		}
 	}))
 	defer server.Close()
 	ctx, complaints := browser(t)
-	for _, path := range []string{"/", "/slo/checkout/availability", "/slo/checkout/latency?from=2026-11-21T13:00:00Z", "/slo/inventory/freshness", "/nowhere"} {
+	for _, path := range []string{"/", "/slo/checkout/availability", "/slo/checkout/latency?from=2026-11-21T13:00:00Z", "/slo/inventory/freshness", "/slo/auth/availability", "/nowhere"} {
 		require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(server.URL+path)))
 		for _, width := range []int64{375, 700, 1051, 1261, 1280} {
 			require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(width, 800)))

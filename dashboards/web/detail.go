@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
@@ -46,6 +47,7 @@ type detailPage struct {
 	Inexact     bool
 	State       string
 	DataUntil   *figures.Moment
+	Dated       bool   // the reason of the state says since when it is so
 	JSON        string // address of this SLO in the API
 	Whole       string // address of the SLO that this is a group of
 	Groups      *groupsTable
@@ -114,7 +116,8 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 		Budgeting: budgetingOf(st), Method: methodOf(st), Inexact: !st.Exact && ownWindow(st).SLI != nil, Unit: unitOf(st), Over: over(st),
 		Ended: endedRows(st), Unread: st.Periods == nil, MoreEnded: st.MorePeriods,
 		State: stateWords(st.State), DataUntil: figures.NewMoment(st.DataUntil, now),
-		JSON: s.prefix + "/api/v1/slos?" + apiQuery(st).Encode(),
+		Dated: st.StateSince != nil && strings.Contains(st.StateReason, st.StateSince.UTC().Format("2006-01-02 15:04")),
+		JSON:  s.prefix + "/api/v1/slos?" + apiQuery(st).Encode(),
 	}
 	if len(st.Group) > 0 {
 		p.Whole = s.prefix + (&evaluator.Status{Service: st.Service, SLO: st.SLO}).Path()

@@ -224,6 +224,16 @@ func TestProblemsBelongToTheirFile(t *testing.T) {
 	require.NotContains(t, words(h, "/slo/checkout/availability"), "in SLO files")
 }
 
+// TestTheTimeOfAStateIsSaidOnce where its reason has it.
+func TestTheTimeOfAStateIsSaidOnce(t *testing.T) {
+	const page = "/slo/billing/availability" // without data since 13:40
+	require.Contains(t, words(handler(sample(t)), page), "target down, since 13:40 ; the newest sample is of 13:40")
+	text := words(handler(change(t, "billing/availability", func(st *evaluator.Status) {
+		st.StateReason = "no samples of x_total since 2026-11-22 13:40 UTC: target down"
+	})), page)
+	require.Contains(t, text, "No data : no samples of x_total since 2026-11-22 13:40 UTC: target down Objective")
+}
+
 // TestADeadBackendIsOneLine, and not the reason of each SLO.
 func TestADeadBackendIsOneLine(t *testing.T) {
 	r := sample(t)
