@@ -116,23 +116,26 @@ func (s shows) at(now int64) shows {
 
 // waits reports whether the next value is not due yet. Where the pace is known, what
 // comes seldom lasts until then, and nothing is waited for. Else the values must say it.
-// A backend gives the value of a sample for 5 minutes: a series that had values for
-// longer has samples about as often as that, and is gone without them. Of the others
-// the next sample is waited for, as the last pauses show, or after a first one.
+// A backend gives the value of a sample at the ends of five slots. A series that had
+// values for longer has samples more often than that, and is gone without them; but three
+// samples may follow each other without a pause. Of the others the next sample is
+// waited for, as the last pauses show, or after a first one.
 func (l *levels) waits(now int64) bool {
+	const each = lookback / 60_000
 	waits := false
 	p := paceAt(l.paces, slotEnd(now))
 	if p.dense || p.usual > 0 {
 		return false
 	}
 	for key, s := range l.shows {
+		slots := (s.until-s.since)/60_000 + 1
 		switch {
 		case now-s.until > memory:
 			delete(l.shows, key)
-		case s.until-s.since > lookback && p.unknown && now-s.until <= twice(maxScrape)-lookback:
-			waits = true
-		case s.until-s.since > lookback:
+		case slots > each && (slots > 3*each || slots%each != 0 || !p.unknown):
 			return false
+		case slots > each:
+			waits = waits || now-s.until <= twice(maxScrape)-lookback
 		case now-s.since <= s.gaps.patience() && (s.gaps.usual == 0 || s.gaps.between() > maxScrape):
 			waits = true
 		}

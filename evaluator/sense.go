@@ -203,7 +203,9 @@ func (x *inspector) indicator(ctx context.Context) error {
 			err = x.groups(ctx, s)
 		}
 		if err == nil && found && s.counter && s.role&m.clock() != 0 {
-			err = x.twins(ctx, s)
+			if err = x.twins(ctx, s); err == nil {
+				err = x.pushed(ctx, s)
+			}
 		}
 		if err == nil && found && s.role == roleTotal {
 			err = x.values(ctx, s)

@@ -105,6 +105,21 @@ func (x *inspector) leftUndecided(kind FindingKind, left lot, m *meter, length t
 		times(left.counters), last)
 }
 
+// pushed asks whether counters come by a Pushgateway, without the time at which the
+// process that pushed them began: each run of a batch begins at zero, and nothing says
+// so of one that counts as much as the last one or more.
+func (x *inspector) pushed(ctx context.Context, s subject) error {
+	on := " on (" + slo.LabelList(x.TargetLabels...) + ") "
+	n, found, err := x.number(ctx, "count("+s.text()+" and"+on+"changes(push_time_seconds[1d]) > 0 unless"+on+"process_start_time_seconds)", x.end)
+	if err != nil || !found {
+		return err
+	}
+	x.concern(false, s.field, "push process_start_time_seconds with them, or let one process count for all runs",
+		"%.0f series of %s are pushed to a Pushgateway without process_start_time_seconds: a run that counts as much as the one before is not seen, and of one that counts more only the rest is",
+		n, s.text())
+	return nil
+}
+
 // audited audits the last two hours. That both differ is a concern.
 func (x *inspector) audited(ctx context.Context, l *ledger) {
 	due := auditsOf{x.backend, l.auditsDue()}

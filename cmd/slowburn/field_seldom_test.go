@@ -2,15 +2,16 @@ package main
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// seldomCases are cases of gauges whose samples come seldom.
+// seldomCases are cases of what comes seldom: samples of gauges, and pushes.
 func seldomCases() []fieldCase {
-	return []fieldCase{{"seldom-values", 24 * time.Hour, seldomValues}}
+	return []fieldCase{{"seldom-values", 24 * time.Hour, seldomValues}, {"pushed-equal", 12 * time.Hour, pushedEqual}}
 }
 
 // seldomValues has gauges with a sample each 15 minutes: a queue that is long for two
@@ -79,7 +80,7 @@ func TestSeldomValues(t *testing.T) {
 
 	loop := slots(func(slot int) bool { return slot%14 < 9 })
 	requireOwn(t, s["loop"], 0, loop, loop/1440)
-	pauses := slots(func(slot int) bool { return slot%14 >= 9 && slot >= learnt(time.Minute) && slot <= settled })
+	pauses := slots(func(slot int) bool { return slot%14 >= 9 && slot <= settled })
 	require.Equal(t, pauses, own(new(s["loop-bad"])).Bad)
 
 	_, findings := f.check()
@@ -87,4 +88,32 @@ func TestSeldomValues(t *testing.T) {
 	require.Contains(t, findings, "generated rules have a value for 5 minutes after each sample, and until the next one with last_over_time(queue[35m])")
 	require.NotContains(t, findings, "samples of queue_limit")
 	require.NotContains(t, findings, "samples of looping")
+}
+
+// pushedEqual has two batches that push 1000 records each hour to a gateway, of which one
+// pushes the time of its start too, and a service that is scraped.
+func pushedEqual(f *field) {
+	const length = 12 * time.Hour
+	constant := func(n float64) func(time.Duration) float64 { return func(time.Duration) float64 { return n } }
+	last := func(after time.Duration) float64 { return float64(f.at(after.Truncate(time.Hour)).Unix()) }
+	for _, batch := range []string{`{job="silent",instance=""}`, `{job="told",instance=""}`} {
+		f.series(`records_total`+batch, time.Minute, length, interval, constant(1000))
+		f.series(`records_failed_total`+batch, time.Minute, length, interval, constant(10))
+		f.series(`push_time_seconds`+batch, time.Minute, length, interval, last)
+	}
+	f.series(`process_start_time_seconds{job="told",instance=""}`, time.Minute, length, interval, func(after time.Duration) float64 { return last(after) - 120 })
+	f.series(`records_total{job="scraped",instance="a"}`, 0, length, interval, func(after time.Duration) float64 { return after.Seconds() })
+	f.series(`records_failed_total{job="scraped",instance="a"}`, 0, length, interval, constant(0))
+}
+
+// TestPushesThatNobodySees: a run that pushes what the last one did is counted by its
+// start time. Without one it is not, and check says so.
+func TestPushesThatNobodySees(t *testing.T) {
+	f := seldomCases()[1].open(t)
+	require.Equal(t, 12000.0, own(new(f.status(12 * time.Hour)["told"])).Total) // one run each hour
+	code, findings := f.check()
+	require.Zero(t, code)
+	const pushed = "are pushed to a Pushgateway without process_start_time_seconds"
+	require.Contains(t, findings, `pushed-equal.yaml:5:85: warning: 1 series of records_total{job="silent"} `+pushed)
+	require.Equal(t, 1, strings.Count(findings, pushed))
 }
