@@ -44,6 +44,23 @@ func TestForgettingEndsNoTicketOfABudget(t *testing.T) {
 	}
 }
 
+// TestForgettingAboutHalf: of less than half of its window nobody judges a budget. The ticket
+// that began by a little more goes on by a little less.
+func TestForgettingAboutHalf(t *testing.T) {
+	x := newTeller(t)
+	spent, unknown := x.about(evaluator.StateOK, -0.1, 0), x.about(evaluator.StateOK, -0.1, 0)
+	spent.Alerts = []evaluator.FiringAlert{{Name: slo.ExhaustedAlert, Severity: Ticket}}
+	spent.Windows[1].Coverage, unknown.Windows[1].Coverage = 0.52, 0.48
+	for _, s := range []evaluator.Status{spent, unknown} {
+		firing, resolved := x.see(1, s)
+		require.Equal(t, []string{"ErrorBudgetExhausted"}, firing)
+		require.Empty(t, resolved)
+	}
+	unknown.Windows[1].Coverage = 0.51
+	_, resolved := x.see(1, unknown)
+	require.Equal(t, []string{"ErrorBudgetExhausted"}, resolved)
+}
+
 // TestLateSamplesHoldNoPage: of 5 minutes two, and then three, are not scraped yet. The
 // settled ones end the page.
 func TestLateSamplesHoldNoPage(t *testing.T) {

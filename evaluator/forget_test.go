@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
@@ -261,5 +262,101 @@ func TestForgettingTheNewest(t *testing.T) {
 		require.NoError(t, err)
 		requireNumbers(t, want, e.Report())
 		require.Empty(t, doubted(e.Report()))
+	})
+}
+
+// TestForgettingKeepsWhatIsUndecided: 10 requests a minute, and a fall from 32,880 to 20,000
+// within what is forgotten. The doubt about it stays, and is the same when all is there again.
+func TestForgettingKeepsWhatIsUndecided(t *testing.T) {
+	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	var samples []memprom.Sample
+	for m, v := -3*24*60, 0.0; m < 300; m++ {
+		if v += 10; m == -5*60 {
+			v = 20_000
+		}
+		samples = append(samples, memprom.Sample{Time: begin.Add(time.Duration(m) * time.Minute), Value: v})
+	}
+	require.NoError(t, db.Add(t.Context(), labels.FromStrings("__name__", "requests_total", "job", "shop", "instance", "a"), samples...))
+	synctest.Test(t, func(t *testing.T) {
+		back := &forgetful{Handler: db.Handler()}
+		e := evaluator.New(live(slog.New(slog.DiscardHandler), back))
+		e.SetSLOs(load(t, "1d", `{events: {bad: 'requests_total{code="500"}', total: requests_total}}`), nil)
+		defer run(t, e)()
+		undecided := func(m int) string {
+			t.Helper()
+			until(begin.Add(time.Duration(m)*time.Minute + 31*time.Second))
+			for _, d := range e.Report().SLOs[0].Doubts {
+				if d.Code == evaluator.DoubtAmbiguous {
+					return d.Message
+				}
+			}
+			return ""
+		}
+		require.Contains(t, undecided(10), "ambiguous: 20,000 events may have happened that are not counted, beside 14,3")
+		back.forget(begin.Add(-10*time.Hour), begin.Add(-4*time.Hour))
+		e.Reread()
+		require.Contains(t, undecided(13), "ambiguous: 20,000 events")
+		require.Len(t, doubted(e.Report()), 1)
+		back.forget(begin, begin)
+		require.Contains(t, undecided(150), "ambiguous: 20,000 events")
+		require.Empty(t, doubted(e.Report()))
+	})
+}
+
+// TestForgettingWithinASlice that is not over when all is read again: it has each of its
+// minutes when it is.
+func TestForgettingWithinASlice(t *testing.T) {
+	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	db := shopSince(t, begin)
+	synctest.Test(t, func(t *testing.T) {
+		back := &forgetful{Handler: db.Handler()}
+		e := evaluator.New(live(slog.New(slog.DiscardHandler), back))
+		e.SetSLOs(forgettable(t), nil)
+		defer run(t, e)()
+		until(begin.Add(30*time.Minute + 31*time.Second)) // a slice began at 0:20
+		back.forget(begin.Add(21*time.Minute), begin.Add(24*time.Minute))
+		e.Reread()
+		until(begin.Add(50*time.Minute + 31*time.Second))
+		want, err := evaluator.New(live(slog.New(slog.DiscardHandler), db.Handler())).HistoryAt(t.Context(), forgettable(t), begin.Add(50*time.Minute))
+		require.NoError(t, err)
+		requireNumbers(t, want, e.Report())
+	})
+}
+
+// TestForgettingAGroup whose last sample is 5 hours old: it is there until it is retired.
+func TestForgettingAGroup(t *testing.T) {
+	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	for tenant, end := range map[string]int{"a": 120, "b": -5 * 60} {
+		var samples []memprom.Sample
+		for m := -2 * 24 * 60; m < end; m++ {
+			samples = append(samples, memprom.Sample{Time: begin.Add(time.Duration(m) * time.Minute), Value: float64(10 * (m + 10_000))})
+		}
+		require.NoError(t, db.Add(t.Context(), labels.FromStrings("__name__", "requests_total", "job", "shop", "instance", tenant, "tenant", tenant), samples...))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		back := &forgetful{Handler: db.Handler()}
+		e := evaluator.New(live(slog.New(slog.DiscardHandler), back))
+		e.SetSLOs(load(t, "1d", `{events: {bad: 'requests_total{code="500"}', total: requests_total}}, group_by: [tenant]`), nil)
+		defer run(t, e)()
+		totals := func(m int) map[string]int {
+			until(begin.Add(time.Duration(m)*time.Minute + 31*time.Second))
+			out := map[string]int{}
+			for _, s := range e.Report().SLOs {
+				out[s.ID] = int(s.Windows[len(s.Windows)-1].Total)
+			}
+			return out
+		}
+		before := totals(10)
+		require.InDelta(t, 10*(1440-5*60-10), before[`shop/slo0{tenant="b"}`], 20)
+		back.forget(begin.Add(-1000*time.Hour), begin.Add(-3*time.Hour))
+		e.Reread()
+		require.InDelta(t, before[`shop/slo0{tenant="b"}`], totals(13)[`shop/slo0{tenant="b"}`], 40)
+		require.InDelta(t, before["shop/slo0"], totals(14)["shop/slo0"], 80)
 	})
 }
