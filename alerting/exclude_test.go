@@ -94,3 +94,18 @@ func TestAnExclusionResolves(t *testing.T) {
 		}
 	}
 }
+
+// TestAnExclusionEndsWhatIsHeld: while history is read anew a page is held, but not in excluded
+// time.
+func TestAnExclusionEndsWhatIsHeld(t *testing.T) {
+	for excluded, want := range map[bool][]string{false: {"ErrorBudgetBurn"}, true: nil} {
+		x := newTeller(t)
+		s := x.about(evaluator.StateOK, 0.5, 20)
+		s.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: Page, Tier: "fast", Since: x.now, Held: x.now.Add(time.Minute), Windows: []string{"3d", "3d"}}}
+		firing, _ := x.see(1, s)
+		require.Equal(t, []string{"ErrorBudgetBurn"}, firing)
+		s.Alerts, s.State, s.Excluded.Now = nil, evaluator.StateWarming, excluded
+		firing, _ = x.see(1, s)
+		require.Equal(t, want, firing)
+	}
+}

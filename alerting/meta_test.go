@@ -90,6 +90,21 @@ func (x *teller) see(minutes int, s evaluator.Status) (firing, resolved []string
 	return names(x.sender.firing), names(x.sender.resolved)
 }
 
+// TestNoDataBeginsOnlyWhileItIsSeen: ten minutes without samples, and ten in which nobody
+// can ask for them, are no quarter of an hour.
+func TestNoDataBeginsOnlyWhileItIsSeen(t *testing.T) {
+	x := newTeller(t)
+	gone := x.about(evaluator.StateNoData, 0.5, 0)
+	firing, _ := x.see(10, gone)
+	require.Empty(t, firing)
+	failed := x.about(evaluator.StateQueryFailed, 0.5, 0)
+	failed.At = x.now
+	firing, _ = x.see(9, failed)
+	require.Empty(t, firing)
+	firing, _ = x.see(1, gone)
+	require.Equal(t, []string{"SLONoData"}, firing)
+}
+
 func TestNoDataIsAnAlertAfterATime(t *testing.T) {
 	x := newTeller(t)
 	gone := x.about(evaluator.StateNoData, 0.5, 0)
