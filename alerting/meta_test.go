@@ -442,10 +442,11 @@ func TestAWholeNamesItsWorstGroups(t *testing.T) {
 		return s
 	}
 	r := &evaluator.Report{EvaluatedAt: x.now, SLOs: []evaluator.Status{
-		of("", 20, true), of("db-1", 90, true), of("db-2", 1, false), of("db-7", 50, true), of("web-2", 30, true), of("web-3", 20, true),
+		of("", 20, true), of("db-1", 90, true), of("db-2", 99, true), of("db-7", 50, true), of("web-2", 95, true), of("web-3", 20, true),
 	}}
+	r.SLOs[2].Alerts[0].Severity = Ticket // which the page is not about
 	x.report(r)
-	require.Equal(t, "checkout availability burns its error budget 20x too fast (4 of 5 hosts: db-1, db-7, web-2 ...)", r.SLOs[0].Alerts[0].Summary)
+	require.Equal(t, "checkout availability burns its error budget 20x too fast (4 of 5 hosts: web-2, db-1, db-7 ...)", r.SLOs[0].Alerts[0].Summary)
 	require.Equal(t, `checkout/availability{host="db-1"} burns its error budget 90x too fast`, r.SLOs[1].Alerts[0].Summary)
 }
 
