@@ -159,7 +159,7 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 			return err
 		}
 	}
-	b.findTwins(e, r, batches, settled)
+	b.findTwins(ctx, e, r, batches, settled)
 	k.meet(e.ledger, batches)
 	k.lose(batches)
 	k.tried = nil

@@ -1,6 +1,7 @@
 package evaluator_test
 
 import (
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -66,4 +67,31 @@ func TestReplicasOfDeltas(t *testing.T) {
 	require.Equal(t, 480.0, r.SLOs[0].Windows[1].Total)
 	require.Len(t, r.SLOs[0].Doubts, 1)
 	require.Equal(t, evaluator.DoubtDuplicated, r.SLOs[0].Doubts[0].Code)
+}
+
+// TestReplicasOfManySeries are seen by one target: where sums of targets count, and where
+// there are too many series to compare all. 3 targets of 334 counters count 1 a minute each,
+// twice.
+func TestReplicasOfManySeries(t *testing.T) {
+	var text strings.Builder
+	for _, instance := range []string{"a", "b", "c"} {
+		for path := range 334 {
+			for _, replica := range []string{"x", "y"} {
+				fmt.Fprintf(&text, "requests_total{job=\"shop\",instance=%q,path=\"%d\",code=\"200\",replica=%q} 0+1x80\n", instance, path, replica)
+			}
+		}
+	}
+	server := httptest.NewServer(embedded(t, time.Minute, text.String()).Handler())
+	defer server.Close()
+	for most, method := range map[int]string{100_000: evaluator.MethodRaw, 1000: evaluator.MethodAggregated} {
+		o := options(server.URL, func() time.Time { return at(81) })
+		o.Backends[0].MaxSeries = most
+		r, err := evaluator.New(o).EvaluateAt(t.Context(), load(t, "1h", events), at(80))
+		require.NoError(t, err)
+		s := r.SLOs[0]
+		require.Equal(t, method, s.Method)
+		require.InDelta(t, 2*3*334*60, s.Windows[1].Total, 1)
+		require.Equal(t, evaluator.DoubtDuplicated, s.Doubts[0].Code, method)
+		require.Contains(t, s.Doubts[0].Message, "write replica_labels: [replica]")
+	}
 }

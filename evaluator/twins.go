@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // leastGrowth is how often two counters must have grown alike to be copies of one:
@@ -76,18 +78,36 @@ func allTwins(batch []rawSeries, name string) bool {
 
 // findTwins finds the counters that a book has twice, in the newest long piece of
 // history: in a cycle there are too few samples to say.
-func (b *backend) findTwins(e *entry, r *reading, batches [][]rawSeries, settled Minute) {
+func (b *backend) findTwins(ctx context.Context, e *entry, r *reading, batches [][]rawSeries, settled Minute) {
 	if r.to-r.from < minutes(twinsLength) || r.to <= settled-24*60 {
 		return
 	}
-	for i := range batches {
+	for i, m := range e.ledger.meters {
 		p := &e.book.parts[i]
-		if _, given := p.accounts.(*increments); p.method == MethodRaw && (given || e.ledger.meters[i].fresh == nil) {
-			if p.twin = ""; len(batches[i]) <= mostTwins {
-				p.twin = b.twinLabel(batches[i])
+		_, given := p.accounts.(*increments)
+		switch {
+		case !given && m.fresh != nil:
+		case p.method == MethodRaw && len(batches[i]) <= mostTwins:
+			p.twin = b.twinLabel(batches[i])
+		default:
+			if label, err := b.twinsOfTarget(ctx, m.clockQuery().own, r.to); err == nil {
+				p.twin = label
 			}
 		}
 	}
+}
+
+// twinsOfTarget is twinLabel of one target: of all there are too many series to read.
+func (b *backend) twinsOfTarget(ctx context.Context, s slo.Selector, at Minute) (string, error) {
+	one, err := b.query(ctx, fmt.Sprintf("topk(1, count by (%s) (%s) <= %d)", slo.LabelList(b.TargetLabels...), s, mostTwins), at.Time())
+	if err != nil || len(one) == 0 {
+		return "", err
+	}
+	for _, name := range b.TargetLabels {
+		s = s.With(labels.MustNewMatcher(labels.MatchEqual, name, one[0].labels[name]))
+	}
+	answer, err := b.query(ctx, s.Range(twinsLength), at.Time())
+	return b.twinLabel(b.rawSeries(answer)), err
 }
 
 const (
@@ -100,18 +120,22 @@ const (
 // twins asks whether a backend has each counter twice.
 func (x *inspector) twins(ctx context.Context, s subject) error {
 	n, _, err := x.number(ctx, "count("+s.text()+")", x.end)
-	if err != nil || n < 2 || n > mostTwins {
+	if err != nil || n < 2 {
 		return err
 	}
-	answer, err := x.query(ctx, s.selector.Range(twinsLength), x.end.Time())
-	if err != nil {
-		return err
+	label := ""
+	if n > mostTwins {
+		label, err = x.twinsOfTarget(ctx, s.selector, x.end)
+	} else if answer, failed := x.query(ctx, s.selector.Range(twinsLength), x.end.Time()); failed != nil {
+		err = failed
+	} else {
+		label = x.twinLabel(x.rawSeries(answer))
 	}
-	if label := x.twinLabel(x.rawSeries(answer)); label != "" {
+	if err == nil && label != "" {
 		x.concern(false, s.field, fmt.Sprintf("write replica_labels: [%s] in the configuration of the backend, so that one of them counts", label),
 			"%s has each counter more than once, as replicas see it, which differ in the label %s", s.selector, label)
 	}
-	return nil
+	return err
 }
 
 // growth is how many samples are higher than the one before.
