@@ -66,9 +66,14 @@ type stores struct {
 
 // knownStores are stores with the same data that were well at a time.
 type knownStores struct {
-	like thanosStore // one of them
-	n    int         // of a Store Gateway each may have a part
-	at   time.Time
+	stores []thanosStore // of Store Gateways each may have a part, or a time of its own
+	at     time.Time
+}
+
+// missedStore is a store that was well until a time, and is listed no more.
+type missedStore struct {
+	thanosStore
+	at time.Time
 }
 
 // replicas are the labels that tell replicas apart where nobody configured others.
@@ -102,7 +107,7 @@ func (b *backend) missing(ctx context.Context, entries []*entry, from, to Minute
 		return nil
 	}
 	for _, k := range s.gone(now, from, to) {
-		if k.like.concerns(entries) {
+		if k.concerns(entries) {
 			return fmt.Errorf("%w: %s", errPartial, k.text())
 		}
 	}
@@ -173,16 +178,11 @@ func (s *stores) note(now time.Time) {
 	well := map[string]knownStores{}
 	for _, x := range s.all {
 		if !x.fails() {
-			k := well[x.alike]
-			k.n, k.at = k.n+1, now
-			if k.n == 1 || x.MinTime < k.like.MinTime {
-				k.like = x
-			}
-			well[x.alike] = k
+			well[x.alike] = knownStores{append(well[x.alike].stores, x), now}
 		}
 	}
 	for key, was := range s.known {
-		if is := well[key]; is.n < was.least() && now.Sub(was.at) < missedFor {
+		if is := well[key]; len(is.stores) < was.least() && now.Sub(was.at) < missedFor {
 			well[key] = was
 		}
 	}
@@ -192,10 +192,10 @@ func (s *stores) note(now time.Time) {
 // least is how many stores must be there so that none is missed. Replicas of a scraper
 // have the same samples; Store Gateways may have shards of the same blocks.
 func (k knownStores) least() int {
-	if k.like.component == "store" {
-		return k.n
+	if k.stores[0].component == "store" {
+		return len(k.stores)
 	}
-	return min(k.n, 1)
+	return 1
 }
 
 // lacks reports whether a store fails that has samples of a time which no other has.
@@ -205,19 +205,30 @@ func (s *stores) lacks(x *thanosStore, from, to Minute) bool {
 }
 
 // gone are the stores with samples of a time that were there and are listed no more.
-func (s *stores) gone(now time.Time, from, to Minute) []knownStores {
-	var out []knownStores
+func (s *stores) gone(now time.Time, from, to Minute) []missedStore {
+	var out []missedStore
 	a, b := from.millis(), to.millis()
 	for _, key := range slices.Sorted(maps.Keys(s.known)) {
-		if k := s.known[key]; k.at.Before(now) && k.like.touches(a, b) && s.standIns(&k.like, a, b) < k.least() {
-			out = append(out, k)
+		k := s.known[key]
+		if !k.at.Before(now) {
+			continue
+		}
+		for i := range k.stores {
+			if x := &k.stores[i]; x.touches(a, b) && !s.isWell(x) && s.standIns(x, a, b) < k.least() {
+				out = append(out, missedStore{*x, k.at})
+			}
 		}
 	}
 	return out
 }
 
-func (k knownStores) text() string {
-	return fmt.Sprintf("the %s %s is gone that was there until %s", k.like.component, k.like.Name, k.at.UTC().Format(minuteFormat))
+// isWell reports whether a store is listed, and without an error.
+func (s *stores) isWell(x *thanosStore) bool {
+	return slices.ContainsFunc(s.all, func(o thanosStore) bool { return o.alike == x.alike && o.Name == x.Name && !o.fails() })
+}
+
+func (k missedStore) text() string {
+	return fmt.Sprintf("the %s %s is gone that was there until %s", k.component, k.Name, k.at.UTC().Format(minuteFormat))
 }
 
 // goneDoubt is the doubt about an SLO whose backend lost a store.
@@ -226,7 +237,7 @@ func (t *track) goneDoubt(end Minute) *Doubt {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.gone(s.at, ownStart(t.slo.Window, end), end) {
-		if k.like.concernsLedger(t.ledger) {
+		if k.concernsLedger(t.ledger) {
 			since := k.at.UTC()
 			return &Doubt{Code: DoubtPartlyKnown, Since: &since, Message: k.text() + ": its samples may be missing"}
 		}
