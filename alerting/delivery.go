@@ -24,9 +24,10 @@ const (
 	batch = 256
 	// postTimeout bounds one request.
 	postTimeout = 10 * time.Second
-	// mostListed is how many bytes of an answer are read at most: what tens of thousands
-	// of alerts take.
-	mostListed = 64 << 20
+	// mostAnswered and mostListed are how many bytes of an answer, and how many of its
+	// alerts, are read at most.
+	mostAnswered = 64 << 20
+	mostListed   = 100_000
 	// aside is how long after a report old alerts are posted: replicas report at
 	// the same second, and who has newer numbers shall be first.
 	aside = 10 * time.Second
@@ -268,13 +269,9 @@ func (r *receiver) split(alerts []Alert) (rest, old []Alert) {
 // posted for so long that the alert may have run out.
 func (r *receiver) unresolved(ctx context.Context, old []Alert) []Alert {
 	var status struct{ Uptime time.Time } // when it started
-	var active []Alert
-	if r.get(ctx, "/api/v2/status", &status) != nil || r.get(ctx, "/api/v2/alerts?filter="+url.QueryEscape(`slo_id=~".+"`), &active) != nil {
-		return old
-	}
 	has := map[string]bool{}
-	for _, a := range active {
-		has[a.id()] = true
+	if r.get(ctx, "/api/v2/status", decode(&status)) != nil || r.list(ctx, `slo_id=~".+"`, func(a listing) { has[a.id()] = true }) != nil {
+		return old
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -325,8 +322,34 @@ func (r *receiver) post(ctx context.Context, alerts []Alert) error {
 	return errors.New(answer)
 }
 
-// get asks for a path and decodes the answer.
-func (r *receiver) get(ctx context.Context, path string, into any) error {
+// list asks for the alerts that a filter selects.
+func (r *receiver) list(ctx context.Context, filter string, each func(listing)) error {
+	return r.get(ctx, "/api/v2/alerts?filter="+url.QueryEscape(filter), func(dec *json.Decoder) error {
+		if _, err := dec.Token(); err != nil { // the beginning of a list
+			return err
+		}
+		for n := 0; dec.More(); n++ {
+			var a listing
+			if n == mostListed {
+				return fmt.Errorf("it lists more than %d alerts", mostListed)
+			}
+			if err := dec.Decode(&a); err != nil {
+				return err
+			}
+			each(a)
+		}
+		_, err := dec.Token()
+		return err
+	})
+}
+
+// decode reads one value.
+func decode(into any) func(*json.Decoder) error {
+	return func(dec *json.Decoder) error { return dec.Decode(into) }
+}
+
+// get asks for a path and reads the answer.
+func (r *receiver) get(ctx context.Context, path string, read func(*json.Decoder) error) error {
 	ctx, cancel := context.WithTimeout(ctx, postTimeout)
 	defer cancel()
 	resp, err := r.do(ctx, http.MethodGet, path, nil)
@@ -337,8 +360,12 @@ func (r *receiver) get(ctx context.Context, path string, into any) error {
 	if resp.StatusCode != http.StatusOK {
 		return errors.New("it answers " + resp.Status)
 	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, mostListed)).Decode(into); err != nil {
-		return fmt.Errorf("decoding its answer: %w", err)
+	body := &io.LimitedReader{R: resp.Body, N: mostAnswered}
+	if err := read(json.NewDecoder(body)); err != nil {
+		if body.N == 0 {
+			err = fmt.Errorf("it is larger than %d MiB", mostAnswered>>20)
+		}
+		return fmt.Errorf("reading its answer: %w", err)
 	}
 	return nil
 }

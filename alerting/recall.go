@@ -3,7 +3,6 @@ package alerting
 import (
 	"context"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -37,11 +36,9 @@ func (r *receiver) recall(ctx context.Context, taker func([]listing)) {
 		var all []listing
 		err := error(nil)
 		for _, filter := range []string{`slo_id=~".+"`, `alertname=~"` + slo.BlindAlert + "|" + slo.RejectedAlert + `"`} {
-			var some []listing
-			if err = r.get(ctx, "/api/v2/alerts?filter="+url.QueryEscape(filter), &some); err != nil {
+			if err = r.list(ctx, filter, func(a listing) { all = append(all, a) }); err != nil {
 				break
 			}
-			all = append(all, some...)
 		}
 		if err == nil {
 			for i := range all {

@@ -177,17 +177,24 @@ func TestWhatARestartTakesOver(t *testing.T) {
 // TestAlertmanagersThatDoNotAnswer change nothing: one is down for a minute, one answers
 // without end, one says no list.
 func TestAlertmanagersThatDoNotAnswer(t *testing.T) {
-	endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(`[{"labels":{"slo_id":"`))
-		for part := []byte(strings.Repeat("x", 1<<20)); ; {
-			if _, err := w.Write(part); err != nil {
-				return
+	endless := func(begin, part string) *receiver {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(begin))
+			for many := []byte(strings.Repeat(part, 1<<16/len(part))); ; {
+				if _, err := w.Write(many); err != nil {
+					return
+				}
 			}
-		}
-	}))
-	defer endless.Close()
-	r := newBoard(time.Now).sender(Alertmanager{endless.URL, http.DefaultClient}).receivers[0]
-	require.Error(t, r.get(t.Context(), "/", &[]listing{}))
+		}))
+		t.Cleanup(server.Close)
+		return newBoard(time.Now).sender(Alertmanager{server.URL, http.DefaultClient}).receivers[0]
+	}
+	read := 0
+	list := func(r *receiver) error { return r.list(t.Context(), "", func(listing) { read++ }) }
+	require.EqualError(t, list(endless(`[{"labels":{"slo_id":"`, "x")), "reading its answer: it is larger than 64 MiB")
+	require.Zero(t, read)
+	require.EqualError(t, list(endless(`[{}`, `,{}`)), "reading its answer: it lists more than 100000 alerts")
+	require.Equal(t, 100_000, read)
 
 	synctest.Test(t, func(t *testing.T) {
 		begun, tries := time.Now(), 0

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -86,7 +87,25 @@ func clientOf(c promconfig.HTTPClientConfig, name string) (*http.Client, error) 
 	if err != nil {
 		return nil, failure("making the HTTP client of %s: %w", name, err)
 	}
+	if client.CheckRedirect == nil { // else the configuration follows none
+		client.CheckRedirect = stayOnHost
+	}
 	return client, nil
+}
+
+// stayOnHost follows a redirect on the host that was asked, and to TLS there. Another
+// host would be sent the credentials, the headers and the alerts.
+func stayOnHost(r *http.Request, via []*http.Request) error {
+	const most = 10
+	first := via[0].URL
+	toTLS := first.Scheme == "http" && r.URL.Scheme == "https"
+	switch {
+	case len(via) >= most:
+		return fmt.Errorf("it redirects more than %d times", most)
+	case r.URL.Hostname() != first.Hostname(), r.URL.Port() != first.Port() && !toTLS, r.URL.Scheme != first.Scheme && !toTLS:
+		return fmt.Errorf("it redirects to %s://%s, which is not followed: configure the address that it leads to", r.URL.Scheme, r.URL.Host)
+	}
+	return nil
 }
 
 // offsetOf is how far behind now reports are: all backends are evaluated at the

@@ -52,6 +52,49 @@ func TestPoliciesOfTheConfiguration(t *testing.T) {
 	require.Equal(t, "last", fires[0].Tier)
 }
 
+// TestRedirectsStayOnTheHost: what leads to another host, another port or away from TLS
+// is an error that names it, and is sent nothing.
+func TestRedirectsStayOnTheHost(t *testing.T) {
+	sent := make(chan string, 10)
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { sent <- r.Header.Get("Authorization") }))
+	defer other.Close()
+	var here *httptest.Server
+	here = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		to := map[string]string{
+			"/moved": "/there", "/port": other.URL, "/host": strings.Replace(here.URL, "127.0.0.1", "localhost", 1) + "/there", "/round": "/round",
+		}[r.URL.Path]
+		if to != "" {
+			http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+		}
+	}))
+	defer here.Close()
+	cfg, findings := config.Parse("a.yaml", []byte("specs: [directory: a]\nbackends: [{url: '"+here.URL+"', http: {authorization: {credentials: secret}}}]"))
+	require.Empty(t, findings)
+	backends, err := backendsOf(cfg)
+	require.NoError(t, err)
+	post := func(path string) error {
+		resp, err := backends[0].HTTP.Post(here.URL+path, "text/plain", strings.NewReader("alerts"))
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err
+	}
+	require.NoError(t, post("/moved"))
+	require.ErrorContains(t, post("/port"), "it redirects to "+other.URL+", which is not followed: configure the address that it leads to")
+	require.ErrorContains(t, post("/host"), "it redirects to http://localhost:")
+	require.ErrorContains(t, post("/round"), "it redirects more than 10 times")
+	require.Empty(t, sent)
+
+	at := func(text string) *http.Request {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, text, http.NoBody)
+		require.NoError(t, err)
+		return r
+	}
+	require.NoError(t, stayOnHost(at("https://a/x"), []*http.Request{at("http://a/x")}))
+	require.Error(t, stayOnHost(at("http://a/x"), []*http.Request{at("https://a/x")}))
+	require.Error(t, stayOnHost(at("http://a:81/x"), []*http.Request{at("http://a/x")}))
+}
+
 // TestAlertmanagersBehindAName posts over TLS to both addresses of a name, which
 // is the one that their certificate and their proxy know, with a password.
 func TestAlertmanagersBehindAName(t *testing.T) {
