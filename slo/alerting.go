@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
@@ -108,14 +109,15 @@ func (f fields) below(key string, known ...string) fields {
 }
 
 // parseAlerting reads how an SLO alerts.
-func parseAlerting(f fields, s *SLO) Alerting {
+func (p *parsed) parseAlerting(f fields, s *SLO) Alerting {
 	of := f.below("alerting", alertingKeys...)
+	annotations := of.get("annotations")
 	a := Alerting{
 		Policy:      name(of.get("policy"), "policy"),
-		Labels:      alertLabels(of.get("labels"), s),
-		Annotations: parseAnnotations(of.get("annotations")),
-		Page:        parseAlertSeverity(of.get("page"), s),
-		Ticket:      parseAlertSeverity(of.get("ticket"), s),
+		Labels:      p.alertLabels(of.get("labels"), s),
+		Annotations: remembered(p.memo, memoKey{annotations, "annotations", ""}, func() map[string]string { return parseAnnotations(annotations, p.limits) }),
+		Page:        p.parseAlertSeverity(of.get("page"), s),
+		Ticket:      p.parseAlertSeverity(of.get("ticket"), s),
 		NoData:      parseNoDataAlert(of.get("no_data")),
 	}
 	if v := of.get("name"); v.Present() {
@@ -160,9 +162,9 @@ func parseSeverities(v yamlfile.Value, a *Alerting) {
 		name string
 		into *AlertSeverity
 	}{{"page", &a.Page}, {"ticket", &a.Ticket}} {
-		label := m.Get(e.name)
-		if e.into.Label = unless(e.name, label.Text()); label.Present() && label.IsScalar() && label.Text() == "" {
-			label.Errorf("", "severity %s is empty", e.name)
+		at := m.Get(e.name)
+		if e.into.Label = unless(e.name, label(at)); at.Present() && at.IsScalar() && at.Text() == "" {
+			at.Errorf("", "severity %s is empty", e.name)
 		}
 	}
 	if label := a.Severity("page").Label; label == a.Severity("ticket").Label {
@@ -170,22 +172,29 @@ func parseSeverities(v yamlfile.Value, a *Alerting) {
 	}
 }
 
-func parseAlertSeverity(v yamlfile.Value, s *SLO) AlertSeverity {
+func (p *parsed) parseAlertSeverity(v yamlfile.Value, s *SLO) AlertSeverity {
 	m := v.Map("disabled", "labels")
-	return AlertSeverity{Disabled: m.Get("disabled").Bool(), Labels: alertLabels(m.Get("labels"), s)}
+	return AlertSeverity{Disabled: m.Get("disabled").Bool(), Labels: p.alertLabels(m.Get("labels"), s)}
 }
 
 // alertLabels are labels for alerts; nil for none.
-func alertLabels(v yamlfile.Value, s *SLO) map[string]string {
-	parseLabels(v)
-	m := v.Map()
-	for _, e := range m.Entries {
-		if s.Groups != nil && slices.ContainsFunc(s.Groups.By, func(label string) bool { return escaped(label) == e.Key.Text() }) {
-			e.Key.Errorf("one of them needs another name", "label %s is one of group_by already", e.Key.Text())
+func (p *parsed) alertLabels(v yamlfile.Value, s *SLO) map[string]string {
+	var by []string
+	if s.Groups != nil {
+		by = s.Groups.By
+	}
+	return remembered(p.memo, memoKey{v, "alert labels", strings.Join(by, "\n")}, func() map[string]string {
+		parseLabels(v, p.limits)
+		if v.Len() == 0 || v.Len() > p.limits.Labels {
+			v.Map()
+			return nil
 		}
-	}
-	if len(m.Entries) == 0 {
-		return nil
-	}
-	return m.Texts()
+		m := v.Map()
+		for _, e := range m.Entries {
+			if slices.ContainsFunc(by, func(label string) bool { return escaped(label) == e.Key.Text() }) {
+				e.Key.Errorf("one of them needs another name", "label %s is one of group_by already", e.Key.Text())
+			}
+		}
+		return labelTexts(m)
+	})
 }

@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,18 +13,50 @@ import (
 )
 
 // parseExclusions reads the list of times that don't count.
-func parseExclusions(v yamlfile.Value, origin Origin) []Exclusion {
-	var out []Exclusion
-	for _, e := range v.List() {
-		out = append(out, parseExclusion(e, origin))
+func (p *parsed) parseExclusions(v yamlfile.Value) []Exclusion {
+	if !within(v, "exclude", p.limits.Exclusions, "exclusions") {
+		return nil
 	}
-	return out
+	return remembered(p.memo, memoKey{v, "exclude", ""}, func() []Exclusion {
+		var out []Exclusion
+		for _, e := range v.List() {
+			out = append(out, p.parseExclusion(e))
+		}
+		if n := ranges(out); n > p.limits.Exclusions {
+			v.Errorf("it is limits.exclusions of the service's own file", "exclude has %d ranges of times, more than %d", n, p.limits.Exclusions)
+			return nil
+		}
+		return out
+	})
 }
 
-func parseExclusion(v yamlfile.Value, origin Origin) Exclusion {
+// ranges is how many ranges of times exclusions have.
+func ranges(list []Exclusion) (n int) {
+	for _, x := range list {
+		for _, i := range x.Intervals {
+			n += max(len(i.Times), 1)
+		}
+		if len(x.Intervals) == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// originOf is where a value was read: in the file, or in one of defaults.
+func (p *parsed) originOf(v yamlfile.Value) Origin {
+	in := p.in
+	for _, d := range p.defaults {
+		if v.In(d.file) {
+			in = d.in
+		}
+	}
+	return Origin{Source: in.Source, Revision: in.Revision, File: in.Name, Line: v.Line(), Column: v.Column(), Backends: in.Backends, Came: in.Came}
+}
+
+func (p *parsed) parseExclusion(v yamlfile.Value) Exclusion {
 	m := v.Map("from", "to", "time_intervals", "operating_hours", "reason", "ticket")
-	x := Exclusion{Origin: origin}
-	x.Origin.Line, x.Origin.Column = v.Line(), v.Column()
+	x := Exclusion{Origin: p.originOf(v)}
 	if !v.IsMap() {
 		return x
 	}
@@ -32,9 +65,9 @@ func parseExclusion(v yamlfile.Value, origin Origin) Exclusion {
 	case once && (m.Has("time_intervals") || m.Has("operating_hours")), m.Has("time_intervals") && m.Has("operating_hours"):
 		v.Errorf("make several of it", "an exclusion is one of: from and to, time_intervals, operating_hours")
 	case m.Has("time_intervals"):
-		x.Intervals = parseIntervals(m.Get("time_intervals"), m.Key("time_intervals"))
+		x.Intervals = p.parseIntervals(m.Get("time_intervals"), m.Key("time_intervals"))
 	case m.Has("operating_hours"):
-		x.Intervals, x.OperatingHours = parseIntervals(m.Get("operating_hours"), m.Key("operating_hours")), true
+		x.Intervals, x.OperatingHours = p.parseIntervals(m.Get("operating_hours"), m.Key("operating_hours")), true
 	default:
 		to := m.Require("to")
 		x.From, x.To = parseTime(m.Require("from")), parseTime(to)
@@ -43,7 +76,7 @@ func parseExclusion(v yamlfile.Value, origin Origin) Exclusion {
 		}
 	}
 	reason := m.Require("reason")
-	x.Reason, x.Ticket = strings.TrimSpace(reason.Text()), m.Get("ticket").Text()
+	x.Reason, x.Ticket = strings.TrimSpace(reason.Text()), label(m.Get("ticket"))
 	if x.Reason == "" && reason.IsScalar() {
 		reason.Errorf("who reads a report wants to know why", "reason is empty")
 	}
@@ -66,16 +99,46 @@ func parseTime(v yamlfile.Value) time.Time {
 	if err != nil {
 		t, err = time.Parse(time.DateOnly, text)
 	}
-	if err != nil || t.Year() < 1970 {
+	if err != nil {
 		v.Errorf(timeHint, "%q is not a time", text)
 		return time.Time{}
 	}
-	return t.UTC()
+	if t = t.UTC(); t.Year() < firstYear || t.Year() > lastYear {
+		v.Errorf("", "%s is not within the years %d to %d", text, firstYear, lastYear)
+		return time.Time{}
+	}
+	return t
+}
+
+// The years that times of files are in.
+const (
+	firstYear = 1970
+	lastYear  = 2200
+)
+
+// checkYear reports years of intervals that no time of a file is in.
+func checkYear(v yamlfile.Value, r timeinterval.YearRange) {
+	if r.Begin < firstYear || r.End > lastYear {
+		v.Errorf("", "%s is not within the years %d to %d", v.Text(), firstYear, lastYear)
+	}
+}
+
+func checkMonth(v yamlfile.Value, r timeinterval.MonthRange) {
+	if r.Begin < 1 || r.End > 12 {
+		v.Errorf("", "%s is not a month", v.Text())
+	}
 }
 
 // parseIntervals reads Alertmanager's time intervals, by its own library, one
 // value at a time, so that its errors have places.
-func parseIntervals(v, key yamlfile.Value) []timeinterval.TimeInterval {
+func (p *parsed) parseIntervals(v, key yamlfile.Value) []timeinterval.TimeInterval {
+	if !within(v, key.Text(), p.limits.Exclusions, "exclusions") {
+		return nil
+	}
+	return remembered(p.memo, memoKey{v, "intervals", ""}, func() []timeinterval.TimeInterval { return p.readIntervals(v, key) })
+}
+
+func (p *parsed) readIntervals(v, key yamlfile.Value) []timeinterval.TimeInterval {
 	var out []timeinterval.TimeInterval
 	for _, e := range v.List() {
 		m := e.Map("times", "weekdays", "days_of_month", "months", "years", "location")
@@ -83,26 +146,14 @@ func parseIntervals(v, key yamlfile.Value) []timeinterval.TimeInterval {
 			e.Errorf("", "the time interval is empty")
 		}
 		i := timeinterval.TimeInterval{
-			DaysOfMonth: decoded[timeinterval.DayOfMonthRange](m.Get("days_of_month")),
-			Years:       decoded[timeinterval.YearRange](m.Get("years")),
-		}
-		if checkWeekdays(m.Get("weekdays")) {
-			i.Weekdays = decoded[timeinterval.WeekdayRange](m.Get("weekdays"))
-		}
-		if checkTimes(m.Get("times")) {
-			i.Times = decoded[timeinterval.TimeRange](m.Get("times"))
-		}
-		for _, month := range m.Get("months").List() {
-			var r timeinterval.MonthRange
-			if month.Decode(&r) {
-				if r.Begin < 1 || r.End > 12 {
-					month.Errorf("", "%s is not a month", month.Text())
-				}
-				i.Months = append(i.Months, r)
-			}
+			DaysOfMonth: decoded[timeinterval.DayOfMonthRange](p, m.Get("days_of_month"), nil, nil),
+			Months:      decoded(p, m.Get("months"), nil, checkMonth),
+			Years:       decoded(p, m.Get("years"), nil, checkYear),
+			Weekdays:    decoded[timeinterval.WeekdayRange](p, m.Get("weekdays"), checkWeekdays, nil),
+			Times:       decoded[timeinterval.TimeRange](p, m.Get("times"), checkTimes, nil),
 		}
 		if zone := m.Get("location"); zone.Present() {
-			if parseZone(zone) {
+			if p.parseZone(zone) {
 				l, err := location(zone.Text())
 				if err == nil {
 					i.Location = &timeinterval.Location{Location: l}
@@ -168,31 +219,49 @@ func checkWeekdays(v yamlfile.Value) bool {
 	return ok
 }
 
-// decoded reads a list of what Alertmanager's library decodes.
-func decoded[T any](v yamlfile.Value) []T {
-	var out []T
-	for _, e := range v.List() {
-		var t T
-		if e.Decode(&t) {
+// decoded reads a list of what Alertmanager's library decodes, if it is fine, and checks
+// each entry.
+func decoded[T any](p *parsed, v yamlfile.Value, fine func(yamlfile.Value) bool, check func(yamlfile.Value, T)) []T {
+	return remembered(p.memo, memoKey{v, fmt.Sprintf("%T", *new(T)), ""}, func() []T {
+		if !within(v, "the list", p.limits.Exclusions, "exclusions") || fine != nil && !fine(v) {
+			return nil
+		}
+		var out []T
+		for _, e := range v.List() {
+			var t T
+			if !e.Decode(&t) {
+				continue
+			}
+			if check != nil {
+				check(e, t)
+			}
 			out = append(out, t)
 		}
-	}
-	if v.IsList() && len(v.List()) == 0 {
-		v.Errorf("leave it out", "the list is empty")
-	}
-	return out
+		if v.IsList() && v.Len() == 0 {
+			v.Errorf("leave it out", "the list is empty")
+		}
+		return out
+	})
 }
 
+// maxNoZones is how many texts of a file are searched among time zones in vain. It has more
+// errors then than are shown.
+const maxNoZones = 2 * yamlfile.MaxFindings
+
 // parseZone reports whether a value names a time zone, and suggests one.
-func parseZone(v yamlfile.Value) bool {
-	text := v.Text()
-	if _, err := NewCalendar(Week, text); err == nil {
-		return true
+func (p *parsed) parseZone(v yamlfile.Value) bool {
+	text := v.OneLine()
+	if p.noZones < maxNoZones {
+		if _, err := NewCalendar(Week, text); err == nil {
+			return true
+		}
 	}
-	if v.IsScalar() {
+	if p.noZones++; v.IsScalar() {
 		hint := "write a name of the IANA database, such as Europe/Berlin or UTC"
-		if near := nearestZone(text); near != "" {
-			hint = "did you mean " + near + "?"
+		if p.noZones < maxNoZones/2 {
+			if near := nearestZone(text); near != "" {
+				hint = "did you mean " + near + "?"
+			}
 		}
 		v.Errorf(hint, "%q is no time zone", text)
 	}

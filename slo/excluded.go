@@ -39,7 +39,7 @@ func (e *Exclusion) spans(from, to time.Time) []Span {
 		if last := len(out) - 1; !a.Before(b) {
 			return
 		} else if last >= 0 && !floor(a).After(out[last].To) {
-			out[last].To = ceil(b)
+			out[last].To = later(out[last].To, ceil(b))
 		} else {
 			out = append(out, Span{From: floor(a), To: ceil(b)})
 		}
@@ -48,17 +48,39 @@ func (e *Exclusion) spans(from, to time.Time) []Span {
 		add(e.From, e.To)
 		return out
 	}
-	edges := []time.Time{from, to}
-	for _, i := range e.Intervals {
-		edges = appendEdges(edges, i, from, to)
+	at := from // up to which out is known
+	for _, inside := range e.insides(from, to) {
+		if e.OperatingHours {
+			add(at, inside.From)
+		} else {
+			add(inside.From, inside.To)
+		}
+		at = later(at, inside.To)
 	}
-	slices.SortFunc(edges, time.Time.Compare)
-	for i, at := range edges[:len(edges)-1] {
-		inside := slices.ContainsFunc(e.Intervals, func(i timeinterval.TimeInterval) bool { return i.ContainsTime(at) })
-		if inside != e.OperatingHours && at.Before(edges[i+1]) {
-			add(at, edges[i+1])
+	if e.OperatingHours {
+		add(at, to)
+	}
+	return out
+}
+
+// insides are the times, to the instant, that any of the intervals contains, in the order of
+// their beginnings. They can overlap.
+func (e *Exclusion) insides(from, to time.Time) []Span {
+	var out []Span
+	for _, i := range e.Intervals {
+		edges := appendEdges([]time.Time{from, to}, i, from, to)
+		slices.SortFunc(edges, time.Time.Compare)
+		for n, at := range edges[:len(edges)-1] {
+			switch last := len(out) - 1; {
+			case !at.Before(edges[n+1]) || !i.ContainsTime(at):
+			case last >= 0 && out[last].To.Equal(at):
+				out[last].To = edges[n+1]
+			default:
+				out = append(out, Span{at, edges[n+1]})
+			}
 		}
 	}
+	slices.SortFunc(out, func(a, b Span) int { return a.From.Compare(b.From) })
 	return out
 }
 

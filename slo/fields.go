@@ -65,15 +65,16 @@ func (p *parsed) slo(v yamlfile.Value, defaults fields, s *SLO) {
 	if d := f.get("description"); d.Present() {
 		s.Description = d.Text()
 	}
-	s.Window = parseWindow(f.get("window"))
+	s.Window = p.parseWindow(f.get("window"))
 	s.Objective = parseObjective(f.require("objective"))
-	s.PastObjectives = parseHistory(f.get("objective_history"))
+	history, steps := f.get("objective_history"), f.get("budget_policy")
+	s.PastObjectives = remembered(p.memo, memoKey{history, "history", ""}, func() []PastObjective { return parseHistory(history) })
 	s.Slice = parseSlice(f)
-	s.Groups = parseGroups(f, s)
+	s.Groups = p.parseGroups(f, s)
 	s.Backend = p.backend(f.get("backend"))
-	s.BudgetPolicy = parsePolicy(f.get("budget_policy"))
-	s.Alerting = parseAlerting(f, s)
-	s.Exclusions = parseExclusions(f.get("exclude"), p.origin())
+	s.BudgetPolicy = remembered(p.memo, memoKey{steps, "policy", ""}, func() []BudgetStep { return parsePolicy(steps) })
+	s.Alerting = p.parseAlerting(f, s)
+	s.Exclusions = p.parseExclusions(f.get("exclude"))
 	p.indicator(f, s)
 	s.Alerting.Policy = unless(s.usualPolicy(), s.Alerting.Policy)
 	parseNoData(f.get("on_no_data"), s)
@@ -96,7 +97,10 @@ func (p *parsed) indicator(f fields, s *SLO) {
 		if s.Groups != nil {
 			f.of("group_by").Key("group_by").Errorf("", "an SLO of other SLOs can't be split into groups")
 		}
-		p.journeys = append(p.journeys, journey{s, parts})
+		if !within(v, "worst_of", p.limits.Parts, "parts") {
+			parts = nil
+		}
+		p.journeys = append(p.journeys, journey{s, v, parts})
 		s.Indicator = &WorstOf{}
 		return
 	}
@@ -104,18 +108,19 @@ func (p *parsed) indicator(f fields, s *SLO) {
 	if s.Groups != nil {
 		by = s.Groups.By
 	}
-	s.Indicator = p.bounds.of(parseIndicator(f.require("sli"), by))
+	sli := f.require("sli")
+	s.Indicator = p.bounds.of(remembered(p.memo, memoKey{sli, "sli", strings.Join(by, "\n")}, func() Indicator { return parseIndicator(sli, by) }))
 }
 
 // DefaultWindow is the window of an SLO that names none.
 const DefaultWindow = 30 * day
 
-func parseWindow(v yamlfile.Value) Period {
+func (p *parsed) parseWindow(v yamlfile.Value) Period {
 	if !v.Present() {
 		return Rolling(DefaultWindow)
 	}
 	if v.IsMap() {
-		return parseCalendar(v)
+		return p.parseCalendar(v)
 	}
 	w, err := ParseWindow(v.Text())
 	if err != nil {
@@ -124,13 +129,13 @@ func parseWindow(v yamlfile.Value) Period {
 	return Rolling(w)
 }
 
-func parseCalendar(v yamlfile.Value) Period {
+func (p *parsed) parseCalendar(v yamlfile.Value) Period {
 	m := v.Map("calendar", "timezone")
 	part := m.Require("calendar")
 	c := Calendar(oneOf(part, "calendar", string(Week), string(Month), string(Quarter), string(Year)))
 	zone := "UTC"
 	if z := m.Get("timezone"); z.Present() {
-		if !parseZone(z) {
+		if !p.parseZone(z) {
 			return Rolling(DefaultWindow)
 		}
 		zone = z.Text()
@@ -178,6 +183,9 @@ func parseObjective(v yamlfile.Value) Objective {
 // parseHistory reads the objectives of the past, in the order of time.
 func parseHistory(v yamlfile.Value) []PastObjective {
 	var out []PastObjective
+	if !within(v, "objective_history", maxPast, "") {
+		return nil
+	}
 	for _, e := range v.List() {
 		m := e.Map("until", "objective")
 		if !e.IsMap() {
@@ -186,7 +194,7 @@ func parseHistory(v yamlfile.Value) []PastObjective {
 		until := m.Require("until")
 		p := PastObjective{parseTime(until), parseObjective(m.Require("objective"))}
 		if _, err := time.Parse(time.DateOnly, until.Text()); err == nil && !p.Until.IsZero() {
-			p.Until = p.Until.AddDate(0, 0, 1) // the end of the day
+			p.Until = p.Until.AddDate(0, 0, 1) // the end of the day, which can be the first instant of the year 2201
 		}
 		if n := len(out); n > 0 && !p.Until.IsZero() && !p.Until.After(out[n-1].Until) {
 			until.Errorf("write the oldest first", "until %s is not later than the one before", until.Text())
@@ -232,8 +240,11 @@ func parseSlice(f fields) *Slice {
 const DefaultGroups = 1000
 
 // parseGroups reads what an SLO is split by; nil is by nothing.
-func parseGroups(f fields, s *SLO) *Groups {
+func (p *parsed) parseGroups(f fields, s *SLO) *Groups {
 	by := f.get("group_by")
+	if !within(by, "group_by", p.limits.Labels, "labels") {
+		return nil
+	}
 	names := by.List()
 	if len(names) == 0 {
 		if f[0].Has("groups") && !f.of("group_by").Has("group_by") {
@@ -241,9 +252,9 @@ func parseGroups(f fields, s *SLO) *Groups {
 		}
 		return nil
 	}
-	g := &Groups{Limit: DefaultGroups, Objectives: map[string]Objective{}}
+	g := &Groups{Limit: DefaultGroups}
 	for _, n := range names {
-		label := n.Text()
+		label := n.OneLine()
 		switch {
 		case label == "" && !n.IsScalar():
 		case !checkLabel(n, model.UTF8Validation.IsValidLabelName):
@@ -264,14 +275,24 @@ func parseGroups(f fields, s *SLO) *Groups {
 			g.Limit = n
 		}
 	}
-	for _, e := range m.Get("objectives").Map().Entries {
-		key := e.Key.Text()
-		if strings.Count(key, ",") < len(g.By)-1 {
-			e.Key.Errorf("write the values of "+strings.Join(g.By, ",")+" in this order", "%q is not one value for each label of group_by", key)
-		}
-		g.Objectives[key] = parseObjective(e.Value)
+	objectives, order := m.Get("objectives"), strings.Join(g.By, ",")
+	if within(objectives, "objectives", p.limits.GroupObjectives, "group_objectives") {
+		g.Objectives = remembered(p.memo, memoKey{objectives, "objectives", order}, func() map[string]Objective { return groupObjectives(objectives, g.By) })
 	}
 	return g
+}
+
+// groupObjectives are the objectives of groups that have their own.
+func groupObjectives(v yamlfile.Value, by []string) map[string]Objective {
+	out := map[string]Objective{}
+	for _, e := range v.Map().Entries {
+		key := label(e.Key)
+		if strings.Count(key, ",") < len(by)-1 {
+			e.Key.Errorf("write the values of "+strings.Join(by, ",")+" in this order", "%q is not one value for each label of group_by", key)
+		}
+		out[key] = parseObjective(e.Value)
+	}
+	return out
 }
 
 // backend reads the name of a backend that the source may use.
@@ -289,6 +310,9 @@ func (p *parsed) backend(v yamlfile.Value) string {
 // parsePolicy reads the steps of a budget policy, sorted from the mildest.
 func parsePolicy(v yamlfile.Value) []BudgetStep {
 	var out []BudgetStep
+	if !within(v, "budget_policy", maxSteps, "") {
+		return nil
+	}
 	for _, e := range v.List() {
 		m := e.Map("remaining_below", "action", "gate")
 		if !e.IsMap() {

@@ -324,8 +324,8 @@ func (r JobRuns) Measure() Measure { return r.Numbers }
 
 // WorstOf is the indicator of an SLO of other SLOs.
 type WorstOf struct {
-	Names []string // their ids
-	Parts []*SLO
+	Names []string // the ids in the file
+	Parts []*SLO   // what these are made of in the end, each once
 }
 
 // Kind implements Indicator.

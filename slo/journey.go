@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -11,41 +12,54 @@ import (
 // journeys finds the parts of SLOs of other SLOs. What has errors is not part
 // of anything, and neither is what that would be part of.
 func (l *loading) journeys() {
-	w := walk{edges: map[*SLO][]edge{}, state: map[*SLO]int{}}
+	w := walk{limit: l.limits.Parts, edges: map[*SLO][]edge{}, at: map[*SLO]yamlfile.Value{}, leaves: map[*SLO][]*SLO{}, place: map[*SLO]int{}}
+	var all []*SLO
 	for _, p := range l.parsed {
 		for _, j := range p.journeys {
-			w.edges[j.slo] = l.parts(j)
+			w.edges[j.slo], w.at[j.slo] = l.parts(j), j.at
+			all = append(all, j.slo)
 		}
 	}
-	for _, p := range l.parsed {
-		for _, j := range p.journeys {
-			w.visit(j.slo)
-		}
+	for _, s := range all {
+		w.visit(s)
 	}
 	for _, p := range l.parsed {
-		if len(p.journeys) > 0 && yamlfile.HasErrors(p.findings()) {
+		if len(p.journeys) > 0 && p.failed() {
 			l.failed[p] = true
 		}
 	}
-	l.spoil(w.edges)
+	l.spoil(all, w.edges)
 }
 
 // spoil reports the parts that are in files with errors, and lets the SLOs fail
 // that they are part of.
-func (l *loading) spoil(edges map[*SLO][]edge) {
+func (l *loading) spoil(all []*SLO, edges map[*SLO][]edge) {
 	failed := maps.Clone(l.failed)
-	for again := true; again; {
-		again = false
-		for s, parts := range edges {
-			for _, e := range parts {
-				if l.failed[l.from[e.part]] && !l.failed[l.from[s]] {
-					again, l.failed[l.from[s]] = true, true
-				}
+	users := map[*parsed][]*parsed{} // the files of SLOs with parts in a file
+	for _, s := range all {
+		for _, e := range edges[s] {
+			if in := l.from[e.part]; in != l.from[s] {
+				users[in] = append(users[in], l.from[s])
 			}
 		}
 	}
-	for s, parts := range edges {
-		for _, e := range parts {
+	next := slices.Collect(maps.Keys(failed))
+	for len(next) > 0 {
+		p := next[len(next)-1]
+		next = next[:len(next)-1]
+		if !l.failed[p] {
+			continue
+		}
+		for _, user := range users[p] {
+			if !l.failed[user] {
+				l.failed[user] = true
+				next = append(next, user)
+			}
+		}
+		users[p] = nil
+	}
+	for _, s := range all {
+		for _, e := range edges[s] {
 			if in := l.from[e.part]; l.failed[in] && in != l.from[s] && !failed[l.from[s]] {
 				e.at.Errorf("", "%s is in %s, which has errors", e.part.ID(), e.part.Origin.File)
 			}
@@ -63,6 +77,7 @@ type edge struct {
 func (l *loading) parts(j journey) []edge {
 	var edges []edge
 	whole := &WorstOf{}
+	named := map[string]bool{}
 	for _, v := range j.parts {
 		id := v.Text()
 		part, known := l.byID[id]
@@ -72,12 +87,12 @@ func (l *loading) parts(j journey) []edge {
 				v.Errorf("write ids, such as checkout/availability", "the id is empty")
 			}
 			continue
-		case slices.Contains(whole.Names, id):
+		case named[id]:
 			v.Errorf("", "%s is named twice", id)
 			continue
 		case !known:
 			hint := "an id is service/name, such as checkout/availability"
-			if near := yamlfile.Nearest(id, slices.Sorted(maps.Keys(l.byID))); near != "" {
+			if near := l.nearest(id); near != "" {
 				hint = "did you mean " + near + "?"
 			}
 			v.Errorf(hint, "there is no SLO %s", id)
@@ -90,11 +105,26 @@ func (l *loading) parts(j journey) []edge {
 		case part.home() != j.slo.home():
 			v.Errorf("choose the same with backend: for both", "%s is counted in %s, and this SLO in %s", id, part.home(), j.slo.home())
 		}
-		whole.Names, whole.Parts = append(whole.Names, id), append(whole.Parts, part)
+		named[id] = true
+		whole.Names = append(whole.Names, id)
 		edges = append(edges, edge{part, v})
 	}
 	j.slo.Indicator = whole
 	return edges
+}
+
+// nearestWork bounds how many ids are compared with ids that are unknown.
+const nearestWork = 100_000
+
+// nearest is the id that was probably meant, or "".
+func (l *loading) nearest(id string) string {
+	if l.ids == nil {
+		l.ids = slices.Sorted(maps.Keys(l.byID))
+	}
+	if l.compared += len(l.ids); l.compared > nearestWork && l.compared > len(l.ids) {
+		return ""
+	}
+	return yamlfile.Nearest(id, l.ids)
 }
 
 // home names the backend that an SLO is counted in.
@@ -108,30 +138,63 @@ func (s *SLO) home() string {
 	return "the first backend"
 }
 
-// walk finds circles of SLOs that are parts of each other.
+// walk finds what SLOs are made of in the end, and circles of SLOs that are parts of each
+// other. Parts of parts are counted once.
 type walk struct {
-	edges map[*SLO][]edge
-	state map[*SLO]int // 0 new, 1 on the way, 2 done
-	way   []*SLO
+	limit  int
+	edges  map[*SLO][]edge
+	at     map[*SLO]yamlfile.Value
+	leaves map[*SLO][]*SLO // of those that are done
+	place  map[*SLO]int    // in way, of those on it
+	way    []*SLO
 }
 
 func (w *walk) visit(s *SLO) {
-	if w.state[s] != 0 {
+	if _, done := w.leaves[s]; done {
 		return
 	}
-	w.state[s] = 1
+	w.place[s] = len(w.way)
 	w.way = append(w.way, s)
+	var leaves []*SLO
+	has := map[*SLO]bool{}
 	for _, e := range w.edges[s] {
-		if w.state[e.part] == 1 {
-			var names []string
-			for _, on := range w.way[slices.Index(w.way, e.part):] {
-				names = append(names, on.ID())
-			}
-			e.at.Errorf("", "SLOs are parts of each other in a circle: %s", strings.Join(append(names, e.part.ID()), " -> "))
+		if from, on := w.place[e.part]; on {
+			e.at.Errorf("", "SLOs are parts of each other in a circle: %s", circle(w.way[from:]))
 			continue
 		}
-		w.visit(e.part)
+		parts := []*SLO{e.part}
+		if _, isWhole := e.part.Indicator.(*WorstOf); isWhole {
+			w.visit(e.part)
+			parts = w.leaves[e.part]
+		}
+		for _, part := range parts {
+			if !has[part] {
+				has[part] = true
+				leaves = append(leaves, part)
+			}
+		}
+	}
+	if len(leaves) > w.limit {
+		w.at[s].Errorf("it is limits.parts of the service's own file", "%s has %d parts with those of its parts, more than %d", s.ID(), len(leaves), w.limit)
+		leaves = leaves[:w.limit]
+	}
+	if whole, is := s.Indicator.(*WorstOf); is {
+		whole.Parts = leaves
 	}
 	w.way = w.way[:len(w.way)-1]
-	w.state[s] = 2
+	delete(w.place, s)
+	w.leaves[s] = leaves
+}
+
+// circle names the SLOs of a circle, of a large one the first.
+func circle(way []*SLO) string {
+	const most = 10
+	var names []string
+	for _, s := range way[:min(len(way), most)] {
+		names = append(names, s.ID())
+	}
+	if len(way) > most {
+		names = append(names, fmt.Sprintf("%d more", len(way)-most))
+	}
+	return strings.Join(append(names, way[0].ID()), " -> ")
 }

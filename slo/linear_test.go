@@ -196,7 +196,7 @@ func TestLongQueries(t *testing.T) {
 	require.Equal(t, "a_total", measuredBad(t, nested(2500)).(Counters).Bad.String())
 	set := loadOne("{events: {total: t_total, bad: '" + nested(3000) + "'}}")
 	require.Len(t, set.Findings, 1)
-	require.Equal(t, "slo.yaml:6:39: the query is longer than 16 KiB", set.Findings[0].String())
+	require.Equal(t, "slo.yaml:6:39: the text is longer than 16 KiB", set.Findings[0].String())
 
 	// What this stands for would take all memory there is.
 	bomb := "WITH (a0 = x + x"

@@ -20,18 +20,25 @@ type Set struct {
 	from *loading
 }
 
+// Load parses files within the default limits.
+func Load(files []File) *Set { return Limits{}.Load(files) }
+
 // Load parses files, on all processors, and checks them against each other:
-// one slo_id twice is an error that names both places.
-func Load(files []File) *Set {
+// one slo_id twice is an error that names both places. A limit of 0 is the default one.
+func (limits Limits) Load(files []File) *Set {
 	l := &loading{
-		parsed: make([]*parsed, len(files)),
-		byID:   map[string]*SLO{}, from: map[*SLO]*parsed{}, failed: map[*parsed]bool{},
+		limits: limits.orDefault(), parsed: make([]*parsed, len(files)), above: map[string]*defaults{}, chains: map[string][]*defaults{},
+		byID: map[string]*SLO{}, from: map[*SLO]*parsed{}, failed: map[*parsed]bool{},
 	}
-	above := map[string]File{}
-	for _, f := range files {
+	for i, f := range files {
 		if isDefaults(f) {
-			above[directory(f)] = f
+			d := l.readDefaults(f)
+			l.parsed[i], l.above[directory(f)] = &parsed{in: f, file: d.file}, d
 		}
+	}
+	above := make([][]*defaults, len(files))
+	for i, f := range files {
+		above[i] = l.chain(directory(f))
 	}
 	var wg sync.WaitGroup
 	workers := min(runtime.GOMAXPROCS(0), len(files))
@@ -39,11 +46,8 @@ func Load(files []File) *Set {
 		wg.Go(func() {
 			known := bounds{}
 			for i := w; i < len(files); i += workers {
-				if isDefaults(files[i]) {
-					d := readDefaults(files[i])
-					l.parsed[i] = &parsed{in: d.in, file: d.file}
-				} else {
-					l.parsed[i] = parse(files[i], defaultsOf(files[i], above), known)
+				if l.parsed[i] == nil {
+					l.parsed[i] = l.parse(files[i], above[i], known)
 				}
 			}
 		})
@@ -66,46 +70,56 @@ func directory(f File) string {
 
 func slashed(name string) string { return strings.ReplaceAll(name, `\`, "/") }
 
-// defaultsOf are the files of defaults of a file's directory and those above,
-// the nearest first.
-func defaultsOf(f File, above map[string]File) []File {
-	var out []File
-	for dir := directory(f); ; {
-		if d, ok := above[dir]; ok {
-			out = append(out, d)
-		}
-		head, tail, found := strings.Cut(dir, "\n")
-		if !found {
-			head, tail = "", dir
-		}
-		up := path.Dir(tail)
-		if up == tail {
-			return out
-		}
-		if dir = up; found {
-			dir = head + "\n" + up
-		}
+// chain is the files of defaults of a directory and those above, the nearest first, up to
+// one more than there may be.
+func (l *loading) chain(dir string) []*defaults {
+	if chain, done := l.chains[dir]; done {
+		return chain
 	}
+	head, tail, found := strings.Cut(dir, "\n")
+	if !found {
+		head, tail = "", dir
+	}
+	var chain []*defaults
+	if d, ok := l.above[dir]; ok {
+		chain = []*defaults{d}
+	}
+	if up := path.Dir(tail); up != tail {
+		if found {
+			up = head + "\n" + up
+		}
+		chain = append(chain, l.chain(up)...)
+	}
+	chain = chain[:min(len(chain), maxDefaults+1)]
+	l.chains[dir] = chain
+	return chain
 }
 
 // loading is what files say, on its way to a Set.
 type loading struct {
+	limits Limits
+	memo   memo
+	above  map[string]*defaults   // by directory
+	chains map[string][]*defaults // likewise
 	parsed []*parsed
 	slos   []*SLO // by ID
 	byID   map[string]*SLO
 	from   map[*SLO]*parsed
 	failed map[*parsed]bool // has errors
-	extra  []yamlfile.Finding
+
+	ids      []string // sorted, once they are needed
+	compared int      // of these with others
 }
 
 func (l *loading) set() *Set {
 	for _, p := range l.parsed {
-		l.failed[p] = yamlfile.HasErrors(p.findings())
+		l.failed[p] = p.failed()
 		for _, s := range p.slos {
 			l.from[s] = p
 		}
 		l.slos = append(l.slos, p.slos...)
 	}
+	l.countSLOs()
 	slices.SortStableFunc(l.slos, func(a, b *SLO) int { return cmp.Compare(a.ID(), b.ID()) })
 	l.findDuplicates()
 	l.journeys()
@@ -121,7 +135,7 @@ func (l *loading) set() *Set {
 }
 
 func (s *Set) find() {
-	s.Findings = slices.Clone(s.from.extra)
+	s.Findings = nil
 	for _, p := range s.from.parsed {
 		s.Findings = append(s.Findings, p.findings()...)
 	}
@@ -187,33 +201,20 @@ func (l *loading) findDuplicates() {
 			at = a.Origin.Source + ": " + at // names are within a repository
 		}
 		l.failed[l.from[b]] = true
-		l.extra = append(l.extra, yamlfile.Finding{
-			File: b.Origin.File, Line: b.Origin.Line, Column: b.Origin.Column, Width: 1, Severity: yamlfile.Error,
-			Message: fmt.Sprintf("slo_id %s is taken already, by %s", id, at),
-			Hint:    "rename one of them, or its service",
-			Snippet: yamlfile.Line(l.from[b].in.Text, b.Origin.Line),
-			Source:  b.Origin.Source,
-		})
+		l.from[b].said[b].at.Errorf("rename one of them, or its service", "slo_id %s is taken already, by %s", id, at)
 	}
 }
 
-// exclude gives the exclusions of files of their own to the SLOs that match.
-func (l *loading) exclude() {
-	for _, p := range l.parsed {
-		for _, x := range p.exclusions {
-			matched := false
-			for _, s := range l.slos {
-				if !x.matches(s) {
-					continue
-				}
-				matched = true
-				if !l.failed[p] {
-					s.Exclusions = append(s.Exclusions, x.exclusions...)
-				}
+// countSLOs reports the first SLO of each source that is one too many.
+func (l *loading) countSLOs() {
+	count := map[string]int{}
+	for _, s := range l.slos {
+		p := l.from[s]
+		if count[p.in.Source]++; count[p.in.Source] > l.limits.SLOsPerSource {
+			if !l.failed[p] {
+				p.said[s].at.Errorf("it is limits.slos_per_source of the service's own file", "%s has more than %d SLOs", cmp.Or(p.in.Source, "the source"), l.limits.SLOsPerSource)
 			}
-			if !matched {
-				x.at.Warnf("", "the exclusion matches none of the SLOs that were read")
-			}
+			l.failed[p] = true
 		}
 	}
 }

@@ -3,6 +3,7 @@ package slo
 import (
 	"cmp"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,12 +50,15 @@ var (
 type parsed struct {
 	in         File
 	file       *yamlfile.File
-	defaults   []defaults // the nearest first
+	defaults   []*defaults // the nearest first
+	limits     Limits
+	memo       *memo
 	slos       []*SLO
 	said       map[*SLO]said
 	journeys   []journey
 	exclusions []shared
 	empty      bool
+	noZones    int // how many texts were no time zones
 	bounds     bounds
 }
 
@@ -67,6 +71,7 @@ type said struct {
 // journey is an SLO of other SLOs, before they are found.
 type journey struct {
 	slo   *SLO
+	at    yamlfile.Value // worst_of
 	parts []yamlfile.Value
 }
 
@@ -79,25 +84,28 @@ type shared struct {
 
 // parse reads one file, with the files of defaults above it, the nearest first, and
 // the bounds of files that were read.
-func parse(in File, above []File, b bounds) *parsed {
-	p := &parsed{in: in, file: yamlfile.Read(in.Name, in.Text), said: map[*SLO]said{}, bounds: b}
-	for _, d := range above {
-		p.defaults = append(p.defaults, readDefaults(d))
-	}
+func (l *loading) parse(in File, above []*defaults, b bounds) *parsed {
+	p := &parsed{in: in, file: yamlfile.Read(in.Name, in.Text), defaults: above, limits: l.limits, memo: &l.memo, said: map[*SLO]said{}, bounds: b}
 	documents := p.file.Documents()
 	p.empty = len(documents) == 0
 	for _, d := range documents {
+		if len(above) > maxDefaults {
+			d.Errorf("", "more than %d files of defaults are for this file", maxDefaults)
+			break
+		}
 		p.document(d)
 	}
 	return p
 }
 
-// findings are those of the file and of the defaults that it uses.
+// failed reports whether the file, or the defaults that it uses, have errors.
+func (p *parsed) failed() bool {
+	return p.file.HasErrors() || slices.ContainsFunc(p.defaults, func(d *defaults) bool { return d.file.HasErrors() })
+}
+
+// findings are those of the file.
 func (p *parsed) findings() []yamlfile.Finding {
 	all := found(p.file, p.in)
-	for _, d := range p.defaults {
-		all = append(all, found(d.file, d.in)...)
-	}
 	if len(all) == 0 && p.empty {
 		all = append(all, yamlfile.Finding{File: p.in.Name, Source: p.in.Source, Severity: yamlfile.Warning, Message: "the file is empty"})
 	}
@@ -124,11 +132,10 @@ type defaults struct {
 	slo  yamlfile.Map // fields of an SLO
 }
 
-// readDefaults reads a file of defaults. Each reader has one of its own, to
-// which findings can be added.
-func readDefaults(in File) defaults {
+// readDefaults reads a file of defaults.
+func (l *loading) readDefaults(in File) *defaults {
 	f := yamlfile.Read(in.Name, in.Text)
-	out := defaults{in: in, file: f}
+	out := &defaults{in: in, file: f}
 	for i, d := range f.Documents() {
 		switch {
 		case i > 0:
@@ -136,8 +143,8 @@ func readDefaults(in File) defaults {
 		case checkVersion(d, ""):
 			out.top = d.Map(defaultsKeys...)
 			out.slo = defaultFields(out.top)
-			parseLabels(out.top.Get("labels"))
-			parseLinks(out.top.Get("links"))
+			parseLabels(out.top.Get("labels"), l.limits)
+			parseLinks(out.top.Get("links"), l.limits)
 		}
 	}
 	return out
@@ -172,18 +179,18 @@ func (p *parsed) service(d yamlfile.Value) {
 	for _, d := range p.defaults {
 		tops, fields = append(tops, d.top), append(fields, d.slo)
 	}
-	parseLabels(m.Get("labels"))
-	parseLinks(m.Get("links"))
+	parseLabels(m.Get("labels"), p.limits)
+	parseLinks(m.Get("links"), p.limits)
 	base := SLO{
 		Service: name(m.Require("service"), "service"),
 		About:   m.Get("description").Text(), Description: m.Get("description").Text(),
-		Labels: merged(tops, "labels"),
-		Links:  merged(tops, "links"),
+		Labels: p.merged(tops, "labels"),
+		Links:  p.merged(tops, "links"),
 		Origin: p.origin(),
 	}
 	for _, top := range tops {
 		if top.Has("owner") {
-			base.Owner = top.Get("owner").Text()
+			base.Owner = label(top.Get("owner"))
 			break
 		}
 	}
@@ -191,6 +198,10 @@ func (p *parsed) service(d yamlfile.Value) {
 	values := list.List()
 	if list.IsList() && len(values) == 0 {
 		list.Warnf("", "slos is an empty list")
+	}
+	if most := p.limits.SLOsPerFile - len(p.slos); len(values) > most {
+		values[most].Errorf("it is limits.slos_per_file of the service's own file; make several files of it", "the file has more than %d SLOs", p.limits.SLOsPerFile)
+		values = values[:most]
 	}
 	for _, v := range values {
 		s := base
@@ -201,12 +212,16 @@ func (p *parsed) service(d yamlfile.Value) {
 }
 
 // merged is a mapping of texts of which the first that has a key gives it.
-func merged(tops []yamlfile.Map, key string) map[string]string {
+func (p *parsed) merged(tops []yamlfile.Map, key string) map[string]string {
 	out := map[string]string{}
 	for _, top := range tops {
-		for k, v := range top.Get(key).Map().Texts() {
+		v := top.Get(key)
+		if v.Len() > p.limits.Labels { // which is an error
+			continue
+		}
+		for k, text := range remembered(p.memo, memoKey{v, key, ""}, func() map[string]string { return labelTexts(v.Map()) }) {
 			if _, has := out[k]; !has {
-				out[k] = v
+				out[k] = text
 			}
 		}
 	}
@@ -251,7 +266,9 @@ func (p *parsed) exclusion(d yamlfile.Value) {
 	if m.Has("match") {
 		x.at = m.Key("match")
 	}
-	for _, e := range m.Get("match").Map().Entries {
+	match := m.Get("match")
+	within(match, "match", p.limits.Labels, "labels")
+	for _, e := range match.Map().Entries {
 		key := e.Key.Text()
 		if !labelForm.MatchString(key) {
 			e.Key.Errorf("", "%q is not a valid label name", key)
@@ -259,26 +276,11 @@ func (p *parsed) exclusion(d yamlfile.Value) {
 		x.match[key] = e.Value.Text()
 	}
 	list := m.Require("exclude")
-	x.exclusions = parseExclusions(list, p.origin())
-	if list.IsList() && len(x.exclusions) == 0 {
+	x.exclusions = p.parseExclusions(list)
+	if list.IsList() && list.Len() == 0 {
 		list.Errorf("", "exclude is an empty list")
 	}
 	p.exclusions = append(p.exclusions, x)
-}
-
-// matches reports whether exclusions are for an SLO.
-func (x shared) matches(s *SLO) bool {
-	own := map[string]string{"slo_service": s.Service, "slo": s.Name, "slo_id": s.ID(), "owner": s.Owner}
-	for key, want := range x.match {
-		got, reserved := own[key]
-		if !reserved {
-			got = s.Labels[key]
-		}
-		if got != want {
-			return false
-		}
-	}
-	return true
 }
 
 // name reads a name that becomes part of an slo_id.
@@ -292,7 +294,10 @@ func name(v yamlfile.Value, what string) string {
 	return text
 }
 
-func parseLabels(v yamlfile.Value) {
+func parseLabels(v yamlfile.Value, limits Limits) {
+	if !within(v, "labels", limits.Labels, "labels") {
+		return
+	}
 	for _, e := range v.Map().Entries {
 		if checkLabel(e.Key, labelForm.MatchString) && (!e.Value.Present() || e.Value.IsScalar() && e.Value.Text() == "") {
 			e.Key.Warnf("an empty label is no label", "label %s is empty", e.Key.Text())
@@ -315,9 +320,13 @@ func checkLabel(v yamlfile.Value, valid func(string) bool) bool {
 	return false
 }
 
-func parseLinks(v yamlfile.Value) {
+func parseLinks(v yamlfile.Value, limits Limits) {
+	if !within(v, "links", limits.Labels, "labels") {
+		return
+	}
 	for _, e := range v.Map().Entries {
-		url := e.Value.Text()
+		e.Key.OneLine()
+		url := label(e.Value)
 		if url != "" && !strings.HasPrefix(url, "https://") && !strings.HasPrefix(url, "http://") {
 			e.Value.Warnf("", "link %s is not an http or https URL", e.Key.Text())
 		}

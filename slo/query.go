@@ -1,8 +1,10 @@
 package slo
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +25,7 @@ const rateWindow = Window(2 * time.Minute)
 
 // maxQuery bounds a query in bytes: it is what VictoriaMetrics takes, and the
 // parsers need time by the square of it.
-const maxQuery = 16 << 10
+const maxQuery = yamlfile.MaxText
 
 // query is an expression of a file.
 type query struct {
@@ -48,8 +50,7 @@ func parseQuery(v yamlfile.Value) *query {
 		}
 		return nil
 	}
-	if len(text) > maxQuery {
-		v.Errorf("", "the query is longer than %d KiB", maxQuery>>10)
+	if len(text) > maxQuery { // which is an error
 		return nil
 	}
 	if reportForeign(v, text) {
@@ -145,6 +146,7 @@ func (q *query) reportParse(err error) {
 		q.at.Errorf("", "PromQL: %s", err)
 		return
 	}
+	slices.SortStableFunc(all, func(a, b parser.ParseErr) int { return cmp.Compare(a.PositionRange.Start, b.PositionRange.Start) })
 	for _, e := range all {
 		start := min(int(e.PositionRange.Start), len(strings.TrimRight(q.text, " \t\n")))
 		message := strings.ReplaceAll(e.Err.Error(), q.standIn, windowVariable)

@@ -1,7 +1,6 @@
 package slo
 
 import (
-	"slices"
 	"strconv"
 	"time"
 
@@ -52,17 +51,21 @@ func checkPart(v yamlfile.Value, c Counters) {
 	if !ok || part.IsZero() || part.Name() != total.Name() {
 		return
 	}
+	all, named := map[string]*labels.Matcher{}, map[string]bool{}
+	for _, b := range total.Matchers() {
+		if b.Type == labels.MatchEqual {
+			all[b.Name] = b
+		}
+	}
 	for _, a := range part.Matchers() {
-		for _, b := range total.Matchers() {
-			if a.Name == b.Name && a.Name != labels.BucketLabel && a.Type == labels.MatchEqual && b.Type == labels.MatchEqual && a.Value != b.Value {
-				v.Warnf("total selects the good events and the bad ones", "what is counted has %s=%q, and total has %s=%q", a.Name, a.Value, b.Name, b.Value)
-				return
-			}
+		named[a.Name] = true
+		if b := all[a.Name]; b != nil && a.Name != labels.BucketLabel && a.Type == labels.MatchEqual && a.Value != b.Value {
+			v.Warnf("total selects the good events and the bad ones", "what is counted has %s=%q, and total has %s=%q", a.Name, a.Value, b.Name, b.Value)
+			return
 		}
 	}
 	for _, b := range total.Matchers() {
-		named := func(a *labels.Matcher) bool { return a.Name == b.Name }
-		if !slices.ContainsFunc(part.Matchers(), named) {
+		if !named[b.Name] {
 			v.Warnf("select by "+b.Name+" in both or in none: what is counted is a part of all events", "total has %s, and what is counted has no %s", b, b.Name)
 			return
 		}

@@ -123,7 +123,10 @@ func look(n tree.Node, visit func(tree.Node)) {
 }
 
 // parseAnnotations reads templates of annotations; nil for none.
-func parseAnnotations(v yamlfile.Value) map[string]string {
+func parseAnnotations(v yamlfile.Value, limits Limits) map[string]string {
+	if !within(v, "annotations", limits.Labels, "labels") {
+		return nil
+	}
 	m := v.Map()
 	for _, e := range m.Entries {
 		if !labelForm.MatchString(e.Key.Text()) {
@@ -153,6 +156,9 @@ var (
 
 // checkTemplate reports what is wrong with a template, at its place.
 func checkTemplate(v yamlfile.Value, text string) {
+	if len(text) > maxTemplate { // which is an error
+		return
+	}
 	t, err := template.New("annotation").Option("missingkey=zero").Parse(text)
 	if err != nil {
 		message, at, end := place(text, err)

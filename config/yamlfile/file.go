@@ -5,19 +5,31 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
+	"sync"
+	"unicode"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
 
-// File is one YAML file being read.
+// File is one YAML file being read. Several goroutines may read its values.
 type File struct {
-	name     string
-	text     []byte
-	lines    []string
-	findings []Finding
+	name  string
+	text  []byte
+	lines []string
+
+	mu       sync.Mutex
+	errors   kept
+	warnings kept
+	marks    map[int][]int  // of wide lines, see offset
+	maps     map[mapKey]Map // that cost much to read
+	merged   int            // entries that "<<" added
+}
+
+type mapKey struct {
+	node  *yaml.Node
+	known string
 }
 
 // byteOrderMark is what some editors put before a text.
@@ -33,9 +45,6 @@ func Read(name string, text []byte) *File {
 	text = bytes.TrimPrefix(text, []byte(byteOrderMark))
 	return &File{name: name, text: text, lines: strings.Split(string(text), "\n")}
 }
-
-// Findings are all findings so far, sorted by place.
-func (f *File) Findings() []Finding { return Sort(slices.Clone(f.findings)) }
 
 // Documents are the top values of the file's documents; empty documents are
 // left out. What is not YAML gives a finding.
@@ -61,33 +70,12 @@ func (f *File) Documents() []Value {
 	}
 }
 
-// position is a place in the file, both 1-based, the column in characters.
-type position struct{ line, column int }
-
-func (f *File) add(s Severity, at position, width int, message, hint string) {
-	at.line = min(at.line, len(f.lines)) // YAML knows line ends that nobody uses
-	f.findings = append(f.findings, Finding{
-		File: f.name, Line: at.line, Column: at.column, Width: max(width, 1),
-		Severity: s, Message: message, Hint: hint, Snippet: f.line(at.line),
-	})
-}
-
 // line is the text of a 1-based line without its line end.
 func (f *File) line(n int) string {
 	if n < 1 || n > len(f.lines) {
 		return ""
 	}
 	return strings.TrimSuffix(f.lines[n-1], "\r")
-}
-
-// Line is the text of a 1-based line without its line end, "" beyond the file.
-func Line(text []byte, n int) string {
-	text = bytes.TrimPrefix(text, []byte(byteOrderMark))
-	for ; n > 1; n-- {
-		_, text, _ = bytes.Cut(text, []byte("\n"))
-	}
-	line, _, _ := bytes.Cut(text, []byte("\n"))
-	return string(bytes.TrimSuffix(line, []byte("\r")))
 }
 
 // Value is one value of a file. The zero Value is one that is not there.
@@ -123,53 +111,6 @@ func (v Value) resolved() *yaml.Node {
 	return n
 }
 
-// Errorf adds an error at the value.
-func (v Value) Errorf(hint, format string, args ...any) {
-	v.report(Error, hint, fmt.Sprintf(format, args...))
-}
-
-// Warnf adds a warning at the value.
-func (v Value) Warnf(hint, format string, args ...any) {
-	v.report(Warning, hint, fmt.Sprintf(format, args...))
-}
-
-func (v Value) report(s Severity, hint, message string) {
-	if v.node == nil {
-		return
-	}
-	width := 1
-	if v.node.Kind == yaml.ScalarNode && v.node.Style&(yaml.LiteralStyle|yaml.FoldedStyle) == 0 {
-		width = utf8.RuneCountInString(v.node.Value)
-		if v.node.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
-			width += 2
-		}
-	}
-	at := v.file.begin(v.node)
-	width = min(width, max(1, utf8.RuneCountInString(v.file.line(at.line))-at.column+1))
-	v.file.add(s, at, width, message, hint)
-}
-
-// ErrorInside adds an error about the bytes start to end of the value's text,
-// pointing at their place in the file whatever the style of the scalar.
-func (v Value) ErrorInside(start, end int, hint, message string) {
-	v.reportInside(Error, [2]int{start, end}, hint, message)
-}
-
-// WarnInside is ErrorInside with a warning.
-func (v Value) WarnInside(start, end int, hint, message string) {
-	v.reportInside(Warning, [2]int{start, end}, hint, message)
-}
-
-func (v Value) reportInside(s Severity, span [2]int, hint, message string) {
-	n := v.resolved()
-	at := v.file.inside(n, span[0])
-	width := 1
-	if to := v.file.inside(n, span[1]); span[1] > span[0] && to.line == at.line {
-		width = to.column - at.column
-	}
-	v.file.add(s, at, width, message, hint)
-}
-
 // Text is the value as text: a string, or a number as it is written.
 func (v Value) Text() string {
 	if !v.Present() {
@@ -180,7 +121,55 @@ func (v Value) Text() string {
 		v.Errorf("", "expected text, found %s", kind(n))
 		return ""
 	}
+	if len(n.Value) > MaxText {
+		v.Errorf("", "the text is longer than %d KiB", MaxText>>10)
+		return Cut(n.Value, MaxText+1)
+	}
+	if at := strings.IndexFunc(n.Value, isForbidden); at >= 0 {
+		r, size := utf8.DecodeRuneInString(n.Value[at:])
+		v.ErrorInside(at, at+size, "leave it away", fmt.Sprintf("the text holds the control character %U", r))
+	}
 	return n.Value
+}
+
+// MaxText is how long a text may be, in bytes.
+const MaxText = 16 << 10
+
+// isForbidden reports whether a character is one that no text needs: of those that
+// control, only tabs and line ends have a use.
+func isForbidden(r rune) bool { return r != '\t' && r != '\n' && r != '\r' && unicode.IsControl(r) }
+
+// OneLine is the value as text on one line, for what becomes a label or a name.
+func (v Value) OneLine() string {
+	text := v.Text()
+	if at := strings.IndexAny(text, "\t\n\r\u2028\u2029"); at >= 0 {
+		_, size := utf8.DecodeRuneInString(text[at:])
+		v.ErrorInside(at, at+size, "", "the text must be on one line, without tabs")
+	}
+	return text
+}
+
+// Target is the value that an alias stands for, or the value itself. As a key of a map it
+// tells values of files apart.
+func (v Value) Target() Value {
+	if v.node == nil {
+		return v
+	}
+	return Value{v.file, v.resolved()}
+}
+
+// In reports whether a file holds the value.
+func (v Value) In(f *File) bool { return v.file == f }
+
+// Len is the number of entries of a list or a mapping.
+func (v Value) Len() int {
+	switch {
+	case v.IsList():
+		return len(v.resolved().Content)
+	case v.IsMap():
+		return len(v.resolved().Content) / 2
+	}
+	return 0
 }
 
 // Written is what the file says from where the value begins to the end of the
@@ -190,8 +179,7 @@ func (v Value) Written() string {
 	if v.node == nil {
 		return ""
 	}
-	line := []rune(v.file.line(v.node.Line))
-	text := string(line[min(v.node.Column-1, len(line)):])
+	text := v.file.from(position{v.node.Line, v.node.Column})
 	if end := strings.IndexAny(text, ",}#\r"); end >= 0 {
 		text = text[:end]
 	}
@@ -256,131 +244,6 @@ func (v Value) Decode(into any) bool {
 	return true
 }
 
-// Map is the value as a mapping whose keys are all among known; others are
-// findings that name the nearest known key. Without known any key is fine.
-func (v Value) Map(known ...string) Map {
-	m := v.mapping(map[*yaml.Node]bool{})
-	for _, e := range m.Entries {
-		if len(known) == 0 || slices.Contains(known, e.Key.node.Value) {
-			continue
-		}
-		hint := "known keys: " + strings.Join(known, ", ")
-		if near := Nearest(e.Key.node.Value, known); near != "" {
-			hint = fmt.Sprintf("did you mean %q? %s", near, hint)
-			m.meant = append(m.meant, near)
-		}
-		e.Key.Errorf(hint, "unknown key %q", e.Key.node.Value)
-	}
-	return m
-}
-
-// Map is a mapping of a file, in the order of the file.
-type Map struct {
-	Entries []Entry
-	self    Value
-	meant   []string // keys that unknown ones were probably meant to be
-}
-
-// Entry is one key of a mapping with its value.
-type Entry struct{ Key, Value Value }
-
-// Get is the value of a key, the zero Value when it is not there.
-func (m Map) Get(key string) Value {
-	for _, e := range m.Entries {
-		if e.Key.node.Value == key {
-			return e.Value
-		}
-	}
-	return Value{}
-}
-
-// Key is a key itself, for findings about it.
-func (m Map) Key(key string) Value {
-	for _, e := range m.Entries {
-		if e.Key.node.Value == key {
-			return e.Key
-		}
-	}
-	return Value{}
-}
-
-// Has reports whether the key is there, with whatever value.
-func (m Map) Has(key string) bool { return m.Key(key).node != nil }
-
-// Require is Get, with an error at the mapping when the key is not there; a
-// misspelt one has its error already.
-func (m Map) Require(key string) Value {
-	v := m.Get(key)
-	if !v.Present() && m.self.node != nil && !slices.Contains(m.meant, key) {
-		at := m.self
-		if m.Has(key) {
-			at = m.Key(key)
-		}
-		at.Errorf("", "%s is missing", key)
-	}
-	return v
-}
-
-// Texts is the mapping as text by key.
-func (m Map) Texts() map[string]string {
-	out := make(map[string]string, len(m.Entries))
-	for _, e := range m.Entries {
-		out[e.Key.Text()] = e.Value.Text()
-	}
-	return out
-}
-
-// mapping reads the keys, merges what "<<" names and finds repeated keys. Each
-// mapping is merged once at most, seen or not: an anchor can name itself.
-func (v Value) mapping(seen map[*yaml.Node]bool) Map {
-	m := Map{self: v}
-	if !v.Present() {
-		return m
-	}
-	n := v.resolved()
-	if n.Kind != yaml.MappingNode {
-		v.Errorf("", "expected a mapping of keys to values, found %s", kind(n))
-		return Map{}
-	}
-	seen[n] = true
-	var merged []Value
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := Value{v.file, n.Content[i]}, Value{v.file, n.Content[i+1]}
-		switch {
-		case key.node.Tag == "!!merge":
-			merged = append(merged, value)
-		case key.node.Kind != yaml.ScalarNode:
-			key.Errorf("", "expected a key that is text, found %s", kind(key.node))
-		case m.Has(key.node.Value):
-			key.Errorf("", "key %q is repeated; it is in line %d already", key.node.Value, m.Key(key.node.Value).Line())
-		default:
-			m.Entries = append(m.Entries, Entry{key, value})
-		}
-	}
-	for _, from := range merged {
-		m.merge(from, seen)
-	}
-	return m
-}
-
-// merge adds the entries that a "<<" names and the mapping lacks.
-func (m *Map) merge(from Value, seen map[*yaml.Node]bool) {
-	parts := []Value{from}
-	if from.resolved().Kind == yaml.SequenceNode {
-		parts = from.List()
-	}
-	for _, part := range parts {
-		if seen[part.resolved()] {
-			continue
-		}
-		for _, e := range part.mapping(seen).Entries {
-			if !m.Has(e.Key.node.Value) {
-				m.Entries = append(m.Entries, e)
-			}
-		}
-	}
-}
-
 // kind names a node's kind for people.
 func kind(n *yaml.Node) string {
 	switch n.Kind {
@@ -397,9 +260,9 @@ func kind(n *yaml.Node) string {
 	case "!!bool":
 		return "true or false"
 	case "!!int", "!!float":
-		return "the number " + n.Value
+		return "the number " + Cut(n.Value, maxMessage)
 	}
-	return fmt.Sprintf("the text %q", n.Value)
+	return fmt.Sprintf("the text %q", Cut(n.Value, maxMessage))
 }
 
 // IsMap reports whether the value is a mapping.

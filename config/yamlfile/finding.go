@@ -40,8 +40,77 @@ type Finding struct {
 	Severity Severity
 	Message  string
 	Hint     string // what to do about it, or ""
-	Snippet  string // the text of the line
+	Snippet  string // the text of the line, or of a wide one what is around the place
+	Cut      int    // how many characters of the line are missing before Snippet
 	Source   string // what the file is part of, for readers of more than one
+	More     int    // how many findings that are not shown it stands for
+
+	moreErrors int // of More
+}
+
+// More is the finding that there are more in a file, or in all files for no name, than
+// are shown.
+func More(file string, errors, warnings int) Finding {
+	f := Finding{File: file, Severity: Warning, More: errors + warnings, moreErrors: errors}
+	if errors > 0 {
+		f.Severity = Error
+	}
+	where := "in other files"
+	if file != "" {
+		where = "in this file"
+	}
+	f.Message = fmt.Sprintf("%s and %s more %s are not shown", counted(errors, "error"), counted(warnings, "warning"), where)
+	return f
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// Cut is text of at most so many bytes, with "..." where it was longer.
+func Cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	end := most - len("...")
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "..."
+}
+
+// The excerpt of a wide line, in characters: how many are before the place, and how many
+// there are in all.
+const (
+	excerptBefore = 60
+	excerptWidth  = 200
+)
+
+// excerpt gives a finding the text of its line.
+func (f *File) excerpt(found *Finding) {
+	line := f.line(found.Line)
+	found.Snippet = line
+	if len(line) <= excerptWidth {
+		return
+	}
+	first := max(1, found.Column-excerptBefore)
+	rest := f.from(position{found.Line, first})
+	end, n := 0, 0
+	for end < len(rest) && n < excerptWidth {
+		_, size := utf8.DecodeRuneInString(rest[end:])
+		end, n = end+size, n+1
+	}
+	found.Width = max(1, min(found.Width, first+n-found.Column))
+	found.Snippet = rest[:end]
+	if end < len(rest) {
+		found.Snippet += "..."
+	}
+	if first > 1 {
+		found.Snippet, found.Cut = "..."+found.Snippet, first-1-len("...")
+	}
 }
 
 // String is the finding on one line: "file:line:col: message".
@@ -50,7 +119,10 @@ func (f Finding) String() string {
 	if f.Severity == Warning {
 		message = "warning: " + message
 	}
-	if f.Line == 0 {
+	switch {
+	case f.Line == 0 && f.File == "":
+		return printable(message)
+	case f.Line == 0:
 		return printable(f.File + ": " + message)
 	}
 	return printable(fmt.Sprintf("%s:%d:%d: %s", f.File, f.Line, f.Column, message))
@@ -76,13 +148,14 @@ func (f Finding) Text() string {
 func (f Finding) carets() string {
 	var b strings.Builder
 	line := []rune(f.Snippet)
-	for i := range f.Column - 1 + max(f.Width, 1) {
+	column := max(f.Column-f.Cut, 1)
+	for i := range column - 1 + max(f.Width, 1) {
 		r := ' '
 		if i < len(line) {
 			r = line[i]
 		}
 		switch {
-		case i >= f.Column-1:
+		case i >= column-1:
 			b.WriteString(strings.Repeat("^", max(cells(r), 1)))
 		case r == '\t':
 			b.WriteRune(r)
@@ -115,10 +188,11 @@ func printable(s string) string {
 	}, s)
 }
 
-// Sort orders findings by file and place, and drops repeated ones.
+// Sort orders findings by file and place, and drops repeated ones. What stands for more is
+// the last of its file.
 func Sort(findings []Finding) []Finding {
 	slices.SortStableFunc(findings, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line),
+		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.File, b.File), cmp.Compare(a.More, b.More), cmp.Compare(a.Line, b.Line),
 			cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
 	})
 	return slices.Compact(findings)
@@ -129,10 +203,70 @@ func HasErrors(findings []Finding) bool {
 	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == Error })
 }
 
+// AtMost are n of the findings of many files: where there are more, an error of each source,
+// then other errors, then warnings. The last one says how many more there are.
+func AtMost(n int, findings []Finding) []Finding {
+	if len(findings) <= n {
+		return findings
+	}
+	first := map[string]int{} // error of each source
+	for i, f := range findings {
+		if _, has := first[f.Source]; !has && f.Severity == Error {
+			first[f.Source] = i
+		}
+	}
+	rank := func(i int) int {
+		switch f := findings[i]; {
+		case f.Severity == Warning:
+			return 2
+		case first[f.Source] == i:
+			return 0
+		}
+		return 1
+	}
+	order := make([]int, len(findings))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(rank(a), rank(b)) })
+	var out []Finding
+	for _, i := range order[:n] {
+		out = append(out, findings[i])
+	}
+	errors, warnings := Count(findings)
+	shownErrors, shownWarnings := Count(out)
+	more := More("", errors-shownErrors, warnings-shownWarnings)
+	more.Severity = Warning // no source has it
+	return append(Sort(out), more)
+}
+
+// Count counts findings, with those that others stand for.
+func Count(findings []Finding) (errors, warnings int) {
+	for _, f := range findings {
+		errors += f.errors()
+		warnings += max(1, f.More) - f.errors()
+	}
+	return errors, warnings
+}
+
+func (f Finding) errors() int {
+	switch {
+	case f.More > 0:
+		return f.moreErrors
+	case f.Severity == Error:
+		return 1
+	}
+	return 0
+}
+
 // Nearest is the known word that text was probably meant to be, or "".
 func Nearest(text string, known []string) string {
-	best, least := "", max(1, (utf8.RuneCountInString(text)+1)/3)+1
+	length := utf8.RuneCountInString(text)
+	best, least := "", max(1, (length+1)/3)+1
 	for _, k := range known {
+		if apart := length - utf8.RuneCountInString(k); apart >= least || -apart >= least {
+			continue
+		}
 		if d := distance(strings.ToLower(text), k); d < least {
 			best, least = k, d
 		}
@@ -148,8 +282,8 @@ func distance(a, b string) int {
 	for j := range last {
 		last[j] = j
 	}
+	row := make([]int, len(t)+1)
 	for i := 1; i <= len(s); i++ {
-		row := make([]int, len(t)+1)
 		row[0] = i
 		for j := 1; j <= len(t); j++ {
 			cost := 1
@@ -161,7 +295,7 @@ func distance(a, b string) int {
 				row[j] = min(row[j], before[j-2]+1)
 			}
 		}
-		before, last = last, row
+		before, last, row = last, row, before
 	}
 	return last[len(t)]
 }

@@ -7,17 +7,62 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
+// markEvery is how many characters of a wide line are between two whose offsets are kept.
+const markEvery = 256
+
+// offset is the byte of a line at which a column begins, or the line's length. Lines that
+// are wide are walked once.
+func (f *File) offset(at position) int {
+	line, off, n := f.line(at.line), 0, at.column-1
+	if len(line) > markEvery && n > markEvery {
+		marks := f.marksOf(at.line)
+		mark := min(n/markEvery, len(marks)-1)
+		off, n = marks[mark], n-mark*markEvery
+	}
+	for ; n > 0 && off < len(line); n-- {
+		_, size := utf8.DecodeRuneInString(line[off:])
+		off += size
+	}
+	return off
+}
+
+// marksOf are the offsets of each so many characters of a line.
+func (f *File) marksOf(line int) []int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if marks, ok := f.marks[line]; ok {
+		return marks
+	}
+	var marks []int
+	n := 0
+	for off := range f.line(line) {
+		if n%markEvery == 0 {
+			marks = append(marks, off)
+		}
+		n++
+	}
+	if f.marks == nil {
+		f.marks = map[int][]int{}
+	}
+	f.marks[line] = marks
+	return marks
+}
+
+// from is the rest of the line that begins at a place.
+func (f *File) from(at position) string { return f.line(at.line)[f.offset(at):] }
+
 // begin is where a node's value begins, behind an anchor or a tag.
 func (f *File) begin(n *yaml.Node) position {
 	at := position{n.Line, n.Column}
-	line := []rune(f.line(at.line))
-	for at.column <= len(line) && (line[at.column-1] == '&' || line[at.column-1] == '!') {
-		for at.column <= len(line) && line[at.column-1] != ' ' {
-			at.column++
+	rest := f.from(at)
+	for rest != "" && (rest[0] == '&' || rest[0] == '!') {
+		end := strings.IndexByte(rest, ' ')
+		if end < 0 {
+			end = len(rest)
 		}
-		for at.column <= len(line) && line[at.column-1] == ' ' {
-			at.column++
-		}
+		next := strings.TrimLeft(rest[end:], " ")
+		at.column += utf8.RuneCountInString(rest[:len(rest)-len(next)])
+		rest = next
 	}
 	return at
 }
@@ -52,16 +97,24 @@ type walker struct {
 	style  yaml.Style
 	indent int // of a block scalar
 	at     position
-	line   []rune // the line of at
-	text   int    // characters of the line that are not trailing blanks
+	rest   string // of the line, from at on
+	text   int    // bytes of rest that are not trailing blanks
 }
 
 func (w *walker) isBlock() bool { return w.style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 }
 
 func (w *walker) move(line, column int) {
-	s := w.file.line(line)
-	w.at, w.line = position{line, column}, []rune(s)
-	w.text = utf8.RuneCountInString(strings.TrimRight(s, " \t"))
+	w.at = position{line, column}
+	w.rest = w.file.from(w.at)
+	w.text = len(strings.TrimRight(w.rest, " \t"))
+}
+
+// skip moves over characters of the line.
+func (w *walker) skip(n int) {
+	for range n {
+		_, size := utf8.DecodeRuneInString(w.rest) // none at the end
+		w.rest, w.text, w.at.column = w.rest[size:], w.text-size, w.at.column+1
+	}
 }
 
 // block moves to the first character of a block scalar whose header is in line.
@@ -83,14 +136,13 @@ func (w *walker) step(decoded rune) {
 		w.nextLine(decoded)
 		return
 	}
-	rest := w.line[min(w.at.column-1, len(w.line)):]
 	switch {
-	case w.style&yaml.DoubleQuotedStyle != 0 && len(rest) > 1 && rest[0] == '\\':
-		w.at.column += escapeLength(rest[1])
-	case w.style&yaml.SingleQuotedStyle != 0 && len(rest) > 1 && rest[0] == '\'' && rest[1] == '\'':
-		w.at.column += 2
+	case w.style&yaml.DoubleQuotedStyle != 0 && len(w.rest) > 1 && w.rest[0] == '\\':
+		w.skip(escapeLength(w.rest[1]))
+	case w.style&yaml.SingleQuotedStyle != 0 && strings.HasPrefix(w.rest, "''"):
+		w.skip(2)
 	default:
-		w.at.column++
+		w.skip(1)
 	}
 }
 
@@ -118,15 +170,15 @@ func (w *walker) ended() bool {
 		return false
 	}
 	if w.isBlock() {
-		return w.at.column > len(w.line)
+		return w.rest == ""
 	}
-	return w.at.column > w.text
+	return w.text <= 0
 }
 
 // escapeLength is the number of characters of an escape with this character
 // behind the backslash (YAML 1.2, section 5.7).
-func escapeLength(r rune) int {
-	switch r {
+func escapeLength(c byte) int {
+	switch c {
 	case 'x':
 		return 4
 	case 'u':

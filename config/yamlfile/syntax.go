@@ -44,11 +44,11 @@ func (f *File) syntax(err error) {
 	case strings.HasPrefix(message, "did not find expected") && strings.ContainsAny(text, `"'{[`):
 		hint = "is a quote or a bracket left open? Put text that holds quotes or braces, such as a query, in single quotes"
 	}
-	f.add(Error, position{line, column}, 1, "not YAML: "+message, hint)
+	f.reportAt(position{line, column}, "not YAML: "+message, hint)
 }
 
-// mistakeWork bounds how many lines are read in search of a mistake.
-const mistakeWork = 100_000
+// mistakeWork bounds how many bytes are read in search of a mistake.
+const mistakeWork = 1 << 20
 
 // mistake is the line of a syntax error: the last one whose lines above are
 // YAML by themselves, up to where the library gave up. It is 0 when that is not
@@ -56,12 +56,18 @@ const mistakeWork = 100_000
 func (f *File) mistake() int {
 	r := &lineReader{lines: f.lines}
 	_ = decodeAll(r)
-	work := mistakeWork
-	for n := r.next; n > 0 && work > 0; n-- {
-		if decodeAll(strings.NewReader(strings.Join(f.lines[:n-1], "\n"))) == nil {
+	size := 0 // of the lines before n
+	for _, line := range f.lines[:max(r.next-1, 0)] {
+		size += len(line) + 1
+	}
+	for n, work := r.next, mistakeWork; n > 0 && work > size; n-- {
+		if decodeAll(bytes.NewReader(f.text[:size])) == nil {
 			return n
 		}
-		work -= n
+		work -= size
+		if n > 1 {
+			size -= len(f.lines[n-2]) + 1
+		}
 	}
 	return 0
 }
@@ -109,6 +115,6 @@ func (f *File) foreign() {
 		at += size
 	}
 	line := f.text[bytes.LastIndexByte(f.text[:at], '\n')+1 : at]
-	f.add(Error, position{bytes.Count(f.text[:at], []byte("\n")) + 1, utf8.RuneCount(line) + 1}, 1,
+	f.reportAt(position{bytes.Count(f.text[:at], []byte("\n")) + 1, utf8.RuneCount(line) + 1},
 		"the file is not UTF-8 text", "save it as UTF-8")
 }

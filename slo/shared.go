@@ -1,0 +1,123 @@
+package slo
+
+import (
+	"fmt"
+	"strings"
+)
+
+// exclude gives the exclusions of files of their own to the SLOs that match. SLOs that get
+// the same ones share them.
+func (l *loading) exclude() {
+	x := sharing{loading: l, byService: map[string][]*SLO{}, got: map[*SLO]*share{}}
+	for _, s := range l.slos {
+		x.byService[s.Service] = append(x.byService[s.Service], s)
+	}
+	for i, p := range l.parsed {
+		for n := range p.exclusions {
+			x.give(p, &p.exclusions[n], fmt.Sprintf("%d.%d ", i, n))
+		}
+	}
+	lists := map[shareKey][]Exclusion{}
+	for s, got := range x.got {
+		key := shareKey{names: strings.Join(got.names, "")}
+		if len(s.Exclusions) > 0 {
+			key.first, key.own = &s.Exclusions[0], len(s.Exclusions)
+		}
+		list, made := lists[key]
+		if !made {
+			list = append(list, s.Exclusions...)
+			for _, one := range got.from {
+				list = append(list, one.exclusions...)
+			}
+			lists[key] = list
+		}
+		s.Exclusions = list
+	}
+}
+
+// sharing is how exclusions of files of their own get to SLOs.
+type sharing struct {
+	*loading
+	byService map[string][]*SLO
+	got       map[*SLO]*share
+}
+
+// share is what an SLO gets.
+type share struct {
+	from   []*shared
+	names  []string // of from
+	ranges int      // with its own
+}
+
+// shareKey tells apart what SLOs have in the end.
+type shareKey struct {
+	first *Exclusion // of the SLO's own
+	own   int        // how many these are
+	names string
+}
+
+// give gives exclusions to the SLOs that match.
+func (x *sharing) give(p *parsed, one *shared, name string) {
+	matched, more := false, ranges(one.exclusions)
+	for _, s := range x.candidates(one) {
+		if !one.matches(s) {
+			continue
+		}
+		matched = true
+		if x.failed[p] {
+			break
+		}
+		got := x.got[s]
+		if got == nil {
+			got = &share{ranges: ranges(s.Exclusions)}
+			x.got[s] = got
+		}
+		if got.ranges += more; got.ranges > x.limits.Exclusions {
+			one.at.Errorf("it is limits.exclusions of the service's own file", "with these %s has more than %d exclusions", s.ID(), x.limits.Exclusions)
+			x.failed[p] = true
+			break
+		}
+		got.from, got.names = append(got.from, one), append(got.names, name)
+	}
+	if !matched {
+		one.at.Warnf("", "the exclusion matches none of the SLOs that were read")
+	}
+}
+
+// candidates are SLOs, among which are all that match.
+func (x *sharing) candidates(one *shared) []*SLO {
+	id, byID := one.match["slo_id"]
+	service, byService := one.match["slo_service"]
+	switch {
+	case byID && x.byID[id] != nil:
+		return []*SLO{x.byID[id]}
+	case byID:
+		return nil
+	case byService:
+		return x.byService[service]
+	}
+	return x.slos
+}
+
+// matches reports whether exclusions are for an SLO.
+func (x *shared) matches(s *SLO) bool {
+	for key, want := range x.match {
+		got := ""
+		switch key {
+		case "slo_service":
+			got = s.Service
+		case "slo":
+			got = s.Name
+		case "slo_id":
+			got = s.ID()
+		case "owner":
+			got = s.Owner
+		default:
+			got = s.Labels[key]
+		}
+		if got != want {
+			return false
+		}
+	}
+	return true
+}
