@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
@@ -15,7 +16,8 @@ import (
 // what they say.
 func (p Policies) Check(slos []*slo.SLO) []slo.Report {
 	var out []slo.Report
-	builtIn := BuiltIn()
+	builtIn, names := BuiltIn(), slices.Sorted(maps.Keys(p))
+	hints := map[string]string{} // by names that no policy has
 	for _, s := range slos {
 		name := s.Alerting.Policy
 		policy, known := p[name]
@@ -30,9 +32,13 @@ func (p Policies) Check(slos []*slo.SLO) []slo.Report {
 				out = append(out, slo.Report{SLO: s, Field: "slice", Severity: yamlfile.Warning, Message: d[0], Hint: d[1]})
 			}
 		case !known:
-			hint := "there are: " + p.Names()
-			if near := yamlfile.Nearest(name, slices.Sorted(maps.Keys(p))); near != "" {
-				hint = "did you mean " + near + "? " + hint
+			hint, made := hints[name]
+			if !made {
+				hint = "there are: " + strings.Join(names, ", ")
+				if near := yamlfile.Nearest(name, names); near != "" {
+					hint = "did you mean " + near + "? " + hint
+				}
+				hints[name] = hint
 			}
 			out = append(out, slo.Report{SLO: s, Field: "alerting.policy", Severity: yamlfile.Error,
 				Message: "there is no alert policy " + name, Hint: hint})

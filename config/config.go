@@ -14,9 +14,20 @@ type Config struct {
 	Backends      []Backend // the first is that of SLOs which name none
 	Alertmanagers []Alertmanager
 	Policies      []Policy // beside those that are built in
+	Limits        Limits
 	Web           Web
 
 	dir string // of the file; relative paths begin there
+}
+
+// Limits bound what SLO files hold, for they are other people's. 0 is the default.
+type Limits struct {
+	SLOsPerFile     int
+	SLOsPerSource   int
+	Parts           int // of an SLO of other SLOs, with the parts of these
+	Labels          int // of a file or of alerts, and so many annotations, links and labels of group_by
+	Exclusions      int // of an SLO; each range of times counts as one
+	GroupObjectives int // of an SLO
 }
 
 // Spec is one place where SLO files are: a directory or a Git repository.

@@ -285,7 +285,7 @@ func (k *walk) file(rel, shown string) error {
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", shown, cause(err))
 	}
-	k.add(File{shown, text, info.ModTime().UTC()})
+	k.add(File{shown, text, plausible(info.ModTime().UTC())})
 	return nil
 }
 

@@ -94,7 +94,7 @@ func (s *session) committed(ctx context.Context, commit string) (time.Time, erro
 	if err != nil {
 		return time.Time{}, fmt.Errorf("reading when commit %s was made: %w", commit, err)
 	}
-	return time.Unix(seconds, 0).UTC(), nil
+	return plausible(time.Unix(seconds, 0).UTC()), nil
 }
 
 // maxCommits is how many of a branch's commits are tried for one that is whole.

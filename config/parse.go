@@ -65,7 +65,7 @@ type parser struct {
 }
 
 func (p *parser) document(d yamlfile.Value) {
-	m := d.Map("specs", "backends", "alertmanagers", "policies", "web")
+	m := d.Map("specs", "backends", "alertmanagers", "policies", "limits", "web")
 	names := map[string]int{} // the line of each backend
 	for _, v := range entries(m.Require("backends")) {
 		b := p.backend(v)
@@ -93,7 +93,20 @@ func (p *parser) document(d yamlfile.Value) {
 		p.config.Alertmanagers = append(p.config.Alertmanagers, a)
 	}
 	p.config.Policies = policies(m.Get("policies"))
+	p.config.Limits = limits(m.Get("limits"))
 	p.web(m.Get("web"))
+}
+
+func limits(v yamlfile.Value) Limits {
+	m := v.Map("slos_per_file", "slos_per_source", "parts", "labels", "exclusions", "group_objectives")
+	var l Limits
+	count(m.Get("slos_per_file"), &l.SLOsPerFile)
+	count(m.Get("slos_per_source"), &l.SLOsPerSource)
+	count(m.Get("parts"), &l.Parts)
+	count(m.Get("labels"), &l.Labels)
+	count(m.Get("exclusions"), &l.Exclusions)
+	count(m.Get("group_objectives"), &l.GroupObjectives)
+	return l
 }
 
 // entries are the values of a list that must have some.

@@ -88,6 +88,15 @@ func tooLarge(name string) error {
 
 func (c *collector) add(f File) { c.files = append(c.files, f) }
 
+// plausible is a time, or none where it is in no year that people write: who makes a
+// commit or a file says when.
+func plausible(t time.Time) time.Time {
+	if t.Year() < 1970 || t.Year() > 2200 {
+		return time.Time{}
+	}
+	return t
+}
+
 // sorted is all files by name.
 func (c *collector) sorted() []File {
 	slices.SortFunc(c.files, func(a, b File) int { return cmp.Compare(a.Name, b.Name) })

@@ -297,7 +297,7 @@ func groupObjectives(v yamlfile.Value, by []string) map[string]Objective {
 
 // backend reads the name of a backend that the source may use.
 func (p *parsed) backend(v yamlfile.Value) string {
-	text := v.Text()
+	text := v.OneLine()
 	if text != "" && len(p.in.Backends) > 0 && !slices.Contains(p.in.Backends, text) {
 		v.Errorf("the service's own file allows: "+strings.Join(p.in.Backends, ", "), "backend %s is not for SLOs of this source", text)
 	}

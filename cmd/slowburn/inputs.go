@@ -170,7 +170,7 @@ func read(ctx context.Context, s streams, paths []string, cfg *config.Config) (*
 	if len(files) == 0 {
 		return nil, failure("there is no SLO file in any of the configured places")
 	}
-	return slo.Load(files), nil
+	return slo.Limits(cfg.Limits).Load(files), nil
 }
 
 // stdinName is what findings call standard input.

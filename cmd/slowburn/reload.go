@@ -25,6 +25,7 @@ import (
 // never was good gives what is good of it.
 type reloader struct {
 	sources []config.Source
+	limits  slo.Limits
 	check   func([]*slo.SLO) []slo.Report // finds more than the parser
 	apply   func([]*slo.SLO, []evaluator.Problem)
 	log     *slog.Logger
@@ -120,7 +121,7 @@ func (r *reloader) take(c collected) error {
 
 // load parses files and checks what is in them.
 func (r *reloader) load(files []slo.File) *slo.Set {
-	set := slo.Load(files)
+	set := r.limits.Load(files)
 	set.Add(r.check(set.SLOs)...)
 	r.note(set.SLOs)
 	return set
@@ -167,7 +168,7 @@ func (r *reloader) setConfigError(file string, err error) {
 		return
 	}
 	r.conf = []evaluator.Problem{{
-		Source: file, File: file, Severity: "error", Message: err.Error(), Hint: "the last good configuration stays live", Since: modified,
+		Source: file, File: file, Severity: "error", Message: yamlfile.Cut(err.Error(), maxMessage), Hint: "the last good configuration stays live", Since: modified,
 	}}
 }
 
@@ -175,8 +176,9 @@ func (r *reloader) setConfigError(file string, err error) {
 type findingsError []yamlfile.Finding
 
 func (e findingsError) Error() string {
-	lines := make([]string, len(e))
-	for i, f := range e {
+	found := yamlfile.AtMost(maxFindings, e)
+	lines := make([]string, len(found))
+	for i, f := range found {
 		lines[i] = f.String()
 	}
 	return strings.Join(lines, "\n")
@@ -256,7 +258,15 @@ func (r *reloader) watch(ctx context.Context) {
 	wg.Wait()
 }
 
+// maxMessage is how long a message is, in bytes.
+const maxMessage = 500
+
+// maxFindings is how many findings of all files are shown.
+const maxFindings = 1000
+
+// problemsOf are findings as the page, the API and the log have them.
 func problemsOf(findings []yamlfile.Finding) []evaluator.Problem {
+	findings = yamlfile.AtMost(maxFindings, findings)
 	out := make([]evaluator.Problem, len(findings))
 	for i, f := range findings {
 		out[i] = evaluator.Problem{

@@ -37,7 +37,7 @@ func (r *reloader) collect(ctx context.Context) (collected, error) {
 		}
 		if err != nil {
 			bad[source.Name()] = true
-			p := evaluator.Problem{Source: source.Name(), Severity: "error", Message: err.Error()}
+			p := evaluator.Problem{Source: source.Name(), Severity: "error", Message: yamlfile.Cut(err.Error(), maxMessage)}
 			if good, is := r.good[source]; is {
 				tree, p.Hint = good, "the last good files stay live"
 			}
@@ -126,7 +126,7 @@ func (r *reloader) fallBack(ctx context.Context, c *collected, bad map[string]bo
 	unused := r.dropBad(c)
 	for _, source := range r.sources {
 		if text := notUsed(newest[source], c.trees[source], unused[source]); text != "" {
-			c.problems = append(c.problems, evaluator.Problem{Source: source.Name(), Severity: "error", Message: text})
+			c.problems = append(c.problems, evaluator.Problem{Source: source.Name(), Severity: "error", Message: yamlfile.Cut(text, maxMessage)})
 		}
 	}
 	return nil

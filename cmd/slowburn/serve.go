@@ -26,6 +26,7 @@ import (
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/dashboards/web"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // shutdownTime bounds the draining of HTTP; the queue of alerts has a bound of
@@ -120,6 +121,7 @@ func (sv *service) newParts(cfg *config.Config) (*parts, error) {
 		return nil, err
 	}
 	p := &parts{reloader: newReloader(cfg.Sources(), policiesOf(cfg).Check, sv.log, reg)}
+	p.reloader.limits = slo.Limits(cfg.Limits)
 	completer := alerting.NewCompleter(cfg.Web.ExternalURL)
 	options.Alerts = completer.Complete
 	p.sender = alerting.NewSender(alerting.SenderOptions{
@@ -165,12 +167,12 @@ func (sv *service) run(ctx context.Context) error {
 	}
 	set, err := p.reloader.first(ctx)
 	if errors.Is(err, errFindings) {
-		printFindings(sv.streams.err, set.Findings)
+		printFindings(sv.streams.err, yamlfile.AtMost(maxFindings, set.Findings))
 		return codeError{code: exitFindings}
 	} else if err != nil {
 		return failure("%w", err)
 	}
-	printFindings(sv.streams.err, set.Findings)
+	printFindings(sv.streams.err, yamlfile.AtMost(maxFindings, set.Findings))
 	if err := toolkit.Validate(sv.cfg.Web.ConfigFile); err != nil {
 		return failure("reading web.config_file %s: %w", sv.cfg.Web.ConfigFile, err)
 	}

@@ -110,14 +110,7 @@ func plannedObjectives(slos []*slo.SLO, now time.Time) []slo.Report {
 
 // verdict ends a command that looks for findings.
 func verdict(s streams, slos int, findings []yamlfile.Finding, strict bool) error {
-	errs, warnings := 0, 0
-	for _, f := range findings {
-		if f.Severity == yamlfile.Error {
-			errs++
-		} else {
-			warnings++
-		}
-	}
+	errs, warnings := yamlfile.Count(findings)
 	if errs > 0 || strict && warnings > 0 {
 		fmt.Fprintf(s.err, "%s, %s\n", plural(errs, "error"), plural(warnings, "warning"))
 		return codeError{code: exitFindings}

@@ -135,9 +135,18 @@ func (v Value) Text() string {
 // MaxText is how long a text may be, in bytes.
 const MaxText = 16 << 10
 
-// isForbidden reports whether a character is one that no text needs: of those that
-// control, only tabs and line ends have a use.
-func isForbidden(r rune) bool { return r != '\t' && r != '\n' && r != '\r' && unicode.IsControl(r) }
+// isForbidden reports whether a character is one that no text needs and YAML may not
+// hold: of those that control, only tabs and line ends have a use.
+func isForbidden(r rune) bool {
+	const byteOrder, none, last = '\ufeff', '\ufffe', '\uffff'
+	switch r {
+	case '\t', '\n', '\r':
+		return false
+	case byteOrder, none, last:
+		return true
+	}
+	return unicode.IsControl(r)
+}
 
 // OneLine is the value as text on one line, for what becomes a label or a name.
 func (v Value) OneLine() string {

@@ -55,11 +55,18 @@ func More(file string, errors, warnings int) Finding {
 	if errors > 0 {
 		f.Severity = Error
 	}
-	where := "in other files"
+	where := "of all files"
 	if file != "" {
 		where = "in this file"
 	}
-	f.Message = fmt.Sprintf("%s and %s more %s are not shown", counted(errors, "error"), counted(warnings, "warning"), where)
+	var counts []string
+	if errors > 0 {
+		counts = append(counts, counted(errors, "error"))
+	}
+	if warnings > 0 {
+		counts = append(counts, counted(warnings, "warning"))
+	}
+	f.Message = fmt.Sprintf("%s more %s are not shown", strings.Join(counts, " and "), where)
 	return f
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
@@ -31,16 +32,48 @@ func (s *server) slos(w http.ResponseWriter, r *http.Request) {
 	if part.Problems == nil {
 		part.Problems = []evaluator.Problem{}
 	}
-	var body bytes.Buffer
-	enc := json.NewEncoder(&body)
-	enc.SetEscapeHTML(false) // as `status -o json` prints it
-	if err := enc.Encode(part); err != nil {
+	body, err := encode(&part)
+	if err != nil { // of some of it
+		encodable(&part)
+		body, err = encode(&part)
+	}
+	if err != nil {
 		jsonError(w, http.StatusInternalServerError, fmt.Errorf("writing the report: %w", err))
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-cache")
-	respond(w, r, http.StatusOK, body.Bytes())
+	respond(w, r, http.StatusOK, body)
+}
+
+func encode(v any) ([]byte, error) {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false) // as `status -o json` prints it
+	err := enc.Encode(v)
+	return body.Bytes(), err
+}
+
+// encodable leaves what can't be encoded out of a part of a report, such as an SLO with a
+// time in the year 10000. Problems name it.
+func encodable(part *evaluator.Report) {
+	slos, problems := []evaluator.Status{}, []evaluator.Problem{}
+	for _, p := range part.Problems {
+		if _, err := encode(p); err != nil {
+			p.Since = time.Time{} // which is all that can fail
+		}
+		problems = append(problems, p)
+	}
+	for i := range part.SLOs {
+		if _, err := encode(&part.SLOs[i]); err != nil {
+			problems = append(problems, evaluator.Problem{
+				Source: part.SLOs[i].Source, Severity: "error", Message: fmt.Sprintf("%s can't be shown: %s", part.SLOs[i].ID, err),
+			})
+			continue
+		}
+		slos = append(slos, part.SLOs[i])
+	}
+	part.SLOs, part.Problems = slos, problems
 }
 
 type apiParams struct {

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// TestManyProblems: the page, the API and the log have 1,000 problems at most, at least one of each source
+// that is bad, and how many more there are. No file of errors is used for all that.
+func TestManyProblems(t *testing.T) {
+	t.Parallel()
+	dir, second := t.TempDir(), t.TempDir()
+	for i := range 15 {
+		write(t, dir, fmt.Sprintf("%02d.yaml", i), "apiVersion: slowburn/v1\nservice: s\nslos:\n"+strings.Repeat("  - {name: "+strings.Repeat("ä", 600)+"}\n", 70+i)+"  - {}\n")
+	}
+	write(t, dir, "checkout.yaml", checkout("99"))
+	write(t, second, "bad.yaml", other("bad", "100"))
+	r, ids, problems := reloaderOf(t, dir, second)
+	err := r.reload(t.Context())
+	require.Error(t, err)
+	require.Less(t, len(err.Error()), 1000*1000)
+	require.Equal(t, []string{"checkout/availability"}, ids())
+	sources := map[string]int{}
+	for _, p := range *problems {
+		sources[p.Source]++
+		require.LessOrEqual(t, len(p.Message), 500)
+	}
+	require.Equal(t, 1, sources[""], "how many more there are")
+	require.Equal(t, 2, sources[second], "the error, and that its file is not used")
+	require.LessOrEqual(t, len(*problems), 1000+1+2)
+	more := func(p evaluator.Problem) bool { return p.Source == "" }
+	for _, p := range *problems {
+		if more(p) {
+			require.Regexp(t, `^\d+ errors more of all files are not shown$`, p.Message)
+			require.Equal(t, "warning", p.Severity)
+		}
+	}
+}
+
+// TestCountsWithWhatIsNotShown: validate counts all findings, and shows 100 of a file.
+func TestCountsWithWhatIsNotShown(t *testing.T) {
+	t.Parallel()
+	text := "apiVersion: slowburn/v1\nservice: s\nslos:\n" + strings.Repeat("  - {name: a, objective: 99, sli: {probe: {metric: up}}}\n", 300)
+	set := slo.Load([]slo.File{{Name: "a.yaml", Text: []byte(text)}})
+	require.Len(t, set.Findings, yamlfile.MaxFindings+1)
+	var out strings.Builder
+	err := verdict(streams{err: &out}, 0, set.Findings, false)
+	require.Error(t, err)
+	require.Equal(t, "299 errors, 0 warnings\n", out.String())
+}
+
+// TestLimitsOfTheConfiguration hold for serve and for validate.
+func TestLimitsOfTheConfiguration(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "slos/a.yaml", checkout("99"))
+	file := write(t, dir, "slowburn.yaml", "specs: [{directory: slos}]\nbackends: [{url: http://127.0.0.1:1}]\nlimits: {labels: 1}\n")
+	write(t, dir, "slos/b.yaml", "labels: {a: b, c: d}\n"+other("other", "99"))
+	var out strings.Builder
+	require.Error(t, validate(t.Context(), streams{out: &out, err: &out}, nil, validateFlags{inputs: inputs{configFile: file}, output: "text"}))
+	require.Contains(t, out.String(), "b.yaml:1:9: labels has 2 entries, more than 1")
+}

@@ -1,0 +1,35 @@
+package config
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestLimits are whole numbers above 0; what is not there has its default.
+func TestLimits(t *testing.T) {
+	const rest = "specs: [{directory: slos}]\nbackends: [{url: http://prometheus:9090}]\n"
+	cfg, found := Parse("c.yaml", []byte(rest+"limits: {slos_per_file: 1, slos_per_source: 2, parts: 3, labels: 4, exclusions: 5, group_objectives: 6}\n"))
+	require.Empty(t, found)
+	require.Equal(t, Limits{SLOsPerFile: 1, SLOsPerSource: 2, Parts: 3, Labels: 4, Exclusions: 5, GroupObjectives: 6}, cfg.Limits)
+	cfg, found = Parse("c.yaml", []byte(rest))
+	require.Empty(t, found)
+	require.Equal(t, Limits{}, cfg.Limits)
+	_, found = Parse("c.yaml", []byte(rest+"limits: {parts: 0}\n"))
+	require.Len(t, found, 1)
+	require.Equal(t, "c.yaml:3:17: 0 is not a whole number of at least 1", found[0].String())
+	_, found = Parse("c.yaml", []byte(rest+"limits: {part: 1}\n"))
+	require.Len(t, found, 1)
+	require.Contains(t, found[0].Hint, `did you mean "parts"?`)
+}
+
+// TestPlausible: who makes a commit says when, and a year that JSON can't write would
+// keep the whole report from being read.
+func TestPlausible(t *testing.T) {
+	fine := time.Date(2200, 12, 31, 23, 59, 59, 0, time.UTC)
+	require.Equal(t, fine, plausible(fine))
+	require.Zero(t, plausible(fine.Add(time.Second)))
+	require.Zero(t, plausible(time.Unix(1<<40, 0).UTC()))
+	require.Zero(t, plausible(time.Unix(-1, 0).UTC()))
+}
