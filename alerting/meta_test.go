@@ -245,6 +245,20 @@ func TestAnAlertIsDatedHonestly(t *testing.T) {
 	}
 }
 
+// TestASpentBudgetStaysWhileNobodySees: 480 bad minutes of 40 spend the budget after 360. Of 400
+// minutes without data nobody judges the last 280, in which 340 of them leave the window, and
+// the rest would be less than is allowed. A minute that is seen ends it.
+func TestASpentBudgetStaysWhileNobodySees(t *testing.T) {
+	s := daySLO(t)
+	slots := slotsOf(480, bad(40), 900, healthy, 400, missing, 1, healthy)
+	spent := map[string]int{"ErrorBudgetExhausted": 720} // half of the day is known
+	live := follow(s)
+	require.Equal(t, spent, budgetAlerts(live.seeAll(slots[:1380], 0)))
+	require.Equal(t, spent, budgetAlerts(live.seeAll(slots[:1780], 0)))
+	require.Equal(t, spent, budgetAlerts(allAt(s, slots[:1780])), "a process that starts says the same")
+	require.Empty(t, budgetAlerts(live.seeAll(slots, 0)))
+}
+
 // TestTheForecastOfABudget: six hours at 0.95 times the allowed rate take 23.75 % of the
 // budget of a day. So much is left after 1,156 slots. A page ends it not.
 func TestTheForecastOfABudget(t *testing.T) {
@@ -450,6 +464,28 @@ func TestAWholeNamesItsWorstGroups(t *testing.T) {
 	require.Equal(t, `checkout/availability{host="db-1"} burns its error budget 90x too fast`, r.SLOs[1].Alerts[0].Summary)
 }
 
+// TestAGroupIsHeldWhileItsWholeIsRead: a report lacks it first, and then has it with a part of
+// its history.
+func TestAGroupIsHeldWhileItsWholeIsRead(t *testing.T) {
+	x := newTeller(t)
+	report := func(whole evaluator.State, group ...evaluator.Status) {
+		x.now = x.now.Add(time.Minute)
+		w := x.about(whole, 0.5, 0)
+		w.Groups = &evaluator.GroupsStatus{By: []string{"host"}, Count: len(group)}
+		x.report(&evaluator.Report{EvaluatedAt: x.now, SLOs: append([]evaluator.Status{w}, group...)})
+		require.Len(t, x.sender.firing, 1)
+		require.Empty(t, x.sender.resolved)
+	}
+	group := x.about(evaluator.StateOK, 0.5, 20)
+	group.ID, group.Group = `checkout/availability{host="db-1"}`, map[string]string{"host": "db-1"}
+	group.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: Page, Tier: "slow", Windows: []string{"3d", "1d"}, Held: x.now}}
+	report(evaluator.StateOK, group)
+	report(evaluator.StateWarming)
+	group.Alerts, group.State = nil, evaluator.StateWarming
+	report(evaluator.StateWarming, group)
+	require.Contains(t, x.shown[0].Description, "it is held because the history that decides is still being read")
+}
+
 // TestAClockThatIsSetBackResolvesNothing: what fired an hour later is not known to be over.
 func TestAClockThatIsSetBackResolvesNothing(t *testing.T) {
 	x := newTeller(t)
@@ -457,7 +493,8 @@ func TestAClockThatIsSetBackResolvesNothing(t *testing.T) {
 	burning.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: Page, Tier: "fast", Windows: []string{"3d", "1d"}, Held: x.now}}
 	firing, _ := x.see(0, burning)
 	require.Equal(t, []string{"ErrorBudgetBurn"}, firing)
-	firing, resolved := x.see(-60, x.about(evaluator.StateOK, 0.5, 0))
+	firing, resolved := x.see(-60, x.about(evaluator.StateWarming, 0.5, 0))
 	require.Empty(t, firing)
 	require.Empty(t, resolved)
+	require.Empty(t, x.shown, "it is not held while history is read again")
 }

@@ -46,6 +46,16 @@ func TestSeriesWithoutSamplesAreAContradiction(t *testing.T) {
 	}
 }
 
+// TestARangeOfValuesIsAMatrix: an empty vector does not say that there are no values.
+func TestARangeOfValuesIsAMatrix(t *testing.T) {
+	server := httptest.NewServer(says(200, `{"status":"success","data":{"resultType":"vector","result":[]}}`))
+	defer server.Close()
+	r := evaluate(t, server.URL, load(t, "1d", `{threshold: {query: queue_depth, op: "<", value: 10}}`), at(60))
+	require.Equal(t, evaluator.StateQueryFailed, r.SLOs[0].State)
+	require.Contains(t, r.SLOs[0].StateReason, "queue_depth")
+	require.Contains(t, r.SLOs[0].StateReason, "a part of the backend, such as a Thanos in distributed mode, answers no ranges")
+}
+
 // frontend caches answers to query_range as query-frontends do: until somebody asks
 // for no store.
 type frontend struct {

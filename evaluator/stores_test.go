@@ -83,6 +83,7 @@ func TestAStoreOfThanosThatFails(t *testing.T) {
 		"of another time":   {[]string{listed("store", storeOf("old", "", refusal, hours(-999), hours(-500)))}, ""},
 		"a sidecar fails":   {[]string{listed("sidecar", sidecar("a", refusal))}, "the sidecar sidecar-a:10901 fails"},
 		"one of two alike":  {[]string{listed("sidecar", sidecar("a", refusal), sidecar("b", ""))}, ""},
+		"one has less":      {[]string{listed("sidecar", sidecar("a", refusal), storeOf("sidecar-b", `"cluster":"a","replica":"b"`, "", hours(-5), forever))}, "the sidecar sidecar-a:10901 fails"},
 		"of other labels":   {[]string{listed("sidecar", storeOf("other", `"job":"other"`, refusal, hours(-6), forever))}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
