@@ -80,13 +80,13 @@ func demo(ctx context.Context, s streams, listen string) (err error) {
   API         %s/api/v1/slos
   metrics     %s/metrics
   SLO files   %s (edit them: they are read again)
-  Prometheus  %s (embedded; try slowburn status %s --backend %s)
+  Prometheus  %s (embedded; try %s status %s --backend %s)
 
 In about a minute an incident begins in the service checkout: an alert fires two
 minutes later, and resolves some minutes after the incident is over. Another
 service has one every half an hour. Ctrl-C ends the demo.
 
-`, page, page, page, sim.specs, sim.url, sim.specs, sim.url)
+`, page, page, page, sim.specs, sim.url, os.Args[0], sim.specs, sim.url)
 	return sv.run(ctx)
 }
 

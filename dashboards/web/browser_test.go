@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -26,7 +27,7 @@ import (
 // is. complaints ends the session and gives what was written to the console in
 // it: errors of scripts, violations of the content security policy, files not
 // found.
-func browser(t *testing.T) (ctx context.Context, complaints func() []string) {
+func browser(t *testing.T, more ...chromedp.ExecAllocatorOption) (ctx context.Context, complaints func() []string) {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	require.NoError(t, err, "this test opens the pages in a real browser: `make test` installs Chromium")
@@ -39,6 +40,7 @@ func browser(t *testing.T) (ctx context.Context, complaints func() []string) {
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
+	options = append(options, more...)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
@@ -289,6 +291,45 @@ func TestBrowserWidths(t *testing.T) {
 	}
 	require.Equal(t, []string{"Failed to load resource: the server responded with a status of 404 (Not Found) " +
 		server.URL + "/nowhere"}, complaints())
+}
+
+// TestBrowserContrast: bars, inputs and what is drawn of the budget stand out from what is
+// around them by 3:1 at least, in light and in dark, as WCAG 1.4.11 asks.
+func TestBrowserContrast(t *testing.T) {
+	server := httptest.NewServer(handler(sample(t)))
+	defer server.Close()
+	const ratios = `(() => {
+		const rgb = (text) => text.match(/[\d.]+/g).slice(0, 3).map(Number);
+		const light = (c) => c.map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+			.reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+		const surface = rgb(getComputedStyle(document.querySelector("table")).backgroundColor);
+		const parts = {
+			".plot .bars": "fill", ".plot .line": "stroke", ".plot .over": "fill", ".spark .under": "stroke", ".spark .over": "stroke",
+			".bar.fine .fill": "fill", ".bar.spent .fill": "fill", ".filters input": "borderTopColor",
+		};
+		return Object.fromEntries(Object.keys(parts).filter(name => document.querySelector(name)).map(name => {
+			const style = getComputedStyle(document.querySelector(name)), part = Number(style.opacity);
+			const seen = light(rgb(style[parts[name]]).map((v, i) => part * v + (1 - part) * surface[i])), around = light(surface);
+			return [name, (Math.max(seen, around) + .05) / (Math.min(seen, around) + .05)];
+		}));
+	})()`
+	for scheme, n := range map[string]string{"dark": "0", "light": "1"} {
+		ctx, _ := browser(t, chromedp.Flag("blink-settings", "preferredColorScheme="+n))
+		found := map[string]float64{}
+		for _, path := range []string{"/", "/slo/mail/delivery"} {
+			require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(server.URL+path)))
+			of, err := chromedp.Run(ctx, chromedp.Evaluate[map[string]float64](ratios))
+			require.NoError(t, err)
+			maps.Copy(found, of)
+		}
+		dark, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`matchMedia("(prefers-color-scheme: dark)").matches`))
+		require.NoError(t, err)
+		require.Equal(t, scheme == "dark", dark)
+		require.Len(t, found, 8)
+		for name, ratio := range found {
+			require.GreaterOrEqual(t, ratio, 3.0, "%s in %s", name, scheme)
+		}
+	}
 }
 
 // TestBrowserGroups unfolds the groups of an SLO: they stay so when the page

@@ -140,6 +140,25 @@ func TestPagesComeBeforeTickets(t *testing.T) {
 	require.Regexp(t, `▲ checkout burns 18x too fast.*◆ checkout has spent its error budget Nothing is left\. ticket since or before 14:04 \(1 h or more\)`, text)
 }
 
+// TestEachAlertIsShown: a ticket about the budget, with which nothing burns, has a badge, is
+// counted in the title and the summary, and chosen by the filters.
+func TestEachAlertIsShown(t *testing.T) {
+	for _, name := range []string{"ErrorBudgetPolicy", "ErrorBudgetForecast", "ErrorBudgetExhausted", "SLONoData"} {
+		h := handler(change(t, "edge/availability", func(st *evaluator.Status) {
+			st.Alerts = []evaluator.FiringAlert{{Name: name, Severity: "ticket", Since: evaluated.Add(-time.Hour), Summary: name + " of edge", Description: "Do this."}}
+		}))
+		list := words(h, "/")
+		require.Contains(t, list, "(3 firing) SLOs")
+		require.Contains(t, list, "1 page firing 2 tickets firing")
+		require.Contains(t, words(h, "/?q=edge"), "◆ Ticket since 14:04 edge / availability")
+		require.Contains(t, shown(get(h, "/?state=ticket")), "edge/availability")
+		require.Contains(t, shown(get(h, "/?state=firing")), "edge/availability")
+		require.NotContains(t, shown(get(h, "/?state=ok")), "edge/availability")
+		require.Contains(t, words(h, "/slo/edge/availability"), "◆ "+name+" of edge Do this. ticket since 14:04 (1 h)")
+		require.Contains(t, get(h, "/api/v1/slos?service=edge").Body.String(), `"summary":"`+name+` of edge"`)
+	}
+}
+
 // TestAboutToFire: an SLO that burns at 13.2 is not OK, though nothing fires yet.
 func TestAboutToFire(t *testing.T) {
 	r := change(t, "edge/availability", func(st *evaluator.Status) {
@@ -216,6 +235,8 @@ func TestProblemsBelongToTheirFile(t *testing.T) {
 	require.Regexp(t, `error slos/checkout.yaml:9:5 wrong.*error slos/checkout.yaml of another source.*warning slos/search.yaml:2:1 odd`, words(h, "/"))
 	text := words(h, "/slo/checkout/availability")
 	require.Regexp(t, `page since .*Budget left.*1 error, 1 warning in SLO files.*wrong.*strange`, text)
+	require.Contains(t, get(h, "/slo/checkout/availability").Body.String(), `class="banner problems" open>`, "its own are shown at once")
+	require.Contains(t, get(h, "/").Body.String(), `class="banner problems">`, "those of all take a line")
 	require.NotContains(t, text, "odd")
 	require.NotContains(t, text, "of another source")
 	r.Problems = r.Problems[:1]
