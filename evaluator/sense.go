@@ -462,7 +462,7 @@ func (x *inspector) lasts(ctx context.Context, s subject) (bool, error) {
 	}
 	hint := "let the backend keep more than " + x.slo.Window.Length.String() + ", or take a shorter window"
 	if older {
-		hint = "the backend has older data of others: if this is new, time will tell"
+		hint = "other series go back further: if this service is new, no action is needed"
 	}
 	oldest := some.Time()
 	x.concern(false, "window", hint, "the window is longer than what there is of %s: it begins about %s, %s ago",

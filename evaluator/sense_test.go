@@ -119,7 +119,7 @@ func TestSense(t *testing.T) {
 			"x sli.events.bad: warning: no series match young_total{code!=\"\",job=\"shop\"}, now or in the last day",
 			"  no series of young_total has a label code",
 			"x window: warning: the window is longer than what there is of young_total: it begins about 2026-11-20 21:00, 5h ago",
-			"  the backend has older data of others: if this is new, time will tell"}},
+			"  other series go back further: if this service is new, no action is needed"}},
 		"not kept for so long": {`window: 7d, sli: {probe: {metric: up}}`, []string{
 			"x window: warning: the window is longer than what there is of up: it begins about 2026-11-20 00:00, 26h ago",
 			"  let the backend keep more than 7d, or take a shorter window"}},
@@ -152,7 +152,7 @@ func TestSense(t *testing.T) {
 	t.Run("an SLO of others", func(t *testing.T) {
 		require.Equal(t, []string{
 			"x window: warning: the window is longer than what there is of young_total: it begins about 2026-11-20 21:00, 5h ago",
-			"  the backend has older data of others: if this is new, time will tell",
+			"  other series go back further: if this service is new, no action is needed",
 		}, sensed(t, server.URL, "{name: x, worst_of: [shop/a, shop/b]}",
 			"{name: a, sli: {probe: {metric: up}}}", `{name: b, window: 1h, sli: {events: {bad: 'young_total{job=""}', total: young_total}}}`))
 	})

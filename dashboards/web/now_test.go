@@ -257,7 +257,7 @@ func TestTheTimeOfAStateIsSaidOnce(t *testing.T) {
 
 // TestADeadBackendIsOneLine, and not the reason of each SLO.
 func TestADeadBackendIsOneLine(t *testing.T) {
-	r := sample(t)
+	r := grouped(t, nil)
 	for i := range r.SLOs {
 		st := &r.SLOs[i]
 		st.State, st.StateSince = evaluator.StateQueryFailed, new(evaluated.Add(-22*time.Minute))
@@ -266,8 +266,10 @@ func TestADeadBackendIsOneLine(t *testing.T) {
 	text := words(handler(r), "/")
 	require.Contains(t, text, "Backend default can’t be read since 14:42 (connection refused): 13 SLOs unknown")
 	require.NotContains(t, text, "dial tcp")
-	r.SLOs[1].Group = map[string]string{"zone": "b"}
+	r.SLOs[1].Group, r.SLOs[1].Service, r.SLOs[1].SLO = map[string]string{"zone": "b"}, "mail", "delivery"
 	require.Contains(t, words(handler(r), "/"), ": 12 SLOs, 1 group unknown")
+	require.Contains(t, words(handler(r), "/slo/mail/delivery"), "zone=")
+	require.NotContains(t, words(handler(r), "/slo/mail/delivery"), "dial tcp", "nor with each group on the page of its whole")
 	require.Contains(t, words(handler(r), "/slo/mail/delivery"), "Query failed : backend default can't be read (connection refused)")
 	r.SLOs[0].State, r.SLOs[0].StateReason = evaluator.StateOK, ""
 	require.Contains(t, words(handler(r), "/"), "dial tcp", "it answers others")
