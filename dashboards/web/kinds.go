@@ -75,6 +75,7 @@ func periodOf(st *evaluator.Status, unit string, now time.Time) *period {
 type endedRow struct {
 	Name, Objective, SLI, Remaining, Bad, Allowed, Total, Coverage string
 	Overspent                                                      bool
+	Thin                                                           bool // much of it is unknown
 }
 
 func endedRows(st *evaluator.Status) []endedRow {
@@ -87,7 +88,7 @@ func endedRows(st *evaluator.Status) []endedRow {
 		}
 		if p.Remaining != nil {
 			e.Bad, e.Allowed, e.Total = figures.Count(p.Bad), figures.Count(*p.Allowed), figures.Count(p.Total)
-			e.Overspent = *p.Remaining < 0
+			e.Overspent, e.Thin = *p.Remaining < 0, p.Coverage < wellKnown
 		}
 		out = append(out, e)
 	}
