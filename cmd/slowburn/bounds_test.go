@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -66,4 +67,26 @@ func TestLimitsOfTheConfiguration(t *testing.T) {
 	var out strings.Builder
 	require.Error(t, validate(t.Context(), streams{out: &out, err: &out}, nil, validateFlags{inputs: inputs{configFile: file}, output: "text"}))
 	require.Contains(t, out.String(), "b.yaml:1:9: labels has 2 entries, more than 1")
+}
+
+// TestNestedJourneys: SLOs of SLOs of others are checked by as much work as they are many.
+func TestNestedJourneys(t *testing.T) { // allocations of tests beside it would count
+	nested := func(n int) []*slo.SLO {
+		text := "apiVersion: slowburn/v1\nservice: s\nslos:\n"
+		for i := range n {
+			what := "sli: {probe: {metric: up}}"
+			if i > 1 {
+				what = fmt.Sprintf("worst_of: [s/j%d, s/j%d]", i-1, i-2)
+			}
+			text += fmt.Sprintf("  - {name: j%d, objective: 99, %s}\n", i, what)
+		}
+		set := slo.Load([]slo.File{{Name: "a.yaml", Text: []byte(text)}})
+		require.Empty(t, set.Findings)
+		return set.SLOs
+	}
+	allocations := func(slos []*slo.SLO) float64 {
+		return testing.AllocsPerRun(3, func() { require.Empty(t, alerting.BuiltIn().Check(slos)) })
+	}
+	once, twice := allocations(nested(200)), allocations(nested(400))
+	require.LessOrEqual(t, twice, 2.5*once)
 }
