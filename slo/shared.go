@@ -102,7 +102,7 @@ func (x *sharing) candidates(one *shared) []*SLO {
 // matches reports whether exclusions are for an SLO.
 func (x *shared) matches(s *SLO) bool {
 	for key, want := range x.match {
-		got := ""
+		var got string
 		switch key {
 		case "slo_service":
 			got = s.Service
