@@ -178,6 +178,38 @@ func TestLatencyUnits(t *testing.T) {
 	}
 }
 
+// TestUnitsOfNames: every word for a unit, as the last of a name or all of it, in the names
+// of Prometheus and of OpenTelemetry. A word that only ends so says nothing, and the unit that
+// is written decides.
+func TestUnitsOfNames(t *testing.T) {
+	threshold := func(histogram, more string) Latency {
+		set := loadOne("{latency: {histogram: '" + histogram + "', threshold: 2s" + more + "}}")
+		require.Empty(t, set.Findings, histogram)
+		return set.SLOs[0].Indicator.(Latency)
+	}
+	for words, want := range map[string]float64{
+		"seconds second secs sec":                       2,
+		"milliseconds millisecond millis msecs msec ms": 2e3,
+		"microseconds microsecond micros usecs usec us": 2e6,
+		"nanoseconds nanosecond nanos nsecs nsec ns":    2e9,
+	} {
+		for word := range strings.FieldsSeq(words) {
+			for _, name := range []string{word, "x_" + word, `{"x.` + word + `"}`} {
+				l := threshold(name, "")
+				require.InDelta(t, want, l.Threshold, 0, name)
+				require.False(t, l.Assumed, name)
+			}
+		}
+	}
+	for _, name := range []string{"x", "items", "bonus", "x_params"} {
+		require.InDelta(t, 2, threshold(name, "").Threshold, 0, name)
+		require.True(t, threshold(name, "").Assumed, name)
+		l := threshold(name, ", unit: us")
+		require.InDelta(t, 2e6, l.Threshold, 0, name)
+		require.False(t, l.Assumed, name)
+	}
+}
+
 // TestObjectiveOfThePast holds that a date means the whole day.
 func TestObjectiveOfThePast(t *testing.T) {
 	set := Load([]File{{Name: "a.yaml", Text: []byte(service("s", "objective_history: [{until: 2026-06-30, objective: 95}]\n    "+counted2))}})
