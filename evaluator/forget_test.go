@@ -281,8 +281,9 @@ func TestForgettingKeepsWhatIsUndecided(t *testing.T) {
 	}
 	require.NoError(t, db.Add(t.Context(), labels.FromStrings("__name__", "requests_total", "job", "shop", "instance", "a"), samples...))
 	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
 		back := &forgetful{Handler: db.Handler()}
-		e := evaluator.New(live(slog.New(slog.DiscardHandler), back))
+		e := evaluator.New(live(slog.New(slog.NewTextHandler(&log, nil)), back))
 		e.SetSLOs(load(t, "1d", `{events: {bad: 'requests_total{code="500"}', total: requests_total}}`), nil)
 		defer run(t, e)()
 		undecided := func(m int) string {
@@ -303,6 +304,8 @@ func TestForgettingKeepsWhatIsUndecided(t *testing.T) {
 		back.forget(begin, begin)
 		require.Contains(t, undecided(150), "ambiguous: 20,000 events")
 		require.Empty(t, doubted(e.Report()))
+		require.Equal(t, 1, strings.Count(log.String(), "number is in doubt"), log.String())
+		require.Equal(t, 1, strings.Count(log.String(), "number is in doubt\" slo_id=shop/slo0 code=ambiguous"), log.String())
 	})
 }
 
