@@ -185,3 +185,16 @@ func TestShareIsAllOnlyOfAll(t *testing.T) {
 		require.Equal(t, want, Share(ratio))
 	}
 }
+
+// TestAnAlertSaysSinceWhenHonestly, and what failed in the words of its SLO.
+func TestAnAlertSaysSinceWhenHonestly(t *testing.T) {
+	x := newTeller(t)
+	s := x.about(evaluator.StateOK, 0.5, 20)
+	s.Spec.Indicator = slo.Threshold{}
+	f := evaluator.FiringAlert{Name: slo.DefaultAlertName, Severity: Page, Tier: "slow", Since: x.now, Windows: []string{"3d", "1d"}}
+	require.Regexp(t, `of the minutes in the last 3d failed .*\. The alert began at 03:00 UTC on 25 Nov\.`, factsOf(&s, f).Text)
+	require.Equal(t, "03:00 UTC on 25 Nov", factsOf(&s, f).Since)
+	f.Older = true
+	require.Contains(t, factsOf(&s, f).Text, ". The alert began at or before 03:00 UTC on 25 Nov.")
+	require.Equal(t, "at or before 03:00 UTC on 25 Nov", factsOf(&s, f).Since)
+}

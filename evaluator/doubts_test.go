@@ -22,7 +22,7 @@ func TestDoubtsAreLoggedOnce(t *testing.T) {
 	x.ledger.preview = false
 	for _, doubts := range [][]Doubt{
 		nil,
-		{{Code: DoubtAmbiguous, Message: "3 events"}},
+		{{Code: DoubtAmbiguous, Message: "3 events"}, {Code: DoubtAudit, ofBackend: true}}, // which has a line of its own
 		{{Code: DoubtAmbiguous, Message: "4 events"}, {Code: DoubtPartlyKnown, Message: "half is known"}},
 		{{Code: DoubtPartlyKnown, Message: "more is known"}},
 	} {
@@ -39,4 +39,29 @@ func TestDoubtsAreLoggedOnce(t *testing.T) {
 		`WARN msg="SLO's number is in doubt" slo_id=checkout/availability code=partly_known reason="half is known"`,
 		`INFO msg="SLO's number is in doubt no longer" slo_id=checkout/availability code=ambiguous`,
 	}, lines)
+}
+
+// TestShareOfWhatIsUndecided: 5 of 1,005 events are little, and 5 of 15 bad ones are not.
+func TestShareOfWhatIsUndecided(t *testing.T) {
+	type share struct {
+		n, of   float64
+		tooMuch bool
+	}
+	of := func(l lot, s Sum) (out share) {
+		out.n, out.of, out.tooMuch = l.share(s)
+		return out
+	}
+	require.Equal(t, share{5, 1005, false}, of(lot{total: 5}, Sum{Total: 1000, Bad: 10}))
+	require.Equal(t, share{5, 15, true}, of(lot{total: 5, bad: 5}, Sum{Total: 1000, Bad: 10}))
+	require.Equal(t, share{11, 1011, true}, of(lot{total: 11}, Sum{Total: 1000}))
+}
+
+// TestADoubtIsAReason of a state that has none.
+func TestADoubtIsAReason(t *testing.T) {
+	var s Status
+	s.doubt(nil)
+	s.doubt(&Doubt{Code: DoubtEstimated, Message: "first"})
+	s.doubt(&Doubt{Code: DoubtAmbiguous, Message: "second"})
+	require.Equal(t, "first", s.StateReason)
+	require.Equal(t, []Doubt{{Code: DoubtAmbiguous, Message: "second"}, {Code: DoubtEstimated, Message: "first"}}, s.Doubts, "in the order of the codes")
 }
