@@ -92,7 +92,10 @@ func (b *backend) ask(ctx context.Context, path string, form url.Values) ([]vect
 		a, err := decodeAnswer(body)
 		if err == nil && ranges && a.kind != matrix {
 			return fmt.Errorf("it is a %q and no samples over a time, of %s: a part of the backend, such as a Thanos in distributed mode, answers no ranges",
-				a.kind, form.Get("query"))
+				shown(a.kind), form.Get("query"))
+		}
+		if err == nil && ranges {
+			err = orderly(a.series, spanOf(form))
 		}
 		out = a.series
 		return err
@@ -229,9 +232,9 @@ func decodeAnswer(r io.Reader) (result, error) {
 	case err != nil:
 		return result{}, err
 	case status != "success":
-		return result{}, fmt.Errorf("its status is %q: %s", status, message)
+		return result{}, fmt.Errorf("its status is %q: %s", shown(status), shown(message))
 	case len(warnings) > 0:
-		return result{}, fmt.Errorf("it may be partial: %s", strings.Join(warnings, "; "))
+		return result{}, fmt.Errorf("it may be partial: %s", shown(strings.Join(warnings, "; ")))
 	}
 	return out, decodeRest(dec)
 }
@@ -313,15 +316,18 @@ func decodePair(dec *jsontext.Decoder) (sample, bool, error) {
 	}
 	at, value, ok := bytes.Cut(bytes.Trim(raw, "[] \n\t\r"), []byte{','})
 	if !ok {
-		return sample{}, false, fmt.Errorf("%q is not a sample", string(raw))
+		return sample{}, false, fmt.Errorf("%q is not a sample", shown(string(raw)))
 	}
 	seconds, err := strconv.ParseFloat(string(bytes.TrimSpace(at)), 64)
 	if err != nil {
-		return sample{}, false, fmt.Errorf("%q is not a sample: %w", string(raw), err)
+		return sample{}, false, fmt.Errorf("%q is not a sample", shown(string(raw)))
 	}
 	v, err := strconv.ParseFloat(string(bytes.Trim(value, "\" \n\t\r")), 64)
 	if err != nil {
-		return sample{}, false, fmt.Errorf("%q is not a sample: %w", string(raw), err)
+		return sample{}, false, fmt.Errorf("%q is not a sample", shown(string(raw)))
+	}
+	if !(math.Abs(seconds) < lastTime) {
+		return sample{}, false, malformed(fmt.Sprintf("a sample has the time %s, which is no number of seconds", at))
 	}
 	return sample{t: int64(seconds*1000 + 0.5), v: v}, !math.IsNaN(v), nil
 }

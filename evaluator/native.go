@@ -79,7 +79,7 @@ func number(dec *jsontext.Decoder) (float64, error) {
 	}
 	v, err := strconv.ParseFloat(token.String(), 64)
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a number: %w", token.String(), err)
+		return 0, fmt.Errorf("%q is not a number", shown(token.String()))
 	}
 	return v, nil
 }

@@ -137,6 +137,9 @@ func largest(all []slo.Selector) []slo.Selector {
 // add takes an answer. An error that speaks of this query alone is that of who
 // counts it.
 func (r *reading) add(q query, series []rawSeries, err error) error {
+	if s := doubled(series); err == nil && s != nil {
+		err = malformed("the answer has the series " + shown(s.labels.String()) + " twice")
+	}
 	if err != nil && (!refused(err) || tooMuch(err, r.to-r.from)) {
 		return fmt.Errorf("querying %s: %w", q.text(), err)
 	}

@@ -37,6 +37,9 @@ func refused(err error) bool {
 	if _, ok := errors.AsType[unfit](err); ok || errors.Is(err, errReplicaLabel) || errors.Is(err, errNoSamples) {
 		return true
 	}
+	if _, ok := errors.AsType[malformed](err); ok {
+		return true
+	}
 	q, ok := errors.AsType[*queryError](err)
 	return ok && q.ofQuery()
 }
@@ -124,8 +127,8 @@ func answerError(resp *http.Response, body io.Reader) error {
 	return e
 }
 
-// maxPlainText bounds what is shown of an error that is not JSON, in bytes.
-const maxPlainText = 500
+// maxText bounds a text of a backend, in bytes.
+const maxText = 500
 
 // plainText is the first line of an error that is plain text; "" of others, and of one
 // that repeats what the request was sent with, which may be a secret.
@@ -137,13 +140,22 @@ func plainText(resp *http.Response, body []byte) string {
 		return ""
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
-	line = strings.ToValidUTF8(line[:min(len(line), maxPlainText)], "")
+	return shown(line)
+}
+
+// shown is a text of a backend as it is shown and kept: without control characters and in
+// at most maxText bytes, of what is longer the beginning and the end, which says why.
+func shown(text string) string {
+	if len(text) > maxText {
+		const end = maxText / 3
+		text = text[:maxText-end-len(" … ")] + " … " + text[len(text)-end:]
+	}
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return -1
 		}
 		return r
-	}, line))
+	}, strings.ToValidUTF8(text, "")))
 }
 
 // repeats reports whether a text holds a word of a header with which a request was
@@ -176,6 +188,6 @@ func (e *queryError) read(text []byte) bool {
 	if json.Unmarshal(text, &answer) != nil || answer.Error == "" {
 		return false
 	}
-	e.kind, e.message = answer.ErrorType, answer.Error
+	e.kind, e.message = shown(answer.ErrorType), shown(answer.Error)
 	return true
 }

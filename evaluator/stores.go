@@ -263,5 +263,5 @@ func firstLine(raw json.RawMessage) string {
 		text = string(raw)
 	}
 	text, _, _ = strings.Cut(text, "\n")
-	return text[:min(len(text), maxPlainText)]
+	return shown(text)
 }

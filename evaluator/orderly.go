@@ -1,0 +1,122 @@
+package evaluator
+
+import (
+	"fmt"
+	"math"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// malformed says what of an answer can't be. It speaks of one query: nothing of it is
+// counted, and others are.
+type malformed string
+
+func (e malformed) Error() string { return string(e) }
+
+// lastTime is later than any sample, in seconds: the year 2200.
+const lastTime = 7_258_118_400
+
+// askedFor is from when to when samples are asked for, in milliseconds, both included:
+// older servers answer the sample at the beginning too.
+type askedFor struct{ from, to int64 }
+
+// spanOf is what a request for samples over a time asks for: a range of instants, or
+// the samples of x[5m].
+func spanOf(form url.Values) askedFor {
+	millis := func(key string) int64 {
+		seconds, _ := strconv.ParseInt(form.Get(key), 10, 64) // as unix() wrote it
+		return seconds * 1000
+	}
+	if form.Get("start") != "" {
+		return askedFor{millis("start"), millis("end")}
+	}
+	promql, to := form.Get("query"), millis("time")
+	length, err := model.ParseDuration(strings.TrimSuffix(promql[strings.LastIndexByte(promql, '[')+1:], "]"))
+	if err != nil { // of a subquery, such as [1d:5m]
+		return askedFor{0, to}
+	}
+	return askedFor{to - time.Duration(length).Milliseconds(), to}
+}
+
+// orderly reports what of the series of an answer can't be: samples out of order or
+// of another time than was asked for, and a series that is there twice. Of two samples of
+// one instant it leaves the larger one.
+func orderly(series []vector, asked askedFor) error {
+	for i := range series {
+		v := &series[i]
+		same := false
+		for j, s := range v.samples {
+			if s.t < asked.from || s.t > asked.to {
+				return malformed(fmt.Sprintf("%s has a sample of %s, and was asked for %s to %s", name(v), instantText(s.t), instantText(asked.from), instantText(asked.to)))
+			}
+			if j > 0 && s.t < v.samples[j-1].t {
+				return malformed(fmt.Sprintf("the samples of %s are out of order: that of %s comes before that of %s", name(v), instantText(v.samples[j-1].t), instantText(s.t)))
+			}
+			same = same || j > 0 && s.t == v.samples[j-1].t
+		}
+		if same {
+			v.samples = largestOfEach(v.samples)
+		}
+		for j := range v.histograms {
+			h := &v.histograms[j]
+			if h.t < asked.from || h.t > asked.to || j > 0 && h.t <= v.histograms[j-1].t || !h.possible() {
+				return malformed(fmt.Sprintf("%s has a histogram of %s that is out of order, of another time or none", name(v), instantText(h.t)))
+			}
+		}
+	}
+	return nil
+}
+
+// possible reports whether a histogram can be one: its buckets ascend, and nothing of
+// it is negative or no number.
+func (h *histogram) possible() bool {
+	last := math.Inf(-1)
+	for _, b := range h.buckets {
+		if !(b.count >= 0 && b.count <= maxCount && last <= b.lower && b.lower <= b.upper) {
+			return false
+		}
+		last = b.lower
+	}
+	return h.count >= 0 && h.count <= maxCount
+}
+
+// doubled is a series that is there twice, if one is.
+func doubled(series []rawSeries) *rawSeries {
+	type identity struct {
+		key         uint64
+		replica, le string
+	}
+	seen := make(map[identity]struct{}, len(series))
+	for i := range series {
+		s := &series[i]
+		id := identity{s.key, s.replica, s.le}
+		if _, is := seen[id]; is {
+			return s
+		}
+		seen[id] = struct{}{}
+	}
+	return nil
+}
+
+// largestOfEach leaves of samples of one instant the largest.
+func largestOfEach(samples []sample) []sample {
+	out := samples[:1]
+	for _, s := range samples[1:] {
+		if last := &out[len(out)-1]; s.t == last.t {
+			last.v = max(last.v, s.v)
+		} else {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// name is a series for people, cut where it is long.
+func name(v *vector) string { return shown(labels.FromMap(v.labels).String()) }
+
+func instantText(millis int64) string { return time.UnixMilli(millis).UTC().Format(time.RFC3339Nano) }
