@@ -32,6 +32,15 @@ type entry struct {
 // timeline ends with the last final slot, and the next call goes on from there.
 // A cycle has no time to try again what took long.
 func (b *backend) advance(ctx context.Context, entries []*entry, end Minute, cycle bool) {
+	var failed error
+	defer func() {
+		for _, e := range entries {
+			if failed != nil {
+				e.fail(failed)
+			}
+		}
+	}()
+	defer b.rescue(&failed)
 	from := end
 	for _, e := range entries {
 		from = min(from, e.book.settled)
@@ -56,7 +65,9 @@ func (b *backend) advance(ctx context.Context, entries []*entry, end Minute, cyc
 // advanceWhole is advance of a backend none of whose parts is missing.
 func (b *backend) advanceWhole(ctx context.Context, entries []*entry, end Minute, cycle bool) {
 	for _, e := range entries {
-		e.err = b.choose(ctx, e, end)
+		if e.err = e.book.broken; e.err == nil {
+			e.err = b.choose(ctx, e, end)
+		}
 	}
 	entries = b.judged(ctx, entries, end)
 	b.settle(ctx, entries)
@@ -82,7 +93,7 @@ func (b *backend) advanceWhole(ctx context.Context, entries []*entry, end Minute
 		for _, e := range due {
 			e.book.adapt(r.samples(), to-from, b.MaxSamples)
 			e.done = to == end
-			if e.err = b.take(ctx, e, r, settled); errors.Is(e.err, errRespelled) {
+			if e.err = b.takeSafely(ctx, e, r, settled); errors.Is(e.err, errRespelled) {
 				e.err, e.done = nil, false // it is read again
 			}
 		}
@@ -140,6 +151,22 @@ func next(entries []*entry, settled, end Minute) (due []*entry, from, to Minute)
 		}
 	}
 	return due, from, to
+}
+
+// takeSafely takes, so that what fails for one entry fails for no other.
+func (b *backend) takeSafely(ctx context.Context, e *entry, r *reading, settled Minute) (err error) {
+	defer func() {
+		if _, is := errors.AsType[failed](err); is {
+			e.fail(err)
+		}
+	}()
+	defer b.rescue(&err)
+	return b.take(ctx, e, r, settled)
+}
+
+// fail ends a reading in the middle of its book, which nobody can go on with.
+func (e *entry) fail(err error) {
+	e.err, e.book.broken = err, err
 }
 
 // take counts what a reading brought, up to settled for good. The last reading

@@ -181,7 +181,7 @@ func (e *Evaluator) audit(parent context.Context, b *backend, ledgers []*ledger)
 	}
 	b.auditing = true
 	e.started.Go(func() {
-		due.ask(parent)
+		b.safely(func() { due.ask(parent) })
 		select {
 		case e.audits <- due:
 		case <-parent.Done():

@@ -2,6 +2,7 @@ package evaluator
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ type backend struct {
 	slots    chan struct{} // one for each query under way
 	patience patience
 	metrics  *metrics
+	log      *slog.Logger
 	trace    func(Query) // told of each query; nil but for Explain
 
 	mu      sync.Mutex
@@ -56,7 +58,7 @@ type backend struct {
 
 func newBackend(b Backend, o *Options, m *metrics) *backend {
 	out := &backend{
-		Backend: b, metrics: m, patience: patience{limit: o.Retry, now: o.Now}, slots: make(chan struct{}, b.MaxConcurrency), firsts: make(chan struct{}, b.MaxConcurrency),
+		Backend: b, metrics: m, log: o.Log, patience: patience{limit: o.Retry, now: o.Now}, slots: make(chan struct{}, b.MaxConcurrency), firsts: make(chan struct{}, b.MaxConcurrency),
 		readers: make(chan struct{}, max(1, b.MaxConcurrency/2)), rereader: make(chan struct{}, 1),
 	}
 	if out.configured() {

@@ -88,7 +88,8 @@ func (b *backend) ask(ctx context.Context, path string, form url.Values) ([]vect
 	form.Set("timeout", b.Timeout.String())
 	ranges := strings.HasSuffix(path, "_range") || strings.HasSuffix(form.Get("query"), "]") // as of x[5m]
 	var out []vector
-	err := b.call(ctx, path, form, func(body io.Reader) error {
+	err := b.call(ctx, path, form, func(body io.Reader) (err error) {
+		defer b.rescue(&err)
 		a, err := decodeAnswer(body)
 		if err == nil && ranges && a.kind != matrix {
 			return fmt.Errorf("it is a %q and no samples over a time, of %s: a part of the backend, such as a Thanos in distributed mode, answers no ranges",

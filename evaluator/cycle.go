@@ -47,7 +47,7 @@ func (e *Evaluator) begin(ctx context.Context, end Minute) {
 		slices.SortFunc(c.ledgers, func(x, y *ledger) int { return cmp.Compare(x.key, y.key) })
 		b.busy = true
 		e.started.Go(func() {
-			c.run(ctx)
+			b.safely(func() { c.run(ctx) })
 			if ctx.Err() != nil {
 				return // what it found speaks of the end
 			}

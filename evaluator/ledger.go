@@ -88,6 +88,7 @@ type book struct {
 	parts     []part  // one for each meter
 	record    *record // of the settled slots; nil unless the ledger derives its own from them
 	groups    map[string]group
+	broken    error     // why nobody can go on with it; nil where one can
 	outgrown  bool      // it has more series than may be read raw
 	settled   Minute    // slots up to here are final; before the timeline while the lead-in is read
 	pending   []*tally  // of each part what is counted, not proven yet; nil for nothing

@@ -131,7 +131,7 @@ func (e *Evaluator) lookForLost(ctx context.Context, b *backend, now Minute) {
 	e.started.Go(func() {
 		for _, f := range append(all, lookedFor{backend: b, over: true}) {
 			if !f.over {
-				b.lookFor(ctx, &f)
+				b.safely(func() { b.lookFor(ctx, &f) })
 			}
 			select {
 			case e.found <- f:

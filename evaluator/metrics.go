@@ -14,6 +14,7 @@ type metrics struct {
 	births   *prometheus.CounterVec
 	late     *prometheus.CounterVec
 	audits   *prometheus.CounterVec
+	failed   *prometheus.CounterVec
 	up       *prometheus.GaugeVec
 	info     *prometheus.GaugeVec
 }
@@ -46,6 +47,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "slowburn_audits_total",
 			Help: "Counters of which an hour was held against the backend's own count, by what came of it: agrees, differs or failed.",
 		}, []string{"backend", "result"}),
+		failed: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "slowburn_backend_failed_readings_total", Help: "Readings that a fault of slowburn ended, with the stack in the log.",
+		}, []string{"backend"}),
 		up: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "slowburn_backend_up", Help: "Whether a backend answered at all in the last cycle.",
 		}, []string{"backend"}),

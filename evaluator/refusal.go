@@ -40,6 +40,9 @@ func refused(err error) bool {
 	if _, ok := errors.AsType[malformed](err); ok {
 		return true
 	}
+	if _, ok := errors.AsType[failed](err); ok {
+		return true
+	}
 	q, ok := errors.AsType[*queryError](err)
 	return ok && q.ofQuery()
 }
@@ -64,6 +67,9 @@ func (e *queryError) outage() bool {
 func retryAfter(err error) time.Duration {
 	if q, ok := errors.AsType[*queryError](err); ok {
 		return q.retryAfter
+	}
+	if _, ok := errors.AsType[failed](err); ok {
+		return maxRetryAfter
 	}
 	return 0
 }

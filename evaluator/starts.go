@@ -161,7 +161,8 @@ type newStarts struct {
 
 // renew reads the starts of a cycle that settles slots up to an instant, for the targets
 // that the last one counted.
-func (n *newStarts) renew(ctx context.Context, b *backend, to Minute) error {
+func (n *newStarts) renew(ctx context.Context, b *backend, to Minute) (err error) {
+	defer b.rescue(&err)
 	n.mu.Lock()
 	if to <= n.to {
 		n.mu.Unlock()

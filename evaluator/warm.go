@@ -150,7 +150,7 @@ func (e *Evaluator) readEntries(ctx context.Context, entries []*entry, span span
 	for pause := time.Second; len(entries) > 0 && b.admit(ctx, admission); pause = min(2*pause, time.Minute) {
 		end := e.behindNow()
 		for _, en := range entries {
-			if en.done = false; errors.Is(en.err, errPartial) && en.fresh != nil {
+			if en.done = false; (errors.Is(en.err, errPartial) || en.book.broken != nil) && en.fresh != nil {
 				en.book = en.fresh() // what it holds may be a part
 			}
 			end = max(end, en.book.settled)
@@ -450,9 +450,12 @@ func (l *ledger) wholeBook(from Minute, outgrown bool) *book {
 }
 
 // rereadOutgrown reads anew, in sums, what a cycle found to have more series than
-// may be read raw.
+// may be read raw, and what a fault left in the middle.
 func (e *Evaluator) rereadOutgrown(ctx context.Context, ledgers []*ledger) {
 	for _, l := range ledgers {
+		if e.ledgers[l.key] == l && l.book.broken != nil && !l.rereading {
+			e.rereadWhole(ctx, []*ledger{l})
+		}
 		if e.ledgers[l.key] == l && l.book.outgrown && !l.rereading {
 			e.Log.Warn("An SLO has too many series to read them one by one, its history is read anew in sums of targets",
 				"slo_id", e.byLedger[l][0].slo.ID(), "backend", l.backend.Name, "max_series", l.backend.MaxSeries)
