@@ -27,6 +27,9 @@ func (e *Evaluator) Tick(ctx context.Context) {
 	e.publish()
 }
 
+// TakeOver waits for what is read anew, and takes it over.
+func (e *Evaluator) TakeOver(ctx context.Context) { e.warmUp(ctx, <-e.warmed) }
+
 // cold reports whether some history is not read.
 func (e *Evaluator) cold() bool {
 	for _, l := range e.ledgers {
@@ -74,4 +77,15 @@ func (e *Evaluator) Remember() {
 	for _, l := range e.ledgers {
 		l.book.remember()
 	}
+}
+
+// faulty are accounts with a fault.
+type faulty struct{ accounts }
+
+func (f *faulty) feed([]rawSeries, Minute, Minute) *tally { panic("index out of range [7]") }
+
+// Break puts a fault into what an SLO counts with.
+func (e *Evaluator) Break(id string) {
+	p := &e.tracks[id].ledger.book.parts[0]
+	p.accounts = &faulty{p.accounts}
 }
