@@ -86,7 +86,7 @@ func (b *backend) advanceWhole(ctx context.Context, entries []*entry, end Minute
 			continue
 		case err != nil:
 			for _, e := range due {
-				e.err = err
+				e.err = e.ledger.ownError(err)
 			}
 			continue
 		}

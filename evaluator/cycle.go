@@ -193,7 +193,7 @@ func (c *cycle) run(ctx context.Context) {
 func (c *cycle) advance(ctx context.Context, family []*ledger) {
 	if c.broken.Load() >= maxBroken {
 		for _, l := range family {
-			l.settle(*c.fault.Load())
+			l.settle(l.ownError(*c.fault.Load()))
 		}
 		return
 	}

@@ -2,6 +2,7 @@ package evaluator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -134,6 +135,36 @@ func largest(all []slo.Selector) []slo.Selector {
 	return out
 }
 
+// unanswered is why a query got no answer, which ends the reading of all who count in it.
+type unanswered struct {
+	query string
+	cause error
+}
+
+func (e *unanswered) Error() string { return "querying " + e.query + ": " + e.cause.Error() }
+
+func (e *unanswered) Unwrap() error { return e.cause }
+
+// ownError is an error of a reading in words of one ledger: it names a query of its own.
+func (l *ledger) ownError(err error) error {
+	u, ok := errors.AsType[*unanswered](err)
+	if !ok {
+		return err
+	}
+	first := ""
+	for _, m := range l.meters {
+		for _, q := range m.queries {
+			if q.text() == u.query {
+				return err
+			}
+			if first == "" {
+				first = q.text()
+			}
+		}
+	}
+	return &unanswered{first, u.cause}
+}
+
 // add takes an answer. An error that speaks of this query alone is that of who
 // counts it.
 func (r *reading) add(q query, series []rawSeries, err error) error {
@@ -141,7 +172,7 @@ func (r *reading) add(q query, series []rawSeries, err error) error {
 		err = malformed("the answer has the series " + shown(s.labels.String()) + " twice")
 	}
 	if err != nil && (!refused(err) || tooMuch(err, r.to-r.from)) {
-		return fmt.Errorf("querying %s: %w", q.text(), err)
+		return &unanswered{q.text(), err}
 	}
 	r.answers = append(r.answers, answered{query: q, series: series, err: err})
 	return nil

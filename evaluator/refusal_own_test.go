@@ -33,6 +33,26 @@ func TestARefusalNamesTheSLOsOwnQuery(t *testing.T) {
 	}
 }
 
+// TestAnOutageNamesTheSLOsOwnQuery: where all who are read together get no answer, each
+// says what it asked for, and no SLO names the query of another.
+func TestAnOutageNamesTheSLOsOwnQuery(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.FormValue("query"), "errors_total") {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"status":"success","data":{"resultType":"matrix","result":[]}}`))
+	}))
+	defer server.Close()
+	slos := load(t, "1h", `{events: {bad: errors_total, total: requests_total}}`, `{events: {bad: timeouts_total, total: requests_total}}`)
+	r := evaluate(t, server.URL, slos, at(60))
+	for i, query := range []string{"errors_total", "timeouts_total"} {
+		require.Equal(t, evaluator.StateQueryFailed, r.SLOs[i].State)
+		require.Equal(t, "querying "+query+": the backend answers 502: Bad Gateway", r.SLOs[i].StateReason)
+	}
+}
+
 // TestExplainOfNativeHistograms shows the labels that they have.
 func TestExplainOfNativeHistograms(t *testing.T) {
 	db := embedded(t, time.Minute, `
