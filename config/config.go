@@ -15,6 +15,7 @@ type Config struct {
 	Alertmanagers []Alertmanager
 	Policies      []Policy // beside those that are built in
 	Limits        Limits
+	QueryMemory   int // in bytes, what the answers of all backends take at once; 0 for the default
 	Web           Web
 
 	dir string // of the file; relative paths begin there

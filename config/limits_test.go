@@ -10,15 +10,19 @@ import (
 // TestLimits are whole numbers above 0; what is not there has its default.
 func TestLimits(t *testing.T) {
 	const rest = "specs: [{directory: slos}]\nbackends: [{url: http://prometheus:9090}]\n"
-	cfg, found := Parse("c.yaml", []byte(rest+"limits: {slos_per_file: 1, slos_per_source: 2, parts: 3, labels: 4, exclusions: 5, group_objectives: 6}\n"))
+	cfg, found := Parse("c.yaml", []byte(rest+"limits: {slos_per_file: 1, slos_per_source: 2, parts: 3, labels: 4, exclusions: 5, group_objectives: 6, query_memory: 1GiB}\n"))
 	require.Empty(t, found)
 	require.Equal(t, Limits{SLOsPerFile: 1, SLOsPerSource: 2, Parts: 3, Labels: 4, Exclusions: 5, GroupObjectives: 6}, cfg.Limits)
+	require.Equal(t, 1<<30, cfg.QueryMemory)
 	cfg, found = Parse("c.yaml", []byte(rest))
 	require.Empty(t, found)
 	require.Equal(t, Limits{}, cfg.Limits)
 	_, found = Parse("c.yaml", []byte(rest+"limits: {parts: 0}\n"))
 	require.Len(t, found, 1)
 	require.Equal(t, "c.yaml:3:17: 0 is not a whole number of at least 1", found[0].String())
+	_, found = Parse("c.yaml", []byte(rest+"limits: {query_memory: 512}\n"))
+	require.Len(t, found, 1)
+	require.Equal(t, `c.yaml:3:24: "512" is not a size of at least 32MiB`, found[0].String())
 	_, found = Parse("c.yaml", []byte(rest+"limits: {part: 1}\n"))
 	require.Len(t, found, 1)
 	require.Contains(t, found[0].Hint, `did you mean "parts"?`)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/units"
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 
@@ -93,20 +94,37 @@ func (p *parser) document(d yamlfile.Value) {
 		p.config.Alertmanagers = append(p.config.Alertmanagers, a)
 	}
 	p.config.Policies = policies(m.Get("policies"))
-	p.config.Limits = limits(m.Get("limits"))
+	p.limits(m.Get("limits"))
 	p.web(m.Get("web"))
 }
 
-func limits(v yamlfile.Value) Limits {
-	m := v.Map("slos_per_file", "slos_per_source", "parts", "labels", "exclusions", "group_objectives")
-	var l Limits
+func (p *parser) limits(v yamlfile.Value) {
+	m := v.Map("slos_per_file", "slos_per_source", "parts", "labels", "exclusions", "group_objectives", "query_memory")
+	l := &p.config.Limits
 	count(m.Get("slos_per_file"), &l.SLOsPerFile)
 	count(m.Get("slos_per_source"), &l.SLOsPerSource)
 	count(m.Get("parts"), &l.Parts)
 	count(m.Get("labels"), &l.Labels)
 	count(m.Get("exclusions"), &l.Exclusions)
 	count(m.Get("group_objectives"), &l.GroupObjectives)
-	return l
+	bytes(m.Get("query_memory"), &p.config.QueryMemory)
+}
+
+// leastMemory is what the largest answers need to be read at all, in bytes.
+const leastMemory = 32 << 20
+
+// bytes reads a number of bytes with its unit.
+func bytes(v yamlfile.Value, n *int) {
+	text := v.Text()
+	if text == "" {
+		return
+	}
+	read, err := units.ParseBase2Bytes(text)
+	if err != nil || read < leastMemory {
+		v.Errorf("write it as 512MiB or 2GiB", "%q is not a size of at least 32MiB", text)
+		return
+	}
+	*n = int(read)
 }
 
 // entries are the values of a list that must have some.

@@ -77,28 +77,38 @@ func (b *backend) advanceWhole(ctx context.Context, entries []*entry, end Minute
 		if len(due) == 0 {
 			return
 		}
-		r, err := b.readFor(ctx, due, from, to, stepOf(due, from, to, settled))
-		switch {
-		case err != nil && from < settled && tooMuch(err, to-from) && (!cycle || !tookLong(err)):
-			for _, e := range due {
-				e.book.piece = (to - from) / 2
-			}
-			continue
-		case err != nil:
-			for _, e := range due {
-				e.err = e.ledger.ownError(err)
-			}
-			continue
-		}
-		for _, e := range due {
-			e.book.adapt(r.samples(), to-from, b.MaxSamples)
-			e.done = to == end
-			if e.err = b.takeSafely(ctx, e, r, settled); errors.Is(e.err, errRespelled) {
-				e.err, e.done = nil, false // it is read again
-			}
-		}
-		b.settle(ctx, due)
+		b.advancePiece(ctx, due, piece{from, to, settled, end}, cycle)
 	}
+}
+
+// piece is what is read at once, up to which slots settle, and up to where all is read.
+type piece struct{ from, to, settled, end Minute }
+
+// advancePiece reads a piece, and counts it.
+func (b *backend) advancePiece(ctx context.Context, due []*entry, p piece, cycle bool) {
+	ctx, _, done := b.quota.share(ctx)
+	defer done()
+	r, err := b.readFor(ctx, due, p.from, p.to, stepOf(due, p.from, p.to, p.settled))
+	switch {
+	case err != nil && p.from < p.settled && tooMuch(err, p.to-p.from) && (!cycle || !tookLong(err)):
+		for _, e := range due {
+			e.book.piece = (p.to - p.from) / 2
+		}
+		return
+	case err != nil:
+		for _, e := range due {
+			e.err = e.ledger.ownError(err)
+		}
+		return
+	}
+	for _, e := range due {
+		e.book.adapt(r.samples(), p.to-p.from, b.MaxSamples)
+		e.done = p.to == p.end
+		if e.err = b.takeSafely(ctx, e, r, p.settled); errors.Is(e.err, errRespelled) {
+			e.err, e.done = nil, false // it is read again
+		}
+	}
+	b.settle(ctx, due)
 }
 
 // readFor asks what entries ask about (from, to].

@@ -26,11 +26,11 @@ func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(`{"status":"success","warnings":["x"],"data":null}{"status":"error","error":"y"}`))
 	asked := spanOf(url.Values{"query": {"x[1h]"}, "time": {unix(to.Time())}})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		a, err := decodeAnswer(bytes.NewReader(body))
+		a, err := decodeAnswer(bytes.NewReader(body), &ration{})
 		if err != nil || orderly(a.series, asked) != nil {
 			return
 		}
-		b := newBackend(Backend{MaxConcurrency: 1, TargetLabels: []string{"job"}}, &Options{Now: time.Now}, newMetrics(nil))
+		b := newBackend(Backend{MaxConcurrency: 1, TargetLabels: []string{"job"}}, &Options{Now: time.Now}, newMetrics(nil), newQuota(0))
 		series := b.rawSeries(counts(a.series))
 		if doubled(series) != nil {
 			return

@@ -31,6 +31,7 @@ type backend struct {
 	slots    chan struct{} // one for each query under way
 	patience patience
 	metrics  *metrics
+	quota    *quota // of all backends
 	log      *slog.Logger
 	trace    func(Query) // told of each query; nil but for Explain
 
@@ -56,9 +57,9 @@ type backend struct {
 	looking     bool // it is being asked whether it has samples again where nothing is known
 }
 
-func newBackend(b Backend, o *Options, m *metrics) *backend {
+func newBackend(b Backend, o *Options, m *metrics, quota *quota) *backend {
 	out := &backend{
-		Backend: b, metrics: m, log: o.Log, patience: patience{limit: o.Retry, now: o.Now}, slots: make(chan struct{}, b.MaxConcurrency), firsts: make(chan struct{}, b.MaxConcurrency),
+		Backend: b, metrics: m, quota: quota, log: o.Log, patience: patience{limit: o.Retry, now: o.Now}, slots: make(chan struct{}, b.MaxConcurrency), firsts: make(chan struct{}, b.MaxConcurrency),
 		readers: make(chan struct{}, max(1, b.MaxConcurrency/2)), rereader: make(chan struct{}, 1),
 	}
 	if out.configured() {

@@ -2,6 +2,7 @@ package evaluator
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,9 +89,15 @@ func (b *backend) ask(ctx context.Context, path string, form url.Values) ([]vect
 	form.Set("timeout", b.Timeout.String())
 	ranges := strings.HasSuffix(path, "_range") || strings.HasSuffix(form.Get("query"), "]") // as of x[5m]
 	var out []vector
+	ctx, share, done := b.quota.share(ctx)
+	defer done()
 	err := b.call(ctx, path, form, func(body io.Reader) (err error) {
 		defer b.rescue(&err)
-		a, err := decodeAnswer(body)
+		var a result
+		err = share.decoding(func() (err error) {
+			a, err = decodeAnswer(body, &ration{take: func(n int64) error { return share.take(ctx, n) }})
+			return err
+		})
 		if err == nil && ranges && a.kind != matrix {
 			return fmt.Errorf("it is a %q and no samples over a time, of %s: a part of the backend, such as a Thanos in distributed mode, answers no ranges",
 				shown(a.kind), form.Get("query"))
@@ -195,7 +202,7 @@ type result struct {
 // decodeAnswer reads {"status", "data": {"resultType", "result": [...]}, "warnings"}.
 // An answer that is cut off, or partial by its own words, is an error; isPartial
 // is VictoriaMetrics' word for it.
-func decodeAnswer(r io.Reader) (result, error) {
+func decodeAnswer(r io.Reader, ration *ration) (result, error) {
 	dec := jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	var out result
 	var status, message string
@@ -221,7 +228,7 @@ func decodeAnswer(r io.Reader) (result, error) {
 			}
 			err = dec.SkipValue()
 		case "data":
-			out, err = decodeData(dec)
+			out, err = decodeData(dec, ration)
 		default:
 			err = dec.SkipValue()
 		}
@@ -256,7 +263,7 @@ func decodeRest(dec *jsontext.Decoder) error {
 	return errors.New("more follows behind its end")
 }
 
-func decodeData(dec *jsontext.Decoder) (result, error) {
+func decodeData(dec *jsontext.Decoder, ration *ration) (result, error) {
 	var out result
 	err := object(dec, func(key string) (err error) {
 		switch {
@@ -267,7 +274,7 @@ func decodeData(dec *jsontext.Decoder) (result, error) {
 			return dec.SkipValue()
 		}
 		return array(dec, func() error {
-			v, err := decodeSeries(dec)
+			v, err := decodeSeries(dec, ration)
 			out.series = append(out.series, v)
 			return err
 		})
@@ -275,8 +282,11 @@ func decodeData(dec *jsontext.Decoder) (result, error) {
 	return out, err
 }
 
-func decodeSeries(dec *jsontext.Decoder) (vector, error) {
+func decodeSeries(dec *jsontext.Decoder, ration *ration) (vector, error) {
 	v := vector{labels: map[string]string{}}
+	if err := ration.add(seriesBytes); err != nil {
+		return v, err
+	}
 	pair := func() error {
 		s, ok, err := decodePair(dec)
 		if ok {
@@ -284,14 +294,14 @@ func decodeSeries(dec *jsontext.Decoder) (vector, error) {
 		} else if err == nil {
 			v.nans = append(v.nans, s.t)
 		}
-		return err
+		return cmp.Or(err, ration.add(sampleBytes))
 	}
 	err := object(dec, func(key string) error {
 		switch key {
 		case "metric":
 			return object(dec, func(name string) (err error) {
 				v.labels[name], err = text(dec)
-				return err
+				return cmp.Or(err, ration.add(2*int64(len(name)+len(v.labels[name]))+labelBytes))
 			})
 		case "value":
 			return pair()
@@ -301,7 +311,7 @@ func decodeSeries(dec *jsontext.Decoder) (vector, error) {
 			return array(dec, func() error {
 				h, err := decodeHistogram(dec)
 				v.histograms = append(v.histograms, h)
-				return err
+				return cmp.Or(err, ration.add(histogramBytes+bucketBytes*int64(len(h.buckets))))
 			})
 		}
 		return dec.SkipValue()

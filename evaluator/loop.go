@@ -47,7 +47,9 @@ type Options struct {
 	Publish func(*Report)
 	// Retry is for how long a query is tried again whose backend is overloaded or
 	// restarts. It is for whoever evaluates once: Run asks again in its next cycle.
-	Retry      time.Duration
+	Retry time.Duration
+	// Memory is how many bytes the answers of all backends may take at once, 0 for 512 MiB.
+	Memory     int64
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time
@@ -108,8 +110,9 @@ func New(o Options) *Evaluator {
 		questions: make(chan question),
 		tracks:    map[string]*track{}, ledgers: map[string]*ledger{}, byLedger: map[*ledger][]*track{}, retired: map[string]Minute{}, problems: []Problem{},
 	}
+	quota := newQuota(o.Memory)
 	for _, b := range o.Backends {
-		e.backends = append(e.backends, newBackend(b, &e.Options, e.metrics))
+		e.backends = append(e.backends, newBackend(b, &e.Options, e.metrics, quota))
 		e.offset = max(e.offset, b.Offset)
 		e.metrics.up.WithLabelValues(b.Name).Set(1)
 	}

@@ -100,6 +100,10 @@ var outages = map[string]string{
 	"a store":  `expanding series: proxy Series(): fetch series for {cluster=\"test\", replica=\"a\"} Addr: 127.0.0.1:10901 rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing: dial tcp 127.0.0.1:10901: connect: connection refused\"`,
 	"all":      `expanding series: proxy Series(): No StoreAPIs available`,
 	"aborted":  `expanding series: proxy Series(): rpc error: code = Aborted desc = receive series from Addr: 127.0.0.1:10901: transport is closing`,
+	"reading":  `expanding series: proxy Series(): rpc error: code = Unavailable desc = error reading from server: EOF`,
+	"reset":    `cannot fetch query results from vmstorage nodes: read tcp4 127.0.0.1:50000->127.0.0.1:8401: connection reset by peer`,
+	"name":     `cannot fetch query results from vmstorage nodes: cannot connect to vmstorage: dial tcp4: lookup vmstorage-1: no such host`,
+	"route":    `cannot fetch query results from vmstorage nodes: cannot connect to vmstorage: dial tcp4 127.0.0.1:8401: connect: no route to host`,
 	"vmselect": `cannot fetch query results from vmstorage nodes: cannot connect to vmstorage: dial tcp4 127.0.0.1:8401: connect: connection refused`,
 }
 

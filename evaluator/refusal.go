@@ -84,7 +84,7 @@ func tooMuch(err error, length Minute) bool {
 	case tookLong(err):
 		return length > slowLength
 	case !ok:
-		return errors.Is(err, errTooLarge)
+		return errors.Is(err, errTooLarge) || errors.Is(err, errMemory)
 	case q.status == http.StatusRequestEntityTooLarge:
 		return true
 	}

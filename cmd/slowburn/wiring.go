@@ -132,6 +132,6 @@ func evaluatorOptions(cfg *config.Config, log *slog.Logger, reg prometheus.Regis
 	policies := policiesOf(cfg)
 	return evaluator.Options{
 		Backends: backends, Windows: policies.Windows, NewJudge: policies.NewJudge, Lookback: policies.Lookback,
-		PageWindow: policies.PageWindow, Blind: policies.Blind, Alerts: alerting.NewCompleter(cfg.Web.ExternalURL).Complete, Log: log, Registerer: reg, Now: time.Now,
+		PageWindow: policies.PageWindow, Blind: policies.Blind, Alerts: alerting.NewCompleter(cfg.Web.ExternalURL).Complete, Memory: int64(cfg.QueryMemory), Log: log, Registerer: reg, Now: time.Now,
 	}, nil
 }
