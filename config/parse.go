@@ -41,22 +41,8 @@ func Parse(name string, text []byte) (*Config, []yamlfile.Finding) {
 			File: name, Severity: yamlfile.Error, Message: "the file is empty", Hint: "it needs specs and backends",
 		}}
 	}
-	hideCredentials(findings)
+	hideSecrets(string(text), findings)
 	return p.config, findings
-}
-
-// hideCredentials keeps lines with credentials in them out of the findings,
-// which are logged.
-func hideCredentials(findings []yamlfile.Finding) {
-	secret := map[int]bool{}
-	for _, f := range findings {
-		secret[f.Line] = secret[f.Line] || f.Message == credentialsInURL
-	}
-	for i := range findings {
-		if secret[findings[i].Line] {
-			findings[i].Snippet = ""
-		}
-	}
 }
 
 // parser reads one file.

@@ -173,7 +173,7 @@ func (sv *service) run(ctx context.Context) error {
 		return failure("%w", err)
 	}
 	printFindings(sv.streams.err, yamlfile.AtMost(maxFindings, set.Findings))
-	if err := toolkit.Validate(sv.cfg.Web.ConfigFile); err != nil {
+	if err := checkWeb(sv.cfg.Web.ConfigFile); err != nil {
 		return failure("reading web.config_file %s: %w", sv.cfg.Web.ConfigFile, err)
 	}
 	if sv.listener == nil {

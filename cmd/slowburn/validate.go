@@ -53,6 +53,13 @@ func validate(ctx context.Context, s streams, paths []string, f validateFlags) e
 	if err != nil {
 		return err
 	}
+	if web := cfg.Web.ConfigFile; web != "" && !yamlfile.HasErrors(findings) {
+		if err := checkWeb(web); err != nil {
+			findings = append(findings, yamlfile.Finding{
+				File: web, Severity: yamlfile.Error, Message: err.Error(), Hint: "it is a web configuration of Prometheus' exporters; users have hashes by bcrypt, not passwords",
+			})
+		}
+	}
 	set := &slo.Set{}
 	if len(paths) > 0 || !yamlfile.HasErrors(findings) {
 		if set, err = read(ctx, s, paths, cfg); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,12 +10,14 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/promslog"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/config"
@@ -80,6 +83,19 @@ func policiesOf(cfg *config.Config) alerting.Policies {
 		out[p.Name] = policy
 	}
 	return out
+}
+
+// checkWeb reads the file of TLS and users as serving does. Its error quotes no secret.
+func checkWeb(file string) error {
+	err := toolkit.Validate(file)
+	if err == nil {
+		return nil
+	}
+	text, unread := os.ReadFile(file)
+	if unread != nil {
+		return unread
+	}
+	return errors.New(config.Redact(string(text), err.Error()))
 }
 
 func clientOf(c promconfig.HTTPClientConfig, name string) (*http.Client, error) {

@@ -95,6 +95,28 @@ func TestRedirectsStayOnTheHost(t *testing.T) {
 	require.Error(t, stayOnHost(at("http://a:81/x"), []*http.Request{at("http://a/x")}))
 }
 
+// TestValidateChecksTheWebConfiguration as serve would, and quotes no password.
+func TestValidateChecksTheWebConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "slos/slo.yaml", checkout("99"))
+	cfg := write(t, dir, "slowburn.yaml", "specs: [{directory: slos}]\nbackends: [{url: http://p}]\nweb: {config_file: web.yml}\n")
+	for text, want := range map[string]string{
+		"basic_auth_users: {admin: hunter2hunter2}":                                               "hashedSecret too short",
+		"basic_auth_user: {admin: hunter2hunter2}":                                                "field basic_auth_user not found",
+		"tls_server_config: {cert_file: gone.pem, key_file: gone.key}":                            "gone.pem",
+		"tls_server_config: {cert_file: [hunter2hunter2]}":                                        "cannot unmarshal",
+		"basic_auth_users: {admin: [hunter2hunter2]}":                                             "cannot unmarshal",
+		"basic_auth_users: {admin: $2a$04$Stjb87/kRU7jwcJ9Ha7Jc.kcSRCB4SuYBNF25Iui47IgytAh9zQ3W}": "",
+	} {
+		write(t, dir, "web.yml", text+"\n")
+		var out, errs strings.Builder
+		code := run(t.Context(), []string{"validate", "--config", cfg}, streams{strings.NewReader(""), &out, &errs})
+		require.NotContains(t, out.String()+errs.String(), "hunter2", text)
+		require.Equal(t, map[bool]int{true: 0, false: exitFindings}[want == ""], code, text)
+		require.Contains(t, out.String(), want, text)
+	}
+}
+
 // TestAlertmanagersBehindAName posts over TLS to both addresses of a name, which
 // is the one that their certificate and their proxy know, with a password.
 func TestAlertmanagersBehindAName(t *testing.T) {
