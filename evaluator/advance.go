@@ -114,8 +114,9 @@ func (b *backend) advancePiece(ctx context.Context, due []*entry, p piece, cycle
 // readFor asks what entries ask about (from, to].
 func (b *backend) readFor(ctx context.Context, due []*entry, from, to, step Minute) (*reading, error) {
 	var queries []query
+	paces := map[paceRange][]pace{}
 	for _, e := range due {
-		if err := b.pace(ctx, e, from, to); err != nil {
+		if err := b.pace(ctx, e, from, to, paces); err != nil {
 			return nil, err
 		}
 		queries = append(queries, e.queries()...)

@@ -9,7 +9,9 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -243,4 +245,27 @@ func TestCostOfAThousandGroups(t *testing.T) {
 		})
 	}
 	require.Equal(t, cost[0], cost[1])
+}
+
+// TestCostOfThePacesOfGroups: how often samples come is asked once for all groups of an
+// SLO, so that the start asks about as much for ten groups as for one.
+func TestCostOfThePacesOfGroups(t *testing.T) {
+	asked := map[int]int{}
+	for _, groups := range []int{1, 10} {
+		series := ""
+		for i := range groups {
+			series += fmt.Sprintf("level{tenant=\"%d\"} %s\n", i, strings.Repeat("1 _x14 ", 24*4))
+		}
+		handler, queries := embedded(t, time.Minute, series).Handler(), atomic.Int64{}
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			queries.Add(1)
+			handler.ServeHTTP(w, r)
+		}))
+		slos := slosOf(t, `{name: tenants, objective: 99, window: 1d, group_by: [tenant], sli: {threshold: {query: level, op: ">", value: 0}}}`)
+		r := evaluate(t, server.URL, slos, at(24*60))
+		server.Close()
+		require.Len(t, r.SLOs, groups+1)
+		asked[groups] = int(queries.Load())
+	}
+	require.Less(t, asked[10], asked[1]+10, asked)
 }

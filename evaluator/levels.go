@@ -32,9 +32,11 @@ func (l *levels) clone() accounts {
 
 func (l *levels) forget(_, _ int64) {} // it does by itself
 
+// interval is how often values are new. Of a/b that is as often as the one of the two
+// that has more samples.
 func (l *levels) interval() int64 {
-	if n := len(l.paces); n > 0 {
-		return max(l.paces[n-1].usual, 60_000)
+	if n := len(l.paces); n > 0 && l.paces[n-1].often > densest {
+		return l.paces[n-1].often
 	}
 	return 60_000
 }

@@ -25,6 +25,13 @@ type pace struct {
 	unknown bool  // of some of them too few samples have come
 	dense   bool  // all of them come so often that what is not there is gone
 	usual   int64 // the longest usual time between samples that may come later, in milliseconds; 0 for none
+	often   int64 // the shortest usual time of all: how often the values are new, in milliseconds; 0 for unknown
+}
+
+// paceRange is what paces are asked of, and from which hour to which.
+type paceRange struct {
+	expr        string
+	first, last Minute
 }
 
 const (
@@ -50,23 +57,32 @@ func (m *meter) paced() bool {
 	return is && l.Remember == 0
 }
 
-// pace finds the paces of what is read next of an entry.
-func (b *backend) pace(ctx context.Context, e *entry, from, to Minute) error {
+// pace finds the paces of what is read next of an entry. Those that were asked for
+// others, such as groups of the same SLO, are known.
+func (b *backend) pace(ctx context.Context, e *entry, from, to Minute, known map[paceRange][]pace) error {
 	for i, m := range e.ledger.meters {
 		if !m.paced() {
 			continue
 		}
 		l := e.book.parts[i].accounts.(*levels)
 		first, last := hourOf(from+1), hourOf(to)
-		known := slices.DeleteFunc(slices.Clone(l.paces), func(p pace) bool { return p.hour < first || p.hour > last })
-		if n := len(known); n > 0 {
-			first = known[n-1].hour + hourly
+		kept := slices.DeleteFunc(slices.Clone(l.paces), func(p pace) bool { return p.hour < first || p.hour > last })
+		if n := len(kept); n > 0 {
+			first = kept[n-1].hour + hourly
 		}
-		found, err := b.paces(ctx, m.queries[0].expr, first, last)
-		if err != nil {
-			return err
+		of := paceRange{m.queries[0].expr, first, last}
+		found, ok := known[of]
+		if !ok {
+			var err error
+			if found, err = b.paces(ctx, of.expr, first, last); err != nil {
+				return err
+			}
+			known[of] = found
 		}
-		l.paces = slices.Concat(known, found)
+		l.paces = slices.Concat(kept, found)
+		for i := range l.paces {
+			l.paces[i].dense = l.paces[i].dense && len(m.queries[0].only) == 0 // of a group others may be
+		}
 	}
 	return nil
 }
@@ -99,11 +115,17 @@ func (b *backend) paces(ctx context.Context, expr string, first, last Minute) ([
 	}
 	for i := range out {
 		out[i].dense = len(selectors) > 0
+		if asksMore(expr, selectors) {
+			out[i].often = densest
+		}
 		for _, each := range usual[i] {
 			out[i].unknown = out[i].unknown || each == 0
 			out[i].dense = out[i].dense && each > 0 && each <= densest
 			if each > densest {
 				out[i].usual = max(out[i].usual, each)
+			}
+			if each > 0 && (out[i].often == 0 || each < out[i].often) {
+				out[i].often = each
 			}
 		}
 		if out[i].usual > 0 {
@@ -204,6 +226,13 @@ func instants(expr string) []*parser.VectorSelector {
 		return nil
 	})
 	return out
+}
+
+// asksMore reports whether an expression has other selectors, such as rate(x[5m]): their
+// values are new with each slot.
+func asksMore(expr string, selectors []*parser.VectorSelector) bool {
+	e, err := parser.NewParser(parser.Options{}).ParseExpr(expr)
+	return err == nil && len(parser.ExtractSelectors(e)) > len(selectors)
 }
 
 // lasting is an expression in which the values of selectors with long times between

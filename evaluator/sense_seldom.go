@@ -17,18 +17,20 @@ import (
 // seldom asks whether samples come less often than what is scraped: each 5 minutes.
 // They count as well, but windows with fewer than four of them have no burn rate.
 func (x *inspector) seldom(ctx context.Context, s subject) error {
-	selectors := []slo.Selector{s.selector}
+	selectors, often := []slo.Selector{s.selector}, false
 	if s.way == slotValues {
 		if l, is := x.slo.Indicator.Measure().(slo.Levels); is && l.Remember > 0 || x.slo.Indicator.Kind() == "runs" {
 			return nil // the last value goes on
 		}
-		selectors = nil
-		for _, v := range instants(s.expr) {
+		all := instants(s.expr)
+		selectors, often = nil, asksMore(s.expr, all)
+		for _, v := range all {
 			selectors = append(selectors, slo.NewSelector(v.LabelMatchers...))
 		}
 	}
 	const scrape = maxScrape * time.Millisecond
-	for _, selector := range selectors {
+	seldom, least := map[int]time.Duration{}, time.Duration(0)
+	for i, selector := range selectors {
 		if selector.Name() == "" {
 			continue
 		}
@@ -36,29 +38,50 @@ func (x *inspector) seldom(ctx context.Context, s subject) error {
 		if err != nil {
 			return err
 		}
-		if each = each.Round(time.Minute); !found || each <= scrape {
+		if !found {
 			continue
 		}
-		lasts := fmt.Sprintf("last_over_time(%s)", selector.Range((2*each).Round(time.Minute)+scrape))
-		if _, is := x.slo.Indicator.Measure().(slo.Rates); is && s.way == slotValues {
-			x.concern(false, s.field, lasts+" has the value until the next sample",
-				"samples of %s come every %s, and its value is there for 5 minutes after each: the time between is unknown", selector, model.Duration(each))
+		if each = each.Round(time.Minute); each <= scrape {
+			often = true
 			continue
 		}
-		least := fewest * each
-		message := fmt.Sprintf("samples of %s come every %s: windows of less than %s have no burn rate", selector, model.Duration(each), model.Duration(least))
-		if x.blind != nil {
-			if tiers := x.blind(x.slo, least); len(tiers) > 0 {
-				message += ", and the alert tiers " + strings.Join(tiers, ", ") + " can't fire"
-			}
+		if seldom[i] = each; least == 0 || each < least {
+			least = each
 		}
-		hint := fmt.Sprintf("scrape at least every %s", model.Duration(x.short.Duration()/perWindow))
-		if s.way == slotValues {
-			hint += "; generated rules have a value for 5 minutes after each sample, and until the next one with " + lasts
-		}
-		x.concern(false, s.field, hint, "%s", message)
+	}
+	if often {
+		least = 0 // the expression has new values as often as the one with the most samples
+	}
+	for _, i := range slices.Sorted(maps.Keys(seldom)) {
+		x.seldomConcern(s, selectors[i], seldom[i], least)
 	}
 	return nil
+}
+
+// seldomConcern is about a selector whose samples come seldom, in what has new values
+// each least, or 0 for often.
+func (x *inspector) seldomConcern(s subject, selector slo.Selector, each, least time.Duration) {
+	lasts := fmt.Sprintf("last_over_time(%s)", selector.Range((2*each).Round(time.Minute)+maxScrape*time.Millisecond))
+	message := fmt.Sprintf("samples of %s come every %s", selector, model.Duration(each))
+	if _, is := x.slo.Indicator.Measure().(slo.Rates); is && s.way == slotValues {
+		x.concern(false, s.field, lasts+" has the value until the next sample", "%s, and its value is there for 5 minutes after each: the time between is unknown", message)
+		return
+	}
+	if least == 0 {
+		x.concern(false, s.field, lasts+" has the value until the next sample", "%s: generated rules have its value for 5 minutes after each", message)
+		return
+	}
+	message += fmt.Sprintf(": windows of less than %s have no burn rate", model.Duration(fewest*least))
+	if x.blind != nil {
+		if tiers := x.blind(x.slo, fewest*least); len(tiers) > 0 {
+			message += ", and the alert tiers " + strings.Join(tiers, ", ") + " can't fire"
+		}
+	}
+	hint := fmt.Sprintf("scrape at least every %s", model.Duration(x.short.Duration()/perWindow))
+	if s.way == slotValues {
+		hint += "; generated rules have a value for 5 minutes after each sample, and until the next one with " + lasts
+	}
+	x.concern(false, s.field, hint, "%s", message)
 }
 
 // cadence is the usual time between two samples of the series of a selector that has

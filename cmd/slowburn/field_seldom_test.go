@@ -1,17 +1,23 @@
 package main
 
 import (
+	"encoding/json"
 	"math"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
 // seldomCases are cases of what comes seldom: samples of gauges, and pushes.
 func seldomCases() []fieldCase {
-	return []fieldCase{{"seldom-values", 24 * time.Hour, seldomValues}, {"pushed-equal", 12 * time.Hour, pushedEqual}}
+	return []fieldCase{
+		{"seldom-values", 24 * time.Hour, seldomValues}, {"pushed-equal", 12 * time.Hour, pushedEqual},
+		{"seldom-limits", 6 * time.Hour, seldomLimits},
+	}
 }
 
 // seldomValues has gauges with a sample each 15 minutes: a queue that is long for two
@@ -88,6 +94,51 @@ func TestSeldomValues(t *testing.T) {
 	require.Contains(t, findings, "generated rules have a value for 5 minutes after each sample, and until the next one with last_over_time(queue[35m])")
 	require.NotContains(t, findings, "samples of queue_limit")
 	require.NotContains(t, findings, "samples of looping")
+}
+
+// seldomLimits has a gauge and a counter with a sample each 15 seconds, which are too high
+// for the last 40 minutes; what they are held against, each 30 and 15 minutes; and two
+// tenants that are well, one with a sample each 15 seconds and one each 15 minutes.
+func seldomLimits(f *field) {
+	const length, often = 6 * time.Hour, 15 * time.Second
+	constant := func(n float64) func(time.Duration) float64 { return func(time.Duration) float64 { return n } }
+	const fails = length - 40*time.Minute
+	f.series(`used`, 0, length, often, func(after time.Duration) float64 {
+		if after > fails {
+			return 200
+		}
+		return 20
+	})
+	f.series(`taken_total`, 0, length, often, func(after time.Duration) float64 {
+		return 20*after.Seconds() + 180*max(after-fails, 0).Seconds()
+	})
+	f.series(`allowed`, 0, length, 30*time.Minute, constant(100))
+	f.series(`maintenance`, 0, length, 15*time.Minute, constant(0))
+	f.series(`level{tenant="often"}`, 0, length, often, constant(1))
+	f.series(`level{tenant="seldom"}`, 0, length, 15*time.Minute, constant(1))
+}
+
+// TestSeldomLimits: what is scraped often and held against what comes seldom pages as soon
+// as without that, and check does not say otherwise. A group whose samples come seldom is
+// not bad between them because another group has more.
+func TestSeldomLimits(t *testing.T) {
+	f := seldomCases()[2].open(t)
+	_, out, errs := f.run("status", f.file, "--backend", f.url, "--at", f.at(6*time.Hour+30*time.Second).Format(time.RFC3339), "-o", "json")
+	var r evaluator.Report
+	require.NoError(t, json.Unmarshal([]byte(out), &r), errs)
+	require.Len(t, r.SLOs, 6)
+	for _, s := range r.SLOs {
+		if s.SLO == "tenants" {
+			require.Zero(t, own(&s).Bad, s.ID)
+			require.Empty(t, s.Alerts, s.ID)
+			continue
+		}
+		require.InDelta(t, 40, own(&s).Bad, 5, s.ID) // a rate is late by as much as its range
+		require.Equal(t, "page", string(s.Alerts[0].Severity), s.ID)
+	}
+	_, findings := f.check()
+	require.Contains(t, findings, "samples of allowed come every 30m: generated rules have its value for 5 minutes after each")
+	require.NotContains(t, findings, "can't fire")
 }
 
 // pushedEqual has two batches that push 1000 records each hour to a gateway, of which one
