@@ -136,7 +136,7 @@ func (sv *service) newParts(cfg *config.Config) (*parts, error) {
 	p.handler = web.Handler(web.Options{
 		Report: p.eval.Report, Between: p.eval.Between, Tiers: policiesOf(cfg).Tiers, Ready: func() bool { return !p.eval.Report().EvaluatedAt.IsZero() },
 		Reload: sv.reload, Reread: p.eval.Reread,
-		Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}), ExternalURL: cfg.Web.ExternalURL,
+		Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}), Listen: sv.cfg.Web.Listen, ExternalURL: cfg.Web.ExternalURL,
 		Version: version, Now: time.Now,
 	})
 	return p, nil
@@ -186,11 +186,7 @@ func (sv *service) run(ctx context.Context) error {
 	sv.start = func(p *parts) { p.start(ctx) }
 	sv.start(p)
 	sv.live.Store(p)
-	server := &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { sv.live.Load().handler.ServeHTTP(w, r) }),
-		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          slog.NewLogLogger(sv.log.Handler(), slog.LevelWarn), // such as failed TLS handshakes
-	}
+	server := newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { sv.live.Load().handler.ServeHTTP(w, r) }), sv.log)
 	served := make(chan error, 1)
 	go func() { served <- sv.serveHTTP(server) }()
 	sv.log.Info("Serving", "address", sv.listener.Addr().String(), "slos", len(set.SLOs))

@@ -36,6 +36,7 @@ func handler(r *evaluator.Report, change ...func(*web.Options)) http.Handler {
 		Reload:  func(context.Context) error { return nil },
 		Reread:  func() {},
 		Metrics: http.NotFoundHandler(),
+		Listen:  "example.com:80", // what httptest asks for
 		Version: "1.2.3",
 		Now:     func() time.Time { return evaluated.Add(42 * time.Second) },
 	}

@@ -48,6 +48,9 @@ type Options struct {
 	Reread func()
 	// Metrics answers /metrics.
 	Metrics http.Handler
+	// Listen is the address that the process listens on. What acts answers for its host
+	// and that of ExternalURL only.
+	Listen string
 	// ExternalURL is the address under which people reach the pages. When it
 	// has a path, links start with that path, and everything is served below
 	// it as well as below "/".
@@ -65,7 +68,7 @@ type Options struct {
 //	/api/v1/slos            the report as JSON
 //	/metrics                for Prometheus
 //	/-/healthy, /-/ready    200, or 503 while not ready
-//	/-/reload, /-/reread    POST or PUT
+//	/-/reload, /-/reread    POST or PUT, for the process' own hosts only
 //	/static/                style sheet, script and icon
 func Handler(o Options) http.Handler {
 	s := &server{Options: o, prefix: pathPrefix(o.ExternalURL), assets: loadAssets()}
@@ -80,8 +83,9 @@ func Handler(o Options) http.Handler {
 	mux.Handle("/metrics", o.Metrics)
 	mux.Handle("/-/healthy", only(read, s.healthy))
 	mux.Handle("/-/ready", only(read, s.ready))
+	own := newHosts(o.ExternalURL, o.Listen)
 	for path, h := range map[string]http.HandlerFunc{"/-/reload": s.reload, "/-/reread": s.reread} {
-		mux.Handle(path, only([]string{http.MethodPost, http.MethodPut}, http.NewCrossOriginProtection().Handler(h).ServeHTTP))
+		mux.Handle(path, only([]string{http.MethodPost, http.MethodPut}, own.addressed(http.NewCrossOriginProtection().Handler(h))))
 	}
 	mux.Handle("/static/{name}", only(read, s.static))
 	mux.Handle("/", http.HandlerFunc(s.notFound))
@@ -151,6 +155,9 @@ func only(methods []string, h http.HandlerFunc) http.Handler {
 	})
 }
 
+// shortAnswer is how long a client may take to read a few words.
+const shortAnswer = 10 * time.Second
+
 func (s *server) healthy(w http.ResponseWriter, _ *http.Request) {
 	plain(w, http.StatusOK, "slowburn is alive")
 }
@@ -180,8 +187,13 @@ func rejections(problems []evaluator.Problem) (n int, first string) {
 	return n, first
 }
 
+// reload takes as long as the sources do, so the server's time for writing begins after it.
 func (s *server) reload(w http.ResponseWriter, r *http.Request) {
-	if err := s.Reload(r.Context()); err != nil {
+	connection := http.NewResponseController(w)
+	_ = connection.SetWriteDeadline(time.Time{}) // fails for what is no connection and has no deadline
+	err := s.Reload(r.Context())
+	_ = connection.SetWriteDeadline(time.Now().Add(shortAnswer))
+	if err != nil {
 		plain(w, http.StatusInternalServerError, "reloading: "+err.Error())
 		return
 	}
