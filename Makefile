@@ -19,7 +19,14 @@ help: ## Print the targets.
 
 .PHONY: build
 build: ## Build bin/slowburn.
-	go build -ldflags '-X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)' -o bin/ ./cmd/slowburn
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)' -o bin/ ./cmd/slowburn
+
+.PHONY: reproducible
+reproducible: ## Build the last commit in two directories, and compare.
+	@two=$$(mktemp -d); trap 'rm -rf "$$two"' EXIT; \
+	for at in a some/where/else/b; do git clone -q . "$$two/$$at" && $(MAKE) -s -C "$$two/$$at" build VERSION='$(VERSION)'; done; \
+	sha256sum "$$two/a/bin/slowburn" "$$two/some/where/else/b/bin/slowburn" | sed "s|$$two/||"; \
+	cmp "$$two/a/bin/slowburn" "$$two/some/where/else/b/bin/slowburn" && echo "the same"
 
 .PHONY: demo
 demo: build ## Run slowburn on an embedded Prometheus with a simulated shop.

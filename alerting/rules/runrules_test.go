@@ -22,6 +22,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/memprom/ruler"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -29,7 +30,7 @@ import (
 // instant.
 func runGroups(t *testing.T, db *memprom.DB, s *slo.SLO, from, to time.Time) {
 	t.Helper()
-	require.NoError(t, db.EvalRules(t.Context(), ruleText(t, s), from, to))
+	require.NoError(t, ruler.Eval(t.Context(), db, ruleText(t, s), from, to))
 }
 
 func ruleText(t *testing.T, s *slo.SLO) []byte {

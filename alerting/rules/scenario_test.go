@@ -20,6 +20,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting/scenario"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/memprom/ruler"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -154,5 +155,5 @@ func evalInParts(t *testing.T, db *memprom.DB, s *slo.SLO, start, from, to time.
 	}
 	text, err := yaml.Marshal(chain)
 	require.NoError(t, err)
-	require.NoError(t, db.EvalRules(t.Context(), text, from, to))
+	require.NoError(t, ruler.Eval(t.Context(), db, text, from, to))
 }

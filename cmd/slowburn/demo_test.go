@@ -28,6 +28,7 @@ import (
 	"github.com/slowburn-slo/slowburn/dashboards"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/memprom/ruler"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom/shop"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -150,7 +151,7 @@ func TestDashboardsOnTheDemo(t *testing.T) {
 			carried := slices.DeleteFunc(slices.Clone(slos), func(s *slo.SLO) bool { return rules.Refusal(s) != "" })
 			text, err := rules.File("demo", carried, rules.Options{Alerts: true, Policies: alerting.BuiltIn()})
 			require.NoError(t, err)
-			require.NoError(t, db.EvalRules(context.Background(), text, live.Add(-35*time.Minute), end))
+			require.NoError(t, ruler.Eval(context.Background(), db, text, live.Add(-35*time.Minute), end))
 		},
 	}
 	for name, record := range sources {

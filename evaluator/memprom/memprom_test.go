@@ -1,14 +1,12 @@
 package memprom_test
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strings"
 	"testing"
 	"time"
 
@@ -208,67 +206,6 @@ func TestAddWritesHistoryBehindOtherSeries(t *testing.T) {
 	got, _, _, err := prom.Query(t.Context(), `{__name__=~"a|b"}[2y]`, start.Add(time.Hour))
 	require.NoError(t, err)
 	require.Equal(t, "a =>\n1 @[1772366400]\nb =>\n1 @[1740830400]", got.String())
-}
-
-func TestEvalRules(t *testing.T) {
-	db := open(t)
-	load(t, db, `errors_total 0+3x120`)
-	rules := `
-groups:
-- name: counts
-  interval: 1m
-  rules:
-  - {record: "errors:increase5m", expr: "increase(errors_total[5m])"}
-  - {record: "errors:doubled", expr: "2 * errors:increase5m"}
-- name: alerts
-  interval: 30s
-  rules:
-  - {alert: Errors, expr: "errors:doubled > 59", for: 2m}
-`
-	require.NoError(t, db.EvalRules(t.Context(), []byte(rules), start.Add(10*time.Minute), start.Add(20*time.Minute)))
-	prom, _ := serve(t, db)
-	got := matrix(t, prom, `errors:doubled[1h]`)
-	require.Len(t, got[0].Values, 10, "one a minute")
-	for i, p := range got[0].Values {
-		require.InDelta(t, 60, float64(p.Value), 1e-9)
-		if i > 0 {
-			require.Equal(t, time.Minute, p.Timestamp.Sub(got[0].Values[i-1].Timestamp))
-		}
-	}
-	firing := matrix(t, prom, `ALERTS{alertstate="firing"}[1h]`)
-	require.GreaterOrEqual(t, len(firing[0].Values), 14, "every half minute but for the first three minutes")
-	require.LessOrEqual(t, len(firing[0].Values), 16)
-}
-
-func TestEvalRulesNamesTheRulesThatFail(t *testing.T) {
-	db := open(t)
-	load(t, db, "a{x=\"1\"} 1x60\na{x=\"2\"} 1x60")
-	rules := `
-groups:
-- name: g
-  rules:
-  - {record: broken, expr: "a * on() group_left a"}
-  - {record: fine, expr: "sum(a)"}
-`
-	err := db.EvalRules(t.Context(), []byte(rules), start, start.Add(5*time.Minute))
-	require.ErrorContains(t, err, "evaluating broken of group g at 2026-03-01T12:00:")
-	require.Equal(t, 1, strings.Count(err.Error(), "evaluating"), "once, not at every evaluation")
-	prom, _ := serve(t, db)
-	require.Len(t, matrix(t, prom, `fine[1h]`)[0].Values, 5)
-
-	require.ErrorContains(t, db.EvalRules(t.Context(), []byte("groups: [{name: g, rules: [{record: r, expr: 'a('}]}]"), start, start),
-		"loading rules")
-	canceled, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.ErrorIs(t, db.EvalRules(canceled, []byte(rules), start, start.Add(time.Hour)), context.Canceled)
-}
-
-func matrix(t *testing.T, prom v1.API, query string) model.Matrix {
-	t.Helper()
-	got, _, _, err := prom.Query(t.Context(), query, start.Add(time.Hour))
-	require.NoError(t, err)
-	require.NotEmpty(t, got.(model.Matrix), query)
-	return got.(model.Matrix)
 }
 
 // BenchmarkRawSamples fetches a million raw samples over HTTP.

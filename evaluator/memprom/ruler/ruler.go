@@ -1,4 +1,6 @@
-package memprom
+// Package ruler evaluates rule files in an embedded Prometheus. It is for tests: what it is
+// made of brings the clients of all clouds along, which the program has no use for.
+package ruler
 
 import (
 	"context"
@@ -12,6 +14,8 @@ import (
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/rules"
+
+	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 )
 
 const (
@@ -22,7 +26,7 @@ const (
 	defaultRuleInterval = time.Minute
 )
 
-// EvalRules evaluates the groups of a rule file over [from, to] as a Prometheus
+// Eval evaluates the groups of a rule file over [from, to] as a Prometheus
 // would have that had loaded it as "rules.yml": each group at its interval,
 // shifted within it by the hash of the file's and the group's name, never at
 // round times. Groups that fall on one instant go in the order of the file.
@@ -31,8 +35,8 @@ const (
 // records the next ones read. Nothing is carried from one call to the next: a
 // pending alert begins anew. The error joins the first one of each rule that
 // didn't evaluate or whose results were refused; the other rules go on.
-func (db *DB) EvalRules(ctx context.Context, rulesYAML []byte, from, to time.Time) error {
-	groups, err := db.ruleGroups(ctx, rulesYAML)
+func Eval(ctx context.Context, db *memprom.DB, rulesYAML []byte, from, to time.Time) error {
+	groups, err := ruleGroups(ctx, db, rulesYAML)
 	if err != nil {
 		return err
 	}
@@ -70,8 +74,9 @@ func (db *DB) EvalRules(ctx context.Context, rulesYAML []byte, from, to time.Tim
 }
 
 // ruleGroups loads a rule file's groups in its order.
-func (db *DB) ruleGroups(ctx context.Context, rulesYAML []byte) ([]*rules.Group, error) {
-	text := ruleText{rulesYAML, db.parser}
+func ruleGroups(ctx context.Context, db *memprom.DB, rulesYAML []byte) ([]*rules.Group, error) {
+	p := parser.NewParser(parser.Options{})
+	text := ruleText{rulesYAML, p}
 	file, errs := text.Load(ruleFile, false, model.UTF8Validation)
 	if len(errs) > 0 {
 		return nil, fmt.Errorf("loading rules: %w", errors.Join(errs...))
@@ -79,12 +84,12 @@ func (db *DB) ruleGroups(ctx context.Context, rulesYAML []byte) ([]*rules.Group,
 	// Its logger stays silent: what it would say is in the rules' errors.
 	m := rules.NewManager(&rules.ManagerOptions{
 		Context:     ctx,
-		QueryFunc:   rules.EngineQueryFunc(db.engine, db.tsdb),
+		QueryFunc:   rules.EngineQueryFunc(db.Engine(), db.Queryable()),
 		NotifyFunc:  func(context.Context, string, ...*rules.Alert) {},
-		Appendable:  db.tsdb,
-		Queryable:   db.tsdb,
+		Appendable:  db,
+		Queryable:   db.Queryable(),
 		GroupLoader: text,
-		Parser:      db.parser,
+		Parser:      p,
 	})
 	byKey, errs := m.LoadGroups(defaultRuleInterval, labels.EmptyLabels(), "", nil, false, ruleFile)
 	if len(errs) > 0 {
