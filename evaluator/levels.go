@@ -118,26 +118,23 @@ func (s shows) at(now int64) shows {
 
 // waits reports whether the next value is not due yet. Where the pace is known, what
 // comes seldom lasts until then, and nothing is waited for. Else the values must say it.
-// A backend gives the value of a sample at the ends of five slots. A series that had
-// values for longer has samples more often than that, and is gone without them; but three
-// samples may follow each other without a pause. Of the others the next sample is
-// waited for, as the last pauses show, or after a first one.
+// A backend gives the value of a sample at the ends of five slots, Prometheus 2 of six
+// where it is of a whole minute. A series that had values at fewer was found gone by a
+// scrape, at more it has samples more often: both are gone. Of the others the next sample
+// is waited for, as the last pauses show, or after a first one.
 func (l *levels) waits(now int64) bool {
 	const each = lookback / 60_000
-	waits := false
-	p := paceAt(l.paces, slotEnd(now))
-	if p.dense || p.usual > 0 {
+	if p := paceAt(l.paces, slotEnd(now)); p.dense || p.usual > 0 {
 		return false
 	}
+	waits := false
 	for key, s := range l.shows {
 		slots := (s.until-s.since)/60_000 + 1
 		switch {
 		case now-s.until > memory:
 			delete(l.shows, key)
-		case slots > each && (slots > 3*each || slots%each != 0 || !p.unknown):
+		case slots < each || slots > each+1:
 			return false
-		case slots > each:
-			waits = waits || now-s.until <= twice(maxScrape)-lookback
 		case now-s.since <= s.gaps.patience() && (s.gaps.usual == 0 || s.gaps.between() > maxScrape):
 			waits = true
 		}

@@ -22,10 +22,9 @@ type pace struct {
 	hour Minute // its beginning
 	expr string // what is asked
 
-	unknown bool  // of some of them too few samples have come
-	dense   bool  // all of them come so often that what is not there is gone
-	usual   int64 // the longest usual time between samples that may come later, in milliseconds; 0 for none
-	often   int64 // the shortest usual time of all: how often the values are new, in milliseconds; 0 for unknown
+	dense bool  // all of them come so often that what is not there is gone
+	usual int64 // the longest usual time between samples that may come later, in milliseconds; 0 for none
+	often int64 // the shortest usual time of all: how often the values are new, in milliseconds; 0 for unknown
 }
 
 // paceRange is what paces are asked of, and from which hour to which.
@@ -119,7 +118,6 @@ func (b *backend) paces(ctx context.Context, expr string, first, last Minute) ([
 			out[i].often = densest
 		}
 		for _, each := range usual[i] {
-			out[i].unknown = out[i].unknown || each == 0
 			out[i].dense = out[i].dense && each > 0 && each <= densest
 			if each > densest {
 				out[i].usual = max(out[i].usual, each)

@@ -22,7 +22,7 @@ func seldomCases() []fieldCase {
 
 // seldomValues has gauges with a sample each 15 minutes: a queue that is long for two
 // hours, its limit each minute, two depths seven minutes apart of which one is always
-// too high, and one that is away for the last three hours; one each 5 to 7 minutes; and
+// too high, and one that is away for the last three hours; one each 6 to 7 minutes; and
 // one of a process that lives for 4 of 14 minutes, scraped each 30 seconds.
 func seldomValues(f *field) {
 	const each, day = 15 * time.Minute, 24 * time.Hour
@@ -38,7 +38,7 @@ func seldomValues(f *field) {
 	f.series(`depth{x="a"}`, 0, day, each, constant(50))
 	f.series(`depth{x="b"}`, 7*time.Minute, day, each, constant(5))
 	f.series(`away`, 0, 21*time.Hour, each, constant(5))
-	jitter := []int{300, 320, 400, 350, 370, 310} // seconds
+	jitter := []int{365, 380, 420, 370, 410, 362} // seconds
 	for i, after := 0, time.Duration(0); after <= day; i++ {
 		f.series(`lag_seconds`, after, after, time.Minute, constant(5))
 		after += time.Second * time.Duration(jitter[i%len(jitter)])
