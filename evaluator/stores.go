@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -24,8 +25,9 @@ import (
 var errPartial = errors.New("the answer may be partial")
 
 const (
-	// storesFresh is how long a cycle takes the stores to be as they were.
-	storesFresh = time.Minute
+	// storesFresh is how long a cycle takes the stores to be as they were: less than it
+	// takes to the next cycle, so that each has a list of its own.
+	storesFresh = 10 * time.Second
 	// missedFor is how long a store that is gone is missed before it is taken for
 	// removed on purpose.
 	missedFor = 24 * time.Hour
@@ -80,20 +82,25 @@ type missedStore struct {
 var replicas = []string{"replica", "prometheus_replica", "__replica__", "rule_replica", "receive_replica"}
 
 // missing is an error when a Thanos may lack samples of (from, to] that a family
-// reads. A cycle is content with what was listed within the last minute, and does not
-// miss what is gone: that would be until it is forgotten.
+// reads. A cycle is content with what was just listed, and does not miss what is gone:
+// that would be until it is forgotten. A backend that listed stores is asked again after
+// an outage too, when it is not known yet what it is.
 func (b *backend) missing(ctx context.Context, entries []*entry, from, to Minute, cycle bool) error {
-	if id, known := b.known(); !known || id.kind != kindThanos || len(entries) == 0 {
-		return nil
-	}
 	s := &b.stores
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	id, known := b.known()
+	if len(entries) == 0 || known && id.kind != kindThanos || !known && s.at.IsZero() {
+		return nil
+	}
 	now := b.patience.now()
 	if !cycle || s.at.IsZero() || now.Sub(s.at) >= storesFresh {
 		all, err := b.listStores(ctx)
+		if _, silent := errors.AsType[net.Error](err); silent {
+			return err // a query would wait as long
+		}
 		if err != nil {
-			return nil // who can't list stores is read as before; who is down fails by itself
+			return nil // who can't list stores is read as before
 		}
 		s.at, s.all = now, all
 		s.note(now)

@@ -84,6 +84,7 @@ func TestAStoreOfThanosThatFails(t *testing.T) {
 		"a sidecar fails":   {[]string{listed("sidecar", sidecar("a", refusal))}, "the sidecar sidecar-a:10901 fails"},
 		"one of two alike":  {[]string{listed("sidecar", sidecar("a", refusal), sidecar("b", ""))}, ""},
 		"one has less":      {[]string{listed("sidecar", sidecar("a", refusal), storeOf("sidecar-b", `"cluster":"a","replica":"b"`, "", hours(-5), forever))}, "the sidecar sidecar-a:10901 fails"},
+		"no list":           {[]string{`"sidecar":"of another API"`}, ""},
 		"of other labels":   {[]string{listed("sidecar", storeOf("other", `"job":"other"`, refusal, hours(-6), forever))}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -98,6 +99,45 @@ func TestAStoreOfThanosThatFails(t *testing.T) {
 			require.Equal(t, c.reason == "", r.SLOs[0].State == evaluator.StateOK, r.SLOs[0].StateReason)
 		})
 	}
+}
+
+// TestASidecarOfThanosThatFailsForLong is an outage for as long: each minute of it no SLO
+// takes what the rest answers, and the log has one line when it begins and one when it
+// ends. A cycle that begins a moment earlier than the one before does not miss that.
+func TestASidecarOfThanosThatFailsForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		var log bytes.Buffer
+		front := &thanos{}
+		front.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if time.Since(begin) < 6*time.Minute {
+				until(time.Now().Add(5 * time.Millisecond))
+			}
+			answer(w, r)
+		})
+		lists := func(failure string) {
+			front.lists(listed("sidecar", storeOf("sidecar", `"cluster":"test"`, failure, begin.Add(-6*time.Hour).UnixMilli(), forever)))
+		}
+		lists("")
+		o := live(slog.New(slog.NewTextHandler(&log, nil)), front)
+		e := evaluator.New(o)
+		e.SetSLOs(load(t, "1h", many(20)...), nil)
+		defer run(t, e)()
+		minute := func(m int) { until(begin.Add(time.Duration(m)*time.Minute + 31*time.Second)) }
+		minute(5)
+		require.Equal(t, map[evaluator.State]int{evaluator.StateOK: 20}, states(e.Report()))
+		lists(refusal)
+		for m := 6; m < 20; m++ {
+			minute(m)
+			require.Equal(t, map[evaluator.State]int{evaluator.StateQueryFailed: 20}, states(e.Report()), "minute %d", m)
+			require.Equal(t, 0.0, backendUp(t, o), "minute %d", m)
+		}
+		require.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
+		lists("")
+		minute(20)
+		require.Equal(t, map[evaluator.State]int{evaluator.StateOK: 20}, states(e.Report()))
+		require.Equal(t, 2, strings.Count(log.String(), "\n"), log.String())
+	})
 }
 
 // TestAStoreOfThanosThatIsGone: a reread takes nothing while it fails, nor when it

@@ -77,8 +77,11 @@ func withFailed(causes []*Outage, st *evaluator.Status) []*Outage {
 // causeOf is the last part of an error, which is what the network or the backend
 // said, without the query.
 func causeOf(reason string) string {
-	cause := reason[strings.LastIndex(reason, ": ")+1:]
-	return strings.TrimSpace(cause)
+	cause := strings.TrimSpace(reason[strings.LastIndex(reason, ": ")+1:])
+	if strings.Count(cause, `"`) == 1 {
+		cause = strings.Trim(cause, `"`) // it was quoted from before that part
+	}
+	return cause
 }
 
 // inCommon is the end that two errors have in common, in whole parts: without their

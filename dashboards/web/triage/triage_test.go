@@ -119,9 +119,13 @@ func TestOutages(t *testing.T) {
 		failed("j", "busy", "querying j_total: 503: overloaded"), failed("k", "busy", "querying k_total: context deadline exceeded"),
 		failed("l", "busy", "querying l_total: 503: overloaded"),
 	}}
-	r.SLOs[len(r.SLOs)-1].Group = map[string]string{"region": "eu"}
+	for _, id := range []string{"m", "n"} {
+		r.SLOs = append(r.SLOs, failed(id, "thanos", `the answer may be partial: the store s fails: rpc error: code = Unavailable desc = connection error: desc = "transport: dial tcp 127.0.0.1:1: connect: connection refused"`))
+	}
+	r.SLOs[len(r.SLOs)-3].Group = map[string]string{"region": "eu"}
 	got := Outages(r)
-	require.Len(t, got, 2)
+	require.Len(t, got, 3)
+	require.Equal(t, "connection refused", got["thanos"].Cause)
 	require.Equal(t, Outage{Backend: "dead", Since: &at, Cause: "connection refused", Reason: "dial tcp 127.0.0.1:1: connect: connection refused", SLOs: 3}, *got["dead"])
 	require.Equal(t, Outage{Backend: "busy", Since: &at, Cause: "overloaded", Reason: "503: overloaded", SLOs: 2, Groups: 1}, *got["busy"], "most met one cause")
 	var explained []string
@@ -130,5 +134,5 @@ func TestOutages(t *testing.T) {
 			explained = append(explained, r.SLOs[i].ID)
 		}
 	}
-	require.Equal(t, []string{"a", "b", "c", "j", "l"}, explained, "k says for itself what it met")
+	require.Equal(t, []string{"a", "b", "c", "j", "l", "m", "n"}, explained, "k says for itself what it met")
 }
