@@ -349,6 +349,8 @@ func TestBrokenAnswers(t *testing.T) {
 		"503 as a page":               {503, "text/html", "<html>try again</html>", "the backend answers 503: Service Unavailable"},
 		"plain text":                  {401, "text/plain; charset=utf-8", "no org id\nof many lines\n", "the backend answers 401: no org id"},
 		"long plain text":             {401, "text/plain", strings.Repeat("x", 501), "the backend answers 401: " + strings.Repeat("x", 329) + " … " + strings.Repeat("x", 166)},
+		"long JSON":                   {422, "application/json", `{"status":"error","errorType":"execution","error":"` + strings.Repeat("x", 999) + ` it said"}`, "the backend answers 422 execution: " + strings.Repeat("x", 329) + " … " + strings.Repeat("x", 166-8) + " it said"},
+		"long warnings":               {200, "application/json", good + `,"warnings":["` + strings.Repeat("x", 501) + `"]}`, "reading the answer: it may be partial: " + strings.Repeat("x", 329) + " … " + strings.Repeat("x", 166)},
 		"429":                         {429, "text/plain", "", "the backend answers 429: Too Many Requests"},
 		"422":                         {422, "application/json", `{"status":"error","errorType":"execution","error":"out of memory"}`, "the backend answers 422 execution: out of memory"},
 		"partial":                     {200, "application/json", good + `,"warnings":["store gateway unreachable"]}`, "reading the answer: it may be partial: store gateway unreachable"},
