@@ -19,6 +19,7 @@ func TestWhenAnSLOCame(t *testing.T) {
 	came := map[string]time.Time{}
 	of := func(source config.Source) *reloader {
 		r := newReloader([]config.Source{source}, alerting.BuiltIn().Check, newLogger(t.Output()), prometheus.NewRegistry())
+		reads(t, r)
 		r.apply = func(slos []*slo.SLO, _ []evaluator.Problem) {
 			clear(came)
 			for _, s := range slos {

@@ -26,6 +26,7 @@ func TestSinceWhenCommitsAreRejected(t *testing.T) {
 	begin := func() (*reloader, *[]evaluator.Problem) {
 		git := &config.Git{URL: "file://" + repo.dir, Branch: "main", Interval: time.Second}
 		r := newReloader([]config.Source{git}, alerting.BuiltIn().Check, newLogger(t.Output()), prometheus.NewRegistry())
+		reads(t, r)
 		problems := &[]evaluator.Problem{}
 		r.apply = func(_ []*slo.SLO, found []evaluator.Problem) { *problems = found }
 		_, err := r.first(t.Context())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -30,7 +31,13 @@ type reloader struct {
 	apply   func([]*slo.SLO, []evaluator.Problem)
 	log     *slog.Logger
 
-	mu      sync.Mutex
+	feeds    []*feed
+	deadline time.Duration // of one reading of a source
+	patience time.Duration // of a reload with slow sources, before it takes over the others
+
+	mu      sync.Mutex // never held while a source is read
+	newest  map[config.Source]reading
+	wanted  map[config.Source]bool // whose newest tree is bad, and which never was whole
 	good    map[config.Source]config.Tree
 	partial map[config.Source]bool // whose good tree is what could be rescued
 	told    string                 // the problems that the log knows
@@ -48,8 +55,14 @@ func newReloader(sources []config.Source, check func([]*slo.SLO) []slo.Report, l
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		return f.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
+	feeds := make([]*feed, len(sources))
+	for i, source := range sources {
+		feeds[i] = &feed{source: source, wake: make(chan struct{}, 1)}
+	}
 	return &reloader{
-		sources: sources, check: check, log: log, good: map[config.Source]config.Tree{}, came: map[string]time.Time{}, since: map[string]time.Time{},
+		sources: sources, check: check, log: log, feeds: feeds, deadline: sourceDeadline, patience: patience,
+		newest: map[config.Source]reading{}, wanted: map[config.Source]bool{},
+		good: map[config.Source]config.Tree{}, came: map[string]time.Time{}, since: map[string]time.Time{},
 		loaded:   gauge("slowburn_source_last_load_successful", "Whether the last load of a source was good.", "source"),
 		lastGood: gauge("slowburn_source_last_good_load_timestamp_seconds", "When a source was last loaded whole.", "source"),
 		info:     gauge("slowburn_source_info", "1, with the revision of a source that is live.", "source", "revision"),
@@ -60,52 +73,58 @@ func newReloader(sources []config.Source, check func([]*slo.SLO) []slo.Report, l
 var errFindings = errors.New("the SLO files have errors")
 
 // whole loads the newest files of all sources for the first time. Any error ends
-// it; the findings come with errFindings.
-func (r *reloader) whole(ctx context.Context) (*slo.Set, error) {
-	c, err := r.collect(ctx)
-	switch {
-	case err != nil:
-		return nil, err
-	case c.unread != nil:
-		return nil, c.unread
-	case yamlfile.HasErrors(c.findings):
-		return &slo.Set{Findings: c.findings}, errFindings
-	}
-	return c.set, r.take(c)
+// it; the findings come with errFindings. run must be running.
+func (r *reloader) whole(ctx context.Context) (set *slo.Set, err error) {
+	_, err = r.renew(ctx, 2*r.deadline, r.feeds, func(c collected) error { // none is late
+		switch {
+		case c.unread != nil:
+			return c.unread
+		case yamlfile.HasErrors(c.findings):
+			set = &slo.Set{Findings: c.findings}
+			return errFindings
+		}
+		set = c.set
+		return r.take(c)
+	})
+	return set, err
 }
 
 // first loads what can be used of all sources, so that one bad file leaves nobody
-// unwatched. Nothing at all is an error; the findings come with errFindings. The
-// findings of the set are those of the newest files.
-func (r *reloader) first(ctx context.Context) (*slo.Set, error) {
-	c, err := r.collect(ctx)
-	if err != nil {
-		return nil, err
+// unwatched. It waits for a slow source for as long as there is nothing else. Nothing at
+// all is an error; the findings come with errFindings. The findings of the set are those
+// of the newest files. run must be running.
+func (r *reloader) first(ctx context.Context) (set *slo.Set, err error) {
+	take := func(c collected) error {
+		set = &slo.Set{SLOs: c.set.SLOs, Findings: c.findings}
+		switch bad := c.unread != nil || yamlfile.HasErrors(c.findings); {
+		case !bad || len(set.SLOs) > 0:
+			_ = r.take(c) // the log, a metric and the page report it
+			return nil
+		case c.unread != nil:
+			return c.unread
+		default:
+			return errFindings
+		}
 	}
-	bad := c.unread != nil || yamlfile.HasErrors(c.findings)
-	switch set := (&slo.Set{SLOs: c.set.SLOs, Findings: c.findings}); {
-	case !bad || len(set.SLOs) > 0:
-		_ = r.take(c) // the log, a metric and the page report it
-		return set, nil
-	case c.unread != nil:
-		return nil, c.unread
-	default:
-		return set, errFindings
+	late, err := r.renew(ctx, max(r.patience, firstPatience), r.feeds, take)
+	if err != nil && len(late) > 0 && ctx.Err() == nil {
+		_, err = r.renew(ctx, 2*r.deadline, r.feeds, take)
 	}
+	return set, err
 }
 
-// reload loads all sources again. The error says that something old stayed.
+// reload reads all sources again. It waits for slow ones for a moment; they are taken over
+// when they have been read. The error says that something old stayed. run must be running.
 func (r *reloader) reload(ctx context.Context) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	c, err := r.collect(ctx)
-	if err != nil {
+	late, err := r.renew(ctx, r.patience, r.feeds, r.take)
+	if len(late) == 0 || ctx.Err() != nil {
 		return err
 	}
-	return r.take(c)
+	slow := fmt.Errorf("%s: still being read, taken over when that ends", strings.Join(names(late), ", "))
+	return errors.Join(err, slow)
 }
 
-// take makes what was collected live.
+// take makes what was collected live. The lock is held.
 func (r *reloader) take(c collected) error {
 	r.good, r.partial = c.trees, c.partial
 	problems := c.problems
@@ -140,6 +159,13 @@ func (r *reloader) note(slos []*slo.SLO) {
 		}
 		s.Origin.Came = r.came[id]
 	}
+}
+
+// known returns when SLOs came.
+func (r *reloader) known() map[string]time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.came)
 }
 
 // setConfigError notes why the configuration was not taken over; nil when the
@@ -245,13 +271,13 @@ func lineOf(p evaluator.Problem) string {
 	return text
 }
 
-// watch reloads whenever a source may have changed, until ctx ends.
+// watch reads a source again whenever it may have changed, until ctx ends.
 func (r *reloader) watch(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, source := range r.sources {
+	for _, f := range r.feeds {
 		wg.Go(func() {
-			for source.Wait(ctx) == nil {
-				_ = r.reload(ctx) // the log, a metric and the page tell
+			for f.source.Wait(ctx) == nil {
+				_, _ = r.renew(ctx, 2*r.deadline, []*feed{f}, r.take) // the log, a metric and the page report it
 			}
 		})
 	}

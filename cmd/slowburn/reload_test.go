@@ -238,12 +238,21 @@ backends: [{url: '`+checkoutServer(t).URL+`'}]
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
 	s.untilRevision(second)
 	third := repo.commit("checkout.yaml", checkout("97"))
-	code, text := post(t, s.URL+"/-/reload")
+	var code int
+	var text string
+	untilRead := func() { // a reload waits two seconds for git
+		t.Helper()
+		until(t, soon, "git", func() bool {
+			code, text = post(t, s.URL+"/-/reload")
+			return !strings.Contains(text, "still being read")
+		})
+	}
+	untilRead()
 	require.Equal(t, http.StatusOK, code, text)
 	s.untilRevision(third)
 
 	repo.git("branch", "--move", "main", "elsewhere")
-	code, text = post(t, s.URL+"/-/reload")
+	untilRead()
 	require.Equal(t, http.StatusInternalServerError, code)
 	require.Contains(t, text, "the repository has no such branch")
 	require.Equal(t, third, s.report().SLOs[0].Revision)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"path"
 	"slices"
@@ -23,22 +22,24 @@ type collected struct {
 	problems []evaluator.Problem    // of the newest files
 	findings []yamlfile.Finding     // likewise
 	unread   error                  // of the first source that can't be read
+	wants    []*feed                // of which an older tree could be used, when that has been read
 }
 
-// collect reads all sources and chooses what can be used. A source with errors
+// collect chooses what can be used of what the sources gave last. A source with errors
 // keeps its last good tree, or gives what can be rescued when it has none.
-func (r *reloader) collect(ctx context.Context) (collected, error) {
+func (r *reloader) collect() collected {
 	c := collected{trees: map[config.Source]config.Tree{}, partial: map[config.Source]bool{}}
 	bad := map[string]bool{}
 	for _, source := range r.sources {
-		tree, err := source.Read(ctx)
-		if ctx.Err() != nil {
-			return c, ctx.Err()
+		got, is := r.newest[source]
+		if !is {
+			got.err = fmt.Errorf("%s is still being read", source.Name())
 		}
+		tree, err := got.tree, got.err
 		if err != nil {
 			bad[source.Name()] = true
 			p := evaluator.Problem{Source: source.Name(), Severity: "error", Message: yamlfile.Cut(err.Error(), maxMessage)}
-			if good, is := r.good[source]; is {
+			if good := r.good[source]; len(good.Files) > 0 {
 				tree, p.Hint = good, "the last good files stay live"
 			}
 			c.problems = append(c.problems, p)
@@ -55,13 +56,11 @@ func (r *reloader) collect(ctx context.Context) (collected, error) {
 		bad[f.Source] = bad[f.Source] || f.Severity == yamlfile.Error
 	}
 	r.date(&c, bad)
-	if err := r.fallBack(ctx, &c, bad); err != nil {
-		return c, err
-	}
+	r.fallBack(&c, bad)
 	for i, p := range c.problems {
 		c.problems[i].Since = r.since[p.Source]
 	}
-	return c, nil
+	return c
 }
 
 // date notes since when sources have errors. For Git that is the first commit with errors
@@ -100,21 +99,22 @@ func modified(tree config.Tree, of map[[2]string]bool) time.Time {
 }
 
 // fallBack replaces the trees of bad sources until all that is left is good.
-func (r *reloader) fallBack(ctx context.Context, c *collected, bad map[string]bool) error {
+func (r *reloader) fallBack(c *collected, bad map[string]bool) {
 	newest := map[config.Source]config.Tree{}
 	whole := true // every source has a tree that was accepted
-	for _, source := range r.sources {
+	for _, f := range r.feeds {
+		source := f.source
 		newest[source] = c.trees[source]
 		good, is := r.good[source]
 		is = is && !r.partial[source]
 		whole = whole && is
-		if !bad[source.Name()] {
-			continue
-		}
-		if is {
+		r.wanted[source] = bad[source.Name()] && !is
+		switch {
+		case !bad[source.Name()]:
+		case is:
 			c.trees[source] = good
-		} else if err := r.rescue(ctx, source, c); err != nil {
-			return err
+		default:
+			r.rescue(f, c)
 		}
 	}
 	c.set = r.load(r.files(c.trees))
@@ -124,37 +124,34 @@ func (r *reloader) fallBack(ctx context.Context, c *collected, bad map[string]bo
 		}
 	}
 	unused := r.dropBad(c)
-	for _, source := range r.sources {
+	for _, f := range r.feeds {
+		source := f.source
+		if slices.Contains(c.wants, f) {
+			continue
+		}
 		if text := notUsed(newest[source], c.trees[source], unused[source]); text != "" {
 			c.problems = append(c.problems, evaluator.Problem{Source: source.Name(), Severity: "error", Message: yamlfile.Cut(text, maxMessage)})
 		}
 	}
-	return nil
 }
 
-// rescue replaces the tree of a source that never was whole by the best there is.
-func (r *reloader) rescue(ctx context.Context, source config.Source, c *collected) error {
-	tree, err := source.ReadGood(ctx, func(tree config.Tree) bool {
-		newest := c.trees[source]
-		c.trees[source] = tree
-		set := r.load(r.files(c.trees))
-		c.trees[source] = newest
-		good := !slices.ContainsFunc(set.Findings, func(f yamlfile.Finding) bool {
-			return f.Source == source.Name() && f.Severity == yamlfile.Error
-		})
-		if !good {
-			r.since[source.Name()] = tree.Committed // the newest first
+// rescue replaces the tree of a source that never was whole by the best there is. Until
+// that has been read, it stays as it is.
+func (r *reloader) rescue(f *feed, c *collected) {
+	got, read := r.newest[f.source]
+	switch {
+	case !read || !got.rescued:
+		if read {
+			c.wants = append(c.wants, f)
 		}
-		return good
-	})
-	if ctx.Err() != nil {
-		return ctx.Err()
+		c.trees[f.source] = r.good[f.source]
+		c.partial[f.source] = true
+	case got.bad == nil && got.good.Source != "":
+		c.trees[f.source] = got.good
+		c.partial[f.source] = got.good.Revision == ""
+	default: // the newest tree without its bad files is used
+		c.partial[f.source] = true
 	}
-	c.partial[source] = err != nil || tree.Revision == ""
-	if err == nil {
-		c.trees[source] = tree
-	}
-	return nil // the newest tree without its bad files is used
 }
 
 // dropBad takes files with errors out of the trees, or takes them as they were

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -96,17 +99,42 @@ backends: [{url: '`+checkoutServer(t).URL+`'}]
 	require.Empty(t, s.report().Problems)
 }
 
+// reads lets a reloader read its sources when it is asked to, until the test ends. It waits
+// for them, however loaded the machine is.
+func reads(t *testing.T, r *reloader) {
+	r.patience = time.Minute
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { r.run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		wg.Wait()
+	})
+}
+
 // reloaderOf is a reloader of directories, with what it hands on.
 func reloaderOf(t *testing.T, dirs ...string) (r *reloader, ids func() []string, problems *[]evaluator.Problem) {
 	var sources []config.Source
 	for _, dir := range dirs {
 		sources = append(sources, config.NewDirectory(dir, nil))
 	}
+	return reloaderOfSources(t, sources...)
+}
+
+func reloaderOfSources(t *testing.T, sources ...config.Source) (r *reloader, ids func() []string, problems *[]evaluator.Problem) {
 	r = newReloader(sources, alerting.BuiltIn().Check, newLogger(t.Output()), prometheus.NewRegistry())
+	reads(t, r)
+	var mu sync.Mutex
 	var live []*slo.SLO
 	problems = new([]evaluator.Problem)
-	r.apply = func(slos []*slo.SLO, found []evaluator.Problem) { live, *problems = slos, found }
+	r.apply = func(slos []*slo.SLO, found []evaluator.Problem) {
+		mu.Lock()
+		defer mu.Unlock()
+		live, *problems = slos, found
+	}
 	return r, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
 		var out []string
 		for _, s := range live {
 			out = append(out, s.ID())

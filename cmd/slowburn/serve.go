@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -85,13 +86,15 @@ func serve(ctx context.Context, s streams, f serveFlags) error {
 type service struct {
 	streams    streams
 	log        *slog.Logger
-	configFile string         // "" when there is none to read again
-	cfg        *config.Config // at the start
-	listener   net.Listener   // nil until run, unless somebody took the port before
-	start      func(*parts)   // runs parts for as long as the service
+	configFile string          // "" when there is none to read again
+	cfg        *config.Config  // at the start
+	listener   net.Listener    // nil until run, unless somebody took the port before
+	ctx        context.Context // of its life, set by run
+	running    sync.WaitGroup
 
 	mu         sync.Mutex // held while parts are replaced
 	configText []byte     // of the live parts
+	next       *renewal   // nil when there is none
 	live       atomic.Pointer[parts]
 }
 
@@ -105,7 +108,9 @@ type parts struct {
 	eval     *evaluator.Evaluator
 	sender   *alerting.Sender
 	handler  http.Handler
-	stop     func() // ends all of it, and waits
+	running  sync.WaitGroup
+	run      func(func(context.Context)) // beside the others, until stop
+	stop     func()                      // ends all of it, and waits
 }
 
 // newParts wires the parts together; nothing runs yet.
@@ -142,17 +147,22 @@ func (sv *service) newParts(cfg *config.Config) (*parts, error) {
 	return p, nil
 }
 
-// start runs the parts until ctx ends or stop is called.
-func (p *parts) start(ctx context.Context) {
+// begin lets the sources be read, until ctx ends or stop is called.
+func (p *parts) begin(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
-	var wg sync.WaitGroup
 	p.stop = func() {
 		cancel()
-		wg.Wait()
+		p.running.Wait()
 	}
-	wg.Go(func() { p.reloader.watch(ctx) })
-	wg.Go(func() { _ = p.eval.Run(ctx) })   // ends with ctx only
-	wg.Go(func() { _ = p.sender.Run(ctx) }) // likewise
+	p.run = func(f func(context.Context)) { p.running.Go(func() { f(ctx) }) }
+	p.run(p.reloader.run)
+}
+
+// start runs the rest.
+func (p *parts) start() {
+	p.run(p.reloader.watch)
+	p.run(func(ctx context.Context) { _ = p.eval.Run(ctx) })   // ends with ctx only
+	p.run(func(ctx context.Context) { _ = p.sender.Run(ctx) }) // likewise
 }
 
 // run serves until ctx ends, then stops HTTP, ends the loop and drains the
@@ -165,6 +175,11 @@ func (sv *service) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	sv.ctx = ctx
+	p.begin(ctx)
+	defer func() { p.stop() }()
 	set, err := p.reloader.first(ctx)
 	if errors.Is(err, errFindings) {
 		printFindings(sv.streams.err, yamlfile.AtMost(maxFindings, set.Findings))
@@ -181,18 +196,14 @@ func (sv *service) run(ctx context.Context) error {
 			return err
 		}
 	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	sv.start = func(p *parts) { p.start(ctx) }
-	sv.start(p)
+	p.start()
 	sv.live.Store(p)
 	server := newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { sv.live.Load().handler.ServeHTTP(w, r) }), sv.log)
 	served := make(chan error, 1)
 	go func() { served <- sv.serveHTTP(server) }()
 	sv.log.Info("Serving", "address", sv.listener.Addr().String(), "slos", len(set.SLOs))
-	var watching sync.WaitGroup
-	watching.Go(func() { sv.onHangup(ctx, hangups) })
-	watching.Go(func() { sv.watchConfig(ctx) })
+	sv.running.Go(func() { sv.onHangup(ctx, hangups) })
+	sv.running.Go(func() { sv.watchConfig(ctx) })
 	select {
 	case <-ctx.Done():
 		err = nil
@@ -203,7 +214,7 @@ func (sv *service) run(ctx context.Context) error {
 	defer cancel()
 	_ = server.Shutdown(drain) // what is still open after the time is cut
 	stop()
-	watching.Wait()
+	sv.running.Wait()
 	sv.live.Load().stop()
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return failure("serving HTTP: %w", err)
@@ -214,26 +225,81 @@ func (sv *service) run(ctx context.Context) error {
 // reload reads the SLO files again, and the configuration before it when that
 // changed. The error says that something old stayed.
 func (sv *service) reload(ctx context.Context) error {
-	sv.mu.Lock()
-	defer sv.mu.Unlock()
-	p := sv.live.Load()
 	if sv.configFile == "" {
-		return p.reloader.reload(ctx)
+		return sv.live.Load().reloader.reload(ctx)
 	}
 	text, err := os.ReadFile(sv.configFile)
-	if err == nil && !bytes.Equal(text, sv.configText) {
-		if err = sv.replace(ctx, p, text); err == nil {
+	if err != nil {
+		sv.live.Load().reloader.setConfigError(sv.configFile, err)
+		return sv.live.Load().reloader.reload(ctx)
+	}
+	n := sv.renew(text)
+	if n == nil {
+		return sv.live.Load().reloader.reload(ctx)
+	}
+	wait, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	select {
+	case <-n.done:
+		if n.err == nil {
 			return nil
 		}
+		return sv.live.Load().reloader.reload(ctx)
+	case <-wait.Done():
+		slow := fmt.Errorf("%s: sources of the new configuration are still being read, it is taken over when that ends", sv.configFile)
+		return errors.Join(sv.live.Load().reloader.reload(ctx), slow)
 	}
-	p.reloader.setConfigError(sv.configFile, err)
-	return p.reloader.reload(ctx)
+}
+
+// renewal is a new configuration on its way. Its sources may be slow, and the old ones are
+// followed until it is taken over.
+type renewal struct {
+	text   []byte
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error // when it is done
+}
+
+// renew begins to take over a configuration, unless that is on its way. It gives up another
+// one. It returns nil when the configuration is the live one.
+func (sv *service) renew(text []byte) *renewal {
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	if sv.next != nil && bytes.Equal(text, sv.next.text) {
+		return sv.next
+	}
+	if sv.next != nil {
+		sv.next.cancel()
+		sv.next = nil
+	}
+	if bytes.Equal(text, sv.configText) {
+		sv.live.Load().reloader.setConfigError(sv.configFile, nil)
+		return nil
+	}
+	ctx, cancel := context.WithCancel(sv.ctx)
+	n := &renewal{text: text, cancel: cancel, done: make(chan struct{})}
+	sv.next = n
+	sv.running.Go(func() {
+		defer close(n.done)
+		defer cancel()
+		if n.err = sv.replace(ctx, n); n.err == nil {
+			return
+		}
+		sv.mu.Lock()
+		defer sv.mu.Unlock()
+		if sv.next == n {
+			sv.next = nil
+			sv.live.Load().reloader.setConfigError(sv.configFile, n.err)
+			_ = sv.live.Load().reloader.settle() // the log, a metric and the page report it
+		}
+	})
+	return n
 }
 
 // replace ends the parts of the old configuration and starts those of a new one,
 // which go on with what fires.
-func (sv *service) replace(ctx context.Context, old *parts, text []byte) error {
-	cfg, findings := config.Parse(sv.configFile, text)
+func (sv *service) replace(ctx context.Context, n *renewal) error {
+	cfg, findings := config.Parse(sv.configFile, n.text)
 	if err := errorOf(findings); err != nil {
 		return err
 	}
@@ -241,19 +307,30 @@ func (sv *service) replace(ctx context.Context, old *parts, text []byte) error {
 	if err != nil {
 		return err
 	}
-	p.reloader.came = old.reloader.came
+	old := sv.live.Load()
+	p.reloader.came = old.reloader.known()
+	p.begin(sv.ctx)
 	set, err := p.reloader.whole(ctx)
+	if err != nil {
+		p.stop()
+	}
 	if errors.Is(err, errFindings) {
 		return errorOf(set.Findings)
 	} else if err != nil {
 		return err
 	}
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	if sv.next != n { // there is another one
+		p.stop()
+		return context.Canceled
+	}
 	p.reloader.setConfigError(sv.configFile, nil)
 	old.stop()
 	p.sender.TakeOver(old.sender)
-	sv.start(p)
+	p.start()
 	sv.live.Store(p)
-	sv.configText = text
+	sv.configText, sv.next = n.text, nil
 	sv.log.Info("Configuration is taken over", "slos", len(set.SLOs))
 	return nil
 }

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
+)
+
+const (
+	// sourceDeadline is how long one reading of a source may take. A slow line needs
+	// minutes for a large repository's newest commit.
+	sourceDeadline = 3 * time.Minute
+	// patience is how long a reload waits for slow sources before it takes over the others.
+	patience = 2 * time.Second
+	// firstPatience is how long the start waits for slow sources.
+	firstPatience = 5 * time.Second
+)
+
+// feed is a source that one goroutine reads, whenever somebody asks for it.
+type feed struct {
+	source config.Source
+	wake   chan struct{} // has room for one
+
+	mu   sync.Mutex
+	next *round // nil when nobody has asked since the last one began
+}
+
+// round is one reading of a source.
+type round struct {
+	feed    *feed
+	done    chan struct{} // closed when it has ended
+	waiting int           // how many wait for its end
+}
+
+// reading is the outcome of a round.
+type reading struct {
+	tree config.Tree
+	err  error
+
+	rescued bool        // good and bad are there
+	good    config.Tree // what ReadGood gave
+	bad     error       // likewise
+}
+
+// ask returns a round that begins after now.
+func (f *feed) ask() *round {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.next == nil {
+		f.next = &round{feed: f, done: make(chan struct{})}
+		f.wake <- struct{}{} // there is room: begin has taken the one before
+	}
+	f.next.waiting++
+	return f.next
+}
+
+// begin returns the round that was asked for.
+func (f *feed) begin() *round {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := f.next
+	f.next = nil
+	return now
+}
+
+// end ends a round and reports whether somebody waited for it.
+func (rd *round) end() (awaited bool) {
+	rd.feed.mu.Lock()
+	defer rd.feed.mu.Unlock()
+	close(rd.done)
+	return rd.waiting > 0
+}
+
+// leave waits no longer, and reports whether the round goes on.
+func (rd *round) leave() (late bool) {
+	rd.feed.mu.Lock()
+	defer rd.feed.mu.Unlock()
+	rd.waiting--
+	select {
+	case <-rd.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// run reads sources when somebody asks, each beside the others, until ctx ends.
+func (r *reloader) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, f := range r.feeds {
+		wg.Go(func() { r.follow(ctx, f) })
+	}
+	wg.Wait()
+}
+
+func (r *reloader) follow(ctx context.Context, f *feed) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.wake:
+		}
+		now := f.begin()
+		r.read(ctx, f.source)
+		if !now.end() && ctx.Err() == nil {
+			_ = r.settle() // who asked has gone on without it
+		}
+	}
+}
+
+// read reads a source, outside of the lock, and notes what that gave.
+func (r *reloader) read(ctx context.Context, source config.Source) {
+	limited, cancel := context.WithTimeout(ctx, r.deadline)
+	defer cancel()
+	var got reading
+	got.tree, got.err = source.Read(limited)
+	if got.err != nil && limited.Err() != nil {
+		got.err = fmt.Errorf("reading %s took longer than %s", source.Name(), r.deadline)
+	}
+	r.mu.Lock()
+	wanted := r.wanted[source]
+	r.mu.Unlock()
+	if wanted && limited.Err() == nil {
+		got.good, got.bad = source.ReadGood(limited, func(tree config.Tree) bool { return r.accepts(source, tree) })
+		got.rescued = true
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	got.rescued = got.rescued || limited.Err() != nil // another reading would end the same way
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.newest[source] = got
+}
+
+// accepts reports whether a tree of a source has no error beside what the others have.
+func (r *reloader) accepts(source config.Source, tree config.Tree) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	trees := map[config.Source]config.Tree{}
+	for other, got := range r.newest {
+		trees[other] = got.tree
+		if got.err != nil {
+			trees[other] = r.good[other]
+		}
+	}
+	trees[source] = tree
+	for _, f := range r.load(r.files(trees)).Findings {
+		if f.Source == source.Name() && f.Severity == yamlfile.Error {
+			r.since[source.Name()] = tree.Committed // the newest first
+			return false
+		}
+	}
+	return true
+}
+
+// await asks for readings and waits for them, for so long at most. It returns those that
+// go on.
+func await(ctx context.Context, limit time.Duration, feeds []*feed) (late []*round) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	rounds := make([]*round, len(feeds))
+	for i, f := range feeds {
+		rounds[i] = f.ask()
+	}
+	for _, rd := range rounds {
+		select {
+		case <-rd.done:
+		case <-ctx.Done():
+		}
+	}
+	for _, rd := range rounds {
+		if rd.leave() {
+			late = append(late, rd)
+		}
+	}
+	return late
+}
+
+// renew reads sources, for so long at most, and uses what all of them gave. It returns the
+// readings that go on; their outcomes are taken over when they end.
+func (r *reloader) renew(ctx context.Context, limit time.Duration, feeds []*feed, use func(collected) error) (late []*round, err error) {
+	end := time.Now().Add(limit)
+	for again := false; ; again = true {
+		late = append(late, await(ctx, time.Until(end), feeds)...)
+		if ctx.Err() != nil {
+			return late, ctx.Err()
+		}
+		r.mu.Lock()
+		c := r.collect()
+		own := leaveOthers(c.wants, feeds)
+		if again || len(own) == 0 {
+			defer r.mu.Unlock()
+			return late, use(c)
+		}
+		r.mu.Unlock()
+		feeds = own
+	}
+}
+
+// leaveOthers asks for readings of feeds that are not one's own, without waiting for them,
+// and returns the others.
+func leaveOthers(wants, own []*feed) (rest []*feed) {
+	for _, f := range wants {
+		if slices.Contains(own, f) {
+			rest = append(rest, f)
+		} else {
+			f.ask().leave()
+		}
+	}
+	return rest
+}
+
+// settle takes over what the sources gave last. It asks for readings that this needs, and
+// leaves them to follow.
+func (r *reloader) settle() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := r.collect()
+	leaveOthers(c.wants, nil)
+	return r.take(c)
+}
+
+// names are the sources of rounds, each once.
+func names(rounds []*round) []string {
+	var out []string
+	for _, rd := range rounds {
+		if name := rd.feed.source.Name(); !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
