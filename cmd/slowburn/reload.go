@@ -117,7 +117,10 @@ func (r *reloader) first(ctx context.Context) (set *slo.Set, err error) {
 // when they have been read. The error says that something old stayed. run must be running.
 func (r *reloader) reload(ctx context.Context) error {
 	late, err := r.renew(ctx, r.patience, r.feeds, r.take)
-	if len(late) == 0 || ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil: // who asked has gone, and nobody else takes over what was read for it
+		return r.settle()
+	case len(late) == 0:
 		return err
 	}
 	slow := fmt.Errorf("%s: still being read, taken over when that ends", strings.Join(names(late), ", "))

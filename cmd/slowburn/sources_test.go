@@ -147,6 +147,33 @@ func TestASlowSourceIsTakenOver(t *testing.T) {
 	require.Equal(t, []string{"checkout/availability", "checkout/slow"}, ids())
 }
 
+// TestWhoAsksMayGo: what was read for a client that hangs up is taken over.
+func TestWhoAsksMayGo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "checkout.yaml", checkout("99"))
+	good := config.NewDirectory(dir, nil)
+	slow := &gated{Directory: config.NewDirectory(t.TempDir(), nil), gate: make(chan struct{})}
+	r, ids, _ := reloaderOfSources(t, slow, good)
+	r.patience = time.Millisecond
+	_, err := r.first(t.Context())
+	require.NoError(t, err)
+	r.patience = time.Minute
+
+	write(t, dir, "other.yaml", other("other", "99"))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- r.reload(ctx) }()
+	until(t, soon, "the directory", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.newest[good].tree.Files) == 2
+	})
+	cancel()
+	require.Error(t, <-ended)
+	until(t, soon, "what was read", func() bool { return slices.Equal(ids(), []string{"checkout/availability", "checkout/other"}) })
+}
+
 // gated is a directory that is read when a gate opens.
 type gated struct {
 	*config.Directory
