@@ -112,9 +112,9 @@ func (b *backend) paces(ctx context.Context, expr string, first, last Minute) ([
 			usual[i][text] = found[i]
 		}
 	}
+	more := asksMore(expr, selectors)
 	for i := range out {
-		out[i].dense = len(selectors) > 0
-		if asksMore(expr, selectors) {
+		if out[i].dense = len(selectors) > 0; more {
 			out[i].often = densest
 		}
 		for _, each := range usual[i] {
