@@ -135,6 +135,7 @@ func (p *process) decide(together []*cursor, now int64, out *tally) {
 			continue
 		}
 		delete(p.falls, c.raw.key)
+		p.lose(c.raw.key, f)
 		if f.verdict != restarted {
 			out.claim(f.claim(c.raw, now))
 		}

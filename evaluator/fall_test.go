@@ -72,6 +72,17 @@ func TestFalls(t *testing.T) {
 			undecided: 950_000,
 		},
 		{
+			name: "a sum gets back the part that it lost: only what it counts is new",
+			series: map[string][]float64{
+				"total": followed(growing(1e6, 300, 10), growing(702_000, 200, 5), growing(1_004_500, 300, 3)),
+				"bad":   followed(growing(60_000, 3, 10), growing(20_000, 1, 5), growing(60_060, 3, 3)),
+			},
+			// 1,002,700 fell to 702,000, so that 300,700 went, and 702,800 became 1,004,500: of 301,700 more 1,000 are new.
+			// Of the bad ones 60,027 fell to 20,000, so that 40,027 went, and 20,004 became 60,060: of 40,056 more 29 are new.
+			total: 9*300 + 4*200 + 1000 + 2*300, bad: 9*3 + 4*1 + 29 + 2*3,
+			undecided: 702_000 + 300_700,
+		},
+		{
 			name: "a sum beside others that go on",
 			series: map[string][]float64{
 				"total": growing(1e6, 300, 12),
@@ -145,19 +156,27 @@ func TestFalls(t *testing.T) {
 
 // TestFallsInPieces feeds falls at once and cut at any minute: the slots are the same.
 func TestFallsInPieces(t *testing.T) {
-	series := scraped(map[string][]float64{
-		"total": {40, 50, 47, 48, 49, 60, 59, 62, 3, 9, 5, 8, 9, 12},
-		"bad":   {4, 4, 5, 5, 4, 4, 6, 7, 9, none, none, none, 8, 9},
-	})
-	whole := newCounter(roleTotal).feed(series, 0, 8)
-	for cut := Minute(1); cut < 8; cut++ {
-		c := newCounter(roleTotal)
-		a := c.feed(series, 0, cut)
-		probe := c.clone().feed(series, cut, 8)
-		b := c.feed(series, cut, 8)
-		require.Equal(t, probe, b)
-		require.Equal(t, whole.total, append(a.total, b.total...), "cut at %d", cut)
-		require.Equal(t, whole.bad, append(a.bad, b.bad...), "cut at %d", cut)
-		require.Equal(t, len(whole.claims), len(a.claims)+len(b.claims))
+	for name, values := range map[string]map[string][]float64{
+		"falls, dips and gaps": {
+			"total": {40, 50, 47, 48, 49, 60, 59, 62, 3, 9, 5, 8, 9, 12},
+			"bad":   {4, 4, 5, 5, 4, 4, 6, 7, 9, none, none, none, 8, 9},
+		},
+		"a part that goes and comes back": {
+			"total": followed(growing(1e6, 300, 5), growing(702_000, 200, 5), growing(1_003_000, 300, 4)),
+			"bad":   followed(growing(60_000, 3, 5), growing(20_000, 1, 5), growing(60_045, 3, 4)),
+		},
+	} {
+		series := scraped(values)
+		whole := newCounter(roleTotal).feed(series, 0, 8)
+		for cut := Minute(1); cut < 8; cut++ {
+			c := newCounter(roleTotal)
+			a := c.feed(series, 0, cut)
+			probe := c.clone().feed(series, cut, 8)
+			b := c.feed(series, cut, 8)
+			require.Equal(t, probe, b)
+			require.Equal(t, whole.total, append(a.total, b.total...), "%s, cut at %d", name, cut)
+			require.Equal(t, whole.bad, append(a.bad, b.bad...), "%s, cut at %d", name, cut)
+			require.Equal(t, len(whole.claims), len(a.claims)+len(b.claims))
+		}
 	}
 }

@@ -15,6 +15,7 @@ type process struct {
 	growth    recent[float32]
 	peak      peak
 	falls     map[uint64]fallen // not decided yet, by series
+	lost      map[uint64]sample // when a part went of a sum, and how much, by series
 	lowered   int64             // time of the last sample that was lower than the one before
 	born      map[uint64]bool   // the series of which the last scrape had the first sample
 	bears     map[uint64]bool   // the same of the scrape that is being counted
@@ -28,6 +29,7 @@ type evidence struct {
 	restart bool    // it is the process that began again, as far as the others don't show that it went on
 	all     bool    // the others began again as well
 	back    bool    // those that fell are at their old height again
+	returns bool    // a part comes back that went from them
 	sum     float64 // of all counters
 	// plausible is what counters of the process may count since the last scrape
 	// without being suspect.
@@ -60,6 +62,7 @@ func (p *process) look(together []*cursor, now int64) evidence {
 	e.verdict = s.judge(e.plausible, p.near(now), e.gap)
 	e.restart = e.verdict == restarted && s.on <= e.plausible
 	e.all = e.restart && s.is+s.on <= e.plausible && s.was >= s.held
+	e.returns = p.returns(together, e.plausible, now)
 	return e
 }
 
@@ -102,6 +105,7 @@ func (p *process) scrape(together []*cursor, now int64, out *tally) {
 	e := p.look(together, now)
 	b := p.beginning(together, out.starts.at(together[0].raw.target, now), e.sum, now)
 	if b.proven() {
+		p.lost = nil
 		p.renew(together, b, out)
 		return
 	}
@@ -111,12 +115,12 @@ func (p *process) scrape(together []*cursor, now int64, out *tally) {
 		}
 	}
 	if e.restart {
-		p.restarted = max(p.restarted, p.last)
+		p.restarted, p.lost = max(p.restarted, p.last), nil
 	}
 	grown := 0.0
 	for _, c := range together {
 		_, open := p.falls[c.raw.key]
-		excused := open && now-p.lowered <= p.gaps.limit()
+		excused := open && now-p.lowered <= p.gaps.limit() || e.returns && p.lost[c.raw.key].t != 0
 		delta := p.delta(c, now, e, out)
 		f, fell := p.falls[c.raw.key]
 		if fell && f.at < now {
@@ -139,7 +143,7 @@ func (p *process) follow(together []*cursor, now int64, out *tally) {
 		grown += c.count(now, delta, out.follow.excuses(c.raw.key, now), out)
 		p.counts = p.counts || c.series.last.v > 0
 	}
-	p.falls = nil
+	p.falls, p.lost = nil, nil
 	p.scraped(together, beginning{now: now}, grown, out)
 }
 
@@ -229,6 +233,8 @@ func (p *process) delta(c *cursor, now int64, e evidence, out *tally) float64 {
 		p.remember(c.raw.key, fallen{verdict: restarted, since: last.t, at: now, height: last.v, value: v, counted: v})
 		out.find(FindReset, c.raw, now, v)
 		return v
+	case e.returns && p.lost[c.raw.key].t != 0:
+		return p.regained(c, now, e, out)
 	}
 	if (e.gap || e.verdict != 0 || v > last.v && p.growth.still()) && last.v > 0 { // it may have passed what it was
 		out.claim(claim{kind: FindRebirth, raw: c.raw, at: now, since: last.t, seen: now, value: e.sum, rate: p.rate(), events: last.v})
