@@ -16,6 +16,8 @@ type Config struct {
 	Policies      []Policy // beside those that are built in
 	Limits        Limits
 	QueryMemory   int // in bytes, what the answers of all backends take at once; 0 for the default
+	GitSize       int // in bytes, of one fetch; 0 for the default
+	GitFiles      int // files, directories and commits of one fetch; 0 for the default
 	Web           Web
 
 	dir string // of the file; relative paths begin there
@@ -108,6 +110,7 @@ func (c *Config) Sources() []Source {
 	sources := make([]Source, len(c.Specs))
 	for i, s := range c.Specs {
 		if s.Git != nil {
+			s.Git.MaxSize, s.Git.MaxFiles = c.GitSize, c.GitFiles
 			sources[i] = s.Git
 			continue
 		}

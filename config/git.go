@@ -23,6 +23,8 @@ type Git struct {
 	SSHKeyFile     string        // private key for ssh
 	KnownHostsFile string        // public keys of the hosts that ssh may talk to
 	Backends       []string      // what its SLOs may use; empty for all
+	MaxSize        int           // in bytes, of what is fetched at once; 0 for the default
+	MaxFiles       int           // likewise, in files, directories and commits
 
 	name string // "" for the URL
 
@@ -195,24 +197,3 @@ func (s *session) head(ctx context.Context, branch string) (string, error) {
 	}
 	return "", fmt.Errorf("the repository has no such branch")
 }
-
-// fetch downloads the branch's newest commits, without large files when the
-// server can leave them out.
-func (s *session) fetch(ctx context.Context, branch string, commits int) (commit string, err error) {
-	_, err = s.git(ctx, "", "fetch", "--quiet", fmt.Sprintf("--depth=%d", commits), "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head",
-		fmt.Sprintf("--filter=blob:limit=%d", maxFileSize+1),
-		"--", s.remote.address, "+refs/heads/"+branch+":"+fetched)
-	if err != nil {
-		return "", err
-	}
-	// Without the remote that fetch has noted, no later command asks it for
-	// what was left out.
-	if err := s.configure(); err != nil {
-		return "", err
-	}
-	out, err := s.git(ctx, "", "rev-parse", "--verify", fetched+"^{commit}")
-	return strings.TrimSpace(out), err
-}
-
-// fetched is the reference under which a fetched commit is kept.
-const fetched = "refs/heads/fetched"

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -22,6 +23,8 @@ type session struct {
 	remote remote
 	env    []string
 	redact *strings.Replacer
+
+	maxSize, maxFiles int // of what is fetched
 }
 
 // sshCommand lets ssh use the key and the known hosts of the session's
@@ -44,7 +47,10 @@ func (g *Git) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a directory for git: %w", err)
 	}
-	s := &session{dir: dir, remote: remote, redact: strings.NewReplacer()}
+	s := &session{
+		dir: dir, remote: remote, redact: strings.NewReplacer(),
+		maxSize: cmp.Or(g.MaxSize, defaultGitSize), maxFiles: cmp.Or(g.MaxFiles, defaultGitFiles),
+	}
 	if err := s.prepare(ctx, g, token); err != nil {
 		s.close()
 		return nil, err
@@ -60,6 +66,7 @@ func (s *session) prepare(ctx context.Context, g *Git, token string) error {
 		{"core.fsmonitor", "false"},
 		{"credential.helper", ""},
 		{"fetch.recurseSubmodules", "false"},
+		{"fetch.unpackLimit", "1"}, // always a pack, whose first bytes say how many objects it has
 		{"gc.auto", "0"},
 		{"maintenance.auto", "false"},
 		{"http.followRedirects", "false"}, // they would take the token along

@@ -85,7 +85,7 @@ func (p *parser) document(d yamlfile.Value) {
 }
 
 func (p *parser) limits(v yamlfile.Value) {
-	m := v.Map("slos_per_file", "slos_per_source", "parts", "labels", "exclusions", "group_objectives", "query_memory")
+	m := v.Map("slos_per_file", "slos_per_source", "parts", "labels", "exclusions", "group_objectives", "query_memory", "git_size", "git_files")
 	l := &p.config.Limits
 	count(m.Get("slos_per_file"), &l.SLOsPerFile)
 	count(m.Get("slos_per_source"), &l.SLOsPerSource)
@@ -93,21 +93,23 @@ func (p *parser) limits(v yamlfile.Value) {
 	count(m.Get("labels"), &l.Labels)
 	count(m.Get("exclusions"), &l.Exclusions)
 	count(m.Get("group_objectives"), &l.GroupObjectives)
-	bytes(m.Get("query_memory"), &p.config.QueryMemory)
+	bytes(m.Get("query_memory"), leastMemory, &p.config.QueryMemory)
+	bytes(m.Get("git_size"), 1<<20, &p.config.GitSize)
+	count(m.Get("git_files"), &p.config.GitFiles)
 }
 
 // leastMemory is what the largest answers need to be read at all, in bytes.
 const leastMemory = 32 << 20
 
 // bytes reads a number of bytes with its unit.
-func bytes(v yamlfile.Value, n *int) {
+func bytes(v yamlfile.Value, least units.Base2Bytes, n *int) {
 	text := v.Text()
 	if text == "" {
 		return
 	}
 	read, err := units.ParseBase2Bytes(text)
-	if err != nil || read < leastMemory {
-		v.Errorf("write it as 512MiB or 2GiB", "%q is not a size of at least 32MiB", text)
+	if err != nil || read < least {
+		v.Errorf("write it as 512MiB or 2GiB", "%q is not a size of at least %s", text, least)
 		return
 	}
 	*n = int(read)
