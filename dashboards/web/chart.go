@@ -16,9 +16,10 @@ import (
 // bar is the budget left as a picture: zero stands at a quarter of its width,
 // what is left goes to the right and what is overspent to the left of it. The
 // picture ends at a third overspent, and says so by an arrow; the number beside
-// it does not end.
+// it does not end. The share of the window that is not known is hatched, from the right.
 type bar struct {
 	X, Width int // of the filled part, in units of 132
+	Unknown  int // width of the hatched part, in the same
 	Kind     string
 	Cut      bool // overspent by more than the picture can show
 	Label    string
@@ -41,15 +42,25 @@ func (b bar) draw(class, box string) template.HTML {
 	if b.Cut {
 		cut = `<path class="cut" d="M7 1L2 5L7 9"/>`
 	}
+	hatch := ""
+	if b.Unknown > 0 {
+		var lines strings.Builder
+		for x := barZero + barFull - b.Unknown; x+hatchStep <= barZero+barFull; x += hatchStep {
+			fmt.Fprintf(&lines, "M%d 10l%d-10", x, hatchStep)
+		}
+		hatch = `<path class="hatch" d="` + lines.String() + `"/>`
+	}
 	return template.HTML(`<svg class="bar ` + b.Kind + class + // #nosec G203 -- constants and numbers
 		`" viewBox="` + box + `" preserveAspectRatio="none" role="img" aria-label="` + b.Label +
 		`"><rect class="track" x="33" width="99" height="10"/><rect class="fill" x="` + strconv.Itoa(b.X) +
-		`" width="` + strconv.Itoa(b.Width) + `" height="10"/>` + cut + `<path class="zero" d="M33 0v10"/></svg>`)
+		`" width="` + strconv.Itoa(b.Width) + `" height="10"/>` + hatch + cut + `<path class="zero" d="M33 0v10"/></svg>`)
 }
 
 const (
 	barZero = 33 // where 0 % is
 	barFull = 99 // the width of 100 %
+
+	hatchStep = 6 // from line to line
 )
 
 func newBar(st *evaluator.Status) bar {
@@ -70,6 +81,10 @@ func newBar(st *evaluator.Status) bar {
 		if *left < 0.25 {
 			b.Kind = "low"
 		}
+	}
+	if known := knownText(st); known != "" {
+		b.Unknown = int(math.Round(barFull * (1 - ownWindow(st).Coverage)))
+		b.Label += ", " + known
 	}
 	switch {
 	case unknown(st):

@@ -217,6 +217,13 @@ func TestCoverageIsShown(t *testing.T) {
 	require.Contains(t, words(h, "/?q=edge"), "30d known 10 of 30 d")
 	require.Contains(t, words(h, "/slo/edge/availability"), "over 30d, known 10 of 30 d")
 	require.NotContains(t, words(h, "/?q=catalogue"), " known ")
+	hatched := regexp.MustCompile(`class="hatch" d="M(\d+) [^"]*M(\d+) 10l6-10"`)
+	for _, path := range []string{"/?q=edge", "/slo/edge/availability"} {
+		found := hatched.FindAllStringSubmatch(get(h, path).Body.String(), -1)
+		require.Len(t, found, 1, path)
+		require.Equal(t, []string{"66", "126"}, found[0][1:], "from a third of the 99 behind zero, at 33, to the end at 132")
+	}
+	require.NotContains(t, get(h, "/?q=catalogue").Body.String(), "hatch")
 }
 
 // TestProblemsBelongToTheirFile: on the page of an SLO there are those of its own
