@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,7 +14,9 @@ import (
 	"time"
 
 	"github.com/prometheus/alertmanager/timeinterval"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
@@ -104,10 +107,14 @@ func TestExcludedNumbers(t *testing.T) {
 	require.Equal(t, []string{"20 slots are excluded, with 200 events, 50 of them bad: they hold nothing and don't count, but are among samples, findings and checks"}, p.Notes)
 }
 
+// gathererOf gives the metrics of a report in order, or what is wrong with them.
+func gathererOf(r *evaluator.Report) prometheus.Gatherer {
+	return prometheus.Gatherers{prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return slices.Collect(evaluator.Metrics(r)), nil })}
+}
+
 // excludedNow holds the metric of a status against a value.
 func excludedNow(s evaluator.Status, want int) error {
-	c := evaluator.NewCollector(func() *evaluator.Report { return &evaluator.Report{SLOs: []evaluator.Status{s}} })
-	return testutil.CollectAndCompare(c, strings.NewReader(fmt.Sprintf(`
+	return testutil.GatherAndCompare(gathererOf(&evaluator.Report{SLOs: []evaluator.Status{s}}), strings.NewReader(fmt.Sprintf(`
 		# HELP slo_excluded Whether the present is excluded; absent for SLOs without exclusions.
 		# TYPE slo_excluded gauge
 		slo_excluded{slo="slo0",slo_id="shop/slo0",slo_service="shop"} %d

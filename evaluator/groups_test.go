@@ -55,9 +55,7 @@ func TestGroups(t *testing.T) {
 	requireCounts(t, r.SLOs[2], 60, 600, 1)
 	require.InDelta(t, 0.0, *r.SLOs[2].Budget.Remaining, 1e-12, "it has an objective of its own")
 	requireCounts(t, r.SLOs[3], 0, 600, 1)
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(evaluator.NewCollector(func() *evaluator.Report { return r }))
-	require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
+	require.NoError(t, testutil.GatherAndCompare(gathererOf(r), strings.NewReader(`
 		# HELP slowburn_groups Groups of an SLO that are followed, and those left out beyond its limit.
 		# TYPE slowburn_groups gauge
 		slowburn_groups{slo="tenants",slo_id="shop/tenants",slo_service="shop",state="followed"} 3

@@ -183,11 +183,7 @@ func TestDashboardsOnTheDemo(t *testing.T) {
 // scrape writes a report's metrics as a Prometheus would that scrapes them.
 func scrape(t *testing.T, db *memprom.DB, r *evaluator.Report, at time.Time) {
 	t.Helper()
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(evaluator.NewCollector(func() *evaluator.Report { return r }))
-	families, err := reg.Gather()
-	require.NoError(t, err)
-	for _, f := range families {
+	for f := range evaluator.Metrics(r) {
 		for _, m := range f.GetMetric() {
 			b := labels.NewScratchBuilder(8)
 			b.Add(model.MetricNameLabel, f.GetName())

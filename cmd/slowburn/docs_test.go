@@ -123,11 +123,7 @@ func metricNames(t *testing.T) []string {
 		Policy:  []evaluator.PolicyStep{{Gate: "warn"}},
 		Groups:  &evaluator.GroupsStatus{}, Spec: &slo.SLO{Exclusions: []slo.Exclusion{{}}},
 	}
-	slos := prometheus.NewRegistry()
-	slos.MustRegister(evaluator.NewCollector(func() *evaluator.Report { return &evaluator.Report{SLOs: []evaluator.Status{status}} }))
-	families, err := slos.Gather()
-	require.NoError(t, err)
-	for _, f := range families {
+	for f := range evaluator.Metrics(&evaluator.Report{SLOs: []evaluator.Status{status}}) {
 		r.names[f.GetName()] = true
 	}
 	return slices.Sorted(maps.Keys(r.names))

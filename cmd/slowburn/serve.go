@@ -18,7 +18,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"github.com/spf13/cobra"
 
@@ -136,12 +135,11 @@ func (sv *service) newParts(cfg *config.Config) (*parts, error) {
 	options.Publish = func(*evaluator.Report) { p.sender.Wake() }
 	p.eval = evaluator.New(options)
 	p.reloader.apply = p.eval.SetSLOs
-	reg.MustRegister(evaluator.NewCollector(p.eval.Report))
 	version, _, _ := stamp()
 	p.handler = web.Handler(web.Options{
 		Report: p.eval.Report, Between: p.eval.Between, Tiers: policiesOf(cfg).Tiers, Ready: func() bool { return !p.eval.Report().EvaluatedAt.IsZero() },
 		Reload: sv.reload, Reread: p.eval.Reread,
-		Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}), Listen: sv.cfg.Web.Listen, ExternalURL: cfg.Web.ExternalURL,
+		Process: reg, Listen: sv.cfg.Web.Listen, ExternalURL: cfg.Web.ExternalURL,
 		Version: version, Now: time.Now,
 	})
 	return p, nil

@@ -61,6 +61,16 @@ func serveOn(t *testing.T, h http.Handler) (*pipes, func()) {
 	}
 }
 
+// readAnswer reads an answer to its end.
+func readAnswer(t *testing.T, from *bufio.Reader) (status int, body string) {
+	answer, err := http.ReadResponse(from, nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, answer.Body.Close()) }()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	return answer.StatusCode, string(text)
+}
+
 // TestNobodyHoldsAConnection: who sends nothing, only some of a request, or does not read
 // the answer, is cut off.
 func TestNobodyHoldsAConnection(t *testing.T) {
@@ -92,17 +102,14 @@ func TestNobodyHoldsAConnection(t *testing.T) {
 				require.NoError(t, err)
 				from := bufio.NewReader(client)
 				if c.reads < 0 {
-					answer, err := http.ReadResponse(from, nil)
-					require.NoError(t, err)
-					n, err := io.Copy(io.Discard, answer.Body)
-					require.NoError(t, err)
-					require.EqualValues(t, 1<<20, n)
+					_, body := readAnswer(t, from)
+					require.Len(t, body, 1<<20)
 					require.NoError(t, <-handled)
 				} else {
 					_, err = io.CopyN(io.Discard, from, c.reads)
 					require.NoError(t, err)
 				}
-				time.Sleep(5 * time.Minute) // of the bubble
+				<-time.After(5 * time.Minute) // of the bubble
 				_, err = io.Copy(io.Discard, from)
 				require.NoError(t, err, "the connection has ended")
 				if c.reads >= 0 && len(handled) > 0 {
@@ -123,9 +130,10 @@ func TestSlowClientGetsAll(t *testing.T) {
 		require.NoError(t, err)
 		answer, err := http.ReadResponse(bufio.NewReader(client), nil)
 		require.NoError(t, err)
+		defer func() { _ = answer.Body.Close() }()
 		read := int64(0)
 		for range 8000 / 125 {
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			n, err := io.CopyN(io.Discard, answer.Body, 125_000)
 			read += n
 			require.NoError(t, err, "after %d bytes", read)
@@ -145,18 +153,15 @@ func TestConnectionIsUsedAgain(t *testing.T) {
 		for range 3 {
 			_, err := io.WriteString(client, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 			require.NoError(t, err)
-			answer, err := http.ReadResponse(from, nil)
-			require.NoError(t, err)
-			_, err = io.Copy(io.Discard, answer.Body)
-			require.NoError(t, err)
-			time.Sleep(time.Minute)
+			_, body := readAnswer(t, from)
+			require.Equal(t, "answer", body)
+			<-time.After(time.Minute)
 		}
 		go func() {
 			_, _ = fmt.Fprintf(client, "GET / HTTP/1.1\r\nHost: localhost\r\nX: %01000000d\r\n\r\n", 0) // fails when the connection ends
 		}()
-		answer, err := http.ReadResponse(from, nil)
-		require.NoError(t, err)
-		require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, answer.StatusCode)
+		status, _ := readAnswer(t, from)
+		require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, status)
 		_, _ = io.Copy(io.Discard, from) // until the server closes it
 	})
 }
@@ -173,20 +178,12 @@ func reloadIn(d time.Duration) http.Handler {
 				return fmt.Errorf("cut off: %w", ctx.Err())
 			}
 		},
-		Metrics: http.NotFoundHandler(),
 	})
 }
 
 // TestReloadTakesItsTime: sources that take longer than the server's deadlines neither end the
 // reload nor its answer, but who does not read the answer is cut off.
 func TestReloadTakesItsTime(t *testing.T) {
-	requireReloaded := func(answer *http.Response, err error) {
-		require.NoError(t, err)
-		text, err := io.ReadAll(answer.Body)
-		require.NoError(t, err)
-		require.NoError(t, answer.Body.Close())
-		require.Equal(t, "reloaded\n", string(text))
-	}
 	const post = "POST /-/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
 	synctest.Test(t, func(t *testing.T) {
 		p, end := serveOn(t, reloadIn(10*time.Minute))
@@ -196,8 +193,9 @@ func TestReloadTakesItsTime(t *testing.T) {
 			_, err := io.WriteString(client, post)
 			require.NoError(t, err)
 		}
-		requireReloaded(http.ReadResponse(bufio.NewReader(reads), nil))
-		time.Sleep(10 * time.Minute) // of the bubble
+		_, body := readAnswer(t, bufio.NewReader(reads))
+		require.Equal(t, "reloaded\n", body)
+		<-time.After(10 * time.Minute) // of the bubble
 		n, err := io.Copy(io.Discard, waits)
 		require.NoError(t, err, "the connection has ended")
 		require.Zero(t, n)
@@ -210,6 +208,10 @@ func TestReloadTakesItsTime(t *testing.T) {
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/-/reload", nil)
 	require.NoError(t, err)
 	answer, err := server.Client().Do(r)
-	requireReloaded(answer, err)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, answer.Body.Close()) }()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	require.Equal(t, "reloaded\n", string(text))
 	require.Equal(t, 2, answer.ProtoMajor)
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,28 +24,57 @@ func (s *server) slos(w http.ResponseWriter, r *http.Request) {
 		jsonError(w, http.StatusBadRequest, err)
 		return
 	}
-	all := s.Report()
-	part := *all
-	if part.SLOs, err = params.choose(all); err != nil {
-		jsonError(w, http.StatusBadRequest, err)
-		return
-	}
-	if part.Problems == nil {
-		part.Problems = []evaluator.Problem{}
-	}
-	body, err := encode(&part)
-	if err != nil { // of some of it
-		encodable(&part)
-		body, err = encode(&part)
-	}
-	if err != nil {
-		jsonError(w, http.StatusInternalServerError, fmt.Errorf("writing the report: %w", err))
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-cache")
-	respond(w, r, http.StatusOK, body)
+	report := s.Report()
+	s.reply(w, r, jsonType, question{key: keyOf(r), report: report, write: func(out io.Writer) (int, error) {
+		slos, err := params.choose(report)
+		if err != nil {
+			return http.StatusBadRequest, encodeError(out, err)
+		}
+		return http.StatusOK, writeReport(out, report, slos)
+	}})
 }
+
+// writeReport writes a report with some of its SLOs, one after the other. What can't be encoded,
+// such as a time in the year 10000, is left out, and problems name it.
+func writeReport(w io.Writer, report *evaluator.Report, slos []*evaluator.Status) error {
+	const none = `"slos":[]` // which no text in JSON contains
+	part := *report
+	part.SLOs, part.Problems = []evaluator.Status{}, []evaluator.Problem{}
+	text, err := encode(part)
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	head, _, _ := bytes.Cut(text, []byte(none))
+	if _, err = fmt.Fprintf(w, `%s"slos":[`, head); err != nil {
+		return err
+	}
+	for _, p := range report.Problems {
+		if _, err := encode(p); err != nil {
+			p.Since = time.Time{} // which is all that can fail
+		}
+		part.Problems = append(part.Problems, p)
+	}
+	comma := ""
+	for _, s := range slos {
+		text, err := encode(s)
+		if err != nil {
+			part.Problems = append(part.Problems, evaluator.Problem{Source: s.Source, Severity: "error", Message: fmt.Sprintf("%s can't be shown: %s", s.ID, err)})
+			continue
+		}
+		if _, err = fmt.Fprintf(w, "%s%s", comma, bytes.TrimSuffix(text, []byte("\n"))); err != nil {
+			return err
+		}
+		comma = ","
+	}
+	if text, err = encode(part); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	_, tail, _ := bytes.Cut(text, []byte(none))
+	_, err = fmt.Fprintf(w, "]%s", tail)
+	return err
+}
+
+const jsonType = "application/json"
 
 func encode(v any) ([]byte, error) {
 	var body bytes.Buffer
@@ -52,28 +82,6 @@ func encode(v any) ([]byte, error) {
 	enc.SetEscapeHTML(false) // as `status -o json` prints it
 	err := enc.Encode(v)
 	return body.Bytes(), err
-}
-
-// encodable leaves what can't be encoded out of a part of a report, such as an SLO with a
-// time in the year 10000. Problems name it.
-func encodable(part *evaluator.Report) {
-	slos, problems := []evaluator.Status{}, []evaluator.Problem{}
-	for _, p := range part.Problems {
-		if _, err := encode(p); err != nil {
-			p.Since = time.Time{} // which is all that can fail
-		}
-		problems = append(problems, p)
-	}
-	for i := range part.SLOs {
-		if _, err := encode(&part.SLOs[i]); err != nil {
-			problems = append(problems, evaluator.Problem{
-				Source: part.SLOs[i].Source, Severity: "error", Message: fmt.Sprintf("%s can't be shown: %s", part.SLOs[i].ID, err),
-			})
-			continue
-		}
-		slos = append(slos, part.SLOs[i])
-	}
-	part.SLOs, part.Problems = slos, problems
 }
 
 type apiParams struct {
@@ -85,8 +93,8 @@ type apiParams struct {
 
 // choose gives the SLOs of a report that are asked for. Behind the worst of one
 // evaluation come those that are less bad in another.
-func (p *apiParams) choose(r *evaluator.Report) ([]evaluator.Status, error) {
-	out, filter := []evaluator.Status{}, p.filter.of(r)
+func (p *apiParams) choose(r *evaluator.Report) ([]*evaluator.Status, error) {
+	out, filter := []*evaluator.Status{}, p.filter.of(r)
 	sorted := make([]*evaluator.Status, len(r.SLOs))
 	var after *evaluator.Status
 	for i := range r.SLOs {
@@ -112,7 +120,7 @@ func (p *apiParams) choose(r *evaluator.Report) ([]evaluator.Status, error) {
 			break
 		}
 		if (after == nil || compare(status, after) > 0) && filter.has(status) {
-			out = append(out, *status)
+			out = append(out, status)
 		}
 	}
 	return out, nil
@@ -155,9 +163,12 @@ func (s *server) noSuchAPI(w http.ResponseWriter, r *http.Request) {
 }
 
 func jsonError(w http.ResponseWriter, status int, err error) {
-	body, _ := json.Marshal(map[string]string{"error": err.Error()}) // strings always encode
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", jsonType)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n'))
+	_ = encodeError(w, err) // is the client's
+}
+
+func encodeError(w io.Writer, err error) error {
+	return json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -60,12 +61,12 @@ func (r timeRange) within(parts []evaluator.Bucket) bool {
 	return !r.from.Before(start.Add(-each)) && !r.to.After(end.Add(each)) && 2*r.to.Sub(r.from) >= end.Sub(start)
 }
 
-// noSuchTime says what is wrong with the time that a page is asked for.
-func (s *server) noSuchTime(w http.ResponseWriter, r *http.Request, st *evaluator.Status, err error) {
+// writeNoSuchTime says what is wrong with the time that a page is asked for.
+func (s *server) writeNoSuchTime(w io.Writer, d *detailed, err error) (int, error) {
 	const heading = "Invalid time range"
-	s.render(w, r, view{http.StatusBadRequest, "sorry.html", sorryPage{
-		frame: s.frame(heading, s.Report()), Heading: heading, Text: err.Error(), Near: st.ID, NearHref: s.prefix + st.Path(),
-	}})
+	return s.writeSorry(w, http.StatusBadRequest, sorryPage{
+		frame: s.frame(heading, d.report), Heading: heading, Text: err.Error(), Near: d.status.ID, NearHref: s.prefix + d.status.Path(),
+	})
 }
 
 // stretch is the time that a page is asked for.
@@ -79,12 +80,23 @@ type stretch struct {
 	Plain                        string // address of the page without it
 }
 
-// patience is how long a page waits while the backend is read.
-const patience = 5 * time.Second
+const (
+	// patience is how long a page waits while the backend is read.
+	patience = 5 * time.Second
+	// looksAtOnce is how many pages wait for that at a time.
+	looksAtOnce = 16
+)
 
 func (s *server) stretch(ctx context.Context, st *evaluator.Status, asked timeRange) *stretch {
 	now := s.Now()
 	out := &stretch{From: figures.NewMoment(&asked.from, now), To: figures.NewMoment(&asked.to, now), Plain: s.prefix + st.Path()}
+	select {
+	case s.looks <- struct{}{}:
+		defer func() { <-s.looks }()
+	default:
+		out.note("Too many pages wait for the counts of other times. The page tries again.")
+		return out
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	found, err := s.Between(ctx, st.ID, asked.from, asked.to)

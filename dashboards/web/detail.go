@@ -2,7 +2,9 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -95,19 +97,35 @@ type policyStep struct {
 // pair is a name and a value.
 type pair struct{ Name, Value string }
 
+// detailed is what the page of an SLO is about.
+type detailed struct {
+	report *evaluator.Report
+	status *evaluator.Status
+	asked  *timeRange // nil for none
+	found  *stretch   // of it
+}
+
 func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	report := s.Report()
-	st := find(report, r)
-	if st == nil {
+	d := &detailed{report: report, status: find(report, r)}
+	if d.status == nil {
 		s.noSuchSLO(w, r, report)
 		return
 	}
-	now := s.Now()
-	asked, err := parseRange(st, r.URL.Query(), now)
-	if err != nil {
-		s.noSuchTime(w, r, st, err)
-		return
+	q := question{report: report, write: func(out io.Writer) (int, error) { return s.writeDetail(out, d) }}
+	var err error
+	switch d.asked, err = parseRange(d.status, r.URL.Query(), s.Now()); {
+	case err != nil:
+		q.write = func(out io.Writer) (int, error) { return s.writeNoSuchTime(out, d, err) }
+	case d.asked != nil:
+		ctx := context.WithoutCancel(r.Context()) // others may wait for the same
+		q.before = func() { d.found = s.stretch(ctx, d.status, *d.asked) }
 	}
+	s.page(w, r, q)
+}
+
+func (s *server) writeDetail(w io.Writer, d *detailed) (status int, err error) {
+	st, report, now := d.status, d.report, s.Now()
 	p := detailPage{
 		frame: s.frame(st.ID, report), Row: s.row(st, now),
 		Description: st.Description, Links: newLinks(st.Links), Labels: pairs(st.Group, st.Labels),
@@ -128,9 +146,7 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	}
 	p.hush(p.Parts)
 	p.Live = true
-	if asked != nil {
-		p.Asked = s.stretch(r.Context(), st, *asked)
-	}
+	p.Asked = d.found
 	p.spent(st)
 	p.exclude(&st.Excluded, now)
 	p.policy(st)
@@ -141,11 +157,11 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 		p.Windows[j].Own = j == len(st.Windows)-1
 	}
 	p.Burning, p.Budget, p.Errors = shareChart(st, st.Burning, st.Excluded.Spans), budgetChart(st), errorChart(st)
-	if p.Asked != nil && asked.within(st.Burning) {
+	if p.Asked != nil && d.asked.within(st.Burning) {
 		p.Asked.Chart = nil // the one around the alert shows the same
 	}
 	p.describe(st.Spec)
-	s.render(w, r, view{http.StatusOK, "detail.html", p})
+	return http.StatusOK, s.pages.ExecuteTemplate(w, "detail.html", p)
 }
 
 // ownProblems are those of the file of this SLO, and of its source as a whole. An

@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -243,8 +244,10 @@ func (s *server) noSuchSLO(w http.ResponseWriter, r *http.Request, report *evalu
 			}
 		}
 	}
-	p.frame = s.frame(p.Heading, report)
-	s.render(w, r, view{http.StatusNotFound, "sorry.html", p})
+	s.page(w, r, question{report: report, write: func(out io.Writer) (int, error) {
+		p.frame = s.frame(p.Heading, report)
+		return s.writeSorry(out, http.StatusNotFound, p)
+	}})
 }
 
 // apiQuery asks the API for an SLO, and for its groups.

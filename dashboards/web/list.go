@@ -1,8 +1,8 @@
 package web
 
 import (
-	"bytes"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -174,13 +174,15 @@ type form struct {
 const pageRows = 1000
 
 func (s *server) list(w http.ResponseWriter, r *http.Request) {
-	values := r.URL.Query()
+	report := s.Report()
+	s.page(w, r, question{report: report, write: func(out io.Writer) (int, error) { return s.writeList(out, r.URL.Query(), report) }})
+}
+
+func (s *server) writeList(w io.Writer, values url.Values, report *evaluator.Report) (status int, err error) {
 	f, err := parseFilter(values, s.order())
 	if err != nil {
-		s.sorry(w, r, http.StatusBadRequest, err.Error())
-		return
+		return s.writeSorry(w, http.StatusBadRequest, sorryPage{frame: s.frame(unknownFilter, report), Heading: unknownFilter, Text: err.Error()})
 	}
-	report := s.Report()
 	f = f.of(report)
 	var chosen []*evaluator.Status
 	for i := range report.SLOs {
@@ -216,7 +218,7 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 		p.Rows = append(p.Rows, s.blockRow(b, now))
 	}
 	p.hush(p.Rows)
-	s.render(w, r, view{http.StatusOK, "list.html", p})
+	return http.StatusOK, s.pages.ExecuteTemplate(w, "list.html", p)
 }
 
 // listTitle names the browser's tab, with what fires in front.
@@ -319,35 +321,18 @@ type sorryPage struct {
 	Near, NearHref string // what may be meant
 }
 
+const unknownFilter = "Unknown filter"
+
 func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
-	s.sorry(w, r, http.StatusNotFound, "There is no page "+r.URL.Path+".")
+	report, heading := s.Report(), "Not found"
+	s.page(w, r, question{report: report, write: func(out io.Writer) (int, error) {
+		return s.writeSorry(out, http.StatusNotFound, sorryPage{
+			frame: s.frame(heading, report), Heading: heading, Text: "There is no page " + r.URL.Path + ".",
+		})
+	}})
 }
 
-// sorry answers with a page that says what is wrong with the request.
-func (s *server) sorry(w http.ResponseWriter, r *http.Request, status int, text string) {
-	heading := "Not found"
-	if status == http.StatusBadRequest {
-		heading = "Unknown filter"
-	}
-	s.render(w, r, view{status, "sorry.html", sorryPage{frame: s.frame(heading, s.Report()), Heading: heading, Text: text}})
-}
-
-// view is a template and what to fill it with.
-type view struct {
-	status   int
-	template string
-	data     any
-}
-
-// render sends a page. It is rendered whole first, so that a page is never
-// half an answer.
-func (s *server) render(w http.ResponseWriter, r *http.Request, v view) {
-	var buf bytes.Buffer
-	if err := s.pages.ExecuteTemplate(&buf, v.template, v.data); err != nil {
-		http.Error(w, "rendering the page: "+err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-cache")
-	respond(w, r, v.status, buf.Bytes())
+// writeSorry writes a page that says what is wrong with the request.
+func (s *server) writeSorry(w io.Writer, status int, p sorryPage) (int, error) {
+	return status, s.pages.ExecuteTemplate(w, "sorry.html", p)
 }

@@ -247,6 +247,7 @@ func TestProblemsBelongToTheirFile(t *testing.T) {
 	require.NotContains(t, text, "odd")
 	require.NotContains(t, text, "of another source")
 	r.Problems = r.Problems[:1]
+	h = handler(r)
 	require.Contains(t, words(h, "/"), "1 warning in SLO files")
 	require.NotContains(t, words(h, "/"), "What has errors")
 	require.NotContains(t, words(h, "/slo/checkout/availability"), "in SLO files")

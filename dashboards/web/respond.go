@@ -1,48 +1,36 @@
 package web
 
 import (
-	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
+	"errors"
+	"io"
 	"mime"
 	"net/http"
 	"path"
-	"strings"
 	"time"
 )
 
 //go:embed templates static
 var files embed.FS
 
-// asset is a file below /static/.
-type asset struct {
-	body []byte
-	hash string // of the body, in its address and as its ETag
-}
-
 // loadAssets reads the embedded files, which can't fail.
-func loadAssets() map[string]asset {
-	out := map[string]asset{}
+func loadAssets() map[string]*answer {
+	out := map[string]*answer{}
 	entries, _ := files.ReadDir("static")
 	for _, e := range entries {
 		body, _ := files.ReadFile("static/" + e.Name())
-		out[e.Name()] = asset{body: body, hash: hashOf(body)}
+		out[e.Name()], _ = pack(func(w io.Writer) (int, error) {
+			_, err := w.Write(body)
+			return http.StatusOK, err
+		})
 	}
 	return out
-}
-
-// hashOf names a content, in 16 of the digits of its SHA-256.
-func hashOf(body []byte) string {
-	sum := sha256.Sum256(body)
-	return hex.EncodeToString(sum[:8])
 }
 
 // assetURL is the address of a file below /static/, which changes with the
 // file's content and so may be cached for ever.
 func (s *server) assetURL(name string) string {
-	return s.prefix + "/static/" + name + "?v=" + s.assets[name].hash
+	return s.prefix + "/static/" + name + "?v=" + s.assets[name].tag
 }
 
 func (s *server) static(w http.ResponseWriter, r *http.Request) {
@@ -53,52 +41,44 @@ func (s *server) static(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	cache := "no-cache"
-	if r.URL.Query().Get("v") == a.hash {
+	if r.URL.Query().Get("v") == a.tag {
 		cache = "public, max-age=31536000, immutable"
 	}
 	w.Header().Set("Cache-Control", cache)
 	w.Header().Set("Content-Type", mime.TypeByExtension(path.Ext(name)))
-	respond(w, r, http.StatusOK, a.body)
+	a.send(w, r)
 }
 
-// respond sends a body whose type is set already, compressed where the client
-// takes that. A body with status 200 has a strong ETag, and 304 is answered to
-// those that have it.
-func respond(w http.ResponseWriter, r *http.Request, status int, body []byte) {
-	header := w.Header()
-	header.Set("Vary", "Accept-Encoding")
-	tag := hashOf(body)
-	if len(body) > 1024 && acceptsGzip(r) { // less than a packet gains nothing
-		body = compressed(body)
-		header.Set("Content-Encoding", "gzip")
-		tag += "-gzip"
-	}
-	if status != http.StatusOK {
-		w.WriteHeader(status)
-		if r.Method != http.MethodHead {
-			_, _ = w.Write(body)
+// freshPage is how long requests share a page, with the ages that it shows.
+const freshPage = 5 * time.Second
+
+// reply sends the answer to a question.
+func (s *server) reply(w http.ResponseWriter, r *http.Request, kind string, q question) {
+	answer, done, err := s.answers.to(r, w, q, s.Now())
+	if err != nil {
+		status := http.StatusInternalServerError
+		if errors.Is(err, errBusy) {
+			status = http.StatusServiceUnavailable
+			w.Header().Set("Retry-After", "5")
 		}
+		if kind == jsonType {
+			jsonError(w, status, err)
+			return
+		}
+		plain(w, status, err.Error())
 		return
 	}
-	header.Set("ETag", `"`+tag+`"`)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+	defer done()
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Cache-Control", "no-cache")
+	answer.send(w, r)
 }
 
-// acceptsGzip reports whether the client lists gzip and does not refuse it.
-func acceptsGzip(r *http.Request) bool {
-	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
-		coding, weight, _ := strings.Cut(strings.ReplaceAll(part, " ", ""), ";")
-		if coding == "gzip" {
-			return strings.Trim(strings.TrimPrefix(weight, "q="), "0.") != "" || weight == ""
-		}
-	}
-	return false
+// page sends a page about a report.
+func (s *server) page(w http.ResponseWriter, r *http.Request, q question) {
+	q.key, q.until = keyOf(r), s.Now().Add(freshPage)
+	s.reply(w, r, "text/html; charset=utf-8", q)
 }
 
-func compressed(body []byte) []byte {
-	var buf bytes.Buffer
-	zw, _ := gzip.NewWriterLevel(&buf, gzip.BestSpeed) // the level is valid
-	_, _ = zw.Write(body)                              // into memory
-	_ = zw.Close()
-	return buf.Bytes()
-}
+// keyOf is a question's key when the answer depends on the address alone.
+func keyOf(r *http.Request) string { return r.URL.EscapedPath() + "?" + r.URL.RawQuery }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
@@ -35,7 +36,7 @@ func handler(r *evaluator.Report, change ...func(*web.Options)) http.Handler {
 		Ready:   func() bool { return true },
 		Reload:  func(context.Context) error { return nil },
 		Reread:  func() {},
-		Metrics: http.NotFoundHandler(),
+		Process: prometheus.NewRegistry(),
 		Listen:  "example.com:80", // what httptest asks for
 		Version: "1.2.3",
 		Now:     func() time.Time { return evaluated.Add(42 * time.Second) },

@@ -7,7 +7,7 @@
 //
 //	handler := web.Handler(web.Options{
 //		Report: loop.Report, Between: loop.Between, Ready: loop.Ready, Reload: reload,
-//		Metrics: promhttp.Handler(), Version: "1.0.0", Now: time.Now,
+//		Process: prometheus.DefaultGatherer, Version: "1.0.0", Now: time.Now,
 //	})
 //	http.ListenAndServe("127.0.0.1:9099", handler)
 package web
@@ -22,6 +22,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
@@ -46,8 +48,8 @@ type Options struct {
 	Reload func(ctx context.Context) error
 	// Reread begins to read all history again, so that late data counts.
 	Reread func()
-	// Metrics answers /metrics.
-	Metrics http.Handler
+	// Process gives the metrics of the process, which /metrics has beside those of the SLOs.
+	Process prometheus.Gatherer
 	// Listen is the address that the process listens on. What acts answers for its host
 	// and that of ExternalURL only.
 	Listen string
@@ -71,7 +73,7 @@ type Options struct {
 //	/-/reload, /-/reread    POST or PUT, for the process' own hosts only
 //	/static/                style sheet, script and icon
 func Handler(o Options) http.Handler {
-	s := &server{Options: o, prefix: pathPrefix(o.ExternalURL), assets: loadAssets()}
+	s := &server{Options: o, prefix: pathPrefix(o.ExternalURL), assets: loadAssets(), answers: newAnswers(), looks: make(chan struct{}, looksAtOnce)}
 	s.pages = template.Must(template.New("").ParseFS(files, "templates/*.html"))
 
 	mux := http.NewServeMux()
@@ -80,7 +82,7 @@ func Handler(o Options) http.Handler {
 	mux.Handle("/slo/{service}/{slo}", only(read, s.detail))
 	mux.Handle("/api/v1/slos", only(read, s.slos))
 	mux.Handle("/api/", http.HandlerFunc(s.noSuchAPI))
-	mux.Handle("/metrics", o.Metrics)
+	mux.Handle("/metrics", only(read, s.metrics))
 	mux.Handle("/-/healthy", only(read, s.healthy))
 	mux.Handle("/-/ready", only(read, s.ready))
 	own := newHosts(o.ExternalURL, o.Listen)
@@ -96,7 +98,10 @@ type server struct {
 	Options
 	prefix string // of the external URL's path: "" or "/slowburn"
 	pages  *template.Template
-	assets map[string]asset
+	assets map[string]*answer
+
+	answers *answers
+	looks   chan struct{} // taken by who waits for Between
 }
 
 // order is how SLOs are ordered.
@@ -192,7 +197,7 @@ func (s *server) reload(w http.ResponseWriter, r *http.Request) {
 	connection := http.NewResponseController(w)
 	_ = connection.SetWriteDeadline(time.Time{}) // fails for what is no connection and has no deadline
 	err := s.Reload(r.Context())
-	_ = connection.SetWriteDeadline(time.Now().Add(shortAnswer))
+	_ = connection.SetWriteDeadline(s.Now().Add(shortAnswer))
 	if err != nil {
 		plain(w, http.StatusInternalServerError, "reloading: "+err.Error())
 		return
@@ -209,5 +214,5 @@ func plain(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(text + "\n"))
+	_, _ = w.Write([]byte(text + "\n")) //nolint:gosec // it is plain text
 }

@@ -1,37 +1,21 @@
 package evaluator
 
 import (
-	"net/http"
-	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// TestMetricsOfGroupsWithDots: Prometheus 3 gets the label of a group as it is, and a
-// scraper that asks for no such names gets _ for each dot.
-func TestMetricsOfGroupsWithDots(t *testing.T) {
-	reg := prometheus.NewPedanticRegistry()
-	reg.MustRegister(NewCollector(func() *Report {
-		return &Report{SLOs: []Status{{ID: `s/a{"http.route"="/a"}`, Service: "s", SLO: "a", Group: map[string]string{"http.route": "/a"}, State: StateOK}}}
-	}))
-	const id = `slo_id="s/a{\"http.route\"=\"/a\"}"`
-	for accept, want := range map[string]string{
-		"text/plain;version=1.0.0;escaping=allow-utf-8": `slo_data_state{"http.route"="/a",slo="a",` + id + `,slo_service="s",state="ok"} 1`,
-		"text/plain;version=0.0.4":                      `slo_data_state{http_route="/a",slo="a",` + id + `,slo_service="s",state="ok"} 1`,
-	} {
-		r, w := httptest.NewRequest(http.MethodGet, "/metrics", nil), httptest.NewRecorder()
-		r.Header.Set("Accept", accept)
-		promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(w, r)
-		require.Equal(t, 200, w.Code, w.Body)
-		require.Contains(t, w.Body.String(), want)
-	}
+// gathererOf gives the metrics of a report in order, or what is wrong with them.
+func gathererOf(r *Report) prometheus.Gatherer {
+	return prometheus.Gatherers{prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return slices.Collect(Metrics(r)), nil })}
 }
 
 // TestAlertsOfAnSLOAreToldApart in metrics: those about the burn rate are there always,
@@ -40,8 +24,7 @@ func TestAlertsOfAnSLOAreToldApart(t *testing.T) {
 	status := Status{ID: "shop/a", Spec: &slo.SLO{Alerting: slo.Alerting{Name: "ShopBurns"}}, Alerts: []FiringAlert{
 		{Name: "ShopBurns", Severity: "page", Windows: []string{"1h", "5m"}}, {Name: "SLONoData", Severity: "page"},
 	}}
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(NewCollector(func() *Report { return &Report{SLOs: []Status{status}} }))
+	reg := gathererOf(&Report{SLOs: []Status{status}})
 	families, err := reg.Gather()
 	require.NoError(t, err)
 	got := map[[2]string]float64{}
@@ -62,13 +45,10 @@ func TestAlertsOfAnSLOAreToldApart(t *testing.T) {
 
 // TestDoubtsInMetrics: there is a series for each doubt, and none where there is none.
 func TestDoubtsInMetrics(t *testing.T) {
-	reg := prometheus.NewPedanticRegistry()
-	reg.MustRegister(NewCollector(func() *Report {
-		return &Report{SLOs: []Status{
-			{ID: "s/a", Service: "s", SLO: "a", State: StateOK, Doubts: []Doubt{{Code: DoubtAmbiguous}, {Code: DoubtAudit}}},
-			{ID: "s/b", Service: "s", SLO: "b", State: StateOK},
-		}}
-	}))
+	reg := gathererOf(&Report{SLOs: []Status{
+		{ID: "s/a", Service: "s", SLO: "a", State: StateOK, Doubts: []Doubt{{Code: DoubtAmbiguous}, {Code: DoubtAudit}}},
+		{ID: "s/b", Service: "s", SLO: "b", State: StateOK},
+	}})
 	require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
 		# HELP slo_data_doubt 1, for each reason why the numbers may be wrong.
 		# TYPE slo_data_doubt gauge

@@ -1,0 +1,47 @@
+package web
+
+import (
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"slices"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+)
+
+// freshMetrics is how long scrapers share an answer, with the metrics of the process in it.
+const freshMetrics = time.Second
+
+// metrics answers with the metrics of the process and of the SLOs, or with those of ?name[]=.
+func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
+	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultAcceptedFormats()...)
+	names := r.URL.Query()["name[]"]
+	report := s.Report()
+	w.Header().Set("Vary", "Accept")
+	s.reply(w, r, string(format), question{
+		key: fmt.Sprintf("metrics %s %q", format, names), report: report, until: s.Now().Add(freshMetrics),
+		write: func(out io.Writer) (int, error) {
+			process, err := s.Process.Gather()
+			if err != nil {
+				return 0, fmt.Errorf("gathering the metrics of the process: %w", err)
+			}
+			encoder := expfmt.NewEncoder(out, format)
+			for _, families := range []iter.Seq[*dto.MetricFamily]{slices.Values(process), evaluator.Metrics(report)} {
+				for family := range families {
+					if len(names) > 0 && !slices.Contains(names, family.GetName()) {
+						continue
+					}
+					if err := encoder.Encode(family); err != nil {
+						return 0, fmt.Errorf("writing metric %s: %w", family.GetName(), err)
+					}
+				}
+			}
+			return http.StatusOK, nil
+		},
+	})
+}
