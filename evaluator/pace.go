@@ -3,6 +3,7 @@ package evaluator
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -100,9 +101,12 @@ func (b *backend) paces(ctx context.Context, expr string, first, last Minute) ([
 	for _, v := range selectors {
 		text := slo.NewSelector(v.LabelMatchers...).String()
 		found, err := b.usualOf(ctx, slo.NewSelector(v.LabelMatchers...), first, last)
-		if refused(err) {
+		switch {
+		case errors.Is(err, errTooLarge), errors.Is(err, errMemory):
+			continue // so many do not come seldom
+		case refused(err):
 			return out, nil // what it is asked for will say so
-		} else if err != nil {
+		case err != nil:
 			return nil, err
 		}
 		for i := range out {
@@ -149,22 +153,22 @@ func (b *backend) usualOf(ctx context.Context, s slo.Selector, first, last Minut
 			}
 		}
 	}
-	from, to := slices.Index(out, 0), len(out)
-	for to > 0 && out[to-1] != 0 {
-		to--
-	}
-	if from < 0 {
-		return out, nil
-	}
-	begin, end := first+Minute(from)*hourly-paceLate-paceOf, first+Minute(to-1)*hourly-paceLate
-	series, err := b.query(ctx, s.Range(time.Duration(end-begin)*time.Minute), end.Time())
-	if err != nil {
-		return nil, err
-	}
-	for i := from; i < to; i++ {
-		if out[i] == 0 {
-			at := first + Minute(i)*hourly - paceLate
-			out[i] = usualIn(series, (at - paceOf).millis(), at.millis())
+	for from := 0; from < len(out); from++ {
+		if out[from] != 0 {
+			continue
+		}
+		to := from + 1 // of hours in a row without many
+		for to < len(out) && out[to] == 0 {
+			to++
+		}
+		at := first + Minute(from)*hourly - paceLate
+		length := paceOf + Minute(to-1-from)*hourly
+		series, err := b.query(ctx, s.Range(time.Duration(length)*time.Minute), (at - paceOf + length).Time())
+		if err != nil {
+			return nil, err
+		}
+		for ; from < to; from, at = from+1, at+hourly {
+			out[from] = usualIn(series, (at - paceOf).millis(), at.millis())
 		}
 	}
 	return out, nil

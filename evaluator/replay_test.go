@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,6 +152,24 @@ func TestSeldomValuesAreTheSameInEveryReplica(t *testing.T) {
 	// The last value before it is away lasts for 31 minutes: 103 of 120. Where it comes
 	// each minute, 4 of 12 are unknown from the third hour on: before, it came seldom.
 	require.Equal(t, (720-103-15*4)/720.0, fresh[0].Windows[1].Coverage)
+}
+
+// TestManyValuesThatGo: where the answer that would say how often they came is larger than
+// answers may be, their minutes are counted all the same.
+func TestManyValuesThatGo(t *testing.T) {
+	db := embedded(t, time.Minute, "queue"+values(380, func(int) float64 { return 5 })).Handler()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.FormValue("query"), "queue[") {
+			endless(w, r)
+			return
+		}
+		db.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	got := evaluate(t, server.URL, load(t, "6h", `{threshold: {query: queue, op: "<", value: 10}}`), at(430)).SLOs[0]
+	require.Equal(t, evaluator.StateNoData, got.State, got.StateReason)
+	last := got.Windows[len(got.Windows)-1]
+	require.Equal(t, [2]float64{0, (383 - 70) / 360.0}, [2]float64{last.Bad, last.Coverage}, "the value of minute 379 is there for less than 5 minutes")
 }
 
 // BenchmarkBacktest90Days is one of an SLO over 30 d whose four series are scraped
