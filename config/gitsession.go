@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,10 +18,11 @@ import (
 // there: by its environment alone, so that no option, no secret and no setting
 // of this machine's or of the repository's owner comes in.
 type session struct {
-	dir    string
-	remote remote
-	env    []string
-	redact *strings.Replacer
+	scratch *Scratch
+	dir     string // of the scratch
+	remote  remote
+	env     []string
+	redact  *strings.Replacer
 
 	maxSize, maxFiles int // of what is fetched
 }
@@ -43,12 +43,12 @@ func (g *Git) open(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "slowburn-git-")
+	scratch, err := NewScratch("git")
 	if err != nil {
 		return nil, fmt.Errorf("making a directory for git: %w", err)
 	}
 	s := &session{
-		dir: dir, remote: remote, redact: strings.NewReplacer(),
+		scratch: scratch, dir: scratch.Dir, remote: remote, redact: strings.NewReplacer(),
 		maxSize: cmp.Or(g.MaxSize, defaultGitSize), maxFiles: cmp.Or(g.MaxFiles, defaultGitFiles),
 	}
 	if err := s.prepare(ctx, g, token); err != nil {
@@ -58,7 +58,7 @@ func (g *Git) open(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-func (s *session) close() { _ = os.RemoveAll(s.dir) }
+func (s *session) close() { _ = s.scratch.Remove() }
 
 func (s *session) prepare(ctx context.Context, g *Git, token string) error {
 	settings := [][2]string{
@@ -188,12 +188,15 @@ const (
 func (s *session) git(ctx context.Context, stdin string, args ...string) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, gitTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(limited, "git", args...)
+	cmd, leash, err := command(limited, args...)
+	if err != nil {
+		return "", fmt.Errorf("git %s: %w", args[0], err)
+	}
+	defer leash.Close()
 	stdout, stderr := &output{max: maxOutput}, &output{max: maxStderr, newest: true}
 	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.dir, s.env, strings.NewReader(stdin), stdout, stderr
 	cmd.WaitDelay = killDelay
-	ownGroup(cmd)
-	err := cmd.Run()
+	err = cmd.Run()
 	switch {
 	case err == nil:
 		return string(stdout.text), nil

@@ -46,12 +46,12 @@ func demo(ctx context.Context, s streams, listen string) (err error) {
 		return err
 	}
 	defer listener.Close() // closed already when all went well
-	dir, err := os.MkdirTemp("", "slowburn-demo-")
+	scratch, err := config.NewScratch("demo")
 	if err != nil {
 		return failure("making a directory for the demo: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	sim, err := startShop(ctx, s, dir)
+	defer func() { err = errors.Join(err, scratch.Remove()) }()
+	sim, err := startShop(ctx, s, scratch.Dir)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil // Ctrl-C while the history was being made

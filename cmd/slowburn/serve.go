@@ -169,6 +169,9 @@ func (sv *service) run(ctx context.Context) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
+	if err := config.ClearScratch(); err != nil {
+		sv.log.Warn("Temporary directories of a process that was killed stay", "err", err)
+	}
 	p, err := sv.newParts(sv.cfg)
 	if err != nil {
 		return err

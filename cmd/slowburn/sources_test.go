@@ -26,25 +26,30 @@ func slowGit(t *testing.T, trickles bool) (url string, asked <-chan struct{}) {
 			<-r.Context().Done()
 			return
 		}
-		w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
-		text := "001e# service=git-upload-pack\n0000"
-		tick := time.NewTicker(20 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			if _, err := w.Write([]byte(text)); err != nil || http.NewResponseController(w).Flush() != nil {
-				return
-			}
-			text = "003f" + strings.Repeat("1", 40) + " refs/heads/branch\n"
-			select {
-			case <-r.Context().Done():
-				return
-			case <-tick.C:
-			}
-		}
+		trickle(w, r)
 	}))
 	t.Cleanup(server.Close)
 	t.Cleanup(server.CloseClientConnections)
 	return server.URL + "/slos.git", requests
+}
+
+// trickle answers a Git program without end, until that goes.
+func trickle(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+	text := "001e# service=git-upload-pack\n0000"
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if _, err := w.Write([]byte(text)); err != nil || http.NewResponseController(w).Flush() != nil {
+			return
+		}
+		text = "003f" + strings.Repeat("1", 40) + " refs/heads/branch\n"
+		select {
+		case <-r.Context().Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // TestOneBadSourceStarvesNobody: beside Git servers that hang or trickle the service starts

@@ -1,0 +1,11 @@
+//go:build !unix
+
+package config
+
+import (
+	"errors"
+	"os"
+)
+
+// lockDir fails where there is no lock that ends with a process.
+func lockDir(string) (*os.File, error) { return nil, errors.ErrUnsupported }
