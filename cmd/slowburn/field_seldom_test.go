@@ -134,7 +134,7 @@ func TestSeldomLimits(t *testing.T) {
 			continue
 		}
 		require.InDelta(t, 40, own(&s).Bad, 5, s.ID) // a rate is late by as much as its range
-		require.Equal(t, "page", string(s.Alerts[0].Severity), s.ID)
+		require.Equal(t, "page", s.Alerts[0].Severity, s.ID)
 	}
 	_, findings := f.check()
 	require.Contains(t, findings, "samples of allowed come every 30m: generated rules have its value for 5 minutes after each")

@@ -100,7 +100,7 @@ func TestWhoDoesNotReadTakesNoMemory(t *testing.T) {
 	}
 }
 
-// TestDifferentAnswersAreBounded: 20 clients that ask for different answers of 15 MB hold no more
+// TestDifferentAnswersAreBounded: 12 clients that ask for different answers of 15 MB hold no more
 // than there is room for. The last clients get theirs, and the first ones are cut off.
 func TestDifferentAnswersAreBounded(t *testing.T) {
 	report := incompressible(t, 20<<20)
@@ -109,21 +109,21 @@ func TestDifferentAnswersAreBounded(t *testing.T) {
 		defer m.stop()
 		before := heap()
 		var clients []net.Conn
-		for i := range 20 {
+		for i := range 12 {
 			clients = append(clients, m.ask(t, fmt.Sprintf("/api/v1/slos?limit=%d", 1000+i), "Accept-Encoding: gzip"))
 			synctest.Wait()
 		}
-		require.Less(t, heap()-before, 200<<20)
+		require.Less(t, heap()-before, 150<<20)
 		for i, client := range clients {
 			answer, err := http.ReadResponse(bufio.NewReader(client), nil)
 			if err == nil {
 				_, err = io.Copy(io.Discard, answer.Body)
 				_ = answer.Body.Close()
 			}
-			if i < 10 {
+			if i < 3 {
 				require.Error(t, err, "client %d", i)
 			}
-			if i > 15 {
+			if i > 7 {
 				require.NoError(t, err, "client %d", i)
 			}
 		}
