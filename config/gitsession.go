@@ -67,6 +67,7 @@ func (s *session) prepare(ctx context.Context, g *Git, token string) error {
 		{"credential.helper", ""},
 		{"fetch.recurseSubmodules", "false"},
 		{"fetch.unpackLimit", "1"}, // always a pack, whose first bytes say how many objects it has
+		{"pack.threads", "1"}, // each takes memory
 		{"gc.auto", "0"},
 		{"maintenance.auto", "false"},
 		{"http.followRedirects", "false"}, // they would take the token along
@@ -231,6 +232,8 @@ func (s *session) explain(stderr string) string {
 		return ""
 	case strings.Contains(text, "dubious ownership"):
 		return ": the repository belongs to another user than the one this program runs as"
+	case strings.Contains(text, "Out of memory"):
+		text += "; it has 512 MiB"
 	case strings.Contains(text, "returned error: 30"):
 		text += "; redirects are not followed, so use the address that it leads to"
 	}

@@ -13,7 +13,11 @@ import (
 // leash lets git and the programs it starts end with this program, also when that is
 // killed: then the kernel closes the other end of file 3. The shell stays to reap the one
 // that watches, which nobody would in a container without an init.
+//
+// git reads what a server says about its branches into memory, without a limit: 512 MiB of
+// it are more than a fetch within the limits needs.
 const leash = `
+ulimit -d 524288 2>/dev/null
 { read -r _ <&3; kill -9 0; } </dev/null >/dev/null 2>&1 &
 "$0" "$@" 3<&-
 status=$?
