@@ -112,6 +112,8 @@ func TestUndefined(t *testing.T) {
 
 // One problem is one alert, whichever tiers hold, and no problem is none.
 func TestAlertsPromtool(t *testing.T) {
+	s := rampSLO(t, 30*day)
+	s.Owner, s.Links["dashboard"] = `{{ template "x" }} "pay" %d`, `https://grafana.example.org/{{ $value }}"%s` // text, whatever it looks like
 	// Half an hour without an error, then 2 % for 20 minutes, then none.
 	test := `
 rule_files: [rules.yaml]
@@ -126,26 +128,26 @@ tests:
       - alertname: ErrorBudgetBurn
         eval_time: 51m
         exp_alerts:
-          - exp_labels: {slo_id: checkout/availability, slo_service: checkout, slo: availability, slo_owner: team-payments, severity: page, tier: "1", region: 'eu {{ "x" }}'}
+          - exp_labels: {slo_id: checkout/availability, slo_service: checkout, slo: availability, slo_owner: '{{ template "x" }} "pay" %d', severity: page, tier: "1", region: 'eu {{ "x" }}'}
             exp_annotations:
               summary: checkout availability burns its error budget 8x too fast
               description: "The share of bad events is 8 times what 99.9 % over 30d allows. Nothing (-536.4%) of the error budget is left."
               tier: slow
               runbook_url: https://runbooks.example.org/checkout
-              dashboard_url: https://grafana.example.org/d/x
+              dashboard_url: 'https://grafana.example.org/{{ $value }}"%s'
           # Of the quarters until 0:45, 44 slots are known: 280 of 44,000 events.
-          - exp_labels: {slo_id: checkout/availability, slo_service: checkout, slo: availability, slo_owner: team-payments, severity: ticket, tier: "1", region: 'eu {{ "x" }}'}
+          - exp_labels: {slo_id: checkout/availability, slo_service: checkout, slo: availability, slo_owner: '{{ template "x" }} "pay" %d', severity: ticket, tier: "1", region: 'eu {{ "x" }}'}
             exp_annotations:
               summary: checkout availability burns its error budget 6.36x too fast
               description: "The share of bad events is 6.36 times what 99.9 % over 30d allows. Nothing (-536.4%) of the error budget is left."
               tier: daily
               runbook_url: https://runbooks.example.org/checkout
-              dashboard_url: https://grafana.example.org/d/x
+              dashboard_url: 'https://grafana.example.org/{{ $value }}"%s'
     promql_expr_test:
       - {expr: 'slo_alert_firing{severity="page"}', eval_time: 51m, exp_samples: [{labels: 'slo_alert_firing{slo_id="checkout/availability",slo_service="checkout",slo="availability",alertname="ErrorBudgetBurn",severity="page"}', value: 1}]}
       - {expr: 'slo_alert_firing{severity="page"}', eval_time: 85m, exp_samples: [{labels: 'slo_alert_firing{slo_id="checkout/availability",slo_service="checkout",slo="availability",alertname="ErrorBudgetBurn",severity="page"}', value: 0}]}
 `
-	proveRules(t, rampSLO(t, 30*day), alerting.BuiltIn(), test)
+	proveRules(t, s, alerting.BuiltIn(), test)
 }
 
 // TestAnAlertThatItsResetHoldsPromtool: 20 of 10,000 requests fail for 70 minutes, then 8,

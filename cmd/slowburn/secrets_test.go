@@ -80,8 +80,16 @@ alertmanagers:
 web: {config_file: web.yml}
 `))
 	s.password = secrets[4]
-	code, _ := get(t, s.URL+"/api/v1/slos")
-	require.Equal(t, http.StatusUnauthorized, code, "the pages are guarded as well")
+	for _, path := range []string{
+		"/", "/slo/basic/availability", "/api/v1/slos", "/api/v1/nothing", "/metrics", "/static/slowburn.css", "/nowhere",
+		"/-/healthy", "/-/ready", "/-/reload", "/-/reread", "//api/v1/slos", "/static/../metrics", "/debug/pprof/",
+	} {
+		code, body := get(t, s.URL+path)
+		require.Equal(t, http.StatusUnauthorized, code, path)
+		require.Equal(t, "Unauthorized\n", body, path)
+		code, _ = post(t, s.URL+path)
+		require.Equal(t, http.StatusUnauthorized, code, "POST %s", path)
+	}
 
 	s.untilState(20*time.Second, "basic/availability", evaluator.StateOK)
 	s.untilState(20*time.Second, "bearer/availability", evaluator.StateOK)

@@ -6,10 +6,12 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
@@ -36,6 +38,7 @@ func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
 					if len(names) > 0 && !slices.Contains(names, family.GetName()) {
 						continue
 					}
+					escape(family, format.ToEscapingScheme())
 					if err := encoder.Encode(family); err != nil {
 						return 0, fmt.Errorf("writing metric %s: %w", family.GetName(), err)
 					}
@@ -44,4 +47,22 @@ func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
 			return http.StatusOK, nil
 		},
 	})
+}
+
+// escape escapes names of labels that the encoder writes such that they end the whole scrape:
+// it never quotes nor escapes a colon, and escapes http.route and http-route to one name.
+func escape(f *dto.MetricFamily, scheme model.EscapingScheme) {
+	for _, m := range f.GetMetric() {
+		for i, l := range m.GetLabel() {
+			name := l.GetName()
+			if model.LabelName(name).IsValidLegacy() || scheme == model.NoEscaping && !model.IsValidLegacyMetricName(name) {
+				continue
+			}
+			name = model.EscapeName(strings.ReplaceAll(name, ":", "_"), scheme)
+			for slices.ContainsFunc(m.GetLabel(), func(other *dto.LabelPair) bool { return other.GetName() == name }) {
+				name += "_"
+			}
+			m.Label[i] = &dto.LabelPair{Name: &name, Value: l.Value}
+		}
+	}
 }

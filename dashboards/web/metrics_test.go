@@ -71,16 +71,17 @@ func TestMetricsOfBoth(t *testing.T) {
 }
 
 // TestMetricsOfGroupsWithDots: Prometheus 3 gets the label of a group as it is, and a
-// scraper that asks for no such names gets _ for each dot, also one after the other.
+// scraper that asks for no such names gets _ for what it can't take, and each name once,
+// also one after the other. A colon is _ for both.
 func TestMetricsOfGroupsWithDots(t *testing.T) {
 	h := handler(&evaluator.Report{SLOs: []evaluator.Status{{
-		ID: `s/a{"http.route"="/a"}`, Service: "s", SLO: "a", Group: map[string]string{"http.route": "/a"}, State: evaluator.StateOK,
+		ID: `s/a{"http.route"="/a"}`, Service: "s", SLO: "a", Group: map[string]string{"http.route": "/a", "http:route": "/b"}, State: evaluator.StateOK,
 	}}})
 	const id = `slo_id="s/a{\"http.route\"=\"/a\"}"`
 	for range 2 {
 		for accept, want := range map[string]string{
-			"text/plain;version=1.0.0;escaping=allow-utf-8": `slo_data_state{"http.route"="/a",slo="a",` + id + `,slo_service="s",state="ok"} 1`,
-			"text/plain;version=0.0.4":                      `slo_data_state{http_route="/a",slo="a",` + id + `,slo_service="s",state="ok"} 1`,
+			"text/plain;version=1.0.0;escaping=allow-utf-8": `slo_data_state{"http.route"="/a",http_route="/b",slo="a",` + id + `,slo_service="s",state="ok"} 1`,
+			"text/plain;version=0.0.4":                      `slo_data_state{http_route="/a",http_route_="/b",slo="a",` + id + `,slo_service="s",state="ok"} 1`,
 		} {
 			w := get(h, "/metrics", "Accept", accept)
 			require.Equal(t, http.StatusOK, w.Code, w.Body)

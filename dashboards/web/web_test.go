@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/dashboards/web"
@@ -239,7 +241,7 @@ func TestDetail(t *testing.T) {
 // TestHostileFiles puts markup and scripts wherever a user's file or a backend
 // can put text.
 func TestHostileFiles(t *testing.T) {
-	const evil = `"><script>alert(1)</script><a href='javascript:alert(2)' onclick=x`
+	const evil = `"><script>alert(1)</script><a href='javascript:alert(2)' onclick=x\` + "\nslo_objective_ratio{slo=\"forged\"} 1\n"
 	report := sample(t)
 	st := &report.SLOs[0]
 	st.ID, st.Service, st.SLO, st.Owner = "a/"+evil, "a", evil, evil
@@ -265,6 +267,19 @@ func TestHostileFiles(t *testing.T) {
 		require.NotContains(t, body, `href="javascript`, path)
 		require.Contains(t, body, "alert(1)", path)
 	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(get(h, "/metrics").Body)
+	require.NoError(t, err)
+	var names []string
+	for _, m := range families["slo_objective_ratio"].GetMetric() {
+		for _, l := range m.GetLabel() {
+			if l.GetName() == "slo" {
+				names = append(names, l.GetValue())
+			}
+		}
+	}
+	require.Len(t, names, len(report.SLOs))
+	require.Contains(t, names, evil)
 	detail := get(h, "/slo/a/"+url.PathEscape(evil)).Body.String()
 	require.Contains(t, detail, `<li class="runbook">runbook: javascript:alert(3)</li>`)
 	require.Contains(t, detail, "<li>data: data:text/html,x</li>")
