@@ -55,7 +55,7 @@ func escape(f *dto.MetricFamily, scheme model.EscapingScheme) {
 	for _, m := range f.GetMetric() {
 		for i, l := range m.GetLabel() {
 			name := l.GetName()
-			if model.LabelName(name).IsValidLegacy() || scheme == model.NoEscaping && !model.IsValidLegacyMetricName(name) {
+			if model.LegacyValidation.IsValidLabelName(name) || scheme == model.NoEscaping && !model.LegacyValidation.IsValidMetricName(name) {
 				continue
 			}
 			name = model.EscapeName(strings.ReplaceAll(name, ":", "_"), scheme)
