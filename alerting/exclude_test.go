@@ -21,12 +21,31 @@ func excluding(s *slo.SLO, edges ...int) *slo.SLO {
 
 // seeWithout is see of what is not excluded; two slots are unsure.
 func (f *follower) seeWithout(slots []evaluator.Slot) []evaluator.FiringAlert {
+	return burning(f.seeAllWithout(slots))
+}
+
+func (f *follower) seeAllWithout(slots []evaluator.Slot) []evaluator.FiringAlert {
 	f.timeline.Truncate(f.settled)
 	for _, s := range slots[f.timeline.End()-begin:] {
 		f.timeline.Append(s)
 	}
 	f.settled = f.timeline.End() - 2
-	return burning(f.judge(f.slo, f.timeline.Without(f.slo), f.settled))
+	return f.judge(f.slo, f.timeline.Without(f.slo), f.settled)
+}
+
+// TestASpentBudgetOfAnHourThatIsExcluded: 30 minutes of 40 bad events spend the 600 that may be bad in
+// an hour, after 15. Of the 300 slots that are excluded behind them the last 240 have an hour
+// before them in which nothing counts, and the ticket goes on.
+func TestASpentBudgetOfAnHourThatIsExcluded(t *testing.T) {
+	s := excluding(daySLO(t), 150, 450)
+	s.Window = slo.Rolling(slo.Window(time.Hour))
+	slots := slotsOf(120, healthy, 30, bad(40), 300, missing)
+	live := follow(s)
+	for _, n := range []int{140, 155, 200, 215, 260, 275, 320, 440} {
+		want := map[string]int{"ErrorBudgetExhausted": 135}
+		require.Equal(t, want, budgetAlerts(live.seeAllWithout(slots[:n])), n)
+		require.Equal(t, want, budgetAlerts(follow(s).seeAllWithout(slots[:n])), "one that begins at %d", n)
+	}
 }
 
 // TestAnExclusionEndsAnAlert: a service fails from slot 721 on, 30 %. The page

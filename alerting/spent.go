@@ -140,7 +140,10 @@ func (d decider) calm(t *evaluator.Timeline, at evaluator.Minute) bool {
 		at -= at % periodGrid
 	}
 	left, ok := evaluator.LeftAt(t, d.slo, at)
-	if !ok || left.Coverage < knownEnough {
+	if !ok {
+		return !left.Read // what fired before the window goes on where it is read
+	}
+	if left.Coverage < knownEnough {
 		return true
 	}
 	highest := 0.0
