@@ -64,6 +64,7 @@ type beginning struct {
 	before  float64 // of what they held
 	same    bool    // as before, each of them
 	growing float64 // how many events in a millisecond are plausible by what it counted of late; 0 when nothing is known
+	sums    bool    // they may hold what counters had that ended without a marker
 }
 
 // clockOff is by how much the clock of a host may be wrong, in milliseconds.
@@ -108,7 +109,7 @@ func (b beginning) proven() bool {
 	switch {
 	case !b.claimed():
 		return false
-	case b.sum <= b.before/2:
+	case b.sum <= b.before/2 && (!b.sums || b.rate() == 0):
 		return true
 	case b.rate() == 0 && b.unknown(b.now):
 		return !b.same || b.life.began == 0 || b.last-b.life.began <= memory/2
@@ -179,7 +180,7 @@ func (o *tally) claimDoubt(c *cursor, now int64) {
 
 // beginning is what the sums of a target at a boundary say about its start.
 func (p presence) beginning(together []*sumCursor, began, now int64) beginning {
-	b := beginning{life: p.life, began: began, last: p.at, now: now, same: true}
+	b := beginning{life: p.life, began: began, last: p.at, now: now, same: true, sums: true}
 	for _, c := range together {
 		v := rounded(c.samples[0].v)
 		b.sum, b.before, b.growing, b.same = b.sum+v, b.before+c.sum.last.v, b.growing+c.sum.rate(), b.same && c.sum.last.v == v

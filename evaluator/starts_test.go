@@ -196,6 +196,12 @@ func TestSumsOfProcessesThatSayThatTheyBegan(t *testing.T) {
 		{"with a lower one, at once", []float64{40, 50, 47, 60}, []float64{-100, -100, 1.5, 1.5}, []float64{0, 10, 47, 13}},
 		{"with each sum", each(5, 4), []float64{-100, 0.5, 1.5, 2.5}, []float64{0, 5, 5, 5}},
 		{"and restored its state", []float64{1e6, 1e6 + 600, 1e6 + 1200, 1e6 + 1800}, []float64{-100, -100, 1.5, 1.5}, []float64{0, 600, 600, 600}},
+		{
+			// Of 1,000,120 the backend shows 400,000 for 5 minutes more, of counters that ended. The 30 beside them are lost,
+			// and the 390 that are left count, though 300 of them did before.
+			"beside counters of the process before", []float64{1e6, 1e6 + 60, 1e6 + 120, 4e5 + 30, 4e5 + 90, 4e5 + 150, 4e5 + 210, 4e5 + 270, 4e5 + 330, 390, 450},
+			[]float64{-100, -100, -100, 2.5, 2.5, 2.5, 2.5, 2.5, 2.5, 2.5, 2.5}, []float64{0, 60, 60, 0, 60, 60, 60, 60, 60, 390, 60},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
