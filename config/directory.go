@@ -36,6 +36,9 @@ type Directory struct {
 // file systems that tell nothing, such as NFS.
 const directoryPoll = 30 * time.Second
 
+// maxDepth is how deep directories may be nested.
+const maxDepth = 100
+
 // NewDirectory makes the source of a directory or file. Its SLOs may use the
 // backends, or all when there are none.
 func NewDirectory(path string, backends []string) *Directory {
@@ -182,6 +185,9 @@ func (k *walk) directory(rel, shown string, above []string) error {
 	}
 	if slices.Contains(above, rel) {
 		return fmt.Errorf("%s is a link to a directory that holds it", shown)
+	}
+	if len(above) > maxDepth { // each file is opened by way of all directories above it
+		return fmt.Errorf("%s: directories are nested more than %d deep", shown, maxDepth)
 	}
 	if k.dirs++; k.dirs > maxFiles {
 		return fmt.Errorf("%s: there are more than %d directories", shown, maxFiles)

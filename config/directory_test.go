@@ -139,6 +139,8 @@ func TestDirectoryRefuses(t *testing.T) {
 			func(dir string) { link(t, "../a", dir+"/slos/a/b") }},
 		{"large file", "slos/a.yaml is larger than 1 MiB",
 			func(dir string) { write(t, dir+"/slos/a.yaml", strings.Repeat("#", 1<<20+1)) }},
+		{"deep directories", "slos" + strings.Repeat("/d", 101) + ": directories are nested more than 100 deep",
+			func(dir string) { write(t, dir+"/slos"+strings.Repeat("/d", 101)+"/a.yaml", "#") }},
 		{"pipe", "slos/a.yaml is not a regular file", func(dir string) {
 			require.NoError(t, os.Mkdir(dir+"/slos", 0o755))
 			require.NoError(t, syscall.Mkfifo(dir+"/slos/a.yaml", 0o644))

@@ -8,10 +8,7 @@ import (
 // exclude gives the exclusions of files of their own to the SLOs that match. SLOs that get
 // the same ones share them.
 func (l *loading) exclude() {
-	x := sharing{loading: l, byService: map[string][]*SLO{}, got: map[*SLO]*share{}}
-	for _, s := range l.slos {
-		x.byService[s.Service] = append(x.byService[s.Service], s)
-	}
+	x := sharing{loading: l, got: map[*SLO]*share{}}
 	for i, p := range l.parsed {
 		for n := range p.exclusions {
 			x.give(p, &p.exclusions[n], fmt.Sprintf("%d.%d ", i, n))
@@ -38,8 +35,8 @@ func (l *loading) exclude() {
 // sharing is how exclusions of files of their own get to SLOs.
 type sharing struct {
 	*loading
-	byService map[string][]*SLO
-	got       map[*SLO]*share
+	by  map[[2]string][]*SLO // by what exclusions match, and its value; nil until one matches something
+	got map[*SLO]*share
 }
 
 // share is what an SLO gets.
@@ -86,34 +83,47 @@ func (x *sharing) give(p *parsed, one *shared, name string) {
 
 // candidates are SLOs, among which are all that match.
 func (x *sharing) candidates(one *shared) []*SLO {
-	id, byID := one.match["slo_id"]
-	service, byService := one.match["slo_service"]
-	switch {
-	case byID && x.byID[id] != nil:
-		return []*SLO{x.byID[id]}
-	case byID:
-		return nil
-	case byService:
-		return x.byService[service]
+	if x.by == nil && len(one.match) > 0 {
+		x.index()
 	}
-	return x.slos
+	out := x.slos
+	for key, value := range one.match {
+		if with := x.by[[2]string{key, value}]; value != "" && len(with) < len(out) {
+			out = with
+		}
+	}
+	return out
+}
+
+// own are the keys that exclusions match beside labels.
+var own = map[string]func(*SLO) string{
+	"slo_service": func(s *SLO) string { return s.Service },
+	"slo":         func(s *SLO) string { return s.Name },
+	"slo_id":      (*SLO).ID,
+	"owner":       func(s *SLO) string { return s.Owner },
+}
+
+func (x *sharing) index() {
+	x.by = map[[2]string][]*SLO{}
+	for _, s := range x.slos {
+		add := func(key, value string) { x.by[[2]string{key, value}] = append(x.by[[2]string{key, value}], s) }
+		for key, value := range s.Labels {
+			if own[key] == nil {
+				add(key, value)
+			}
+		}
+		for key, of := range own {
+			add(key, of(s))
+		}
+	}
 }
 
 // matches reports whether exclusions are for an SLO.
 func (x *shared) matches(s *SLO) bool {
 	for key, want := range x.match {
-		var got string
-		switch key {
-		case "slo_service":
-			got = s.Service
-		case "slo":
-			got = s.Name
-		case "slo_id":
-			got = s.ID()
-		case "owner":
-			got = s.Owner
-		default:
-			got = s.Labels[key]
+		got := s.Labels[key]
+		if of := own[key]; of != nil {
+			got = of(s)
 		}
 		if got != want {
 			return false

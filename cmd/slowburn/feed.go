@@ -95,7 +95,23 @@ func (r *reloader) run(ctx context.Context) {
 	for _, f := range r.feeds {
 		wg.Go(func() { r.follow(ctx, f) })
 	}
-	wg.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			wg.Wait()
+			return
+		case <-r.unsettled:
+			_ = r.settle() // the log, a metric and the page report it
+		}
+	}
+}
+
+// settleSoon has run take over what the sources gave, of several that end at once together.
+func (r *reloader) settleSoon() {
+	select {
+	case r.unsettled <- struct{}{}:
+	default:
+	}
 }
 
 func (r *reloader) follow(ctx context.Context, f *feed) {
@@ -107,8 +123,8 @@ func (r *reloader) follow(ctx context.Context, f *feed) {
 		}
 		now := f.begin()
 		r.read(ctx, f.source)
-		if !now.end() && ctx.Err() == nil {
-			_ = r.settle() // who asked has gone on without it
+		if !now.end() {
+			r.settleSoon() // who asked has gone on without it
 		}
 	}
 }

@@ -31,9 +31,10 @@ type reloader struct {
 	apply   func([]*slo.SLO, []evaluator.Problem)
 	log     *slog.Logger
 
-	feeds    []*feed
-	deadline time.Duration // of one reading of a source
-	patience time.Duration // of a reload with slow sources, before it takes over the others
+	feeds     []*feed
+	unsettled chan struct{} // has room for one
+	deadline  time.Duration // of one reading of a source
+	patience  time.Duration // of a reload with slow sources, before it takes over the others
 
 	mu      sync.Mutex // never held while a source is read
 	newest  map[config.Source]reading
@@ -60,7 +61,7 @@ func newReloader(sources []config.Source, check func([]*slo.SLO) []slo.Report, l
 		feeds[i] = &feed{source: source, wake: make(chan struct{}, 1)}
 	}
 	return &reloader{
-		sources: sources, check: check, log: log, feeds: feeds, deadline: sourceDeadline, patience: patience,
+		sources: sources, check: check, log: log, feeds: feeds, unsettled: make(chan struct{}, 1), deadline: sourceDeadline, patience: patience,
 		newest: map[config.Source]reading{}, wanted: map[config.Source]bool{},
 		good: map[config.Source]config.Tree{}, came: map[string]time.Time{}, since: map[string]time.Time{},
 		loaded:   gauge("slowburn_source_last_load_successful", "Whether the last load of a source was good.", "source"),
@@ -119,7 +120,8 @@ func (r *reloader) reload(ctx context.Context) error {
 	late, err := r.renew(ctx, r.patience, r.feeds, r.take)
 	switch {
 	case ctx.Err() != nil: // who asked has gone, and nobody else takes over what was read for it
-		return r.settle()
+		r.settleSoon()
+		return ctx.Err()
 	case len(late) == 0:
 		return err
 	}

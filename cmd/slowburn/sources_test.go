@@ -2,17 +2,21 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // slowGit is a Git server that hangs, or that goes on for ever with an answer that is fine
@@ -179,10 +183,40 @@ func TestWhoAsksMayGo(t *testing.T) {
 	until(t, soon, "what was read", func() bool { return slices.Equal(ids(), []string{"checkout/availability", "checkout/other"}) })
 }
 
+// TestManySlowSourcesAreTakenOverTogether: what has been read while others are taken over is
+// taken over at once.
+func TestManySlowSourcesAreTakenOverTogether(t *testing.T) {
+	t.Parallel()
+	const many = 40
+	gate, read := make(chan struct{}), new(sync.WaitGroup)
+	read.Add(many)
+	var sources []config.Source
+	for i := range many {
+		file := write(t, t.TempDir(), "slow.yaml", other(fmt.Sprintf("slow%d", i), "99"))
+		sources = append(sources, &gated{Directory: config.NewDirectory(filepath.Dir(file), nil), gate: gate, read: read.Done})
+	}
+	r, ids, _ := reloaderOfSources(t, sources...)
+	apply, times := r.apply, 0 // with the lock of r held
+	r.apply = func(slos []*slo.SLO, problems []evaluator.Problem) {
+		if times++; len(slos) > 0 {
+			read.Wait()
+		}
+		apply(slos, problems)
+	}
+	r.patience = 0
+	require.Error(t, r.reload(t.Context()))
+	close(gate)
+	until(t, soon, "all sources", func() bool { return len(ids()) == many })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	require.Less(t, times, 10)
+}
+
 // gated is a directory that is read when a gate opens.
 type gated struct {
 	*config.Directory
 	gate chan struct{}
+	read func() // is called once it has been read; nil for nothing
 }
 
 func (g *gated) Read(ctx context.Context) (config.Tree, error) {
@@ -190,6 +224,9 @@ func (g *gated) Read(ctx context.Context) (config.Tree, error) {
 	case <-ctx.Done():
 		return config.Tree{}, ctx.Err()
 	case <-g.gate:
+	}
+	if g.read != nil {
+		defer g.read()
 	}
 	return g.Directory.Read(ctx)
 }
