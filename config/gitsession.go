@@ -67,7 +67,7 @@ func (s *session) prepare(ctx context.Context, g *Git, token string) error {
 		{"credential.helper", ""},
 		{"fetch.recurseSubmodules", "false"},
 		{"fetch.unpackLimit", "1"}, // always a pack, whose first bytes say how many objects it has
-		{"pack.threads", "1"}, // each takes memory
+		{"pack.threads", "1"},      // each takes memory
 		{"gc.auto", "0"},
 		{"maintenance.auto", "false"},
 		{"http.followRedirects", "false"}, // they would take the token along
