@@ -10,6 +10,8 @@ DATE    = $(shell git log -1 --format=%cI 2>/dev/null)
 
 TESTFLAGS ?=            # more flags of go test: make test TESTFLAGS='-run TestX -v'
 FUZZTIME  ?= 2m
+SOAKTIME  ?= 15m
+SOAKSEED  ?= 0
 BENCH     ?= .
 BASE      ?= origin/main
 
@@ -51,6 +53,10 @@ rule-tests: test-needs ## Run every test that is generated for the rules of the 
 .PHONY: faults
 faults: ## Show that audits find rules that are taken out of the code (2 min).
 	go test -timeout 20m ./evaluator -run TestAuditsFindFaults -faults -v
+
+.PHONY: soak
+soak: test-needs ## Run two replicas beside all that may go wrong for SOAKTIME (15m), and hold them against the truth.
+	go test -timeout 0 ./cmd/slowburn -run TestSoak -soak $(SOAKTIME) -soak-seed $(SOAKSEED) -v
 
 .PHONY: cover
 cover: test-needs ## Run every test and write coverage.out and coverage.html.

@@ -37,6 +37,8 @@ type served struct {
 	ended chan struct{}
 	code  int // the exit code, once it has ended
 
+	process *os.Process // nil of one in the test's own process
+
 	password string // of the user admin; "" when everybody may read
 }
 
@@ -60,6 +62,7 @@ func running(t *testing.T, args ...string) (s *served, kill func()) {
 	cmd := exec.Command("slowburn", append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
 	cmd.Stdout, cmd.Stderr = s.log, s.log
 	require.NoError(t, cmd.Start())
+	s.process = cmd.Process
 	s.stop = func() { _ = cmd.Process.Signal(syscall.SIGTERM) } // fails when it is gone
 	go func() {
 		defer close(s.ended)

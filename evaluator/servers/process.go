@@ -58,6 +58,17 @@ func (s *Server) start(command func(addr string) []string) {
 	})
 }
 
+// Start runs a server again that was stopped, at the same address with the same data.
+func (s *Server) Start() {
+	s.t.Helper()
+	for range portTries { // a connection may have taken the port
+		if s.run(s.cmd.Args); s.isReady() {
+			return
+		}
+	}
+	s.t.Fatalf("%s did not get ready again:\n%s", s.cmd.Path, s.log())
+}
+
 func (s *Server) run(command []string) {
 	s.t.Helper()
 	log, err := os.Create(s.logFile())

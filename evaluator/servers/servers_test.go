@@ -66,6 +66,8 @@ func TestStopEndsTheServer(t *testing.T) {
 	l, err := net.Listen("tcp", node.Addr)
 	require.NoError(t, err, "the port is free again")
 	require.NoError(t, l.Close())
+	node.Start()
+	require.NotEmpty(t, get(t, node.URL+"/metrics"))
 }
 
 func TestAlertmanagerListsWhatItIsSent(t *testing.T) {
