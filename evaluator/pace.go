@@ -176,7 +176,7 @@ func (b *backend) usualOf(ctx context.Context, s slo.Selector, first, last Minut
 
 // usualIn is the usual time between two samples of a time, of the series that has the
 // most; 0 for less than three. What is longer than a minute is rounded to minutes, so
-// that a sample that comes late changes nothing.
+// that a sample that comes late changes nothing. What comes each hour has jitter too.
 func usualIn(series []vector, from, to int64) int64 {
 	least, most := int64(0), 2
 	for _, v := range series {
@@ -192,10 +192,10 @@ func usualIn(series []vector, from, to int64) int64 {
 	if least > 60_000 {
 		least = (least + 30_000) / 60_000 * 60_000
 	}
-	if least > maxPush {
+	if least > maxPush+maxPush/10 {
 		return 0
 	}
-	return least
+	return min(least, maxPush)
 }
 
 // usualGap is the median of the times between samples, in milliseconds; of two in the

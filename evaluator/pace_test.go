@@ -55,6 +55,7 @@ func TestUsualTime(t *testing.T) {
 		"the same, reversed":  {[]vector{slow, series(10*minute, 40*minute, 70*minute)}, 15 * minute},
 		"equal ones":          {[]vector{slow, series(0, minute, 2*minute, 3*minute, 4*minute)}, minute},
 		"more than an hour":   {[]vector{series(minute, 70*minute, 139*minute)}, 0},
+		"an hour, each later": {[]vector{series(minute, 63*minute, 127*minute)}, 60 * minute}, // 62 and 64 minutes
 		"an hour with jitter": {[]vector{series(minute, 61*minute+20_000, 121*minute)}, 60 * minute},
 	} {
 		require.Equal(t, tt.want, usualIn(tt.of, 0, 240*minute), name)
