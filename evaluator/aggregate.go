@@ -234,9 +234,6 @@ func (s *targetSum) step(raw *rawSeries, x sample, e targetEvidence, out *tally)
 	default:
 		delta = s.delta(raw, x, n-before, before > 0, out)
 	}
-	if delta > 0 {
-		s.leapt = 0
-	}
 	excused = excused || len(out.claims) > claimed // counters left, or came back
 	if last.t != 0 && s.growth.n == 0 {
 		out.surpluses.extrapolate(slotEnd(x.t), raw, delta)
@@ -262,8 +259,15 @@ func (s *targetSum) began(x sample, e targetEvidence) bool {
 // count takes over what a sum counts at once.
 func (s *targetSum) count(raw *rawSeries, x sample, delta float64, out *tally) {
 	if s.last.t != 0 {
-		s.peak.push(x.t, delta/max(1, float64(x.t-s.last.t)/60_000), s.growth.still())
-		s.growth.push(float32(delta))
+		pace := delta
+		if s.leapt < deciding && s.lost.v > 0 && x.t-s.lost.t <= memory { // what came may be counters that were there before
+			pace = min(pace, s.plausible(x.t)/5)
+		}
+		s.peak.push(x.t, pace/max(1, float64(x.t-s.last.t)/60_000), s.growth.still())
+		s.growth.push(float32(pace))
+	}
+	if delta > 0 {
+		s.leapt = 0
 	}
 	if out.witness != nil {
 		out.witness.sample(raw, x, delta)
@@ -403,7 +407,10 @@ func (s *targetSum) leaps(v float64, now int64) bool {
 // returns reports whether a sum leaps as it does when counters come back that had
 // left it. They do so in a scrape or two; what leaps longer is an outage.
 func (s *targetSum) returns(v float64, now int64) bool {
-	return s.leapt < deciding && s.leaps(v, now) && (s.short > 0 || s.lost.v > 0 && now-s.lost.t <= memory && v-s.last.v >= s.lost.v/2)
+	if s.leapt >= deciding || !s.leaps(v, now) {
+		return false
+	}
+	return s.short > 0 || s.lost.v > 0 && now-s.lost.t <= memory && v-s.last.v >= min(s.lost.v/2, 10*s.plausible(now))
 }
 
 // doubtful reports whether the number of counters in a sum matters: it fell, leaps,

@@ -82,7 +82,7 @@ func (c *counter) clone() accounts {
 		for k, s := range t.series {
 			if processes[s.process] == nil {
 				p := *s.process
-				p.falls, p.lost = maps.Clone(p.falls), maps.Clone(p.lost)
+				p.falls, p.lost = maps.Clone(p.falls), cloneLost(p.lost)
 				processes[s.process] = &p
 			}
 			copied.series[k] = &series{process: processes[s.process], last: s.last}
@@ -236,7 +236,7 @@ func (t *target) admit(together []*cursor, now int64) {
 		c.series = t.series[c.raw.key]
 		if c.series != nil && now-c.series.last.t > memory { // it is as if it were new
 			delete(c.series.process.falls, c.raw.key)
-			delete(c.series.process.lost, c.raw.key)
+			c.series.process.forgetLost(c.raw.key)
 			delete(t.series, c.raw.key)
 			c.series = nil
 		}
@@ -275,7 +275,7 @@ func (c *counter) forget(now, before int64) {
 				return false
 			}
 			delete(s.process.falls, key)
-			delete(s.process.lost, key)
+			s.process.forgetLost(key)
 			return true
 		})
 		if now-t.last > memory || len(t.series) == 0 {

@@ -83,6 +83,33 @@ func TestFalls(t *testing.T) {
 			undecided: 702_000 + 300_700,
 		},
 		{
+			name: "a sum gets back the smaller of two parts, and then the other",
+			series: map[string][]float64{
+				"total": followed(growing(1e6, 300, 10), growing(602_000, 200, 5), growing(402_000, 100, 5), growing(603_500, 200, 3), growing(1_005_000, 300, 3)),
+			},
+			// 1,002,700 fell to 602,000 and 602,800 to 402,000: 400,700 and 200,800 went. 402,400 became 603,500, 300 more
+			// than the smaller part, and 603,900 became 1,005,000, 400 more than the other.
+			total:     9*300 + 4*200 + 4*100 + 300 + 2*200 + 400 + 2*300,
+			undecided: 602_000 + 402_000 + 200_800 + 400_700,
+		},
+		{
+			name: "a sum gets back a part while another is away for a scrape",
+			series: map[string][]float64{
+				"total": followed(growing(1e6, 300, 10), growing(602_000, 200, 5), []float64{402_000, 1_003_900, 1_004_200}),
+			},
+			// 602,800 fell by 200,800, and became 1,003,900: 601,900 more, of which both parts are 601,500.
+			total:     9*300 + 4*200 + 400 + 300,
+			undecided: 602_000 + 402_000 + 400_700 + 200_800,
+		},
+		{
+			name: "an outage after a sum of errors lost a part leaps for longer than two scrapes",
+			series: map[string][]float64{
+				"total": followed(growing(60_000, 1, 10), growing(40_000, 1, 6), growing(42_005, 2000, 9)),
+			},
+			total:     9 + 5 + 7*2000,
+			undecided: 40_000 + 2*2000,
+		},
+		{
 			name: "a sum beside others that go on",
 			series: map[string][]float64{
 				"total": growing(1e6, 300, 12),

@@ -1,51 +1,184 @@
 package evaluator
 
+import (
+	"maps"
+	"slices"
+)
+
 // A sum that lost a part may get it back: a recorded sum leaps when a target that was down
 // is scraped again. What comes back was counted before, so that it counts nothing, and is
 // ambiguous: it may be new.
 
-// lose notes of a fall that proved to be no restart how much went, for a day.
+// lost is a part that went from counters at one scrape, for a day.
+type lost struct {
+	at    int64              // when it went
+	of    map[uint64]float64 // how much, by series
+	leaps uint8              // how often less than half of it came back
+}
+
+func (l *lost) sum() float64 {
+	sum := 0.0
+	for _, v := range l.of {
+		sum += v
+	}
+	return sum
+}
+
+// mostLost is how many of the newest lost parts are known.
+const mostLost = 50
+
+// lose notes of a fall that proved to be no restart how much went.
 func (p *process) lose(key uint64, f fallen) {
 	if f.verdict != reduced || f.value >= f.height {
 		return
 	}
-	if p.lost == nil {
-		p.lost = map[uint64]sample{}
+	i := slices.IndexFunc(p.lost, func(l lost) bool { return l.at == f.at })
+	if i < 0 {
+		if len(p.lost) == mostLost {
+			p.lost = slices.Delete(p.lost, 0, 1)
+		}
+		i, p.lost = len(p.lost), append(p.lost, lost{at: f.at, of: map[uint64]float64{}})
 	}
-	before := p.lost[key]
-	if f.at-before.t > memory {
-		before.v = 0
-	}
-	p.lost[key] = sample{f.at, before.v + f.height - f.value}
+	p.lost[i].of[key], p.shrank = f.height-f.value, f.at
 }
 
-// returns reports whether counters leap by far more than they can have counted, and by half
-// of what went from them at least. Such a leap is that of a part that comes back.
-func (p *process) returns(together []*cursor, plausible float64, now int64) bool {
-	if len(p.lost) == 0 {
-		return false
-	}
-	leap, lost := 0.0, 0.0
+// above reports whether counters that fell are above their old height by far more than
+// they can have counted.
+func (p *process) above(together []*cursor, plausible float64) bool {
+	more := 0.0
 	for _, c := range together {
-		if l, ok := p.lost[c.raw.key]; ok && now-l.t <= memory && !p.away(c.series.last.t) {
-			leap, lost = leap+rounded(c.samples[0].v)-c.series.last.v, lost+l.v
+		if f, ok := p.falls[c.raw.key]; ok && f.verdict == reduced {
+			more += rounded(c.samples[0].v) - f.height
 		}
 	}
-	return leap > plausible && leap >= lost/2
+	return p.shrank != 0 && more > plausible
+}
+
+// miss takes what fell for lost before it is decided.
+func (p *process) miss(together []*cursor, now int64, out *tally) {
+	for _, c := range together {
+		if f, ok := p.falls[c.raw.key]; ok && f.verdict == reduced {
+			delete(p.falls, c.raw.key)
+			p.lose(c.raw.key, f)
+			out.claim(f.claim(c.raw, now))
+		}
+	}
+}
+
+// regain finds how much counters get back that leap by far more than they can have
+// counted, by series, and forgets it.
+func (p *process) regain(together []*cursor, plausible float64, now int64) map[uint64]float64 {
+	p.lost = slices.DeleteFunc(p.lost, func(l lost) bool { return now-l.at > memory || len(l.of) == 0 })
+	if len(p.lost) == 0 {
+		return nil
+	}
+	leaps := p.leapsOf(together, plausible)
+	if leaps == nil {
+		return nil
+	}
+	var back map[uint64]float64
+	for {
+		i, whole := p.match(leaps, plausible)
+		if i < 0 {
+			return back
+		}
+		if back == nil {
+			back = map[uint64]float64{}
+		}
+		l := &p.lost[i]
+		for key, v := range l.of {
+			v = min(v, leaps[key])
+			back[key], leaps[key], l.of[key] = back[key]+v, leaps[key]-v, l.of[key]-v
+		}
+		if !whole && l.sum() > slack {
+			l.leaps++
+			return back
+		}
+		// The part may have gone on meanwhile. What is more is of another one.
+		plausible = max(plausible, slack+float64(p.growth.most())*float64(now-l.at)/float64(max(p.gaps.usual, 1)))
+		p.lost = slices.Delete(p.lost, i, i+1)
+	}
+}
+
+// leapsOf is how much counters grow by, by series; nil where all of it is plausible.
+func (p *process) leapsOf(together []*cursor, plausible float64) map[uint64]float64 {
+	sum := 0.0
+	for _, c := range together {
+		sum += max(0, rounded(c.samples[0].v)-c.series.last.v)
+	}
+	if sum <= plausible {
+		return nil
+	}
+	leaps := map[uint64]float64{}
+	for _, c := range together {
+		if last := c.series.last; last.t != 0 && !p.away(last.t) {
+			leaps[c.raw.key] = max(0, rounded(c.samples[0].v)-last.v)
+		}
+	}
+	return leaps
+}
+
+// match finds the part that comes back by a leap: of those that it holds whole the largest,
+// else of those that it holds half of the smallest. What is beyond all that was counted is
+// of some part, though less of it. What leaps for longer than two scrapes is an outage; so
+// many parts come back in no more than four.
+func (p *process) match(leaps map[uint64]float64, plausible float64) (best int, whole bool) {
+	best, of := -1, 0.0
+	for i := range p.lost {
+		l, leap := &p.lost[i], 0.0
+		for key := range l.of {
+			leap += leaps[key]
+		}
+		sum := l.sum()
+		switch {
+		case leap <= plausible || p.leaps >= 2*deciding:
+		case leap >= sum:
+			if !whole || sum > of {
+				best, whole, of = i, true, sum
+			}
+		case whole || p.leaps >= deciding:
+		case leap >= sum/2 || leap > 10*plausible && l.leaps < deciding:
+			if best < 0 || sum < of {
+				best, of = i, sum
+			}
+		}
+	}
+	return best, whole
 }
 
 // regained is what a counter counts whose part came back: what it grew by beyond that.
 func (p *process) regained(c *cursor, now int64, e evidence, out *tally) float64 {
-	last, grown := c.series.last, rounded(c.samples[0].v)-c.series.last.v
-	lost := p.lost[c.raw.key]
-	known := min(lost.v, grown)
-	if lost.v -= known; lost.v > slack {
-		p.lost[c.raw.key] = lost
-	} else {
-		delete(p.lost, c.raw.key)
+	last, known := c.series.last, e.regained[c.raw.key]
+	out.claim(claim{kind: FindBirth, raw: c.raw, at: now, since: last.t, seen: now, value: e.sum, rate: p.rate(), events: known, doubt: true, undecided: known})
+	return rounded(c.samples[0].v) - last.v - known
+}
+
+// paced is what a scrape says of how much is plausible, of all that it counted. What a part
+// counted while it was away says nothing; what leaps once may be a part.
+func (p *process) paced(grown float64, now int64, e evidence) float64 {
+	if e.regained != nil {
+		p.leaps++
+		return min(grown, e.plausible/10)
 	}
-	if known > 0 {
-		out.claim(claim{kind: FindBirth, raw: c.raw, at: now, since: last.t, seen: now, value: e.sum, rate: p.rate(), events: known, doubt: true, undecided: known})
+	outage := p.leaps >= deciding
+	p.leaps = 0
+	if outage || p.shrank == 0 || now-p.shrank > memory {
+		return grown
 	}
-	return grown - known
+	return min(grown, e.plausible/5)
+}
+
+// forgetLost drops what is known of a series.
+func (p *process) forgetLost(key uint64) {
+	for i := range p.lost {
+		delete(p.lost[i].of, key)
+	}
+}
+
+func cloneLost(all []lost) []lost {
+	all = slices.Clone(all)
+	for i := range all {
+		all[i].of = maps.Clone(all[i].of)
+	}
+	return all
 }

@@ -15,7 +15,9 @@ type process struct {
 	growth    recent[float32]
 	peak      peak
 	falls     map[uint64]fallen // not decided yet, by series
-	lost      map[uint64]sample // when a part went of a sum, and how much, by series
+	lost      []lost            // parts that went, in the order of time
+	shrank    int64             // when the last of them went; 0 for never
+	leaps     uint8             // scrapes in a row in which some came back
 	lowered   int64             // time of the last sample that was lower than the one before
 	born      map[uint64]bool   // the series of which the last scrape had the first sample
 	bears     map[uint64]bool   // the same of the scrape that is being counted
@@ -25,12 +27,12 @@ type process struct {
 
 // evidence is what a scrape as a whole tells.
 type evidence struct {
-	verdict verdict // about the counters that are lower than at the scrape before; 0 when none is
-	restart bool    // it is the process that began again, as far as the others don't show that it went on
-	all     bool    // the others began again as well
-	back    bool    // those that fell are at their old height again
-	returns bool    // a part comes back that went from them
-	sum     float64 // of all counters
+	verdict  verdict            // about the counters that are lower than at the scrape before; 0 when none is
+	restart  bool               // it is the process that began again, as far as the others don't show that it went on
+	all      bool               // the others began again as well
+	back     bool               // those that fell are at their old height again
+	regained map[uint64]float64 // what comes back of parts that went, by series
+	sum      float64            // of all counters
 	// plausible is what counters of the process may count since the last scrape
 	// without being suspect.
 	plausible float64
@@ -62,7 +64,6 @@ func (p *process) look(together []*cursor, now int64) evidence {
 	e.verdict = s.judge(e.plausible, p.near(now), e.gap)
 	e.restart = e.verdict == restarted && s.on <= e.plausible
 	e.all = e.restart && s.is+s.on <= e.plausible && s.was >= s.held
-	e.returns = p.returns(together, e.plausible, now)
 	return e
 }
 
@@ -117,10 +118,17 @@ func (p *process) scrape(together []*cursor, now int64, out *tally) {
 	if e.restart {
 		p.restarted, p.lost = max(p.restarted, p.last), nil
 	}
+	if e.back && p.above(together, e.plausible) { // more than what fell is back
+		e.back = false
+		p.miss(together, now, out)
+	}
+	if !e.back {
+		e.regained = p.regain(together, e.plausible, now)
+	}
 	grown := 0.0
 	for _, c := range together {
 		_, open := p.falls[c.raw.key]
-		excused := open && now-p.lowered <= p.gaps.limit() || e.returns && p.lost[c.raw.key].t != 0
+		excused := open && now-p.lowered <= p.gaps.limit() || e.regained[c.raw.key] > 0
 		delta := p.delta(c, now, e, out)
 		f, fell := p.falls[c.raw.key]
 		if fell && f.at < now {
@@ -132,7 +140,7 @@ func (p *process) scrape(together []*cursor, now int64, out *tally) {
 		grown += c.count(now, delta, excused, out)
 	}
 	p.decide(together, now, out)
-	p.scraped(together, b, grown, out)
+	p.scraped(together, b, p.paced(grown, now, e), out)
 }
 
 // follow counts a scrape as it was ruled for all series of the process.
@@ -175,7 +183,8 @@ func (c *cursor) count(now int64, delta float64, excused bool, out *tally) float
 func (p *process) scraped(together []*cursor, b beginning, grown float64, out *tally) {
 	now := b.now
 	if p.last != 0 {
-		p.peak.push(now, p.perScrape(grown, now), p.growth.still())
+		// What is not plausible is no measure for a day, before it goes on.
+		p.peak.push(now, p.perScrape(min(grown, p.plausible(now-p.last)), now), p.growth.still())
 		p.growth.push(float32(grown))
 	}
 	p.tick(together, now, out)
@@ -233,7 +242,7 @@ func (p *process) delta(c *cursor, now int64, e evidence, out *tally) float64 {
 		p.remember(c.raw.key, fallen{verdict: restarted, since: last.t, at: now, height: last.v, value: v, counted: v})
 		out.find(FindReset, c.raw, now, v)
 		return v
-	case e.returns && p.lost[c.raw.key].t != 0:
+	case e.regained[c.raw.key] > 0:
 		return p.regained(c, now, e, out)
 	}
 	if (e.gap || e.verdict != 0 || v > last.v && p.growth.still()) && last.v > 0 { // it may have passed what it was
