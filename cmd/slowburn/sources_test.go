@@ -132,7 +132,7 @@ func TestASlowSourceIsTakenOver(t *testing.T) {
 	good := config.NewDirectory(filepath.Dir(write(t, t.TempDir(), "checkout.yaml", checkout("99"))), nil)
 	slow := &gated{Directory: config.NewDirectory(filepath.Dir(write(t, t.TempDir(), "slow.yaml", other("slow", "99"))), nil), gate: make(chan struct{})}
 	r, ids, problems := reloaderOfSources(t, slow, good)
-	r.patience = 100 * time.Millisecond
+	r.patience = 2 * time.Second
 	_, err := r.first(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []string{"checkout/availability"}, ids())
@@ -145,11 +145,11 @@ func TestASlowSourceIsTakenOver(t *testing.T) {
 
 	slow = &gated{Directory: slow.Directory, gate: make(chan struct{})}
 	r, ids, _ = reloaderOfSources(t, slow, good)
-	r.deadline = 10 * time.Millisecond
+	r.deadline = 3 * time.Second // the good one takes less
 	_, err = r.first(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []string{"checkout/availability"}, ids())
-	require.EqualError(t, r.reload(t.Context()), "what was good before stays:\nreading "+slow.Name()+" took longer than 10ms")
+	require.EqualError(t, r.reload(t.Context()), "what was good before stays:\nreading "+slow.Name()+" took longer than 3s")
 	close(slow.gate)
 	r.deadline = time.Minute
 	require.NoError(t, r.reload(t.Context()))
