@@ -110,6 +110,13 @@ func TestFalls(t *testing.T) {
 			undecided: 40_000 + 2*2000,
 		},
 		{
+			name: "an outage that looks like parts that come back, for longer than two scrapes",
+			series: map[string][]float64{"total": followed(growing(1_000_000, 300, 10), growing(902_700, 300, 4), growing(803_600, 300, 4),
+				growing(704_500, 300, 4), growing(605_400, 300, 4), growing(706_300, 100_000, 4))},
+			// Four parts of 100,000 went. Of four leaps by as much two are taken for their return.
+			total: 9*300 + 4*3*300 + 2*100_000, undecided: 902_700 + 803_600 + 704_500 + 605_400 + 2*100_000,
+		},
+		{
 			name: "a sum beside others that go on",
 			series: map[string][]float64{
 				"total": growing(1e6, 300, 12),

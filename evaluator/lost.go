@@ -120,8 +120,7 @@ func (p *process) leapsOf(together []*cursor, plausible float64) map[uint64]floa
 
 // match finds the part that comes back by a leap: of those that it holds whole the largest,
 // else of those that it holds half of the smallest. What is beyond all that was counted is
-// of some part, though less of it. What leaps for longer than two scrapes is an outage; so
-// many parts come back in no more than four.
+// of some part, though less of it. What leaps for longer than two scrapes is an outage.
 func (p *process) match(leaps map[uint64]float64, plausible float64) (best int, whole bool) {
 	best, of := -1, 0.0
 	for i := range p.lost {
@@ -131,12 +130,12 @@ func (p *process) match(leaps map[uint64]float64, plausible float64) (best int, 
 		}
 		sum := l.sum()
 		switch {
-		case leap <= plausible || p.leaps >= 2*deciding:
+		case leap <= plausible || p.leaps >= deciding:
 		case leap >= sum:
 			if !whole || sum > of {
 				best, whole, of = i, true, sum
 			}
-		case whole || p.leaps >= deciding:
+		case whole:
 		case leap >= sum/2 || leap > 10*plausible && l.leaps < deciding:
 			if best < 0 || sum < of {
 				best, of = i, sum
