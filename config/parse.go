@@ -98,7 +98,7 @@ func (p *parser) limits(v yamlfile.Value) {
 	count(m.Get("git_files"), &p.config.GitFiles)
 }
 
-// leastMemory is what the largest answers need to be read at all, in bytes.
+// leastMemory is the smallest query_memory, in bytes: the largest answers need that much.
 const leastMemory = 32 << 20
 
 // bytes reads a number of bytes with its unit.

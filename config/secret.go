@@ -21,14 +21,13 @@ const (
 )
 
 var (
-	// secretKey is what the names of keys have in them that may hold a secret, also
-	// misspelt.
+	// secretKey matches names of keys that may hold a secret, also misspelt ones.
 	secretKey = regexp.MustCompile(`(?i)(pas|pw|secret|token|cred|aut|bearer|cookie|header|key|users?$|^ht+ps?$)`)
 	// plainKey are keys that hold none, though their names are alike or they are below http.
 	plainKey = regexp.MustCompile(`(?i)(_file|_files|_env|_url|_name|_version|_skip_verify|_redirects|_http2|_from_environment)$|^(username|type|files|scopes|url|name|author|keep.*)$`)
 	// lineKey is a key in a line, with what comes before it.
 	lineKey = regexp.MustCompile(`(^|[{,\s?-])["']?([A-Za-z_][\w.-]*)["']?\s*:(\s|$)`)
-	// quotedText is what messages quote.
+	// quotedText matches the quoted parts of messages.
 	quotedText = regexp.MustCompile("\"[^\"]*\"|`[^`]*`|'[^']*'")
 )
 

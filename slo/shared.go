@@ -95,8 +95,8 @@ func (x *sharing) candidates(one *shared) []*SLO {
 	return out
 }
 
-// own are the keys that exclusions match beside labels.
-var own = map[string]func(*SLO) string{
+// matchKeys are the keys that exclusions match beside labels.
+var matchKeys = map[string]func(*SLO) string{
 	"slo_service": func(s *SLO) string { return s.Service },
 	"slo":         func(s *SLO) string { return s.Name },
 	"slo_id":      (*SLO).ID,
@@ -108,11 +108,11 @@ func (x *sharing) index() {
 	for _, s := range x.slos {
 		add := func(key, value string) { x.by[[2]string{key, value}] = append(x.by[[2]string{key, value}], s) }
 		for key, value := range s.Labels {
-			if own[key] == nil {
+			if matchKeys[key] == nil {
 				add(key, value)
 			}
 		}
-		for key, of := range own {
+		for key, of := range matchKeys {
 			add(key, of(s))
 		}
 	}
@@ -122,7 +122,7 @@ func (x *sharing) index() {
 func (x *shared) matches(s *SLO) bool {
 	for key, want := range x.match {
 		got := s.Labels[key]
-		if of := own[key]; of != nil {
+		if of := matchKeys[key]; of != nil {
 			got = of(s)
 		}
 		if got != want {

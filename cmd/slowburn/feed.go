@@ -101,12 +101,12 @@ func (r *reloader) run(ctx context.Context) {
 			wg.Wait()
 			return
 		case <-r.unsettled:
-			_ = r.settle() // the log, a metric and the page report it
+			r.settle()
 		}
 	}
 }
 
-// settleSoon has run take over what the sources gave, of several that end at once together.
+// settleSoon lets run settle once, also for several readings that end together.
 func (r *reloader) settleSoon() {
 	select {
 	case r.unsettled <- struct{}{}:
@@ -234,12 +234,12 @@ func leaveOthers(wants, own []*feed) (rest []*feed) {
 
 // settle takes over what the sources gave last. It asks for readings that this needs, and
 // leaves them to follow.
-func (r *reloader) settle() error {
+func (r *reloader) settle() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.collect()
 	leaveOthers(c.wants, nil)
-	return r.take(c)
+	_ = r.take(c) // the log, a metric and the page report it
 }
 
 // names are the sources of rounds, each once.

@@ -291,7 +291,7 @@ func (sv *service) renew(text []byte) *renewal {
 		if sv.next == n {
 			sv.next = nil
 			sv.live.Load().reloader.setConfigError(sv.configFile, n.err)
-			_ = sv.live.Load().reloader.settle() // the log, a metric and the page report it
+			sv.live.Load().reloader.settle()
 		}
 	})
 	return n

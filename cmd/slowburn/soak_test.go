@@ -63,7 +63,7 @@ type soaking struct {
 	grown   []growth
 }
 
-// growth is what the second replica takes at a time.
+// growth is a measurement of the second replica.
 type growth struct {
 	at                              time.Time
 	memory, goroutines, descriptors float64

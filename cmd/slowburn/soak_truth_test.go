@@ -238,7 +238,7 @@ func (o *oracle) wait(now time.Time) {
 	}
 }
 
-// told is what became of the alerts that had to fire.
+// toldAlerts counts the incidents, and the notifications that are wrong.
 type toldAlerts struct {
 	incidents              int
 	lost, doubled, unfound []string

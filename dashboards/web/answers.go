@@ -20,7 +20,7 @@ const (
 	patienceToMake = 5 * time.Second
 	// heldBytes bounds the compressed bodies in memory. The largest of 10,000 SLOs take 1.5 MB.
 	heldBytes = 128 << 20
-	// leastHeld is what a body counts at least, for its key and what else belongs to it.
+	// leastHeld is the least that a body counts: its key and its entry take memory too.
 	leastHeld = 64 << 10
 )
 

@@ -97,7 +97,7 @@ type policyStep struct {
 // pair is a name and a value.
 type pair struct{ Name, Value string }
 
-// detailed is what the page of an SLO is about.
+// detailed holds the data of an SLO's page.
 type detailed struct {
 	report *evaluator.Report
 	status *evaluator.Status
