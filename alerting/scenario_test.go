@@ -31,7 +31,7 @@ func play(c scenario.Scenario, policy string, seed uint64) scenario.Played {
 }
 
 // TestScenarios plays each with several seeds, holds what the default policy gives
-// against what it must, and what both policies give against docs/alerting.md.
+// against what it must, and what both policies give against docs/explanation/alerts.md.
 func TestScenarios(t *testing.T) {
 	all := scenario.All()
 	rows := make([][]string, len(all))
@@ -53,7 +53,7 @@ func TestScenarios(t *testing.T) {
 			})
 		}
 	})
-	golden(t, "../docs/alerting.md", "scenarios", scenario.Header+strings.Join(slices.Concat(rows...), ""))
+	golden(t, "../docs/explanation/alerts.md", "scenarios", scenario.Header+strings.Join(slices.Concat(rows...), ""))
 }
 
 // TestPoliciesScale: an outage and nothing at all, over other windows.

@@ -35,7 +35,7 @@ type rawSeries struct {
 
 // counter turns samples of counters into events per slot. It remembers each
 // series' last sample, so that no delta is lost between two reads or over a gap.
-// How births, rebirths and resets count follows the rules that docs/counting.md
+// How births, rebirths and resets count follows the rules that docs/explanation/counting.md
 // gives, with the evidence each needs.
 type counter struct {
 	clock   role // the roles whose samples make a slot known

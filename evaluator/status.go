@@ -83,7 +83,7 @@ func (s *Status) Unit() string {
 	return s.Spec.Unit()
 }
 
-// The methods of counting; docs/counting.md says what each can't know.
+// The methods of counting; docs/explanation/counting.md says what each can't know.
 const (
 	// MethodRaw reads the raw samples of each counter.
 	MethodRaw = "raw"

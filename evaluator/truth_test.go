@@ -75,7 +75,7 @@ func requireTrue(t *testing.T, s *evaluator.Status, w *truth.World, less float64
 }
 
 // aggregatedLess are by how much less sums of targets may count, where they can't
-// know more; docs/counting.md says why.
+// know more; docs/explanation/counting.md says why.
 var aggregatedLess = map[string]float64{
 	"hourly restarts":         0.005, // up to a minute before each crash
 	"hourly restarts latency": 0.005,

@@ -23,7 +23,7 @@ type Finding struct {
 // FindingKind is a kind of Finding.
 type FindingKind string
 
-// The kinds of findings; docs/counting.md has the rules.
+// The kinds of findings; docs/explanation/counting.md has the rules.
 const (
 	FindReset     FindingKind = "reset"     // it fell: the process restarted
 	FindBirth     FindingKind = "birth"     // it is new, and counted from zero

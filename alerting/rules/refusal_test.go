@@ -54,7 +54,7 @@ func TestRefusal(t *testing.T) {
 		`{name: words, group_by: [tenant], alerting: {annotations: {a: '{{ if eq .Severity "page" }}{{ .Text }}{{ end }}{{ urlquery .ID .Group.tenant }}{{ index .Group "tenant" }}'}}, `+events+`}`,
 		`{name: asks, group_by: [tenant], alerting: {annotations: {a: '{{ if eq .Tier "fast" }}{{ .Text }}{{ end }}', b: '{{ .Group.tenant | eq "a" }}{{ urlquery .Summary }}'}}, `+events+`}`,
 		`{name: journey, worst_of: [s/plain, s/level]}`)
-	page, err := os.ReadFile("../../docs/rules.md")
+	page, err := os.ReadFile("../../docs/reference/rules.md")
 	require.NoError(t, err)
 	listed := map[string]string{ // by the reason, what the page says
 		"calendar: quarter": "`window: {calendar: ...}`", "calendar: month": "`window: {calendar: ...}`",

@@ -44,7 +44,7 @@ var (
 // TestRulesOnTheTruth holds the window values of generated rules against the
 // evaluator's on services that are hard to count. They are within 1 % in each window
 // in which no series is born and scraping has no gaps. How far off they are
-// elsewhere, and how far the two forms of increase() are, is in docs/rules.md.
+// elsewhere, and how far the two forms of increase() are, is in docs/explanation/rules.md.
 func TestRulesOnTheTruth(t *testing.T) {
 	services := truth.Scenarios()
 	delete(services, "young backend") // began before these days
@@ -67,7 +67,7 @@ func TestRulesOnTheTruth(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(rows)) {
 		text += *rows[name]
 	}
-	requirePart(t, "../../docs/rules.md", "truth", text)
+	requirePart(t, "../../docs/explanation/rules.md", "truth", text)
 }
 
 // pattern is a simulated service, and what is counted of it.
@@ -339,7 +339,7 @@ func (p *pattern) compare(win slo.Window) {
 	}
 }
 
-// row is a row of the table in docs/rules.md.
+// row is a row of the table in docs/explanation/rules.md.
 func (p *pattern) row(name string) string {
 	first, last := p.first, evaluator.MinuteOf(truthEnd)
 	want, _ := p.want(first, last)

@@ -18,7 +18,7 @@ import (
 // scrapes: processes that restart, are replaced, can't be reached for a while,
 // lose label sets and get them back, burst, and fall idle.
 //
-// It keeps away from what rules can't see; docs/rules.md lists it, and each
+// It keeps away from what rules can't see; docs/explanation/rules.md lists it, and each
 // place below that does so says "limit".
 type world struct {
 	choices

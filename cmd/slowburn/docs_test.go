@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
+	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -23,16 +26,23 @@ import (
 func pages(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	for _, pattern := range []string{"*.md", "docs/*.md"} {
-		files, err := filepath.Glob("../../" + pattern)
+	read := func(file string) {
+		text, err := os.ReadFile(file)
 		require.NoError(t, err)
-		for _, file := range files {
-			text, err := os.ReadFile(file)
-			require.NoError(t, err)
-			out[strings.TrimPrefix(file, "../../")] = string(text)
-		}
+		out[filepath.ToSlash(strings.TrimPrefix(file, "../../"))] = string(text)
 	}
-	require.NotEmpty(t, out)
+	top, err := filepath.Glob("../../*.md")
+	require.NoError(t, err)
+	for _, file := range top {
+		read(file)
+	}
+	require.NoError(t, filepath.WalkDir("../../docs", func(file string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(file) == ".md" {
+			read(file)
+		}
+		return err
+	}))
+	require.Contains(t, out, "README.md")
 	return out
 }
 
@@ -43,7 +53,7 @@ func TestExamplesInDocs(t *testing.T) {
 	block := regexp.MustCompile("(?s)```yaml\n(.*?)```")
 	files := 0
 	for page, text := range pages(t) {
-		if page == "docs/slo-file.md" {
+		if page == "docs/reference/slo-file.md" {
 			continue // evaluated by TestExamplesOfTheSLOFile
 		}
 		for _, example := range block.FindAllStringSubmatch(text, -1) {
@@ -62,11 +72,11 @@ func TestExamplesInDocs(t *testing.T) {
 	require.GreaterOrEqual(t, files, 2)
 }
 
-// TestKeysOfTheSLOFile holds the tables of docs/slo-file.md against the keys
+// TestKeysOfTheSLOFile holds the tables of docs/reference/slo-file.md against the keys
 // that the parser knows, as its hints tell them.
 func TestKeysOfTheSLOFile(t *testing.T) {
 	t.Parallel()
-	text := pages(t)["docs/slo-file.md"]
+	text := pages(t)["docs/reference/slo-file.md"]
 	set := slo.Load([]slo.File{{Name: "x.yaml", Text: []byte("apiVersion: slowburn/v1\nservice: a\nzzzzzzz: 1\nslos:\n- {zzzzzzz: 1, name: a, objective: 99, sli: {zzzzzzz: 1}}\n")}})
 	require.Len(t, set.Findings, 3)
 	for _, f := range set.Findings {
@@ -78,26 +88,64 @@ func TestKeysOfTheSLOFile(t *testing.T) {
 	}
 }
 
-// TestLinksInDocs follows the links that stay within the repository.
+// TestLinksInDocs follows the links that stay within the repository, to their
+// heading.
 func TestLinksInDocs(t *testing.T) {
 	t.Parallel()
-	link := regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
-	for page, text := range pages(t) {
-		for _, l := range link.FindAllStringSubmatch(text, -1) {
-			if !strings.Contains(l[1], "://") {
-				require.FileExists(t, filepath.Join("../..", filepath.Dir(page), l[1]), page)
+	link := regexp.MustCompile(`\]\(([^)#\s]*)(?:#([^)\s]*))?\)`)
+	code := regexp.MustCompile("(?ms)^```.*?^```|`[^`\n]*`")
+	all := pages(t)
+	followed := 0
+	for page, text := range all {
+		for _, l := range link.FindAllStringSubmatch(code.ReplaceAllString(text, ""), -1) {
+			if strings.Contains(l[1], "://") {
+				continue
+			}
+			followed++
+			target := page
+			if l[1] != "" {
+				target = path.Join(path.Dir(page), l[1])
+			}
+			if l[2] == "" {
+				require.FileExists(t, filepath.Join("../..", target), "%s links to it", page)
+			} else {
+				require.Contains(t, anchors(all[target]), l[2], "%s links to %s", page, target)
 			}
 		}
 	}
+	require.Greater(t, followed, 50)
 }
 
-// TestMetricsInDocs holds the metrics that docs/operating.md names against
+// anchors are the anchors of a page as GitHub makes them of its headings, and
+// those that the page sets itself.
+func anchors(page string) map[string]bool {
+	out := map[string]bool{}
+	for _, own := range regexp.MustCompile(`<a id="([^"]+)">`).FindAllStringSubmatch(page, -1) {
+		out[own[1]] = true
+	}
+	page = regexp.MustCompile("(?ms)^```.*?^```").ReplaceAllString(page, "")
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(page, -1) {
+		text := regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`).ReplaceAllString(heading[1], "$1")
+		text = regexp.MustCompile(`[^\p{L}\p{N}\p{M} _-]`).ReplaceAllString(strings.ToLower(text), "")
+		anchor := strings.ReplaceAll(text, " ", "-")
+		for name, n := anchor, 1; ; n++ {
+			if !out[name] {
+				out[name] = true
+				break
+			}
+			name = fmt.Sprintf("%s-%d", anchor, n)
+		}
+	}
+	return out
+}
+
+// TestMetricsInDocs holds the metrics that docs/reference/metrics.md names against
 // those of a service.
 func TestMetricsInDocs(t *testing.T) {
 	t.Parallel()
 	name := regexp.MustCompile(`\bslo(?:wburn)?_[a-z_]+[a-z]\b`)
 	documented := map[string]bool{}
-	for line := range strings.Lines(pages(t)["docs/operating.md"]) {
+	for line := range strings.Lines(pages(t)["docs/reference/metrics.md"]) {
 		if cell, _, ok := strings.Cut(strings.TrimPrefix(line, "| "), " | "); ok && strings.HasPrefix(line, "| `slo") {
 			for _, n := range name.FindAllString(cell, -1) {
 				documented[n] = true

@@ -23,13 +23,13 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// examples are the SLOs that docs/slo-file.md shows, read together: whole files,
+// examples are the SLOs that docs/reference/slo-file.md shows, read together: whole files,
 // and SLOs of a list.
 func examples(t *testing.T) *slo.Set {
 	t.Helper()
 	var files []slo.File
 	count := map[string]int{}
-	for i, example := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(pages(t)["docs/slo-file.md"], -1) {
+	for i, example := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(pages(t)["docs/reference/slo-file.md"], -1) {
 		f := slo.File{Name: fmt.Sprintf("slos/%d.yaml", i), Text: []byte(example[1])}
 		switch {
 		case strings.HasPrefix(example[1], "- name: "):
@@ -104,7 +104,7 @@ func seriesOfExamples() string {
 		jobs_total{result="failure"} 0+1x360`, since(-23*time.Hour), since(-23*time.Hour), since(4*time.Hour))
 }
 
-// TestExamplesOfTheSLOFile evaluates all examples of docs/slo-file.md, those in
+// TestExamplesOfTheSLOFile evaluates all examples of docs/reference/slo-file.md, those in
 // MetricsQL in a VictoriaMetrics.
 func TestExamplesOfTheSLOFile(t *testing.T) {
 	t.Parallel()

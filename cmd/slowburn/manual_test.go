@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const manual = "../../docs/cli.md"
+const manual = "../../docs/reference/commands.md"
 
-// TestManual holds docs/cli.md against the program: every command is there with
+// TestManual holds docs/reference/commands.md against the program: every command is there with
 // its help, word for word, and nothing that the program doesn't have. With
 // -update it is brought up to date.
 func TestManual(t *testing.T) {

@@ -63,13 +63,13 @@ func TestRuleTestsOfTheShop(t *testing.T) {
 	requireRuleTests(t, dir, "", []string{"accounts", "reports"})
 }
 
-// TestRuleTestsOfTheDocs does so for the examples of docs/slo-file.md, over 30 d
+// TestRuleTestsOfTheDocs does so for the examples of docs/reference/slo-file.md, over 30 d
 // where they name no other window.
 func TestRuleTestsOfTheDocs(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	refused := regexp.MustCompile(`calendar: month|\n    exclude:|\n  exclude:|increase_pure|kind: Exclusion|^# `)
-	for i, example := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(pages(t)["docs/slo-file.md"], -1) {
+	for i, example := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(pages(t)["docs/reference/slo-file.md"], -1) {
 		text, name := example[1], strconv.Itoa(i)
 		if refused.MatchString(text) {
 			continue
