@@ -15,7 +15,7 @@ type Doubt struct {
 // DoubtCode is a kind of doubt.
 type DoubtCode string
 
-// The codes of doubts. docs/explanation/counting.md describes each.
+// The codes of doubts. docs/reference/states.md describes each.
 const (
 	DoubtBadExceedsTotal  DoubtCode = "bad_exceeds_total"  // more bad events than events
 	DoubtGoodExceedsTotal DoubtCode = "good_exceeds_total" // more good events than events

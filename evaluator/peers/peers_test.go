@@ -31,7 +31,7 @@ const (
 	window    = 30 * 24 * time.Hour
 )
 
-// traits are the services of docs/explanation/counting.md by their trait.
+// traits are the services of docs/explanation/measurements.md by their trait.
 var traits = []string{
 	"steady", "diurnal", "quiet nights", "low traffic", "hourly batch", "hourly restarts", "pods replaced",
 	"bursts between scrapes", "errors reborn", "outages of 25 min", "idle hours",
