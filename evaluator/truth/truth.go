@@ -12,6 +12,7 @@ package truth
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -104,7 +105,7 @@ func SimulateFrom(s Service, start, from, end time.Time) *World {
 	rng := rand.New(rand.NewPCG(uint64(len(s.Job)), hash(s.Job))) //nolint:gosec // simulated users are no secret
 	sim := &simulation{Service: s, world: w, start: start.Unix(), series: map[uint64]*Series{}, rng: rng}
 	for i := range s.Instances {
-		p := &process{began: from.Unix() - 86400, number: i, name: sim.name(i)}
+		p := sim.process(i, from.Unix()-86400)
 		p.good = math.Round(s.Past)
 		p.seen = p.events
 		sim.processes = append(sim.processes, p)
@@ -137,10 +138,18 @@ type process struct {
 	began   int64
 	number  int
 	name    string
+	delay   int64    // milliseconds from the due time to a scrape, without its jitter
 	seen    events   // what scrapes showed
 	history []events // the last steps' counts, newest first
-	exposed []map[uint64]*Series
+	exposed []exposed
 	scraped bool
+}
+
+// exposed are the series of a process in a scraper.
+type exposed struct {
+	relabel string             // the labels of Service.Relabel that the series have
+	series  map[string]*Series // by the name and the last label's value
+	shown   []*Series          // in the last scrape
 }
 
 type simulation struct {
@@ -154,7 +163,23 @@ type simulation struct {
 	relabel   string
 }
 
-func (s *simulation) name(i int) string { return string(rune('a'+i%26)) + "-" + strconv.Itoa(s.born) }
+// process begins one.
+func (s *simulation) process(number int, began int64) *process {
+	name := string(rune('a'+number%26)) + "-" + strconv.Itoa(s.born)
+	return &process{
+		began: began, number: number, name: name, delay: int64(hash(s.Job+name) % 900),
+		exposed: make([]exposed, len(s.Scrapers)),
+	}
+}
+
+// remember keeps the counts of the last six steps.
+func (p *process) remember() {
+	if len(p.history) < 6 {
+		p.history = append(p.history, events{})
+	}
+	copy(p.history[1:], p.history)
+	p.history[0] = p.events
+}
 
 func (s *simulation) step(t Time) {
 	for _, p := range s.processes {
@@ -165,14 +190,14 @@ func (s *simulation) step(t Time) {
 		}
 		p.good += n - b
 		p.bad += b
-		p.history = append([]events{p.events}, p.history[:min(len(p.history), 5)]...)
+		p.remember()
 	}
 	if s.Replace != nil && s.Replace(t) {
 		s.born++
 		for i, p := range s.processes {
 			s.lose(p)
 			s.scrape(p, t, true)
-			s.processes[i] = &process{began: s.start + t.Now, number: i, name: s.name(i)}
+			s.processes[i] = s.process(i, s.start+t.Now)
 		}
 	}
 	if s.Relabel != nil {
@@ -229,48 +254,45 @@ func (s *simulation) binomial(n, share float64) float64 {
 func (s *simulation) scrape(p *process, t Time, last bool) {
 	offset := int64(p.number*step) % s.Interval
 	for i, sc := range s.Scrapers {
-		if len(p.exposed) <= i {
-			p.exposed = append(p.exposed, nil)
-		}
 		due := (t.Now-sc.Phase-offset)%s.Interval == 0
 		if !due && !last || sc.Active != nil && !sc.Active(t) {
 			continue
 		}
-		at := (s.start+t.Now)*1000 + int64(hash(s.Job+p.name)%900) + int64(s.rng.IntN(20))
+		at := (s.start+t.Now)*1000 + p.delay + int64(s.rng.IntN(20))
 		down := s.Down != nil && s.Down(t) || last
-		shown := map[uint64]*Series{}
+		before := p.exposed[i].shown
+		p.exposed[i].shown = make([]*Series, 0, len(before))
 		if !down {
-			s.expose(p, sc, t, at, shown)
+			s.expose(p, i, t, at)
 		}
-		for key, series := range p.exposed[i] {
-			if shown[key] == nil {
+		for _, series := range before {
+			if !slices.Contains(p.exposed[i].shown, series) {
 				s.add(series, at, math.Float64frombits(value.StaleNaN), t)
 			}
 		}
-		p.exposed[i] = shown
 	}
 }
 
 // expose writes the series of a scrape that succeeds.
-func (s *simulation) expose(p *process, sc Scraper, t Time, at int64, shown map[uint64]*Series) {
-	counts := p.events
-	if ago := int(sc.Lag / step); ago < len(p.history) {
+func (s *simulation) expose(p *process, scraper int, t Time, at int64) {
+	counts, e := p.events, &p.exposed[scraper]
+	if ago := int(s.Scrapers[scraper].Lag / step); ago < len(p.history) {
 		counts = p.history[ago]
 	}
+	if e.series == nil || e.relabel != s.relabel {
+		e.series, e.relabel = map[string]*Series{}, s.relabel
+	}
 	write := func(name string, v float64, pairs ...string) {
-		all := append([]string{model.MetricNameLabel, name, "job", s.Job, "instance", p.name}, pairs...)
-		all = append(all, sc.Labels...)
-		if s.Relabel != nil {
-			all = append(all, s.Relabel(t)...)
+		key := name
+		if len(pairs) > 0 {
+			key += pairs[1]
 		}
-		l := overlay(all)
-		series := s.series[l.Hash()]
+		series := e.series[key]
 		if series == nil {
-			series = &Series{Labels: l}
-			s.series[l.Hash()] = series
-			s.world.Series = append(s.world.Series, series)
+			series = s.seriesOf(p, scraper, t, append([]string{model.MetricNameLabel, name}, pairs...))
+			e.series[key] = series
 		}
-		shown[l.Hash()] = series
+		e.shown = append(e.shown, series)
 		s.add(series, at, v, t)
 	}
 	write("up", 1)
@@ -307,6 +329,24 @@ func (s *simulation) expose(p *process, sc Scraper, t Time, at int64, shown map[
 		s.world.bad[slot] += n
 		p.seen.bad = counts.bad
 	}
+}
+
+// seriesOf is the series of a process in a scraper that has these labels beside
+// those of all its series.
+func (s *simulation) seriesOf(p *process, scraper int, t Time, pairs []string) *Series {
+	pairs = append(pairs, "job", s.Job, "instance", p.name)
+	pairs = append(pairs, s.Scrapers[scraper].Labels...)
+	if s.Relabel != nil {
+		pairs = append(pairs, s.Relabel(t)...)
+	}
+	l := overlay(pairs)
+	series := s.series[l.Hash()]
+	if series == nil {
+		series = &Series{Labels: l}
+		s.series[l.Hash()] = series
+		s.world.Series = append(s.world.Series, series)
+	}
+	return series
 }
 
 // overlay are labels of which later ones replace earlier ones.
