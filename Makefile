@@ -65,8 +65,10 @@ cover: test-needs ## Run every test and write coverage.out and coverage.html.
 	go tool cover -func=coverage.out | tail -n 1
 
 .PHONY: lint
-lint: bin/golangci-lint ## Run the linters.
-	bin/golangci-lint run ./...
+lint: bin/golangci-lint ## Run the linters, and hold the words of docs and comments.
+	bin/golangci-lint run ./... ./.tools/words
+	go test ./.tools/words
+	go run ./.tools/words
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (2m).
