@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -86,6 +87,32 @@ func TestKeysOfTheSLOFile(t *testing.T) {
 			require.Regexp(t, "(?m)^(### |\\| \\[?)`"+key+"`", text)
 		}
 	}
+}
+
+// TestKeysOfTheConfiguration holds the headings and tables of the reference against
+// the keys of the schema, whose own test holds it against the parser.
+func TestKeysOfTheConfiguration(t *testing.T) {
+	t.Parallel()
+	type object struct {
+		Properties map[string]json.RawMessage
+	}
+	var schema struct {
+		object
+		Defs map[string]object `json:"$defs"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(config.Schema()), &schema))
+	all := pages(t)
+	documented := func(page string, keys object) {
+		require.NotEmpty(t, keys.Properties)
+		for key := range keys.Properties {
+			require.Regexp(t, "(?m)^(##+ |\\| (`[a-z_]+`, )?)`?"+key+"`?( of a source$|$|[ ,])", all[page], page)
+		}
+	}
+	documented("docs/reference/configuration.md", schema.object)
+	for _, name := range []string{"spec", "git", "backend", "alertmanager", "web"} {
+		documented("docs/reference/configuration.md", schema.Defs[name])
+	}
+	documented("docs/reference/alerts.md", schema.Defs["tier"])
 }
 
 // TestLinksInDocs follows the links that stay within the repository, to their
