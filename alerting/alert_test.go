@@ -1,6 +1,8 @@
 package alerting
 
 import (
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +58,31 @@ func TestAlertSaysWhatATiredPersonNeeds(t *testing.T) {
 		"The last 1h took 0.84 % of the 30d budget; 31 % of it is left. At this rate it is spent in 1h30m, at 16:32 UTC on 20 Nov. "+
 		"These numbers are of 15:02 UTC, for the backend can't be read: connection refused.",
 		alertOf(&status, fires, "").Annotations["description"])
+}
+
+// TestTheAlertInTheDocs holds the alert that docs/reference/alerts.md shows against
+// the program's words.
+func TestTheAlertInTheDocs(t *testing.T) {
+	set := slo.Load([]slo.File{{Name: "a.yaml", Text: []byte(`apiVersion: slowburn/v1
+service: checkout
+slos:
+  - name: availability
+    description: Requests answered without a server error.
+    objective: 99.9
+    sli: {events: {bad: 'http_requests_total{code=~"5.."}', total: http_requests_total}}`)}})
+	require.Empty(t, set.Findings)
+	since := time.Date(2026, 11, 20, 14, 2, 0, 0, time.UTC)
+	burn, allowed, remaining, left := 18.06, 103678.85, 0.31, 5400.0
+	status := evaluator.Status{
+		ID: "checkout/availability", Service: "checkout", SLO: "availability", Window: "30d", State: evaluator.StateOK, Spec: set.SLOs[0],
+		Windows: []evaluator.WindowStatus{{Name: "5m"}, {Name: "1h", Total: 48160, Bad: 870, BurnRate: &burn, End: since.Add(time.Hour)}},
+		Budget:  evaluator.Budget{Allowed: &allowed, Remaining: &remaining, ExhaustedInSeconds: &left},
+	}
+	says := alertOf(&status, evaluator.FiringAlert{Severity: Page, Tier: "fast", Since: since, Windows: []string{"1h", "5m"}}, "").Annotations
+	page, err := os.ReadFile("../docs/reference/alerts.md")
+	require.NoError(t, err)
+	text := strings.Join(strings.Fields(string(page)), " ")
+	require.Contains(t, text, "summary "+says["summary"]+" description "+says["description"])
 }
 
 // TestAnAlertThatIsKeptFiring claims no more than what is true now.
