@@ -54,7 +54,7 @@ type Backend struct {
 	MaxSamples     int           // that one query may load
 	MaxSeries      int           // of an SLO that is counted by raw samples
 	TargetLabels   []string      // what makes a scraped process
-	ReplicaLabels  []string      // what tells HA replicas behind one endpoint apart
+	ReplicaLabels  []string      // labels that tell HA replicas of one endpoint apart
 }
 
 // Alertmanager is a server that takes alerts.

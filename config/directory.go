@@ -72,8 +72,8 @@ func (d *Directory) ReadGood(ctx context.Context, _ func(Tree) bool) (Tree, erro
 	return Tree{Source: d.name, Files: files, Backends: d.backends}, nil
 }
 
-// changed reads the directory anew and reports whether that gave something
-// else than the last time. It watches each directory before it reads it.
+// changed reads the directory again and reports whether its files differ from
+// the last time. It watches each directory before it reads it.
 func (d *Directory) changed(ctx context.Context, w *watch) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -100,8 +100,8 @@ func fingerprint(files []File, err error) [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// readAttempts bounds how often a directory is read anew because it changed
-// under the reading.
+// readAttempts bounds how often a directory is read again because it changed
+// during the reading.
 const readAttempts = 3
 
 func (d *Directory) read(ctx context.Context, w *watch) ([]File, error) {
@@ -295,7 +295,7 @@ func (k *walk) file(rel, shown string) error {
 	return nil
 }
 
-// cause is what went wrong, without the path that the caller names better.
+// cause returns an error without the path, which the caller adds in a better form.
 func cause(err error) error {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err

@@ -23,7 +23,7 @@ type entry struct {
 	link bool
 }
 
-// object is what a path of a commit leads to, by links as well.
+// object is the end of a path of a commit, after all links.
 type object struct {
 	hash  string
 	kind  string // "blob" or "tree"; "missing", "symlink" (it leads outside), "dangling", "loop" or "notdir"

@@ -144,7 +144,7 @@ backends: [{url: 'http://p'}]
 	require.Equal(t, []string{"https://x.example.org/y main:a", "https://x.example.org/y live", "https://x.example.org/z"}, names)
 }
 
-// valid is what a file needs besides what a test is about.
+// valid has the required fields, to which a test adds its own.
 const valid = "specs: [directory: slos]\nbackends: [url: 'http://p:9090']\n"
 
 func TestParseFindings(t *testing.T) {

@@ -28,8 +28,8 @@ func (d *Directory) Wait(ctx context.Context) error {
 }
 
 // waitOnce looks for a change and, when there is none, waits for an event or
-// for the poll. Each round watches anew, so that no watch is left on something
-// that has moved away. What happens between two rounds is seen by the look.
+// for the poll. Each round makes new watches, so that no watch is left on something
+// that has moved away. The look at its beginning finds changes between two rounds.
 func (d *Directory) waitOnce(ctx context.Context, first bool) (changed bool, err error) {
 	w := newWatch()
 	defer w.close()
@@ -60,7 +60,7 @@ func (d *Directory) waitOnce(ctx context.Context, first bool) (changed bool, err
 	}
 }
 
-// watch is what is watched while a directory is read and waited for. A nil
+// watch holds the watches while a directory is read and waited for. A nil
 // watch watches nothing.
 type watch struct {
 	watcher *fsnotify.Watcher

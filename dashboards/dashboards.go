@@ -51,7 +51,7 @@ type page struct {
 	err    error  // the first
 }
 
-// panel is what a kind of panel does not decide.
+// panel has the properties that all kinds of panels have.
 type panel struct {
 	title, about string
 	w, h         uint32 // of 24 columns; in units of 30 pixels
@@ -65,7 +65,7 @@ type query struct {
 	instant      bool // of this instant
 }
 
-// add puts a panel behind the one before, or into the next row.
+// add puts a panel after the one before, or into the next row.
 func (p *page) add(kind cog.Builder[dashboard.Panel], with panel) {
 	made, err := kind.Build()
 	if err != nil {
@@ -244,7 +244,7 @@ func alerts() []dashboard.ValueMapping {
 // never is how the time to exhaustion says that there is none.
 func never() []dashboard.ValueMapping { return texts(map[string][2]string{"-1": {"-", plain}}) }
 
-// key is what identifies an SLO. All queries aggregate by it, so that two
+// key has the labels that identify an SLO. All queries aggregate by it, so that two
 // replicas, or rules beside the evaluator, count once.
 const key = "by (slo_id, slo_service, slo) "
 

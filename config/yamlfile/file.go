@@ -32,14 +32,14 @@ type mapKey struct {
 	known string
 }
 
-// byteOrderMark is what some editors put before a text.
+// byteOrderMark is put before a text by some editors.
 const byteOrderMark = "\ufeff"
 
 // DefaultsName is the name of files that give defaults to the SLO files beside
 // and below them.
 const DefaultsName = "slowburn.defaults.yaml"
 
-// Read starts to read a file; name is what findings call it. A byte order mark
+// Read starts to read a file. Findings use name for it. A byte order mark
 // is no part of the text.
 func Read(name string, text []byte) *File {
 	text = bytes.TrimPrefix(text, []byte(byteOrderMark))
@@ -181,9 +181,9 @@ func (v Value) Len() int {
 	return 0
 }
 
-// Written is what the file says from where the value begins to the end of the
-// line or to what ends a value within braces: for values that YAML reads as
-// something else, such as > and !=.
+// Written returns the text of the file from the beginning of the value to the end of
+// the line, or to the end of a value within braces. It serves values that YAML reads
+// as something else, such as > and !=.
 func (v Value) Written() string {
 	if v.node == nil {
 		return ""

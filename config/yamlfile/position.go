@@ -51,7 +51,7 @@ func (f *File) marksOf(line int) []int {
 // from is the rest of the line that begins at a place.
 func (f *File) from(at position) string { return f.line(at.line)[f.offset(at):] }
 
-// begin is where a node's value begins, behind an anchor or a tag.
+// begin is where a node's value begins, after an anchor or a tag.
 func (f *File) begin(n *yaml.Node) position {
 	at := position{n.Line, n.Column}
 	rest := f.from(at)
@@ -152,7 +152,7 @@ func (w *walker) nextLine(decoded rune) {
 	next := w.at.line + 1
 	if w.isBlock() {
 		if w.style&yaml.FoldedStyle != 0 && decoded == '\n' && w.file.line(next) == "" {
-			next++ // a blank line is what a folded line feed is written as
+			next++ // a folded line feed is written as a blank line
 		}
 		w.move(next, w.indent+1)
 		return
@@ -176,7 +176,7 @@ func (w *walker) ended() bool {
 }
 
 // escapeLength is the number of characters of an escape with this character
-// behind the backslash (YAML 1.2, section 5.7).
+// after the backslash (YAML 1.2, section 5.7).
 func escapeLength(c byte) int {
 	switch c {
 	case 'x':

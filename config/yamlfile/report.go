@@ -24,7 +24,7 @@ type kept struct {
 // position is a place in the file, both 1-based, the column in characters.
 type position struct{ line, column int }
 
-// claim is what tells findings of a severity apart.
+// claim tells findings of one severity apart.
 type claim struct {
 	at            position
 	start         int // within a text

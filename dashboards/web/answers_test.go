@@ -201,7 +201,7 @@ func TestTooManyAtOnce(t *testing.T) {
 	})
 }
 
-// TestAnswerIsMadeOnce for all who ask for it, and anew for the next report and when the ages on
+// TestAnswerIsMadeOnce for all who ask for it, and again for the next report and when the ages on
 // a page are old.
 func TestAnswerIsMadeOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -91,8 +91,8 @@ type apiParams struct {
 	worst  bool   // the worst are first, not the least ids
 }
 
-// choose gives the SLOs of a report that are asked for. Behind the worst of one
-// evaluation come those that are less bad in another.
+// choose returns the SLOs of a report that are asked for. With sort=worst, those after an
+// SLO are the less bad ones, though an earlier page may be of another evaluation.
 func (p *apiParams) choose(r *evaluator.Report) ([]*evaluator.Status, error) {
 	out, filter := []*evaluator.Status{}, p.filter.of(r)
 	sorted := make([]*evaluator.Status, len(r.SLOs))

@@ -17,7 +17,7 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// incident is what is held of two hours of a day before the sample report: half an hour
+// incident has the counts of two hours of a day before the sample report: half an hour
 // without data, an hour in which 870 of 48,160 events are bad, and half an hour that is
 // excluded.
 func incident() *evaluator.Stretch {

@@ -47,8 +47,8 @@ func calendarSample(t testing.TB) *evaluator.Report {
 	return r
 }
 
-// TestCalendarPage shows what a budget that starts anew has: the rest of the
-// month, what was earned so far beside the whole, and the months before.
+// TestCalendarPage shows what only a budget with periods has: the rest of the
+// month, the budget earned so far beside the whole, and the months before.
 func TestCalendarPage(t *testing.T) {
 	rec := httptest.NewRecorder()
 	handler(calendarSample(t)).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/slo/checkout/latency", nil))

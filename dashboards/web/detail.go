@@ -177,7 +177,7 @@ func (p *detailPage) ownProblems(st *evaluator.Status, report *evaluator.Report)
 	}
 }
 
-// unitOf is what is counted, in the words of the alerts.
+// unitOf is the unit that is counted, in the words of the alerts.
 func unitOf(st *evaluator.Status) string {
 	if st.Spec == nil {
 		return st.Unit()

@@ -31,8 +31,8 @@ type block struct {
 	groups []*evaluator.Status
 }
 
-// worst is what decides the block's place, so that a whole does not hide what
-// is the matter with its groups.
+// worst is the status that decides the block's place: a whole does not hide that a
+// group of it is worse.
 func (b *block) worst(o triage.Order) *evaluator.Status {
 	if len(b.groups) > 0 && o.Compare(b.groups[0], b.head) < 0 {
 		return b.groups[0]
@@ -77,7 +77,7 @@ func counted(report *evaluator.Report) (slos, groups int) {
 	return len(report.SLOs) - groups, groups
 }
 
-// fold is what the list shows below a whole.
+// fold is the list of groups below a whole.
 type fold struct {
 	ID      string // of the element
 	Count   int    // of groups

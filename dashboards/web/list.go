@@ -16,7 +16,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
-// frame is what every page has around its content.
+// frame surrounds the content of every page.
 type frame struct {
 	Title    string
 	Home     string // address of the list
@@ -114,8 +114,8 @@ type source struct {
 	Name, Revision, Short string
 }
 
-// lateAfter is the age of an evaluation at which the page warns: one a minute
-// is made, behind an offset of half a minute.
+// lateAfter is the age of an evaluation at which the page warns: one is
+// made each minute, half a minute after the end of a slot.
 const lateAfter = 3 * time.Minute
 
 func (s *server) frame(title string, report *evaluator.Report) frame {

@@ -27,7 +27,7 @@ type row struct {
 	Since      *figures.Moment // of the alert or the state that the badge tells
 	ID         string
 	Service    string
-	Name       string // the id behind the service
+	Name       string // the id without the service
 	Href       string
 	Owner      string
 	State      string // of the data, "" when it is fine

@@ -47,8 +47,8 @@ func handler(r *evaluator.Report, change ...func(*web.Options)) http.Handler {
 	return web.Handler(o)
 }
 
-// story is what an SLO of the sample went through: the error ratio of each of
-// 360 parts of its window, 2 h each, relative to what the objective allows.
+// story is the history of an SLO of the sample: the error ratio of each of 360
+// parts of its window, 2 h each, relative to what the objective allows.
 type story struct {
 	id, owner, objective string
 	perPart              float64 // events in 2 h

@@ -1,6 +1,5 @@
-// Package web is what people and scripts open in a running slowburn: the list
-// of all SLOs, a page for each, the JSON API, and the paths that operate the
-// process.
+// Package web serves the pages and the API of a running slowburn: the list of all
+// SLOs, a page for each, the JSON API, and the paths that operate the process.
 //
 // The pages are rendered on the server from one snapshot, work without
 // JavaScript, and load nothing from elsewhere. A use:

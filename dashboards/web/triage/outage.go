@@ -74,8 +74,8 @@ func withFailed(causes []*Outage, st *evaluator.Status) []*Outage {
 	return causes
 }
 
-// causeOf is the last part of an error, which is what the network or the backend
-// said, without the query.
+// causeOf is the last part of an error: the words of the network or the backend,
+// without the query.
 func causeOf(reason string) string {
 	cause := strings.TrimSpace(reason[strings.LastIndex(reason, ": ")+1:])
 	if strings.Count(cause, `"`) == 1 {

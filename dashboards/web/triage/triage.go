@@ -16,7 +16,7 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Condition is what is worst about an SLO.
+// Condition is the worst problem of an SLO.
 type Condition int
 
 // The conditions, the worst first.
@@ -48,7 +48,7 @@ func (o Order) Once() Order {
 	}}
 }
 
-// Condition is what is worst about an SLO.
+// Condition returns the worst problem of an SLO.
 func (o Order) Condition(st *evaluator.Status) Condition {
 	switch {
 	case Fires(st, alerting.Page):
