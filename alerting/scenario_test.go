@@ -1,8 +1,6 @@
 package alerting
 
 import (
-	"flag"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +9,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting/scenario"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/golden"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -53,7 +52,7 @@ func TestScenarios(t *testing.T) {
 			})
 		}
 	})
-	golden(t, "../docs/explanation/alerts.md", "scenarios", scenario.Header+strings.Join(slices.Concat(rows...), ""))
+	golden.RequirePart(t, "../docs/explanation/alerts.md", "scenarios", scenario.Header+strings.Join(slices.Concat(rows...), ""))
 }
 
 // TestPoliciesScale: an outage and nothing at all, over other windows.
@@ -70,23 +69,4 @@ func TestPoliciesScale(t *testing.T) {
 		require.LessOrEqual(t, got.Tickets[0], 1, window)
 		require.Zero(t, got.Wrong, window)
 	}
-}
-
-var update = flag.Bool("update", false, "write what documents hold of measurements")
-
-// golden holds a part of a document, between two comments, against text.
-func golden(t *testing.T, file, part, text string) {
-	t.Helper()
-	page, err := os.ReadFile(file)
-	require.NoError(t, err)
-	begins, ends := "<!-- "+part+" -->\n", "<!-- end of "+part+" -->"
-	head, rest, ok := strings.Cut(string(page), begins)
-	require.True(t, ok, begins)
-	old, tail, ok := strings.Cut(rest, ends)
-	require.True(t, ok, ends)
-	if *update {
-		require.NoError(t, os.WriteFile(file, []byte(head+begins+text+ends+tail), 0o600))
-		return
-	}
-	require.Equal(t, text, old, "go test ./alerting -run TestScenarios -update writes it")
 }

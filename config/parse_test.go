@@ -1,7 +1,6 @@
 package config
 
 import (
-	"flag"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,9 +12,9 @@ import (
 
 	promconfig "github.com/prometheus/common/config"
 	"github.com/stretchr/testify/require"
-)
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+	"github.com/slowburn-slo/slowburn/golden"
+)
 
 // full uses every key, and differs from the defaults everywhere.
 const full = `
@@ -158,11 +157,7 @@ func TestParseFindings(t *testing.T) {
 			for _, f := range findings {
 				got.WriteString(f.Text())
 			}
-			golden := strings.TrimSuffix(file, ".yaml") + ".golden"
-			if *update {
-				require.NoError(t, os.WriteFile(golden, []byte(got.String()), 0o644))
-			}
-			require.Equal(t, read(t, golden), got.String())
+			golden.Require(t, strings.TrimSuffix(file, ".yaml")+".golden", got.String())
 		})
 	}
 }

@@ -3,7 +3,6 @@ package dashboards
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,9 +13,9 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
-)
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+	"github.com/slowburn-slo/slowburn/golden"
+)
 
 func made(t *testing.T) map[string][]byte {
 	t.Helper()
@@ -29,14 +28,7 @@ func made(t *testing.T) map[string][]byte {
 
 func TestGolden(t *testing.T) {
 	for uid, got := range made(t) {
-		golden := filepath.Join("testdata", uid+".golden.json")
-		if *update {
-			require.NoError(t, os.MkdirAll("testdata", 0o755))
-			require.NoError(t, os.WriteFile(golden, got, 0o644))
-		}
-		want, err := os.ReadFile(golden)
-		require.NoError(t, err)
-		require.Equal(t, string(want), string(got))
+		golden.Require(t, filepath.Join("testdata", uid+".golden.json"), string(got))
 		require.Equal(t, got, made(t)[uid], "made twice")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
+	"github.com/slowburn-slo/slowburn/golden"
 )
 
 // TestExpandedFilesMeanTheSame expands every case and reads it again.
@@ -37,13 +38,7 @@ func TestExpandedIsStable(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, string(once), string(twice))
 
-	golden := "../testdata/cases/kinds/expanded.golden"
-	if *update {
-		require.NoError(t, os.WriteFile(golden, once, 0o644))
-	}
-	want, err := os.ReadFile(golden)
-	require.NoError(t, err)
-	require.Equal(t, string(want), string(once))
+	golden.Require(t, "../testdata/cases/kinds/expanded.golden", string(once))
 }
 
 func requireSameWhenExpanded(t *testing.T, slos []*SLO) {

@@ -1,7 +1,6 @@
 package slo
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,9 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
+	"github.com/slowburn-slo/slowburn/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestCases holds each case's findings, as a terminal shows them, against
 // findings.golden; a case without errors has none.
@@ -34,13 +32,7 @@ func TestCases(t *testing.T) {
 			} else {
 				require.NotEmpty(t, set.SLOs)
 			}
-			golden := filepath.Join(filepath.Dir(path), "findings.golden")
-			if *update {
-				require.NoError(t, os.WriteFile(golden, []byte(got.String()), 0o644))
-			}
-			want, err := os.ReadFile(golden)
-			require.NoError(t, err)
-			require.Equal(t, string(want), got.String())
+			golden.Require(t, filepath.Join(filepath.Dir(path), "findings.golden"), got.String())
 		})
 	}
 }

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,10 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/golden"
 	"github.com/slowburn-slo/slowburn/slo"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // selector is the selector that PromQL text says.
 func selector(t testing.TB, text string) slo.Selector {
@@ -92,14 +90,7 @@ func TestRuleFileGolden(t *testing.T) {
 // requireGolden holds the text of a rule file against the golden one of a name.
 func requireGolden(t *testing.T, name string, got []byte) {
 	t.Helper()
-	golden := filepath.Join("testdata", name+".golden.yaml")
-	if *update {
-		require.NoError(t, os.MkdirAll(filepath.Dir(golden), 0o755))
-		require.NoError(t, os.WriteFile(golden, got, 0o644))
-	}
-	want, err := os.ReadFile(golden)
-	require.NoError(t, err)
-	require.Equal(t, string(want), string(got))
+	golden.Require(t, filepath.Join("testdata", name+".golden.yaml"), string(got))
 }
 
 // TestRuleFilePromtool has the oldest supported promtool check every golden

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/golden"
 )
 
 const manual = "../../docs/reference/commands.md"
@@ -47,10 +49,7 @@ func TestManual(t *testing.T) {
 			want += "\n## " + name + "\n\n" + helpBlock(name, help[name])
 		}
 	}
-	if *update {
-		require.NoError(t, os.WriteFile(manual, []byte(want), 0o644))
-	}
-	require.Equal(t, want, string(text), "go test ./cmd/slowburn -run TestManual -update writes what is missing")
+	golden.Require(t, manual, want)
 }
 
 func helpBlock(name, help string) string {
