@@ -35,12 +35,16 @@ demo: build ## Run slowburn on an embedded Prometheus with a simulated shop.
 	@bin/slowburn demo
 
 .PHONY: test
-test: test-needs bin/gotestsum ## Run every test, after installing what they need.
-	bin/gotestsum --format pkgname -- -timeout 20m $(TESTFLAGS) ./...
+test: test-needs test-build ## Run the tests, after installing what they need (8 min; more the first time).
+	bin/gotestsum --format pkgname -- -short -timeout 20m $(TESTFLAGS) ./...
+
+.PHONY: test-all
+test-all: test-needs test-build ## Run the tests with every case (15 min).
+	bin/gotestsum --format pkgname -- -timeout 30m $(TESTFLAGS) ./...
 
 .PHONY: race
-race: test-needs bin/gotestsum ## Run every test with the race detector (slow; needs a C compiler).
-	CGO_ENABLED=1 bin/gotestsum --format pkgname -- -race -timeout 60m $(TESTFLAGS) ./...
+race: test-needs bin/gotestsum ## Run the tests with the race detector (slow; needs a C compiler).
+	CGO_ENABLED=1 bin/gotestsum --format pkgname -- -short -race -timeout 60m $(TESTFLAGS) ./...
 
 .PHONY: scenarios
 scenarios: ## Play every alert scenario by the generated rules too (about 15 min).
@@ -59,8 +63,8 @@ soak: test-needs ## Run two replicas beside all that may go wrong for SOAKTIME (
 	go test -timeout 0 ./cmd/slowburn -run TestSoak -soak $(SOAKTIME) -soak-seed $(SOAKSEED) -v
 
 .PHONY: cover
-cover: test-needs ## Run every test and write coverage.out and coverage.html.
-	go test -timeout 20m -coverpkg=./... -coverprofile=coverage.out $(TESTFLAGS) ./...
+cover: test-needs ## Run the tests and write coverage.out and coverage.html.
+	go test -short -timeout 30m -coverpkg=./... -coverprofile=coverage.out $(TESTFLAGS) ./...
 	go tool cover -html=coverage.out -o coverage.html
 	go tool cover -func=coverage.out | tail -n 1
 
@@ -109,13 +113,19 @@ clean: ## Remove what was built.
 .PHONY: test-needs
 test-needs: debian-packages bin/prometheus bin/promtool bin/victoria-metrics bin/vmalert
 
+# All that tests import is compiled before they run: that takes minutes the first time, of
+# which gotestsum would print nothing.
+.PHONY: test-build
+test-build: bin/gotestsum
+	@.ci/progress "the tests" go build -v $$(go list -deps -test -f '{{if not (or .Standard .ForTest)}}{{.ImportPath}}{{end}}' ./... | grep -v '\.test$$')
+
 .PHONY: debian-packages
 debian-packages:
 	@.ci/install
 
 bin/prometheus bin/promtool: .tools/servers/go.mod .tools/servers/go.sum
 	@echo "building $@, the newest Prometheus for the tests (minutes the first time, then seconds)"
-	@go build -C .tools/servers -tags remove_all_sd -o ../../bin/ \
+	@.ci/progress $@ go build -C .tools/servers -v -tags remove_all_sd -o ../../bin/ \
 		-ldflags "-X github.com/prometheus/common/version.Version=$(PROMETHEUS)" \
 		github.com/prometheus/prometheus/cmd/$(@F)
 
@@ -124,14 +134,14 @@ bin/prometheus bin/promtool: PROMETHEUS = $(shell sed -n 's|^.*github.com/promet
 
 bin/victoria-metrics bin/vmalert: .tools/servers/go.mod .tools/servers/go.sum
 	@echo "building $@, the newest VictoriaMetrics for the tests"
-	@CGO_ENABLED=0 go build -C .tools/servers -o ../../bin/ github.com/VictoriaMetrics/VictoriaMetrics/app/$(@F)
+	@CGO_ENABLED=0 .ci/progress $@ go build -C .tools/servers -v -o ../../bin/ github.com/VictoriaMetrics/VictoriaMetrics/app/$(@F)
 
 bin/golangci-lint: PACKAGE = github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 bin/gotestsum:     PACKAGE = gotest.tools/gotestsum
 bin/benchstat:     PACKAGE = golang.org/x/perf/cmd/benchstat
 bin/golangci-lint bin/gotestsum bin/benchstat: .tools/lint/go.mod .tools/lint/go.sum
 	@echo "building $@"
-	@go build -C .tools/lint -o ../../bin/ $(PACKAGE)
+	@.ci/progress $@ go build -C .tools/lint -v -o ../../bin/ $(PACKAGE)
 
 bin/sloth: PACKAGE = github.com/slok/sloth/cmd/sloth
 bin/peers: PACKAGE = .

@@ -25,7 +25,11 @@ import (
 // TestAgree holds the evaluator against the generated rules, run by the PromQL
 // engine, on the same series.
 func TestAgree(t *testing.T) {
-	for seed := range uint64(20) {
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 10
+	}
+	for seed := range seeds {
 		w := newWorld(t, worldBytes(seed))
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { agree(t, w, runSeries, 0) })
 	}

@@ -193,8 +193,12 @@ func slotCases() []slotCase {
 // TestSlots runs the rules on the present engine, with the group shifted within
 // its minute in every way that matters.
 func TestSlots(t *testing.T) {
+	phases := []time.Duration{29999 * time.Millisecond, 30 * time.Second, 0, 59999 * time.Millisecond}
+	if testing.Short() {
+		phases = phases[:2]
+	}
 	for _, tt := range allCases() {
-		for _, phase := range []time.Duration{0, 29999 * time.Millisecond, 30 * time.Second, 59999 * time.Millisecond} {
+		for _, phase := range phases {
 			t.Run(fmt.Sprintf("%s/%s", tt.name, phase), func(t *testing.T) {
 				b := newBackend(t)
 				b.load(7*time.Second, 30*time.Second, tt.seriesAt(b.epoch.Unix())...)
@@ -255,17 +259,22 @@ func TestSlotsOfLateReturn(t *testing.T) {
 // TestSlotsOldest has the oldest supported Prometheus, in its promtool, run the
 // same cases, also of a tenant of an SLO that is split.
 func TestSlotsOldest(t *testing.T) {
-	for _, tt := range allCases() {
-		t.Run(tt.name, func(t *testing.T) { runOldest(t, tt, tt.slo(t), "") })
-		if s := grouped(tt.slo(t), "tenant"); tt.splits(t) {
-			t.Run(tt.name+", split", func(t *testing.T) { runOldest(t, tt, s, `tenant="a"`) })
+	dir := t.TempDir()
+	args := []string{"test", "rules"}
+	for i, tt := range allCases() {
+		name := fmt.Sprintf("%d %s", i, strings.ReplaceAll(tt.name, "/", " per "))
+		args = append(args, testOfCase(t, filepath.Join(dir, name), tt, tt.slo(t), ""))
+		if tt.splits(t) {
+			args = append(args, testOfCase(t, filepath.Join(dir, name+", split"), tt, grouped(tt.slo(t), "tenant"), `tenant="a"`))
 		}
 	}
+	promtool(t, args...)
 }
 
-// runOldest has promtool evaluate the rules of a case on whole minutes, and the
-// expression for all events also in other phases. The label is that of a group.
-func runOldest(t *testing.T, tt kindCase, s *slo.SLO, label string) {
+// testOfCase writes a test for promtool that evaluates the rules of a case on whole
+// minutes, and the expression for all events also in other phases. The label is that
+// of a group.
+func testOfCase(t *testing.T, path string, tt kindCase, s *slo.SLO, label string) (file string) {
 	type input struct {
 		Series string `yaml:"series"`
 		Values string `yaml:"values"`
@@ -284,10 +293,9 @@ func runOldest(t *testing.T, tt kindCase, s *slo.SLO, label string) {
 		Series   []input `yaml:"input_series"`
 		Tests    []query `yaml:"promql_expr_test"`
 	}
-	dir := t.TempDir()
 	text, err := File("test.yaml", []*slo.SLO{s}, Options{Policies: alerting.BuiltIn()})
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), text, 0o600))
+	require.NoError(t, os.WriteFile(path+".rules.yaml", text, 0o600))
 	var by split
 	id := s.ID()
 	if label != "" {
@@ -329,11 +337,11 @@ func runOldest(t *testing.T, tt kindCase, s *slo.SLO, label string) {
 			expect(c.total, "{"+label+"}", end+late, tt.wantTotal[slot])
 		}
 	}
-	test, err := yaml.Marshal(map[string]any{"rule_files": []string{"rules.yaml"}, "evaluation_interval": "1m", "tests": []group{g}})
+	test, err := yaml.Marshal(map[string]any{"rule_files": []string{filepath.Base(path) + ".rules.yaml"}, "evaluation_interval": "1m", "tests": []group{g}})
 	require.NoError(t, err)
-	file := filepath.Join(dir, "test.yaml")
+	file = path + ".yaml"
 	require.NoError(t, os.WriteFile(file, test, 0o600))
-	promtool(t, "test", "rules", file)
+	return file
 }
 
 // spread puts an omitted sample before each one of a series.

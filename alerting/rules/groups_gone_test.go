@@ -78,8 +78,12 @@ func agedKinds() []aged {
 // comes back, one that comes late and goes, and one of whose hosts these are true.
 func TestGoneGroupsAgree(t *testing.T) {
 	const n = 45
+	seeds := uint64(2)
+	if testing.Short() {
+		seeds = 1
+	}
 	for _, kind := range agedKinds() {
-		for seed := range uint64(2) {
+		for seed := range seeds {
 			t.Run(fmt.Sprintf("%s/%d", kind.name, seed), func(t *testing.T) {
 				r := rand.New(rand.NewPCG(seed, 7))
 				w := &world{series: map[string][]memprom.Sample{}}

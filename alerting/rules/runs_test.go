@@ -51,12 +51,15 @@ func ofRuns(t *testing.T, more string) (*slo.SLO, alerting.Policies) {
 // TestRunsInARowAgree holds the alerts about runs by the rules against those by the
 // evaluator, minute by minute, over runs at random.
 func TestRunsInARowAgree(t *testing.T) {
+	n := 600
+	if testing.Short() {
+		n = 300
+	}
 	for seed, policy := range []string{"", "patient"} {
 		t.Run("policy "+policy, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(seed), 3))
 			s, p := ofRuns(t, ", group_by: [tenant]")
 			s.Alerting.Policy = policy
-			const n = 600
 			slots := map[string][]evaluator.Slot{"a": runsAtRandom(r, n), "b": runsAtRandom(r, n)}
 			b := newBackend(t)
 			all := make([]evaluator.Slot, n)
@@ -66,7 +69,7 @@ func TestRunsInARowAgree(t *testing.T) {
 					all[i] = evaluator.Slot{Total: all[i].Total + slot.Total, Bad: all[i].Bad + slot.Bad, Known: true}
 				}
 			}
-			b.run(s, Options{Alerts: true, Policies: p}, 45*time.Second, (n+2)*time.Minute)
+			b.run(s, Options{Alerts: true, Policies: p}, 45*time.Second, time.Duration(n+2)*time.Minute)
 			group := *s
 			group.Groups = nil
 			want := judged(&group, p, all)
