@@ -169,7 +169,7 @@ func (d decider) longest() time.Duration {
 		}
 	}
 	if !d.quiet {
-		longest = max(longest, evaluator.HistoryOf(d.slo))
+		longest = max(longest, evaluator.HistoryOf(d.slo.Window))
 	}
 	return longest
 }

@@ -23,10 +23,10 @@ type absence struct {
 	asked Minute
 }
 
-// findAbsences asks what became of the targets of those ledgers that are silent.
-func (b *backend) findAbsences(ctx context.Context, ledgers []*ledger, end Minute) {
+// findAbsences asks what became of the targets of those jobs that are silent.
+func findAbsences(ctx context.Context, b *reader, jobs []*job, end Minute) {
 	found := map[string]string{}
-	for _, l := range ledgers {
+	for _, l := range jobs {
 		if l.err != nil {
 			continue
 		}
@@ -53,7 +53,7 @@ func (b *backend) findAbsences(ctx context.Context, ledgers []*ledger, end Minut
 
 // cause tells from `up` why a selector's series ended at an instant; "" when that
 // can't be told. Of more than a hundred targets a hundred stand for all.
-func (b *backend) cause(ctx context.Context, s slo.Selector, ended time.Time, end Minute) string {
+func (b *reader) cause(ctx context.Context, s slo.Selector, ended time.Time, end Minute) string {
 	ended = ended.Add(time.Second) // queries are at whole ones
 	answer, err := b.query(ctx, fmt.Sprintf("count by (%s) (%s)", slo.LabelList(b.TargetLabels...), s), ended)
 	if err != nil || len(b.TargetLabels) == 0 {

@@ -5,14 +5,16 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// entry is a ledger's book that is advanced, and how that ended.
+// entry is a plan's book that is advanced, and how that ended.
 type entry struct {
-	ledger *ledger
-	book   *book
-	err    error
-	done   bool
+	plan *plan
+	book *book
+	err  error
+	done bool
 
 	fresh  func() *book // the book as it was before anything was read; nil where nobody reads it again
 	trial  []*tally     // of each part what is counted behind the settled slots; nil for nothing
@@ -22,8 +24,7 @@ type entry struct {
 	judges bool   // it is read for what it says of groups only
 	whole  *entry // that judges for it; nil where none does
 
-	progress *progress // told what is read; nil where that is no matter
-	left     int64     // minutes that are not read
+	read func(minutes Minute) // called with how much more is read; nil where nobody asks
 }
 
 // advance reads and counts the slots of the books of a family up to end. Those
@@ -31,7 +32,7 @@ type entry struct {
 // counted again next time; settle is whole minutes, rounded up. On an error the
 // timeline ends with the last final slot, and the next call goes on from there.
 // A cycle has no time to try again what took long.
-func (b *backend) advance(ctx context.Context, entries []*entry, end Minute, cycle bool) {
+func (b *reader) advance(ctx context.Context, entries []*entry, end Minute, cycle bool) {
 	var failed error
 	defer func() {
 		for _, e := range entries {
@@ -41,11 +42,20 @@ func (b *backend) advance(ctx context.Context, entries []*entry, end Minute, cyc
 		}
 	}()
 	defer b.rescue(&failed)
+	if len(entries) == 0 {
+		return
+	}
 	from := end
 	for _, e := range entries {
 		from = min(from, e.book.settled)
 	}
-	if err := b.missing(ctx, entries, from, end, cycle); err != nil {
+	selectors := func() (out []slo.Selector) {
+		for _, e := range entries {
+			out = append(out, e.plan.selectors()...)
+		}
+		return out
+	}
+	if err := b.missing(ctx, selectors, from, end, cycle); err != nil {
 		for _, e := range entries {
 			e.err = err
 		}
@@ -55,7 +65,7 @@ func (b *backend) advance(ctx context.Context, entries []*entry, end Minute, cyc
 	if cycle {
 		return
 	}
-	if err := b.missing(ctx, entries, from, end, false); err != nil {
+	if err := b.missing(ctx, selectors, from, end, false); err != nil {
 		for _, e := range entries {
 			e.err = err
 		}
@@ -63,7 +73,7 @@ func (b *backend) advance(ctx context.Context, entries []*entry, end Minute, cyc
 }
 
 // advanceWhole is advance of a backend none of whose parts is missing.
-func (b *backend) advanceWhole(ctx context.Context, entries []*entry, end Minute, cycle bool) {
+func (b *reader) advanceWhole(ctx context.Context, entries []*entry, end Minute, cycle bool) {
 	for _, e := range entries {
 		if e.err = e.book.broken; e.err == nil {
 			e.err = b.choose(ctx, e, end)
@@ -85,8 +95,8 @@ func (b *backend) advanceWhole(ctx context.Context, entries []*entry, end Minute
 type piece struct{ from, to, settled, end Minute }
 
 // advancePiece reads a piece, and counts it.
-func (b *backend) advancePiece(ctx context.Context, due []*entry, p piece, cycle bool) {
-	ctx, _, done := b.quota.share(ctx)
+func (b *reader) advancePiece(ctx context.Context, due []*entry, p piece, cycle bool) {
+	ctx, done := b.share(ctx)
 	defer done()
 	r, err := b.readFor(ctx, due, p.from, p.to, stepOf(due, p.from, p.to, p.settled))
 	switch {
@@ -97,7 +107,7 @@ func (b *backend) advancePiece(ctx context.Context, due []*entry, p piece, cycle
 		return
 	case err != nil:
 		for _, e := range due {
-			e.err = e.ledger.ownError(err)
+			e.err = ownError(e.plan, err)
 		}
 		return
 	}
@@ -112,7 +122,7 @@ func (b *backend) advancePiece(ctx context.Context, due []*entry, p piece, cycle
 }
 
 // readFor asks what entries ask about (from, to].
-func (b *backend) readFor(ctx context.Context, due []*entry, from, to, step Minute) (*reading, error) {
+func (b *reader) readFor(ctx context.Context, due []*entry, from, to, step Minute) (*reading, error) {
 	var queries []query
 	paces := map[paceRange][]pace{}
 	for _, e := range due {
@@ -131,7 +141,7 @@ func stepOf(due []*entry, from, to, settled Minute) Minute {
 		return 1
 	}
 	for _, e := range due {
-		for i, m := range e.ledger.meters {
+		for i, m := range e.plan.meters {
 			if m.queries[0].way == slotValues && e.book.parts[i].asked != to-1 {
 				return 1
 			}
@@ -165,7 +175,7 @@ func next(entries []*entry, settled, end Minute) (due []*entry, from, to Minute)
 }
 
 // takeSafely takes, so that what fails for one entry fails for no other.
-func (b *backend) takeSafely(ctx context.Context, e *entry, r *reading, settled Minute) (err error) {
+func (b *reader) takeSafely(ctx context.Context, e *entry, r *reading, settled Minute) (err error) {
 	defer func() {
 		if _, is := errors.AsType[failed](err); is {
 			e.fail(err)
@@ -182,7 +192,7 @@ func (e *entry) fail(err error) {
 
 // take counts what a reading brought, up to settled for good. The last reading
 // of an advance holds the slots behind that too.
-func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute) error {
+func (b *reader) take(ctx context.Context, e *entry, r *reading, settled Minute) error {
 	k := e.book
 	batches, err := b.batches(ctx, e, r)
 	if err != nil {
@@ -198,7 +208,7 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 		}
 	}
 	b.findTwins(ctx, e, r, batches, settled)
-	k.meet(e.ledger, batches)
+	k.meet(e.plan, batches)
 	k.lose(batches)
 	k.tried = nil
 	from := max(k.settled, k.timeline.Start())
@@ -214,8 +224,10 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 		if e.whole != nil { // its rulings of all that settles; those of latest reach back an hour only
 			e.follow(k.parts, e.whole.book.parts)
 		}
-		begun.give(k.parts)
-		k.pending = e.ledger.feed(k.parts, batches, at, upTo)
+		for i := range k.parts {
+			giveStarts(k.parts[i].accounts, begun)
+		}
+		k.pending = feed(e.plan, k.parts, batches, at, upTo)
 		at = upTo
 	}
 	if e.done && r.to > at {
@@ -223,13 +235,13 @@ func (b *backend) take(ctx context.Context, e *entry, r *reading, settled Minute
 		if e.whole != nil {
 			e.follow(e.parts, e.whole.latest())
 		}
-		e.trial = e.ledger.feed(e.parts, batches, at, r.to)
+		e.trial = feed(e.plan, e.parts, batches, at, r.to)
 	}
 	return nil
 }
 
 // feed counts the samples of (from, to] of each part.
-func (l *ledger) feed(parts []part, batches [][]rawSeries, from, to Minute) []*tally {
+func feed(l *plan, parts []part, batches [][]rawSeries, from, to Minute) []*tally {
 	found := make([]*tally, len(parts))
 	for i := range parts {
 		found[i] = parts[i].accounts.feed(batches[i], from, to)
@@ -250,7 +262,7 @@ func (e *entry) latest() []part {
 
 // settle proves what was counted, of all entries at once, and takes it into their
 // timelines.
-func (b *backend) settle(ctx context.Context, entries []*entry) {
+func (b *reader) settle(ctx context.Context, entries []*entry) {
 	var proofs []proof
 	for _, e := range entries {
 		if e.judges && e.book.pending != nil {
@@ -277,24 +289,26 @@ func (b *backend) settle(ctx context.Context, entries []*entry) {
 }
 
 // keep takes what was counted and proven into an entry's timeline.
-func (b *backend) keep(e *entry) {
+func (b *reader) keep(e *entry) {
 	k := e.book
 	from := max(k.settled, k.timeline.Start())
 	if found := k.pending; found != nil {
-		k.apply(e.ledger, found, k.record, found[0].from+Minute(len(found[0].known)))
+		k.apply(e.plan, found, k.record, found[0].from+Minute(len(found[0].known)))
 		noteNewest(k.parts, found)
 		before := k.settled
 		k.pending, k.settled = nil, found[0].from+Minute(len(found[0].known))
-		k.closeHours(e.ledger, before, found)
+		k.closeHours(e.plan, before, found)
 		if k.record != nil {
-			k.record.trim(e.ledger)
+			k.record.trim(e.plan)
 		}
-		e.advanced(k.settled - before)
+		if e.read != nil {
+			e.read(k.settled - before)
+		}
 		for _, f := range found {
 			k.undecided = k.undecided.with(f.undecided)
 			if k.settled > k.timeline.Start() {
-				b.metrics.births.WithLabelValues("counted").Add(float64(f.births))
-				b.metrics.births.WithLabelValues("ambiguous").Add(float64(f.ambiguous))
+				b.counted.births.WithLabelValues("counted").Add(float64(f.births))
+				b.counted.births.WithLabelValues("ambiguous").Add(float64(f.ambiguous))
 			}
 		}
 	}
@@ -305,7 +319,7 @@ func (b *backend) keep(e *entry) {
 			k.unsettled = k.unsettled.with(f.undecided)
 		}
 		record := k.record.clone()
-		k.apply(e.ledger, found, record, k.settled)
+		k.apply(e.plan, found, record, k.settled)
 		noteNewest(k.parts, found)
 		if slices.ContainsFunc(found, func(f *tally) bool { return f.newest != 0 }) {
 			k.tried = &past{found[0].from + Minute(len(found[0].known)), e.parts, record}
@@ -314,7 +328,7 @@ func (b *backend) keep(e *entry) {
 	for i, was := range e.before {
 		is := k.timeline.Sum(from+Minute(i), from+Minute(i)+1)
 		if e.done && (is.Total != was.Total || is.Bad != was.Bad) {
-			b.metrics.late.WithLabelValues("settling").Inc()
+			b.counted.late.WithLabelValues("settling").Inc()
 		}
 	}
 }
@@ -330,19 +344,19 @@ func noteNewest(parts []part, found []*tally) {
 // usual is how many slots behind the last known one may still become known when
 // they are settled: a sample makes those of two scrapes before it known. What is
 // evaluated is known at once.
-func (k *book) usual(l *ledger) Minute {
+func (k *book) usual(l *plan) Minute {
 	longest := int64(0)
 	for i, m := range l.meters {
 		if m.queries[0].way != slotValues {
 			longest = max(longest, k.parts[i].accounts.interval())
 		}
 	}
-	return max(Minute((2*longest+longest/10)/60_000)-minutes(l.backend.Settle), 0)
+	return max(Minute((2*longest+longest/10)/60_000)-l.settle, 0)
 }
 
 // apply takes what was found into the timeline, without what lies before it. Slots
 // behind settled may change.
-func (k *book) apply(l *ledger, found []*tally, r *record, settled Minute) {
+func (k *book) apply(l *plan, found []*tally, r *record, settled Minute) {
 	if r != nil {
 		behind := r.end()
 		for i, f := range found {
@@ -358,7 +372,7 @@ func (k *book) apply(l *ledger, found []*tally, r *record, settled Minute) {
 			r.slots = append(r.slots, all)
 		}
 		r.usual = k.usual(l)
-		l.derive(k.timeline, r, behind, settled)
+		r.derive(l, k.timeline, behind, settled)
 		return
 	}
 	for _, span := range found[0].before {

@@ -2,7 +2,8 @@ package evaluator
 
 import (
 	"bytes"
-	"net/url"
+	"io"
+	"net/http"
 	"testing"
 	"time"
 
@@ -10,6 +11,14 @@ import (
 
 	"github.com/slowburn-slo/slowburn/slo"
 )
+
+// fixed is a transport that answers each request with one body.
+type fixed []byte
+
+func (f fixed) RoundTrip(*http.Request) (*http.Response, error) {
+	header := http.Header{"Content-Type": {"application/json"}}
+	return &http.Response{StatusCode: http.StatusOK, Header: header, Body: io.NopCloser(bytes.NewReader(f))}, nil
+}
 
 // FuzzAnswer decodes answers, and counts what they hold in every way: nothing panics, and
 // of each slot there are as many events as it has, none less than nothing.
@@ -24,14 +33,14 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(matrix(`{"metric":{"__name__":"x"},"histograms":[[31535940,{"count":"3","sum":"1","buckets":[[0,"0.1","0.2","3"]]}],[31535970,{"count":"9","buckets":[[0,"0.1","0.2","9"]]}]]}`))
 	f.Add([]byte(`{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1e300,"1"]}]}}`))
 	f.Add([]byte(`{"status":"success","warnings":["x"],"data":null}{"status":"error","error":"y"}`))
-	asked := spanOf(url.Values{"query": {"x[1h]"}, "time": {unix(to.Time())}})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		a, err := decodeAnswer(bytes.NewReader(body), &ration{})
-		if err != nil || orderly(a.series, asked) != nil {
+		b := newReader(Backend{Kind: "prometheus", URL: "http://backend", HTTP: &http.Client{Transport: fixed(body)}, Timeout: time.Minute, MaxConcurrency: 1, TargetLabels: []string{"job"}},
+			newClientOptions(0, 0, nil, time.Now, nil), newReaderMetrics(nil))
+		answer, err := b.query(t.Context(), "x[1h]", to.Time())
+		if err != nil {
 			return
 		}
-		b := newBackend(Backend{MaxConcurrency: 1, TargetLabels: []string{"job"}}, &Options{Now: time.Now}, newMetrics(nil), newQuota(0))
-		series := b.rawSeries(counts(a.series))
+		series := b.rawSeries(counts(answer))
 		if doubled(series) != nil {
 			return
 		}
@@ -41,7 +50,7 @@ func FuzzAnswer(f *testing.F) {
 				series[i].count(roleBad, 1)
 			}
 		}
-		series, _, _ = addNative(series, b.rawSeries(a.series), &slo.Native{Threshold: 0.15})
+		series, _, _ = addNative(series, b.rawSeries(answer), &slo.Native{Threshold: 0.15})
 		series, _ = paired(series)
 		measure := slo.Levels{Good: func(_ time.Time, v float64) bool { return v < 3 }, Absent: true}
 		for _, counts := range []accounts{

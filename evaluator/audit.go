@@ -58,7 +58,7 @@ func (v verdicts) of(to Minute) (auditResult, bool) {
 
 // phase is where the hours of a meter lie on the grid. Those of meters with the same
 // total are the same, and are asked for together.
-func (m *meter) phase() Minute {
+func phase(m *meter) Minute {
 	h := uint32(2166136261) // FNV-1a
 	for _, c := range []byte(m.clockText()) {
 		h = (h ^ uint32(c)) * 16777619
@@ -67,18 +67,18 @@ func (m *meter) phase() Minute {
 }
 
 // auditedBefore is the last end of an hour of the grid at or before an instant.
-func (m *meter) auditedBefore(at Minute) Minute { return at - (at-m.phase())%auditsApart }
+func auditedBefore(m *meter, at Minute) Minute { return at - (at-phase(m))%auditsApart }
 
 // closeHours keeps the hours that are known since an instant, and the surpluses of
 // those that are not.
-func (k *book) closeHours(l *ledger, before Minute, found []*tally) {
+func (k *book) closeHours(l *plan, before Minute, found []*tally) {
 	for i := range k.parts {
 		p, m := &k.parts[i], l.meters[i]
 		p.surpluses = p.surpluses.with(found[i].surpluses)
-		last := m.auditedBefore(k.settled - ripens)
-		if last+ripens > before && m.auditWay(p) != "" {
+		last := auditedBefore(m, k.settled-ripens)
+		if last+ripens > before && auditWayOf(m, p) != "" {
 			p.hours = slices.Clone(p.hours)
-			for to := m.auditedBefore(max(before-ripens, last-auditedFor)) + auditsApart; to <= last; to += auditsApart {
+			for to := auditedBefore(m, max(before-ripens, last-auditedFor)) + auditsApart; to <= last; to += auditsApart {
 				if h, ok := k.hour(l, i, to); ok {
 					p.hours = append(p.hours, h)
 				}
@@ -92,7 +92,7 @@ func (k *book) closeHours(l *ledger, before Minute, found []*tally) {
 }
 
 // hour is that of a part which ends at an instant; false when not all of it is known.
-func (k *book) hour(l *ledger, part int, to Minute) (hour, bool) {
+func (k *book) hour(l *plan, part int, to Minute) (hour, bool) {
 	from := to - auditLength
 	var sum Slot
 	if l.derived() {
@@ -117,9 +117,9 @@ func (k *book) hour(l *ledger, part int, to Minute) (hour, bool) {
 	return hour{to, [3]float64{sum.Total - sum.Bad, sum.Bad, sum.Total}, more.by, more.young}, true
 }
 
-// audit is that of an hour of a part of a ledger.
+// audit is that of an hour of a part of a plan.
 type audit struct {
-	ledger  *ledger
+	plan    *plan
 	part    int
 	hour    hour
 	queries []query
@@ -131,84 +131,45 @@ type audit struct {
 	done    bool
 }
 
-// auditsDue are those of a ledger that were not done: of the newest hours of each part.
-func (l *ledger) auditsDue() (out []audit) {
+// auditLog is what the last audits of each part of a plan found.
+type auditLog []verdicts
+
+// due are the audits of a book that were not done: of the newest hours of each part.
+func (a auditLog) due(l *plan, k *book) (out []audit) {
 	for i, m := range l.meters {
-		p := &l.book.parts[i]
+		p := &k.parts[i]
 		for _, h := range p.hours[max(0, len(p.hours)-differing):] {
-			if _, known := l.verdicts(i).of(h.to); known {
+			if _, known := a.of(i).of(h.to); known {
 				continue
 			}
-			way := m.auditWay(p)
+			way := auditWayOf(m, p)
 			if way == "" {
 				continue
 			}
-			a := audit{ledger: l, part: i, hour: h, way: way, usual: time.Duration(p.accounts.interval()) * time.Millisecond}
-			e := entry{ledger: l, book: l.book}
-			if a.queries = e.queriesOf(i)[:len(m.queries)]; way == byHistograms {
-				a.queries, a.asked = []query{m.nativeQuery()}, roleGood|roleTotal
+			x := audit{plan: l, part: i, hour: h, way: way, usual: time.Duration(p.accounts.interval()) * time.Millisecond}
+			e := entry{plan: l, book: k}
+			if x.queries = e.queriesOf(i)[:len(m.queries)]; way == byHistograms {
+				x.queries, x.asked = []query{m.nativeQuery()}, roleGood|roleTotal
 			}
-			for _, q := range a.queries {
-				a.asked |= q.role
+			for _, q := range x.queries {
+				x.asked |= q.role
 			}
-			out = append(out, a)
+			out = append(out, x)
 		}
 	}
 	return out
 }
 
-func (l *ledger) verdicts(part int) verdicts {
-	if l.audits == nil {
+func (a auditLog) of(part int) verdicts {
+	if a == nil {
 		return nil
 	}
-	return l.audits[part]
-}
-
-// audit asks the backend for the audits that are due, beside its cycles. One that is
-// still under way, or a backend that is down, leaves them out.
-func (e *Evaluator) audit(parent context.Context, b *backend, ledgers []*ledger) {
-	if b.auditing || b.down != nil || b.stale != nil {
-		return
-	}
-	due := auditsOf{backend: b}
-	for _, l := range ledgers {
-		if l.err == nil && l.book != nil && !l.preview && e.ledgers[l.key] == l {
-			due.audits = append(due.audits, l.auditsDue()...)
-		}
-	}
-	if len(due.audits) == 0 {
-		return
-	}
-	b.auditing = true
-	e.started.Go(func() {
-		b.safely(func() { due.ask(parent) })
-		select {
-		case e.audits <- due:
-		case <-parent.Done():
-		}
-	})
-}
-
-// auditOnce does the audits of who evaluates once, but of who proves a number.
-func (e *Evaluator) auditOnce(ctx context.Context) {
-	if e.witness != nil {
-		return
-	}
-	for _, b := range e.backends {
-		due := auditsOf{backend: b}
-		for _, l := range e.ledgersOf(b) {
-			if l.err == nil && l.book != nil {
-				due.audits = append(due.audits, l.auditsDue()...)
-			}
-		}
-		due.ask(ctx)
-		e.takeAudits(due)
-	}
+	return a[part]
 }
 
 // auditsOf are audits of a backend.
 type auditsOf struct {
-	backend *backend
+	backend *reader
 	audits  []audit
 }
 
@@ -216,24 +177,7 @@ type auditsOf struct {
 func (a *auditsOf) ask(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	a.backend.answerAll(ctx, a.audits)
-}
-
-// takeAudits takes over what audits found.
-func (e *Evaluator) takeAudits(done auditsOf) {
-	done.backend.auditing = false
-	id, _ := done.backend.known()
-	for i := range done.audits {
-		a := &done.audits[i]
-		if !a.done {
-			continue
-		}
-		r, outcomes := a.result(id.kind)
-		for _, o := range outcomes {
-			e.metrics.audits.WithLabelValues(done.backend.Name, o).Inc()
-		}
-		a.ledger.note(a.part, r)
-	}
+	answerAll(ctx, a.backend, a.audits)
 }
 
 // result is what an audit of a backend of some kind found, and what of each counter.
@@ -254,14 +198,15 @@ func (a *audit) result(kind string) (r auditResult, outcomes []string) {
 	return r, outcomes
 }
 
-// note notes the result of an audit of a part, and forgets old ones.
-func (l *ledger) note(part int, r auditResult) {
-	if l.audits == nil {
-		l.audits = make([]verdicts, len(l.meters))
+// note is the log of a plan's audits with the result of one of a part, without old ones.
+func (a auditLog) note(parts, part int, r auditResult) auditLog {
+	if a == nil {
+		a = make(auditLog, parts)
 	}
-	all := slices.DeleteFunc(append(l.audits[part], r), func(x auditResult) bool { return x.to <= r.to-auditedFor })
+	all := slices.DeleteFunc(append(a[part], r), func(x auditResult) bool { return x.to <= r.to-auditedFor })
 	slices.SortFunc(all, func(x, y auditResult) int { return int(x.to - y.to) })
-	l.audits[part] = all
+	a[part] = all
+	return a
 }
 
 // differs reports whether what was counted of a role is not what the backend counts.
@@ -285,7 +230,7 @@ func (a *audit) differs(r int, kind string) bool {
 // text says how a role differs.
 func (a *audit) text(r int) string {
 	of := ""
-	if m := a.ledger.meters[a.part]; len(a.ledger.meters) > 1 {
+	if m := a.plan.meters[a.part]; len(a.plan.meters) > 1 {
 		of = " of " + m.clockText()
 	}
 	text := fmt.Sprintf("from %s to %s %s %s events%s were counted, and %s gives %s", clockText(a.hour.to-auditLength), clockText(a.hour.to),
@@ -296,12 +241,12 @@ func (a *audit) text(r int) string {
 	return text
 }
 
-// audited is the doubt of a ledger whose last audits differ.
-func (t *track) audited(*Timeline, Minute) *Doubt {
-	for i := range t.ledger.audits {
+// doubt is the doubt about a book whose last audits differ.
+func (a auditLog) doubt(k *book) *Doubt {
+	for i := range a {
 		var last []auditResult
-		for _, h := range t.ledger.book.parts[i].hours {
-			if r, ok := t.ledger.audits[i].of(h.to); ok && !r.failed {
+		for _, h := range k.parts[i].hours {
+			if r, ok := a[i].of(h.to); ok && !r.failed {
 				last = append(last, r)
 			}
 		}

@@ -31,9 +31,9 @@ func (w auditWay) function() string {
 	return "increase()"
 }
 
-// auditWay is how a part is audited. What is evaluated is not: the backend would
+// auditWayOf is how a part is audited. What is evaluated is not: the backend would
 // evaluate the same again.
-func (m *meter) auditWay(p *part) auditWay {
+func auditWayOf(m *meter, p *part) auditWay {
 	switch a := p.accounts.(type) {
 	case *aggregate:
 		return byTargets
@@ -63,7 +63,7 @@ type auditQuery struct {
 
 // answerAll asks the queries of audits, each once: of series that are among others
 // no more than those. Audits that have no answer when ctx ends stay undone.
-func (b *backend) answerAll(ctx context.Context, due []audit) {
+func answerAll(ctx context.Context, b *reader, due []audit) {
 	type round struct {
 		to  Minute
 		way auditWay
@@ -82,7 +82,7 @@ func (b *backend) answerAll(ctx context.Context, due []audit) {
 		for i := range queries {
 			q := &queries[i]
 			q.to, q.way = at.to, at.way
-			q.answer.series, q.answer.err = b.answer(ctx, q)
+			q.answer.series, q.answer.err = askAudit(ctx, b, q)
 		}
 		if ctx.Err() != nil {
 			return
@@ -132,7 +132,7 @@ func holding(all []auditQuery, s slo.Selector) (int, []*labels.Matcher) {
 }
 
 // auditText is a query of audits as PromQL.
-func (b *backend) auditText(q *auditQuery) string {
+func auditText(b *reader, q *auditQuery) string {
 	s, by := q.selector, ""
 	if len(q.by) > 0 {
 		by = "by (" + slo.LabelList(q.by...) + ") "
@@ -155,13 +155,13 @@ func (b *backend) auditText(q *auditQuery) string {
 	return "sum " + by + "(" + b.once(s, "increase("+s.Range(length)+")") + ")"
 }
 
-// answer asks a query of audits.
-func (b *backend) answer(ctx context.Context, q *auditQuery) ([]rawSeries, error) {
+// askAudit asks a query of audits.
+func askAudit(ctx context.Context, b *reader, q *auditQuery) ([]rawSeries, error) {
 	if q.way == byHistograms {
-		found, err := b.queryRange(ctx, b.auditText(q), q.to, q.to, 1)
+		found, err := b.queryRange(ctx, auditText(b, q), q.to, q.to, 1)
 		return b.rawSeries(found), err
 	}
-	found, err := b.query(ctx, b.auditText(q), q.to.Time())
+	found, err := b.query(ctx, auditText(b, q), q.to.Time())
 	if err == nil && slices.ContainsFunc(found, func(v vector) bool { return len(v.samples) != 1 }) {
 		err = errors.New("the answer to an audit is no vector of numbers")
 	}
@@ -171,7 +171,7 @@ func (b *backend) answer(ctx context.Context, q *auditQuery) ([]rawSeries, error
 // take takes over what was answered about an audit's counters.
 func (a *audit) take(queries []auditQuery) {
 	a.done = true
-	native := a.ledger.meters[a.part].native
+	native := a.plan.meters[a.part].native
 	for _, q := range a.queries {
 		i, more := holding(queries, q.selector)
 		answer := &queries[i].answer
@@ -197,7 +197,7 @@ func (a *audit) take(queries []auditQuery) {
 
 // add adds the events of a query.
 func (a *audit) add(q query, events float64) {
-	if inc, ok := a.ledger.meters[a.part].indicator.Measure().(slo.Increments); ok && inc.PerSecond {
+	if inc, ok := a.plan.meters[a.part].indicator.Measure().(slo.Increments); ok && inc.PerSecond {
 		events *= a.usual.Seconds()
 	}
 	for r, each := range allRoles {

@@ -19,9 +19,9 @@ import (
 // auditing is an evaluator of one SLO, and what counters of a day count each minute.
 type auditing struct {
 	*Evaluator
-	t      *testing.T
-	ledger *ledger
-	start  Minute
+	t     *testing.T
+	job   *job
+	start Minute
 }
 
 const auditedFile = `apiVersion: slowburn/v1
@@ -62,7 +62,7 @@ func newAuditing(t *testing.T, series map[string]func(minute int) float64, hours
 	})
 	_, err = e.EvaluateAt(t.Context(), set.SLOs, begin.Add(time.Duration(hours)*time.Hour))
 	require.NoError(t, err)
-	for _, l := range e.ledgers {
+	for _, l := range e.jobs {
 		l.audits = nil
 		return &auditing{e, t, l, MinuteOf(begin)}
 	}
@@ -76,7 +76,7 @@ func (a *auditing) wrong(slot func(minute int) (total, bad float64)) *auditing {
 		total, bad := slot(i)
 		tl.Append(Slot{Total: total, Bad: bad, Known: true})
 	}
-	a.ledger.book.timeline, a.ledger.book.parts[0].surpluses, a.ledger.book.parts[0].hours = tl, nil, nil
+	a.job.book.timeline, a.job.book.parts[0].surpluses, a.job.book.parts[0].hours = tl, nil, nil
 	return a
 }
 
@@ -84,17 +84,17 @@ func (a *auditing) wrong(slot func(minute int) (total, bad float64)) *auditing {
 // the doubts that there are after each.
 func (a *auditing) audits(ends ...int) (doubts []bool) {
 	a.t.Helper()
-	p := &a.ledger.book.parts[0]
+	p := &a.job.book.parts[0]
 	for _, end := range ends {
-		h, ok := a.ledger.book.hour(a.ledger, 0, a.start+Minute(end))
+		h, ok := a.job.book.hour(a.job.plan, 0, a.start+Minute(end))
 		require.True(a.t, ok)
 		p.hours = append(p.hours, h)
-		due := a.ledger.auditsDue()
+		due := a.job.audits.due(a.job.plan, a.job.book)
 		require.Len(a.t, due, 1)
-		a.ledger.backend.answerAll(a.t.Context(), due)
+		answerAll(a.t.Context(), a.job.lane.reader, due)
 		require.NoError(a.t, due[0].err)
-		a.takeAudits(auditsOf{a.ledger.backend, due})
-		doubts = append(doubts, a.byLedger[a.ledger][0].audited(nil, 0) != nil)
+		a.takeAudits(auditsDone{a.job.lane, due})
+		doubts = append(doubts, a.byJob[a.job][0].audited(nil, 0) != nil)
 	}
 	return doubts
 }
@@ -119,9 +119,9 @@ func TestAuditAgrees(t *testing.T) {
 				return 3000
 			},
 		}, hours)
-		due := a.ledger.auditsDue()
+		due := a.job.audits.due(a.job.plan, a.job.book)
 		require.NotEmpty(t, due, "after %d hours", hours)
-		a.ledger.backend.answerAll(t.Context(), due)
+		answerAll(t.Context(), a.job.lane.reader, due)
 		for i := range due {
 			require.NoError(t, due[i].err)
 			require.False(t, due[i].differs(1, kindPrometheus) || due[i].differs(2, kindPrometheus), "after %d hours: %+v", hours, due[i])

@@ -10,7 +10,7 @@ import (
 // queries are what an entry's meters ask for.
 func (e *entry) queries() []query {
 	var out []query
-	for i := range e.ledger.meters {
+	for i := range e.plan.meters {
 		out = append(out, e.queriesOf(i)...)
 	}
 	return out
@@ -19,7 +19,7 @@ func (e *entry) queries() []query {
 // queriesOf are what one of the meters asks for, but native histograms where
 // only classic ones were found of late.
 func (e *entry) queriesOf(i int) []query {
-	m, p := e.ledger.meters[i], &e.book.parts[i]
+	m, p := e.plan.meters[i], &e.book.parts[i]
 	out := m.queries
 	if l, ok := m.indicator.(slo.Latency); ok && len(p.spellings) > 0 {
 		out = slices.Clone(out)
@@ -50,10 +50,10 @@ func (m *meter) nativeQuery() query {
 }
 
 // batches are the series of a reading for each part of a book.
-func (b *backend) batches(ctx context.Context, e *entry, r *reading) ([][]rawSeries, error) {
+func (b *reader) batches(ctx context.Context, e *entry, r *reading) ([][]rawSeries, error) {
 	k, live := e.book, 0
 	out := make([][]rawSeries, len(k.parts))
-	for i, m := range e.ledger.meters {
+	for i, m := range e.plan.meters {
 		p := &k.parts[i]
 		batch, err := r.series(e.queriesOf(i)[:len(m.queries)])
 		if err != nil {
@@ -70,7 +70,7 @@ func (b *backend) batches(ctx context.Context, e *entry, r *reading) ([][]rawSer
 			return nil, err
 		}
 		if m.fresh == nil && p.method == MethodRaw {
-			live += m.live(batch, r.to)
+			live += liveIn(m, batch, r.to)
 		}
 		if m.queries[0].way == slotValues && e.done {
 			batch = p.complete(batch, r, r.to-minutes(b.Settle)-1)
@@ -82,8 +82,8 @@ func (b *backend) batches(ctx context.Context, e *entry, r *reading) ([][]rawSer
 }
 
 // observations are those of histograms, classic or native.
-func (b *backend) observations(ctx context.Context, e *entry, i int, batch []rawSeries, r *reading) ([]rawSeries, error) {
-	m, p := e.ledger.meters[i], &e.book.parts[i]
+func (b *reader) observations(ctx context.Context, e *entry, i int, batch []rawSeries, r *reading) ([]rawSeries, error) {
+	m, p := e.plan.meters[i], &e.book.parts[i]
 	if p.native && p.method == MethodRaw {
 		native, err := r.series([]query{m.nativeQuery()})
 		if err != nil {
@@ -96,7 +96,7 @@ func (b *backend) observations(ctx context.Context, e *entry, i int, batch []raw
 		if e.done {
 			p.native, p.mixed = found || silent, found && !silent
 		}
-	} else if e.done && m.live(batch, r.to) == 0 {
+	} else if e.done && liveIn(m, batch, r.to) == 0 {
 		p.native = true // they may have become native
 	}
 	// An old layout of buckets is no error: its observations are unknown.

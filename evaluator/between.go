@@ -45,13 +45,13 @@ func (e *Evaluator) Between(ctx context.Context, id string, from, to time.Time) 
 func (e *Evaluator) reply(q question) {
 	t := e.tracks[q.id]
 	switch {
-	case t == nil || t.ledger.book == nil:
+	case t == nil || t.job.book == nil:
 		q.answer <- &Stretch{}
-	case !t.ledger.changing.TryLock():
+	case !t.job.changing.TryLock():
 		e.unanswered = append(e.unanswered, q)
 	default:
 		q.answer <- t.stretch(q.from, q.to)
-		t.ledger.changing.Unlock()
+		t.job.changing.Unlock()
 	}
 }
 
@@ -67,9 +67,9 @@ func (e *Evaluator) replyAll() {
 // stretch is what happened in (from, to]. What is folded is taken in whole quarters
 // of an hour. Its view is its own: that of the track tells what its judge saw.
 func (t *track) stretch(from, to Minute) *Stretch {
-	k := t.ledger.book
+	k := t.job.book
 	var own view
-	v, _ := own.of(k.timeline, t.ledger.cuts, k.settled, t.slo)
+	v, _ := own.of(k.timeline, t.job.cuts, k.settled, t.slo)
 	out := &Stretch{HeldFrom: v.Start().Time(), HeldTo: v.End().Time()}
 	if to < v.fineFrom && to%quarter != 0 {
 		to += quarter - to%quarter

@@ -28,8 +28,8 @@ func TestStretch(t *testing.T) {
 	tl.Fold(begin, tl.End()-fineAge)
 	excluded := slo.Span{From: (begin + 7080).Time(), To: (begin + 7100).Time()}
 	x := &track{
-		slo:    &slo.SLO{Window: slo.Rolling(slo.Window(5 * 24 * time.Hour)), Exclusions: []slo.Exclusion{{From: excluded.From, To: excluded.To}}},
-		ledger: &ledger{book: &book{timeline: tl, settled: tl.End() - 2}},
+		slo: &slo.SLO{Window: slo.Rolling(slo.Window(5 * 24 * time.Hour)), Exclusions: []slo.Exclusion{{From: excluded.From, To: excluded.To}}},
+		job: &job{book: &book{timeline: tl, settled: tl.End() - 2}},
 	}
 	at := func(from, to Minute) *Stretch { return x.stretch(begin+from, begin+to) }
 

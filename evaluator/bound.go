@@ -119,7 +119,7 @@ func (p *part) spell(l slo.Latency, texts []string) bool {
 }
 
 // boundTexts are the texts of the bounds that a classic histogram has.
-func (b *backend) boundTexts(ctx context.Context, l slo.Latency, at Minute) ([]string, error) {
+func (b *reader) boundTexts(ctx context.Context, l slo.Latency, at Minute) ([]string, error) {
 	answer, err := b.query(ctx, fmt.Sprintf("group by (le) (%s)", l.Buckets()), at.Time())
 	if err != nil {
 		return nil, fmt.Errorf("querying the buckets of %s: %w", l.Histogram, err)
@@ -145,7 +145,7 @@ func boundsOf(texts []string) []float64 {
 
 // suit finds under which texts of its bound a threshold's bucket is, and returns an
 // error of histograms whose unit nobody knows, and of times that are none.
-func (b *backend) suit(ctx context.Context, m *meter, p *part, at Minute) error {
+func (b *reader) suit(ctx context.Context, m *meter, p *part, at Minute) error {
 	l, ok := m.indicator.(slo.Latency)
 	if !ok {
 		return b.timely(ctx, m, at)

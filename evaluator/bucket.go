@@ -82,7 +82,7 @@ func atTimesOf(samples, others []sample) []sample {
 
 // unbucketed is the error of histograms that lack the bucket at the threshold, or
 // errRespelled when it is there under another text.
-func (b *backend) unbucketed(ctx context.Context, l slo.Latency, p *part, found histograms, at Minute) error {
+func (b *reader) unbucketed(ctx context.Context, l slo.Latency, p *part, found histograms, at Minute) error {
 	texts, err := b.boundTexts(ctx, l, at)
 	switch fault, ok := bucketFault(l, boundsOf(texts)); {
 	case err != nil:

@@ -2,7 +2,6 @@ package evaluator
 
 import (
 	"math"
-	"time"
 
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -24,14 +23,6 @@ func ownStart(p slo.Period, end Minute) Minute {
 		return windowStart(p.Length.Duration(), end)
 	}
 	return periodAt(p, end).start
-}
-
-// historyOf is how much of the past an SLO's own window asks for.
-func historyOf(p slo.Period) time.Duration {
-	if p.IsRolling() {
-		return p.Length.Duration()
-	}
-	return max(p.Longest(), 29*24*time.Hour) // the last four weeks, and changes of the clock
 }
 
 // Bases of projections.

@@ -35,12 +35,12 @@ type Part struct {
 	Text   string  `json:"text"`
 }
 
-// check asks the backend for the increase of each counter of a ledger that counts
+// checks asks the backend for the increase of each counter of a ledger that counts
 // by counters, each once.
-func (b *backend) check(ctx context.Context, l *ledger, w *witness, sum Sum) []Check {
+func checks(ctx context.Context, b *reader, l *plan, k *book, w *witness, sum Sum) []Check {
 	out := []Check{}
 	m := l.meters[0]
-	if m.native != nil && l.book.parts[0].native {
+	if m.native != nil && k.parts[0].native {
 		return out // increase() of the classic series says nothing of them
 	}
 	if l.derived() || m.fresh != nil || slices.ContainsFunc(m.queries, func(q query) bool { return q.weight != 1 }) {
@@ -54,7 +54,7 @@ func (b *backend) check(ctx context.Context, l *ledger, w *witness, sum Sum) []C
 			if q.role == r {
 				selector := q.selector.With(q.only...)
 				grown = append(grown, b.increase(selector, w.to-w.from))
-				spellings = append(spellings, b.spellings(ctx, selector, w)...)
+				spellings = append(spellings, boundSpellings(ctx, b, selector, w)...)
 			}
 		}
 		if len(grown) == 0 {
@@ -64,22 +64,22 @@ func (b *backend) check(ctx context.Context, l *ledger, w *witness, sum Sum) []C
 			Counter: r.names()[0], Query: strings.Join(grown, " + "), Time: w.to.Time(),
 			Counted: counted[r], Parts: []Part{},
 		}
-		switch answer, err := b.directly(ctx, c.Query, w, r); {
+		switch answer, err := directly(ctx, b, c.Query, w, r); {
 		case len(spellings) > 1:
 			c.Unavailable = "le is written as " + strings.Join(spellings, " and ") + ", and increase() takes that for several counters"
 		case err != nil:
 			c.Unavailable = err.Error()
 		default:
-			c.compare(answer, w.parts(r, l.book.parts[0].method, id.kind))
+			c.compare(answer, partsOf(w, r, k.parts[0].method, id.kind))
 		}
 		out = append(out, c)
 	}
 	return out
 }
 
-// spellings are the texts by which the bound of a bucket is written in a window, if
+// boundSpellings are the texts by which the bound of a bucket is written in a window, if
 // a selector selects one by several; an error is told by others.
-func (b *backend) spellings(ctx context.Context, s slo.Selector, w *witness) (texts []string) {
+func boundSpellings(ctx context.Context, b *reader, s slo.Selector, w *witness) (texts []string) {
 	if s.IsRespelled() {
 		answer, _ := b.query(ctx, "group by (le) (last_over_time("+s.Range(time.Duration(w.to-w.from)*time.Minute)+"))", w.to.Time())
 		for _, v := range answer {
@@ -90,13 +90,8 @@ func (b *backend) spellings(ctx context.Context, s slo.Selector, w *witness) (te
 	return texts
 }
 
-// increase is the query for all that a counter grew by.
-func (b *backend) increase(s slo.Selector, length Minute) string {
-	return "sum(" + b.once(s, "increase("+s.Range(time.Duration(length)*time.Minute)+")") + ")"
-}
-
 // directly is the answer to a check's query. No series grew by 0.
-func (b *backend) directly(ctx context.Context, query string, w *witness, r role) (float64, error) {
+func directly(ctx context.Context, b *reader, query string, w *witness, r role) (float64, error) {
 	samples := 0
 	for _, t := range w.series {
 		if t.roles&r != 0 {
@@ -135,12 +130,12 @@ func (c *Check) compare(direct float64, parts []Part) {
 	}
 }
 
-// parts are what a counter is counted beyond what increase() says of it.
-func (w *witness) parts(r role, method, kind string) []Part {
+// partsOf are what a counter is counted beyond what increase() says of it.
+func partsOf(w *witness, r role, method, kind string) []Part {
 	if method == MethodAggregated {
 		return nil // sums don't show what single counters did
 	}
-	var births, apart, before, extrapolated float64
+	var births, apart, before, extrapolation float64
 	for _, key := range slices.Sorted(maps.Keys(w.series)) { // for the sums to be the same each time
 		t := w.series[key]
 		if t.roles&r == 0 {
@@ -149,7 +144,7 @@ func (w *witness) parts(r role, method, kind string) []Part {
 		births += t.births
 		apart += t.apart - t.births
 		before += t.before
-		extrapolated += t.extrapolated(w.from.millis(), w.to.millis())
+		extrapolation += extrapolated(t, w.from.millis(), w.to.millis())
 	}
 	out := []Part{{"restarts", apart, "of series back from zero, or lower without a restart"}}
 	if kind == kindVictoriaMetrics {
@@ -159,14 +154,14 @@ func (w *witness) parts(r role, method, kind string) []Part {
 	}
 	return append([]Part{{"births", births, "what new series begin with, which increase() leaves out"}}, append(out,
 		Part{"before", before, "grown since the last sample before the window"},
-		Part{"extrapolation", -extrapolated, "what increase() adds at the window's ends"})...)
+		Part{"extrapolation", -extrapolation, "what increase() adds at the window's ends"})...)
 }
 
 // extrapolated is what increase() adds to what a series grew by in (from, to].
 // It takes it to grow on at the same rate to the window's ends, unless they are
 // more than 1.1 of the usual time between samples away: then for half of that;
 // and never to have been below zero.
-func (t *trace) extrapolated(from, to int64) float64 {
+func extrapolated(t *trace, from, to int64) float64 {
 	if t.samples < 2 {
 		return 0
 	}

@@ -50,9 +50,15 @@ type vector struct {
 	refused    sample // the newest that was left out; its time is 0 for none
 }
 
+// share makes a context whose answers are held together until done is called.
+func (b *client) share(ctx context.Context) (_ context.Context, done func()) {
+	ctx, _, done = b.quota.share(ctx)
+	return ctx, done
+}
+
 // query sends an instant query at a time and reads the answer as a stream: a
 // vector, or a matrix for a range of raw samples.
-func (b *backend) query(ctx context.Context, promql string, at time.Time) ([]vector, error) {
+func (b *client) query(ctx context.Context, promql string, at time.Time) ([]vector, error) {
 	return b.suited(ctx, "/api/v1/query", instant(promql, at))
 }
 
@@ -62,14 +68,14 @@ func instant(promql string, at time.Time) url.Values {
 
 // queryRange sends a query for each step of so many minutes from one instant to
 // another.
-func (b *backend) queryRange(ctx context.Context, promql string, from, to, step Minute) ([]vector, error) {
+func (b *client) queryRange(ctx context.Context, promql string, from, to, step Minute) ([]vector, error) {
 	return b.suited(ctx, "/api/v1/query_range", url.Values{
 		"query": {promql}, "start": {unix(from.Time())}, "end": {unix(to.Time())}, "step": {strconv.Itoa(int(step) * 60)},
 	})
 }
 
 // suited sends a query as it suits what the backend is.
-func (b *backend) suited(ctx context.Context, path string, form url.Values) ([]vector, error) {
+func (b *client) suited(ctx context.Context, path string, form url.Values) ([]vector, error) {
 	id, err := b.identify(ctx)
 	var out []vector
 	if err == nil {
@@ -85,7 +91,7 @@ func (b *backend) suited(ctx context.Context, path string, form url.Values) ([]v
 func unix(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
 
 // ask sends a query.
-func (b *backend) ask(ctx context.Context, path string, form url.Values) ([]vector, error) {
+func (b *client) ask(ctx context.Context, path string, form url.Values) ([]vector, error) {
 	form.Set("timeout", b.Timeout.String())
 	ranges := strings.HasSuffix(path, "_range") || strings.HasSuffix(form.Get("query"), "]") // as of x[5m]
 	var out []vector
@@ -116,12 +122,12 @@ func (b *backend) ask(ctx context.Context, path string, form url.Values) ([]vect
 
 // call sends a request, with a form or without one, and decodes the answer. It tries
 // again where that is asked for.
-func (b *backend) call(ctx context.Context, path string, form url.Values, decode func(io.Reader) error) error {
+func (b *client) call(ctx context.Context, path string, form url.Values, decode func(io.Reader) error) error {
 	return b.patience.persist(ctx, func() error { return b.callOnce(ctx, path, form, decode) })
 }
 
 // callOnce sends a request when there is a place for it.
-func (b *backend) callOnce(ctx context.Context, path string, form url.Values, decode func(io.Reader) error) error {
+func (b *client) callOnce(ctx context.Context, path string, form url.Values, decode func(io.Reader) error) error {
 	select {
 	case b.slots <- struct{}{}:
 		defer func() { <-b.slots }()
@@ -162,7 +168,7 @@ func outcome(err error) string {
 	return "error"
 }
 
-func (b *backend) send(req *http.Request, decode func(io.Reader) error) error {
+func (b *client) send(req *http.Request, decode func(io.Reader) error) error {
 	resp, err := b.HTTP.Do(req)
 	if err != nil {
 		return plain(err)

@@ -208,8 +208,8 @@ func history(t *Timeline, end Minute, p period) []Bucket {
 	return parts(t, end, length, min(max(buckets*length/(p.end-p.start), 1), length))
 }
 
-// burning fills in the time of the gravest alert.
-func (s *Status) burning(t *Timeline, end Minute) {
+// fillBurning fills in the time of the gravest alert.
+func (s *Status) fillBurning(t *Timeline, end Minute) {
 	if len(s.Alerts) == 0 || !s.Alerts[0].Burns() {
 		return
 	}
@@ -274,25 +274,25 @@ func orEmpty(m map[string]string) map[string]string {
 // dataState is the state that follows from the data alone, its reason, and
 // since when. longest is the longest page window.
 func (t *track) dataState(end Minute, longest slo.Window) (State, string, *time.Time) {
-	k := t.ledger.book
+	k := t.job.book
 	for i := range k.parts {
-		p, text := &k.parts[i], t.ledger.meters[i].clockText()
+		p, text := &k.parts[i], t.job.meters[i].clockText()
 		switch until := p.until(); {
 		case p.silent(end) && p.nan != 0 && end.Time().Sub(time.UnixMilli(p.nan)) <= p.silence():
 			return StateNoTraffic, "NaN: " + text + " has nothing to measure", until
-		case !p.silent(end) || t.ledger.absentBad && k.timeline.Sum(k.settled-1, k.settled).Known > 0:
+		case !p.silent(end) || t.job.absentBad && k.timeline.Sum(k.settled-1, k.settled).Known > 0:
 		case until == nil:
 			return StateNoData, "no series match " + text + ofTimes(t.slo.Indicator), nil
 		default:
 			reason := fmt.Sprintf("no samples of %s since %s", text, until.Format("2006-01-02 15:04 MST"))
-			if cause := t.ledger.absence.cause; cause != "" {
+			if cause := t.job.absence.cause; cause != "" {
 				reason += ": " + cause
 			}
 			return StateNoData, reason, until
 		}
 	}
 	switch {
-	case t.ledger.sparse():
+	case t.job.sparse():
 	case k.timeline.Sum(end.Add(-longest.Duration()), end).Events() == 0:
 		return StateNoTraffic, "no events in the last " + longest.String(), t.lastTraffic(end)
 	}
@@ -327,7 +327,7 @@ func (t *track) last(end Minute, may func(Sum) bool) *time.Time {
 	start := end.Add(-t.slo.Window.Length.Duration())
 	var find func(from, to Minute) Minute
 	find = func(from, to Minute) Minute {
-		if from >= to || !may(t.ledger.book.timeline.Sum(from, to)) {
+		if from >= to || !may(t.job.book.timeline.Sum(from, to)) {
 			return start
 		}
 		if to-from < 2*quarter {

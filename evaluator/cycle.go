@@ -12,10 +12,10 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// cycle is the evaluation of a backend's ledgers at an instant.
+// cycle is the evaluation of a backend's jobs at an instant.
 type cycle struct {
-	backend *backend
-	ledgers []*ledger // its own until it ends
+	backend *lane
+	jobs    []*job // its own until it ends
 	end     Minute
 	begin   time.Time
 	down    error      // why there was no answer at all, before and behind it
@@ -35,16 +35,16 @@ func (e *Evaluator) begin(ctx context.Context, end Minute) {
 			continue
 		}
 		c := &cycle{backend: b, end: end, begin: e.Now(), down: b.down}
-		for _, l := range e.ledgers {
-			if l.backend != b {
+		for _, l := range e.jobs {
+			if l.lane != b {
 				continue
 			}
 			e.takeOver(l)
 			if l.book != nil && l.retry <= end {
-				c.ledgers = append(c.ledgers, l)
+				c.jobs = append(c.jobs, l)
 			}
 		}
-		slices.SortFunc(c.ledgers, func(x, y *ledger) int { return cmp.Compare(x.key, y.key) })
+		slices.SortFunc(c.jobs, func(x, y *job) int { return cmp.Compare(x.key, y.key) })
 		b.busy = true
 		e.started.Go(func() {
 			b.safely(func() { c.run(ctx) })
@@ -64,11 +64,11 @@ func (e *Evaluator) finish(ctx context.Context, c *cycle) {
 	b := c.backend
 	b.busy, b.down, b.stale = false, c.down, c.stale
 	e.noteBackend(b)
-	for _, l := range c.ledgers {
-		if e.ledgers[l.key] != l {
+	for _, l := range c.jobs {
+		if e.jobs[l.key] != l {
 			continue // it was left meanwhile
 		}
-		for _, t := range e.byLedger[l] {
+		for _, t := range e.byJob[l] {
 			e.note(t, l.err)
 			if l.err != nil {
 				t.fail(l.err)
@@ -76,7 +76,7 @@ func (e *Evaluator) finish(ctx context.Context, c *cycle) {
 		}
 		if l.err == nil {
 			e.evaluateAll(l, c.end)
-			for _, t := range e.byLedger[l] {
+			for _, t := range e.byJob[l] {
 				e.noteDoubts(t)
 			}
 			e.regroup(ctx, l)
@@ -84,11 +84,11 @@ func (e *Evaluator) finish(ctx context.Context, c *cycle) {
 	}
 	e.publish()
 	e.metrics.cycles.Observe(e.Now().Sub(c.begin).Seconds())
-	e.rereadOutgrown(ctx, c.ledgers)
+	e.rereadOutgrown(ctx, c.jobs)
 	e.rereadOld(ctx, b)
 	e.readCuts(ctx, b)
 	e.readPast(ctx, b, c.end)
-	e.audit(ctx, b, c.ledgers)
+	e.audit(ctx, b, c.jobs)
 	e.lookForLost(ctx, b, c.end)
 	e.noteKept(b)
 }
@@ -96,7 +96,7 @@ func (e *Evaluator) finish(ctx context.Context, c *cycle) {
 // idle waits for the cycles that are under way. It reports false when ctx ends
 // before.
 func (e *Evaluator) idle(ctx context.Context) bool {
-	for slices.ContainsFunc(e.backends, func(b *backend) bool { return b.busy }) {
+	for slices.ContainsFunc(e.backends, func(b *lane) bool { return b.busy }) {
 		select {
 		case c := <-e.cycled:
 			e.finish(ctx, c)
@@ -107,14 +107,14 @@ func (e *Evaluator) idle(ctx context.Context) bool {
 	return true
 }
 
-// families are the ledgers that are read together, because what tells that they
+// families are the jobs that are read together, because what tells that they
 // have data is the same, in the order of the first.
-func families(ledgers []*ledger) [][]*ledger {
+func families(jobs []*job) [][]*job {
 	at := map[string]int{} // of a text, the family
-	var out [][]*ledger
-	for _, l := range ledgers {
+	var out [][]*job
+	for _, l := range jobs {
 		home := len(out)
-		out = append(out, []*ledger{l})
+		out = append(out, []*job{l})
 		for _, m := range l.meters {
 			if i, ok := at[m.clockText()]; ok && i != home {
 				into, from := min(i, home), max(i, home)
@@ -131,16 +131,16 @@ func families(ledgers []*ledger) [][]*ledger {
 			at[m.clockText()] = home
 		}
 	}
-	return slices.DeleteFunc(out, func(f []*ledger) bool { return f == nil })
+	return slices.DeleteFunc(out, func(f []*job) bool { return f == nil })
 }
 
 // maxBroken is the number of failures that make a cycle give up on a backend.
 const maxBroken = 3
 
-// run advances the ledgers. A backend that was down gets one query first, and
+// run advances the jobs. A backend that was down gets one query first, and
 // the others only when that one is answered.
 func (c *cycle) run(ctx context.Context) {
-	b, due := c.backend, families(c.ledgers)
+	b, due := c.backend, families(c.jobs)
 	if len(due) == 0 {
 		return
 	}
@@ -150,12 +150,12 @@ func (c *cycle) run(ctx context.Context) {
 		due = due[1:]
 	}
 	if c.broken.Load() < maxBroken {
-		if err := b.newStarts.renew(ctx, b, c.end-minutes(b.Settle)); err != nil {
+		if err := b.newStarts.renew(ctx, b.reader, c.end-minutes(b.Settle)); err != nil {
 			c.fault.Store(&err)
 			c.broken.Add(1)
 		}
 	}
-	queue := make(chan []*ledger)
+	queue := make(chan []*job)
 	var wg sync.WaitGroup
 	for range min(b.MaxConcurrency, len(due)) {
 		wg.Go(func() {
@@ -175,25 +175,25 @@ func (c *cycle) run(ctx context.Context) {
 		c.down = *err
 	}
 	well := c.down == nil && c.broken.Load() < maxBroken
-	for _, l := range c.ledgers {
+	for _, l := range c.jobs {
 		if l.err != nil && (well || refused(l.err)) {
 			l.backOff(c.end)
 		}
 	}
-	if c.down == nil && slices.ContainsFunc(c.ledgers, func(l *ledger) bool { return l.book.silent(c.end) != nil }) {
-		c.stale = b.probe(ctx, c.end)
+	if c.down == nil && slices.ContainsFunc(c.jobs, func(l *job) bool { return l.book.silent(c.end) != nil }) {
+		c.stale = newestUp(ctx, b.reader, c.end)
 	}
 	if c.down == nil && c.stale == nil {
-		b.findAbsences(ctx, c.ledgers, c.end)
-		b.findSpellings(ctx, c.ledgers, c.end)
+		findAbsences(ctx, b.reader, c.jobs, c.end)
+		findSpellings(ctx, b.reader, c.jobs, c.end)
 	}
 }
 
 // advance advances a family, unless the cycle gave up on its backend.
-func (c *cycle) advance(ctx context.Context, family []*ledger) {
+func (c *cycle) advance(ctx context.Context, family []*job) {
 	if c.broken.Load() >= maxBroken {
 		for _, l := range family {
-			l.settle(l.ownError(*c.fault.Load()))
+			l.settle(ownError(l.plan, *c.fault.Load()))
 		}
 		return
 	}
@@ -201,11 +201,11 @@ func (c *cycle) advance(ctx context.Context, family []*ledger) {
 	for i, l := range family {
 		l.changing.Lock()
 		defer l.changing.Unlock()
-		entries[i] = &entry{ledger: l, book: l.book}
+		entries[i] = &entry{plan: l.plan, book: l.book}
 	}
 	c.backend.advance(ctx, entries, c.end, true)
-	for _, e := range entries {
-		e.ledger.settle(e.err)
+	for i, e := range entries {
+		family[i].settle(e.err)
 		if e.err == nil || refused(e.err) {
 			c.answered.Store(true)
 			c.broken.Store(0)
@@ -218,10 +218,10 @@ func (c *cycle) advance(ctx context.Context, family []*ledger) {
 	}
 }
 
-// probe finds whether the whole backend lags: it has no sample of up, which
+// newestUp finds whether the whole backend lags: it has no sample of up, which
 // every Prometheus writes at each scrape, within the lookback of 5 min, but
 // had some in the last day. It returns the time of the newest, to 5 min.
-func (b *backend) probe(ctx context.Context, end Minute) *time.Time {
+func newestUp(ctx context.Context, b *reader, end Minute) *time.Time {
 	fresh, err := b.query(ctx, "count(up)", end.Time())
 	if err != nil || len(fresh) > 0 {
 		return nil
@@ -254,7 +254,7 @@ func (e *Evaluator) publish() {
 // note logs when an SLO's query begins to fail and when it is well again; one
 // that fails with its whole backend is the backend's to tell.
 func (e *Evaluator) note(t *track, err error) {
-	b := t.ledger.backend
+	b := t.job.lane
 	failing := err != nil && (b.down == nil || refused(err))
 	switch {
 	case failing && !t.told:
@@ -267,7 +267,7 @@ func (e *Evaluator) note(t *track, err error) {
 
 // noteBackend logs when a backend begins to give no answers at all and when it
 // is well again.
-func (e *Evaluator) noteBackend(b *backend) {
+func (e *Evaluator) noteBackend(b *lane) {
 	down := b.down != nil
 	if down == b.told {
 		return
@@ -285,7 +285,7 @@ func (e *Evaluator) noteBackend(b *backend) {
 	}
 	e.metrics.up.WithLabelValues(b.Name).Set(up)
 	for _, t := range e.tracks {
-		if t.ledger.backend == b && t.ledger.book == nil && !t.told {
+		if t.job.lane == b && t.job.book == nil && !t.told {
 			t.status.State, t.status.StateReason = state, reason
 		}
 	}
@@ -296,7 +296,7 @@ func (e *Evaluator) noteBackend(b *backend) {
 // the state query_failed; only the end of ctx is an error.
 func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Time) (*Report, error) {
 	e.end = min(MinuteOf(at), e.behindNow())
-	evaluate := func(l *ledger) {
+	evaluate := func(l *job) {
 		if l.err == nil {
 			e.evaluateAll(l, e.end) // and folds, while others are still read
 		}
@@ -305,7 +305,7 @@ func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Tim
 	var groups []*slo.SLO
 	for _, s := range slos {
 		t := e.tracks[s.ID()]
-		of, leftOut := groupsOf(s, t.ledger)
+		of, leftOut := groupsOf(s, t.job)
 		groups = append(groups, of...)
 		t.leftOut = leftOut
 	}
@@ -324,16 +324,16 @@ func (e *Evaluator) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Tim
 
 // readOnce reads the whole history of SLOs. It calls read, for one at a time, when
 // a ledger is read or has failed.
-func (e *Evaluator) readOnce(ctx context.Context, slos []*slo.SLO, read func(*ledger)) {
+func (e *Evaluator) readOnce(ctx context.Context, slos []*slo.SLO, read func(*job)) {
 	for _, s := range slos {
 		t, l := e.newTrack(s)
 		e.tracks[s.ID()] = t
-		e.byLedger[l] = append(e.byLedger[l], t)
+		e.byJob[l] = append(e.byJob[l], t)
 	}
 	var wg sync.WaitGroup
 	var mu sync.Mutex // of what belongs to the goroutine of Run
 	for _, b := range e.backends {
-		begun := slices.DeleteFunc(e.ledgersOf(b), func(l *ledger) bool { return l.book != nil })
+		begun := slices.DeleteFunc(e.jobsOf(b), func(l *job) bool { return l.book != nil })
 		for _, family := range families(begun) {
 			var entries []*entry
 			for _, l := range family {
@@ -342,17 +342,17 @@ func (e *Evaluator) readOnce(ctx context.Context, slos []*slo.SLO, read func(*le
 				entries = append(entries, en)
 			}
 			wg.Go(func() {
-				if !b.admit(ctx, b.readers) {
+				if !admit(ctx, b.readers) {
 					return
 				}
 				b.advance(ctx, entries, e.end, false)
 				<-b.readers
 				mu.Lock()
 				defer mu.Unlock()
-				for _, en := range entries {
-					en.finish()
-					en.ledger.settle(en.err)
-					read(en.ledger)
+				for i, en := range entries {
+					finish(en)
+					family[i].settle(en.err)
+					read(family[i])
 				}
 			})
 		}
@@ -363,15 +363,15 @@ func (e *Evaluator) readOnce(ctx context.Context, slos []*slo.SLO, read func(*le
 // conclude finds what is stale, and evaluates with that.
 func (e *Evaluator) conclude(ctx context.Context) {
 	for _, b := range e.backends {
-		if slices.ContainsFunc(e.ledgersOf(b), func(l *ledger) bool { return l.err == nil && l.book.silent(e.end) != nil }) {
-			b.stale = b.probe(ctx, e.end)
+		if slices.ContainsFunc(e.jobsOf(b), func(l *job) bool { return l.err == nil && l.book.silent(e.end) != nil }) {
+			b.stale = newestUp(ctx, b.reader, e.end)
 		}
 		if b.stale == nil {
-			b.findAbsences(ctx, e.ledgersOf(b), e.end)
-			b.findSpellings(ctx, e.ledgersOf(b), e.end)
+			findAbsences(ctx, b.reader, e.jobsOf(b), e.end)
+			findSpellings(ctx, b.reader, e.jobsOf(b), e.end)
 		}
-		for _, l := range e.ledgersOf(b) {
-			for _, t := range e.byLedger[l] {
+		for _, l := range e.jobsOf(b) {
+			for _, t := range e.byJob[l] {
 				if l.err == nil {
 					e.evaluate(t, e.end, t.status.Alerts) // it may be stale
 					continue

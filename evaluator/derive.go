@@ -118,7 +118,7 @@ func (r *record) mark(meter int, from, to Minute) Minute {
 }
 
 // trim forgets what is recorded for long.
-func (r *record) trim(l *ledger) {
+func (r *record) trim(l *plan) {
 	n := len(r.slots) - int(max(keep, 60+r.usual))
 	if n <= 0 {
 		return
@@ -133,7 +133,7 @@ func (r *record) trim(l *ledger) {
 }
 
 // one is what the slots of all meters make together.
-func (l *ledger) one(all leaves) Slot {
+func (l *plan) one(all leaves) Slot {
 	if l.joined != nil {
 		return l.joined(all)
 	}
@@ -141,12 +141,12 @@ func (l *ledger) one(all leaves) Slot {
 }
 
 // derived reports whether the ledger's slots are made of the meters'.
-func (l *ledger) derived() bool { return l.joined != nil || l.slice != nil || l.absentBad }
+func (l *plan) derived() bool { return l.joined != nil || l.slice != nil || l.absentBad }
 
 // derive appends to a timeline the slots behind an instant that follow from what
 // is recorded. Slots behind settled may be late, and the first behind the last known
 // one may still become known: neither is bad for being unknown.
-func (l *ledger) derive(t *Timeline, r *record, behind, settled Minute) {
+func (r *record) derive(l *plan, t *Timeline, behind, settled Minute) {
 	length := Minute(1)
 	if l.slice != nil {
 		length = minutes(l.slice.Length.Duration())
@@ -201,7 +201,7 @@ func (r *record) noteAbsent(end Minute) {
 // sliceOf is the event that a slice of time is: none when nothing of it is
 // known, and a bad one when data that should be there is gone in it and it has no
 // events.
-func (l *ledger) sliceOf(whole Slot, known, gone bool) (total, bad float64) {
+func (l *plan) sliceOf(whole Slot, known, gone bool) (total, bad float64) {
 	if !known && whole.Total == 0 && whole.Bad <= 0 {
 		return 0, 0
 	}

@@ -31,11 +31,11 @@ func (t *track) goodExceeds(v *Timeline, end Minute) *Doubt {
 
 // duplicated is the doubt about counters that replicas have twice.
 func (t *track) duplicated(*Timeline, Minute) *Doubt {
-	for i := range t.ledger.book.parts {
-		if label := t.ledger.book.parts[i].twin; label != "" {
+	for i := range t.job.book.parts {
+		if label := t.job.book.parts[i].twin; label != "" {
 			return &Doubt{Code: DoubtDuplicated, Message: fmt.Sprintf(
 				"%s has each counter more than once, as replicas see it, which differ in the label %s: all events count as often; write replica_labels: [%s] in the configuration of the backend",
-				t.ledger.meters[i].clockText(), label, label)}
+				t.job.meters[i].clockText(), label, label)}
 		}
 	}
 	return nil
@@ -45,7 +45,7 @@ func (t *track) duplicated(*Timeline, Minute) *Doubt {
 // total. Slots that are made of others don't show it: what is recorded does, of the
 // last hour.
 func (t *track) exceeds(v *Timeline, end Minute, counted role, code DoubtCode, kind string) *Doubt {
-	l, k := t.ledger, t.ledger.book
+	l, k := t.job, t.job.book
 	for i, m := range l.meters {
 		if m.counted != counted {
 			continue
@@ -91,10 +91,19 @@ func (t *track) partlyKnown(v *Timeline, end Minute) *Doubt {
 	return &Doubt{Code: DoubtPartlyKnown, Message: fmt.Sprintf("%.3g %% of the window is known; the numbers are of that part", 100*share)}
 }
 
+// goneDoubt is the doubt about an SLO whose backend lost a store.
+func (t *track) goneDoubt(end Minute) *Doubt {
+	gone, at, is := t.job.lane.lost(t.job.selectors, ownStart(t.slo.Window, end), end)
+	if !is {
+		return nil
+	}
+	return &Doubt{Code: DoubtPartlyKnown, Since: &at, Message: gone + ": its samples may be missing"}
+}
+
 // estimated is the doubt about events that are not counted one by one.
 func (t *track) estimated(*Timeline, Minute) *Doubt {
-	l := t.ledger
-	if _, exact := l.method(); exact {
+	l := t.job
+	if _, exact := l.book.method(l.plan); exact {
 		return nil
 	}
 	message := "events between the bounds of histogram buckets are interpolated"
@@ -117,7 +126,7 @@ func (t *track) estimated(*Timeline, Minute) *Doubt {
 // noteDoubts logs which doubts about an SLO began and ended since the last time; none
 // while its history is read, which each SLO is in doubt for.
 func (e *Evaluator) noteDoubts(t *track) {
-	if t.ledger.preview {
+	if t.job.preview {
 		return
 	}
 	has := func(all []Doubt, code DoubtCode) bool {

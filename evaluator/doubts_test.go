@@ -16,10 +16,10 @@ import (
 func TestDoubtsAreLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
 	e := &Evaluator{Options: Options{Log: slog.New(slog.NewTextHandler(&log, nil))}}
-	x := &track{slo: &slo.SLO{Service: "checkout", Name: "availability"}, ledger: &ledger{preview: true}}
+	x := &track{slo: &slo.SLO{Service: "checkout", Name: "availability"}, job: &job{preview: true}}
 	x.status.Doubts = []Doubt{{Code: DoubtEstimated, Message: "while its history is read"}}
 	e.noteDoubts(x)
-	x.ledger.preview = false
+	x.job.preview = false
 	for _, doubts := range [][]Doubt{
 		nil,
 		{{Code: DoubtAmbiguous, Message: "3 events"}, {Code: DoubtAudit, ofBackend: true}}, // which has a line of its own

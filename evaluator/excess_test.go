@@ -38,7 +38,7 @@ func TestBadWithoutTotalSpends(t *testing.T) {
 func TestSliceWithoutTotalIsBad(t *testing.T) {
 	target, err := slo.ParseObjective("95")
 	require.NoError(t, err)
-	l := &ledger{slice: &slo.Slice{Target: target}}
+	l := &plan{slice: &slo.Slice{Target: target}}
 	total, bad := l.sliceOf(Slot{Bad: 3}, true, false)
 	require.Equal(t, [2]float64{1, 1}, [2]float64{total, bad})
 	require.Equal(t, Slot{Total: 1, Bad: 1, Known: true}, asEvent(Slot{Bad: 3, Known: true}, target))

@@ -18,12 +18,12 @@ func (t *track) spec(end Minute) *slo.SLO { return t.slo.At(end.Time()) }
 // timeline is what the numbers of an SLO are computed from, until the ledger's
 // changes.
 func (t *track) timeline() *Timeline {
-	k := t.ledger.book
+	k := t.job.book
 	if len(t.slo.Exclusions) == 0 {
 		return k.timeline
 	}
 	var v *Timeline
-	v, t.rough = t.view.of(k.timeline, t.ledger.cuts, k.settled, t.slo)
+	v, t.rough = t.view.of(k.timeline, t.job.cuts, k.settled, t.slo)
 	return v
 }
 
@@ -53,7 +53,7 @@ func (t *track) date(alerts []FiringAlert) {
 	t.replayed = false
 	t.undated = slices.ContainsFunc(alerts, func(a FiringAlert) bool {
 		for _, w := range a.Windows {
-			if d, err := model.ParseDuration(w); err == nil && MinuteOf(a.Since)-Minute(time.Duration(d)/time.Minute) < t.ledger.book.timeline.fineFrom {
+			if d, err := model.ParseDuration(w); err == nil && MinuteOf(a.Since)-Minute(time.Duration(d)/time.Minute) < t.job.book.timeline.fineFrom {
 				return true
 			}
 		}
@@ -62,7 +62,7 @@ func (t *track) date(alerts []FiringAlert) {
 }
 
 // keepCuts keeps the slots that are folded next and that exclusions cut.
-func (l *ledger) keepCuts(tracks []*track) {
+func (l *job) keepCuts(tracks []*track) {
 	k := l.book
 	for _, t := range tracks {
 		if len(t.slo.Exclusions) > 0 {
@@ -77,9 +77,9 @@ func (l *ledger) keepCuts(tracks []*track) {
 }
 
 // roughOf are the quarters of an hour whose slots a ledger lacks, in order.
-func (e *Evaluator) roughOf(l *ledger) []Minute {
+func (e *Evaluator) roughOf(l *job) []Minute {
 	var out []Minute
-	for _, t := range e.byLedger[l] {
+	for _, t := range e.byJob[l] {
 		out = append(out, t.rough...)
 	}
 	slices.Sort(out)
@@ -91,32 +91,32 @@ func (e *Evaluator) roughOf(l *ledger) []Minute {
 // within it: the numbers are nearer to what they were without it. All history is
 // read again when the slots of a quarter are not those that were counted, because
 // data came late, and when it takes single slots to know since when an alert fires.
-func (e *Evaluator) readCuts(ctx context.Context, b *backend) {
-	var due []*ledger
-	for _, l := range e.ledgersOf(b) {
+func (e *Evaluator) readCuts(ctx context.Context, b *lane) {
+	var due []*job
+	for _, l := range e.jobsOf(b) {
 		if l.book == nil || l.err != nil || l.preview || l.cutting || l.rereading {
 			continue
 		}
 		rough := e.roughOf(l)
-		undated := slices.ContainsFunc(e.byLedger[l], func(t *track) bool { return t.undated })
+		undated := slices.ContainsFunc(e.byJob[l], func(t *track) bool { return t.undated })
 		switch {
 		case slices.ContainsFunc(rough, func(from Minute) bool { _, read := l.cuts[from]; return read }) || len(rough) == 0 && undated:
-			e.rereadWhole(ctx, []*ledger{l})
+			e.rereadWhole(ctx, []*job{l})
 		case len(rough) > 0:
 			due = append(due, l)
 		}
 	}
 	for _, family := range families(due) {
-		at := map[Minute][]*ledger{}
+		at := map[Minute][]*job{}
 		for _, l := range family {
 			l.cutting = true
 			for _, from := range e.roughOf(l) {
 				at[from] = append(at[from], l)
 			}
 		}
-		methods := map[*ledger][]part{}
+		methods := map[*job][]choice{}
 		for _, l := range family {
-			methods[l] = l.book.methods()
+			methods[l] = l.book.choices()
 		}
 		ctx, done := e.stoppable(ctx, family)
 		e.started.Go(func() {
@@ -137,15 +137,15 @@ func (e *Evaluator) readCuts(ctx context.Context, b *backend) {
 // shows whether its last slots are known.
 const quarterMore = Minute(steady)
 
-// readQuarter reads a quarter of an hour of ledgers that are read together.
-func readQuarter(ctx context.Context, b *backend, from Minute, ledgers []*ledger, methods map[*ledger][]part) []*entry {
+// readQuarter reads a quarter of an hour of jobs that are read together.
+func readQuarter(ctx context.Context, b *lane, from Minute, jobs []*job, methods map[*job][]choice) []*entry {
 	var entries []*entry
-	for _, l := range ledgers {
-		en := &entry{ledger: l, book: l.newBook(from, l.newestLeadIn())}
-		en.book.parts, en.book.piece = slices.Clone(methods[l]), maxPiece
+	for _, l := range jobs {
+		en := &entry{plan: l.plan, book: newBook(l.plan, from, l.newestLeadIn())}
+		en.book.parts, en.book.piece = chosen(methods[l]), maxPiece
 		entries = append(entries, en)
 	}
-	if b.admit(ctx, b.readers) {
+	if admit(ctx, b.readers) {
 		b.advance(ctx, entries, from+quarter+quarterMore, false)
 		<-b.readers
 	}
@@ -154,18 +154,18 @@ func readQuarter(ctx context.Context, b *backend, from Minute, ledgers []*ledger
 
 // takeCuts takes over the quarters of an hour that were read.
 func (e *Evaluator) takeCuts(entries []*entry) {
-	var ledgers []*ledger
+	var jobs []*job
 	for _, en := range entries {
-		l := en.ledger
-		if !slices.Contains(ledgers, l) {
-			ledgers = append(ledgers, l)
-			l.cutting = false
-		}
-		if e.ledgers[l.key] != l {
+		l := e.jobOf(en.plan)
+		if l == nil {
 			continue
 		}
+		if !slices.Contains(jobs, l) {
+			jobs = append(jobs, l)
+			l.cutting = false
+		}
 		if en.err != nil {
-			e.Log.Warn("Slots that an exclusion cuts can't be read", "slo_id", e.byLedger[l][0].slo.ID(), "backend", l.backend.Name, "err", en.err)
+			e.Log.Warn("Slots that an exclusion cuts can't be read", "slo_id", e.byJob[l][0].slo.ID(), "backend", l.lane.Name, "err", en.err)
 			continue
 		}
 		if !en.done {
@@ -176,8 +176,8 @@ func (e *Evaluator) takeCuts(entries []*entry) {
 		}
 		l.cuts[en.book.timeline.Start()] = cutOf(en.book.timeline, en.book.timeline.Start())
 	}
-	for _, l := range ledgers {
-		if e.ledgers[l.key] == l && !l.backend.busy && l.book != nil && l.err == nil {
+	for _, l := range jobs {
+		if !l.lane.busy && l.book != nil && l.err == nil {
 			e.evaluateAll(l, l.book.timeline.End())
 		}
 	}

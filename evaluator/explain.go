@@ -133,7 +133,7 @@ func (e *Evaluator) Explain(ctx context.Context, s *slo.SLO, at time.Time) (*Pro
 		return nil, err
 	}
 	p.EvaluatedAt, p.SLO = r.EvaluatedAt, r.SLOs[0]
-	l := e.ledgers[e.keyOf(s)]
+	l := e.jobs[e.keyOf(s)]
 	sum := Sum{Start: w.from, End: w.to}
 	counted := sum
 	if l.err == nil {
@@ -147,7 +147,7 @@ func (e *Evaluator) Explain(ctx context.Context, s *slo.SLO, at time.Time) (*Pro
 	p.note(sum)
 	p.Notes = append(p.Notes, l.notes()...)
 	if l.err == nil {
-		p.Checks = b.check(ctx, l, w, counted)
+		p.Checks = checks(ctx, b.reader, l.plan, l.book, w, counted)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("checking: %w", err)
@@ -229,7 +229,7 @@ func arithmetic(s *Status, sum Sum) []Step {
 
 // notes tell how the events of a ledger are made, where they are no increments of
 // counters.
-func (l *ledger) notes() []string {
+func (l *job) notes() []string {
 	var out []string
 	if l.slice != nil {
 		out = append(out, fmt.Sprintf("a slice of %s is bad when less than %s %% of its events are good", l.slice.Length, l.slice.Target.Percent()))

@@ -32,7 +32,7 @@ const eventful = `
 	requests_total{job="shop",instance="d",code="200"} 1000+10x20
 	requests_total{job="shop",instance="d",code="200",zone="x"} _x21 1210+10x39`
 
-func explain(t *testing.T, o evaluator.Options, window string, end time.Time) *evaluator.Proof {
+func proofOf(t *testing.T, o evaluator.Options, window string, end time.Time) *evaluator.Proof {
 	t.Helper()
 	o.Registerer = prometheus.NewRegistry()
 	p, err := evaluator.New(o).Explain(t.Context(), load(t, window, events)[0], end)
@@ -47,7 +47,7 @@ func anHourAfter(end time.Time) func() time.Time {
 func TestExplain(t *testing.T) {
 	server := httptest.NewServer(embedded(t, time.Minute, eventful).Handler())
 	defer server.Close()
-	p := explain(t, options(server.URL, anHourAfter(at(60))), "1h", at(60))
+	p := proofOf(t, options(server.URL, anHourAfter(at(60))), "1h", at(60))
 
 	require.Equal(t, at(0), p.Start)
 	require.Equal(t, at(60), p.End)
@@ -88,7 +88,7 @@ func TestExplain(t *testing.T) {
 func TestExplainArithmetic(t *testing.T) {
 	server := httptest.NewServer(embedded(t, time.Minute, eventful).Handler())
 	defer server.Close()
-	p := explain(t, options(server.URL, anHourAfter(at(60))), "1h", at(60))
+	p := proofOf(t, options(server.URL, anHourAfter(at(60))), "1h", at(60))
 	// 1 % of 2400 may be bad, 24; 16 are.
 	want := map[string]float64{
 		"coverage": 1, "good": 2384, "sli": 1 - 16.0/2400, "burn_rate": 2.0 / 3, "allowed": 24, "consumed": 2.0 / 3, "remaining": 1.0 / 3,
@@ -109,7 +109,7 @@ func TestExplainArithmetic(t *testing.T) {
 func TestExplainCheck(t *testing.T) {
 	server := httptest.NewServer(embedded(t, time.Minute, eventful).Handler())
 	defer server.Close()
-	p := explain(t, options(server.URL, anHourAfter(at(60))), "1h", at(60))
+	p := proofOf(t, options(server.URL, anHourAfter(at(60))), "1h", at(60))
 	require.Len(t, p.Checks, 2)
 	last := p.Queries[len(p.Queries)-2:]
 	require.Equal(t, evaluator.Query{Query: `sum(increase(requests_total{code="500"}[1h]))`, Time: at(60), Series: 1, Samples: 1}, last[0])
@@ -150,7 +150,7 @@ func TestExplainSaysWhatStatusSays(t *testing.T) {
 	server := httptest.NewServer(embedded(t, time.Minute, eventful).Handler())
 	defer server.Close()
 	for _, window := range []string{"1h", "7d"} {
-		p := explain(t, options(server.URL, anHourAfter(at(67))), window, at(67))
+		p := proofOf(t, options(server.URL, anHourAfter(at(67))), window, at(67))
 		r := evaluate(t, server.URL, load(t, window, events), at(67))
 		want, err := json.Marshal(r.SLOs[0])
 		require.NoError(t, err)
@@ -163,7 +163,7 @@ func TestExplainSaysWhatStatusSays(t *testing.T) {
 	}
 	// Seven days before 01:07 are at 01:00, on a quarter. Slots up to 01:05, which
 	// are final, are folded when they are older than three days.
-	p := explain(t, options(server.URL, anHourAfter(at(67))), "7d", at(67))
+	p := proofOf(t, options(server.URL, anHourAfter(at(67))), "7d", at(67))
 	require.Equal(t, at(60).AddDate(0, 0, -7), p.Start)
 	require.Equal(t, 4*24*60/15, p.Slots.Quarters)
 	require.Equal(t, 3*24*60+7, p.Slots.Single)
@@ -184,7 +184,7 @@ func TestExplainWithoutACheck(t *testing.T) {
 	defer server.Close()
 	o := options(server.URL, anHourAfter(at(60)))
 	o.Backends[0].MaxSamples = 100 // 92 of the errors, and 220 others
-	p := explain(t, o, "1h", at(60))
+	p := proofOf(t, o, "1h", at(60))
 	require.Equal(t, 2400.0, p.Events.Total)
 	require.Equal(t, "the backend answers 422 execution: too many samples", p.Checks[0].Unavailable)
 	require.Equal(t, "it would load 312 samples at once, and max_samples is 100", p.Checks[1].Unavailable)
@@ -195,7 +195,7 @@ func TestExplainWithoutACheck(t *testing.T) {
 	}
 
 	server.Close()
-	p = explain(t, o, "1h", at(60))
+	p = proofOf(t, o, "1h", at(60))
 	require.Equal(t, evaluator.StateQueryFailed, p.SLO.State)
 	require.Empty(t, p.Checks)
 	require.NotEmpty(t, p.Queries[0].Error)

@@ -32,7 +32,7 @@ func (e *Evaluator) TakeOver(ctx context.Context) { e.warmUp(ctx, <-e.warmed) }
 
 // cold reports whether some history is not read.
 func (e *Evaluator) cold() bool {
-	for _, l := range e.ledgers {
+	for _, l := range e.jobs {
 		if l.book == nil || l.preview && l.next == nil {
 			return true
 		}
@@ -48,8 +48,8 @@ func (e *Evaluator) Fill(slos []*slo.SLO, end Minute, f func(m Minute) Slot) {
 	for _, s := range slos {
 		t, l := e.newTrack(s)
 		e.tracks[s.ID()] = t
-		e.byLedger[l] = append(e.byLedger[l], t)
-		k := l.newBook(end.Add(-l.history), 0)
+		e.byJob[l] = append(e.byJob[l], t)
+		k := newBook(l.plan, end.Add(-l.history), 0)
 		start := k.timeline.Start()
 		if filled[start] == nil {
 			for m := start; m < end; m++ {
@@ -59,7 +59,7 @@ func (e *Evaluator) Fill(slos []*slo.SLO, end Minute, f func(m Minute) Slot) {
 		}
 		k.timeline = filled[start].Clone()
 		k.settled = end - 2
-		k.parts[0] = part{method: MethodRaw, accounts: newCounter(l.meters[0].clock()), newest: end.millis()}
+		k.parts[0] = part{choice: choice{method: MethodRaw}, accounts: newCounter(l.meters[0].clock()), newest: end.millis()}
 		k.remember()
 		l.book = k
 		e.evaluateAll(l, end)
@@ -74,7 +74,7 @@ func (e *Evaluator) Cycle(ctx context.Context, end Minute) bool {
 
 // Remember lets each ledger keep what a reread begins with.
 func (e *Evaluator) Remember() {
-	for _, l := range e.ledgers {
+	for _, l := range e.jobs {
 		l.book.remember()
 	}
 }
@@ -86,6 +86,6 @@ func (f *faulty) feed([]rawSeries, Minute, Minute) *tally { panic("index out of 
 
 // Break puts a fault into what an SLO counts with.
 func (e *Evaluator) Break(id string) {
-	p := &e.tracks[id].ledger.book.parts[0]
+	p := &e.tracks[id].job.book.parts[0]
 	p.accounts = &faulty{p.accounts}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"gonum.org/v1/gonum/floats"
 
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -55,7 +56,7 @@ func TestValuesThatAreWaitedFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := newLevels(measure).feed(tt.batch, first, first+end)
-			require.Equal(t, tt.bad, sum(got.bad))
+			require.Equal(t, tt.bad, floats.Sum(got.bad))
 		})
 	}
 }

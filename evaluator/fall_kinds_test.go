@@ -157,7 +157,7 @@ func TestKindsOfFalls(t *testing.T) {
 						for _, x := range e.samples {
 							begun[""] = append(begun[""], sample{x.t, float64(latest(e.started, x.t))})
 						}
-						begun.give([]part{{accounts: c}})
+						giveStarts(c, begun)
 					}
 					got := c.feed([]rawSeries{s}, slotEnd(epochMillis)-1, end)
 					for _, c := range got.claims {

@@ -31,7 +31,7 @@ type group struct {
 
 // meet notes the groups that a reading shows. What lacks one of the labels is in
 // no group.
-func (k *book) meet(l *ledger, batches [][]rawSeries) {
+func (k *book) meet(l *plan, batches [][]rawSeries) {
 	if l.groups == nil {
 		return
 	}
@@ -65,7 +65,7 @@ func (k *book) meet(l *ledger, batches [][]rawSeries) {
 
 // groupsOf are the groups of an SLO, as SLOs, in the order of their values, and
 // how many more there are than the limit.
-func groupsOf(s *slo.SLO, l *ledger) (out []*slo.SLO, leftOut int) {
+func groupsOf(s *slo.SLO, l *job) (out []*slo.SLO, leftOut int) {
 	if s.Groups == nil || l == nil || l.book == nil {
 		return nil, 0
 	}
@@ -83,12 +83,12 @@ func groupsOf(s *slo.SLO, l *ledger) (out []*slo.SLO, leftOut int) {
 
 // regroup follows the groups that appeared and leaves those that vanished, of the
 // SLOs of a ledger.
-func (e *Evaluator) regroup(ctx context.Context, l *ledger) {
+func (e *Evaluator) regroup(ctx context.Context, l *job) {
 	if l.groups == nil {
 		return
 	}
-	var begun, unlike []*ledger
-	for _, t := range slices.Clone(e.byLedger[l]) {
+	var begun, unlike []*job
+	for _, t := range slices.Clone(e.byJob[l]) {
 		if t.slo.Groups == nil {
 			continue
 		}
@@ -100,15 +100,15 @@ func (e *Evaluator) regroup(ctx context.Context, l *ledger) {
 			if g := before[id]; g != nil {
 				t.groups[id] = g
 				delete(before, id)
-				if g.ledger.unlike(l) && !slices.Contains(unlike, g.ledger) {
-					g.ledger.book.outgrown = true
-					unlike = append(unlike, g.ledger)
+				if g.job.unlike(l) && !slices.Contains(unlike, g.job) {
+					g.job.book.outgrown = true
+					unlike = append(unlike, g.job)
 				}
 				continue
 			}
 			g, fresh := e.follow(s)
 			if t.groups[id] = g; fresh {
-				begun = append(begun, g.ledger)
+				begun = append(begun, g.job)
 			}
 		}
 		for id, g := range before {
@@ -125,8 +125,8 @@ func (e *Evaluator) regroup(ctx context.Context, l *ledger) {
 }
 
 // healthy reports whether what the backend shows is all that it has, and new.
-func (l *ledger) healthy() bool {
-	return l.err == nil && !l.preview && l.backend.stale == nil && l.book.silent(l.book.timeline.End()) == nil
+func (l *job) healthy() bool {
+	return l.err == nil && !l.preview && l.lane.stale == nil && l.book.silent(l.book.timeline.End()) == nil
 }
 
 // groupKey tells groups of an SLO apart, by the values of its labels.
@@ -151,17 +151,17 @@ func (e *Evaluator) retiredIDs() []string {
 
 // unlike reports whether a group's ledger still counts single series of a whole
 // that has too many of them.
-func (l *ledger) unlike(whole *ledger) bool {
+func (l *job) unlike(whole *job) bool {
 	return l.book != nil && !l.preview && !l.rereading && len(l.book.parts) == len(whole.book.parts) &&
 		l.book.parts[0].method == MethodRaw && whole.book.parts[0].method == MethodAggregated
 }
 
 // follow begins to follow an SLO. It reports whether the ledger is new.
 func (e *Evaluator) follow(s *slo.SLO) (t *track, fresh bool) {
-	fresh = e.ledgers[e.keyOf(s)] == nil
+	fresh = e.jobs[e.keyOf(s)] == nil
 	t, l := e.newTrack(s)
 	e.tracks[s.ID()] = t
-	e.byLedger[l] = append(e.byLedger[l], t)
+	e.byJob[l] = append(e.byJob[l], t)
 	if l.book != nil && l.err == nil {
 		e.evaluateAll(l, l.book.timeline.End())
 	}
@@ -170,13 +170,13 @@ func (e *Evaluator) follow(s *slo.SLO) (t *track, fresh bool) {
 
 // leave follows an SLO no more.
 func (e *Evaluator) leave(t *track) {
-	l := t.ledger
+	l := t.job
 	delete(e.tracks, t.slo.ID())
-	e.byLedger[l] = slices.DeleteFunc(e.byLedger[l], func(o *track) bool { return o == t })
-	if len(e.byLedger[l]) == 0 {
+	e.byJob[l] = slices.DeleteFunc(e.byJob[l], func(o *track) bool { return o == t })
+	if len(e.byJob[l]) == 0 {
 		l.stop()
-		delete(e.byLedger, l)
-		delete(e.ledgers, l.key)
+		delete(e.byJob, l)
+		delete(e.jobs, l.key)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // keepOld takes from the old book of a ledger what a new one lacks, and notes where
 // that is. It reports false when the newest samples are among that: counting can't go
 // on from the new book then.
-func (l *ledger) keepOld(next, old *book) bool {
+func keepOld(l *plan, next, old *book) bool {
 	next.kept = clipped(next.kept, next.timeline.Start(), next.settled)
 	if !sameMethods(next.parts, old.parts) {
 		return true // another way to count may know other slots
@@ -59,7 +59,7 @@ func sameMethods(a, b []part) bool {
 
 // cells are the smallest times that are told apart among folded slots and among
 // others: of slices one holds nothing without the rest.
-func (l *ledger) cells() (coarse, fine Minute) {
+func (l *plan) cells() (coarse, fine Minute) {
 	if l.slice == nil {
 		return quarter, 1
 	}
@@ -205,7 +205,7 @@ func (r *record) keepOld(old *record, to Minute) {
 // keptDoubt is the doubt about slots that stay though the backend has them no more.
 func (t *track) keptDoubt(end Minute) *Doubt {
 	start, slots := ownStart(t.slo.Window, end), Minute(0)
-	kept := clipped(t.ledger.book.kept, start, end)
+	kept := clipped(t.job.book.kept, start, end)
 	if len(kept) == 0 {
 		return nil
 	}
@@ -223,10 +223,10 @@ const minuteFormat = "2006-01-02 15:04 MST"
 
 // noteKept logs when a backend begins to answer less than it did, and when it has all
 // again.
-func (e *Evaluator) noteKept(b *backend) {
+func (e *Evaluator) noteKept(b *lane) {
 	n := 0
-	for l := range maps.Keys(e.byLedger) {
-		if l.backend == b && l.book != nil && len(l.book.kept) > 0 {
+	for l := range maps.Keys(e.byJob) {
+		if l.lane == b && l.book != nil && len(l.book.kept) > 0 {
 			n++
 		}
 	}

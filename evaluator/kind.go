@@ -50,7 +50,7 @@ type inquiry struct {
 
 // identify tells what the backend is. It is asked before the first query, and
 // again after a failure; what it answers is remembered.
-func (b *backend) identify(ctx context.Context) (identity, error) {
+func (b *client) identify(ctx context.Context) (identity, error) {
 	for {
 		b.mu.Lock()
 		q := b.inquiry
@@ -77,7 +77,7 @@ func (b *backend) identify(ctx context.Context) (identity, error) {
 }
 
 // conclude ends an inquiry. One that failed is forgotten.
-func (b *backend) conclude(q *inquiry) {
+func (b *client) conclude(q *inquiry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if q.err != nil {
@@ -89,13 +89,13 @@ func (b *backend) conclude(q *inquiry) {
 }
 
 // tell sets the metric of what the backend is.
-func (b *backend) tell(id identity) {
+func (b *client) tell(id identity) {
 	b.metrics.info.DeletePartialMatch(map[string]string{"backend": b.Name})
 	b.metrics.info.WithLabelValues(b.Name, id.kind, id.version).Set(1)
 }
 
 // forget has a backend that was down asked again: it may be another one then.
-func (b *backend) forget() {
+func (b *client) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.configured() || b.inquiry == nil {
@@ -109,10 +109,10 @@ func (b *backend) forget() {
 }
 
 // configured reports whether the user said what the backend is.
-func (b *backend) configured() bool { return b.Kind != "" && b.Kind != kindAuto }
+func (b *client) configured() bool { return b.Kind != "" && b.Kind != kindAuto }
 
 // known is what the backend is, as far as that is known.
-func (b *backend) known() (identity, bool) {
+func (b *client) known() (identity, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.inquiry == nil {
@@ -129,7 +129,7 @@ func (b *backend) known() (identity, bool) {
 // inquire finds out what the backend is: by what it says of itself, and where
 // that tells nothing by a function that only VictoriaMetrics has. What can't be
 // told is taken for a Prometheus.
-func (b *backend) inquire(ctx context.Context) (identity, error) {
+func (b *client) inquire(ctx context.Context) (identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.Timeout+b.patience.limit)
 	defer cancel()
 	var info buildInfo

@@ -4,54 +4,29 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// ledger is what is counted for SLOs: they share one when they count the same
-// for as long.
-type ledger struct {
+// plan says which queries an SLO needs and how their samples become events. SLOs with
+// equal queries and history share one. It does not change.
+type plan struct {
 	key       string
-	backend   *backend
 	meters    []*meter // as many as the SLO is made of
 	joined    joined   // what their slots make together; nil for one
 	slice     *slo.Slice
 	absentBad bool // slots that are not known are bad, as long as some were of late
 	history   time.Duration
-	leadIn    Minute        // read before it, so that the first slots are right
-	groups    *slo.Groups   // what the SLO is split by; nil unless it is
-	like      []part        // how the whole is counted, of which this is a group; nil for no matter
-	recent    time.Duration // the newest part, that is read first
-	left      atomic.Int64  // minutes of history that are not read
-	witness   *witness      // of how it is counted; nil but for Explain
-
-	// What follows belongs to the goroutine of Run, but for a cycle, which holds
-	// changing while it changes the book.
-	changing  sync.Mutex
-	book      *book // nil before anything is read
-	preview   bool  // the book holds the newest part only
-	next      *book // takes over as soon as no cycle is under way
-	nextSpan  span
-	rereading bool   // a book to take over is being read
-	stop      func() // ends the reading of history
-	ended     []*endedPeriods
-	pastRetry Minute // when periods that ended are tried again
-	cuts      cuts
-	cutting   bool // slots of quarters that exclusions cut are being read
-	absence   absence
-	audits    []verdicts // of each meter; nil before the first
-	spelling  spelling
-	look      look
-	err       error // of the last advance
-	failures  int   // of this ledger alone, in a row
-	retry     Minute
+	settle    Minute      // for how long slots are read again
+	leadIn    Minute      // read before it, so that the first slots are right
+	groups    *slo.Groups // what the SLO is split by; nil unless it is
+	like      []choice    // how the whole is counted, of which this is a group; nil where there is none
+	witness   *witness    // of how it is counted; nil but for Explain
 }
 
-func newLedger(key string, s *slo.SLO, b *backend, history time.Duration) *ledger {
-	l := &ledger{key: key, backend: b, slice: s.Slice, absentBad: s.NoDataBad, groups: s.Groups, history: history, stop: func() {}}
+func newPlan(key string, s *slo.SLO, settle Minute, history time.Duration) *plan {
+	l := &plan{key: key, settle: settle, slice: s.Slice, absentBad: s.NoDataBad, groups: s.Groups, history: history}
 	l.meters, l.joined = metersOf(s)
 	for _, m := range l.meters {
 		l.leadIn = max(l.leadIn, m.remember)
@@ -62,13 +37,12 @@ func newLedger(key string, s *slo.SLO, b *backend, history time.Duration) *ledge
 	if l.absentBad {
 		l.leadIn = max(l.leadIn, minutes(slo.Remembrance))
 	}
-	l.left.Store(int64(Minute(0).Add(history) + l.leadIn))
 	return l
 }
 
-// ledgerKey tells ledgers apart.
-func ledgerKey(s *slo.SLO, b *backend, history time.Duration) string {
-	parts := []string{b.Name, history.String(), strconv.FormatBool(s.NoDataBad), s.Indicator.Kind()}
+// planKey tells ledgers apart.
+func planKey(s *slo.SLO, backend string, history time.Duration) string {
+	parts := []string{backend, history.String(), strconv.FormatBool(s.NoDataBad), s.Indicator.Kind()}
 	if s.Groups != nil {
 		parts = append(parts, s.Groups.By...)
 	}
@@ -80,6 +54,16 @@ func ledgerKey(s *slo.SLO, b *backend, history time.Duration) string {
 		parts = append(parts, m.key())
 	}
 	return strings.Join(parts, "\xff")
+}
+
+// selectors are those of a plan's queries; the zero Selector stands for an expression.
+func (l *plan) selectors() (out []slo.Selector) {
+	for _, m := range l.meters {
+		for i := range m.queries {
+			out = append(out, m.queries[i].selector)
+		}
+	}
+	return out
 }
 
 // book is a timeline and what is needed to go on with it.
@@ -100,11 +84,16 @@ type book struct {
 	tried     *past     // behind the slots that are not settled; nil when they held no samples
 }
 
+// choice is how a meter's events are counted.
+type choice struct {
+	method    string   // MethodRaw, MethodAggregated or MethodEvaluated; "" before that is chosen
+	spellings []string // of the threshold's bucket, beside the usual ones
+}
+
 // part is what a meter counts into a book.
 type part struct {
+	choice
 	accounts  accounts
-	spellings []string    // of the threshold's bucket, beside the usual ones
-	method    string      // MethodRaw, MethodAggregated or MethodEvaluated; "" before that is chosen
 	newest    int64       // time of the newest sample, in milliseconds; 0 for none
 	nan       int64       // time of the newest value that is NaN; 0 for none
 	alive     int64       // until when what is gone counts as if it were there
@@ -128,11 +117,20 @@ type past struct {
 	record  *record
 }
 
-// methods are empty parts that count as the book's do.
-func (k *book) methods() []part {
-	out := make([]part, len(k.parts))
+// choices are how the parts of a book are counted.
+func (k *book) choices() []choice {
+	out := make([]choice, len(k.parts))
 	for i, p := range k.parts {
-		out[i].method, out[i].spellings = p.method, p.spellings
+		out[i] = p.choice
+	}
+	return out
+}
+
+// chosen are empty parts that are counted in some way.
+func chosen(choices []choice) []part {
+	out := make([]part, len(choices))
+	for i, c := range choices {
+		out[i].choice = c
 	}
 	return out
 }
@@ -155,10 +153,10 @@ const (
 )
 
 // newBook makes an empty book whose timeline begins at start.
-func (l *ledger) newBook(start, leadIn Minute) *book {
+func newBook(l *plan, start, leadIn Minute) *book {
 	t := NewTimeline(start)
 	k := &book{timeline: t, parts: make([]part, len(l.meters)), settled: t.Start() - leadIn, piece: firstPiece}
-	copy(k.parts, l.like)
+	copy(k.parts, chosen(l.like))
 	if l.derived() {
 		k.record = &record{from: k.settled, rereads: true}
 	}
@@ -257,39 +255,19 @@ func (k *book) age(history time.Duration) {
 }
 
 // sparse reports whether the ledger may be without events for long.
-func (l *ledger) sparse() bool {
+func (l *plan) sparse() bool {
 	return slices.ContainsFunc(l.meters, func(m *meter) bool { return m.sparse })
 }
 
-// method is how the events are counted, as far as that is one way, and whether
-// they are no estimates.
-func (l *ledger) method() (name string, exact bool) {
-	name, exact = l.book.parts[0].method, true
-	for i, p := range l.book.parts {
+// method is how the events of a book are counted, as far as that is one way, and
+// whether they are no estimates.
+func (k *book) method(l *plan) (name string, exact bool) {
+	name, exact = k.parts[0].method, true
+	for i, p := range k.parts {
 		if p.method == MethodAggregated {
 			name = p.method
 		}
 		exact = exact && l.meters[i].exact && !p.inexact && p.method != MethodAggregated
 	}
 	return name, exact
-}
-
-// backOff asks again less and less often for what fails while the backend
-// answers others. A backend that is down spares itself: it gets one query a
-// cycle.
-func (l *ledger) backOff(now Minute) {
-	l.failures++
-	l.retry = now + min(Minute(1)<<min(l.failures-1, 4), maxRetry)
-}
-
-// maxRetry is the longest time between two tries of a query that fails alone, in
-// minutes.
-const maxRetry = 4
-
-// settle notes how an advance ended.
-func (l *ledger) settle(err error) {
-	l.err, l.retry = err, 0
-	if err == nil {
-		l.failures = 0
-	}
 }

@@ -32,5 +32,10 @@ func LeftAt(t *Timeline, s *slo.SLO, end Minute) (left BudgetLeft, ok bool) {
 	return left, true
 }
 
-// HistoryOf is how much of the past it takes to compute the budget of an SLO.
-func HistoryOf(s *slo.SLO) time.Duration { return historyOf(s.Window) }
+// HistoryOf is how much of the past an SLO's own window asks for.
+func HistoryOf(p slo.Period) time.Duration {
+	if p.IsRolling() {
+		return p.Length.Duration()
+	}
+	return max(p.Longest(), 29*24*time.Hour) // the last four weeks, and changes of the clock
+}

@@ -193,16 +193,16 @@ func nansBySlot(batch []rawSeries) map[Minute]bool {
 // runs counts runs of jobs by the time of their last success.
 type runs struct {
 	slo.Runs
-	jobs map[uint64]job
+	jobs map[uint64]lastRun
 }
 
-// job is what is remembered of a job.
-type job struct {
+// lastRun is what is remembered of a job.
+type lastRun struct {
 	success float64 // the time of its last success, in seconds
 	seen    int64   // the end of the last slot in which it was there, in milliseconds
 }
 
-func newRuns(r slo.Runs) *runs { return &runs{Runs: r, jobs: map[uint64]job{}} }
+func newRuns(r slo.Runs) *runs { return &runs{Runs: r, jobs: map[uint64]lastRun{}} }
 
 func (r *runs) clone() accounts { return &runs{Runs: r.Runs, jobs: maps.Clone(r.jobs)} }
 
@@ -230,7 +230,7 @@ func (r *runs) feed(batch []rawSeries, from, to Minute) *tally {
 			if known && v.v > j.success || !known && float64(now)/1000-v.v <= justNow.Seconds() {
 				out.total[i]++
 			}
-			r.jobs[v.key] = job{max(v.v, j.success), now}
+			r.jobs[v.key] = lastRun{max(v.v, j.success), now}
 			out.newest = now
 		}
 		for key, j := range r.jobs {

@@ -29,7 +29,7 @@ type look struct {
 
 // plan plans the next look when the whole history of a ledger, or its newest part, is
 // read, and a book is about to take over.
-func (k *look) plan(l *ledger, now Minute) {
+func (k *look) plan(l *job, now Minute) {
 	switch {
 	case l.book != nil && l.next.lacking() < l.book.lacking():
 		k.vain = 0
@@ -44,7 +44,7 @@ func (k *look) pause() Minute { return lookEvery * afterVain[k.vain] }
 
 // waits reports whether a ledger keeps slots that the backend lacks, and it is not
 // time to look for them.
-func (k *look) waits(l *ledger, now Minute) bool { return len(l.book.kept) > 0 && now < k.at }
+func (k *look) waits(l *job, now Minute) bool { return len(l.book.kept) > 0 && now < k.at }
 
 // lacking is how many slots of a book the backend has no samples of.
 func (k *book) lacking() Minute {
@@ -71,11 +71,11 @@ func (k *book) holes() []period {
 	return joinedSpans(out)
 }
 
-// lookedFor are ledgers that are read together, and where to look for more of each.
+// lookedFor are jobs that are read together, and where to look for more of each.
 type lookedFor struct {
-	backend *backend
+	backend *lane
 	over    bool // the backend was asked about all
-	ledgers []*ledger
+	jobs    []*job
 	places  [][]spot // of each
 }
 
@@ -88,7 +88,7 @@ type spot struct {
 // where is where to look for what a book lacks. Of what is unknown that is the oldest
 // quarter of an hour and the end of one of the holes, by turns: what was never there is
 // never found. Of what is kept there were samples: one time is as good as another.
-func (k *book) where(now Minute) []Minute {
+func where(k *book, now Minute) []Minute {
 	var out []Minute
 	turn := int(now / lookEvery)
 	if n := len(k.kept); n > 0 {
@@ -103,24 +103,24 @@ func (k *book) where(now Minute) []Minute {
 }
 
 // lookForLost asks a backend, beside the cycles, about what it may have again.
-func (e *Evaluator) lookForLost(ctx context.Context, b *backend, now Minute) {
-	due := func(l *ledger) bool {
+func (e *Evaluator) lookForLost(ctx context.Context, b *lane, now Minute) {
+	due := func(l *job) bool {
 		return l.book != nil && !l.preview && !l.rereading && l.next == nil && l.err == nil && l.look.at <= now
 	}
-	ledgers := slices.DeleteFunc(e.ledgersOf(b), func(l *ledger) bool { return !due(l) })
-	if b.looking || len(ledgers) == 0 {
+	jobs := slices.DeleteFunc(e.jobsOf(b), func(l *job) bool { return !due(l) })
+	if b.looking || len(jobs) == 0 {
 		return
 	}
 	var all []lookedFor
-	for _, family := range families(ledgers) {
+	for _, family := range families(jobs) {
 		f := lookedFor{backend: b}
 		for _, l := range family {
 			l.look.at = now + l.look.pause()
 			if spots := l.spots(now); len(spots) > 0 {
-				f.ledgers, f.places = append(f.ledgers, l), append(f.places, spots)
+				f.jobs, f.places = append(f.jobs, l), append(f.places, spots)
 			}
 		}
-		if len(f.ledgers) > 0 {
+		if len(f.jobs) > 0 {
 			all = append(all, f)
 		}
 	}
@@ -131,7 +131,7 @@ func (e *Evaluator) lookForLost(ctx context.Context, b *backend, now Minute) {
 	e.started.Go(func() {
 		for _, f := range append(all, lookedFor{backend: b, over: true}) {
 			if !f.over {
-				b.safely(func() { b.lookFor(ctx, &f) })
+				b.safely(func() { lookFor(ctx, b.reader, &f) })
 			}
 			select {
 			case e.found <- f:
@@ -143,9 +143,9 @@ func (e *Evaluator) lookForLost(ctx context.Context, b *backend, now Minute) {
 }
 
 // spots are where to look for more of a ledger.
-func (l *ledger) spots(now Minute) []spot {
+func (l *job) spots(now Minute) []spot {
 	var out []spot
-	for _, at := range l.book.where(now) {
+	for _, at := range where(l.book, now) {
 		for _, m := range l.meters[:min(len(l.meters), maxLookedFor)] {
 			out = append(out, spot{m.countText(m.ownText()), at})
 		}
@@ -153,8 +153,8 @@ func (l *ledger) spots(now Minute) []spot {
 	return out
 }
 
-// lookFor keeps the ledgers of which there are samples at one of their places.
-func (b *backend) lookFor(ctx context.Context, f *lookedFor) {
+// lookFor keeps the jobs of which there are samples at one of their places.
+func lookFor(ctx context.Context, b *reader, f *lookedFor) {
 	known := map[spot]bool{}
 	has := func(s spot) bool {
 		if _, asked := known[s]; !asked {
@@ -163,27 +163,27 @@ func (b *backend) lookFor(ctx context.Context, f *lookedFor) {
 		}
 		return known[s]
 	}
-	var found []*ledger
-	for i, l := range f.ledgers {
+	var found []*job
+	for i, l := range f.jobs {
 		if slices.ContainsFunc(f.places[i], has) {
 			found = append(found, l)
 		}
 	}
-	f.ledgers = found
+	f.jobs = found
 }
 
-// rereadFound reads the history of ledgers again of which there is more.
+// rereadFound reads the history of jobs again of which there is more.
 func (e *Evaluator) rereadFound(ctx context.Context, f lookedFor) {
 	if f.over {
 		f.backend.looking = false
 		return
 	}
-	ledgers := slices.DeleteFunc(slices.Clone(f.ledgers), func(l *ledger) bool { return e.ledgers[l.key] != l })
-	for _, l := range ledgers {
+	jobs := slices.DeleteFunc(slices.Clone(f.jobs), func(l *job) bool { return e.jobs[l.key] != l })
+	for _, l := range jobs {
 		l.look.found = true
 	}
-	if e.rereadWhole(ctx, ledgers) > 0 {
+	if e.rereadWhole(ctx, jobs) > 0 {
 		e.Log.Info("History is read again, of which the backend has more than it had",
-			"backend", f.backend.Name, "slo_id", e.byLedger[ledgers[0]][0].slo.ID(), "counted", len(ledgers))
+			"backend", f.backend.Name, "slo_id", e.byJob[jobs[0]][0].slo.ID(), "counted", len(jobs))
 	}
 }

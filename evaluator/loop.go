@@ -64,7 +64,7 @@ type Judge func(s *slo.SLO, t *Timeline, settled Minute) []FiringAlert
 type Evaluator struct {
 	Options
 	metrics  *metrics
-	backends []*backend
+	backends []*lane
 	offset   time.Duration // the largest of the backends'
 
 	report    atomic.Pointer[Report]
@@ -73,7 +73,7 @@ type Evaluator struct {
 	rereads   chan struct{}
 	warmed    chan warmth
 	past      chan pastRead
-	audits    chan auditsOf
+	audits    chan auditsDone
 	found     chan lookedFor
 	cycled    chan *cycle
 	questions chan question
@@ -83,8 +83,8 @@ type Evaluator struct {
 	end         Minute // the instant of the newest report
 	problems    []Problem
 	tracks      map[string]*track
-	ledgers     map[string]*ledger
-	byLedger    map[*ledger][]*track
+	jobs        map[string]*job
+	byJob       map[*job][]*track
 	retired     map[string]Minute // when groups were retired, by their ids
 	published   time.Time
 	noted       time.Time // when the log told of progress; zero when nothing is read
@@ -106,13 +106,13 @@ type config struct {
 func New(o Options) *Evaluator {
 	e := &Evaluator{
 		Options: o, metrics: newMetrics(o.Registerer),
-		changed: make(chan struct{}, 1), rereads: make(chan struct{}, 1), warmed: make(chan warmth), past: make(chan pastRead), audits: make(chan auditsOf), found: make(chan lookedFor), cycled: make(chan *cycle),
+		changed: make(chan struct{}, 1), rereads: make(chan struct{}, 1), warmed: make(chan warmth), past: make(chan pastRead), audits: make(chan auditsDone), found: make(chan lookedFor), cycled: make(chan *cycle),
 		questions: make(chan question),
-		tracks:    map[string]*track{}, ledgers: map[string]*ledger{}, byLedger: map[*ledger][]*track{}, retired: map[string]Minute{}, problems: []Problem{},
+		tracks:    map[string]*track{}, jobs: map[string]*job{}, byJob: map[*job][]*track{}, retired: map[string]Minute{}, problems: []Problem{},
 	}
-	quota := newQuota(o.Memory)
+	shared, counted := newClientOptions(o.Memory, o.Retry, o.Log, o.Now, o.Registerer), newReaderMetrics(o.Registerer)
 	for _, b := range o.Backends {
-		e.backends = append(e.backends, newBackend(b, &e.Options, e.metrics, quota))
+		e.backends = append(e.backends, newLane(newReader(b, shared, counted)))
 		e.offset = max(e.offset, b.Offset)
 		e.metrics.up.WithLabelValues(b.Name).Set(1)
 	}
@@ -225,10 +225,10 @@ func (e *Evaluator) restart(ctx context.Context, end Minute) {
 		return
 	}
 	e.Log.Warn("The clock went backwards, all history is read again", "from", e.end.Time(), "to", end.Time())
-	for _, l := range e.ledgers {
+	for _, l := range e.jobs {
 		l.stop()
 	}
-	e.tracks, e.ledgers, e.retired, e.end = map[string]*track{}, map[string]*ledger{}, map[string]Minute{}, end
+	e.tracks, e.jobs, e.retired, e.end = map[string]*track{}, map[string]*job{}, map[string]Minute{}, end
 	if e.pending.Load() != nil {
 		e.apply(ctx)
 		e.publish()
@@ -242,44 +242,44 @@ func (e *Evaluator) behindNow() Minute { return MinuteOf(e.Now().Add(-e.offset))
 func (e *Evaluator) apply(ctx context.Context) {
 	set := e.pending.Load()
 	e.problems = set.problems
-	tracks, ledgers := e.tracks, e.ledgers
-	e.tracks, e.ledgers, e.byLedger = make(map[string]*track, len(set.slos)), map[string]*ledger{}, map[*ledger][]*track{}
-	var begun []*ledger
-	for _, s := range e.withGroups(set.slos, ledgers) {
+	tracks, jobs := e.tracks, e.jobs
+	e.tracks, e.jobs, e.byJob = make(map[string]*track, len(set.slos)), map[string]*job{}, map[*job][]*track{}
+	var begun []*job
+	for _, s := range e.withGroups(set.slos, jobs) {
 		key := e.keyOf(s)
-		if l := ledgers[key]; l != nil {
-			e.ledgers[key] = l
+		if l := jobs[key]; l != nil {
+			e.jobs[key] = l
 		}
-		known := e.ledgers[key] != nil
+		known := e.jobs[key] != nil
 		t, l := e.newTrack(s)
 		if !known {
 			begun = append(begun, l)
 		}
-		if old := tracks[s.ID()]; old != nil && old.ledger == l && old.slo.Window == s.Window && sameExclusions(old.slo, s) {
+		if old := tracks[s.ID()]; old != nil && old.job == l && old.slo.Window == s.Window && sameExclusions(old.slo, s) {
 			t.judge, t.told, t.leftOut = old.judge, old.told, old.leftOut
 			t.doubted = old.doubted
 			t.rough, t.replayed, t.undated = old.rough, old.replayed, old.undated
 			if l.err != nil {
 				t.status = old.status
 			}
-		} else if t.replayed = old != nil && old.ledger == l; l.err != nil {
+		} else if t.replayed = old != nil && old.job == l; l.err != nil {
 			t.fail(l.err)
 		}
 		if old := tracks[s.ID()]; old != nil {
 			t.begun = old.begun
 		}
 		e.tracks[s.ID()] = t
-		e.byLedger[l] = append(e.byLedger[l], t)
+		e.byJob[l] = append(e.byJob[l], t)
 		if whole := e.tracks[s.Service+"/"+s.Name]; len(s.Group) > 0 {
 			whole.groups[s.ID()] = t
 		}
 	}
-	for key, l := range ledgers {
-		if e.ledgers[key] == nil {
+	for key, l := range jobs {
+		if e.jobs[key] == nil {
 			l.stop()
 		}
 	}
-	for _, l := range e.ledgers {
+	for _, l := range e.jobs {
 		if l.book != nil && l.err == nil {
 			e.evaluateAll(l, l.book.timeline.End())
 		}
@@ -291,44 +291,52 @@ func (e *Evaluator) apply(ctx context.Context) {
 }
 
 // withGroups are SLOs, each followed by its groups that are known.
-func (e *Evaluator) withGroups(slos []*slo.SLO, ledgers map[string]*ledger) []*slo.SLO {
+func (e *Evaluator) withGroups(slos []*slo.SLO, jobs map[string]*job) []*slo.SLO {
 	var out []*slo.SLO
 	for _, s := range slos {
 		out = append(out, s)
-		groups, _ := groupsOf(s, ledgers[e.keyOf(s)])
+		groups, _ := groupsOf(s, jobs[e.keyOf(s)])
 		out = append(out, groups...)
 	}
 	return out
 }
 
-// ledgersOf are the ledgers of a backend, in the order of their keys.
-func (e *Evaluator) ledgersOf(b *backend) []*ledger {
-	var out []*ledger
-	for _, l := range e.ledgers {
-		if l.backend == b {
+// jobOf is the job of a plan; nil when it is followed no more.
+func (e *Evaluator) jobOf(p *plan) *job {
+	if l := e.jobs[p.key]; l != nil && l.plan == p {
+		return l
+	}
+	return nil
+}
+
+// jobsOf are the jobs of a backend, in the order of their keys.
+func (e *Evaluator) jobsOf(b *lane) []*job {
+	var out []*job
+	for _, l := range e.jobs {
+		if l.lane == b {
 			out = append(out, l)
 		}
 	}
-	slices.SortFunc(out, func(x, y *ledger) int { return cmp.Compare(x.key, y.key) })
+	slices.SortFunc(out, func(x, y *job) int { return cmp.Compare(x.key, y.key) })
 	return out
 }
 
 // newTrack makes a track on the ledger that it shares, or on a new one.
-func (e *Evaluator) newTrack(s *slo.SLO) (*track, *ledger) {
+func (e *Evaluator) newTrack(s *slo.SLO) (*track, *job) {
 	b, key := e.backendOf(s), e.keyOf(s)
-	l := e.ledgers[key]
+	l := e.jobs[key]
 	if l == nil {
-		l = newLedger(key, s, b, e.history(s))
-		l.recent = e.pageWindow(s).Duration() + recentMore
+		p := newPlan(key, s, minutes(b.Settle), e.history(s))
 		if e.explained == s {
-			l.witness = e.witness
+			p.witness = e.witness
 		}
-		if whole := e.tracks[s.Service+"/"+s.Name]; len(s.Group) > 0 && whole != nil && whole.ledger.book != nil {
-			l.like = whole.ledger.book.methods()
+		if whole := e.tracks[s.Service+"/"+s.Name]; len(s.Group) > 0 && whole != nil && whole.job.book != nil {
+			p.like = whole.job.book.choices()
 		}
-		e.ledgers[key] = l
+		l = newJob(p, b, e.pageWindow(s).Duration()+recentMore)
+		e.jobs[key] = l
 	}
-	t := &track{slo: s, ledger: l, groups: map[string]*track{}, begun: e.end, status: newStatus(s, b.Name)}
+	t := &track{slo: s, job: l, groups: map[string]*track{}, begun: e.end, status: newStatus(s, b.Name)}
 	t.status.Groups = t.groupsStatus()
 	t.status.State, t.status.StateReason = StateWarming, readingHistory
 	t.status.Compute(NewTimeline(e.end), e.end, e.Windows(s))
@@ -343,17 +351,17 @@ func (e *Evaluator) newTrack(s *slo.SLO) (*track, *ledger) {
 const recentMore = time.Hour
 
 // keyOf tells which SLOs share a ledger.
-func (e *Evaluator) keyOf(s *slo.SLO) string { return ledgerKey(s, e.backendOf(s), e.history(s)) }
+func (e *Evaluator) keyOf(s *slo.SLO) string { return planKey(s, e.backendOf(s).Name, e.history(s)) }
 
 // history is how far back an SLO's timeline goes.
 func (e *Evaluator) history(s *slo.SLO) time.Duration {
 	if e.NewJudge == nil {
-		return historyOf(s.Window)
+		return HistoryOf(s.Window)
 	}
-	return max(historyOf(s.Window), e.Lookback(s))
+	return max(HistoryOf(s.Window), e.Lookback(s))
 }
 
-func (e *Evaluator) backendOf(s *slo.SLO) *backend {
+func (e *Evaluator) backendOf(s *slo.SLO) *lane {
 	for _, b := range e.backends {
 		if s.Backend == b.Name || s.Backend == "" && (len(s.Origin.Backends) == 0 || slices.Contains(s.Origin.Backends, b.Name)) {
 			return b

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -21,11 +22,11 @@ var errNoSamples = errors.New("answers no samples of them")
 
 // contradicted is the error when a backend counted series of a part at the end of
 // what was read, and answered none in all of it.
-func (b *backend) contradicted(e *entry) error {
+func (b *reader) contradicted(e *entry) error {
 	for i := range e.book.parts {
 		p := &e.book.parts[i]
 		if p.counted > 0 && !p.met {
-			return fmt.Errorf("the backend counts %v series of %s, but %w", p.counted, e.ledger.meters[i].clockText(), errNoSamples)
+			return fmt.Errorf("the backend counts %v series of %s, but %w", p.counted, e.plan.meters[i].clockText(), errNoSamples)
 		}
 		p.counted = 0
 	}
@@ -34,8 +35,8 @@ func (b *backend) contradicted(e *entry) error {
 
 // choose chooses how the parts of a new book count: by raw samples, unless the
 // series are too many at the end of what it is to count.
-func (b *backend) choose(ctx context.Context, e *entry, end Minute) error {
-	for i, m := range e.ledger.meters {
+func (b *reader) choose(ctx context.Context, e *entry, end Minute) error {
+	for i, m := range e.plan.meters {
 		for _, q := range m.queries {
 			for _, o := range q.selector.Matchers() {
 				if slices.Contains(b.ReplicaLabels, o.Name) {
@@ -48,13 +49,13 @@ func (b *backend) choose(ctx context.Context, e *entry, end Minute) error {
 		}
 		switch a := e.book.parts[i].accounts.(type) {
 		case *counter:
-			a.witness = e.ledger.witness
-			if a.rulings == nil && (e.judges || e.ledger.groups != nil) {
+			a.witness = e.plan.witness
+			if a.rulings == nil && (e.judges || e.plan.groups != nil) {
 				a.rulings = &rulings{}
 			}
 		case *aggregate:
-			a.witness = e.ledger.witness
-			if a.rulings == nil && (e.judges || e.ledger.groups != nil) {
+			a.witness = e.plan.witness
+			if a.rulings == nil && (e.judges || e.plan.groups != nil) {
 				a.rulings = &rulings{}
 			}
 		}
@@ -62,7 +63,7 @@ func (b *backend) choose(ctx context.Context, e *entry, end Minute) error {
 	return nil
 }
 
-func (b *backend) chooseFor(ctx context.Context, m *meter, p *part, end Minute) error {
+func (b *reader) chooseFor(ctx context.Context, m *meter, p *part, end Minute) error {
 	if p.method == "" {
 		if err := b.suit(ctx, m, p, end); err != nil {
 			return err
@@ -102,7 +103,7 @@ func (b *backend) chooseFor(ctx context.Context, m *meter, p *part, end Minute) 
 }
 
 // seriesAt counts the series of a meter, whose number decides how they are read. Where the backend won't count them, reading them will tell.
-func (b *backend) seriesAt(ctx context.Context, m *meter, at Minute) (float64, error) {
+func (b *reader) seriesAt(ctx context.Context, m *meter, at Minute) (float64, error) {
 	n := 0.0
 	for _, q := range m.queries {
 		if q.role&m.clock() == 0 {
@@ -121,9 +122,9 @@ func (b *backend) seriesAt(ctx context.Context, m *meter, at Minute) (float64, e
 	return n, nil
 }
 
-// live is how many series with the meter's events are in a batch that ends at an
+// liveIn is how many series with the meter's events are in a batch that ends at an
 // instant, as seriesAt counts them.
-func (m *meter) live(batch []rawSeries, at Minute) int {
+func liveIn(m *meter, batch []rawSeries, at Minute) int {
 	n := 0
 	for i := range batch {
 		samples := batch[i].samples
@@ -137,7 +138,7 @@ func (m *meter) live(batch []rawSeries, at Minute) int {
 // once takes of an expression about a selector's series the largest of those that are
 // the same counter: of replicas, and of a bucket whose bound is written in several
 // ways.
-func (b *backend) once(s slo.Selector, expr string) string {
+func (b *reader) once(s slo.Selector, expr string) string {
 	same := slices.Clone(b.ReplicaLabels)
 	if s.IsRespelled() {
 		same = append(same, labels.BucketLabel)
@@ -148,8 +149,13 @@ func (b *backend) once(s slo.Selector, expr string) string {
 	return "max without (" + slo.LabelList(same...) + ") (" + expr + ")"
 }
 
+// increase is the query for all that a counter grew by.
+func (b *reader) increase(s slo.Selector, length Minute) string {
+	return "sum(" + b.once(s, "increase("+s.Range(time.Duration(length)*time.Minute)+")") + ")"
+}
+
 // perTarget reads an aggregation of a selector's counters by target.
-func (b *backend) perTarget(ctx context.Context, operation string, q query, r *reading) ([]rawSeries, error) {
+func (b *reader) perTarget(ctx context.Context, operation string, q query, r *reading) ([]rawSeries, error) {
 	counters, by := b.once(q.selector, q.selector.String()), slices.Concat(b.TargetLabels, q.by)
 	answer, err := b.queryRange(ctx, fmt.Sprintf("%s by (%s) (%s)", operation, slo.LabelList(by...), counters), r.from, r.to, 1)
 	for _, v := range answer {
@@ -159,7 +165,7 @@ func (b *backend) perTarget(ctx context.Context, operation string, q query, r *r
 }
 
 // size finds how many counters the sums of a batch are of, when that matters.
-func (b *backend) size(ctx context.Context, e *entry, i int, batch []rawSeries, r *reading) error {
+func (b *reader) size(ctx context.Context, e *entry, i int, batch []rawSeries, r *reading) error {
 	a, ok := e.book.parts[i].accounts.(*aggregate)
 	if !ok || !a.unsure(batch, e.book.settled) {
 		return nil

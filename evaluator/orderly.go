@@ -85,24 +85,6 @@ func (h *histogram) possible() bool {
 	return h.count >= 0 && h.count <= maxCount
 }
 
-// doubled is a series that is there twice, if one is.
-func doubled(series []rawSeries) *rawSeries {
-	type identity struct {
-		key         uint64
-		replica, le string
-	}
-	seen := make(map[identity]struct{}, len(series))
-	for i := range series {
-		s := &series[i]
-		id := identity{s.key, s.replica, s.le}
-		if _, is := seen[id]; is {
-			return s
-		}
-		seen[id] = struct{}{}
-	}
-	return nil
-}
-
 // largestOfEach leaves of samples of one instant the largest.
 func largestOfEach(samples []sample) []sample {
 	out := samples[:1]

@@ -59,8 +59,8 @@ func (m *meter) paced() bool {
 
 // pace finds the paces of what is read next of an entry. Those that were asked for
 // others, such as groups of the same SLO, are known.
-func (b *backend) pace(ctx context.Context, e *entry, from, to Minute, known map[paceRange][]pace) error {
-	for i, m := range e.ledger.meters {
+func (b *reader) pace(ctx context.Context, e *entry, from, to Minute, known map[paceRange][]pace) error {
+	for i, m := range e.plan.meters {
 		if !m.paced() {
 			continue
 		}
@@ -88,7 +88,7 @@ func (b *backend) pace(ctx context.Context, e *entry, from, to Minute, known map
 }
 
 // paces are the paces of an expression in hours.
-func (b *backend) paces(ctx context.Context, expr string, first, last Minute) ([]pace, error) {
+func (b *reader) paces(ctx context.Context, expr string, first, last Minute) ([]pace, error) {
 	var out []pace
 	for hour := first; hour <= last; hour += hourly {
 		out = append(out, pace{hour: hour, expr: expr})
@@ -139,7 +139,7 @@ func (b *backend) paces(ctx context.Context, expr string, first, last Minute) ([
 
 // usualOf is the usual time between samples of a selector's series in hours, in
 // milliseconds: densest for what comes at least as often, 0 for what is unknown.
-func (b *backend) usualOf(ctx context.Context, s slo.Selector, first, last Minute) ([]int64, error) {
+func (b *reader) usualOf(ctx context.Context, s slo.Selector, first, last Minute) ([]int64, error) {
 	out := make([]int64, (last-first)/hourly+1)
 	const taste = time.Duration(paceTaste) * time.Minute
 	most, err := b.queryRange(ctx, "max(count_over_time("+s.Range(taste)+"))", first-paceLate, last-paceLate, hourly)
@@ -256,7 +256,7 @@ func lasting(expr string, selectors []*parser.VectorSelector, usual map[string]i
 
 // values asks for the values of an expression at the ends of slots, each step, by its
 // paces.
-func (b *backend) values(ctx context.Context, q query, from, to, step Minute) ([]vector, error) {
+func (b *reader) values(ctx context.Context, q query, from, to, step Minute) ([]vector, error) {
 	var out []vector
 	at := map[string]int{} // where the series are
 	for from <= to {

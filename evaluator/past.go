@@ -14,21 +14,21 @@ import (
 // one, and only their sums are kept. At the first of which nothing is known the
 // backend is asked how far back its data goes.
 
-// lookBack are ledgers that are read together and look back in periods of one
+// lookBack are jobs that are read together and look back in periods of one
 // kind, in which the same is excluded.
 type lookBack struct {
-	ledgers []*ledger
-	spec    *slo.SLO // one of those that have such periods
-	next    period
-	read    int     // periods before next that are there already
-	oldest  *Minute // of the backend's data; nil before it is asked for
+	jobs   []*job
+	spec   *slo.SLO // one of those that have such periods
+	next   period
+	read   int     // periods before next that are there already
+	oldest *Minute // of the backend's data; nil before it is asked for
 }
 
 // pastRead is what reading a period brought, or the end of a backend's reading.
 type pastRead struct {
-	backend *backend
+	backend *lane
 	over    bool
-	ledger  *ledger
+	job     *job
 	spec    *slo.SLO
 	ended   ended
 	older   bool // there is data from before the period, if that was asked
@@ -37,7 +37,7 @@ type pastRead struct {
 
 // endedOf are the periods that ended of an SLO and of others with the same
 // periods, in which the same is excluded, as a ledger counts them.
-func (l *ledger) endedOf(s *slo.SLO) *endedPeriods {
+func (l *job) endedOf(s *slo.SLO) *endedPeriods {
 	for _, p := range l.ended {
 		if samePast(p.spec, s) {
 			return p
@@ -54,7 +54,7 @@ func samePast(a, b *slo.SLO) bool { return a.Window == b.Window && sameExclusion
 // pastOf fills in the periods of an SLO that ended before an instant; they are nil
 // while not all are read.
 func (t *track) pastOf(end Minute) {
-	window, l := t.slo.Window, t.ledger
+	window, l := t.slo.Window, t.job
 	if window.IsRolling() {
 		t.status.Periods = []PeriodStatus{}
 		return
@@ -73,15 +73,15 @@ func (t *track) took(all *endedPeriods) {
 	}
 }
 
-// lookBacks are those that a backend's ledgers still need at an instant.
-func (e *Evaluator) lookBacks(b *backend, at Minute) []*lookBack {
+// lookBacks are those that a backend's jobs still need at an instant.
+func (e *Evaluator) lookBacks(b *lane, at Minute) []*lookBack {
 	var out []*lookBack
-	for _, l := range e.ledgersOf(b) {
+	for _, l := range e.jobsOf(b) {
 		if l.book == nil || l.preview || l.err != nil || l.pastRetry > at {
 			continue
 		}
 		var seen []*endedPeriods
-		for _, t := range e.byLedger[l] {
+		for _, t := range e.byJob[l] {
 			if t.slo.Window.IsRolling() {
 				continue
 			}
@@ -92,13 +92,13 @@ func (e *Evaluator) lookBacks(b *backend, at Minute) []*lookBack {
 			seen = append(seen, past)
 			next, read := past.next(t.slo.Window, at), len(past.list)
 			i := slices.IndexFunc(out, func(k *lookBack) bool {
-				return samePast(k.spec, t.slo) && k.next == next && k.ledgers[0].meters[0].clockText() == l.meters[0].clockText()
+				return samePast(k.spec, t.slo) && k.next == next && k.jobs[0].meters[0].clockText() == l.meters[0].clockText()
 			})
 			if i < 0 {
 				i = len(out)
 				out = append(out, &lookBack{spec: t.slo, next: next, read: read})
 			}
-			out[i].ledgers, out[i].read = append(out[i].ledgers, l), min(out[i].read, read)
+			out[i].jobs, out[i].read = append(out[i].jobs, l), min(out[i].read, read)
 		}
 	}
 	return out
@@ -107,16 +107,16 @@ func (e *Evaluator) lookBacks(b *backend, at Minute) []*lookBack {
 // run reads period by period, as far back as there is data. Each waits for a
 // place among others that read.
 func (k *lookBack) run(ctx context.Context, places chan struct{}, tell func(pastRead)) {
-	b := k.ledgers[0].backend
-	for ; len(k.ledgers) > 0 && k.read < maxPeriods && b.admit(ctx, places); k.read++ {
+	b := k.jobs[0].lane
+	for ; len(k.jobs) > 0 && k.read < maxPeriods && admit(ctx, places); k.read++ {
 		var entries []*entry
-		for _, l := range k.ledgers {
-			entries = append(entries, &entry{ledger: l, book: l.newBook(k.next.start, l.leadIn)})
+		for _, l := range k.jobs {
+			entries = append(entries, &entry{plan: l.plan, book: newBook(l.plan, k.next.start, l.leadIn)})
 		}
 		b.advance(ctx, entries, k.next.end, false)
 		var reads []pastRead
-		for _, en := range entries {
-			r := pastRead{backend: b, ledger: en.ledger, spec: k.spec, ended: ended{period: k.next}, err: en.err}
+		for i, en := range entries {
+			r := pastRead{backend: b, job: k.jobs[i], spec: k.spec, ended: ended{period: k.next}, err: en.err}
 			if en.err == nil {
 				r.ended.sum = en.book.timeline.Without(k.spec).Sum(k.next.start, k.next.end)
 			}
@@ -129,11 +129,11 @@ func (k *lookBack) run(ctx context.Context, places chan struct{}, tell func(past
 		if ctx.Err() != nil {
 			return
 		}
-		k.ledgers = nil
+		k.jobs = nil
 		for _, r := range reads {
 			tell(r)
 			if r.err == nil && (r.ended.sum.Known > 0 || r.older) {
-				k.ledgers = append(k.ledgers, r.ledger)
+				k.jobs = append(k.jobs, r.job)
 			}
 		}
 		k.next = periodAt(k.spec.Window, k.next.start)
@@ -159,12 +159,12 @@ func (k *lookBack) older(ctx context.Context) (bool, error) {
 	if k.oldest != nil {
 		return *k.oldest <= k.next.start, nil
 	}
-	l := k.ledgers[0]
+	l := k.jobs[0]
 	promql := l.meters[0].countText(l.meters[0].clockText())
 	to := k.next.start - k.next.start%strides
 	for length := farthest; ; length /= 2 {
 		from := to - length
-		found, err := l.backend.queryRange(ctx, promql, from-from%strides, to, strides)
+		found, err := l.lane.queryRange(ctx, promql, from-from%strides, to, strides)
 		if err != nil && (refused(err) || tookLong(err)) && length > leastFar {
 			continue
 		}
@@ -182,9 +182,9 @@ func (k *lookBack) older(ctx context.Context) (bool, error) {
 	}
 }
 
-// readPast reads the periods of a backend's ledgers that ended, behind all else
+// readPast reads the periods of a backend's jobs that ended, behind all else
 // that is read.
-func (e *Evaluator) readPast(ctx context.Context, b *backend, at Minute) {
+func (e *Evaluator) readPast(ctx context.Context, b *lane, at Minute) {
 	if b.lookingBack {
 		return
 	}
@@ -206,7 +206,7 @@ func (e *Evaluator) readPast(ctx context.Context, b *backend, at Minute) {
 	}
 	var all []stoppableBack
 	for _, k := range due {
-		ctx, done := e.stoppable(ctx, k.ledgers)
+		ctx, done := e.stoppable(ctx, k.jobs)
 		all = append(all, stoppableBack{k, ctx, done})
 	}
 	e.started.Go(func() {
@@ -224,12 +224,12 @@ const pastRetryAfter = 60
 
 // takePast takes over what was read of a period that ended.
 func (e *Evaluator) takePast(r pastRead) {
-	l := r.ledger
+	l := r.job
 	switch {
 	case r.over:
 		r.backend.lookingBack = false
 		return
-	case e.ledgers[l.key] != l || l.book == nil:
+	case e.jobs[l.key] != l || l.book == nil:
 		return
 	}
 	at, all := l.book.timeline.End(), l.endedOf(r.spec)
@@ -244,7 +244,7 @@ func (e *Evaluator) takePast(r pastRead) {
 	if !all.done {
 		return
 	}
-	for _, t := range e.byLedger[l] {
+	for _, t := range e.byJob[l] {
 		if samePast(t.slo, r.spec) && l.err == nil {
 			t.took(all)
 			e.unpublished = true
@@ -268,7 +268,7 @@ func (e *Evaluator) HistoryAt(ctx context.Context, slos []*slo.SLO, at time.Time
 					mu.Lock()
 					defer mu.Unlock()
 					if r.err != nil && !refused(r.err) {
-						failed = fmt.Errorf("reading %s of %s: %w", r.spec.Window.Name(r.ended.end.Time()), e.byLedger[r.ledger][0].slo.ID(), r.err)
+						failed = fmt.Errorf("reading %s of %s: %w", r.spec.Window.Name(r.ended.end.Time()), e.byJob[r.job][0].slo.ID(), r.err)
 					}
 					e.takePast(r)
 				})

@@ -112,7 +112,7 @@ func (p *process) scrape(together []*cursor, now int64, out *tally) {
 	}
 	if b.doubtful() && p.restarted < max(b.said, 1) {
 		for _, c := range together {
-			out.claimDoubt(c, now)
+			c.claimDoubt(out, now)
 		}
 	}
 	if e.restart {
@@ -454,3 +454,13 @@ func (g *gaps) between() int64 {
 
 // twice is two scrapes, and a tenth for the jitter of scraping.
 func twice(usual int64) int64 { return usual*2 + usual/10 }
+
+// giveStarts hands starts to counters before they are fed.
+func giveStarts(a accounts, s starts) {
+	switch a := a.(type) {
+	case *counter:
+		a.starts = s
+	case *aggregate:
+		a.starts = s
+	}
+}

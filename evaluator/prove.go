@@ -34,7 +34,7 @@ type proof struct {
 
 // prove decides claims by the start times of their processes. On an error it has
 // decided none.
-func (b *backend) prove(ctx context.Context, proofs []proof) error {
+func (b *reader) prove(ctx context.Context, proofs []proof) error {
 	bySlot := map[Minute][]*claim{}
 	for _, p := range proofs {
 		for _, f := range p.found {
@@ -75,7 +75,7 @@ func (b *backend) prove(ctx context.Context, proofs []proof) error {
 }
 
 // began finds when the processes of claims began, whose samples are in (from, to].
-func (b *backend) began(ctx context.Context, claims []*claim, from, to Minute) error {
+func (b *reader) began(ctx context.Context, claims []*claim, from, to Minute) error {
 	targets := map[string]bool{}
 	for _, c := range claims {
 		targets[c.raw.target] = true
@@ -89,7 +89,7 @@ func (b *backend) began(ctx context.Context, claims []*claim, from, to Minute) e
 
 // ofTargets selects a metric of targets. Labels of one value are matched by it,
 // the others by any of their values, which may select too much.
-func (b *backend) ofTargets(metric string, keys []string) (slo.Selector, bool) {
+func (b *reader) ofTargets(metric string, keys []string) (slo.Selector, bool) {
 	matchers := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, metric)}
 	for i, name := range b.TargetLabels {
 		values := map[string]bool{}

@@ -20,7 +20,7 @@ import (
 
 // quotaOf is a backend whose answers are of so many series without samples, whatever is
 // asked, within a quota in bytes.
-func quotaOf(t *testing.T, series int, limit int64) *backend {
+func quotaOf(t *testing.T, series int, limit int64) *client {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -32,9 +32,8 @@ func quotaOf(t *testing.T, series int, limit int64) *backend {
 		_, _ = io.WriteString(w, strings.Repeat(`,{"metric":{"a":"b"},"values":[]}`, series-1)+`]}}`)
 	}))
 	t.Cleanup(server.Close)
-	o := &Options{Now: time.Now, Log: slog.New(slog.DiscardHandler)}
-	return newBackend(Backend{Name: "a", URL: server.URL, Kind: "prometheus", HTTP: server.Client(), Timeout: time.Minute, MaxConcurrency: 8},
-		o, newMetrics(prometheus.NewRegistry()), newQuota(limit))
+	return newClient(Backend{Name: "a", URL: server.URL, Kind: "prometheus", HTTP: server.Client(), Timeout: time.Minute, MaxConcurrency: 8},
+		newClientOptions(limit, 0, slog.New(slog.DiscardHandler), time.Now, prometheus.NewRegistry()))
 }
 
 // TestAnswersShareTheirMemory: eight readings at once hold no more than twice the limit

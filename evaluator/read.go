@@ -34,7 +34,7 @@ type answered struct {
 // read asks queries, each once, about (from, to]; of values about each step. The
 // error is one of the whole backend, or says that a shorter range should be asked
 // for.
-func (b *backend) read(ctx context.Context, queries []query, from, to, step Minute) (*reading, error) {
+func (b *reader) read(ctx context.Context, queries []query, from, to, step Minute) (*reading, error) {
 	r := &reading{from: from, to: to, step: step, sizes: map[string]map[uint64][]sample{}, starts: starts{}}
 	for _, s := range largest(selectors(queries)) {
 		answer, err := b.query(ctx, s.Range(time.Duration(to-from)*time.Minute), to.Time())
@@ -146,7 +146,7 @@ func (e *unanswered) Error() string { return "querying " + e.query + ": " + e.ca
 func (e *unanswered) Unwrap() error { return e.cause }
 
 // ownError is an error of a reading in words of one ledger: it names a query of its own.
-func (l *ledger) ownError(err error) error {
+func ownError(l *plan, err error) error {
 	u, ok := errors.AsType[*unanswered](err)
 	if !ok {
 		return err
@@ -175,6 +175,24 @@ func (r *reading) add(q query, series []rawSeries, err error) error {
 		return &unanswered{q.text(), err}
 	}
 	r.answers = append(r.answers, answered{query: q, series: series, err: err})
+	return nil
+}
+
+// doubled is a series that is there twice, if one is.
+func doubled(series []rawSeries) *rawSeries {
+	type identity struct {
+		key         uint64
+		replica, le string
+	}
+	seen := make(map[identity]struct{}, len(series))
+	for i := range series {
+		s := &series[i]
+		id := identity{s.key, s.replica, s.le}
+		if _, is := seen[id]; is {
+			return s
+		}
+		seen[id] = struct{}{}
+	}
 	return nil
 }
 
@@ -218,7 +236,7 @@ func impossible(s sample) bool { return s.v < 0 || s.v == 1<<64 || s.v > maxCoun
 const maxCount = 1 << 80
 
 // rawSeries are the series of an answer, without their replica labels.
-func (b *backend) rawSeries(answer []vector) []rawSeries {
+func (b *reader) rawSeries(answer []vector) []rawSeries {
 	out := make([]rawSeries, 0, len(answer))
 	for _, v := range answer {
 		replica := valuesOf(v.labels, b.ReplicaLabels)
@@ -228,7 +246,7 @@ func (b *backend) rawSeries(answer []vector) []rawSeries {
 		le := boundOf(v.labels)
 		s := rawSeries{labels: labels.FromMap(v.labels), le: le, target: valuesOf(v.labels, b.TargetLabels), replica: replica, samples: v.samples, nans: v.nans, histograms: v.histograms, refused: v.refused}
 		if v.refused.t != 0 {
-			b.metrics.refused.WithLabelValues(b.Name).Inc()
+			b.counted.refused.WithLabelValues(b.Name).Inc()
 		}
 		s.key, s.pair = s.labels.Hash(), pairOf(s.labels)
 		out = append(out, s)

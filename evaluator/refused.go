@@ -18,7 +18,7 @@ func (p *part) refuse(batch []rawSeries) {
 // impossible is the doubt about a number for which samples were left out in the last
 // day: as much as a process that starts reads before its timeline.
 func (t *track) impossible(_ *Timeline, end Minute) *Doubt {
-	if text := t.ledger.book.impossible(end); text != "" {
+	if text := t.job.book.impossible(end); text != "" {
 		return &Doubt{Code: DoubtImpossible, Message: text}
 	}
 	return nil

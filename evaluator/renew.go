@@ -172,7 +172,7 @@ func (o *tally) findStart(raw *rawSeries, last, x sample) {
 
 // claimDoubt claims what a counter holds of a process that may have begun again. No
 // start time can decide it.
-func (o *tally) claimDoubt(c *cursor, now int64) {
+func (c *cursor) claimDoubt(o *tally, now int64) {
 	if last := c.series.last; last.t != 0 && last.v > 0 && rounded(c.samples[0].v) >= last.v {
 		o.claim(claim{kind: FindRebirth, raw: c.raw, at: now, since: now, seen: now, doubt: true, undecided: last.v})
 	}

@@ -35,8 +35,8 @@ func (e *Evaluator) settle() Minute {
 func (e *Evaluator) Replay(ctx context.Context, slos []*slo.SLO, last Minute, take func(Past)) error {
 	e.end = last + e.settle() // so that the last is final
 	var groups []*slo.SLO
-	read := func(l *ledger) {
-		for _, t := range e.byLedger[l] {
+	read := func(l *job) {
+		for _, t := range e.byJob[l] {
 			past := Past{SLO: t.slo, Err: l.err}
 			if l.err == nil {
 				l.book.timeline.Truncate(last)
@@ -47,7 +47,7 @@ func (e *Evaluator) Replay(ctx context.Context, slos []*slo.SLO, last Minute, ta
 			}
 			take(past)
 		}
-		l.book = &book{timeline: NewTimeline(e.end), parts: l.book.methods(), groups: l.book.groups}
+		l.book = &book{timeline: NewTimeline(e.end), parts: chosen(l.book.choices()), groups: l.book.groups}
 	}
 	e.readOnce(ctx, slos, read)
 	e.readOnce(ctx, groups, read)

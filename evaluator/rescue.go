@@ -15,7 +15,7 @@ func (e failed) Error() string {
 
 // rescue is deferred by what reads of a backend. Of a panic it makes an error, with the
 // stack in the log, and counts it.
-func (b *backend) rescue(err *error) {
+func (b *client) rescue(err *error) {
 	cause := recover()
 	if cause == nil {
 		return
@@ -26,7 +26,7 @@ func (b *backend) rescue(err *error) {
 }
 
 // safely calls what reads of a backend beside the numbers. A panic in it is its end.
-func (b *backend) safely(read func()) {
+func (b *client) safely(read func()) {
 	var err error
 	defer b.rescue(&err)
 	read()

@@ -124,12 +124,12 @@ func (o *tally) obey(raw *rawSeries, last, x sample) float64 {
 
 // ofGroup reports whether an entry counts counters of a group.
 func (e *entry) ofGroup() bool {
-	return len(e.ledger.meters) == 1 && e.ledger.meters[0].fresh == nil && e.ledger.meters[0].ofGroup()
+	return len(e.plan.meters) == 1 && e.plan.meters[0].fresh == nil && e.plan.meters[0].ofGroup()
 }
 
 // judgesFor reports whether an entry is of the whole of which another is a group.
 func (e *entry) judgesFor(group *entry) bool {
-	mine, its := e.ledger.meters[0], group.ledger.meters[0]
+	mine, its := e.plan.meters[0], group.plan.meters[0]
 	return e.err == nil && e.book.parts[0].method == group.book.parts[0].method &&
 		slices.EqualFunc(mine.queries, its.queries, func(x, y query) bool {
 			return x.role == y.role && x.weight == y.weight && x.text() == y.text() && slices.Equal(x.by, y.by)
@@ -138,24 +138,24 @@ func (e *entry) judgesFor(group *entry) bool {
 
 // newJudge makes an entry that is read along with that of a group, and judges for it.
 func newJudge(e *entry) *entry {
-	m := *e.ledger.meters[0]
+	m := *e.plan.meters[0]
 	m.queries = slices.Clone(m.queries)
 	for i := range m.queries {
 		m.queries[i].only = nil
 		m.queries[i] = m.queries[i].named()
 	}
-	l := &ledger{backend: e.ledger.backend, meters: []*meter{&m}, history: e.ledger.history}
+	l := &plan{settle: e.plan.settle, meters: []*meter{&m}, history: e.plan.history}
 	k := &book{timeline: NewTimeline(e.book.settled), parts: make([]part, 1), settled: e.book.settled, piece: firstPiece}
 	k.parts[0].method = e.book.parts[0].method
-	return &entry{ledger: l, book: k, judges: true}
+	return &entry{plan: l, book: k, judges: true}
 }
 
 // judged finds for entries of groups those that judge for them: those of the wholes, or
 // new ones. For a single group, whose past is its own, it reads but a day of all.
-func (b *backend) judged(ctx context.Context, entries []*entry, end Minute) []*entry {
+func (b *reader) judged(ctx context.Context, entries []*entry, end Minute) []*entry {
 	var judges, others []*entry
 	for _, e := range entries {
-		if e.ledger.groups != nil {
+		if e.plan.groups != nil {
 			judges = append(judges, e)
 		} else {
 			others = append(others, e)

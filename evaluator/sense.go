@@ -32,11 +32,11 @@ func (e *Evaluator) Sense(ctx context.Context, slos []*slo.SLO) ([]Concern, erro
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	concerns := make([][]Concern, len(slos))
-	asked := map[*backend]*answers{}
+	asked := map[*lane]*answers{}
 	end := e.behindNow()
 	places, workers := make(chan int), sync.WaitGroup{}
 	for _, b := range e.backends {
-		asked[b] = &answers{backend: b, known: map[string]answer{}}
+		asked[b] = &answers{reader: b.reader, known: map[string]answer{}}
 		for range b.MaxConcurrency {
 			workers.Go(func() {
 				for i := range places {
@@ -62,7 +62,7 @@ func (e *Evaluator) Sense(ctx context.Context, slos []*slo.SLO) ([]Concern, erro
 
 // answers are what a backend said, for SLOs that ask the same.
 type answers struct {
-	*backend
+	*reader
 	mu    sync.Mutex
 	known map[string]answer
 }

@@ -25,8 +25,8 @@ func (x *inspector) trial(ctx context.Context) error {
 	if slices.ContainsFunc(x.concerns, func(c Concern) bool { return c.Wrong }) {
 		return nil
 	}
-	l := newLedger("", x.slo, x.backend, trialLength)
-	e := &entry{ledger: l, book: l.newBook(x.end-minutes(trialLength), 0)}
+	l := newPlan("", x.slo, minutes(x.Settle), trialLength)
+	e := &entry{plan: l, book: newBook(l, x.end-minutes(trialLength), 0)}
 	x.advance(ctx, []*entry{e}, x.end, false)
 	field := "sli." + x.slo.Indicator.Kind()
 	switch x.slo.Indicator.(type) {
@@ -53,18 +53,17 @@ func (x *inspector) undecided(ctx context.Context) error {
 		}
 		series += n
 	}
-	minutes := time.Duration(countedSamples/(2*max(series, 1))) * time.Minute // two scrapes a minute
-	length := min(24*time.Hour, max(minutes, shortestCounted)).Truncate(time.Hour)
+	enough := time.Duration(countedSamples/(2*max(series, 1))) * time.Minute // two scrapes a minute
+	length := min(24*time.Hour, max(enough, shortestCounted)).Truncate(time.Hour)
 	whole := *x.slo
 	whole.Groups, whole.Slice, whole.NoDataBad = nil, nil, false
-	l := newLedger("", &whole, x.backend, length)
-	e := &entry{ledger: l, book: l.newBook(x.end.Add(-length), newestLeadIn)}
+	l := newPlan("", &whole, minutes(x.Settle), length)
+	e := &entry{plan: l, book: newBook(l, x.end.Add(-length), newestLeadIn)}
 	x.advance(ctx, []*entry{e}, x.end, false)
 	if e.err != nil {
 		return x.told(e.err, "sli."+x.slo.Indicator.Kind())
 	}
-	l.book = e.book
-	x.audited(ctx, l)
+	x.audited(ctx, l, e.book)
 	if text := e.book.impossible(x.end); text != "" {
 		x.concern(false, "sli."+x.slo.Indicator.Kind(), "find out who writes them", "%s", text)
 	}
@@ -121,10 +120,10 @@ func (x *inspector) pushed(ctx context.Context, s subject) error {
 }
 
 // audited audits the last two hours. That both differ is a concern.
-func (x *inspector) audited(ctx context.Context, l *ledger) {
-	due := auditsOf{x.backend, l.auditsDue()}
+func (x *inspector) audited(ctx context.Context, l *plan, k *book) {
+	due := auditsOf{x.reader, auditLog(nil).due(l, k)}
 	due.ask(ctx)
-	id, _ := x.backend.known()
+	id, _ := x.client.known()
 	var r auditResult
 	for i := range due.audits {
 		if r, _ = due.audits[i].result(id.kind); !due.audits[i].done || r.differs == "" {

@@ -93,7 +93,7 @@ func numbersOf(answer []vector) (out []float64) {
 }
 
 // timely returns an error of a query for times that gives none now.
-func (b *backend) timely(ctx context.Context, m *meter, at Minute) error {
+func (b *reader) timely(ctx context.Context, m *meter, at Minute) error {
 	switch m.indicator.Measure().(type) {
 	case slo.Runs:
 	case slo.Levels:

@@ -19,11 +19,11 @@ type spelling struct {
 }
 
 // findSpellings asks each quarter of an hour under which texts there are the buckets
-// that ledgers select by le: a client or a backend may write them in another way than
+// that jobs select by le: a client or a backend may write them in another way than
 // it did.
-func (b *backend) findSpellings(ctx context.Context, ledgers []*ledger, end Minute) {
+func findSpellings(ctx context.Context, b *reader, jobs []*job, end Minute) {
 	known := map[string][]string{}
-	for _, l := range ledgers {
+	for _, l := range jobs {
 		if l.err != nil || l.spelling.asked != 0 && l.spelling.asked/quarter == end/quarter {
 			continue
 		}
@@ -80,7 +80,7 @@ func textsOf(answer []vector, name string) (out []string) {
 // missedDoubt is the doubt about a bucket that is there under a text which is not
 // counted.
 func (t *track) missedDoubt(Minute) *Doubt {
-	if missed := t.ledger.spelling.missed; missed != "" {
+	if missed := t.job.spelling.missed; missed != "" {
 		return &Doubt{Code: DoubtPartlyKnown, Message: missed}
 	}
 	return nil

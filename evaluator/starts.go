@@ -91,7 +91,7 @@ const latestStart = 1e14
 func moved(from, to int64) bool { return to-from > 5000 }
 
 // startsOf asks when the processes of targets began, by the samples in (from, to].
-func (b *backend) startsOf(ctx context.Context, targets []string, from, to Minute) (starts, error) {
+func (b *reader) startsOf(ctx context.Context, targets []string, from, to Minute) (starts, error) {
 	out := starts{}
 	byTarget := map[string][]rawSeries{}
 	for keys := range slices.Chunk(targets, names) {
@@ -116,7 +116,7 @@ func (b *backend) startsOf(ctx context.Context, targets []string, from, to Minut
 
 // startSeries reads the start times of targets. What is too much for an answer is asked
 // for in halves; a backend that refuses it all the same says nothing of processes.
-func (b *backend) startSeries(ctx context.Context, keys []string, from, to Minute) ([]rawSeries, error) {
+func (b *reader) startSeries(ctx context.Context, keys []string, from, to Minute) ([]rawSeries, error) {
 	selector, ok := b.ofTargets(startTime, keys)
 	if !ok {
 		return nil, nil // there are no target labels
@@ -161,7 +161,7 @@ type newStarts struct {
 
 // renew reads the starts of a cycle that settles slots up to an instant, for the targets
 // that the last one counted.
-func (n *newStarts) renew(ctx context.Context, b *backend, to Minute) (err error) {
+func (n *newStarts) renew(ctx context.Context, b *reader, to Minute) (err error) {
 	defer b.rescue(&err)
 	n.mu.Lock()
 	if to <= n.to {
@@ -188,7 +188,7 @@ func (n *newStarts) release() {
 
 // of are the starts of targets in (from, to], of which those that are not read yet are
 // read; ok says that the cycle settles these slots.
-func (n *newStarts) of(ctx context.Context, b *backend, targets []string, from, to Minute) (out starts, ok bool, err error) {
+func (n *newStarts) of(ctx context.Context, b *reader, targets []string, from, to Minute) (out starts, ok bool, err error) {
 	out, ok = n.have(targets, from, to)
 	if !ok {
 		return nil, false, nil
@@ -196,7 +196,7 @@ func (n *newStarts) of(ctx context.Context, b *backend, targets []string, from, 
 	if len(out) == len(targets) {
 		return out, true, nil
 	}
-	if err := out.complete(ctx, b, targets, from, to); err != nil {
+	if err := completeStarts(ctx, b, out, targets, from, to); err != nil {
 		return nil, true, err
 	}
 	n.mu.Lock()
@@ -225,8 +225,8 @@ func (n *newStarts) have(targets []string, from, to Minute) (out starts, ok bool
 	return out, true
 }
 
-// complete reads the starts of targets that are not in them yet.
-func (s starts) complete(ctx context.Context, b *backend, targets []string, from, to Minute) error {
+// completeStarts reads the starts of targets that are not in them yet.
+func completeStarts(ctx context.Context, b *reader, s starts, targets []string, from, to Minute) error {
 	var missing []string
 	for _, key := range targets {
 		if _, read := s[key]; !read {
@@ -245,14 +245,14 @@ func (s starts) complete(ctx context.Context, b *backend, targets []string, from
 
 // begun are the starts of the targets whose counters batches hold, in the slots of a
 // reading that settle. Those who count in one reading share them.
-func (b *backend) begun(ctx context.Context, e *entry, r *reading, batches [][]rawSeries, settled Minute) (starts, error) {
+func (b *reader) begun(ctx context.Context, e *entry, r *reading, batches [][]rawSeries, settled Minute) (starts, error) {
 	to := min(r.to, settled)
 	if e.whole != nil || to <= r.from { // the whole judges, or nothing settles
 		return nil, nil
 	}
 	var targets []string
 	for i, batch := range batches {
-		if e.ledger.meters[i].fresh == nil {
+		if e.plan.meters[i].fresh == nil {
 			for j := range batch {
 				targets = append(targets, batch[j].target)
 			}
@@ -263,17 +263,5 @@ func (b *backend) begun(ctx context.Context, e *entry, r *reading, batches [][]r
 	if out, ok, err := b.newStarts.of(ctx, b, targets, r.from, to); ok || err != nil {
 		return out, err
 	}
-	return r.starts, r.starts.complete(ctx, b, targets, r.from, to)
-}
-
-// give hands starts to the counters that are fed next.
-func (s starts) give(parts []part) {
-	for i := range parts {
-		switch a := parts[i].accounts.(type) {
-		case *counter:
-			a.starts = s
-		case *aggregate:
-			a.starts = s
-		}
-	}
+	return r.starts, completeStarts(ctx, b, r.starts, targets, r.from, to)
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // A Thanos leaves out a store that is down ten seconds after it died, and answers
@@ -81,16 +83,16 @@ type missedStore struct {
 // replicas are the labels that tell replicas apart where nobody configured others.
 var replicas = []string{"replica", "prometheus_replica", "__replica__", "rule_replica", "receive_replica"}
 
-// missing is an error when a Thanos may lack samples of (from, to] that a family
-// reads. A cycle is content with what was just listed, and does not miss what is gone:
+// missing is an error when a Thanos may lack samples of (from, to] that selectors
+// select. A cycle is content with what was just listed, and does not miss what is gone:
 // that would be until it is forgotten. A backend that listed stores is asked again after
 // an outage too, when it is not known yet what it is.
-func (b *backend) missing(ctx context.Context, entries []*entry, from, to Minute, cycle bool) error {
+func (b *client) missing(ctx context.Context, selectors func() []slo.Selector, from, to Minute, cycle bool) error {
 	s := &b.stores
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id, known := b.known()
-	if len(entries) == 0 || known && id.kind != kindThanos || !known && s.at.IsZero() {
+	if known && id.kind != kindThanos || !known && s.at.IsZero() {
 		return nil
 	}
 	now := b.patience.now()
@@ -105,8 +107,9 @@ func (b *backend) missing(ctx context.Context, entries []*entry, from, to Minute
 		s.at, s.all = now, all
 		s.note(now)
 	}
+	selected := selectors()
 	for i := range s.all {
-		if x := &s.all[i]; s.lacks(x, from, to) && x.concerns(entries) {
+		if x := &s.all[i]; s.lacks(x, from, to) && x.concerns(selected) {
 			return fmt.Errorf("%w: the %s %s fails: %s", errPartial, x.component, x.Name, cmp.Or(firstLine(x.LastError), "no reason is given"))
 		}
 	}
@@ -114,37 +117,28 @@ func (b *backend) missing(ctx context.Context, entries []*entry, from, to Minute
 		return nil
 	}
 	for _, k := range s.gone(now, from, to) {
-		if k.concerns(entries) {
+		if k.concerns(selected) {
 			return fmt.Errorf("%w: %s", errPartial, k.text())
 		}
 	}
 	return nil
 }
 
-// concerns reports whether a store may have series of a family: it has none when its
-// labels contradict each selector. Of expressions that is not known.
-func (s *thanosStore) concerns(entries []*entry) bool {
-	return slices.ContainsFunc(entries, func(e *entry) bool { return s.concernsLedger(e.ledger) })
-}
-
-func (s *thanosStore) concernsLedger(l *ledger) bool {
-	for _, m := range l.meters {
-		for _, q := range m.queries {
-			if q.selector.IsZero() || len(s.LabelSets) == 0 || slices.ContainsFunc(s.LabelSets, func(set map[string]string) bool {
-				return !slices.ContainsFunc(q.selector.Matchers(), func(x *labels.Matcher) bool {
-					value, has := set[x.Name]
-					return has && !x.Matches(value)
-				})
-			}) {
-				return true
-			}
-		}
-	}
-	return false
+// concerns reports whether a store may have series of selectors: it has none when its
+// labels contradict each. Of the zero Selector, an expression's, that is not known.
+func (s *thanosStore) concerns(selectors []slo.Selector) bool {
+	return slices.ContainsFunc(selectors, func(selector slo.Selector) bool {
+		return selector.IsZero() || len(s.LabelSets) == 0 || slices.ContainsFunc(s.LabelSets, func(set map[string]string) bool {
+			return !slices.ContainsFunc(selector.Matchers(), func(x *labels.Matcher) bool {
+				value, has := set[x.Name]
+				return has && !x.Matches(value)
+			})
+		})
+	})
 }
 
 // listStores asks a Thanos for its stores.
-func (b *backend) listStores(ctx context.Context) ([]thanosStore, error) {
+func (b *client) listStores(ctx context.Context) ([]thanosStore, error) {
 	var answer struct {
 		Data map[string][]thanosStore `json:"data"`
 	}
@@ -238,18 +232,18 @@ func (k missedStore) text() string {
 	return fmt.Sprintf("the %s %s is gone that was there until %s", k.component, k.Name, k.at.UTC().Format(minuteFormat))
 }
 
-// goneDoubt is the doubt about an SLO whose backend lost a store.
-func (t *track) goneDoubt(end Minute) *Doubt {
-	s := &t.ledger.backend.stores
+// lost is what a Thanos lost that held samples of selectors in (from, to]: what is gone,
+// for people, and when it was there last. It reports false when nothing is.
+func (b *client) lost(selectors func() []slo.Selector, from, to Minute) (text string, at time.Time, is bool) {
+	s := &b.stores
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, k := range s.gone(s.at, ownStart(t.slo.Window, end), end) {
-		if k.concernsLedger(t.ledger) {
-			since := k.at.UTC()
-			return &Doubt{Code: DoubtPartlyKnown, Since: &since, Message: k.text() + ": its samples may be missing"}
+	for _, k := range s.gone(s.at, from, to) {
+		if k.concerns(selectors()) {
+			return k.text(), k.at.UTC(), true
 		}
 	}
-	return nil
+	return "", time.Time{}, false
 }
 
 // standIns counts the stores that are well and have all that one has of a time.

@@ -10,7 +10,7 @@ import (
 // track follows one SLO.
 type track struct {
 	slo     *slo.SLO
-	ledger  *ledger
+	job     *job
 	judge   Judge
 	groups  map[string]*track // of an SLO that is split, by their ids
 	leftOut int               // groups that are more than the limit
@@ -29,7 +29,7 @@ type track struct {
 // judged asks the judge what fires, before slots are folded.
 func (t *track) judged() []FiringAlert {
 	alerts := []FiringAlert{}
-	if k := t.ledger.book; t.judge != nil {
+	if k := t.job.book; t.judge != nil {
 		alerts = append(alerts, t.judge(t.spec(k.timeline.End()), t.timeline(), k.settled)...)
 		t.date(alerts)
 		if t.rejudged {
@@ -65,17 +65,17 @@ func (t *track) fail(err error) {
 
 // evaluate computes a track's status from its timeline.
 func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
-	l, s, missing := t.ledger, t.spec(end), t.status.Missing
-	t.status = newStatus(s, l.backend.Name)
+	l, s, missing := t.job, t.spec(end), t.status.Missing
+	t.status = newStatus(s, l.lane.Name)
 	t.status.At = end.Time()
 	t.status.Groups = t.groupsStatus()
 	t.status.DataUntil = l.book.dataUntil()
 	t.status.Failing = l.book.failing(s)
-	t.status.Method, t.status.Exact = l.method()
+	t.status.Method, t.status.Exact = l.book.method(l.plan)
 	t.status.Alerts = alerts
 	v := t.timeline()
 	t.status.Compute(v, end, e.Windows(s))
-	t.status.burning(v, end)
+	t.status.fillBurning(v, end)
 	t.status.Doubts = t.doubtsOf(v, end)
 	t.status.exclude(v, end, &t.view)
 	t.pastOf(end)
@@ -83,9 +83,9 @@ func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
 	if state == StateNoData {
 		t.status.Missing = t.missing(since, reason, end)
 	}
-	if state == StateNoData && l.backend.stale != nil {
+	if state == StateNoData && l.lane.stale != nil {
 		t.status.Missing = missing
-		state, reason, since = StateStale, "the backend has no newer samples of anything", l.backend.stale
+		state, reason, since = StateStale, "the backend has no newer samples of anything", l.lane.stale
 	}
 	if l.preview && state != StateStale {
 		state, reason, since = StateWarming, t.warming(), nil
@@ -113,10 +113,10 @@ func (t *track) missing(last *time.Time, reason string, end Minute) *Missing {
 }
 
 // evaluateAll evaluates the tracks of a ledger whose book went on.
-func (e *Evaluator) evaluateAll(l *ledger, end Minute) {
+func (e *Evaluator) evaluateAll(l *job, end Minute) {
 	var tracks []*track
 	var alerts [][]FiringAlert
-	for _, t := range e.byLedger[l] {
+	for _, t := range e.byJob[l] {
 		e.refine(t)
 		tracks, alerts = append(tracks, t), append(alerts, t.judged())
 	}
@@ -140,6 +140,6 @@ const readingHistory = "reading history"
 
 // warming is the reason of StateWarming, with how much is read.
 func (t *track) warming() string {
-	share := 1 - float64(t.ledger.left.Load())/float64(Minute(0).Add(t.ledger.history)+t.ledger.leadIn)
+	share := 1 - float64(t.job.left.Load())/float64(Minute(0).Add(t.job.history)+t.job.leadIn)
 	return fmt.Sprintf("%s, %d %%", readingHistory, min(int(100*share), 99))
 }

@@ -28,7 +28,7 @@ var replicaName = regexp.MustCompile(`(?i)replica|prometheus|monitor|scrape|rece
 // several replicas of a Prometheus scrape it, or "". The labels of replicas that
 // are configured are not in the batch, and those of targets tell processes apart,
 // which may count alike.
-func (b *backend) twinLabel(batch []rawSeries) string {
+func (b *reader) twinLabel(batch []rawSeries) string {
 	names := map[string]bool{}
 	for i := range batch {
 		batch[i].labels.Range(func(l labels.Label) { names[l.Name] = true })
@@ -78,11 +78,11 @@ func allTwins(batch []rawSeries, name string) bool {
 
 // findTwins finds the counters that a book has twice, in the newest long piece of
 // history: in a cycle there are too few samples to say.
-func (b *backend) findTwins(ctx context.Context, e *entry, r *reading, batches [][]rawSeries, settled Minute) {
+func (b *reader) findTwins(ctx context.Context, e *entry, r *reading, batches [][]rawSeries, settled Minute) {
 	if r.to-r.from < minutes(twinsLength) || r.to <= settled-24*60 {
 		return
 	}
-	for i, m := range e.ledger.meters {
+	for i, m := range e.plan.meters {
 		p := &e.book.parts[i]
 		_, given := p.accounts.(*increments)
 		switch {
@@ -98,7 +98,7 @@ func (b *backend) findTwins(ctx context.Context, e *entry, r *reading, batches [
 }
 
 // twinsOfTarget is twinLabel of one target: of all there are too many series to read.
-func (b *backend) twinsOfTarget(ctx context.Context, s slo.Selector, at Minute) (string, error) {
+func (b *reader) twinsOfTarget(ctx context.Context, s slo.Selector, at Minute) (string, error) {
 	one, err := b.query(ctx, fmt.Sprintf("topk(1, count by (%s) (%s) <= %d)", slo.LabelList(b.TargetLabels...), s, mostTwins), at.Time())
 	if err != nil || len(one) == 0 {
 		return "", err

@@ -38,7 +38,7 @@ func TestTwinLabel(t *testing.T) {
 				}
 				batch = append(batch, raw)
 			}
-			b := &backend{Backend: Backend{TargetLabels: []string{"job", "instance"}}}
+			b := &reader{client: &client{Backend: Backend{TargetLabels: []string{"job", "instance"}}}}
 			require.Equal(t, tt.want, b.twinLabel(batch))
 		})
 	}

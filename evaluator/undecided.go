@@ -108,7 +108,7 @@ const tolerated = 0.01
 
 // ambiguous is the doubt about an SLO whose counters left more undecided; nil for none.
 func (t *track) ambiguous(v *Timeline, end Minute) *Doubt {
-	k := t.ledger.book
+	k := t.job.book
 	from := ownStart(t.slo.Window, end)
 	left, first := k.undecided.with(k.unsettled).sum(v, from, end)
 	if left.counters == 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/fnv"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,7 +32,7 @@ type warmth struct {
 	entries []*entry
 }
 
-// progress is how much history is read, in minutes of all ledgers.
+// progress is how much history is read, in minutes of all jobs.
 type progress struct{ read, of atomic.Int64 }
 
 // Progress is the share of the history that is read, from 0 to 1.
@@ -72,22 +73,22 @@ const newestLeadIn = 60
 
 // newestLeadIn is what a ledger reads before its newest part. What counts as bad
 // for days when it is gone needs all of them.
-func (l *ledger) newestLeadIn() Minute {
+func (l *plan) newestLeadIn() Minute {
 	if l.leadIn > leadIn {
 		return l.leadIn
 	}
 	return newestLeadIn
 }
 
-// readHistory reads the history of new ledgers beside the loop, again and again
+// readHistory reads the history of new jobs beside the loop, again and again
 // until it succeeds. Nobody's whole history is read before everybody's newest
 // part was tried.
-func (e *Evaluator) readHistory(ctx context.Context, begun []*ledger) {
+func (e *Evaluator) readHistory(ctx context.Context, begun []*job) {
 	for _, b := range e.backends {
 		var first sync.WaitGroup
-		var mine []*ledger
+		var mine []*job
 		for _, l := range begun {
-			if l.backend == b {
+			if l.lane == b {
 				mine = append(mine, l)
 			}
 		}
@@ -108,7 +109,7 @@ func (e *Evaluator) readHistory(ctx context.Context, begun []*ledger) {
 }
 
 // stoppable makes a context that ends when every ledger of a family is stopped.
-func (e *Evaluator) stoppable(ctx context.Context, family []*ledger) (context.Context, context.CancelFunc) {
+func (e *Evaluator) stoppable(ctx context.Context, family []*job) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	left := len(family)
 	for _, l := range family {
@@ -123,31 +124,30 @@ func (e *Evaluator) stoppable(ctx context.Context, family []*ledger) (context.Co
 	return ctx, cancel
 }
 
-// readNew reads new books of a family's ledgers.
-func (e *Evaluator) readNew(ctx context.Context, family []*ledger, span span, admission chan struct{}, tried func()) {
+// readNew reads new books of a family's jobs.
+func (e *Evaluator) readNew(ctx context.Context, family []*job, span span, admission chan struct{}, tried func()) {
 	var entries []*entry
 	for _, l := range family {
 		if en := e.newEntry(l, span); en != nil {
 			entries = append(entries, en)
 		}
 	}
-	e.readEntries(ctx, entries, span, admission, tried)
+	e.readEntries(ctx, family[0].lane.reader, entries, span, admission, tried)
 }
 
-// readEntries reads the books of a family's ledgers until it has all of them;
+// readEntries reads the books of a family's jobs until it has all of them;
 // tried is called after each try.
-func (e *Evaluator) readEntries(ctx context.Context, entries []*entry, span span, admission chan struct{}, tried func()) {
+func (e *Evaluator) readEntries(ctx context.Context, b *reader, entries []*entry, span span, admission chan struct{}, tried func()) {
 	if len(entries) == 0 {
 		return
 	}
-	b := entries[0].ledger.backend
 	all := slices.Clone(entries)
 	defer func() {
 		for _, en := range all {
-			en.finish()
+			finish(en)
 		}
 	}()
-	for pause := time.Second; len(entries) > 0 && b.admit(ctx, admission); pause = min(2*pause, time.Minute) {
+	for pause := time.Second; len(entries) > 0 && admit(ctx, admission); pause = min(2*pause, time.Minute) {
 		end := e.behindNow()
 		for _, en := range entries {
 			if en.done = false; (errors.Is(en.err, errPartial) || en.book.broken != nil) && en.fresh != nil {
@@ -190,42 +190,40 @@ const maxRetryAfter = 10 * time.Minute
 
 // newEntry makes the book that a reading of a span fills, or nil when the whole
 // history is not much longer.
-func (e *Evaluator) newEntry(l *ledger, span span) *entry {
+func (e *Evaluator) newEntry(l *job, span span) *entry {
 	end := e.behindNow()
 	if span == newest {
 		if 4*l.recent >= l.history {
 			return nil
 		}
-		fresh := func() *book { return l.newBook(end.Add(-l.recent), l.newestLeadIn()) }
-		return &entry{ledger: l, book: fresh(), fresh: fresh}
+		fresh := func() *book { return newBook(l.plan, end.Add(-l.recent), l.newestLeadIn()) }
+		return &entry{plan: l.plan, book: fresh(), fresh: fresh}
 	}
 	return e.wholeEntry(l, end)
 }
 
 // wholeEntry makes an empty book for all of a ledger's history before end, whose
 // filling counts as progress.
-func (e *Evaluator) wholeEntry(l *ledger, end Minute) *entry {
-	fresh := func() *book { return l.newBook(end.Add(-l.history), l.leadIn) }
+func (e *Evaluator) wholeEntry(l *job, end Minute) *entry {
+	fresh := func() *book { return newBook(l.plan, end.Add(-l.history), l.leadIn) }
 	k := fresh()
-	en := &entry{ledger: l, book: k, fresh: fresh, progress: &e.progress, left: int64(end - k.settled)}
-	e.progress.of.Add(en.left)
-	l.left.Store(en.left)
-	return en
-}
-
-// advanced tells of progress.
-func (en *entry) advanced(minutes Minute) {
-	if en.progress == nil {
-		return
-	}
-	step := min(int64(minutes), en.left)
-	en.left -= step
-	en.progress.read.Add(step)
-	en.ledger.left.Store(en.left)
+	left := int64(end - k.settled)
+	e.progress.of.Add(left)
+	l.left.Store(left)
+	return &entry{plan: l.plan, book: k, fresh: fresh, read: func(minutes Minute) {
+		step := min(int64(minutes), left)
+		left -= step
+		e.progress.read.Add(step)
+		l.left.Store(left)
+	}}
 }
 
 // finish tells that nothing is left to read.
-func (en *entry) finish() { en.advanced(Minute(en.left)) }
+func finish(en *entry) {
+	if en.read != nil {
+		en.read(math.MaxInt32)
+	}
+}
 
 // warmUp takes over what a round of reading brought.
 func (e *Evaluator) warmUp(ctx context.Context, w warmth) {
@@ -234,15 +232,15 @@ func (e *Evaluator) warmUp(ctx context.Context, w warmth) {
 		return
 	}
 	for _, en := range w.entries {
-		l := en.ledger
-		if e.ledgers[l.key] != l {
+		l := e.jobOf(en.plan)
+		if l == nil {
 			continue
 		}
 		if en.err != nil {
 			e.notWarm(l, en.err)
 			continue
 		}
-		b := l.backend
+		b := l.lane
 		if b.down != nil { // it is not any more
 			b.down = nil
 			e.noteBackend(b)
@@ -255,7 +253,7 @@ func (e *Evaluator) warmUp(ctx context.Context, w warmth) {
 		// published. The next cycle brings it up to date.
 		if l.book == nil || !b.busy && en.book.timeline.End() >= l.book.timeline.End() {
 			e.takeOver(l)
-			for _, t := range e.byLedger[l] {
+			for _, t := range e.byJob[l] {
 				e.note(t, nil)
 			}
 			l.settle(nil)
@@ -266,9 +264,9 @@ func (e *Evaluator) warmUp(ctx context.Context, w warmth) {
 }
 
 // notWarm shows why a ledger's history is not read.
-func (e *Evaluator) notWarm(l *ledger, err error) {
-	own := refused(err) || e.answers(l.backend)
-	for _, t := range e.byLedger[l] {
+func (e *Evaluator) notWarm(l *job, err error) {
+	own := refused(err) || e.answers(l.lane)
+	for _, t := range e.byJob[l] {
 		if l.book == nil {
 			t.status.State, t.status.StateReason = StateQueryFailed, err.Error()
 		}
@@ -277,19 +275,19 @@ func (e *Evaluator) notWarm(l *ledger, err error) {
 		}
 	}
 	if !own {
-		l.backend.down = err
-		e.noteBackend(l.backend)
+		l.lane.down = err
+		e.noteBackend(l.lane)
 	}
 }
 
-// answers reports whether a backend answered of late, as far as its ledgers
+// answers reports whether a backend answered of late, as far as its jobs
 // that are read can tell.
-func (e *Evaluator) answers(b *backend) bool {
+func (e *Evaluator) answers(b *lane) bool {
 	if b.down != nil {
 		return false
 	}
-	for _, l := range e.ledgers {
-		if l.backend == b && l.book != nil {
+	for _, l := range e.jobs {
+		if l.lane == b && l.book != nil {
 			return true
 		}
 	}
@@ -298,14 +296,14 @@ func (e *Evaluator) answers(b *backend) bool {
 
 // takeOver puts a book that was read in the place of the old one. No cycle may
 // be under way.
-func (e *Evaluator) takeOver(l *ledger) {
+func (e *Evaluator) takeOver(l *job) {
 	if l.next == nil {
 		return
 	}
 	if l.nextSpan != newest {
 		l.look.plan(l, e.end)
 		defer l.release()
-		if l.book != nil && !l.keepOld(l.next, l.book) && !l.preview {
+		if l.book != nil && !keepOld(l.plan, l.next, l.book) && !l.preview {
 			l.next = nil // the newest samples are lost, so that counting would not go on rightly
 			return
 		}
@@ -314,9 +312,9 @@ func (e *Evaluator) takeOver(l *ledger) {
 	changed := 0
 	if l.book != nil && l.nextSpan != newest && !l.preview {
 		changed = l.book.timeline.Differs(l.next.timeline, l.book.timeline.Start(), min(l.book.settled, l.next.settled))
-		e.metrics.late.WithLabelValues("reread").Add(float64(changed))
+		l.lane.counted.late.WithLabelValues("reread").Add(float64(changed))
 	}
-	for _, t := range e.byLedger[l] {
+	for _, t := range e.byJob[l] {
 		if e.NewJudge != nil && (l.preview || changed > 0 || t.undated) {
 			t.rejudged = !l.preview && !t.undated
 			t.judge, t.undated = e.NewJudge(), false
@@ -329,7 +327,7 @@ func (e *Evaluator) takeOver(l *ledger) {
 }
 
 // release ends what reads a ledger's history.
-func (l *ledger) release() {
+func (l *job) release() {
 	l.stop()
 	l.stop, l.rereading, l.cutting = func() {}, false, false
 }
@@ -337,26 +335,26 @@ func (l *ledger) release() {
 // rereadAfter is the time between two rereads of a ledger's newest history.
 const rereadAfter = 24 * time.Hour
 
-// maxRereads is how many ledgers of a backend wait for a reread at a time; each
+// maxRereads is how many jobs of a backend wait for a reread at a time; each
 // holds a copy of its timeline.
 const maxRereads = 100
 
-// rereadOld reads again what a backend's ledgers counted since their last
+// rereadOld reads again what a backend's jobs counted since their last
 // reread, when that is a day ago, one family after the other. Each has an hour of
 // its own, so that not all come at once.
-func (e *Evaluator) rereadOld(ctx context.Context, b *backend) {
+func (e *Evaluator) rereadOld(ctx context.Context, b *lane) {
 	if b.busy {
 		return
 	}
-	ledgers := e.ledgersOf(b)
+	jobs := e.jobsOf(b)
 	waiting := 0
-	for _, l := range ledgers {
+	for _, l := range jobs {
 		if l.rereading {
 			waiting++
 		}
 	}
-	for _, family := range families(ledgers) {
-		var due []*ledger
+	for _, family := range families(jobs) {
+		var due []*job
 		var entries []*entry
 		for _, l := range family {
 			if waiting >= maxRereads || l.book == nil || l.preview || l.rereading || l.next != nil || l.look.waits(l, e.end) ||
@@ -373,15 +371,15 @@ func (e *Evaluator) rereadOld(ctx context.Context, b *backend) {
 		ctx, done := e.stoppable(ctx, due)
 		e.started.Go(func() {
 			defer done()
-			e.readEntries(ctx, entries, again, b.rereader, func() {})
+			e.readEntries(ctx, b.reader, entries, again, b.rereader, func() {})
 		})
 	}
 }
 
 // rereadEntry reads again what a ledger counted since its last reread.
-func rereadEntry(l *ledger) *entry {
-	en := &entry{ledger: l, book: l.book.reread()}
-	if id, known := l.backend.known(); known && id.kind == kindThanos { // of others nobody knows that a part is missing
+func rereadEntry(l *job) *entry {
+	en := &entry{plan: l.plan, book: l.book.reread()}
+	if id, known := l.lane.known(); known && id.kind == kindThanos { // of others nobody knows that a part is missing
 		before := l.book.reread()
 		en.fresh = before.clone
 	}
@@ -389,17 +387,17 @@ func rereadEntry(l *ledger) *entry {
 }
 
 // spread is when in the hours after a day a family is read again, in minutes.
-func spread(family []*ledger) Minute {
+func spread(family []*job) Minute {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(family[0].meters[0].clockText())) // never fails
 	return Minute(h.Sum32() % (6 * 60))
 }
 
-// rereadAll reads the whole history of all ledgers again.
+// rereadAll reads the whole history of all jobs again.
 func (e *Evaluator) rereadAll(ctx context.Context) {
 	n := 0
 	for _, b := range e.backends {
-		for _, family := range families(e.ledgersOf(b)) {
+		for _, family := range families(e.jobsOf(b)) {
 			n += e.rereadWhole(ctx, family)
 		}
 	}
@@ -412,7 +410,7 @@ func (e *Evaluator) rereadAll(ctx context.Context) {
 
 // rereadWhole reads the whole history of a family again, beside what goes on, but
 // of those that are being read. It tells how many that are.
-func (e *Evaluator) rereadWhole(ctx context.Context, family []*ledger) int {
+func (e *Evaluator) rereadWhole(ctx context.Context, family []*job) int {
 	var entries []*entry
 	for _, l := range family {
 		if l.book == nil || l.preview || l.rereading {
@@ -423,15 +421,15 @@ func (e *Evaluator) rereadWhole(ctx context.Context, family []*ledger) int {
 			p.again()
 		}
 		from, outgrown := e.behindNow().Add(-l.history), l.book.outgrown
-		fresh := func() *book { return l.wholeBook(from, outgrown) }
-		en := &entry{ledger: l, book: fresh(), fresh: fresh}
+		fresh := func() *book { return wholeBook(l.plan, from, outgrown) }
+		en := &entry{plan: l.plan, book: fresh(), fresh: fresh}
 		entries = append(entries, en)
 	}
 	if len(entries) > 0 {
 		ctx, done := e.stoppable(ctx, family)
 		e.started.Go(func() {
 			defer done()
-			e.readEntries(ctx, entries, again, entries[0].ledger.backend.rereader, func() {})
+			e.readEntries(ctx, family[0].lane.reader, entries, again, family[0].lane.rereader, func() {})
 		})
 	}
 	return len(entries)
@@ -439,8 +437,8 @@ func (e *Evaluator) rereadWhole(ctx context.Context, family []*ledger) int {
 
 // wholeBook makes an empty book of a ledger, which is counted in sums when it has
 // outgrown others.
-func (l *ledger) wholeBook(from Minute, outgrown bool) *book {
-	k := l.newBook(from, l.leadIn)
+func wholeBook(l *plan, from Minute, outgrown bool) *book {
+	k := newBook(l, from, l.leadIn)
 	for i := range k.parts {
 		if outgrown && l.meters[i].fresh == nil {
 			k.parts[i].method = MethodAggregated
@@ -451,15 +449,15 @@ func (l *ledger) wholeBook(from Minute, outgrown bool) *book {
 
 // rereadOutgrown reads anew, in sums, what a cycle found to have more series than
 // may be read raw, and what a fault left in the middle.
-func (e *Evaluator) rereadOutgrown(ctx context.Context, ledgers []*ledger) {
-	for _, l := range ledgers {
-		if e.ledgers[l.key] == l && l.book.broken != nil && !l.rereading {
-			e.rereadWhole(ctx, []*ledger{l})
+func (e *Evaluator) rereadOutgrown(ctx context.Context, jobs []*job) {
+	for _, l := range jobs {
+		if e.jobs[l.key] == l && l.book.broken != nil && !l.rereading {
+			e.rereadWhole(ctx, []*job{l})
 		}
-		if e.ledgers[l.key] == l && l.book.outgrown && !l.rereading {
+		if e.jobs[l.key] == l && l.book.outgrown && !l.rereading {
 			e.Log.Warn("An SLO has too many series to read them one by one, its history is read anew in sums of targets",
-				"slo_id", e.byLedger[l][0].slo.ID(), "backend", l.backend.Name, "max_series", l.backend.MaxSeries)
-			e.rereadWhole(ctx, []*ledger{l})
+				"slo_id", e.byJob[l][0].slo.ID(), "backend", l.lane.Name, "max_series", l.lane.MaxSeries)
+			e.rereadWhole(ctx, []*job{l})
 		}
 	}
 }

@@ -85,8 +85,8 @@ func agree(t *testing.T, w *world, run runner, from int) {
 		for w.resumed[end] {
 			end-- // the evaluator does not know the slot before the next scrape
 		}
-		status, timeline := c.evaluate(end)
-		c.slots(end, timeline)
+		status, tl := c.evaluate(end)
+		c.slots(end, tl)
 		c.windows(end, status)
 		if w.slo.Window.Length > longestDirect {
 			// The quarter of an hour that was complete 6 minutes ago: by then
@@ -146,16 +146,16 @@ func (c *comparison) of(query string) string {
 
 // evaluate is the evaluator's status at the end of a slot, and its timeline.
 func (c *comparison) evaluate(end int) (*evaluator.Status, *evaluator.Timeline) {
-	var timeline *evaluator.Timeline
+	var tl *evaluator.Timeline
 	o := evaluatorOptions(c.url)
 	o.NewJudge = func() evaluator.Judge {
 		return func(_ *slo.SLO, t *evaluator.Timeline, _ evaluator.Minute) []evaluator.FiringAlert {
-			timeline = t
+			tl = t
 			return nil
 		}
 	}
 	o.Lookback = func(s *slo.SLO) time.Duration { return s.Window.Length.Duration() + runUp }
-	return evaluateAt(c.t, o, c.slo, at(end)), timeline
+	return evaluateAt(c.t, o, c.slo, at(end)), tl
 }
 
 // evaluatorOptions are those that the program makes, for one backend.
@@ -188,10 +188,10 @@ func evaluateAllAt(t *testing.T, o evaluator.Options, s *slo.SLO, end time.Time)
 }
 
 // slots compares each slot of the SLO's window.
-func (c *comparison) slots(end int, timeline *evaluator.Timeline) {
+func (c *comparison) slots(end int, tl *evaluator.Timeline) {
 	for m := end - int(c.slo.Window.Length.Duration()/time.Minute); m <= end; m++ {
 		to := evaluator.MinuteOf(at(m))
-		got := timeline.Sum(to-1, to)
+		got := tl.Sum(to-1, to)
 		total, known := c.total[m]
 		require.Equal(c.t, got.Known == 1, known, "whether the slot is known that ends at minute %d, %s", m, at(m))
 		require.Equal(c.t, got.Total, total, "events of the slot that ends at minute %d, %s", m, at(m))

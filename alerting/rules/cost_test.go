@@ -78,7 +78,7 @@ func TestRulesCost(t *testing.T) {
 
 // full loads all that rules have recorded when they ran for 30 days, and the
 // counters of some instances.
-func (b *backend) full(instances int) {
+func (b *ruleEngine) full(instances int) {
 	const labels = `{slo_id="checkout/availability",slo_service="checkout",slo="availability"} `
 	b.load(-30*24*time.Hour, 15*time.Minute, "slo:quarter_events:sum"+labels+"300x2879",
 		"slo:quarter_bad_events:sum"+labels+"30x2879", "slo:quarter_slots:count"+labels+"15x2879")
@@ -91,7 +91,7 @@ func (b *backend) full(instances int) {
 }
 
 // costOf is how many samples the rules of an SLO load an hour.
-func (b *backend) costOf(s *slo.SLO, naming Naming) int64 {
+func (b *ruleEngine) costOf(s *slo.SLO, naming Naming) int64 {
 	b.t.Helper()
 	before := b.loaded
 	b.run(s, Options{Alerts: true, Policies: alerting.BuiltIn(), Naming: naming}, 0, time.Minute)

@@ -211,7 +211,7 @@ func TestSlots(t *testing.T) {
 }
 
 // slots are the recorded values of the first n slots.
-func (b *backend) slots(name string, n int) []float64 {
+func (b *ruleEngine) slots(name string, n int) []float64 {
 	out := make([]float64, n)
 	for i := range out {
 		out[i] = unknown

@@ -186,9 +186,9 @@ func TestQuietDay(t *testing.T) {
 		judged := 0
 		o.NewJudge = func() evaluator.Judge {
 			judge := alerting.BuiltIn().NewJudge()
-			return func(s *slo.SLO, timeline *evaluator.Timeline, _ evaluator.Minute) []evaluator.FiringAlert {
-				for end := evaluator.MinuteOf(epoch); end <= timeline.End(); end++ {
-					require.Empty(t, judge(s, timeline, end))
+			return func(s *slo.SLO, tl *evaluator.Timeline, _ evaluator.Minute) []evaluator.FiringAlert {
+				for end := evaluator.MinuteOf(epoch); end <= tl.End(); end++ {
+					require.Empty(t, judge(s, tl, end))
 					judged++
 				}
 				return nil

@@ -131,10 +131,10 @@ func kindAgrees(t *testing.T, tt kindCase, run runner) {
 	c := &comparison{t: t, world: &world{slo: s}, db: db, url: server.URL}
 	c.readSlots()
 	status, _ := c.evaluate(n)
-	_, timeline := c.evaluate(n + 3) // when the slots are settled
+	_, tl := c.evaluate(n + 3) // when the slots are settled
 	for m := 2; m <= n; m++ {
 		to := evaluator.MinuteOf(at(m))
-		got := timeline.Sum(to-1, to)
+		got := tl.Sum(to-1, to)
 		total, known := c.total[m]
 		// A slice that ends without data is an event in a slot that only rules know.
 		require.Equal(t, got.Known == 1 || got.Total > 0, known, "whether the slot is known that ends at minute %d", m)

@@ -42,7 +42,7 @@ func TestNamingGolden(t *testing.T) {
 // these 15 were bad from 3 d to 1 d ago, and 75 before and after. The slots had 10
 // events: of these 2 were bad from 6 h to 1 h ago, then 5, then 7 in 10 slots, and 1
 // in the last 5.
-func (b *backend) month() {
+func (b *ruleEngine) month() {
 	const labels = `{slo_id="checkout/availability",slo_service="checkout",slo="availability"} `
 	b.load(-30*24*time.Hour+15*time.Minute, 15*time.Minute,
 		"slo:quarter_events:sum"+labels+"15000x1439 150x1438",

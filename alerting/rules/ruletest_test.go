@@ -22,9 +22,9 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// backend is the rule engine and the storage of Prometheus with some series.
+// ruleEngine is the rule engine and the storage of Prometheus with some series.
 // Its epoch is a whole hour.
-type backend struct {
+type ruleEngine struct {
 	t       *testing.T
 	epoch   time.Time
 	storage *teststorage.TestStorage
@@ -32,9 +32,9 @@ type backend struct {
 	loaded  int64 // samples loaded by rules so far
 }
 
-func newBackend(t *testing.T) *backend {
+func newBackend(t *testing.T) *ruleEngine {
 	t.Helper()
-	return &backend{
+	return &ruleEngine{
 		t: t, epoch: time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC), storage: teststorage.New(t),
 		engine: promql.NewEngine(promql.EngineOpts{MaxSamples: 5e7, Timeout: time.Minute, Parser: parser.NewParser(parser.Options{})}),
 	}
@@ -42,7 +42,7 @@ func newBackend(t *testing.T) *backend {
 
 // load adds samples at start, start+step and so on after the epoch, in the
 // notation of promtool: `requests_total{job="a"} 0+10x7 stale _ 3`.
-func (b *backend) load(start, step time.Duration, series ...string) {
+func (b *ruleEngine) load(start, step time.Duration, series ...string) {
 	b.t.Helper()
 	app := b.storage.Appender(b.t.Context())
 	for _, s := range series {
@@ -61,7 +61,7 @@ func (b *backend) load(start, step time.Duration, series ...string) {
 
 // run evaluates the SLO's rules from the epoch on for d. Each group is shifted
 // by phase within its interval.
-func (b *backend) run(s *slo.SLO, o Options, phase, d time.Duration) {
+func (b *ruleEngine) run(s *slo.SLO, o Options, phase, d time.Duration) {
 	b.t.Helper()
 	text, err := File("test.yaml", []*slo.SLO{s}, o)
 	require.NoError(b.t, err)
@@ -91,7 +91,7 @@ func (b *backend) run(s *slo.SLO, o Options, phase, d time.Duration) {
 	}
 }
 
-func (b *backend) instant(ctx context.Context, q string, at time.Time) (promql.Vector, error) {
+func (b *ruleEngine) instant(ctx context.Context, q string, at time.Time) (promql.Vector, error) {
 	query, err := b.engine.NewInstantQuery(ctx, b.storage, nil, q, at)
 	if err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func (b *backend) instant(ctx context.Context, q string, at time.Time) (promql.V
 
 // value is the query's only value at a time after the epoch, NaN when there is
 // none.
-func (b *backend) value(q string, at time.Duration) float64 {
+func (b *ruleEngine) value(q string, at time.Duration) float64 {
 	b.t.Helper()
 	v, err := b.instant(b.t.Context(), q, b.epoch.Add(at))
 	require.NoError(b.t, err)
@@ -124,7 +124,7 @@ func (b *backend) value(q string, at time.Duration) float64 {
 
 // samples are all values of a recorded metric with the times they were recorded
 // at, in milliseconds.
-func (b *backend) samples(selector string) (values []float64, at []int64) {
+func (b *ruleEngine) samples(selector string) (values []float64, at []int64) {
 	b.t.Helper()
 	q, err := b.storage.Querier(math.MinInt64, math.MaxInt64)
 	require.NoError(b.t, err)

@@ -51,7 +51,7 @@ func slotsAtRandom(r *rand.Rand, n int) []evaluator.Slot {
 }
 
 // slotsOf loads counters that count these slots, the first from minute 1 on.
-func (b *backend) slotsOf(matchers string, slots []evaluator.Slot) {
+func (b *ruleEngine) slotsOf(matchers string, slots []evaluator.Slot) {
 	b.t.Helper()
 	b.load(20*time.Second, time.Minute, countersOf(matchers, slots)...)
 }
@@ -87,7 +87,7 @@ func judged(s *slo.SLO, p alerting.Policies, slots []evaluator.Slot) map[string]
 }
 
 // fired is in which minutes an alert of a severity fires by the rules.
-func (b *backend) fired(matchers string) []int {
+func (b *ruleEngine) fired(matchers string) []int {
 	var out []int
 	values, at := b.samples(`ALERTS{alertstate="firing",` + matchers + `}`)
 	for i, ms := range at {
@@ -143,7 +143,7 @@ func TestTiersAgree(t *testing.T) {
 	}
 }
 
-func (b *backend) requireFired(want map[string][]int, matchers string) {
+func (b *ruleEngine) requireFired(want map[string][]int, matchers string) {
 	b.t.Helper()
 	for _, severity := range []string{alerting.Page, alerting.Ticket} {
 		require.Equal(b.t, spans(want[severity]), spans(b.fired(matchers+fmt.Sprintf(",severity=%q", severity))), "%s of %s", severity, matchers)

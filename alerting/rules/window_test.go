@@ -13,7 +13,7 @@ import (
 
 // ramp loads counters of which slot m counts 2m+2 events, m+1 of them bad, for
 // n slots from the second on.
-func (b *backend) ramp(n int) {
+func (b *ruleEngine) ramp(n int) {
 	b.t.Helper()
 	good, bad := `requests_total{code="200"}`, `requests_total{code="500"}`
 	for m := range n {

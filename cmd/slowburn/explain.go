@@ -44,13 +44,15 @@ func newExplain(s streams) *cobra.Command {
 			}
 			return f.completeIDs(cmd.Context(), s)
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return explain(cmd.Context(), s, args[0], args[1:], f) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runExplain(cmd.Context(), s, args[0], args[1:], f)
+		},
 	}
 	f.register(c)
 	return c
 }
 
-func explain(ctx context.Context, s streams, id string, paths []string, f statusFlags) error {
+func runExplain(ctx context.Context, s streams, id string, paths []string, f statusFlags) error {
 	if err := misplaced(id, paths); err != nil {
 		return err
 	}

@@ -43,11 +43,11 @@ func TestPoliciesOfTheConfiguration(t *testing.T) {
 	o, err := slo.ParseObjective("90")
 	require.NoError(t, err)
 	s := &slo.SLO{Service: "a", Name: "b", Objective: o, Window: slo.Rolling(slo.Window(30 * 24 * time.Hour)), Alerting: slo.Alerting{Policy: "mine"}}
-	timeline := evaluator.NewTimeline(evaluator.MinuteOf(time.Unix(0, 0)))
+	tl := evaluator.NewTimeline(evaluator.MinuteOf(time.Unix(0, 0)))
 	for range 20 {
-		timeline.Append(evaluator.Slot{Total: 10, Bad: 6, Known: true})
+		tl.Append(evaluator.Slot{Total: 10, Bad: 6, Known: true})
 	}
-	fires := policies.NewJudge()(s, timeline, timeline.End())
+	fires := policies.NewJudge()(s, tl, tl.End())
 	require.Len(t, fires, 1, "6 of 10 fail: 6 times too fast")
 	require.Equal(t, "last", fires[0].Tier)
 }
