@@ -11,7 +11,6 @@ import (
 
 // entry is a plan's book that is advanced, and how that ended.
 type entry struct {
-	plan *plan
 	book *book
 	err  error
 	done bool
@@ -51,7 +50,7 @@ func (b *reader) advance(ctx context.Context, entries []*entry, end Minute, cycl
 	}
 	selectors := func() (out []slo.Selector) {
 		for _, e := range entries {
-			out = append(out, e.plan.selectors()...)
+			out = append(out, e.book.plan.selectors()...)
 		}
 		return out
 	}
@@ -107,7 +106,7 @@ func (b *reader) advancePiece(ctx context.Context, due []*entry, p piece, cycle 
 		return
 	case err != nil:
 		for _, e := range due {
-			e.err = ownError(e.plan, err)
+			e.err = ownError(e.book.plan, err)
 		}
 		return
 	}
@@ -129,7 +128,7 @@ func (b *reader) readFor(ctx context.Context, due []*entry, from, to, step Minut
 		if err := b.pace(ctx, e, from, to, paces); err != nil {
 			return nil, err
 		}
-		queries = append(queries, e.queries()...)
+		queries = append(queries, e.book.queries()...)
 	}
 	return b.read(ctx, queries, from, to, step)
 }
@@ -141,7 +140,7 @@ func stepOf(due []*entry, from, to, settled Minute) Minute {
 		return 1
 	}
 	for _, e := range due {
-		for i, m := range e.plan.meters {
+		for i, m := range e.book.plan.meters {
 			if m.queries[0].way == slotValues && e.book.parts[i].asked != to-1 {
 				return 1
 			}
@@ -208,7 +207,7 @@ func (b *reader) take(ctx context.Context, e *entry, r *reading, settled Minute)
 		}
 	}
 	b.findTwins(ctx, e, r, batches, settled)
-	k.meet(e.plan, batches)
+	k.meet(batches)
 	k.lose(batches)
 	k.tried = nil
 	from := max(k.settled, k.timeline.Start())
@@ -227,7 +226,7 @@ func (b *reader) take(ctx context.Context, e *entry, r *reading, settled Minute)
 		for i := range k.parts {
 			giveStarts(k.parts[i].accounts, begun)
 		}
-		k.pending = feed(e.plan, k.parts, batches, at, upTo)
+		k.pending = feed(e.book.plan, k.parts, batches, at, upTo)
 		at = upTo
 	}
 	if e.done && r.to > at {
@@ -235,7 +234,7 @@ func (b *reader) take(ctx context.Context, e *entry, r *reading, settled Minute)
 		if e.whole != nil {
 			e.follow(e.parts, e.whole.latest())
 		}
-		e.trial = feed(e.plan, e.parts, batches, at, r.to)
+		e.trial = feed(e.book.plan, e.parts, batches, at, r.to)
 	}
 	return nil
 }
@@ -293,13 +292,13 @@ func (b *reader) keep(e *entry) {
 	k := e.book
 	from := max(k.settled, k.timeline.Start())
 	if found := k.pending; found != nil {
-		k.apply(e.plan, found, k.record, found[0].from+Minute(len(found[0].known)))
+		k.apply(found, k.record, found[0].from+Minute(len(found[0].known)))
 		noteNewest(k.parts, found)
 		before := k.settled
 		k.pending, k.settled = nil, found[0].from+Minute(len(found[0].known))
-		k.closeHours(e.plan, before, found)
+		k.closeHours(before, found)
 		if k.record != nil {
-			k.record.trim(e.plan)
+			k.record.trim(e.book.plan)
 		}
 		if e.read != nil {
 			e.read(k.settled - before)
@@ -319,7 +318,7 @@ func (b *reader) keep(e *entry) {
 			k.unsettled = k.unsettled.with(f.undecided)
 		}
 		record := k.record.clone()
-		k.apply(e.plan, found, record, k.settled)
+		k.apply(found, record, k.settled)
 		noteNewest(k.parts, found)
 		if slices.ContainsFunc(found, func(f *tally) bool { return f.newest != 0 }) {
 			k.tried = &past{found[0].from + Minute(len(found[0].known)), e.parts, record}
@@ -344,19 +343,19 @@ func noteNewest(parts []part, found []*tally) {
 // usual is how many slots behind the last known one may still become known when
 // they are settled: a sample makes those of two scrapes before it known. What is
 // evaluated is known at once.
-func (k *book) usual(l *plan) Minute {
+func (k *book) usual() Minute {
 	longest := int64(0)
-	for i, m := range l.meters {
+	for i, m := range k.plan.meters {
 		if m.queries[0].way != slotValues {
 			longest = max(longest, k.parts[i].accounts.interval())
 		}
 	}
-	return max(Minute((2*longest+longest/10)/60_000)-l.settle, 0)
+	return max(Minute((2*longest+longest/10)/60_000)-k.plan.settle, 0)
 }
 
 // apply takes what was found into the timeline, without what lies before it. Slots
 // behind settled may change.
-func (k *book) apply(l *plan, found []*tally, r *record, settled Minute) {
+func (k *book) apply(found []*tally, r *record, settled Minute) {
 	if r != nil {
 		behind := r.end()
 		for i, f := range found {
@@ -367,12 +366,12 @@ func (k *book) apply(l *plan, found []*tally, r *record, settled Minute) {
 		for i := range found[0].known {
 			all := make(leaves, len(found))
 			for j, f := range found {
-				all[j] = f.slot(i, l.meters[j].counted)
+				all[j] = f.slot(i, k.plan.meters[j].counted)
 			}
 			r.slots = append(r.slots, all)
 		}
-		r.usual = k.usual(l)
-		r.derive(l, k.timeline, behind, settled)
+		r.usual = k.usual()
+		r.derive(k.plan, k.timeline, behind, settled)
 		return
 	}
 	for _, span := range found[0].before {
@@ -380,7 +379,7 @@ func (k *book) apply(l *plan, found []*tally, r *record, settled Minute) {
 	}
 	for i := range found[0].known {
 		if found[0].from+Minute(i) >= k.timeline.End() {
-			k.timeline.Append(found[0].slot(i, l.meters[0].counted))
+			k.timeline.Append(found[0].slot(i, k.plan.meters[0].counted))
 		}
 	}
 }

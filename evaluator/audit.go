@@ -71,15 +71,15 @@ func auditedBefore(m *meter, at Minute) Minute { return at - (at-phase(m))%audit
 
 // closeHours keeps the hours that are known since an instant, and the surpluses of
 // those that are not.
-func (k *book) closeHours(l *plan, before Minute, found []*tally) {
+func (k *book) closeHours(before Minute, found []*tally) {
 	for i := range k.parts {
-		p, m := &k.parts[i], l.meters[i]
+		p, m := &k.parts[i], k.plan.meters[i]
 		p.surpluses = p.surpluses.with(found[i].surpluses)
 		last := auditedBefore(m, k.settled-ripens)
 		if last+ripens > before && auditWayOf(m, p) != "" {
 			p.hours = slices.Clone(p.hours)
 			for to := auditedBefore(m, max(before-ripens, last-auditedFor)) + auditsApart; to <= last; to += auditsApart {
-				if h, ok := k.hour(l, i, to); ok {
+				if h, ok := k.hour(i, to); ok {
 					p.hours = append(p.hours, h)
 				}
 			}
@@ -92,10 +92,10 @@ func (k *book) closeHours(l *plan, before Minute, found []*tally) {
 }
 
 // hour is that of a part which ends at an instant; false when not all of it is known.
-func (k *book) hour(l *plan, part int, to Minute) (hour, bool) {
+func (k *book) hour(part int, to Minute) (hour, bool) {
 	from := to - auditLength
 	var sum Slot
-	if l.derived() {
+	if k.plan.derived() {
 		first := from - k.record.from
 		if first < 0 || to > k.record.end() {
 			return hour{}, false
@@ -135,8 +135,8 @@ type audit struct {
 type auditLog []verdicts
 
 // due are the audits of a book that were not done: of the newest hours of each part.
-func (a auditLog) due(l *plan, k *book) (out []audit) {
-	for i, m := range l.meters {
+func (a auditLog) due(k *book) (out []audit) {
+	for i, m := range k.plan.meters {
 		p := &k.parts[i]
 		for _, h := range p.hours[max(0, len(p.hours)-differing):] {
 			if _, known := a.of(i).of(h.to); known {
@@ -146,9 +146,8 @@ func (a auditLog) due(l *plan, k *book) (out []audit) {
 			if way == "" {
 				continue
 			}
-			x := audit{plan: l, part: i, hour: h, way: way, usual: time.Duration(p.accounts.interval()) * time.Millisecond}
-			e := entry{plan: l, book: k}
-			if x.queries = e.queriesOf(i)[:len(m.queries)]; way == byHistograms {
+			x := audit{plan: k.plan, part: i, hour: h, way: way, usual: time.Duration(p.accounts.interval()) * time.Millisecond}
+			if x.queries = k.queriesOf(i)[:len(m.queries)]; way == byHistograms {
 				x.queries, x.asked = []query{m.nativeQuery()}, roleGood|roleTotal
 			}
 			for _, q := range x.queries {

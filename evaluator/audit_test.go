@@ -86,10 +86,10 @@ func (a *auditing) audits(ends ...int) (doubts []bool) {
 	a.t.Helper()
 	p := &a.job.book.parts[0]
 	for _, end := range ends {
-		h, ok := a.job.book.hour(a.job.plan, 0, a.start+Minute(end))
+		h, ok := a.job.book.hour(0, a.start+Minute(end))
 		require.True(a.t, ok)
 		p.hours = append(p.hours, h)
-		due := a.job.audits.due(a.job.plan, a.job.book)
+		due := a.job.audits.due(a.job.book)
 		require.Len(a.t, due, 1)
 		answerAll(a.t.Context(), a.job.lane.reader, due)
 		require.NoError(a.t, due[0].err)
@@ -119,7 +119,7 @@ func TestAuditAgrees(t *testing.T) {
 				return 3000
 			},
 		}, hours)
-		due := a.job.audits.due(a.job.plan, a.job.book)
+		due := a.job.audits.due(a.job.book)
 		require.NotEmpty(t, due, "after %d hours", hours)
 		answerAll(t.Context(), a.job.lane.reader, due)
 		for i := range due {

@@ -13,7 +13,7 @@ func (e *Evaluator) audit(parent context.Context, b *lane, jobs []*job) {
 	due := auditsOf{backend: b.reader}
 	for _, l := range jobs {
 		if l.err == nil && l.book != nil && !l.preview && e.jobs[l.key] == l {
-			due.audits = append(due.audits, l.audits.due(l.plan, l.book)...)
+			due.audits = append(due.audits, l.audits.due(l.book)...)
 		}
 	}
 	if len(due.audits) == 0 {
@@ -38,7 +38,7 @@ func (e *Evaluator) auditOnce(ctx context.Context) {
 		due := auditsOf{backend: b.reader}
 		for _, l := range e.jobsOf(b) {
 			if l.err == nil && l.book != nil {
-				due.audits = append(due.audits, l.audits.due(l.plan, l.book)...)
+				due.audits = append(due.audits, l.audits.due(l.book)...)
 			}
 		}
 		due.ask(ctx)

@@ -106,6 +106,17 @@ func newLane(r *reader) *lane {
 	}
 }
 
+// places are those of who reads a span of history.
+func (b *lane) places(s span) chan struct{} {
+	switch s {
+	case newest:
+		return b.firsts
+	case again:
+		return b.rereader
+	}
+	return b.readers
+}
+
 // admit waits for a place among readers. It reports false when ctx ends before.
 func admit(ctx context.Context, places chan struct{}) bool {
 	select {

@@ -7,19 +7,19 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// queries are what an entry's meters ask for.
-func (e *entry) queries() []query {
+// queries are what a book's meters ask for.
+func (k *book) queries() []query {
 	var out []query
-	for i := range e.plan.meters {
-		out = append(out, e.queriesOf(i)...)
+	for i := range k.plan.meters {
+		out = append(out, k.queriesOf(i)...)
 	}
 	return out
 }
 
 // queriesOf are what one of the meters asks for, but native histograms where
 // only classic ones were found of late.
-func (e *entry) queriesOf(i int) []query {
-	m, p := e.plan.meters[i], &e.book.parts[i]
+func (k *book) queriesOf(i int) []query {
+	m, p := k.plan.meters[i], &k.parts[i]
 	out := m.queries
 	if l, ok := m.indicator.(slo.Latency); ok && len(p.spellings) > 0 {
 		out = slices.Clone(out)
@@ -53,9 +53,9 @@ func (m *meter) nativeQuery() query {
 func (b *reader) batches(ctx context.Context, e *entry, r *reading) ([][]rawSeries, error) {
 	k, live := e.book, 0
 	out := make([][]rawSeries, len(k.parts))
-	for i, m := range e.plan.meters {
+	for i, m := range e.book.plan.meters {
 		p := &k.parts[i]
-		batch, err := r.series(e.queriesOf(i)[:len(m.queries)])
+		batch, err := r.series(e.book.queriesOf(i)[:len(m.queries)])
 		if err != nil {
 			return nil, err
 		}
@@ -83,7 +83,7 @@ func (b *reader) batches(ctx context.Context, e *entry, r *reading) ([][]rawSeri
 
 // observations are those of histograms, classic or native.
 func (b *reader) observations(ctx context.Context, e *entry, i int, batch []rawSeries, r *reading) ([]rawSeries, error) {
-	m, p := e.plan.meters[i], &e.book.parts[i]
+	m, p := e.book.plan.meters[i], &e.book.parts[i]
 	if p.native && p.method == MethodRaw {
 		native, err := r.series([]query{m.nativeQuery()})
 		if err != nil {

@@ -37,13 +37,13 @@ type Part struct {
 
 // checks asks the backend for the increase of each counter of a ledger that counts
 // by counters, each once.
-func checks(ctx context.Context, b *reader, l *plan, k *book, w *witness, sum Sum) []Check {
+func checks(ctx context.Context, b *reader, k *book, w *witness, sum Sum) []Check {
 	out := []Check{}
-	m := l.meters[0]
+	m := k.plan.meters[0]
 	if m.native != nil && k.parts[0].native {
 		return out // increase() of the classic series says nothing of them
 	}
-	if l.derived() || m.fresh != nil || slices.ContainsFunc(m.queries, func(q query) bool { return q.weight != 1 }) {
+	if k.plan.derived() || m.fresh != nil || slices.ContainsFunc(m.queries, func(q query) bool { return q.weight != 1 }) {
 		return out
 	}
 	counted := map[role]float64{roleGood: sum.Total - sum.Bad, roleBad: sum.Bad, roleTotal: sum.Total}

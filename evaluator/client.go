@@ -50,6 +50,13 @@ type vector struct {
 	refused    sample // the newest that was left out; its time is 0 for none
 }
 
+// traced calls f with each query from now on, until stop is called. Nothing may be
+// under way meanwhile.
+func (b *client) traced(f func(Query)) (stop func()) {
+	b.trace = f
+	return func() { b.trace = nil }
+}
+
 // share makes a context whose answers are held together until done is called.
 func (b *client) share(ctx context.Context) (_ context.Context, done func()) {
 	ctx, _, done = b.quota.share(ctx)

@@ -201,7 +201,7 @@ func (c *cycle) advance(ctx context.Context, family []*job) {
 	for i, l := range family {
 		l.changing.Lock()
 		defer l.changing.Unlock()
-		entries[i] = &entry{plan: l.plan, book: l.book}
+		entries[i] = &entry{book: l.book}
 	}
 	c.backend.advance(ctx, entries, c.end, true)
 	for i, e := range entries {

@@ -103,7 +103,7 @@ func (t *track) goneDoubt(end Minute) *Doubt {
 // estimated is the doubt about events that are not counted one by one.
 func (t *track) estimated(*Timeline, Minute) *Doubt {
 	l := t.job
-	if _, exact := l.book.method(l.plan); exact {
+	if _, exact := l.book.method(); exact {
 		return nil
 	}
 	message := "events between the bounds of histogram buckets are interpolated"

@@ -141,7 +141,7 @@ const quarterMore = Minute(steady)
 func readQuarter(ctx context.Context, b *lane, from Minute, jobs []*job, methods map[*job][]choice) []*entry {
 	var entries []*entry
 	for _, l := range jobs {
-		en := &entry{plan: l.plan, book: newBook(l.plan, from, l.newestLeadIn())}
+		en := &entry{book: newBook(l.plan, from, l.newestLeadIn())}
 		en.book.parts, en.book.piece = chosen(methods[l]), maxPiece
 		entries = append(entries, en)
 	}
@@ -156,7 +156,7 @@ func readQuarter(ctx context.Context, b *lane, from Minute, jobs []*job, methods
 func (e *Evaluator) takeCuts(entries []*entry) {
 	var jobs []*job
 	for _, en := range entries {
-		l := e.jobOf(en.plan)
+		l := e.jobOf(en.book.plan)
 		if l == nil {
 			continue
 		}

@@ -125,8 +125,7 @@ func (e *Evaluator) Explain(ctx context.Context, s *slo.SLO, at time.Time) (*Pro
 	w := newWitness(ownStart(s.Window, end), end)
 	b := e.backendOf(s)
 	p := &Proof{Format: 1, Start: w.from.Time(), End: w.to.Time(), Queries: []Query{}, Checks: []Check{}, Problems: e.problems}
-	b.trace = func(q Query) { p.Queries = append(p.Queries, q) }
-	defer func() { b.trace = nil }()
+	defer b.traced(func(q Query) { p.Queries = append(p.Queries, q) })()
 	e.witness, e.explained = w, s
 	r, err := e.EvaluateAt(ctx, []*slo.SLO{s}, end.Time())
 	if err != nil {
@@ -147,7 +146,7 @@ func (e *Evaluator) Explain(ctx context.Context, s *slo.SLO, at time.Time) (*Pro
 	p.note(sum)
 	p.Notes = append(p.Notes, l.notes()...)
 	if l.err == nil {
-		p.Checks = checks(ctx, b.reader, l.plan, l.book, w, counted)
+		p.Checks = checks(ctx, b.reader, l.book, w, counted)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("checking: %w", err)

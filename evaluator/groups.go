@@ -31,8 +31,8 @@ type group struct {
 
 // meet notes the groups that a reading shows. What lacks one of the labels is in
 // no group.
-func (k *book) meet(l *plan, batches [][]rawSeries) {
-	if l.groups == nil {
+func (k *book) meet(batches [][]rawSeries) {
+	if k.plan.groups == nil {
 		return
 	}
 	if k.groups == nil {
@@ -41,11 +41,11 @@ func (k *book) meet(l *plan, batches [][]rawSeries) {
 	newest := int64(0)
 	for i := range batches[0] {
 		s := &batches[0][i]
-		if len(s.samples) == 0 || s.roles&l.meters[0].clock() == 0 {
+		if len(s.samples) == 0 || s.roles&k.plan.meters[0].clock() == 0 {
 			continue
 		}
-		values := make([]string, len(l.groups.By))
-		for j, name := range l.groups.By {
+		values := make([]string, len(k.plan.groups.By))
+		for j, name := range k.plan.groups.By {
 			values[j] = s.labels.Get(name)
 		}
 		last := s.samples[len(s.samples)-1].t
@@ -56,8 +56,8 @@ func (k *book) meet(l *plan, batches [][]rawSeries) {
 		}
 		k.groups[key] = group{values, last}
 	}
-	gone := max(Minute(0).Add(retireAfter), l.meters[0].absence)
-	if l.absentBad {
+	gone := max(Minute(0).Add(retireAfter), k.plan.meters[0].absence)
+	if k.plan.absentBad {
 		gone = max(gone, minutes(slo.Remembrance))
 	}
 	maps.DeleteFunc(k.groups, func(_ string, g group) bool { return g.newest < newest-gone.millis() })

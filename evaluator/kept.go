@@ -14,12 +14,12 @@ import (
 // keepOld takes from the old book of a ledger what a new one lacks, and notes where
 // that is. It reports false when the newest samples are among that: counting can't go
 // on from the new book then.
-func keepOld(l *plan, next, old *book) bool {
+func keepOld(next, old *book) bool {
 	next.kept = clipped(next.kept, next.timeline.Start(), next.settled)
 	if !sameMethods(next.parts, old.parts) {
 		return true // another way to count may know other slots
 	}
-	coarse, fine := l.cells()
+	coarse, fine := next.plan.cells()
 	c := comparison{old: looker{timeline: old.timeline}, next: looker{timeline: next.timeline}, absent: next.absences(), coarse: coarse, fine: fine}
 	to := min(next.settled, old.settled) - next.patience()
 	lost, open := c.lost(max(next.timeline.Start(), old.timeline.Start()), to)

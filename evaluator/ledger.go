@@ -68,6 +68,7 @@ func (l *plan) selectors() (out []slo.Selector) {
 
 // book is a timeline and what is needed to go on with it.
 type book struct {
+	plan      *plan
 	timeline  *Timeline
 	parts     []part  // one for each meter
 	record    *record // of the settled slots; nil unless the ledger derives its own from them
@@ -155,7 +156,7 @@ const (
 // newBook makes an empty book whose timeline begins at start.
 func newBook(l *plan, start, leadIn Minute) *book {
 	t := NewTimeline(start)
-	k := &book{timeline: t, parts: make([]part, len(l.meters)), settled: t.Start() - leadIn, piece: firstPiece}
+	k := &book{plan: l, timeline: t, parts: make([]part, len(l.meters)), settled: t.Start() - leadIn, piece: firstPiece}
 	copy(k.parts, chosen(l.like))
 	if l.derived() {
 		k.record = &record{from: k.settled, rereads: true}
@@ -172,6 +173,7 @@ func (k *book) reread() *book {
 		record.rereads = true
 	}
 	return &book{
+		plan:     k.plan,
 		timeline: t, undecided: k.undecided.until(k.past.settled), parts: cloned(k.past.parts), record: record,
 		kept:    clipped(k.kept, t.Start(), k.past.settled),
 		settled: k.past.settled, piece: firstPiece,
@@ -261,13 +263,13 @@ func (l *plan) sparse() bool {
 
 // method is how the events of a book are counted, as far as that is one way, and
 // whether they are no estimates.
-func (k *book) method(l *plan) (name string, exact bool) {
+func (k *book) method() (name string, exact bool) {
 	name, exact = k.parts[0].method, true
 	for i, p := range k.parts {
 		if p.method == MethodAggregated {
 			name = p.method
 		}
-		exact = exact && l.meters[i].exact && !p.inexact && p.method != MethodAggregated
+		exact = exact && k.plan.meters[i].exact && !p.inexact && p.method != MethodAggregated
 	}
 	return name, exact
 }

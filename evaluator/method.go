@@ -26,7 +26,7 @@ func (b *reader) contradicted(e *entry) error {
 	for i := range e.book.parts {
 		p := &e.book.parts[i]
 		if p.counted > 0 && !p.met {
-			return fmt.Errorf("the backend counts %v series of %s, but %w", p.counted, e.plan.meters[i].clockText(), errNoSamples)
+			return fmt.Errorf("the backend counts %v series of %s, but %w", p.counted, e.book.plan.meters[i].clockText(), errNoSamples)
 		}
 		p.counted = 0
 	}
@@ -36,7 +36,7 @@ func (b *reader) contradicted(e *entry) error {
 // choose chooses how the parts of a new book count: by raw samples, unless the
 // series are too many at the end of what it is to count.
 func (b *reader) choose(ctx context.Context, e *entry, end Minute) error {
-	for i, m := range e.plan.meters {
+	for i, m := range e.book.plan.meters {
 		for _, q := range m.queries {
 			for _, o := range q.selector.Matchers() {
 				if slices.Contains(b.ReplicaLabels, o.Name) {
@@ -49,13 +49,13 @@ func (b *reader) choose(ctx context.Context, e *entry, end Minute) error {
 		}
 		switch a := e.book.parts[i].accounts.(type) {
 		case *counter:
-			a.witness = e.plan.witness
-			if a.rulings == nil && (e.judges || e.plan.groups != nil) {
+			a.witness = e.book.plan.witness
+			if a.rulings == nil && (e.judges || e.book.plan.groups != nil) {
 				a.rulings = &rulings{}
 			}
 		case *aggregate:
-			a.witness = e.plan.witness
-			if a.rulings == nil && (e.judges || e.plan.groups != nil) {
+			a.witness = e.book.plan.witness
+			if a.rulings == nil && (e.judges || e.book.plan.groups != nil) {
 				a.rulings = &rulings{}
 			}
 		}
@@ -170,7 +170,7 @@ func (b *reader) size(ctx context.Context, e *entry, i int, batch []rawSeries, r
 	if !ok || !a.unsure(batch, e.book.settled) {
 		return nil
 	}
-	queries := e.queriesOf(i)
+	queries := e.book.queriesOf(i)
 	for _, q := range distinct(queries) {
 		text := q.text() + strings.Join(q.by, ",")
 		if r.sizes[text] != nil {

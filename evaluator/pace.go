@@ -60,7 +60,7 @@ func (m *meter) paced() bool {
 // pace finds the paces of what is read next of an entry. Those that were asked for
 // others, such as groups of the same SLO, are known.
 func (b *reader) pace(ctx context.Context, e *entry, from, to Minute, known map[paceRange][]pace) error {
-	for i, m := range e.plan.meters {
+	for i, m := range e.book.plan.meters {
 		if !m.paced() {
 			continue
 		}

@@ -111,7 +111,7 @@ func (k *lookBack) run(ctx context.Context, places chan struct{}, tell func(past
 	for ; len(k.jobs) > 0 && k.read < maxPeriods && admit(ctx, places); k.read++ {
 		var entries []*entry
 		for _, l := range k.jobs {
-			entries = append(entries, &entry{plan: l.plan, book: newBook(l.plan, k.next.start, l.leadIn)})
+			entries = append(entries, &entry{book: newBook(l.plan, k.next.start, l.leadIn)})
 		}
 		b.advance(ctx, entries, k.next.end, false)
 		var reads []pastRead

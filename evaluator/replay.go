@@ -47,7 +47,7 @@ func (e *Evaluator) Replay(ctx context.Context, slos []*slo.SLO, last Minute, ta
 			}
 			take(past)
 		}
-		l.book = &book{timeline: NewTimeline(e.end), parts: chosen(l.book.choices()), groups: l.book.groups}
+		l.book = &book{plan: l.plan, timeline: NewTimeline(e.end), parts: chosen(l.book.choices()), groups: l.book.groups}
 	}
 	e.readOnce(ctx, slos, read)
 	e.readOnce(ctx, groups, read)

@@ -124,12 +124,12 @@ func (o *tally) obey(raw *rawSeries, last, x sample) float64 {
 
 // ofGroup reports whether an entry counts counters of a group.
 func (e *entry) ofGroup() bool {
-	return len(e.plan.meters) == 1 && e.plan.meters[0].fresh == nil && e.plan.meters[0].ofGroup()
+	return len(e.book.plan.meters) == 1 && e.book.plan.meters[0].fresh == nil && e.book.plan.meters[0].ofGroup()
 }
 
 // judgesFor reports whether an entry is of the whole of which another is a group.
 func (e *entry) judgesFor(group *entry) bool {
-	mine, its := e.plan.meters[0], group.plan.meters[0]
+	mine, its := e.book.plan.meters[0], group.book.plan.meters[0]
 	return e.err == nil && e.book.parts[0].method == group.book.parts[0].method &&
 		slices.EqualFunc(mine.queries, its.queries, func(x, y query) bool {
 			return x.role == y.role && x.weight == y.weight && x.text() == y.text() && slices.Equal(x.by, y.by)
@@ -138,16 +138,16 @@ func (e *entry) judgesFor(group *entry) bool {
 
 // newJudge makes an entry that is read along with that of a group, and judges for it.
 func newJudge(e *entry) *entry {
-	m := *e.plan.meters[0]
+	m := *e.book.plan.meters[0]
 	m.queries = slices.Clone(m.queries)
 	for i := range m.queries {
 		m.queries[i].only = nil
 		m.queries[i] = m.queries[i].named()
 	}
-	l := &plan{settle: e.plan.settle, meters: []*meter{&m}, history: e.plan.history}
-	k := &book{timeline: NewTimeline(e.book.settled), parts: make([]part, 1), settled: e.book.settled, piece: firstPiece}
+	l := &plan{settle: e.book.plan.settle, meters: []*meter{&m}, history: e.book.plan.history}
+	k := &book{plan: l, timeline: NewTimeline(e.book.settled), parts: make([]part, 1), settled: e.book.settled, piece: firstPiece}
 	k.parts[0].method = e.book.parts[0].method
-	return &entry{plan: l, book: k, judges: true}
+	return &entry{book: k, judges: true}
 }
 
 // judged finds for entries of groups those that judge for them: those of the wholes, or
@@ -155,7 +155,7 @@ func newJudge(e *entry) *entry {
 func (b *reader) judged(ctx context.Context, entries []*entry, end Minute) []*entry {
 	var judges, others []*entry
 	for _, e := range entries {
-		if e.plan.groups != nil {
+		if e.book.plan.groups != nil {
 			judges = append(judges, e)
 		} else {
 			others = append(others, e)

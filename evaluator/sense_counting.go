@@ -26,7 +26,7 @@ func (x *inspector) trial(ctx context.Context) error {
 		return nil
 	}
 	l := newPlan("", x.slo, minutes(x.Settle), trialLength)
-	e := &entry{plan: l, book: newBook(l, x.end-minutes(trialLength), 0)}
+	e := &entry{book: newBook(l, x.end-minutes(trialLength), 0)}
 	x.advance(ctx, []*entry{e}, x.end, false)
 	field := "sli." + x.slo.Indicator.Kind()
 	switch x.slo.Indicator.(type) {
@@ -58,7 +58,7 @@ func (x *inspector) undecided(ctx context.Context) error {
 	whole := *x.slo
 	whole.Groups, whole.Slice, whole.NoDataBad = nil, nil, false
 	l := newPlan("", &whole, minutes(x.Settle), length)
-	e := &entry{plan: l, book: newBook(l, x.end.Add(-length), newestLeadIn)}
+	e := &entry{book: newBook(l, x.end.Add(-length), newestLeadIn)}
 	x.advance(ctx, []*entry{e}, x.end, false)
 	if e.err != nil {
 		return x.told(e.err, "sli."+x.slo.Indicator.Kind())
@@ -121,7 +121,7 @@ func (x *inspector) pushed(ctx context.Context, s subject) error {
 
 // audited audits the last two hours. That both differ is a concern.
 func (x *inspector) audited(ctx context.Context, l *plan, k *book) {
-	due := auditsOf{x.reader, auditLog(nil).due(l, k)}
+	due := auditsOf{x.reader, auditLog(nil).due(k)}
 	due.ask(ctx)
 	id, _ := x.client.known()
 	var r auditResult

@@ -196,7 +196,7 @@ func (n *newStarts) of(ctx context.Context, b *reader, targets []string, from, t
 	if len(out) == len(targets) {
 		return out, true, nil
 	}
-	if err := completeStarts(ctx, b, out, targets, from, to); err != nil {
+	if err := b.complete(ctx, out, targets, from, to); err != nil {
 		return nil, true, err
 	}
 	n.mu.Lock()
@@ -225,8 +225,8 @@ func (n *newStarts) have(targets []string, from, to Minute) (out starts, ok bool
 	return out, true
 }
 
-// completeStarts reads the starts of targets that are not in them yet.
-func completeStarts(ctx context.Context, b *reader, s starts, targets []string, from, to Minute) error {
+// complete reads the starts of targets that are not in s yet.
+func (b *reader) complete(ctx context.Context, s starts, targets []string, from, to Minute) error {
 	var missing []string
 	for _, key := range targets {
 		if _, read := s[key]; !read {
@@ -252,7 +252,7 @@ func (b *reader) begun(ctx context.Context, e *entry, r *reading, batches [][]ra
 	}
 	var targets []string
 	for i, batch := range batches {
-		if e.plan.meters[i].fresh == nil {
+		if e.book.plan.meters[i].fresh == nil {
 			for j := range batch {
 				targets = append(targets, batch[j].target)
 			}
@@ -263,5 +263,5 @@ func (b *reader) begun(ctx context.Context, e *entry, r *reading, batches [][]ra
 	if out, ok, err := b.newStarts.of(ctx, b, targets, r.from, to); ok || err != nil {
 		return out, err
 	}
-	return r.starts, completeStarts(ctx, b, r.starts, targets, r.from, to)
+	return r.starts, b.complete(ctx, r.starts, targets, r.from, to)
 }

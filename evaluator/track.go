@@ -71,7 +71,7 @@ func (e *Evaluator) evaluate(t *track, end Minute, alerts []FiringAlert) {
 	t.status.Groups = t.groupsStatus()
 	t.status.DataUntil = l.book.dataUntil()
 	t.status.Failing = l.book.failing(s)
-	t.status.Method, t.status.Exact = l.book.method(l.plan)
+	t.status.Method, t.status.Exact = l.book.method()
 	t.status.Alerts = alerts
 	v := t.timeline()
 	t.status.Compute(v, end, e.Windows(s))

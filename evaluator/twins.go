@@ -82,7 +82,7 @@ func (b *reader) findTwins(ctx context.Context, e *entry, r *reading, batches []
 	if r.to-r.from < minutes(twinsLength) || r.to <= settled-24*60 {
 		return
 	}
-	for i, m := range e.plan.meters {
+	for i, m := range e.book.plan.meters {
 		p := &e.book.parts[i]
 		_, given := p.accounts.(*increments)
 		switch {

@@ -99,10 +99,10 @@ func (e *Evaluator) readHistory(ctx context.Context, begun []*job) {
 				defer done()
 				tried := sync.OnceFunc(first.Done)
 				defer tried()
-				e.readNew(ctx, family, newest, b.firsts, tried)
+				e.readNew(ctx, family, newest, tried)
 				tried()
 				first.Wait()
-				e.readNew(ctx, family, whole, b.readers, func() {})
+				e.readNew(ctx, family, whole, func() {})
 			})
 		}
 	}
@@ -125,23 +125,23 @@ func (e *Evaluator) stoppable(ctx context.Context, family []*job) (context.Conte
 }
 
 // readNew reads new books of a family's jobs.
-func (e *Evaluator) readNew(ctx context.Context, family []*job, span span, admission chan struct{}, tried func()) {
+func (e *Evaluator) readNew(ctx context.Context, family []*job, span span, tried func()) {
 	var entries []*entry
 	for _, l := range family {
 		if en := e.newEntry(l, span); en != nil {
 			entries = append(entries, en)
 		}
 	}
-	e.readEntries(ctx, family[0].lane.reader, entries, span, admission, tried)
+	e.readEntries(ctx, family[0].lane, entries, span, tried)
 }
 
 // readEntries reads the books of a family's jobs until it has all of them;
 // tried is called after each try.
-func (e *Evaluator) readEntries(ctx context.Context, b *reader, entries []*entry, span span, admission chan struct{}, tried func()) {
+func (e *Evaluator) readEntries(ctx context.Context, b *lane, entries []*entry, span span, tried func()) {
 	if len(entries) == 0 {
 		return
 	}
-	all := slices.Clone(entries)
+	all, admission := slices.Clone(entries), b.places(span)
 	defer func() {
 		for _, en := range all {
 			finish(en)
@@ -197,7 +197,7 @@ func (e *Evaluator) newEntry(l *job, span span) *entry {
 			return nil
 		}
 		fresh := func() *book { return newBook(l.plan, end.Add(-l.recent), l.newestLeadIn()) }
-		return &entry{plan: l.plan, book: fresh(), fresh: fresh}
+		return &entry{book: fresh(), fresh: fresh}
 	}
 	return e.wholeEntry(l, end)
 }
@@ -210,7 +210,7 @@ func (e *Evaluator) wholeEntry(l *job, end Minute) *entry {
 	left := int64(end - k.settled)
 	e.progress.of.Add(left)
 	l.left.Store(left)
-	return &entry{plan: l.plan, book: k, fresh: fresh, read: func(minutes Minute) {
+	return &entry{book: k, fresh: fresh, read: func(minutes Minute) {
 		step := min(int64(minutes), left)
 		left -= step
 		e.progress.read.Add(step)
@@ -232,7 +232,7 @@ func (e *Evaluator) warmUp(ctx context.Context, w warmth) {
 		return
 	}
 	for _, en := range w.entries {
-		l := e.jobOf(en.plan)
+		l := e.jobOf(en.book.plan)
 		if l == nil {
 			continue
 		}
@@ -303,7 +303,7 @@ func (e *Evaluator) takeOver(l *job) {
 	if l.nextSpan != newest {
 		l.look.plan(l, e.end)
 		defer l.release()
-		if l.book != nil && !keepOld(l.plan, l.next, l.book) && !l.preview {
+		if l.book != nil && !keepOld(l.next, l.book) && !l.preview {
 			l.next = nil // the newest samples are lost, so that counting would not go on rightly
 			return
 		}
@@ -371,14 +371,14 @@ func (e *Evaluator) rereadOld(ctx context.Context, b *lane) {
 		ctx, done := e.stoppable(ctx, due)
 		e.started.Go(func() {
 			defer done()
-			e.readEntries(ctx, b.reader, entries, again, b.rereader, func() {})
+			e.readEntries(ctx, b, entries, again, func() {})
 		})
 	}
 }
 
 // rereadEntry reads again what a ledger counted since its last reread.
 func rereadEntry(l *job) *entry {
-	en := &entry{plan: l.plan, book: l.book.reread()}
+	en := &entry{book: l.book.reread()}
 	if id, known := l.lane.known(); known && id.kind == kindThanos { // of others nobody knows that a part is missing
 		before := l.book.reread()
 		en.fresh = before.clone
@@ -422,14 +422,14 @@ func (e *Evaluator) rereadWhole(ctx context.Context, family []*job) int {
 		}
 		from, outgrown := e.behindNow().Add(-l.history), l.book.outgrown
 		fresh := func() *book { return wholeBook(l.plan, from, outgrown) }
-		en := &entry{plan: l.plan, book: fresh(), fresh: fresh}
+		en := &entry{book: fresh(), fresh: fresh}
 		entries = append(entries, en)
 	}
 	if len(entries) > 0 {
 		ctx, done := e.stoppable(ctx, family)
 		e.started.Go(func() {
 			defer done()
-			e.readEntries(ctx, family[0].lane.reader, entries, again, family[0].lane.rereader, func() {})
+			e.readEntries(ctx, family[0].lane, entries, again, func() {})
 		})
 	}
 	return len(entries)
