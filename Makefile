@@ -56,7 +56,7 @@ rule-tests: test-needs ## Run every test that is generated for the rules of the 
 
 .PHONY: faults
 faults: ## Show that audits find rules that are taken out of the code (2 min).
-	go test -timeout 20m ./evaluator -run TestAuditsFindFaults -faults -v
+	go test -timeout 20m ./evaluator/loop -run TestAuditsFindFaults -faults -v
 
 .PHONY: soak
 soak: test-needs ## Run two replicas beside all that may go wrong for SOAKTIME (15m), and hold them against the truth.

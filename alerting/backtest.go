@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -18,7 +20,7 @@ type Backtest struct {
 	Policies   Policies
 	Names      []string        // of the policies to try; empty for each SLO's own
 	Objectives []slo.Objective // to try; empty for each SLO's own of today
-	From, To   evaluator.Minute
+	From, To   timeline.Minute
 }
 
 // BacktestReport is what `backtest -o json` prints, a contract as that of
@@ -47,8 +49,8 @@ type TestedSLO struct {
 	LeftOut    int               `json:"groups_left_out"` // more than the limit
 	Error      string            `json:"error"`           // why there are no results; "" where there are
 
-	Unit    string          `json:"-"` // what is counted: "runs"
-	History []evaluator.Sum `json:"-"` // the time from From to To in equal parts
+	Unit    string         `json:"-"` // what is counted: "runs"
+	History []timeline.Sum `json:"-"` // the time from From to To in equal parts
 }
 
 // TestResult is what a policy would have said of an SLO at an objective.
@@ -84,8 +86,8 @@ type Episode struct {
 	PeakBurnRate  *float64   `json:"peak_burn_rate"`  // over the short window of the tier that held
 	IncidentStart *time.Time `json:"incident_start"`  // of the first incident that it is about; null for none
 
-	start, end evaluator.Minute // end is the last that is looked at while open
-	short      time.Duration    // window of the tier that began it
+	start, end timeline.Minute // end is the last that is looked at while open
+	short      time.Duration   // window of the tier that began it
 }
 
 // Incident is a time in which a notable part of the budget was spent, as the
@@ -101,7 +103,7 @@ type Incident struct {
 	Detection *float64  `json:"detection_seconds"` // from the end of its first bad slot to that episode's start
 	Before    *float64  `json:"budget_before"`     // what it spent until then
 
-	start, end evaluator.Minute
+	start, end timeline.Minute
 	known      bool // Severity is a ticket that fired before
 }
 
@@ -117,10 +119,10 @@ func (b *Backtest) Lookback(s *slo.SLO) time.Duration {
 
 // Run tests SLOs and their groups. To is settled. An SLO that can't be read has no
 // results; the error is the end of ctx.
-func (b *Backtest) Run(ctx context.Context, e *evaluator.Evaluator, slos []*slo.SLO) (*BacktestReport, error) {
+func (b *Backtest) Run(ctx context.Context, e *loop.Loop, slos []*slo.SLO) (*BacktestReport, error) {
 	out := &BacktestReport{Format: 1, From: b.From.Time(), To: b.To.Time(), SLOs: []TestedSLO{}, Results: []TestResult{}}
 	results := map[string][]TestResult{}
-	err := e.Replay(ctx, slos, b.To, func(p evaluator.Past) {
+	err := e.Replay(ctx, slos, b.To, func(p loop.Past) {
 		tested, of := b.Test(p)
 		out.SLOs = append(out.SLOs, tested)
 		results[tested.ID] = of
@@ -160,7 +162,7 @@ const pictureParts = 60
 
 // Test replays each objective and policy over the past of an SLO. There are no
 // results where it can't be read, or nothing is known of it.
-func (b *Backtest) Test(p evaluator.Past) (TestedSLO, []TestResult) {
+func (b *Backtest) Test(p loop.Past) (TestedSLO, []TestResult) {
 	s := p.SLO
 	out := TestedSLO{
 		ID: s.ID(), Service: s.Service, SLO: s.Name, Group: s.Group, Window: s.Window.String(), Objective: s.Objective.Ratio(), Unit: s.Noun(),
@@ -212,12 +214,12 @@ func (b *Backtest) Test(p evaluator.Past) (TestedSLO, []TestResult) {
 
 // episodes are those of an SLO up to an instant. The replay begins where that of a
 // process that starts at from does.
-func episodes(p Policies, s *slo.SLO, t *evaluator.Timeline, from, to evaluator.Minute) []Episode {
+func episodes(p Policies, s *slo.SLO, t *timeline.Timeline, from, to timeline.Minute) []Episode {
 	d := newDecider(p, s)
 	d.quiet = true
 	out := []Episode{}
 	open := map[string]*Episode{}
-	see := func(severity string, e episode, at evaluator.Minute) {
+	see := func(severity string, e episode, at timeline.Minute) {
 		now := open[severity]
 		if !e.firing {
 			if now != nil {
@@ -255,8 +257,8 @@ func episodes(p Policies, s *slo.SLO, t *evaluator.Timeline, from, to evaluator.
 // relate finds which episodes are about which incidents, and what these cost.
 // An episode is about an incident when the two overlap, or when the incident
 // ended within the short window that the episode began with.
-func (r *TestResult) relate(s *slo.SLO, t *evaluator.Timeline, to evaluator.Minute) {
-	before := map[string]evaluator.Minute{} // by severity, the end of the last episode
+func (r *TestResult) relate(s *slo.SLO, t *timeline.Timeline, to timeline.Minute) {
+	before := map[string]timeline.Minute{} // by severity, the end of the last episode
 	for i := range r.Episodes {
 		e := &r.Episodes[i]
 		since := e.start - 1
@@ -283,14 +285,14 @@ func (r *TestResult) relate(s *slo.SLO, t *evaluator.Timeline, to evaluator.Minu
 }
 
 // leave leaves out what was over at an instant.
-func (r *TestResult) leave(at evaluator.Minute) {
+func (r *TestResult) leave(at timeline.Minute) {
 	r.Episodes = slices.DeleteFunc(r.Episodes, func(e Episode) bool { return e.end <= at })
 	r.Incidents = slices.DeleteFunc(r.Incidents, func(in Incident) bool { return in.end <= at })
 }
 
 // detected notes the first episode that is about an incident, or the first page that
 // begins in it where a ticket fires already: that tells nobody of it.
-func (in *Incident) detected(e *Episode, s *slo.SLO, t *evaluator.Timeline) {
+func (in *Incident) detected(e *Episode, s *slo.SLO, t *timeline.Timeline) {
 	in.Severity, in.known = e.Severity, e.Severity == Ticket && e.start <= in.start
 	after := max(e.Start.Sub(in.Start)-time.Minute, 0).Seconds()
 	in.Detection = &after
@@ -301,7 +303,7 @@ func (in *Incident) detected(e *Episode, s *slo.SLO, t *evaluator.Timeline) {
 // window that ends at an instant allows, with what is not known of it taken to be
 // as what is. It is nil where that allows nothing. Of a calendar period the nominal
 // length counts.
-func spent(bad float64, s *slo.SLO, t *evaluator.Timeline, end evaluator.Minute) *float64 {
+func spent(bad float64, s *slo.SLO, t *timeline.Timeline, end timeline.Minute) *float64 {
 	sum := t.Window(s.Window.Length.Duration(), end)
 	if sum.Known == 0 || sum.Events() <= 0 {
 		return nil
@@ -311,7 +313,7 @@ func spent(bad float64, s *slo.SLO, t *evaluator.Timeline, end evaluator.Minute)
 }
 
 // count sums up a result. A slot that is not known is no quiet one.
-func (r *TestResult) count(from evaluator.Minute, known int) {
+func (r *TestResult) count(from timeline.Minute, known int) {
 	for _, e := range r.Episodes {
 		if e.start <= from {
 			continue

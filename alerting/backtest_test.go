@@ -7,7 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -16,8 +17,8 @@ import (
 const healthyDays = 41
 
 // after is a timeline with slots behind begin. Before it all are like before.
-func after(before evaluator.Slot, slots []evaluator.Slot) *evaluator.Timeline {
-	t := evaluator.NewTimeline(begin - healthyDays*24*60)
+func after(before timeline.Slot, slots []timeline.Slot) *timeline.Timeline {
+	t := timeline.NewTimeline(begin - healthyDays*24*60)
 	for t.End() < begin {
 		t.Append(before)
 	}
@@ -29,7 +30,7 @@ func after(before evaluator.Slot, slots []evaluator.Slot) *evaluator.Timeline {
 
 // backtestOf is one of n slots behind begin.
 func backtestOf(n int, names []string, objectives ...slo.Objective) *Backtest {
-	return &Backtest{Policies: BuiltIn(), Names: names, Objectives: objectives, From: begin, To: begin + evaluator.Minute(n)}
+	return &Backtest{Policies: BuiltIn(), Names: names, Objectives: objectives, From: begin, To: begin + timeline.Minute(n)}
 }
 
 func secondsOf(minutes float64) *float64 {
@@ -48,7 +49,7 @@ func instantOf(n int) *time.Time {
 // hour, so those that end at 723, 740 and 770 are 3, 5 and 5 minutes longer.
 func TestBacktest(t *testing.T) {
 	timeline := after(healthy, slotsOf(720, healthy, 20, failing, 1420, healthy, 720, missing))
-	tested, results := backtestOf(2880, nil).Test(evaluator.Past{SLO: policySLO(t), Timeline: timeline})
+	tested, results := backtestOf(2880, nil).Test(loop.Past{SLO: policySLO(t), Timeline: timeline})
 
 	require.Equal(t, 2_160_000.0, tested.Total)
 	require.Equal(t, 6000.0, tested.Bad)
@@ -99,11 +100,11 @@ func TestBacktest(t *testing.T) {
 // TestBacktestTellsMissedFromFalse by what policies and objectives say of the same
 // counts.
 func TestBacktestTellsMissedFromFalse(t *testing.T) {
-	few := evaluator.Slot{Total: 1, Known: true}
+	few := timeline.Slot{Total: 1, Known: true}
 	tests := []struct {
 		name       string
-		before     evaluator.Slot
-		slots      []evaluator.Slot
+		before     timeline.Slot
+		slots      []timeline.Slot
 		policy     string
 		objective  string
 		pages      int
@@ -112,14 +113,14 @@ func TestBacktestTellsMissedFromFalse(t *testing.T) {
 	}{
 		// 8 h at twice the allowed rate are 960 bad events, 2.2 % of the budget. No
 		// window of a tier has enough of them.
-		{"a trickle that nobody sees", healthy, slotsOf(480, evaluator.Slot{Total: 1000, Bad: 2, Known: true}), "classic", "99.9", 0, 1, 1, 0},
-		{"the same, that default misses too", healthy, slotsOf(480, evaluator.Slot{Total: 1000, Bad: 2, Known: true}), "default", "99.9", 0, 1, 1, 0},
+		{"a trickle that nobody sees", healthy, slotsOf(480, timeline.Slot{Total: 1000, Bad: 2, Known: true}), "classic", "99.9", 0, 1, 1, 0},
+		{"the same, that default misses too", healthy, slotsOf(480, timeline.Slot{Total: 1000, Bad: 2, Known: true}), "default", "99.9", 0, 1, 1, 0},
 		// At 99 % that rate is a fifth of what is allowed.
-		{"no incident of a lower objective", healthy, slotsOf(480, evaluator.Slot{Total: 1000, Bad: 2, Known: true}), "classic", "99", 0, 0, 0, 0},
+		{"no incident of a lower objective", healthy, slotsOf(480, timeline.Slot{Total: 1000, Bad: 2, Known: true}), "classic", "99", 0, 0, 0, 0},
 		// One of 60 events of an hour is 1.7 %, and one of 43,200 that allow 43 is 2.3 %
 		// of the budget; but one of one is no evidence.
-		{"a single failure", few, slotsOf(1, evaluator.Slot{Total: 1, Bad: 1, Known: true}), "classic", "99.9", 1, 0, 0, 1},
-		{"a single failure, by default", few, slotsOf(1, evaluator.Slot{Total: 1, Bad: 1, Known: true}), "default", "99.9", 0, 0, 0, 0},
+		{"a single failure", few, slotsOf(1, timeline.Slot{Total: 1, Bad: 1, Known: true}), "classic", "99.9", 1, 0, 0, 1},
+		{"a single failure, by default", few, slotsOf(1, timeline.Slot{Total: 1, Bad: 1, Known: true}), "default", "99.9", 0, 0, 0, 0},
 		// 40 failing minutes are 12,000, and as many eight hours later another incident.
 		{"two incidents", healthy, slotsOf(40, failing, 480, healthy, 40, failing), "default", "99.9", 2, 2, 0, 0},
 		// Three hours apart they are one.
@@ -133,7 +134,7 @@ func TestBacktestTellsMissedFromFalse(t *testing.T) {
 				slots = append(slots, tt.before)
 			}
 			b := backtestOf(1440, []string{tt.policy}, objective(t, tt.objective))
-			_, results := b.Test(evaluator.Past{SLO: policySLO(t), Timeline: after(tt.before, slots)})
+			_, results := b.Test(loop.Past{SLO: policySLO(t), Timeline: after(tt.before, slots)})
 			r := results[0]
 			require.Equal(t, []int{tt.pages, tt.incidents, tt.missed, tt.no}, []int{r.Pages, len(r.Incidents), r.Missed, r.False})
 		})
@@ -144,8 +145,8 @@ func TestBacktestTellsMissedFromFalse(t *testing.T) {
 // that go on at the end, or ended 15 or 16 minutes before.
 func TestBacktestMissesNothingThatGoesOn(t *testing.T) {
 	for quiet, missed := range map[int]int{0: 0, 15: 0, 16: 1} {
-		slots := slotsOf(960, healthy, 480, evaluator.Slot{Total: 1000, Bad: 2, Known: true}, quiet, healthy)
-		_, results := backtestOf(len(slots), nil).Test(evaluator.Past{SLO: policySLO(t), Timeline: after(healthy, slots)})
+		slots := slotsOf(960, healthy, 480, timeline.Slot{Total: 1000, Bad: 2, Known: true}, quiet, healthy)
+		_, results := backtestOf(len(slots), nil).Test(loop.Past{SLO: policySLO(t), Timeline: after(healthy, slots)})
 		r := results[0]
 		require.Len(t, r.Incidents, 1)
 		require.Equal(t, []any{missed, missed == 0}, []any{r.Missed, r.Incidents[0].Open}, quiet)
@@ -157,7 +158,7 @@ func TestBacktestMissesNothingThatGoesOn(t *testing.T) {
 func TestBacktestGoesOnFromBefore(t *testing.T) {
 	timeline := after(healthy, slotsOf(720, healthy, 20, failing, 1420, healthy))
 	b := &Backtest{Policies: BuiltIn(), From: begin + 730, To: begin + 800}
-	_, results := b.Test(evaluator.Past{SLO: policySLO(t), Timeline: timeline})
+	_, results := b.Test(loop.Past{SLO: policySLO(t), Timeline: timeline})
 	require.Equal(t, slotAt(723), results[0].Episodes[0].Start)
 	require.Equal(t, []int{0, 1}, []int{results[0].Pages, results[0].Tickets}) // which began at 735
 	require.Nil(t, results[0].Episodes[1].End)
@@ -169,9 +170,9 @@ func TestBacktestGoesOnFromBefore(t *testing.T) {
 func TestBacktestBeginsBetweenAnIncidentAndItsEnd(t *testing.T) {
 	s := policySLO(t)
 	s.Alerting.Policy = DefaultPolicy
-	of := func(from int, slots []evaluator.Slot) TestResult {
-		b := &Backtest{Policies: BuiltIn(), From: begin + evaluator.Minute(from), To: begin + evaluator.Minute(len(slots))}
-		_, results := b.Test(evaluator.Past{SLO: s, Timeline: after(healthy, slots)})
+	of := func(from int, slots []timeline.Slot) TestResult {
+		b := &Backtest{Policies: BuiltIn(), From: begin + timeline.Minute(from), To: begin + timeline.Minute(len(slots))}
+		_, results := b.Test(loop.Past{SLO: s, Timeline: after(healthy, slots)})
 		return results[0]
 	}
 	r := of(800, slotsOf(720, healthy, 20, failing, 1420, healthy))
@@ -191,7 +192,7 @@ func TestBacktestBeginsBetweenAnIncidentAndItsEnd(t *testing.T) {
 // tells nobody of the next. Its page comes with the third bad minute.
 func TestBacktestOfAPageWhileATicketIsOpen(t *testing.T) {
 	timeline := after(healthy, slotsOf(60, healthy, 40, failing, 480, healthy, 40, failing, 100, healthy))
-	_, results := backtestOf(720, []string{DefaultPolicy}).Test(evaluator.Past{SLO: policySLO(t), Timeline: timeline})
+	_, results := backtestOf(720, []string{DefaultPolicy}).Test(loop.Past{SLO: policySLO(t), Timeline: timeline})
 	require.Len(t, results[0].Incidents, 2)
 	second := results[0].Incidents[1]
 	require.Equal(t, Page, second.Severity)
@@ -203,7 +204,7 @@ func TestBacktestOfAPageWhileATicketIsOpen(t *testing.T) {
 func TestBacktestOfWhatIsExcluded(t *testing.T) {
 	s := excluding(policySLO(t), 715, 745)
 	timeline := after(healthy, slotsOf(720, healthy, 20, failing, 700, healthy)).Without(s)
-	tested, results := backtestOf(1440, nil).Test(evaluator.Past{SLO: s, Timeline: timeline})
+	tested, results := backtestOf(1440, nil).Test(loop.Past{SLO: s, Timeline: timeline})
 	require.Equal(t, []float64{1_410_000, 0, 1}, []float64{tested.Total, tested.Bad, tested.Coverage})
 	require.Empty(t, results[0].Episodes)
 	require.Empty(t, results[0].Incidents)
@@ -217,7 +218,7 @@ func TestBacktestInACalendarMonth(t *testing.T) {
 	var err error
 	s.Window, err = slo.NewCalendar(slo.Month, "UTC")
 	require.NoError(t, err)
-	_, results := backtestOf(1440, nil).Test(evaluator.Past{SLO: s, Timeline: after(healthy, slotsOf(720, healthy, 20, failing, 700, healthy))})
+	_, results := backtestOf(1440, nil).Test(loop.Past{SLO: s, Timeline: after(healthy, slotsOf(720, healthy, 20, failing, 700, healthy))})
 	r := results[0]
 	require.InDelta(t, 1-6000.0/44640, *r.Remaining, 1e-9)
 	require.Equal(t, slotAt(723), r.Episodes[0].Start)
@@ -235,7 +236,7 @@ func TestBacktestSaysWhatTheJudgeSays(t *testing.T) {
 				s = excluding(s, 2000, 2100, 3000, 3007, 5000, 5500)
 			}
 			r := rand.New(rand.NewPCG(3, 4))
-			var slots []evaluator.Slot
+			var slots []timeline.Slot
 			for len(slots) < 9000 {
 				switch r.IntN(4) {
 				case 0:
@@ -253,7 +254,7 @@ func TestBacktestSaysWhatTheJudgeSays(t *testing.T) {
 			var want []Episode
 			for i, slot := range slots {
 				live.Append(slot)
-				at := begin + evaluator.Minute(i) + 1
+				at := begin + timeline.Minute(i) + 1
 				now := burning(judge(s, live.Without(s), at))
 				for j := range want {
 					e := &want[j]
@@ -288,12 +289,12 @@ func TestBacktestSaysWhatTheJudgeSays(t *testing.T) {
 
 // TestSuggestions by windows of 6 h with 360,000 events.
 func TestSuggestions(t *testing.T) {
-	broken := evaluator.Slot{Total: 1000, Bad: 700, Known: true}
-	few := evaluator.Slot{Total: 1, Known: true}
-	at := func(n int) string { return (begin + evaluator.Minute(n)).Time().Format(dayAndTime) }
+	broken := timeline.Slot{Total: 1000, Bad: 700, Known: true}
+	few := timeline.Slot{Total: 1, Known: true}
+	at := func(n int) string { return (begin + timeline.Minute(n)).Time().Format(dayAndTime) }
 	tests := []struct {
 		name  string
-		slots []evaluator.Slot
+		slots []timeline.Slot
 		want  string // percent; "" for none
 		why   string
 	}{
@@ -315,14 +316,14 @@ func TestSuggestions(t *testing.T) {
 		{"few events", slotsOf(2880, few), "95",
 			"in the worst 6h, until " + at(2880) + ", 0 of 360 events were bad, 0 % of the budget; 99 % allows 3.6 bad events in the quietest 6h, fewer than 10"},
 		// 1,000 a minute are 360,000; 500 are 28 % of what 99.5 % allows of them, and 139 % of what 99.9 % does.
-		{"counted behind a gap", slotsOf(1995, healthy, 884, missing, 1, evaluator.Slot{Total: 1000, Bad: 500}), "99.5",
+		{"counted behind a gap", slotsOf(1995, healthy, 884, missing, 1, timeline.Slot{Total: 1000, Bad: 500}), "99.5",
 			"in the worst 6h, until " + at(2880) + ", 500 of 360,000 events were bad (of which 0 % are known; the others are taken to be good)" +
 				", 28 % of the budget; 99.9 % would have taken 139 %"},
 		{"too short", slotsOf(2521, missing, 359, healthy), "", "the history since " + at(2521) + " is shorter than a window of 6h"},
 		// The ends of windows are 360, 375 ... 2880: 169. Of those from 360 to 1215 at
 		// least 324 minutes are known, since the gap begins at 1180.
 		{"too little", slotsOf(1180, healthy, 1700, missing), "", "too little is known: only 58 of 169 windows of 6h since " + at(0) + " have events and 90 % of their minutes known"},
-		{"nothing happened", slotsOf(2880, evaluator.Slot{Known: true}), "", "too little is known: only 0 of 169 windows of 6h since " + at(0) + " have events and 90 % of their minutes known"},
+		{"nothing happened", slotsOf(2880, timeline.Slot{Known: true}), "", "too little is known: only 0 of 169 windows of 6h since " + at(0) + " have events and 90 % of their minutes known"},
 		{"nothing known", slotsOf(2880, missing), "", "nothing is known"},
 	}
 	for _, tt := range tests {

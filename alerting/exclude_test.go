@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -20,11 +21,11 @@ func excluding(s *slo.SLO, edges ...int) *slo.SLO {
 }
 
 // seeWithout is see of what is not excluded; two slots are unsure.
-func (f *follower) seeWithout(slots []evaluator.Slot) []evaluator.FiringAlert {
+func (f *follower) seeWithout(slots []timeline.Slot) []evaluator.FiringAlert {
 	return burning(f.seeAllWithout(slots))
 }
 
-func (f *follower) seeAllWithout(slots []evaluator.Slot) []evaluator.FiringAlert {
+func (f *follower) seeAllWithout(slots []timeline.Slot) []evaluator.FiringAlert {
 	f.timeline.Truncate(f.settled)
 	for _, s := range slots[f.timeline.End()-begin:] {
 		f.timeline.Append(s)

@@ -3,7 +3,7 @@ package alerting
 import (
 	"time"
 
-	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -30,7 +30,7 @@ const (
 // the slot of its highest peak. (This is a CUSUM chart, whose allowance is the rate
 // of the objective.) Of these stretches those count that took 1 % of the budget, and
 // whose bad events are beyond chance; of runs of jobs each that is bad counts.
-func incidents(s *slo.SLO, t *evaluator.Timeline, from, to evaluator.Minute) []Incident {
+func incidents(s *slo.SLO, t *timeline.Timeline, from, to timeline.Minute) []Incident {
 	out := []Incident{}
 	begin := max(t.Start(), from.Add(-lookback))
 	for begin < to {
@@ -65,7 +65,7 @@ func incidents(s *slo.SLO, t *evaluator.Timeline, from, to evaluator.Minute) []I
 // worsening is the first stretch of (from, to] in which the excess grows to a peak.
 // It is empty where there is none. What is counted as good after it belongs to what was
 // bad in it, where good events come later than all: that is repaid.
-func worsening(o slo.Objective, t *evaluator.Timeline, from, to evaluator.Minute) (start, end evaluator.Minute, repaid float64) {
+func worsening(o slo.Objective, t *timeline.Timeline, from, to timeline.Minute) (start, end timeline.Minute, repaid float64) {
 	allowed, excess, peak := o.Budget(), 0.0, 0.0
 	open := false
 	for at := from + 1; at <= to; at++ {
@@ -89,7 +89,7 @@ func worsening(o slo.Objective, t *evaluator.Timeline, from, to evaluator.Minute
 // goodLater is how many of some events that were bad up to an instant are counted as good
 // after it, where good events are counted later than all. It looks until others are bad,
 // and for six hours at least: what is good then may be one of those.
-func goodLater(bad float64, t *evaluator.Timeline, after, to evaluator.Minute) float64 {
+func goodLater(bad float64, t *timeline.Timeline, after, to timeline.Minute) float64 {
 	sum, least := 0.0, 0.0
 	for at := after + 1; at <= to && bad+least > 0; at++ {
 		slot := t.Sum(at-1, at)

@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -23,7 +25,7 @@ func nights(runs ...any) []any {
 	var out []any
 	for i := 0; i < len(runs); i += 2 {
 		for range runs[i].(int) {
-			out = append(out, 1439, evaluator.Slot{Known: true}, 1, evaluator.Slot{Total: 1, Bad: runs[i+1].(float64), Known: true})
+			out = append(out, 1439, timeline.Slot{Known: true}, 1, timeline.Slot{Total: 1, Bad: runs[i+1].(float64), Known: true})
 		}
 	}
 	return out
@@ -44,7 +46,7 @@ func TestAJobThatIsMissed(t *testing.T) {
 		for _, alerts := range [][]evaluator.FiringAlert{live.see(slots[:step.at], 0), firesAt(s, slots[:step.at], 0)} {
 			got := map[string]int{}
 			for _, a := range alerts {
-				got[a.Severity] = int(evaluator.MinuteOf(a.Since) - begin)
+				got[a.Severity] = int(timeline.MinuteOf(a.Since) - begin)
 				require.Equal(t, step.row, a.Row, step.at)
 			}
 			want := map[string]int{}
@@ -62,7 +64,7 @@ func TestAJobThatIsMissed(t *testing.T) {
 // TestAJobOfAMonth is found by a process that starts weeks after it was missed.
 func TestAJobOfAMonth(t *testing.T) {
 	s := nightly(t)
-	slots := slotsOf(append(nights(3, 0.0, 2, 1.0), 20*1440, evaluator.Slot{Known: true})...)
+	slots := slotsOf(append(nights(3, 0.0, 2, 1.0), 20*1440, timeline.Slot{Known: true})...)
 	require.Len(t, firesAt(s, slots, 0), 2)
 	for _, a := range firesAt(s, slots, 0) {
 		require.Less(t, a.Since, slotAt(5*1440+1))
@@ -106,7 +108,7 @@ func TestABacktestOfAJob(t *testing.T) {
 	follower := follow(s)
 	follower.see(slotsOf(nights(40, 0.0, 3, 1.0, 5, 0.0)...), 0)
 	b := &Backtest{Policies: BuiltIn(), From: begin + 30*1440, To: begin + 48*1440}
-	_, results := b.Test(evaluator.Past{SLO: s, Timeline: follower.timeline})
+	_, results := b.Test(loop.Past{SLO: s, Timeline: follower.timeline})
 	r := results[0]
 	require.Equal(t, "jobs", r.Policy)
 	require.Equal(t, []int{1, 1, 0, 0}, []int{r.Pages, r.Tickets, r.False, r.Missed})
@@ -138,22 +140,22 @@ func TestWhatAJobsAlertSays(t *testing.T) {
 // counted as good half an hour later. That none is bad is true of incidents too.
 func TestWhatFinishesLaterIsNoIncident(t *testing.T) {
 	s := policySLO(t)
-	none := evaluator.Slot{Known: true}
+	none := timeline.Slot{Known: true}
 	var parts []any
 	for range 24 * 20 {
-		parts = append(parts, 1, evaluator.Slot{Total: 100, Bad: 100, Known: true}, 29, none, 1, evaluator.Slot{Bad: -100, Known: true}, 29, none)
+		parts = append(parts, 1, timeline.Slot{Total: 100, Bad: 100, Known: true}, 29, none, 1, timeline.Slot{Bad: -100, Known: true}, 29, none)
 	}
 	follower := follow(s)
 	follower.see(slotsOf(parts...), 0)
 	b := &Backtest{Policies: BuiltIn(), From: begin, To: begin + 20*1440}
-	tested, results := b.Test(evaluator.Past{SLO: s, Timeline: follower.timeline})
+	tested, results := b.Test(loop.Past{SLO: s, Timeline: follower.timeline})
 	require.Zero(t, tested.Bad)
 	require.Empty(t, results[0].Incidents)
 
-	parts = append(parts, 1, evaluator.Slot{Total: 100, Bad: 100, Known: true}, 29, none, 1, evaluator.Slot{Bad: -40, Known: true}, 29, none)
+	parts = append(parts, 1, timeline.Slot{Total: 100, Bad: 100, Known: true}, 29, none, 1, timeline.Slot{Bad: -40, Known: true}, 29, none)
 	follower.see(slotsOf(parts...), 0)
 	b.To += 60
-	_, results = b.Test(evaluator.Past{SLO: s, Timeline: follower.timeline})
+	_, results = b.Test(loop.Past{SLO: s, Timeline: follower.timeline})
 	require.Len(t, results[0].Incidents, 1)
 	require.InDelta(t, 60, results[0].Incidents[0].Bad, 1e-9)
 }
@@ -164,16 +166,16 @@ func TestAlertsAboutWhatFinishesLater(t *testing.T) {
 	for _, takes := range []int{40, 5 * 60, 11 * 60} {
 		for _, fails := range []float64{0, 20} {
 			s := policySLO(t)
-			none := evaluator.Slot{Known: true}
+			none := timeline.Slot{Known: true}
 			var parts []any
 			for range 10 {
-				parts = append(parts, 120, none, 1, evaluator.Slot{Total: 50, Bad: 50, Known: true}, takes-1, none,
-					1, evaluator.Slot{Bad: fails - 50, Known: true}, 1440-121-takes, none)
+				parts = append(parts, 120, none, 1, timeline.Slot{Total: 50, Bad: 50, Known: true}, takes-1, none,
+					1, timeline.Slot{Bad: fails - 50, Known: true}, 1440-121-takes, none)
 			}
 			follower := follow(s)
 			follower.see(slotsOf(parts...), 0)
 			b := &Backtest{Policies: BuiltIn(), From: begin, To: begin + 10*1440}
-			tested, results := b.Test(evaluator.Past{SLO: s, Timeline: follower.timeline})
+			tested, results := b.Test(loop.Past{SLO: s, Timeline: follower.timeline})
 			require.Equal(t, 10*fails, tested.Bad)
 			r := results[0]
 			require.GreaterOrEqual(t, r.Pages, 10)

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -181,7 +182,7 @@ func daySLO(t *testing.T) *slo.SLO {
 	return s
 }
 
-func bad(n float64) evaluator.Slot { return evaluator.Slot{Total: 1000, Bad: n, Known: true} }
+func bad(n float64) timeline.Slot { return timeline.Slot{Total: 1000, Bad: n, Known: true} }
 
 // budgetAlerts are since when alerts about the budget fire, in slots after begin, by
 // their names.
@@ -189,7 +190,7 @@ func budgetAlerts(alerts []evaluator.FiringAlert) map[string]int {
 	out := map[string]int{}
 	for _, a := range alerts {
 		if a.Name != slo.DefaultAlertName {
-			out[strings.TrimSuffix(a.Name+" "+belowOf(a), " ")] = int(evaluator.MinuteOf(a.Since) - begin)
+			out[strings.TrimSuffix(a.Name+" "+belowOf(a), " ")] = int(timeline.MinuteOf(a.Since) - begin)
 		}
 	}
 	return out
@@ -224,7 +225,7 @@ func TestASpentBudgetIsOneTicket(t *testing.T) {
 func TestAnAlertIsDatedHonestly(t *testing.T) {
 	s := daySLO(t)
 	const minutes = 12 * 1440
-	restarted := evaluator.NewTimeline(begin + minutes - evaluator.Minute(BuiltIn().Lookback(s).Minutes()))
+	restarted := timeline.NewTimeline(begin + minutes - timeline.Minute(BuiltIn().Lookback(s).Minutes()))
 	for restarted.End() < begin+minutes {
 		restarted.Append(bad(12)) // 1.2 times what may be
 	}
@@ -306,7 +307,7 @@ func TestASpentCalendarBudget(t *testing.T) {
 	s.Window, err = slo.NewCalendar(slo.Week, "UTC")
 	require.NoError(t, err)
 	start, _ := s.Window.At(begin.Time().Add(14 * 24 * time.Hour))
-	first := int(evaluator.MinuteOf(start) - begin)
+	first := int(timeline.MinuteOf(start) - begin)
 	slots := slotsOf(first, healthy, 5*1440, healthy, 400, bad(300))
 	// All of the projected 10,080,000 may have 100,800 bad: 336 slots of 300.
 	spent := map[string]int{"ErrorBudgetExhausted": (first+5*1440+336+14)/15*15 + int(begin%15)}
@@ -484,17 +485,4 @@ func TestAGroupIsHeldWhileItsWholeIsRead(t *testing.T) {
 	group.Alerts, group.State = nil, evaluator.StateWarming
 	report(evaluator.StateWarming, group)
 	require.Contains(t, x.shown[0].Description, "it is held because the history that decides is still being read")
-}
-
-// TestAClockThatIsSetBackResolvesNothing: what fired an hour later is not known to be over.
-func TestAClockThatIsSetBackResolvesNothing(t *testing.T) {
-	x := newTeller(t)
-	burning := x.about(evaluator.StateOK, 0.5, 20)
-	burning.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: Page, Tier: "fast", Windows: []string{"3d", "1d"}, Held: x.now}}
-	firing, _ := x.see(0, burning)
-	require.Equal(t, []string{"ErrorBudgetBurn"}, firing)
-	firing, resolved := x.see(-60, x.about(evaluator.StateWarming, 0.5, 0))
-	require.Empty(t, firing)
-	require.Empty(t, resolved)
-	require.Empty(t, x.shown, "it is not held while history is read again")
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -185,7 +185,7 @@ func TestATrickleOfAYear(t *testing.T) {
 	s := policySLO(t)
 	s.Window, s.Alerting.Policy = slo.Rolling(365*day), DefaultPolicy
 	const days = 24 * 60
-	slots := slotsOf(30*days, evaluator.Slot{Total: 10_000, Known: true}, 8*days, evaluator.Slot{Total: 10_000, Bad: 15, Known: true})
+	slots := slotsOf(30*days, timeline.Slot{Total: 10_000, Known: true}, 8*days, timeline.Slot{Total: 10_000, Bad: 15, Known: true})
 	got := firesAt(s, slots, 0)
 	require.Len(t, got, 1)
 	require.Equal(t, []string{"trickle", "7d", "3d"}, append([]string{got[0].Tier}, got[0].Windows...))

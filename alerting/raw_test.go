@@ -10,8 +10,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/evaluator/truth"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -52,9 +54,9 @@ slos:
 `)}})
 	require.Empty(t, set.Findings)
 	p := BuiltIn()
-	b := &Backtest{Policies: p, Names: []string{"default", "classic"}, From: evaluator.MinuteOf(start.Add(6 * time.Hour)), To: evaluator.MinuteOf(end) - 5}
-	e := evaluator.New(evaluator.Options{
-		Backends: []evaluator.Backend{{
+	b := &Backtest{Policies: p, Names: []string{"default", "classic"}, From: timeline.MinuteOf(start.Add(6 * time.Hour)), To: timeline.MinuteOf(end) - 5}
+	e := loop.New(loop.Options{
+		Backends: []backend.Config{{
 			Name: "default", URL: server.URL, HTTP: http.DefaultClient, Settle: 2 * time.Minute, Timeout: time.Minute,
 			MaxConcurrency: 1, MaxSamples: 50_000_000, TargetLabels: []string{"job", "instance"},
 		}},

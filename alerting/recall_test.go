@@ -233,3 +233,16 @@ func TestARestartMissesTheSameData(t *testing.T) {
 	c.Complete(r)
 	require.Empty(t, r.SLOs[0].Alerts)
 }
+
+// TestAClockThatIsSetBackResolvesNothing: what fired an hour later is not known to be over.
+func TestAClockThatIsSetBackResolvesNothing(t *testing.T) {
+	x := newTeller(t)
+	burning := x.about(evaluator.StateOK, 0.5, 20)
+	burning.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: Page, Tier: "fast", Windows: []string{"3d", "1d"}, Held: x.now}}
+	firing, _ := x.see(0, burning)
+	require.Equal(t, []string{"ErrorBudgetBurn"}, firing)
+	firing, resolved := x.see(-60, x.about(evaluator.StateWarming, 0.5, 0))
+	require.Empty(t, firing)
+	require.Empty(t, resolved)
+	require.Empty(t, x.shown, "it is not held while history is read again")
+}

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/alerting/scenario"
-	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/golden"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -16,8 +16,8 @@ import (
 // play evaluates a scenario minute by minute, as a process that is up.
 func play(c scenario.Scenario, policy string, seed uint64) scenario.Played {
 	s, judge := c.SLO(policy), BuiltIn().NewJudge()
-	line := evaluator.NewTimeline(scenario.Begin - evaluator.Minute(c.Before()))
-	return c.Play(seed, func(m int, slot evaluator.Slot) []string {
+	line := timeline.NewTimeline(scenario.Begin - timeline.Minute(c.Before()))
+	return c.Play(seed, func(m int, slot timeline.Slot) []string {
 		line.Append(slot)
 		var out []string
 		if m >= 0 {

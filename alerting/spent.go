@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -27,8 +28,8 @@ const (
 
 // spell is a time in which an alert about the budget fires.
 type spell struct {
-	since evaluator.Minute // the end of the slot in which it began; 0 while it does not fire
-	older bool             // it began at since or before: more could not be read
+	since timeline.Minute // the end of the slot in which it began; 0 while it does not fire
+	older bool            // it began at since or before: more could not be read
 }
 
 // spending is which alerts about the budget of an SLO fire.
@@ -38,7 +39,7 @@ type spending struct {
 }
 
 // all is a state in which each alert fires that can.
-func (d decider) all(since evaluator.Minute) spending {
+func (d decider) all(since timeline.Minute) spending {
 	s := spell{since: since}
 	out := spending{exhausted: s, forecast: s}
 	if n := len(d.slo.BudgetPolicy); n > 0 {
@@ -48,13 +49,13 @@ func (d decider) all(since evaluator.Minute) spending {
 }
 
 // looksAt reports whether the budget is looked at at an instant.
-func (d decider) looksAt(end evaluator.Minute) bool {
+func (d decider) looksAt(end timeline.Minute) bool {
 	return d.slo.Window.IsRolling() || end%periodGrid == 0
 }
 
 // spend is which alerts about the budget fire one slot later; burns reports whether a
 // burn alert does. While nobody can see, they stay as they are.
-func (d decider) spend(st spending, burns bool, t *evaluator.Timeline, end evaluator.Minute) spending {
+func (d decider) spend(st spending, burns bool, t *timeline.Timeline, end timeline.Minute) spending {
 	if d.quiet {
 		return spending{}
 	}
@@ -100,7 +101,7 @@ func (d decider) spend(st spending, burns bool, t *evaluator.Timeline, end evalu
 
 // coming is for how long the forecast looks ahead: as long as the longest window of the
 // policy, or until a calendar budget resets.
-func coming(long time.Duration, periodEnd, now evaluator.Minute) time.Duration {
+func coming(long time.Duration, periodEnd, now timeline.Minute) time.Duration {
 	if rest := time.Duration(periodEnd-now) * time.Minute; periodEnd != 0 && rest < long {
 		return rest
 	}
@@ -112,7 +113,7 @@ func coming(long time.Duration, periodEnd, now evaluator.Minute) time.Duration {
 // it each night of a service that fails a little in its quiet hours. While a burn alert
 // fires it says so itself, but what fired before goes on: each page would end it and make
 // another ticket of it.
-func (d decider) soon(left evaluator.BudgetLeft, fires bool, t *evaluator.Timeline, end evaluator.Minute) bool {
+func (d decider) soon(left evaluator.BudgetLeft, fires bool, t *timeline.Timeline, end timeline.Minute) bool {
 	if d.long == 0 {
 		return false
 	}
@@ -130,7 +131,7 @@ func (d decider) soon(left evaluator.BudgetLeft, fires bool, t *evaluator.Timeli
 
 // calm reports whether no alert about the budget can fire at an instant, whatever was
 // before. Nearly all SLOs are calm, and need no look back.
-func (d decider) calm(t *evaluator.Timeline, at evaluator.Minute) bool {
+func (d decider) calm(t *timeline.Timeline, at timeline.Minute) bool {
 	for first := at.Add(-lookback); t.Sum(at-unseenFor, at).Known == 0; at -= unseenFor {
 		if at < first {
 			return true

@@ -9,6 +9,8 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -34,11 +36,11 @@ func (p Policies) Lookback(s *slo.SLO) time.Duration { return lookback + newDeci
 // policy, replays the last seven days, or as much more as it takes to know what
 // fires and since when, each later one the new slots. So a process that was
 // restarted, and a second replica, say the same.
-func (p Policies) NewJudge() evaluator.Judge {
-	at := evaluator.Minute(0)
+func (p Policies) NewJudge() loop.Judge {
+	at := timeline.Minute(0)
 	var final state
 	var d decider
-	return func(s *slo.SLO, t *evaluator.Timeline, settled evaluator.Minute) []evaluator.FiringAlert {
+	return func(s *slo.SLO, t *timeline.Timeline, settled timeline.Minute) []evaluator.FiringAlert {
 		if at == 0 || !d.decides(s) {
 			d = newDecider(p, s)
 			at = settled
@@ -72,7 +74,7 @@ func (p Policies) NewJudge() evaluator.Judge {
 const long = 60
 
 // unpacked is a timeline as is best for a replay from one instant to another.
-func (d decider) unpacked(t *evaluator.Timeline, from, to evaluator.Minute) *evaluator.Timeline {
+func (d decider) unpacked(t *timeline.Timeline, from, to timeline.Minute) *timeline.Timeline {
 	if to-from > long {
 		return t.Unpacked(from.Add(-d.longest()))
 	}
@@ -81,7 +83,7 @@ func (d decider) unpacked(t *evaluator.Timeline, from, to evaluator.Minute) *eva
 
 // first is the state at an instant, found by a replay from so far before it that
 // what fired there makes no difference any more.
-func (d decider) first(t *evaluator.Timeline, at evaluator.Minute) (from evaluator.Minute, st state) {
+func (d decider) first(t *timeline.Timeline, at timeline.Minute) (from timeline.Minute, st state) {
 	d.quiet = d.quiet || d.calm(t, at)
 	for back := lookback; ; back *= 2 {
 		from = max(t.Start(), at.Add(-back))
@@ -93,7 +95,7 @@ func (d decider) first(t *evaluator.Timeline, at evaluator.Minute) (from evaluat
 
 // both replays with nothing firing at the beginning, and with everything firing
 // until it comes to the same.
-func (d decider) both(t *evaluator.Timeline, from, to evaluator.Minute) (st state, same bool) {
+func (d decider) both(t *timeline.Timeline, from, to timeline.Minute) (st state, same bool) {
 	other := state{page: episode{firing: true, since: from}, ticket: episode{firing: true, since: from}, spending: d.all(from)}
 	if d.runs {
 		other.row = manyRuns
@@ -188,26 +190,26 @@ const manyRuns = 1 << 30
 // tierState is what is known of one tier.
 type tierState struct {
 	firing bool
-	since  evaluator.Minute // the end of the first of the slots in which it holds; 0 while it does not
-	held   evaluator.Minute // the end of the last slot in which it held
-	ended  evaluator.Minute // the end of the first slot in which it fired no longer, the last time; 0 for never
+	since  timeline.Minute // the end of the first of the slots in which it holds; 0 while it does not
+	held   timeline.Minute // the end of the last slot in which it held
+	ended  timeline.Minute // the end of the first slot in which it fired no longer, the last time; 0 for never
 }
 
 // episode is a time in which an alert fires.
 type episode struct {
 	firing bool
-	since  evaluator.Minute // the end of the slot in which it began
-	older  bool             // it began at since or before: more could not be read
-	sure   evaluator.Minute // the last slot in which a tier held or was kept firing
+	since  timeline.Minute // the end of the slot in which it began
+	older  bool            // it began at since or before: more could not be read
+	sure   timeline.Minute // the last slot in which a tier held or was kept firing
 	tier   Tier
-	holds  bool             // a tier holds
-	until  evaluator.Minute // the end of the slot in which it ends unless one holds again
+	holds  bool            // a tier holds
+	until  timeline.Minute // the end of the slot in which it ends unless one holds again
 }
 
 // replay steps from a state at one instant to another, with the end of each slot
 // and the state there.
-func (d decider) replay(st state, t *evaluator.Timeline, from, to evaluator.Minute) iter.Seq2[evaluator.Minute, state] {
-	return func(yield func(evaluator.Minute, state) bool) {
+func (d decider) replay(st state, t *timeline.Timeline, from, to timeline.Minute) iter.Seq2[timeline.Minute, state] {
+	return func(yield func(timeline.Minute, state) bool) {
 		for end := from + 1; end <= to; end++ {
 			if st = d.step(st, t, end); !yield(end, st) {
 				return
@@ -217,7 +219,7 @@ func (d decider) replay(st state, t *evaluator.Timeline, from, to evaluator.Minu
 }
 
 // step is the state one slot later. Nothing fires in a slot that is excluded.
-func (d decider) step(st state, t *evaluator.Timeline, end evaluator.Minute) state {
+func (d decider) step(st state, t *timeline.Timeline, end timeline.Minute) state {
 	if t.Excludes(end) {
 		return state{spending: d.spend(st.spending, false, t, end)}
 	}
@@ -245,7 +247,7 @@ func (d decider) step(st state, t *evaluator.Timeline, end evaluator.Minute) sta
 
 // episode is that of a severity at end: it lasts from the first tier that fires to
 // the last.
-func (d decider) episode(e episode, tiers [maxTiers]tierState, severity string, end evaluator.Minute) episode {
+func (d decider) episode(e episode, tiers [maxTiers]tierState, severity string, end timeline.Minute) episode {
 	fires, holds := false, false
 	e.holds, e.until = false, 0
 	for i, tier := range d.tiers {
@@ -270,7 +272,7 @@ func (d decider) episode(e episode, tiers [maxTiers]tierState, severity string, 
 
 // inRow is how many bad runs there were since the last good one, a slot later. Of a slot
 // with both nobody knows which came last.
-func inRow(row int, slot evaluator.Sum) int {
+func inRow(row int, slot timeline.Sum) int {
 	bad := int(math.Round(slot.Bad))
 	switch good := slot.Total > slot.Bad; {
 	case good && bad > 0:
@@ -283,7 +285,7 @@ func inRow(row int, slot evaluator.Sum) int {
 
 // counts is the state of a tier that counts runs in a row at end. It fires until the next
 // good run.
-func (st tierState) counts(tier Tier, row int, end evaluator.Minute) tierState {
+func (st tierState) counts(tier Tier, row int, end timeline.Minute) tierState {
 	if row < tier.Runs && (!st.firing || row == 0) {
 		if st.firing {
 			st.ended = end
@@ -299,7 +301,7 @@ func (st tierState) counts(tier Tier, row int, end evaluator.Minute) tierState {
 
 // older reports whether an alert that begins may have begun before: a tier held at the
 // first slot for which its windows are read.
-func (d decider) older(tiers [maxTiers]tierState, severity string, t *evaluator.Timeline) bool {
+func (d decider) older(tiers [maxTiers]tierState, severity string, t *timeline.Timeline) bool {
 	for i, tier := range d.tiers {
 		if tier.Runs > 0 && tiers[i].firing && tier.Severity == severity {
 			before := t.Sum(t.Start(), tiers[i].since-1)
@@ -315,7 +317,7 @@ func (d decider) older(tiers [maxTiers]tierState, severity string, t *evaluator.
 // next is the state of a tier at end. It fires when it has held for long enough,
 // until complete windows have said for long enough that it does not, or after a
 // time in which none are complete.
-func (d decider) next(st tierState, tier Tier, t *evaluator.Timeline, end evaluator.Minute) tierState {
+func (d decider) next(st tierState, tier Tier, t *timeline.Timeline, end timeline.Minute) tierState {
 	holds, refuted := d.look(tier, st, t, end)
 	switch {
 	case holds:
@@ -335,7 +337,7 @@ func (d decider) next(st tierState, tier Tier, t *evaluator.Timeline, end evalua
 
 // look asks whether a tier holds at end, and whether a complete window says
 // that it does not.
-func (d decider) look(tier Tier, st tierState, t *evaluator.Timeline, end evaluator.Minute) (holds, refuted bool) {
+func (d decider) look(tier Tier, st tierState, t *timeline.Timeline, end timeline.Minute) (holds, refuted bool) {
 	if end.Add(-tier.Long.Duration()) < t.Start() {
 		return false, false // a part of it is not read yet
 	}
@@ -344,7 +346,7 @@ func (d decider) look(tier Tier, st tierState, t *evaluator.Timeline, end evalua
 		factor = tier.Reset
 	}
 	holds = true
-	var sum evaluator.Sum
+	var sum timeline.Sum
 	for _, length := range []time.Duration{max(tier.Short.Duration(), t.Least()), tier.Long.Duration()} {
 		sum = t.Window(length, end)
 		rate := evaluator.BurnRate(sum, d.objective)
@@ -364,7 +366,7 @@ func (d decider) look(tier Tier, st tierState, t *evaluator.Timeline, end evalua
 // guarded reports whether the guards of a tier hold for its long window. What is
 // evidence of one problem is none of the next: events count as that from the end of
 // the last time on.
-func (d decider) guarded(tier Tier, sum evaluator.Sum, ended evaluator.Minute, t *evaluator.Timeline) bool {
+func (d decider) guarded(tier Tier, sum timeline.Sum, ended timeline.Minute, t *timeline.Timeline) bool {
 	switch {
 	case sum.Bad < tier.MinBad:
 		return false
@@ -381,7 +383,7 @@ func (d decider) guarded(tier Tier, sum evaluator.Sum, ended evaluator.Minute, t
 
 // total are the events of the SLO's own window that ends at end. What is not known
 // of it, or not read yet, is taken to be like the rest.
-func (d decider) total(t *evaluator.Timeline, end evaluator.Minute) float64 {
+func (d decider) total(t *timeline.Timeline, end timeline.Minute) float64 {
 	sum := t.Window(d.window, end)
 	if sum.Known == 0 {
 		return 0

@@ -9,24 +9,26 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // begin is where the timelines of these tests begin, at a quarter of an hour.
-const begin = evaluator.Minute(30_000_000)
+const begin = timeline.Minute(30_000_000)
 
 var (
-	healthy = evaluator.Slot{Total: 1000, Known: true}
-	failing = evaluator.Slot{Total: 1000, Bad: 300, Known: true} // 300 times what 99.9 % allows
-	missing = evaluator.Slot{}
+	healthy = timeline.Slot{Total: 1000, Known: true}
+	failing = timeline.Slot{Total: 1000, Bad: 300, Known: true} // 300 times what 99.9 % allows
+	missing = timeline.Slot{}
 )
 
 // slots is a list of n times a slot, and so on.
-func slotsOf(parts ...any) []evaluator.Slot {
-	var out []evaluator.Slot
+func slotsOf(parts ...any) []timeline.Slot {
+	var out []timeline.Slot
 	for i := 0; i < len(parts); i += 2 {
 		for range parts[i].(int) {
-			out = append(out, parts[i+1].(evaluator.Slot))
+			out = append(out, parts[i+1].(timeline.Slot))
 		}
 	}
 	return out
@@ -35,24 +37,24 @@ func slotsOf(parts ...any) []evaluator.Slot {
 // follower is a process that evaluates one SLO.
 type follower struct {
 	slo      *slo.SLO
-	timeline *evaluator.Timeline
-	settled  evaluator.Minute
-	judge    evaluator.Judge
+	timeline *timeline.Timeline
+	settled  timeline.Minute
+	judge    loop.Judge
 }
 
 func follow(s *slo.SLO) *follower { return followBy(BuiltIn(), s) }
 
 func followBy(p Policies, s *slo.SLO) *follower {
-	t := evaluator.NewTimeline(begin.Add(-p.Lookback(s)))
+	t := timeline.NewTimeline(begin.Add(-p.Lookback(s)))
 	for t.End() < begin {
-		t.Append(evaluator.Slot{}) // nothing is known before begin
+		t.Append(timeline.Slot{}) // nothing is known before begin
 	}
 	return &follower{s, t, begin, p.NewJudge()}
 }
 
 // see evaluates at the end of the slots, which begin at begin. The last unsure
 // of them are read again the next time.
-func (f *follower) see(slots []evaluator.Slot, unsure int) []evaluator.FiringAlert {
+func (f *follower) see(slots []timeline.Slot, unsure int) []evaluator.FiringAlert {
 	return burning(f.seeAll(slots, unsure))
 }
 
@@ -61,25 +63,25 @@ func burning(alerts []evaluator.FiringAlert) []evaluator.FiringAlert {
 	return slices.DeleteFunc(alerts, func(a evaluator.FiringAlert) bool { return !a.Burns() })
 }
 
-func (f *follower) seeAll(slots []evaluator.Slot, unsure int) []evaluator.FiringAlert {
+func (f *follower) seeAll(slots []timeline.Slot, unsure int) []evaluator.FiringAlert {
 	f.timeline.Truncate(f.settled)
 	for _, s := range slots[f.timeline.End()-begin:] {
 		f.timeline.Append(s)
 	}
-	f.settled = f.timeline.End() - evaluator.Minute(unsure)
+	f.settled = f.timeline.End() - timeline.Minute(unsure)
 	return f.judge(f.slo, f.timeline, f.settled)
 }
 
 // firesAt is what a process says that starts at the end of the slots.
-func firesAt(s *slo.SLO, slots []evaluator.Slot, unsure int) []evaluator.FiringAlert {
+func firesAt(s *slo.SLO, slots []timeline.Slot, unsure int) []evaluator.FiringAlert {
 	return follow(s).see(slots, unsure)
 }
 
-func allAt(s *slo.SLO, slots []evaluator.Slot) []evaluator.FiringAlert {
+func allAt(s *slo.SLO, slots []timeline.Slot) []evaluator.FiringAlert {
 	return follow(s).seeAll(slots, 0)
 }
 
-func slotAt(n int) time.Time { return (begin + evaluator.Minute(n)).Time() }
+func slotAt(n int) time.Time { return (begin + timeline.Minute(n)).Time() }
 
 // policySLO is an SLO of 99.9 % over 30 d with the classic policy.
 func policySLO(t *testing.T) *slo.SLO {
@@ -145,7 +147,7 @@ func TestABurnAlertIsDatedHonestly(t *testing.T) {
 		older    bool
 	}
 	for name, c := range map[string]struct {
-		slots []evaluator.Slot
+		slots []timeline.Slot
 		want  []dated
 	}{
 		"within":     {slotsOf(1500, failing), []dated{{Page, 60, true}, {Ticket, 1440, true}}},
@@ -153,7 +155,7 @@ func TestABurnAlertIsDatedHonestly(t *testing.T) {
 		"the second": {slotsOf(2000, failing, 2880, healthy, 30, failing), []dated{{Page, 4883, false}, {Ticket, 4882, false}}},
 		"behind it":  {slotsOf(5000, healthy, 30, failing), []dated{{Page, 5003, false}, {Ticket, 5015, false}}},
 	} {
-		timeline := evaluator.NewTimeline(begin)
+		timeline := timeline.NewTimeline(begin)
 		judge := BuiltIn().NewJudge()
 		for _, slot := range c.slots {
 			timeline.Append(slot)
@@ -184,7 +186,7 @@ func TestAlertsEndByCompleteWindows(t *testing.T) {
 	// With 20 failing minutes the six hours have 1.7 %, more than 0.6 %, so it is
 	// the half hour that ends the page: it has a failing minute, 1 %, until 29
 	// minutes later.
-	incident := func(after ...any) []evaluator.Slot {
+	incident := func(after ...any) []timeline.Slot {
 		return slotsOf(append([]any{720, healthy, 20, failing}, after...)...)
 	}
 	require.Equal(t, []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: Page, Tier: "slow", Since: slotAt(723), Windows: []string{"6h", "30m"}, Held: slotAt(769), Holds: true, Until: slotAt(770)}},
@@ -231,7 +233,7 @@ func TestDisabledSeverityNeverFires(t *testing.T) {
 func TestAlertsOnProvisionalSlots(t *testing.T) {
 	s := policySLO(t)
 	f := follow(s)
-	half := evaluator.Slot{Total: 1000, Bad: 1000, Known: true}
+	half := timeline.Slot{Total: 1000, Bad: 1000, Known: true}
 	require.Empty(t, f.see(slotsOf(720, healthy), 2))
 	// One minute in which all fail is 1.7 % of the hour and 20 % of 5 minutes.
 	require.Equal(t, slotAt(721), pages(f.see(slotsOf(720, healthy, 1, half), 2))[0].Since)
@@ -253,7 +255,7 @@ func TestAlertsOnProvisionalSlots(t *testing.T) {
 func TestAlertsAreAFunctionOfTheTimeline(t *testing.T) {
 	s := policySLO(t)
 	r := rand.New(rand.NewPCG(1, 2))
-	var final []evaluator.Slot
+	var final []timeline.Slot
 	for len(final) < 3000 {
 		switch r.IntN(4) {
 		case 0:
@@ -267,10 +269,10 @@ func TestAlertsAreAFunctionOfTheTimeline(t *testing.T) {
 	first, second := follow(s), follow(s)
 	fired := 0
 	for end := 600; end < len(final); end++ {
-		now := append([]evaluator.Slot{}, final[:end]...)
+		now := append([]timeline.Slot{}, final[:end]...)
 		for i := range 2 { // not all of these slots has arrived
 			if r.IntN(3) == 0 {
-				now[end-1-i] = slotsOf(1, []evaluator.Slot{missing, failing, healthy}[r.IntN(3)])[0]
+				now[end-1-i] = slotsOf(1, []timeline.Slot{missing, failing, healthy}[r.IntN(3)])[0]
 			}
 		}
 		got := first.see(now, 2)
@@ -288,7 +290,7 @@ func TestAlertsAreAFunctionOfTheTimeline(t *testing.T) {
 // A changed objective is judged over the days behind, as a restart would.
 func TestAlertsOfAChangedObjective(t *testing.T) {
 	f := follow(policySLO(t))
-	slots := slotsOf(720, healthy, 60, evaluator.Slot{Total: 1000, Bad: 1, Known: true})
+	slots := slotsOf(720, healthy, 60, timeline.Slot{Total: 1000, Bad: 1, Known: true})
 	require.Empty(t, f.see(slots, 2))
 	f.slo = policySLO(t)
 	f.slo.Objective = objective(t, "99.999")
@@ -346,8 +348,8 @@ func TestATierGoesOnAboveItsReset(t *testing.T) {
 	s := policySLO(t)
 	s.Alerting.Policy = "mine"
 	p := Policies{"mine": {"mine", []Tier{{Name: "fast", Severity: Page, Factor: 20, Reset: 16, Long: hour, Short: 5 * minute, MinBad: 1000}}}}
-	less := evaluator.Slot{Total: 1000, Bad: 17, Known: true}
-	over := evaluator.Slot{Total: 1000, Bad: 15, Known: true}
+	less := timeline.Slot{Total: 1000, Bad: 17, Known: true}
+	over := timeline.Slot{Total: 1000, Bad: 15, Known: true}
 	require.Empty(t, followBy(p, s).see(slotsOf(720, healthy, 3, failing), 0), "900 bad ones")
 	require.NotEmpty(t, followBy(p, s).see(slotsOf(720, healthy, 5, failing), 0))
 	require.NotEmpty(t, followBy(p, s).see(slotsOf(720, healthy, 5, failing, 300, less), 0), "above its reset")
@@ -360,8 +362,8 @@ func TestATierGoesOnAboveItsReset(t *testing.T) {
 func TestEvidenceIsUsedOnce(t *testing.T) {
 	s := policySLO(t)
 	s.Alerting.Policy = DefaultPolicy
-	one := evaluator.Slot{Total: 1, Known: true}
-	bad := evaluator.Slot{Total: 1, Bad: 1, Known: true}
+	one := timeline.Slot{Total: 1, Known: true}
+	bad := timeline.Slot{Total: 1, Bad: 1, Known: true}
 	slots := slotsOf(720, one, 4, bad, 25, one, 1, bad, 5, one)
 	live := follow(s)
 	pages := map[int]bool{}
@@ -380,8 +382,8 @@ func TestEvidenceIsUsedOnce(t *testing.T) {
 func TestARestartKnowsAnOldEpisode(t *testing.T) {
 	s := policySLO(t)
 	s.Alerting.Policy = "default"
-	overspent := evaluator.Slot{Total: 10_000, Bad: 13, Known: true}
-	nearly := evaluator.Slot{Total: 10_000, Bad: 9, Known: true}
+	overspent := timeline.Slot{Total: 10_000, Bad: 13, Known: true}
+	nearly := timeline.Slot{Total: 10_000, Bad: 9, Known: true}
 	const days = 24 * 60
 	slots := slotsOf(10*days, healthy, 15*days, overspent, 9*days, nearly)
 	old := follow(s)
@@ -397,7 +399,7 @@ func TestARestartKnowsAnOldEpisode(t *testing.T) {
 
 	// And for a backtest of the last day.
 	b := &Backtest{Policies: BuiltIn(), From: old.settled - days, To: old.settled}
-	_, results := b.Test(evaluator.Past{SLO: s, Timeline: old.timeline})
+	_, results := b.Test(loop.Past{SLO: s, Timeline: old.timeline})
 	require.Len(t, results[0].Episodes, 1)
 	require.Equal(t, want[0].Since, results[0].Episodes[0].Start)
 	require.Equal(t, 0, results[0].Tickets)
@@ -410,11 +412,11 @@ func TestAJobThatIsMissedAgainAndAgainIsOnePage(t *testing.T) {
 	s := policySLO(t)
 	s.Objective, s.Alerting.Policy = objective(t, "98"), "default"
 	s.Indicator = slo.JobRuns{Numbers: slo.Runs{LastSuccess: "x", Every: time.Hour}}
-	none := evaluator.Slot{Known: true}
+	none := timeline.Slot{Known: true}
 	hours := func(n int, bad float64) []any {
 		var out []any
 		for range n {
-			out = append(out, 59, none, 1, evaluator.Slot{Total: 1, Bad: bad, Known: true})
+			out = append(out, 59, none, 1, timeline.Slot{Total: 1, Bad: bad, Known: true})
 		}
 		return out
 	}

@@ -5,7 +5,7 @@ import (
 	"sort"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -52,16 +52,16 @@ func promises() []slo.Objective {
 
 // outlook is what the windows of a history have in common.
 type outlook struct {
-	worst   evaluator.Sum // the one with the largest share of bad events
-	least   float64       // the events of that with the fewest
-	known   int           // windows that are known well
+	worst   timeline.Sum // the one with the largest share of bad events
+	least   float64      // the events of that with the fewest
+	known   int          // windows that are known well
 	windows int
 }
 
 // outlookOn looks at all windows of (from, to] whose ends are quarters of an hour
 // apart. The bad events of one that is not known well were bad, however good the rest
 // of it may have been: it can be the worst, with as many events as if all were known.
-func outlookOn(t *evaluator.Timeline, w time.Duration, from, to evaluator.Minute) outlook {
+func outlookOn(t *timeline.Timeline, w time.Duration, from, to timeline.Minute) outlook {
 	var out outlook
 	for end := to; end.Add(-w) >= from; end -= 15 {
 		out.windows++
@@ -84,16 +84,16 @@ func outlookOn(t *evaluator.Timeline, w time.Duration, from, to evaluator.Minute
 }
 
 // firstKnown is where the first slot of (from, to] begins that is known.
-func firstKnown(t *evaluator.Timeline, from, to evaluator.Minute) evaluator.Minute {
-	return from + evaluator.Minute(sort.Search(int(to-from), func(i int) bool {
-		return t.Sum(from, from+evaluator.Minute(i)+1).Known > 0
+func firstKnown(t *timeline.Timeline, from, to timeline.Minute) timeline.Minute {
+	return from + timeline.Minute(sort.Search(int(to-from), func(i int) bool {
+		return t.Sum(from, from+timeline.Minute(i)+1).Known > 0
 	}))
 }
 
 // suggest finds the strictest objective of which every window would have kept a
 // part of the budget, since something is known. What is not known supports nothing.
 // Of a calendar period windows of its nominal length are looked at.
-func suggest(s *slo.SLO, t *evaluator.Timeline, from, to evaluator.Minute) Suggestion {
+func suggest(s *slo.SLO, t *timeline.Timeline, from, to timeline.Minute) Suggestion {
 	w := s.Window.Length
 	from = firstKnown(t, from, to)
 	l := outlookOn(t, w.Duration(), from, to)

@@ -1,6 +1,8 @@
 package evaluator
 
-import "github.com/slowburn-slo/slowburn/slo"
+import (
+	"github.com/slowburn-slo/slowburn/slo"
+)
 
 // policySteps are the steps of an SLO's policy while its budget is unknown.
 func policySteps(s *slo.SLO) []PolicyStep {
@@ -22,9 +24,9 @@ func unknownGate(s *slo.SLO) string {
 // gates are the gates, the mildest first.
 func gates() []slo.Gate { return []slo.Gate{slo.GateOpen, slo.GateWarn, slo.GateBlock} }
 
-// setGate finds the steps of the policy that are active, and what the strictest
+// SetGate finds the steps of the policy that are active, and what the strictest
 // asks for. A gate is open only when the numbers are those of now.
-func (s *Status) setGate() {
+func (s *Status) SetGate() {
 	s.Policy, s.Gate = policySteps(s.Spec), unknownGate(s.Spec)
 	left := s.Budget.Remaining
 	if left == nil || len(s.Policy) == 0 {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -20,17 +21,17 @@ func monthly(t *testing.T, c slo.Calendar, zone string) *slo.SLO {
 }
 
 // counted is a timeline of known slots.
-func counted(from, to time.Time, f func(at time.Time) (total, bad float64)) *Timeline {
-	tl := NewTimeline(MinuteOf(from))
+func counted(from, to time.Time, f func(at time.Time) (total, bad float64)) *timeline.Timeline {
+	tl := timeline.NewTimeline(timeline.MinuteOf(from))
 	for at := from; at.Before(to); at = at.Add(time.Minute) {
 		total, bad := f(at)
-		tl.Append(Slot{Total: total, Bad: bad, Known: true})
+		tl.Append(timeline.Slot{Total: total, Bad: bad, Known: true})
 	}
 	return tl
 }
 
-func computed(s *slo.SLO, tl *Timeline) *Status {
-	st := newStatus(s, "default")
+func computed(s *slo.SLO, tl *timeline.Timeline) *Status {
+	st := NewStatus(s, "default")
 	st.Compute(tl, tl.End(), []slo.Window{slo.Window(time.Hour), s.Window.Length})
 	return &st
 }
@@ -151,9 +152,9 @@ func TestProjectionByTheWallClock(t *testing.T) {
 func TestProjectionNeedsFourWeeks(t *testing.T) {
 	s := monthly(t, slo.Month, "UTC")
 	now := utc(2026, 11, 21)
-	tl := NewTimeline(MinuteOf(utc(2026, 10, 10)))
-	for m := tl.Start(); m < MinuteOf(now); m++ {
-		tl.Append(Slot{Total: 10, Known: m.Time().Day() != 15})
+	tl := timeline.NewTimeline(timeline.MinuteOf(utc(2026, 10, 10)))
+	for m := tl.Start(); m < timeline.MinuteOf(now); m++ {
+		tl.Append(timeline.Slot{Total: 10, Known: m.Time().Day() != 15})
 	}
 	b := computed(s, tl).Budget
 	require.Equal(t, "linear", *b.ProjectionBasis)
@@ -164,9 +165,9 @@ func TestProjectionNeedsFourWeeks(t *testing.T) {
 // TestCalendarBudgetOfTheUnknown is unknown, not untouched.
 func TestCalendarBudgetOfTheUnknown(t *testing.T) {
 	s := monthly(t, slo.Year, "Asia/Kathmandu")
-	tl := NewTimeline(MinuteOf(utc(2025, 12, 1)))
-	for tl.End() < MinuteOf(utc(2026, 1, 10)) {
-		tl.Append(Slot{})
+	tl := timeline.NewTimeline(timeline.MinuteOf(utc(2025, 12, 1)))
+	for tl.End() < timeline.MinuteOf(utc(2026, 1, 10)) {
+		tl.Append(timeline.Slot{})
 	}
 	b := computed(s, tl).Budget
 	require.Nil(t, b.Remaining)
@@ -190,61 +191,61 @@ func TestEndedPeriods(t *testing.T) {
 		}
 		return 100, 0
 	})
-	p := &endedPeriods{}
-	p.renew(s.Window, tl, MinuteOf(utc(2026, 12, 1)))
-	require.Len(t, p.list, 1, "November goes on in its last minute")
-	p.renew(s.Window, tl, MinuteOf(utc(2026, 12, 1))+1)
-	p.renew(s.Window, tl, MinuteOf(utc(2026, 12, 1))+2)
-	got := p.statuses(s)
+	p := &EndedPeriods{}
+	p.Renew(s.Window, tl, timeline.MinuteOf(utc(2026, 12, 1)))
+	require.Len(t, p.List, 1, "November goes on in its last minute")
+	p.Renew(s.Window, tl, timeline.MinuteOf(utc(2026, 12, 1))+1)
+	p.Renew(s.Window, tl, timeline.MinuteOf(utc(2026, 12, 1))+2)
+	got := p.Statuses(s)
 	require.Equal(t, []string{"2026-11", "2026-10"}, []string{got[0].Name, got[1].Name})
 	require.Equal(t, [4]float64{30 * 144_000, 30, 0.999, 1}, [4]float64{got[0].Total, got[0].Bad, got[0].Objective, got[0].Coverage})
 	require.Equal(t, [3]float64{31 * 144_000, 31, 0.99}, [3]float64{got[1].Total, got[1].Bad, got[1].Objective})
 	require.InDelta(t, 4320, *got[0].Allowed, 1e-9)
 	require.InDelta(t, 44640, *got[1].Allowed, 1e-9)
 	require.True(t, got[0].Complete)
-	require.False(t, p.done, "September may be known")
-	require.Equal(t, utc(2026, 9, 1), p.next(s.Window, tl.End()).start.Time())
-	p.before(ended{period: p.next(s.Window, tl.End())}, false)
-	require.True(t, p.done)
-	require.Len(t, p.list, 2)
-	require.False(t, p.more)
+	require.False(t, p.Done, "September may be known")
+	require.Equal(t, utc(2026, 9, 1), p.Next(s.Window, tl.End()).Start.Time())
+	p.Before(Ended{Period: p.Next(s.Window, tl.End())}, false)
+	require.True(t, p.Done)
+	require.Len(t, p.List, 2)
+	require.False(t, p.More)
 }
 
 // TestEndedPeriodsWithGaps: a month of which nothing is known stays between others,
 // and the oldest are left out behind 120.
 func TestEndedPeriodsWithGaps(t *testing.T) {
 	s := monthly(t, slo.Month, "UTC")
-	now := MinuteOf(utc(2026, 12, 2))
-	p := &endedPeriods{}
+	now := timeline.MinuteOf(utc(2026, 12, 2))
+	p := &EndedPeriods{}
 	read := func(known int, older bool) {
-		next := p.next(s.Window, now)
-		p.before(ended{next, Sum{Start: next.start, End: next.end, Known: known}}, older)
+		next := p.Next(s.Window, now)
+		p.Before(Ended{next, timeline.Sum{Start: next.Start, End: next.End, Known: known}}, older)
 	}
 	read(1, false)
 	read(0, true)
 	read(0, true)
 	read(1, false)
 	read(0, false)
-	require.True(t, p.done)
-	got := p.statuses(s)
+	require.True(t, p.Done)
+	got := p.Statuses(s)
 	require.Len(t, got, 4)
 	require.Equal(t, "2026-09", got[2].Name)
 	require.Nil(t, got[2].Remaining)
 	require.Equal(t, 1.0, *got[3].Remaining)
 
-	*p = endedPeriods{}
-	for range maxPeriods - 1 {
+	*p = EndedPeriods{}
+	for range MaxPeriods - 1 {
 		read(1, false)
-		require.False(t, p.done)
+		require.False(t, p.Done)
 	}
 	read(1, true)
-	require.True(t, p.done && p.more)
+	require.True(t, p.Done && p.More)
 	// One that is up for a month more leaves out what the last has read.
-	p.more = false
+	p.More = false
 	tl := counted(utc(2026, 12, 1), utc(2027, 1, 1).Add(time.Minute), func(time.Time) (float64, float64) { return 1, 0 })
-	p.renew(s.Window, tl, tl.End())
-	require.Len(t, p.list, maxPeriods)
-	require.True(t, p.more)
+	p.Renew(s.Window, tl, tl.End())
+	require.Len(t, p.List, MaxPeriods)
+	require.True(t, p.More)
 }
 
 // TestProjectionOfExcludedTime: 10 events a minute, 14,400 a day, of which the 5th

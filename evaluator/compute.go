@@ -1,18 +1,18 @@
 package evaluator
 
 import (
-	"fmt"
 	"time"
 
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // Compute fills in what follows from the timeline at the instant end: windows,
 // budget and history. The last of the windows is the SLO's own.
-func (s *Status) Compute(t *Timeline, end Minute, windows []slo.Window) {
+func (s *Status) Compute(t *timeline.Timeline, end timeline.Minute, windows []slo.Window) {
 	o := s.Spec.Objective
 	s.Windows = make([]WindowStatus, 0, len(windows))
-	whole := t.Sum(ownStart(s.Spec.Window, end), end)
+	whole := t.Sum(OwnStart(s.Spec.Window, end), end)
 	read := whole.Start >= t.Start()
 	for i, w := range windows {
 		if sum := t.Window(w.Duration(), end); i < len(windows)-1 {
@@ -29,13 +29,13 @@ func (s *Status) Compute(t *Timeline, end Minute, windows []slo.Window) {
 }
 
 // spend fills in the budget of the SLO's own window, and its history.
-func (s *Status) spend(t *Timeline, whole Sum, read bool) {
+func (s *Status) spend(t *timeline.Timeline, whole timeline.Sum, read bool) {
 	o, end := s.Spec.Objective, whole.End
-	p := period{whole.Start, end}
+	p := timeline.Period{Start: whole.Start, End: end}
 	s.Budget = Budget{}
 	switch {
 	case !s.Spec.Window.IsRolling():
-		p = periodAt(s.Spec.Window, end)
+		p = PeriodAt(s.Spec.Window, end)
 		s.Budget = calendarBudget(t, whole, p, s.Spec)
 	case read:
 		s.Budget = budget(whole, o)
@@ -56,14 +56,14 @@ func (s *Status) spend(t *Timeline, whole Sum, read bool) {
 		s.Budget.ExhaustedInSeconds = calendarExhaustion(t, whole, &s.Budget, o, from)
 	}
 	if s.Spec.Window.IsRolling() {
-		p.start = end.Add(-s.Spec.Window.Length.Duration())
+		p.Start = end.Add(-s.Spec.Window.Length.Duration())
 	}
 	s.History = history(t, end, p)
 }
 
 // windowStatus is the status of a window. Its ratios are undefined while a part
 // of it is not read yet.
-func windowStatus(sum Sum, name string, length time.Duration, o slo.Objective, read bool) WindowStatus {
+func windowStatus(sum timeline.Sum, name string, length time.Duration, o slo.Objective, read bool) WindowStatus {
 	out := WindowStatus{
 		Name: name, Seconds: int64(length / time.Second),
 		Start: sum.Start.Time(), End: sum.End.Time(),
@@ -79,7 +79,7 @@ func windowStatus(sum Sum, name string, length time.Duration, o slo.Objective, r
 }
 
 // sliOf is the share of the events of a window that are good, nil without events.
-func sliOf(sum Sum) *float64 {
+func sliOf(sum timeline.Sum) *float64 {
 	if sum.Events() <= 0 {
 		return nil
 	}
@@ -90,15 +90,15 @@ func sliOf(sum Sum) *float64 {
 // BurnRate is the burn rate of a window: 0 when it is known and nothing
 // happened, nil when no slot of it is known, or it has fewer than four samples where
 // these come seldom.
-func BurnRate(sum Sum, o slo.Objective) *float64 {
-	if sum.Known == 0 || sum.few {
+func BurnRate(sum timeline.Sum, o slo.Objective) *float64 {
+	if sum.Known == 0 || sum.Few {
 		return nil
 	}
 	rate := consumed(sum, o)
 	return &rate
 }
 
-func budget(whole Sum, o slo.Objective) Budget {
+func budget(whole timeline.Sum, o slo.Objective) Budget {
 	if whole.Known == 0 {
 		return Budget{}
 	}
@@ -111,20 +111,22 @@ func budget(whole Sum, o slo.Objective) Budget {
 // rate. It is not inlined, so that BurnRate is, whose rates take no memory then.
 //
 //go:noinline
-func consumed(whole Sum, o slo.Objective) float64 { return o.BurnRate(max(whole.Bad, 0), whole.Total) }
+func consumed(whole timeline.Sum, o slo.Objective) float64 {
+	return o.BurnRate(max(whole.Bad, 0), whole.Total)
+}
 
 // exhaustion is the time until the budget is spent when coming slots are as
 // those since basis, and old slots leave the window; nil when that does not
 // happen within the window. It looks at each quarter of an hour of the coming
 // day and at each hour after it, and where the budget is spent by then, at the
 // minutes in between. It passes days over in which that can't be.
-func exhaustion(t *Timeline, end Minute, s *slo.SLO, basis Minute) *float64 {
+func exhaustion(t *timeline.Timeline, end timeline.Minute, s *slo.SLO, basis timeline.Minute) *float64 {
 	f, ok := newForecast(t, end, s, basis)
 	if !ok {
 		return nil
 	}
 	const day, hour = 24 * 60, 60
-	for before, ahead := Minute(-1), Minute(0); before < f.window; {
+	for before, ahead := timeline.Minute(-1), timeline.Minute(0); before < f.window; {
 		if next := min(ahead+day, f.window); ahead%day == 0 && f.unspent(ahead, next) {
 			before, ahead = next, next
 			continue
@@ -138,7 +140,7 @@ func exhaustion(t *Timeline, end Minute, s *slo.SLO, basis Minute) *float64 {
 		}
 		before = ahead
 		if ahead < day {
-			ahead += quarter
+			ahead += timeline.Quarter
 		} else {
 			ahead += hour
 		}
@@ -149,67 +151,67 @@ func exhaustion(t *Timeline, end Minute, s *slo.SLO, basis Minute) *float64 {
 
 // forecast is what a rolling window will hold when coming slots are as the last ones.
 type forecast struct {
-	timeline   *Timeline
-	at, days   looker // of minutes, and of whole days
-	end        Minute
-	window     Minute
+	timeline   *timeline.Timeline
+	at, days   timeline.Cursor // of minutes, and of whole days
+	end        timeline.Minute
+	window     timeline.Minute
 	objective  slo.Objective
 	bad, total float64 // of a coming slot
-	now        running
+	now        timeline.Running
 }
 
 // newForecast takes coming slots to be as those since basis. ok is false where none of
 // them is known.
-func newForecast(t *Timeline, end Minute, s *slo.SLO, basis Minute) (f forecast, ok bool) {
+func newForecast(t *timeline.Timeline, end timeline.Minute, s *slo.SLO, basis timeline.Minute) (f forecast, ok bool) {
 	recent := t.Sum(basis, end)
 	known := float64(recent.Known)
-	_, now := t.at(end)
+	_, now := t.At(end)
 	return forecast{
-		timeline: t, at: looker{timeline: t}, days: looker{timeline: t},
-		end: end, window: Minute(s.Window.Length.Duration() / time.Minute), objective: s.Objective,
+		timeline: t, at: timeline.Cursor{Timeline: t}, days: timeline.Cursor{Timeline: t},
+		end: end, window: timeline.Minute(s.Window.Length.Duration() / time.Minute), objective: s.Objective,
 		bad: max(recent.Bad, 0) / known, total: recent.Total / known, now: now,
 	}, known > 0
 }
 
 // spent reports whether the budget is spent so many minutes ahead.
-func (f *forecast) spent(ahead Minute) bool {
-	_, then := f.at.at(f.end - f.window + ahead)
-	coming := float64(f.timeline.open(f.end, f.end+ahead))
-	n := f.now.total.minus(then.total).events() + f.total*coming
+func (f *forecast) spent(ahead timeline.Minute) bool {
+	_, then := f.at.At(f.end - f.window + ahead)
+	coming := float64(f.timeline.Open(f.end, f.end+ahead))
+	n := f.now.Total.Minus(then.Total).Events() + f.total*coming
 	return f.burn(then, coming, n) >= 1
 }
 
 // burn is the burn rate of n events: of those bad ones that came after then, and of
 // those in so many coming slots.
-func (f *forecast) burn(then running, coming, n float64) float64 {
-	return f.objective.BurnRate(max(f.now.bad.minus(then.bad).events(), 0)+f.bad*coming, n)
+func (f *forecast) burn(then timeline.Running, coming, n float64) float64 {
+	return f.objective.BurnRate(max(f.now.Bad.Minus(then.Bad).Events(), 0)+f.bad*coming, n)
 }
 
 // unspent reports whether the budget surely is spent at no instant from one to another:
 // not even with the bad events of the first and those that come until the last, among
 // the events that are left at the last and come until the first.
-func (f *forecast) unspent(from, to Minute) bool {
-	if f.timeline.falls() {
+func (f *forecast) unspent(from, to timeline.Minute) bool {
+	if f.timeline.Falls() {
 		return false
 	}
-	_, most := f.days.at(f.end - f.window + from)
-	_, least := f.days.at(f.end - f.window + to)
-	n := f.now.total.minus(least.total).events() + f.total*float64(f.timeline.open(f.end, f.end+from))
-	return f.burn(most, float64(f.timeline.open(f.end, f.end+to)), n) < 1
+	_, most := f.days.At(f.end - f.window + from)
+	_, least := f.days.At(f.end - f.window + to)
+	n := f.now.Total.Minus(least.Total).Events() + f.total*float64(f.timeline.Open(f.end, f.end+from))
+	return f.burn(most, float64(f.timeline.Open(f.end, f.end+to)), n) < 1
 }
 
-// buckets is the number of equal parts of a window that pictures show.
-const buckets = 96
+// Buckets is the number of equal parts of a window that pictures show.
+const Buckets = 96
 
 // history are the parts of a window until end. Of a calendar period that goes on
 // they are about as long as those of the whole are.
-func history(t *Timeline, end Minute, p period) []Bucket {
-	length := end - p.start
-	return parts(t, end, length, min(max(buckets*length/(p.end-p.start), 1), length))
+func history(t *timeline.Timeline, end timeline.Minute, p timeline.Period) []Bucket {
+	length := end - p.Start
+	return Parts(t, end, length, min(max(Buckets*length/(p.End-p.Start), 1), length))
 }
 
-// fillBurning fills in the time of the gravest alert.
-func (s *Status) fillBurning(t *Timeline, end Minute) {
+// FillBurning fills in the time of the gravest alert.
+func (s *Status) FillBurning(t *timeline.Timeline, end timeline.Minute) {
 	if len(s.Alerts) == 0 || !s.Alerts[0].Burns() {
 		return
 	}
@@ -218,20 +220,20 @@ func (s *Status) fillBurning(t *Timeline, end Minute) {
 	if err != nil {
 		return
 	}
-	length := end - MinuteOf(gravest.Since.Add(-long.Duration()))
-	each := (length + buckets - 1) / buckets
+	length := end - timeline.MinuteOf(gravest.Since.Add(-long.Duration()))
+	each := (length + Buckets - 1) / Buckets
 	n := (length + each - 1) / each
-	s.Burning = parts(t, end, n*each, n)
+	s.Burning = Parts(t, end, n*each, n)
 }
 
-// parts are n equal parts of a length that ends at end.
-func parts(t *Timeline, end, length, n Minute) []Bucket {
+// Parts are n equal parts of a length that ends at end.
+func Parts(t *timeline.Timeline, end, length, n timeline.Minute) []Bucket {
 	out := make([]Bucket, n)
-	l := looker{timeline: t}
-	from, a := l.at(end - length)
+	l := timeline.Cursor{Timeline: t}
+	from, a := l.At(end - length)
 	for i := range n {
-		to, b := l.at(end - length + length*(i+1)/n)
-		sum := sumOf(from, to, &a, &b)
+		to, b := l.At(end - length + length*(i+1)/n)
+		sum := timeline.SumOf(from, to, &a, &b)
 		out[i] = Bucket{End: to.Time(), Total: sum.Total, Bad: max(sum.Bad, 0), Coverage: sum.Coverage()}
 		if sum.Excluded > 0 {
 			out[i].Excluded = float64(sum.Excluded) / float64(to-from)
@@ -241,8 +243,8 @@ func parts(t *Timeline, end, length, n Minute) []Bucket {
 	return out
 }
 
-// newStatus is all of a status that does not depend on the timeline.
-func newStatus(s *slo.SLO, backend string) Status {
+// NewStatus is all of a status that does not depend on the timeline.
+func NewStatus(s *slo.SLO, backend string) Status {
 	out := Status{
 		ID: s.ID(), Service: s.Service, SLO: s.Name, Group: orEmpty(s.Group),
 		Owner: s.Owner, Labels: orEmpty(s.Labels), Links: orEmpty(s.Links), Description: s.Description,
@@ -271,74 +273,12 @@ func orEmpty(m map[string]string) map[string]string {
 	return m
 }
 
-// dataState is the state that follows from the data alone, its reason, and
-// since when. longest is the longest page window.
-func (t *track) dataState(end Minute, longest slo.Window) (State, string, *time.Time) {
-	k := t.job.book
-	for i := range k.parts {
-		p, text := &k.parts[i], t.job.meters[i].clockText()
-		switch until := p.until(); {
-		case p.silent(end) && p.nan != 0 && end.Time().Sub(time.UnixMilli(p.nan)) <= p.silence():
-			return StateNoTraffic, "NaN: " + text + " has nothing to measure", until
-		case !p.silent(end) || t.job.absentBad && k.timeline.Sum(k.settled-1, k.settled).Known > 0:
-		case until == nil:
-			return StateNoData, "no series match " + text + ofTimes(t.slo.Indicator), nil
-		default:
-			reason := fmt.Sprintf("no samples of %s since %s", text, until.Format("2006-01-02 15:04 MST"))
-			if cause := t.job.absence.cause; cause != "" {
-				reason += ": " + cause
-			}
-			return StateNoData, reason, until
-		}
-	}
-	switch {
-	case t.job.sparse():
-	case k.timeline.Sum(end.Add(-longest.Duration()), end).Events() == 0:
-		return StateNoTraffic, "no events in the last " + longest.String(), t.lastTraffic(end)
-	}
-	return StateOK, "", t.knownSince(end)
-}
-
-// ofTimes tells what values must be for an indicator to take them for values: those
+// OfTimes tells what values must be for an indicator to take them for values: those
 // in milliseconds are none.
-func ofTimes(i slo.Indicator) string {
+func OfTimes(i slo.Indicator) string {
 	_, isRuns := i.Measure().(slo.Runs)
 	if i.Kind() == "freshness" || isRuns {
 		return " with a time of the past in seconds"
 	}
 	return ""
-}
-
-// lastTraffic is the end of the last quarter of an hour with events.
-func (t *track) lastTraffic(end Minute) *time.Time {
-	return t.last(end, func(sum Sum) bool { return sum.Events() > 0 })
-}
-
-// knownSince is the end of the last quarter of an hour with no known slot.
-func (t *track) knownSince(end Minute) *time.Time {
-	return t.last(end, func(sum Sum) bool { return int(sum.End-sum.Start)-sum.Known >= quarter })
-}
-
-// last is the end of the last quarter of an hour in the SLO's window for which
-// may is true, and the beginning of the window without any. What may is not
-// true of has no such quarter in it.
-func (t *track) last(end Minute, may func(Sum) bool) *time.Time {
-	end -= end % quarter
-	start := end.Add(-t.slo.Window.Length.Duration())
-	var find func(from, to Minute) Minute
-	find = func(from, to Minute) Minute {
-		if from >= to || !may(t.job.book.timeline.Sum(from, to)) {
-			return start
-		}
-		if to-from < 2*quarter {
-			return to
-		}
-		middle := from + (to-from)/quarter/2*quarter
-		if at := find(middle, to); at > start {
-			return at
-		}
-		return find(from, middle)
-	}
-	at := find(start, end).Time()
-	return &at
 }

@@ -1,6 +1,10 @@
 package evaluator
 
-import "time"
+import (
+	"fmt"
+	"slices"
+	"time"
+)
 
 // Doubt is a reason why an SLO's number may be wrong. It stands beside the state,
 // and stops no alert.
@@ -9,7 +13,7 @@ type Doubt struct {
 	Message string     `json:"message"` // for people: what was seen, with numbers
 	Since   *time.Time `json:"since"`   // null when that is unknown
 
-	ofBackend bool // the log has one line for all of a backend
+	OfBackend bool // the log has one line for all of a backend
 }
 
 // DoubtCode is a kind of doubt.
@@ -30,4 +34,26 @@ const (
 // DoubtCodes are all codes, in the order in which doubts are listed.
 var DoubtCodes = []DoubtCode{
 	DoubtBadExceedsTotal, DoubtGoodExceedsTotal, DoubtDuplicated, DoubtAmbiguous, DoubtImpossible, DoubtPartlyKnown, DoubtEstimated, DoubtAudit,
+}
+
+// Times is how often something happened.
+func Times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
+// Doubt adds a doubt to a status, and to the reason of a state that has none.
+func (s *Status) Doubt(d *Doubt) {
+	if d == nil {
+		return
+	}
+	s.Doubts = append(s.Doubts, *d)
+	slices.SortStableFunc(s.Doubts, func(a, b Doubt) int {
+		return slices.Index(DoubtCodes, a.Code) - slices.Index(DoubtCodes, b.Code)
+	})
+	if s.StateReason == "" {
+		s.StateReason = d.Message
+	}
 }

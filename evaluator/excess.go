@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"time"
+
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
 // An indicator may count more bad or good events than events: when its total leaves
@@ -12,54 +13,54 @@ import (
 // out: within a scrape where one is read before the other, within hours where
 // events are counted as they start and judged as they end.
 
-// excess is more of some events than of all events.
-type excess struct {
-	since, until Minute
+// Excess is more of some events than of all events.
+type Excess struct {
+	since, until timeline.Minute
 	part, total  float64 // in (since, until]
 }
 
 const (
 	// leastUnit is how much later events may be judged than counted where events go
 	// on all the time, in minutes; or four scrapes, if that is longer.
-	leastUnit = Minute(5)
+	leastUnit = timeline.Minute(5)
 	// evensOut is the same where they do not.
-	evensOut = Minute(24 * 60)
+	evensOut = timeline.Minute(24 * 60)
 	// steadily is for how long before there must be events in each unit to say that they
 	// go on, in minutes.
-	steadily = Minute(60)
-	// leastExcess is how many events an excess has at least, and leastLasting one that
+	steadily = timeline.Minute(60)
+	// LeastExcess is how many events an excess has at least, and leastLasting one that
 	// lasts.
-	leastExcess, leastLasting = 10, 3
-	// excessShare is the share of the events that a lasting excess has at least.
-	excessShare = 0.01
+	LeastExcess, leastLasting = 10, 3
+	// ExcessShare is the share of the events that a lasting excess has at least.
+	ExcessShare = 0.01
 )
 
 // balance is what was counted up to the boundaries of equal units.
 type balance struct {
-	from, unit  Minute
+	from, unit  timeline.Minute
 	part, total []float64
 }
 
 // balanceOf is the balance of a timeline from about one instant to another, of the
 // bad events or of the good ones.
-func balanceOf(t *Timeline, from, to, unit Minute, good bool) balance {
+func balanceOf(t *timeline.Timeline, from, to, unit timeline.Minute, good bool) balance {
 	n := max(int((to-max(from, t.Start()))/unit), 0)
-	b := balance{from: to - unit*Minute(n), unit: unit, part: make([]float64, n+1), total: make([]float64, n+1)}
-	l := looker{timeline: t}
-	_, first := t.at(b.from)
+	b := balance{from: to - unit*timeline.Minute(n), unit: unit, part: make([]float64, n+1), total: make([]float64, n+1)}
+	l := timeline.Cursor{Timeline: t}
+	_, first := t.At(b.from)
 	for i := range b.part {
-		_, sum := l.at(b.at(i))
-		sum = sum.minus(first)
-		b.total[i], b.part[i] = sum.total.events(), sum.bad.events()
+		_, sum := l.At(b.at(i))
+		sum = sum.Minus(first)
+		b.total[i], b.part[i] = sum.Total.Events(), sum.Bad.Events()
 		if good {
-			b.part[i] = sum.total.minus(sum.bad).events()
+			b.part[i] = sum.Total.Minus(sum.Bad).Events()
 		}
 	}
 	return b
 }
 
 // at is where a unit begins.
-func (b balance) at(i int) Minute { return b.from + b.unit*Minute(i) }
+func (b balance) at(i int) timeline.Minute { return b.from + b.unit*timeline.Minute(i) }
 
 // exceeds reports whether parts are more than the events of two units and of the one
 // before them, though there were events in each unit before these: what was in the
@@ -70,7 +71,7 @@ func (b balance) exceeds(i int) bool {
 		return false
 	}
 	part, total := b.part[i]-b.part[i-2], b.total[i]-b.total[i-3]
-	if part-total < leastExcess+0.05*total {
+	if part-total < LeastExcess+0.05*total {
 		return false
 	}
 	for j := i - 3 - steady; j < i-3; j++ {
@@ -83,8 +84,8 @@ func (b balance) exceeds(i int) bool {
 
 // runs are the excesses in order, of which each lasts as long as there is another in
 // each next unit.
-func (b balance) runs() []excess {
-	var out []excess
+func (b balance) runs() []Excess {
+	var out []Excess
 	for i := range b.part {
 		if !b.exceeds(i) {
 			continue
@@ -102,13 +103,13 @@ func (b balance) runs() []excess {
 	return out
 }
 
-func (b balance) excess(from, to int) excess {
-	return excess{b.at(from), b.at(to), b.part[to] - b.part[from], b.total[to] - b.total[from]}
+func (b balance) excess(from, to int) Excess {
+	return Excess{b.at(from), b.at(to), b.part[to] - b.part[from], b.total[to] - b.total[from]}
 }
 
 // lasting is the excess at the end of a balance beyond all that was in the making in
 // its first day, nil when there is none to speak of.
-func (b balance) lasting() *excess {
+func (b balance) lasting() *Excess {
 	last := len(b.part) - 1
 	if last < 1 {
 		return nil
@@ -123,21 +124,21 @@ func (b balance) lasting() *excess {
 			since = i
 		}
 	}
-	if total := b.total[last] - b.total[0]; b.part[last]-b.total[last]-highest <= max(excessShare*total, leastLasting) {
+	if total := b.total[last] - b.total[0]; b.part[last]-b.total[last]-highest <= max(ExcessShare*total, leastLasting) {
 		return nil
 	}
 	found := b.excess(since, last)
 	return &found
 }
 
-// excessOf is the excess of the bad events of a timeline, or of the good ones, at an
+// ExcessOf is the excess of the bad events of a timeline, or of the good ones, at an
 // instant: one that lasts, one of bad events in the hour before, or those that are a
 // share of a window. nil is none.
-func excessOf(t *Timeline, start, at, scrape Minute, good bool) *excess {
+func ExcessOf(t *timeline.Timeline, start, at, scrape timeline.Minute, good bool) *Excess {
 	unit := max(leastUnit, 4*scrape)
-	slow := max(quarter, unit+(quarter-unit%quarter)%quarter)
+	slow := max(timeline.Quarter, unit+(timeline.Quarter-unit%timeline.Quarter)%timeline.Quarter)
 	begin := min(start, at-2*evensOut)
-	whole, floor := t.Sum(begin, at), at-at%quarter
+	whole, floor := t.Sum(begin, at), at-at%timeline.Quarter
 	if good && -whole.Bad > leastLasting || !good && whole.Bad-whole.Total > leastLasting {
 		if lasts := balanceOf(t, begin, floor, slow, good).lasting(); lasts != nil {
 			lasts.begin(t, slow, good)
@@ -147,13 +148,13 @@ func excessOf(t *Timeline, start, at, scrape Minute, good bool) *excess {
 	if good {
 		return nil
 	}
-	var found *excess
+	var found *Excess
 	if now := balanceOf(t, at-max(60, 2*unit)-3*unit-max(steadily, 6*unit), at, unit, good).runs(); len(now) > 0 {
 		found = &now[len(now)-1]
 		found.begin(t, unit, good)
 	}
 	own := t.Sum(start, floor)
-	if found == nil && own.Bad <= max(excessShare*own.Total, leastExcess) {
+	if found == nil && own.Bad <= max(ExcessShare*own.Total, LeastExcess) {
 		return nil
 	}
 	runs := balanceOf(t, start, floor, slow, good).runs()
@@ -165,17 +166,17 @@ func excessOf(t *Timeline, start, at, scrape Minute, good bool) *excess {
 
 // together makes the excesses of a window one, from the first on: if they are a share
 // of its events, or the last goes on in the one of now.
-func together(runs []excess, now *excess, total float64) *excess {
+func together(runs []Excess, now *Excess, total float64) *Excess {
 	if len(runs) == 0 {
 		return now
 	}
 	last := runs[len(runs)-1]
-	all := excess{runs[0].since, last.until, 0, 0}
+	all := Excess{runs[0].since, last.until, 0, 0}
 	for _, r := range runs {
 		all.part, all.total = all.part+r.part, all.total+r.total
 	}
 	switch {
-	case all.part-all.total > excessShare*total:
+	case all.part-all.total > ExcessShare*total:
 		return &all
 	case now != nil && last.until >= now.since:
 		return &last
@@ -185,8 +186,8 @@ func together(runs []excess, now *excess, total float64) *excess {
 
 // begin moves the beginning of an excess to the slot with which it begins, as far as
 // slots are kept singly: within a unit of where it was found.
-func (x *excess) begin(t *Timeline, unit Minute, good bool) {
-	more := func(end Minute) bool {
+func (x *Excess) begin(t *timeline.Timeline, unit timeline.Minute, good bool) {
+	more := func(end timeline.Minute) bool {
 		slot := t.Sum(end-1, end)
 		if good {
 			return slot.Bad < 0
@@ -207,36 +208,17 @@ func (x *excess) begin(t *Timeline, unit Minute, good bool) {
 	}
 }
 
-// doubt makes a doubt of an excess.
-func (x *excess) doubt(code DoubtCode, kind string) Doubt {
+// Doubt makes a doubt of an excess.
+func (x *Excess) Doubt(code DoubtCode, kind string) Doubt {
 	since := x.since.Time()
 	return Doubt{Code: code, Since: &since, Message: fmt.Sprintf("%s %s events and %s events in all were counted from %s to %s: the total leaves some out",
-		plainCount(x.part), kind, plainCount(x.total), clockText(x.since), clockText(x.until))}
+		PlainCount(x.part), kind, PlainCount(x.total), ClockText(x.since), ClockText(x.until))}
 }
 
-// plainCount is a number of events for people, to three decimals.
-func plainCount(events float64) string {
+// PlainCount is a number of events for people, to three decimals.
+func PlainCount(events float64) string {
 	return strconv.FormatFloat(math.Round(events*1000)/1000, 'f', -1, 64)
 }
 
-// clockText is an instant for people.
-func clockText(at Minute) string { return at.Time().Format("2006-01-02 15:04 MST") }
-
-// seldom is the usual time between two samples of a book, in minutes, where that is
-// longer than between scrapes; else 0.
-func (k *book) seldom() Minute {
-	if m := k.scrapeOf(); m > minutes(maxScrape*time.Millisecond) {
-		return m
-	}
-	return 0
-}
-
-// scrapeOf is the longest usual time between two samples of a book, in minutes,
-// rounded up.
-func (k *book) scrapeOf() Minute {
-	longest := int64(0)
-	for i := range k.parts {
-		longest = max(longest, k.parts[i].accounts.interval())
-	}
-	return minutes(time.Duration(longest) * time.Millisecond)
-}
+// ClockText is an instant for people.
+func ClockText(at timeline.Minute) string { return at.Time().Format("2006-01-02 15:04 MST") }

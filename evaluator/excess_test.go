@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -32,16 +33,6 @@ func TestBadWithoutTotalSpends(t *testing.T) {
 		require.Zero(t, *st.Budget.ExhaustedInSeconds, "spent")
 	}
 	require.InDelta(t, 1000, computed(month, tl).Budget.SoFar.Consumed, 1e-9)
-}
-
-// TestSliceWithoutTotalIsBad: a slice with bad events alone is bad.
-func TestSliceWithoutTotalIsBad(t *testing.T) {
-	target, err := slo.ParseObjective("95")
-	require.NoError(t, err)
-	l := &plan{slice: &slo.Slice{Target: target}}
-	total, bad := l.sliceOf(Slot{Bad: 3}, true, false)
-	require.Equal(t, [2]float64{1, 1}, [2]float64{total, bad})
-	require.Equal(t, Slot{Total: 1, Bad: 1, Known: true}, asEvent(Slot{Bad: 3, Known: true}, target))
 }
 
 // TestExcess has two days of 10 events in each minute, and at the end what makes a
@@ -120,7 +111,7 @@ func TestExcess(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			end := utc(2026, 11, 3)
 			tl := counted(utc(2026, 11, 1), end, func(at time.Time) (float64, float64) { return tt.slots(end.Sub(at)) })
-			x := excessOf(tl, MinuteOf(utc(2026, 11, 2)), tl.End(), 1, tt.good)
+			x := ExcessOf(tl, timeline.MinuteOf(utc(2026, 11, 2)), tl.End(), 1, tt.good)
 			if tt.since == 0 {
 				require.Nil(t, x)
 				return

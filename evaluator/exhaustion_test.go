@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -22,9 +23,9 @@ func exhaustible(tb testing.TB, window slo.Window) *slo.SLO {
 // in hour 31, that hour 33 takes back, leaves the window before it: then 4,600 are left
 // for two hours.
 func TestExhaustionPassesNothingOver(t *testing.T) {
-	tl := NewTimeline(0)
-	for m := range Minute(30 * 24 * 60) {
-		s := Slot{Total: 100, Known: true}
+	tl := timeline.NewTimeline(0)
+	for m := range timeline.Minute(30 * 24 * 60) {
+		s := timeline.Slot{Total: 100, Known: true}
 		if m < 24*60 {
 			s.Total = 1000
 		}
@@ -45,7 +46,7 @@ func TestExhaustionPassesNothingOver(t *testing.T) {
 
 	tl.Fold(0, 30*60+15) // the correction is in the last quarter of an hour that is folded
 	require.Equal(t, (30*60+15)*60.0, *exhaustion(tl, tl.End(), spec, since))
-	require.Equal(t, (30*60+15)*60.0, *exhaustion(merged(tl.Clone(), tl, nil), tl.End(), spec, since))
+	require.Equal(t, (30*60+15)*60.0, *exhaustion(timeline.Merged(tl.Clone(), tl, nil), tl.End(), spec, since))
 }
 
 // TestExhaustionAgainstEachInstant holds it against the budget at each instant that it
@@ -55,25 +56,25 @@ func TestExhaustionAgainstEachInstant(t *testing.T) {
 	spec := exhaustible(t, window*slo.Window(time.Minute))
 	rapid.Check(t, func(rt *rapid.T) {
 		total := rapid.SliceOfN(rapid.SampledFrom([]float64{0, 1, 100, 5000}), 9, 9).Draw(rt, "requests")
-		often := rapid.SliceOfN(rapid.SampledFrom([]Minute{1, 7, 100, 900, 5000}), 9, 9).Draw(rt, "minutes between bad ones")
+		often := rapid.SliceOfN(rapid.SampledFrom([]timeline.Minute{1, 7, 100, 900, 5000}), 9, 9).Draw(rt, "minutes between bad ones")
 		bad := rapid.SampledFrom([]float64{0.5, 1, 3, -1}).Draw(rt, "bad")
-		tl := NewTimeline(0)
-		for m := range Minute(window) {
-			s := Slot{Total: total[m/1440], Known: true}
+		tl := timeline.NewTimeline(0)
+		for m := range timeline.Minute(window) {
+			s := timeline.Slot{Total: total[m/1440], Known: true}
 			if m%often[m/1440] == 0 {
 				s.Bad = bad
 			}
 			tl.Append(s)
 		}
-		tl.Fold(0, Minute(rapid.IntRange(0, window).Draw(rt, "folded")))
+		tl.Fold(0, timeline.Minute(rapid.IntRange(0, window).Draw(rt, "folded")))
 		recent := tl.Sum(window-360, window)
-		spent := func(ahead Minute) bool {
+		spent := func(ahead timeline.Minute) bool {
 			left := tl.Sum(ahead, window)
 			n := left.Total + recent.Total/360*float64(ahead)
 			return spec.Objective.BurnRate(max(left.Bad, 0)+max(recent.Bad, 0)/360*float64(ahead), n) >= 1
 		}
 		var want *float64
-		for ahead, last := Minute(0), Minute(-1); ahead <= window && want == nil; ahead++ {
+		for ahead, last := timeline.Minute(0), timeline.Minute(-1); ahead <= window && want == nil; ahead++ {
 			if looksAt := ahead%60 == 0 || ahead <= 24*60 && ahead%15 == 0; !looksAt {
 				continue
 			}

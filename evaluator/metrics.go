@@ -1,87 +1,191 @@
 package evaluator
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
+	"cmp"
+	"iter"
+	"maps"
+	"slices"
+
+	dto "github.com/prometheus/client_model/go"
 )
 
-// clientMetrics are about what backends answer.
-type clientMetrics struct {
-	requests *prometheus.CounterVec
-	samples  *prometheus.CounterVec
-	failed   *prometheus.CounterVec
-	info     *prometheus.GaugeVec
-}
-
-func newClientMetrics(reg prometheus.Registerer) *clientMetrics {
-	f := promauto.With(reg)
-	return &clientMetrics{
-		requests: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "slowburn_backend_requests_total", Help: "Queries sent to a backend, by outcome.",
-		}, []string{"backend", "outcome"}),
-		samples: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "slowburn_backend_samples_total", Help: "Samples that a backend answered with.",
-		}, []string{"backend"}),
-		failed: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "slowburn_backend_failed_readings_total", Help: "Readings that a fault of slowburn ended, with the stack in the log.",
-		}, []string{"backend"}),
-		info: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "slowburn_backend_info", Help: "1, with what a backend is; absent before it answered.",
-		}, []string{"backend", "kind", "version"}),
+// Metrics are the numbers of a report's SLOs, one family after the other, so that only one of
+// them is in memory. An SLO that is gone leaves no series, and what is undefined is absent.
+func Metrics(r *Report) iter.Seq[*dto.MetricFamily] {
+	return func(yield func(*dto.MetricFamily) bool) {
+		base := make([][]*dto.LabelPair, len(r.SLOs))
+		for i := range r.SLOs {
+			base[i] = sharedLabels(&r.SLOs[i])
+		}
+		for _, m := range sloMetrics() {
+			f := &dto.MetricFamily{Name: &m.name, Help: &m.help, Type: dto.MetricType_GAUGE.Enum()}
+			var at int // of the SLO
+			give := func(v *float64, pairs ...string) {
+				if v != nil {
+					f.Metric = append(f.Metric, gaugeOf(*v, base[at], pairs))
+				}
+			}
+			for at = range r.SLOs {
+				m.of(&r.SLOs[at], give)
+			}
+			if len(f.Metric) > 0 && !yield(f) {
+				return
+			}
+		}
 	}
 }
 
-// readerMetrics are about what is counted.
-type readerMetrics struct {
-	refused *prometheus.CounterVec
-	births  *prometheus.CounterVec
-	late    *prometheus.CounterVec
+// sharedLabels are the labels that all series of an SLO have.
+func sharedLabels(s *Status) []*dto.LabelPair {
+	all := map[string]string{"slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO}
+	maps.Copy(all, s.Group)
+	out := make([]*dto.LabelPair, 0, len(all))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		out = append(out, &dto.LabelPair{Name: new(name), Value: new(all[name])})
+	}
+	return out
 }
 
-func newReaderMetrics(reg prometheus.Registerer) *readerMetrics {
-	f := promauto.With(reg)
-	return &readerMetrics{
-		refused: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "slowburn_backend_refused_series_total", Help: "Series in answers with samples that no number of events can have, which were left out.",
-		}, []string{"backend"}),
-		births: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "slowburn_births_total",
-			Help: "Counters that appeared or fell: counted from zero on evidence, or ambiguous and counted as nothing.",
-		}, []string{"result"}),
-		late: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "slowburn_slots_changed_late_total",
-			Help: "Slots whose counts late data changed: while they settled, or found by reading them again.",
-		}, []string{"when"}),
+// gaugeOf is a series. Of two values of a label the last one counts.
+func gaugeOf(v float64, base []*dto.LabelPair, pairs []string) *dto.Metric {
+	labels := make([]*dto.LabelPair, len(base), len(base)+len(pairs)/2)
+	copy(labels, base)
+	for i := 0; i < len(pairs); i += 2 {
+		pair := &dto.LabelPair{Name: &pairs[i], Value: &pairs[i+1]}
+		at := slices.IndexFunc(labels, func(l *dto.LabelPair) bool { return l.GetName() == pairs[i] })
+		if at >= 0 {
+			labels[at] = pair
+		} else {
+			labels = append(labels, pair)
+		}
+	}
+	if len(pairs) > 0 {
+		slices.SortFunc(labels, func(a, b *dto.LabelPair) int { return cmp.Compare(a.GetName(), b.GetName()) })
+	}
+	return &dto.Metric{Label: labels, Gauge: &dto.Gauge{Value: &v}}
+}
+
+// sloMetric is a family: what it means, and the series that an SLO has in it.
+type sloMetric struct {
+	name, help string
+	of         func(s *Status, give giver)
+}
+
+// giver takes a series with labels of its own, which are pairs of a name and a value. Without
+// a value there is no series.
+type giver func(v *float64, pairs ...string)
+
+func sloMetrics() []sloMetric {
+	return slices.Concat(fileMetrics(), stateMetrics(), windowMetrics())
+}
+
+// fileMetrics are those of what the SLO file says.
+func fileMetrics() []sloMetric {
+	return []sloMetric{
+		{"slo_info", "1, with what the SLO file says; join with * on(slo_id) group_left(...).", func(s *Status, give giver) {
+			info := []string{"owner", s.Owner, "window", s.Window, "source", "evaluator", "revision", s.Revision}
+			for _, k := range slices.Sorted(maps.Keys(s.Labels)) {
+				info = append(info, k, s.Labels[k])
+			}
+			give(oneIf(true), info...)
+		}},
+		{"slo_objective_ratio", "The objective, as the ratio of good events.", func(s *Status, give giver) { give(&s.Objective) }},
+		{"slo_excluded", "Whether the present is excluded; absent for SLOs without exclusions.", func(s *Status, give giver) {
+			if evaluated(s) && s.Spec != nil && len(s.Spec.Exclusions) > 0 {
+				give(oneIf(s.Excluded.Now))
+			}
+		}},
+		{"slowburn_groups", "Groups of an SLO that are followed, and those left out beyond its limit.", func(s *Status, give giver) {
+			if g := s.Groups; g != nil {
+				give(new(float64(g.Count)), "state", "followed")
+				give(new(float64(g.LeftOut)), "state", "left_out")
+			}
+		}},
 	}
 }
 
-// metrics are about cycles and audits.
-type metrics struct {
-	cycles prometheus.Histogram
-	audits *prometheus.CounterVec
-	up     *prometheus.GaugeVec
-}
-
-func newMetrics(reg prometheus.Registerer) *metrics {
-	f := promauto.With(reg)
-	return &metrics{
-		cycles: f.NewHistogram(prometheus.HistogramOpts{
-			Name: "slowburn_cycle_duration_seconds", Help: "Time to evaluate all SLOs once.",
-			Buckets: []float64{.01, .03, .1, .3, 1, 3, 10, 30, 60, 120},
-		}),
-		audits: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "slowburn_audits_total",
-			Help: "Counters of which an hour was held against the backend's own count, by what came of it: agrees, differs or failed.",
-		}, []string{"backend", "result"}),
-		up: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "slowburn_backend_up", Help: "Whether a backend answered at all in the last cycle.",
-		}, []string{"backend"}),
+// stateMetrics are those of the data and of what fires.
+func stateMetrics() []sloMetric {
+	return []sloMetric{
+		{"slo_budget_policy_gate", "What the budget policy asks for: 0 nothing, 1 warn, 2 block; absent when the budget is unknown.", func(s *Status, give giver) { give(gateNumber(s)) }},
+		{"slo_data_state", "1, for the present state of the data only.", func(s *Status, give giver) { give(oneIf(true), "state", string(s.State)) }},
+		{"slo_data_doubt", "1, for each reason why the numbers may be wrong.", func(s *Status, give giver) {
+			for _, d := range s.Doubts {
+				give(oneIf(true), "code", string(d.Code))
+			}
+		}},
+		{"slo_alert_firing", "Whether an alert fires; of those that are not about the burn rate only while they do.", func(s *Status, give giver) {
+			for alert, firing := range alertsOf(s) {
+				give(oneIf(firing), "alertname", alert.name, "severity", alert.severity)
+			}
+		}},
+		{"slo_burn_rate", "How fast the error budget burns over a window; at 1 it is spent in just the SLO's window.", func(s *Status, give giver) {
+			for i := range max(0, len(s.Windows)-1) { // the policy's
+				give(s.Windows[i].BurnRate, "window", s.Windows[i].Name)
+			}
+		}},
+		{"slo_last_evaluation_timestamp_seconds", "The instant for which the SLO was last evaluated.", func(s *Status, give giver) {
+			if evaluated(s) {
+				give(new(float64(s.At.Unix())))
+			}
+		}},
 	}
 }
 
-// history registers a gauge of how much of the history is read.
-func (m *metrics) history(reg prometheus.Registerer, progress func() float64) {
-	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "slowburn_history_read_ratio", Help: "How much of the history is read that new SLOs need; 1 when all is.",
-	}, progress)
+// evaluated reports whether an SLO has numbers.
+func evaluated(s *Status) bool { return len(s.Windows) > 0 && !s.At.IsZero() }
+
+// windowMetrics are those of the SLO's own window and its budget.
+func windowMetrics() []sloMetric {
+	own := func(of func(*Status, *WindowStatus, giver)) func(*Status, giver) {
+		return func(s *Status, give giver) {
+			if evaluated(s) {
+				of(s, &s.Windows[len(s.Windows)-1], give)
+			}
+		}
+	}
+	return []sloMetric{
+		{"slo_coverage_ratio", "The share of the SLO's window in which the events are known.", own(func(_ *Status, w *WindowStatus, give giver) { give(&w.Coverage) })},
+		{"slo_sli_ratio", "The ratio of good events over the SLO's window.", own(func(_ *Status, w *WindowStatus, give giver) { give(w.SLI) })},
+		{"slo_window_events", "Events in the SLO's window.", own(func(_ *Status, w *WindowStatus, give giver) {
+			if w.Coverage > 0 {
+				give(new(max(w.Total-w.Bad, 0)), "result", "good")
+				give(&w.Bad, "result", "bad")
+			}
+		})},
+		{"slo_error_budget_events", "Bad events that the whole window allows.", own(func(s *Status, _ *WindowStatus, give giver) { give(s.Budget.Allowed) })},
+		{"slo_error_budget_remaining_ratio", "The error budget left: 1 untouched, 0 spent, negative overspent.", own(func(s *Status, _ *WindowStatus, give giver) { give(s.Budget.Remaining) })},
+		{"slo_error_budget_exhaustion_seconds", "Time until the error budget is spent at the present rate; absent when it never will.", own(func(s *Status, _ *WindowStatus, give giver) { give(s.Budget.ExhaustedInSeconds) })},
+		{"slo_period_end_timestamp_seconds", "When the calendar window ends and its budget starts anew; absent for rolling windows.", own(func(s *Status, _ *WindowStatus, give giver) {
+			if end := s.Budget.PeriodEnd; end != nil {
+				give(new(float64(end.Unix())))
+			}
+		})},
+	}
+}
+
+// oneIf is 1 for what is so, else 0.
+func oneIf(is bool) *float64 {
+	v := 0.0
+	if is {
+		v = 1
+	}
+	return &v
+}
+
+// alertKind is what the metric slo_alert_firing tells apart.
+type alertKind struct{ name, severity string }
+
+// alertsOf reports of each kind of alert whether it fires: of burn alerts always, of the
+// others only while they do, so that an SLO has no more than 20 series.
+func alertsOf(s *Status) map[alertKind]bool {
+	out := map[alertKind]bool{}
+	if s.Spec != nil {
+		name := s.Spec.Alerting.AlertName()
+		out[alertKind{name, "page"}], out[alertKind{name, "ticket"}] = false, false
+	}
+	for _, a := range s.Alerts {
+		out[alertKind{a.Name, a.Severity}] = true
+	}
+	return out
 }

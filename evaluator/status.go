@@ -6,6 +6,13 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
+// BackendInfo is what is known of a backend.
+type BackendInfo struct {
+	Name    string
+	Kind    string // prometheus, victoriametrics, thanos, mimir
+	Version string // "" when it does not tell
+}
+
 // Report is what `status -o json` prints and GET /api/v1/slos answers. Its
 // JSON is a contract with other people's scripts: fields are added, never
 // changed. Undefined numbers are null, never 0 or NaN.

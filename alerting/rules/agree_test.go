@@ -18,7 +18,10 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -145,11 +148,11 @@ func (c *comparison) of(query string) string {
 }
 
 // evaluate is the evaluator's status at the end of a slot, and its timeline.
-func (c *comparison) evaluate(end int) (*evaluator.Status, *evaluator.Timeline) {
-	var tl *evaluator.Timeline
+func (c *comparison) evaluate(end int) (*evaluator.Status, *timeline.Timeline) {
+	var tl *timeline.Timeline
 	o := evaluatorOptions(c.url)
-	o.NewJudge = func() evaluator.Judge {
-		return func(_ *slo.SLO, t *evaluator.Timeline, _ evaluator.Minute) []evaluator.FiringAlert {
+	o.NewJudge = func() loop.Judge {
+		return func(_ *slo.SLO, t *timeline.Timeline, _ timeline.Minute) []evaluator.FiringAlert {
 			tl = t
 			return nil
 		}
@@ -159,9 +162,9 @@ func (c *comparison) evaluate(end int) (*evaluator.Status, *evaluator.Timeline) 
 }
 
 // evaluatorOptions are those that the program makes, for one backend.
-func evaluatorOptions(url string) evaluator.Options {
-	return evaluator.Options{
-		Backends: []evaluator.Backend{{
+func evaluatorOptions(url string) loop.Options {
+	return loop.Options{
+		Backends: []backend.Config{{
 			Name: "default", URL: url, HTTP: http.DefaultClient, Offset: 30 * time.Second, Settle: 2 * time.Minute,
 			Timeout: time.Minute, MaxConcurrency: 1, MaxSamples: 50_000_000, TargetLabels: []string{"job", "instance"},
 		}},
@@ -171,16 +174,16 @@ func evaluatorOptions(url string) evaluator.Options {
 }
 
 // evaluateAt evaluates an SLO half a minute after the end of a slot.
-func evaluateAt(t *testing.T, o evaluator.Options, s *slo.SLO, end time.Time) *evaluator.Status {
+func evaluateAt(t *testing.T, o loop.Options, s *slo.SLO, end time.Time) *evaluator.Status {
 	t.Helper()
 	return &evaluateAllAt(t, o, s, end)[0]
 }
 
 // evaluateAllAt evaluates an SLO and its groups.
-func evaluateAllAt(t *testing.T, o evaluator.Options, s *slo.SLO, end time.Time) []evaluator.Status {
+func evaluateAllAt(t *testing.T, o loop.Options, s *slo.SLO, end time.Time) []evaluator.Status {
 	t.Helper()
 	o.Now = func() time.Time { return end.Add(30 * time.Second) }
-	r, err := evaluator.New(o).EvaluateAt(t.Context(), []*slo.SLO{s}, end)
+	r, err := loop.New(o).EvaluateAt(t.Context(), []*slo.SLO{s}, end)
 	require.NoError(t, err)
 	require.Equal(t, end, r.EvaluatedAt)
 	require.NotEqual(t, evaluator.StateQueryFailed, r.SLOs[0].State, r.SLOs[0].StateReason)
@@ -188,9 +191,9 @@ func evaluateAllAt(t *testing.T, o evaluator.Options, s *slo.SLO, end time.Time)
 }
 
 // slots compares each slot of the SLO's window.
-func (c *comparison) slots(end int, tl *evaluator.Timeline) {
+func (c *comparison) slots(end int, tl *timeline.Timeline) {
 	for m := end - int(c.slo.Window.Length.Duration()/time.Minute); m <= end; m++ {
-		to := evaluator.MinuteOf(at(m))
+		to := timeline.MinuteOf(at(m))
 		got := tl.Sum(to-1, to)
 		total, known := c.total[m]
 		require.Equal(c.t, got.Known == 1, known, "whether the slot is known that ends at minute %d, %s", m, at(m))

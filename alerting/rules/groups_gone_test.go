@@ -12,8 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -141,7 +141,7 @@ func goneAgree(t *testing.T, s *slo.SLO, w *world, n int) {
 		c.readSlots()
 		_, first := s.Indicator.Measure().(slo.Counters)
 		for m := 1; m <= n; m++ {
-			to := evaluator.MinuteOf(at(m))
+			to := timeline.MinuteOf(at(m))
 			got := timelines[one.ID].Sum(to-1, to)
 			total, known := c.total[m]
 			if first && got.Known == 1 {
@@ -209,7 +209,7 @@ func TestGoneGroupsAreForgotten(t *testing.T) {
 			for m := 1; m <= 16; m++ {
 				_, known := c.total[m]
 				require.Equal(t, m <= 10, known, "the rules know it in the slot that ends at minute %d", m)
-				to := evaluator.MinuteOf(at(m))
+				to := timeline.MinuteOf(at(m))
 				if got := timelines[c.only].Sum(to-1, to); m <= 8 { // behind that it is not settled
 					require.Equal(t, 1, got.Known, "minute %d", m)
 					require.Equal(t, [2]float64{got.Total, got.Bad}, [2]float64{c.total[m], c.bad[m]}, "minute %d", m)

@@ -16,7 +16,9 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -244,12 +246,12 @@ func groupsAgree(t *testing.T, worlds map[string]*world, run runner) {
 
 // evaluateGroups evaluates an SLO and its groups, and gives their timelines by their
 // ids.
-func evaluateGroups(t *testing.T, url string, s *slo.SLO, end time.Time) ([]evaluator.Status, map[string]*evaluator.Timeline) {
+func evaluateGroups(t *testing.T, url string, s *slo.SLO, end time.Time) ([]evaluator.Status, map[string]*timeline.Timeline) {
 	t.Helper()
-	timelines := map[string]*evaluator.Timeline{}
+	timelines := map[string]*timeline.Timeline{}
 	o := evaluatorOptions(url)
-	o.NewJudge = func() evaluator.Judge {
-		return func(s *slo.SLO, t *evaluator.Timeline, _ evaluator.Minute) []evaluator.FiringAlert {
+	o.NewJudge = func() loop.Judge {
+		return func(s *slo.SLO, t *timeline.Timeline, _ timeline.Minute) []evaluator.FiringAlert {
 			timelines[s.ID()] = t
 			return nil
 		}

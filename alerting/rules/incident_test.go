@@ -11,7 +11,9 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -184,10 +186,10 @@ func TestQuietDay(t *testing.T) {
 		}
 		o := evaluatorOptions(server.URL)
 		judged := 0
-		o.NewJudge = func() evaluator.Judge {
+		o.NewJudge = func() loop.Judge {
 			judge := alerting.BuiltIn().NewJudge()
-			return func(s *slo.SLO, tl *evaluator.Timeline, _ evaluator.Minute) []evaluator.FiringAlert {
-				for end := evaluator.MinuteOf(epoch); end <= tl.End(); end++ {
+			return func(s *slo.SLO, tl *timeline.Timeline, _ timeline.Minute) []evaluator.FiringAlert {
+				for end := timeline.MinuteOf(epoch); end <= tl.End(); end++ {
 					require.Empty(t, judge(s, tl, end))
 					judged++
 				}

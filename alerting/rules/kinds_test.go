@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
 // kindCases are one case at least for each kind of SLO that is more than two
@@ -133,7 +133,7 @@ func kindAgrees(t *testing.T, tt kindCase, run runner) {
 	status, _ := c.evaluate(n)
 	_, tl := c.evaluate(n + 3) // when the slots are settled
 	for m := 2; m <= n; m++ {
-		to := evaluator.MinuteOf(at(m))
+		to := timeline.MinuteOf(at(m))
 		got := tl.Sum(to-1, to)
 		total, known := c.total[m]
 		// A slice that ends without data is an event in a slot that only rules know.

@@ -13,16 +13,16 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/servers"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // runsAtRandom are n slots of which few have runs: mostly good ones, sometimes bad ones,
 // or both.
-func runsAtRandom(r *rand.Rand, n int) []evaluator.Slot {
-	out := make([]evaluator.Slot, n)
+func runsAtRandom(r *rand.Rand, n int) []timeline.Slot {
+	out := make([]timeline.Slot, n)
 	for i := range out {
 		out[i].Known = true
 		switch k := r.IntN(40); {
@@ -60,13 +60,13 @@ func TestRunsInARowAgree(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(seed), 3))
 			s, p := ofRuns(t, ", group_by: [tenant]")
 			s.Alerting.Policy = policy
-			slots := map[string][]evaluator.Slot{"a": runsAtRandom(r, n), "b": runsAtRandom(r, n)}
+			slots := map[string][]timeline.Slot{"a": runsAtRandom(r, n), "b": runsAtRandom(r, n)}
 			b := newBackend(t)
-			all := make([]evaluator.Slot, n)
+			all := make([]timeline.Slot, n)
 			for tenant, of := range slots {
 				b.slotsOf(fmt.Sprintf(`job="j",instance="i",tenant=%q`, tenant), of)
 				for i, slot := range of {
-					all[i] = evaluator.Slot{Total: all[i].Total + slot.Total, Bad: all[i].Bad + slot.Bad, Known: true}
+					all[i] = timeline.Slot{Total: all[i].Total + slot.Total, Bad: all[i].Bad + slot.Bad, Known: true}
 				}
 			}
 			b.run(s, Options{Alerts: true, Policies: p}, 45*time.Second, time.Duration(n+2)*time.Minute)

@@ -18,9 +18,9 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/alerting/scenario"
-	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom/ruler"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -69,12 +69,12 @@ func playRules(t *testing.T, c scenario.Scenario, s *slo.SLO) scenario.Played {
 	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
-	var slots []evaluator.Slot
-	c.Play(1, func(_ int, slot evaluator.Slot) []string {
+	var slots []timeline.Slot
+	c.Play(1, func(_ int, slot timeline.Slot) []string {
 		slots = append(slots, slot)
 		return nil
 	})
-	start := scenario.Begin - evaluator.Minute(c.Before())
+	start := scenario.Begin - timeline.Minute(c.Before())
 	end := scenario.Begin + scenario.Minutes
 	group := rules.NewGroup(rules.GroupOptions{Name: "slowburn/" + s.ID() + "/slots", File: "rules.yml", Interval: time.Minute, Opts: &rules.ManagerOptions{}})
 	var total, bad []memprom.Sample
@@ -90,27 +90,27 @@ func playRules(t *testing.T, c scenario.Scenario, s *slo.SLO) scenario.Played {
 	}
 	from, to := during(c)
 	evalInParts(t, db, s, start.Time(), (scenario.Begin + from).Time(), (scenario.Begin + to).Time())
-	firing := map[evaluator.Minute][]string{}
+	firing := map[timeline.Minute][]string{}
 	for _, severity := range []string{alerting.Page, alerting.Ticket} {
 		for _, x := range recorded(t, db, `ALERTS{alertstate="firing",severity="`+severity+`"}`) {
 			m := slotAt(x.Time) - scenario.Begin - 1
 			firing[m] = append(firing[m], severity)
 		}
 	}
-	return c.Play(1, func(m int, _ evaluator.Slot) []string { return firing[evaluator.Minute(m)] })
+	return c.Play(1, func(m int, _ timeline.Slot) []string { return firing[timeline.Minute(m)] })
 }
 
 // slotAt is the end of the newest slot that the rules count at an instant.
-func slotAt(now time.Time) evaluator.Minute { return evaluator.MinuteOf(now.Add(-30 * time.Second)) }
+func slotAt(now time.Time) timeline.Minute { return timeline.MinuteOf(now.Add(-30 * time.Second)) }
 
 // during are the days around the incidents of a scenario, or five of those without.
-func during(c scenario.Scenario) (from, to evaluator.Minute) {
+func during(c scenario.Scenario) (from, to timeline.Minute) {
 	const day = 24 * 60
 	if len(c.Incidents) == 0 {
 		return 13 * day, 18 * day
 	}
 	last := c.Incidents[len(c.Incidents)-1][1]
-	return evaluator.Minute(c.Incidents[0][0] - day), evaluator.Minute(min(last+2*day, scenario.Minutes))
+	return timeline.Minute(c.Incidents[0][0] - day), timeline.Minute(min(last+2*day, scenario.Minutes))
 }
 
 // evalInParts evaluates the rules behind those of slots: what tiers and alerts read,

@@ -11,8 +11,9 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -225,21 +226,21 @@ func (p *proof) drop(minutes map[string]int, why string) {
 type run struct {
 	p        *proof
 	flood    float64
-	timeline *evaluator.Timeline
-	judge    evaluator.Judge
+	timeline *timeline.Timeline
+	judge    loop.Judge
 }
 
 // newRun has a timeline behind it for as long as a judge looks back, known or not,
 // and what is calm.
 func newRun(p *proof, policies alerting.Policies, known bool) *run {
 	// Slices lie on the clock, so the calm ends at an end of all of them.
-	end := evaluator.Minute(10 * 365 * 24 * 60)
-	r := &run{p, 1, evaluator.NewTimeline(end.Add(-policies.Lookback(p.s) - calm*time.Minute)), policies.NewJudge()}
+	end := timeline.Minute(10 * 365 * 24 * 60)
+	r := &run{p, 1, timeline.NewTimeline(end.Add(-policies.Lookback(p.s) - calm*time.Minute)), policies.NewJudge()}
 	for r.timeline.End() < end.Add(-calm*time.Minute) {
 		if known {
 			r.append(true)
 		} else {
-			r.timeline.Append(evaluator.Slot{})
+			r.timeline.Append(timeline.Slot{})
 		}
 	}
 	for range calm {
@@ -251,7 +252,7 @@ func newRun(p *proof, policies alerting.Policies, known bool) *run {
 
 // append appends a slot.
 func (r *run) append(good bool) {
-	slot, end := evaluator.Slot{Known: true}, int(r.timeline.End())+1
+	slot, end := timeline.Slot{Known: true}, int(r.timeline.End())+1
 	switch {
 	case end%r.p.every != 0:
 	case good:

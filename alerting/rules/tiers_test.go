@@ -12,7 +12,7 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -28,8 +28,8 @@ func demanding() alerting.Policies {
 }
 
 // slotsAtRandom are n slots of calm, of trouble, and of little traffic.
-func slotsAtRandom(r *rand.Rand, n int) []evaluator.Slot {
-	var out []evaluator.Slot
+func slotsAtRandom(r *rand.Rand, n int) []timeline.Slot {
+	var out []timeline.Slot
 	traffic, failing := 1000, 0.0005
 	for left := 70; len(out) < n; left-- {
 		if left == 0 {
@@ -39,7 +39,7 @@ func slotsAtRandom(r *rand.Rand, n int) []evaluator.Slot {
 				failing = []float64{0.003, 0.006, 0.02, 0.08, 0.4, 1}[r.IntN(6)]
 			}
 		}
-		s := evaluator.Slot{Total: float64(traffic), Known: true}
+		s := timeline.Slot{Total: float64(traffic), Known: true}
 		for range traffic {
 			if r.Float64() < failing {
 				s.Bad++
@@ -51,12 +51,12 @@ func slotsAtRandom(r *rand.Rand, n int) []evaluator.Slot {
 }
 
 // slotsOf loads counters that count these slots, the first from minute 1 on.
-func (b *ruleEngine) slotsOf(matchers string, slots []evaluator.Slot) {
+func (b *ruleEngine) slotsOf(matchers string, slots []timeline.Slot) {
 	b.t.Helper()
 	b.load(20*time.Second, time.Minute, countersOf(matchers, slots)...)
 }
 
-func countersOf(matchers string, slots []evaluator.Slot) []string {
+func countersOf(matchers string, slots []timeline.Slot) []string {
 	good, bad := strings.Builder{}, strings.Builder{}
 	fmt.Fprintf(&good, `requests_total{code="200",%s} 0`, matchers)
 	fmt.Fprintf(&bad, `requests_total{code="500",%s} 0`, matchers)
@@ -71,9 +71,9 @@ func countersOf(matchers string, slots []evaluator.Slot) []string {
 
 // judged is in which minutes an alert of a severity fires, by the evaluator's
 // judge: at the end of slot i, which ends at minute i+2.
-func judged(s *slo.SLO, p alerting.Policies, slots []evaluator.Slot) map[string][]int {
-	first := evaluator.MinuteOf(epoch) + 1
-	timeline, judge := evaluator.NewTimeline(first), p.NewJudge()
+func judged(s *slo.SLO, p alerting.Policies, slots []timeline.Slot) map[string][]int {
+	first := timeline.MinuteOf(epoch) + 1
+	timeline, judge := timeline.NewTimeline(first), p.NewJudge()
 	out := map[string][]int{}
 	for i, slot := range slots {
 		timeline.Append(slot)
@@ -116,13 +116,13 @@ func TestTiersAgree(t *testing.T) {
 			s.Alerting.Policy = "demanding"
 			s.Groups.Objectives["b"] = objective(t, "99")
 			const n = 500
-			slots := map[string][]evaluator.Slot{"a": slotsAtRandom(r, n), "b": slotsAtRandom(r, n)}
+			slots := map[string][]timeline.Slot{"a": slotsAtRandom(r, n), "b": slotsAtRandom(r, n)}
 			b := newBackend(t)
-			all := make([]evaluator.Slot, n)
+			all := make([]timeline.Slot, n)
 			for tenant, of := range slots {
 				b.slotsOf(fmt.Sprintf("tenant=%q", tenant), of)
 				for i, slot := range of {
-					all[i] = evaluator.Slot{Total: all[i].Total + slot.Total, Bad: all[i].Bad + slot.Bad, Known: true}
+					all[i] = timeline.Slot{Total: all[i].Total + slot.Total, Bad: all[i].Bad + slot.Bad, Known: true}
 				}
 			}
 			b.run(s, Options{Alerts: true, Policies: p}, 45*time.Second, (n+2)*time.Minute)

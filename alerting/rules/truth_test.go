@@ -21,7 +21,9 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/evaluator/truth"
 	"github.com/slowburn-slo/slowburn/golden"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -84,24 +86,24 @@ type pattern struct {
 	db       *memprom.DB
 	slo      *slo.SLO
 	latency  bool
-	doubtful map[evaluator.Minute]string // slots in which something is born or missing, and what
-	late     *evaluator.Timeline         // by the evaluator at the end
-	early    *evaluator.Timeline         // and halfway, when it knew the slots before one by one
-	first    evaluator.Minute            // from which on it is counted
-	phase    time.Duration               // of the group "slots" within the minute; negative where samples come late
+	doubtful map[timeline.Minute]string // slots in which something is born or missing, and what
+	late     *timeline.Timeline         // by the evaluator at the end
+	early    *timeline.Timeline         // and halfway, when it knew the slots before one by one
+	first    timeline.Minute            // from which on it is counted
+	phase    time.Duration              // of the group "slots" within the minute; negative where samples come late
 
 	rules, anchored, plain count2 // slot by slot
 }
 
 // count2 are events of slots by their ends.
-type count2 struct{ total, bad map[evaluator.Minute]float64 }
+type count2 struct{ total, bad map[timeline.Minute]float64 }
 
 func newPattern(t *testing.T, service truth.Service) *pattern {
 	t.Helper()
 	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	p := &pattern{t: t, db: db, latency: service.Latency, doubtful: map[evaluator.Minute]string{}}
+	p := &pattern{t: t, db: db, latency: service.Latency, doubtful: map[timeline.Minute]string{}}
 	p.slo = example(t, "", `requests_total{job="`+service.Job+`",code="500"}`, `requests_total{job="`+service.Job+`"}`)
 	if service.Latency {
 		p.slo.Indicator = slo.Latency{Histogram: selector(t, `latency_seconds{job="`+service.Job+`"}`), Threshold: 0.3, Text: "300ms"}
@@ -110,9 +112,9 @@ func newPattern(t *testing.T, service truth.Service) *pattern {
 	from := truthEnd.Add(-truthWindow - truthRunUp)
 	w := truth.SimulateFrom(service, truthStart, from, truthEnd)
 	p.doubt(service, w, from)
-	p.first, p.phase = evaluator.MinuteOf(truthEnd.Add(-truthWindow)), -1
+	p.first, p.phase = timeline.MinuteOf(truthEnd.Add(-truthWindow)), -1
 	if late := delay(w); len(late) > 0 && len(w.Series[0].Samples) == 0 {
-		p.first = evaluator.MinuteOf(truthEnd.Add(-truthLate))
+		p.first = timeline.MinuteOf(truthEnd.Add(-truthLate))
 		w.Series = late
 		p.play(w, truthEnd.Add(-truthLate-time.Hour))
 		runRanks(t, db, p.slo, truthEnd.Add(-truthLate-time.Hour), truthEnd.Add(6*time.Minute), rankQuarters)
@@ -124,8 +126,8 @@ func newPattern(t *testing.T, service truth.Service) *pattern {
 		arrive(t, db, &truth.World{Series: late}, math.MaxInt64) // when rules don't look back to it any more
 	}
 	p.early, p.late = p.evaluate(truthHalf), p.evaluate(truthEnd)
-	read := func(name string) map[evaluator.Minute]float64 {
-		out := map[evaluator.Minute]float64{}
+	read := func(name string) map[timeline.Minute]float64 {
+		out := map[timeline.Minute]float64{}
 		for _, s := range recorded(t, db, name) {
 			out[slotAt(s.Time)] = s.Value
 		}
@@ -199,14 +201,14 @@ func (p *pattern) play(w *truth.World, from time.Time) {
 }
 
 // evaluate gives the evaluator's timeline at an instant.
-func (p *pattern) evaluate(end time.Time) *evaluator.Timeline {
+func (p *pattern) evaluate(end time.Time) *timeline.Timeline {
 	server := httptest.NewServer(p.db.Handler())
 	defer server.Close()
-	var out *evaluator.Timeline
+	var out *timeline.Timeline
 	o := evaluatorOptions(server.URL)
 	o.Backends[0].ReplicaLabels = []string{"prometheus_replica"}
-	o.NewJudge = func() evaluator.Judge {
-		return func(_ *slo.SLO, t *evaluator.Timeline, _ evaluator.Minute) []evaluator.FiringAlert {
+	o.NewJudge = func() loop.Judge {
+		return func(_ *slo.SLO, t *timeline.Timeline, _ timeline.Minute) []evaluator.FiringAlert {
 			out = t
 			return nil
 		}
@@ -217,8 +219,8 @@ func (p *pattern) evaluate(end time.Time) *evaluator.Timeline {
 }
 
 // want is what the evaluator counts.
-func (p *pattern) want(from, to evaluator.Minute) (total, bad float64) {
-	half := evaluator.MinuteOf(truthHalf)
+func (p *pattern) want(from, to timeline.Minute) (total, bad float64) {
+	half := timeline.MinuteOf(truthHalf)
 	a, b := p.early.Sum(min(from, half), min(to, half)), p.late.Sum(max(from, half), max(to, half))
 	return a.Total + b.Total, a.Bad + b.Bad
 }
@@ -228,17 +230,17 @@ func (p *pattern) increase(modifier string) count2 {
 	o := parser.NewParser(parser.Options{EnableExtendedRangeSelectors: true})
 	engine := promql.NewEngine(promql.EngineOpts{MaxSamples: 5e7, Timeout: time.Minute, Parser: o})
 	defer func() { require.NoError(p.t, engine.Close()) }()
-	read := func(c slo.Counter) map[evaluator.Minute]float64 {
+	read := func(c slo.Counter) map[timeline.Minute]float64 {
 		q, err := engine.NewRangeQuery(p.t.Context(), p.db.Queryable(), nil, "sum(increase("+c[0].Selector.String()+"[1m]"+modifier+"))",
 			truthEnd.Add(-truthWindow), truthEnd, time.Minute)
 		require.NoError(p.t, err)
 		defer q.Close()
 		m, err := q.Exec(p.t.Context()).Matrix()
 		require.NoError(p.t, err)
-		out := map[evaluator.Minute]float64{}
+		out := map[timeline.Minute]float64{}
 		for _, s := range m {
 			for _, x := range s.Floats {
-				out[evaluator.MinuteOf(time.UnixMilli(x.T))] = x.F
+				out[timeline.MinuteOf(time.UnixMilli(x.T))] = x.F
 			}
 		}
 		return out
@@ -260,7 +262,7 @@ func (p *pattern) increase(modifier string) count2 {
 // missing or late, and where there are several scrapers by label.
 func (p *pattern) doubt(service truth.Service, w *truth.World, from time.Time) {
 	mark := func(a, b int64, what string) {
-		for m := evaluator.Minute((a + 59_999) / 60_000); m <= evaluator.Minute((b+59_999)/60_000); m++ {
+		for m := timeline.Minute((a + 59_999) / 60_000); m <= timeline.Minute((b+59_999)/60_000); m++ {
 			p.doubtful[m] = what
 		}
 	}
@@ -288,7 +290,7 @@ func (p *pattern) doubt(service truth.Service, w *truth.World, from time.Time) {
 }
 
 // doubtIn is what makes a window doubtful, "" for nothing.
-func (p *pattern) doubtIn(from, to evaluator.Minute) string {
+func (p *pattern) doubtIn(from, to timeline.Minute) string {
 	var all []string
 	for m := from + 1; m <= to; m++ {
 		if what := p.doubtful[m]; what != "" && !slices.Contains(all, what) {
@@ -299,7 +301,7 @@ func (p *pattern) doubtIn(from, to evaluator.Minute) string {
 	return strings.Join(all, ", ")
 }
 
-func (c count2) sum(from, to evaluator.Minute) (total, bad float64) {
+func (c count2) sum(from, to timeline.Minute) (total, bad float64) {
 	for m := from + 1; m <= to; m++ {
 		total += c.total[m]
 		bad += c.bad[m]
@@ -310,9 +312,9 @@ func (c count2) sum(from, to evaluator.Minute) (total, bad float64) {
 // compare holds a window against the evaluator's wherever rules recorded it and
 // nothing is doubtful.
 func (p *pattern) compare(win slo.Window) {
-	first, last := p.first, evaluator.MinuteOf(truthEnd)
+	first, last := p.first, timeline.MinuteOf(truthEnd)
 	compared := 0
-	hold := func(end evaluator.Minute, total, bad, ratio float64) {
+	hold := func(end timeline.Minute, total, bad, ratio float64) {
 		from := end.Add(-win.Duration())
 		if end > last || from < first-15 || p.doubtIn(from, end) != "" {
 			return
@@ -349,11 +351,11 @@ func (p *pattern) compare(win slo.Window) {
 
 // row is a row of the table in docs/explanation/rules.md.
 func (p *pattern) row(name string) string {
-	first, last := p.first, evaluator.MinuteOf(truthEnd)
+	first, last := p.first, timeline.MinuteOf(truthEnd)
 	want, _ := p.want(first, last)
 	total, _ := p.rules.sum(first, last)
 	counts := []count2{p.rules, p.anchored, p.plain}
-	if p.first > evaluator.MinuteOf(truthEnd.Add(-truthWindow)) {
+	if p.first > timeline.MinuteOf(truthEnd.Add(-truthWindow)) {
 		name += ", for 12 h"
 	}
 	if p.doubtIn(first, last) == "late" {
@@ -377,7 +379,7 @@ func (p *pattern) row(name string) string {
 }
 
 // off is by how much the share of bad events is off in a window.
-func (p *pattern) off(c count2, from, to evaluator.Minute) float64 {
+func (p *pattern) off(c count2, from, to timeline.Minute) float64 {
 	allEvents, badEvents := p.want(from, to)
 	if badEvents <= 0 {
 		return 0

@@ -8,7 +8,7 @@ import (
 
 	"gonum.org/v1/gonum/stat/distuv"
 
-	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -50,7 +50,7 @@ func (c Scenario) Before() int { return int(c.SLO("").Window.Length/minute) + aD
 
 // Play runs a scenario. It asks what fires, by severities, at the end of each slot
 // from Before on; what is said of those before the 31 days is not counted.
-func (c Scenario) Play(seed uint64, firing func(m int, slot evaluator.Slot) []string) Played {
+func (c Scenario) Play(seed uint64, firing func(m int, slot timeline.Slot) []string) Played {
 	source := rand.NewPCG(seed, 1)
 	var out Played
 	open := map[string]int{}
@@ -80,17 +80,17 @@ func (c Scenario) Play(seed uint64, firing func(m int, slot evaluator.Slot) []st
 }
 
 // slot are the events of the minute that begins at m.
-func (c Scenario) slot(m int, source rand.Source) evaluator.Slot {
+func (c Scenario) slot(m int, source rand.Source) timeline.Slot {
 	ratio := c.Usual
 	if m >= 0 && c.Fails != nil && c.Fails(m) > 0 {
 		ratio = c.Fails(m)
 	}
-	slot := evaluator.Slot{Total: distuv.Poisson{Lambda: c.Traffic((m%aDay + aDay) % aDay), Src: source}.Rand(), Known: true}
+	slot := timeline.Slot{Total: distuv.Poisson{Lambda: c.Traffic((m%aDay + aDay) % aDay), Src: source}.Rand(), Known: true}
 	if ratio > 0 && slot.Total > 0 {
 		slot.Bad = distuv.Binomial{N: slot.Total, P: ratio, Src: source}.Rand()
 	}
 	if m >= 0 && c.Known != nil && !c.Known(m) {
-		return evaluator.Slot{}
+		return timeline.Slot{}
 	}
 	more := c.Extra[m]
 	slot.Total, slot.Bad = slot.Total+more[0], slot.Bad+more[1]

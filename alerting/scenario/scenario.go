@@ -13,12 +13,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // Begin is when the 31 days begin, at a quarter of an hour.
-const Begin = evaluator.Minute(30_000_000)
+const Begin = timeline.Minute(30_000_000)
 
 // The severities of alerts.
 const (
@@ -160,7 +160,7 @@ func longScenarios() []Scenario {
 }
 
 func falseScenarios() []Scenario {
-	from := (Begin + evaluator.Minute(at3(15))).Time()
+	from := (Begin + timeline.Minute(at3(15))).Time()
 	unseen := func(minutes int) func(int) bool {
 		return func(m int) bool { return m < at3(15) || m >= at3(15)+minutes }
 	}

@@ -11,7 +11,8 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
-	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -64,7 +65,7 @@ func newBacktest(s streams) *cobra.Command {
 }
 
 // test makes a backtest of the flags. settled is the newest minute that is final.
-func (f *backtestFlags) test(policies alerting.Policies, settled evaluator.Minute, now time.Time) (*alerting.Backtest, error) {
+func (f *backtestFlags) test(policies alerting.Policies, settled timeline.Minute, now time.Time) (*alerting.Backtest, error) {
 	to := settled.Time()
 	var err error
 	if f.to != "" {
@@ -81,7 +82,7 @@ func (f *backtestFlags) test(policies alerting.Policies, settled evaluator.Minut
 			return nil, usage("--from: %w", err)
 		}
 	}
-	b := &alerting.Backtest{Policies: policies, From: evaluator.MinuteOf(from), To: min(evaluator.MinuteOf(to), settled)}
+	b := &alerting.Backtest{Policies: policies, From: timeline.MinuteOf(from), To: min(timeline.MinuteOf(to), settled)}
 	if b.From >= b.To {
 		return nil, usage("--from: %s is not before %s, where the backtest ends", from.UTC().Format(time.RFC3339), b.To.Time().Format(time.RFC3339))
 	}
@@ -117,7 +118,7 @@ func backtest(ctx context.Context, s streams, paths []string, f backtestFlags) e
 	if err != nil {
 		return err
 	}
-	e := evaluator.New(options)
+	e := loop.New(options)
 	b, err := f.test(policiesOf(cfg), e.Settled(), time.Now())
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
-	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -263,7 +263,7 @@ func chart(r *alerting.BacktestReport, s *alerting.TestedSLO, results []*alertin
 }
 
 // unknown reports whether most of a part is.
-func unknown(sum evaluator.Sum) bool { return sum.Coverage() < 0.5 }
+func unknown(sum timeline.Sum) bool { return sum.Coverage() < 0.5 }
 
 func heightsOf(s *alerting.TestedSLO) string {
 	var out strings.Builder

@@ -11,7 +11,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
-	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -134,7 +134,7 @@ func (f *checkFlags) sense(ctx context.Context, s streams, paths []string, cfg *
 			here = append(here, o)
 		}
 	}
-	concerns, unread := evaluator.New(options).Sense(ctx, here)
+	concerns, unread := loop.New(options).Inspect(ctx, here)
 	reports := make([]slo.Report, len(concerns))
 	for i, d := range concerns {
 		reports[i] = slo.Report{SLO: d.SLO, Field: d.Field, Severity: yamlfile.Warning, Message: d.Message, Hint: d.Hint}

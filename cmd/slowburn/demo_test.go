@@ -27,6 +27,7 @@ import (
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/dashboards"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom/ruler"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom/shop"
@@ -66,7 +67,7 @@ func shopReport(t *testing.T, url string, slos []*slo.SLO, at time.Time) *evalua
 	cfg.Backends = []config.Backend{b}
 	options, err := evaluatorOptions(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	require.NoError(t, err)
-	r, err := evaluator.New(options).EvaluateAt(context.Background(), slos, at)
+	r, err := loop.New(options).EvaluateAt(context.Background(), slos, at)
 	require.NoError(t, err)
 	return r
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -188,7 +189,7 @@ func metricNames(t *testing.T) []string {
 	r := nameRecorder{Registerer: prometheus.NewRegistry(), names: map[string]bool{}}
 	log := newLogger(t.Output())
 	newReloader(nil, nil, log, r)
-	evaluator.New(evaluator.Options{Registerer: r, Log: log})
+	loop.New(loop.Options{Registerer: r, Log: log})
 	alerting.NewSender(alerting.SenderOptions{Registerer: r, Log: log})
 	one := 1.0
 	status := evaluator.Status{

@@ -18,6 +18,7 @@ import (
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -190,7 +191,7 @@ func TestExamplesOfTheSLOFile(t *testing.T) {
 
 // evaluatorOf is an evaluator of backends by their names, of which default is the
 // first.
-func evaluatorOf(t *testing.T, urls map[string]string) *evaluator.Evaluator {
+func evaluatorOf(t *testing.T, urls map[string]string) *loop.Loop {
 	t.Helper()
 	cfg := config.Default()
 	for _, name := range []string{"default", "eu", "victoria"} {
@@ -201,7 +202,7 @@ func evaluatorOf(t *testing.T, urls map[string]string) *evaluator.Evaluator {
 	o, err := evaluatorOptions(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	require.NoError(t, err)
 	o.Now = func() time.Time { return examplesEnd.AddDate(0, 2, 0) }
-	return evaluator.New(o)
+	return loop.New(o)
 }
 
 // memoryWith is the address of an embedded Prometheus with series.

@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/explain"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -485,11 +487,11 @@ func TestCheckOfRunsThatAreCountedTwice(t *testing.T) {
 // native histograms.
 func TestFindingsWithoutChecks(t *testing.T) {
 	at := time.Unix(0, 0)
-	finding := evaluator.Finding{Time: at, Kind: evaluator.FindReset, Series: map[string]string{"__name__": "x_seconds_bucket"}, Counts: []string{"good"}, Events: 3}
+	finding := counting.Finding{Time: at, Kind: counting.FindReset, Series: map[string]string{"__name__": "x_seconds_bucket"}, Counts: []string{"good"}, Events: 3}
 	b := &proofPage{}
-	b.findings(&evaluator.Proof{Findings: evaluator.Findings{
-		Kinds: []evaluator.KindOf{{Kind: evaluator.FindReset, Count: 1, Events: map[string]float64{"good": 3, "total": 8}}},
-		List:  []evaluator.Finding{finding},
+	b.findings(&explain.Proof{Findings: explain.Findings{
+		Kinds: []explain.KindOf{{Kind: counting.FindReset, Count: 1, Events: map[string]float64{"good": 3, "total": 8}}},
+		List:  []counting.Finding{finding},
 	}})
 	require.Regexp(t, `FOUND +KIND +GOOD +TOTAL +MEANING\s+1 +reset +3 +8 +it fell`, b.String())
 }

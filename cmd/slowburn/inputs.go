@@ -15,7 +15,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
-	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -43,7 +43,7 @@ func (in *inputs) registerOnce(c *cobra.Command) {
 const defaultRetry = 30 * time.Second
 
 // evaluatorOptions are those of a command that asks backends once. It logs nothing.
-func (in *inputs) evaluatorOptions(cfg *config.Config) (evaluator.Options, error) {
+func (in *inputs) evaluatorOptions(cfg *config.Config) (loop.Options, error) {
 	options, err := evaluatorOptions(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	options.Retry = in.retry
 	return options, err

@@ -17,6 +17,8 @@ import (
 
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/explain"
 )
 
 // proofPage is the text of a proof.
@@ -26,7 +28,7 @@ type proofPage struct {
 }
 
 // printProof prints how the numbers of an SLO come about.
-func printProof(w io.Writer, p *evaluator.Proof, sc screen) error {
+func printProof(w io.Writer, p *explain.Proof, sc screen) error {
 	b := &proofPage{sc: sc}
 	s := &p.SLO
 	over := s.Window
@@ -80,7 +82,7 @@ func minuteText(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 
 // secondText is an instant of a sample.
 func secondText(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05") }
 
-func (b *proofPage) window(p *evaluator.Proof) {
+func (b *proofPage) window(p *explain.Proof) {
 	b.title("Window")
 	slots := count(p.Slots.Count) + " of a minute"
 	if p.Slots.Quarters > 0 {
@@ -125,7 +127,7 @@ func (b *proofPage) excluded(x *evaluator.Excluded) {
 // word is an input in a formula.
 var word = regexp.MustCompile(`[a-z]+`)
 
-func (b *proofPage) numbers(p *evaluator.Proof) {
+func (b *proofPage) numbers(p *explain.Proof) {
 	b.title("Numbers")
 	var names, formulas, inserted, values []string
 	for _, step := range p.Arithmetic {
@@ -161,16 +163,16 @@ func figure(name string, v *float64, objective float64) string {
 }
 
 // meanings say what the kinds of findings are.
-var meanings = map[evaluator.FindingKind]string{
-	evaluator.FindReset:     "it fell: the process restarted, and its value counts",
-	evaluator.FindBirth:     "new beside what goes on: its value counts",
-	evaluator.FindRebirth:   "back after a restart: its value counts",
-	evaluator.FindAmbiguous: "may have begun from zero, or lost a part: NOT counted, for want of proof",
-	evaluator.FindDip:       "lower for a moment, or by replicas in turns: nothing counts twice",
-	evaluator.FindGap:       "scrapes are missing; the longest ",
+var meanings = map[counting.FindingKind]string{
+	counting.FindReset:     "it fell: the process restarted, and its value counts",
+	counting.FindBirth:     "new beside what goes on: its value counts",
+	counting.FindRebirth:   "back after a restart: its value counts",
+	counting.FindAmbiguous: "may have begun from zero, or lost a part: NOT counted, for want of proof",
+	counting.FindDip:       "lower for a moment, or by replicas in turns: nothing counts twice",
+	counting.FindGap:       "scrapes are missing; the longest ",
 }
 
-func (b *proofPage) findings(p *evaluator.Proof) {
+func (b *proofPage) findings(p *explain.Proof) {
 	b.title("More than plain increments, by series")
 	var kinds, found, meaning []string
 	byCounter := map[string][]string{}
@@ -188,7 +190,7 @@ func (b *proofPage) findings(p *evaluator.Proof) {
 		}
 		kinds, found = append(kinds, string(k.Kind)), append(found, count(k.Count))
 		means := meanings[k.Kind]
-		if k.Kind == evaluator.FindGap {
+		if k.Kind == counting.FindGap {
 			means += length(k.Longest)
 		}
 		meaning = append(meaning, means)
@@ -220,17 +222,17 @@ func length(seconds float64) string {
 const shownFindings = 10
 
 // largest prints the findings with the most events, and the longest gaps.
-func (b *proofPage) largest(list []evaluator.Finding) {
+func (b *proofPage) largest(list []counting.Finding) {
 	list = slices.Clone(list)
-	gap := func(f evaluator.Finding) bool { return f.Kind == evaluator.FindGap }
-	slices.SortStableFunc(list, func(x, y evaluator.Finding) int {
+	gap := func(f counting.Finding) bool { return f.Kind == counting.FindGap }
+	slices.SortStableFunc(list, func(x, y counting.Finding) int {
 		return cmp.Compare(y.Events+y.NotCounted+y.Seconds, x.Events+x.NotCounted+x.Seconds)
 	})
 	events := slices.DeleteFunc(slices.Clone(list), gap)
-	gaps := slices.DeleteFunc(slices.Clone(list), func(f evaluator.Finding) bool { return !gap(f) })
+	gaps := slices.DeleteFunc(slices.Clone(list), func(f counting.Finding) bool { return !gap(f) })
 	gaps = gaps[:min(len(gaps), max(shownFindings/2, shownFindings-len(events)))]
 	shown := slices.Concat(events[:min(len(events), shownFindings-len(gaps))], gaps)
-	slices.SortStableFunc(shown, func(x, y evaluator.Finding) int { return x.Time.Compare(y.Time) })
+	slices.SortStableFunc(shown, func(x, y counting.Finding) int { return x.Time.Compare(y.Time) })
 	title := "In detail"
 	if len(list) > len(shown) {
 		title = fmt.Sprintf("The %d largest", len(shown))
@@ -254,7 +256,7 @@ func (b *proofPage) largest(list []evaluator.Finding) {
 
 // commonLabels are those that all findings have in common; of a single one
 // that is its name.
-func commonLabels(findings []evaluator.Finding) map[string]string {
+func commonLabels(findings []counting.Finding) map[string]string {
 	same := maps.Clone(findings[0].Series)
 	if len(findings) == 1 {
 		return map[string]string{model.MetricNameLabel: same[model.MetricNameLabel]}
@@ -276,7 +278,7 @@ func seriesText(series map[string]string) string {
 }
 
 // queries prints those that were sent, each text once.
-func (b *proofPage) queries(p *evaluator.Proof) {
+func (b *proofPage) queries(p *explain.Proof) {
 	type sent struct {
 		times, samples int
 		first, last    time.Time
@@ -319,7 +321,7 @@ func samplesText(n int) string {
 }
 
 // check prints how what was counted compares with a direct query.
-func (b *proofPage) check(c *evaluator.Check) {
+func (b *proofPage) check(c *explain.Check) {
 	b.title(fmt.Sprintf("Check of %s, by one query at %s", c.Counter, minuteText(c.Time)))
 	b.line("", "  "+printable(c.Query))
 	if c.Direct == nil {

@@ -26,6 +26,7 @@ import (
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/dashboards/web"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -104,7 +105,7 @@ func newService(s streams, cfg *config.Config) *service {
 // parts are what follows from a configuration.
 type parts struct {
 	reloader *reloader
-	eval     *evaluator.Evaluator
+	eval     *loop.Loop
 	sender   *alerting.Sender
 	handler  http.Handler
 	running  sync.WaitGroup
@@ -133,11 +134,11 @@ func (sv *service) newParts(cfg *config.Config) (*parts, error) {
 		Report: func() *evaluator.Report { return p.eval.Report() }, Log: sv.log, Registerer: reg, Now: time.Now,
 	})
 	options.Publish = func(*evaluator.Report) { p.sender.Wake() }
-	p.eval = evaluator.New(options)
+	p.eval = loop.New(options)
 	p.reloader.apply = p.eval.SetSLOs
 	version, _, _ := stamp()
 	p.handler = web.Handler(web.Options{
-		Report: p.eval.Report, Between: p.eval.Between, Tiers: policiesOf(cfg).Tiers, Ready: func() bool { return !p.eval.Report().EvaluatedAt.IsZero() },
+		Report: p.eval.Report, Between: p.eval.CountsBetween, Tiers: policiesOf(cfg).Tiers, Ready: func() bool { return !p.eval.Report().EvaluatedAt.IsZero() },
 		Reload: sv.reload, Reread: p.eval.Reread,
 		Process: reg, Listen: sv.cfg.Web.Listen, ExternalURL: cfg.Web.ExternalURL,
 		Version: version, Now: time.Now,

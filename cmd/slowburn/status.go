@@ -9,6 +9,7 @@ import (
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -56,7 +57,7 @@ func (f *statusFlags) register(c *cobra.Command) {
 
 // prepare makes an evaluator of the flags, and gives the SLOs and the instant to
 // evaluate.
-func (f *statusFlags) prepare(ctx context.Context, s streams, paths []string) (*evaluator.Evaluator, *slo.Set, time.Time, error) {
+func (f *statusFlags) prepare(ctx context.Context, s streams, paths []string) (*loop.Loop, *slo.Set, time.Time, error) {
 	at, err := f.instant()
 	if err != nil {
 		return nil, nil, at, err
@@ -73,7 +74,7 @@ func (f *statusFlags) prepare(ctx context.Context, s streams, paths []string) (*
 	if err != nil {
 		return nil, nil, at, err
 	}
-	return evaluator.New(options), set, at, nil
+	return loop.New(options), set, at, nil
 }
 
 // instant is the one to evaluate. It checks the output flag too.

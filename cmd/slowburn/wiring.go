@@ -21,7 +21,8 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/config"
-	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -31,17 +32,17 @@ func newLogger(w io.Writer) *slog.Logger {
 }
 
 // backendsOf are the configured backends with their HTTP clients.
-func backendsOf(cfg *config.Config) ([]evaluator.Backend, error) {
+func backendsOf(cfg *config.Config) ([]backend.Config, error) {
 	if len(cfg.Backends) == 0 {
 		return nil, usage("no backend: give --backend URL or --config FILE")
 	}
-	out := make([]evaluator.Backend, 0, len(cfg.Backends))
+	out := make([]backend.Config, 0, len(cfg.Backends))
 	for _, b := range cfg.Backends {
 		client, err := clientOf(b.HTTP, "backend "+b.Name)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, evaluator.Backend{
+		out = append(out, backend.Config{
 			Name: b.Name, URL: b.URL, Kind: b.Kind, Method: b.Method, HTTP: client, Offset: b.Offset, Settle: b.Settle, Timeout: b.Timeout,
 			MaxConcurrency: b.MaxConcurrency, MaxSamples: b.MaxSamples, MaxSeries: b.MaxSeries,
 			TargetLabels: b.TargetLabels, ReplicaLabels: b.ReplicaLabels,
@@ -140,13 +141,13 @@ func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 }
 
 // evaluatorOptions wires the alert policy into the evaluator.
-func evaluatorOptions(cfg *config.Config, log *slog.Logger, reg prometheus.Registerer) (evaluator.Options, error) {
+func evaluatorOptions(cfg *config.Config, log *slog.Logger, reg prometheus.Registerer) (loop.Options, error) {
 	backends, err := backendsOf(cfg)
 	if err != nil {
-		return evaluator.Options{}, err
+		return loop.Options{}, err
 	}
 	policies := policiesOf(cfg)
-	return evaluator.Options{
+	return loop.Options{
 		Backends: backends, Windows: policies.Windows, NewJudge: policies.NewJudge, Lookback: policies.Lookback,
 		PageWindow: policies.PageWindow, Blind: policies.Blind, Alerts: alerting.NewCompleter(cfg.Web.ExternalURL).Complete, Memory: int64(cfg.QueryMemory), Log: log, Registerer: reg, Now: time.Now,
 	}, nil

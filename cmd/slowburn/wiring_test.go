@@ -20,6 +20,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -43,9 +44,9 @@ func TestPoliciesOfTheConfiguration(t *testing.T) {
 	o, err := slo.ParseObjective("90")
 	require.NoError(t, err)
 	s := &slo.SLO{Service: "a", Name: "b", Objective: o, Window: slo.Rolling(slo.Window(30 * 24 * time.Hour)), Alerting: slo.Alerting{Policy: "mine"}}
-	tl := evaluator.NewTimeline(evaluator.MinuteOf(time.Unix(0, 0)))
+	tl := timeline.NewTimeline(timeline.MinuteOf(time.Unix(0, 0)))
 	for range 20 {
-		tl.Append(evaluator.Slot{Total: 10, Bad: 6, Known: true})
+		tl.Append(timeline.Slot{Total: 10, Bad: 6, Known: true})
 	}
 	fires := policies.NewJudge()(s, tl, tl.End())
 	require.Len(t, fires, 1, "6 of 10 fail: 6 times too fast")

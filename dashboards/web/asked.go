@@ -12,6 +12,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -130,7 +131,7 @@ func (s *server) stretch(ctx context.Context, st *evaluator.Status, asked timeRa
 }
 
 // count fills in the numbers.
-func (p *stretch) count(st *evaluator.Status, sum evaluator.Sum) {
+func (p *stretch) count(st *evaluator.Status, sum timeline.Sum) {
 	allowed, bad := allowedRatio(st.Objective), max(sum.Bad, 0)
 	p.Known, p.Allowed, p.Budget = sum.Known > 0, figures.Share(allowed), "the "+st.Window+" budget, as it is now"
 	p.Total, p.Bad, p.Good, p.Share = figures.Count(sum.Total), figures.Count(bad), figures.Count(max(sum.Total-bad, 0)), figures.Dash

@@ -14,19 +14,21 @@ import (
 
 	"github.com/slowburn-slo/slowburn/dashboards/web"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // incident has the counts of two hours of a day before the sample report: half an hour
 // without data, an hour in which 870 of 48,160 events are bad, and half an hour that is
 // excluded.
-func incident() *evaluator.Stretch {
+func incident() *loop.Range {
 	from := time.Date(2026, 11, 21, 13, 0, 0, 0, time.UTC)
 	part := func(i int) time.Time { return from.Add(time.Duration(i) * 30 * time.Minute) }
-	return &evaluator.Stretch{
+	return &loop.Range{
 		HeldFrom: evaluated.Add(-37 * 24 * time.Hour), HeldTo: evaluated,
-		Sum: evaluator.Sum{
-			Start: evaluator.MinuteOf(from), End: evaluator.MinuteOf(part(4)), Total: 48160, Bad: 870, Known: 60, Excluded: 30,
+		Sum: timeline.Sum{
+			Start: timeline.MinuteOf(from), End: timeline.MinuteOf(part(4)), Total: 48160, Bad: 870, Known: 60, Excluded: 30,
 		},
 		Parts: []evaluator.Bucket{
 			{End: part(1)}, {End: part(2), Total: 24080, Bad: 860, Coverage: 1}, {End: part(3), Total: 24080, Bad: 10, Coverage: 1},
@@ -37,11 +39,11 @@ func incident() *evaluator.Stretch {
 }
 
 // asking is a handler whose counts are those of the incident, and what it was asked for.
-func asking(r *evaluator.Report, found *evaluator.Stretch, err error) (http.Handler, *[]string) {
+func asking(r *evaluator.Report, found *loop.Range, err error) (http.Handler, *[]string) {
 	var asked []string
 	return handler(r, func(o *web.Options) {
 		o.ExternalURL = "https://ops.example.org/slowburn/"
-		o.Between = func(_ context.Context, id string, from, to time.Time) (*evaluator.Stretch, error) {
+		o.Between = func(_ context.Context, id string, from, to time.Time) (*loop.Range, error) {
 			asked = []string{id, from.UTC().Format(time.RFC3339), to.UTC().Format(time.RFC3339)}
 			return found, err
 		}
@@ -114,7 +116,7 @@ func TestOneTimeIsDrawnOnce(t *testing.T) {
 // TestATimeOfWhichLittleIsKnown says so, and claims nothing.
 func TestATimeOfWhichLittleIsKnown(t *testing.T) {
 	const query = "/slo/checkout/availability?from=2026-11-21T13:00:00Z&to=2026-11-21T15:00:00Z"
-	body := func(found *evaluator.Stretch, err error) string {
+	body := func(found *loop.Range, err error) string {
 		h, _ := asking(sample(t), found, err)
 		w := get(h, query)
 		require.Equal(t, http.StatusOK, w.Code)
@@ -127,7 +129,7 @@ func TestATimeOfWhichLittleIsKnown(t *testing.T) {
 	require.Contains(t, body(part, nil), "Counts are held from 21 Nov 2026 14:00 to 22 Nov 2026 15:04.")
 
 	none := *part
-	none.HeldFrom, none.Sum, none.Parts, none.Excluded = evaluated.Add(-time.Hour), evaluator.Sum{}, nil, nil
+	none.HeldFrom, none.Sum, none.Parts, none.Excluded = evaluated.Add(-time.Hour), timeline.Sum{}, nil, nil
 	out := body(&none, nil)
 	require.Contains(t, out, "Counts are held from 22 Nov 2026 14:04 to 22 Nov 2026 15:04.")
 	require.Contains(t, out, "No counts are kept for this time.")
@@ -145,7 +147,7 @@ func TestATimeOfWhichLittleIsKnown(t *testing.T) {
 	quiet.Sum.Total, quiet.Sum.Bad, quiet.Sum.Known = 0, 0, 120
 	require.Contains(t, body(quiet, nil), `<dd>0</dd><dd class="sub">of 0; 0 were good</dd></div>`)
 
-	require.Contains(t, body(&evaluator.Stretch{}, nil), "No counts are held yet.")
+	require.Contains(t, body(&loop.Range{}, nil), "No counts are held yet.")
 	require.Contains(t, body(nil, context.DeadlineExceeded), "The page tries again.")
 }
 

@@ -21,6 +21,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/dashboards/web"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
 )
 
 // browser starts a headless Chromium of 1280 x 900, which is gone when the test
@@ -273,7 +274,7 @@ func TestBrowserWidths(t *testing.T) {
 	r.SLOs[0].Alerts = []evaluator.FiringAlert{{Severity: "page", Summary: strings.Repeat("http_request_duration_seconds_count", 5), Since: evaluated}}
 	r.Problems = []evaluator.Problem{{Severity: "error", File: strings.Repeat("slos", 60), Line: 1, Message: strings.Repeat("wrong", 60)}}
 	server := httptest.NewServer(handler(r, func(o *web.Options) {
-		o.Between = func(context.Context, string, time.Time, time.Time) (*evaluator.Stretch, error) {
+		o.Between = func(context.Context, string, time.Time, time.Time) (*loop.Range, error) {
 			return incident(), nil
 		}
 	}))

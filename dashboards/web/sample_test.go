@@ -18,6 +18,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/dashboards/web"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -29,8 +30,8 @@ var evaluated = time.Date(2026, 11, 22, 15, 4, 0, 0, time.UTC)
 func handler(r *evaluator.Report, change ...func(*web.Options)) http.Handler {
 	o := web.Options{
 		Report: func() *evaluator.Report { return r },
-		Between: func(context.Context, string, time.Time, time.Time) (*evaluator.Stretch, error) {
-			return &evaluator.Stretch{}, nil
+		Between: func(context.Context, string, time.Time, time.Time) (*loop.Range, error) {
+			return &loop.Range{}, nil
 		},
 		Tiers:   alerting.BuiltIn().Tiers,
 		Ready:   func() bool { return true },

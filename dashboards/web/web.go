@@ -27,6 +27,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -37,7 +38,7 @@ type Options struct {
 	// replaced whole by the next one.
 	Report func() *evaluator.Report
 	// Between gives what happened of an SLO in a time. Its error is the end of ctx.
-	Between func(ctx context.Context, id string, from, to time.Time) (*evaluator.Stretch, error)
+	Between func(ctx context.Context, id string, from, to time.Time) (*loop.Range, error)
 	// Tiers are those of the alert policy of an SLO.
 	Tiers func(*slo.SLO) []alerting.Tier
 	// Ready reports whether the process has something to say, for /-/ready.

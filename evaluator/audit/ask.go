@@ -1,0 +1,174 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/history"
+	"github.com/slowburn-slo/slowburn/evaluator/plan"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// auditQuery is what is asked of a backend for audits.
+type auditQuery struct {
+	to       timeline.Minute
+	way      history.AuditWay
+	selector slo.Selector
+	by       []string // labels that tell apart what the audits count
+	answer   history.Answer
+}
+
+// AskAll asks the queries of audits, each once: of series that are among others
+// no more than those. Audits that have no answer when ctx ends stay undone.
+func AskAll(ctx context.Context, b *history.Reader, due []Audit) {
+	type round struct {
+		to  timeline.Minute
+		way history.AuditWay
+	}
+	var order []round
+	audits := map[round][]*Audit{}
+	for i := range due {
+		at := round{due[i].hour.To, due[i].way}
+		if audits[at] == nil {
+			order = append(order, at)
+		}
+		audits[at] = append(audits[at], &due[i])
+	}
+	for _, at := range order {
+		queries := auditQueries(audits[at])
+		for i := range queries {
+			q := &queries[i]
+			q.to, q.way = at.to, at.way
+			q.answer.Series, q.answer.Err = askAudit(ctx, b, q)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		for _, a := range audits[at] {
+			a.take(queries)
+		}
+	}
+}
+
+// auditQueries are the queries of audits.
+func auditQueries(audits []*Audit) []auditQuery {
+	var all []plan.Query
+	for _, a := range audits {
+		all = append(all, a.queries...)
+	}
+	// What has fewer matchers comes first: it may hold the others.
+	slices.SortStableFunc(all, func(a, b plan.Query) int { return len(a.Selector.Matchers()) - len(b.Selector.Matchers()) })
+	var out []auditQuery
+	for _, q := range all {
+		i, more := holding(out, q.Selector)
+		if i < 0 {
+			i, out = len(out), append(out, auditQuery{selector: q.Selector})
+		}
+		for _, m := range slices.Concat(more, q.Only) {
+			if !slices.Contains(out[i].by, m.Name) {
+				out[i].by = append(out[i].by, m.Name)
+			}
+		}
+	}
+	return out
+}
+
+// holding is the first audit query that holds the series of a selector, and what more
+// they match; -1 for none. Names and bounds of buckets are not told apart: sums of
+// increases have no names, and a bound has several texts.
+func holding(all []auditQuery, s slo.Selector) (int, []*labels.Matcher) {
+	for i := range all {
+		more, ok := all[i].selector.More(s)
+		if ok && !slices.ContainsFunc(more, func(m *labels.Matcher) bool {
+			return m.Name == labels.BucketLabel || m.Name == model.MetricNameLabel
+		}) {
+			return i, more
+		}
+	}
+	return -1, nil
+}
+
+// auditText is a query of audits as PromQL.
+func auditText(b *history.Reader, q *auditQuery) string {
+	s, by := q.selector, ""
+	if len(q.by) > 0 {
+		by = "by (" + slo.LabelList(q.by...) + ") "
+	}
+	const length = time.Duration(history.AuditLength) * time.Minute
+	switch q.way {
+	case history.ByTargets:
+		names := slices.Clone(b.TargetLabels)
+		for _, name := range q.by {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		return fmt.Sprintf("sum %s(increase((sum by (%s) (%s))[%s:1m]))", by, slo.LabelList(names...), b.Once(s, s.String()), slo.Window(length))
+	case history.ByHistograms:
+		return "sum " + by + "(increase(" + s.Range(length) + "))"
+	case history.BySums: // without a sample at the beginning, which older backends take in
+		return "sum " + by + "(" + b.Once(s, "sum_over_time("+s.Range(length-time.Millisecond)+")") + ")"
+	}
+	return "sum " + by + "(" + b.Once(s, "increase("+s.Range(length)+")") + ")"
+}
+
+// askAudit asks a query of audits.
+func askAudit(ctx context.Context, b *history.Reader, q *auditQuery) ([]counting.RawSeries, error) {
+	if q.way == history.ByHistograms {
+		found, err := b.QueryRange(ctx, auditText(b, q), q.to, q.to, 1)
+		return b.RawSeries(found), err
+	}
+	found, err := b.Query(ctx, auditText(b, q), q.to.Time())
+	if err == nil && slices.ContainsFunc(found, func(v backend.Series) bool { return len(v.Samples) != 1 }) {
+		err = errors.New("the answer to an audit is no vector of numbers")
+	}
+	return b.RawSeries(found), err
+}
+
+// take takes over what was answered about an audit's counters.
+func (a *Audit) take(queries []auditQuery) {
+	a.Done = true
+	native := a.Plan.Inputs[a.Part].Native
+	for _, q := range a.queries {
+		i, more := holding(queries, q.Selector)
+		answer := &queries[i].answer
+		if answer.Err != nil {
+			a.Err = answer.Err
+			return
+		}
+		for row := range answer.Of(q.Only) {
+			if !row.Matches(more) {
+				continue
+			}
+			for _, h := range row.Histograms {
+				good, _ := h.UpTo(native.Threshold)
+				a.direct[0] += good
+				a.direct[2] += h.Count
+			}
+			for _, s := range row.Samples {
+				a.add(q, s.V)
+			}
+		}
+	}
+}
+
+// add adds the events of a query.
+func (a *Audit) add(q plan.Query, events float64) {
+	if inc, ok := a.Plan.Inputs[a.Part].Indicator.Measure().(slo.Increments); ok && inc.PerSecond {
+		events *= a.usual.Seconds()
+	}
+	for r, each := range counting.AllRoles {
+		if q.Role&each != 0 {
+			a.direct[r] += q.Weight * events
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package counting
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// NormalizeBound writes the bound of a bucket in the labels of a series by one text,
+// so that a series goes on when its bound is written in another way. It returns
+// the text that was there, or "" if it is the same. The values of expressions keep
+// their labels.
+func NormalizeBound(series map[string]string) string {
+	le, ok := series[labels.BucketLabel]
+	if !ok || strings.Contains(series[model.MetricNameLabel], "\xff") {
+		return ""
+	}
+	bound, err := strconv.ParseFloat(le, 64)
+	if err != nil || math.IsNaN(bound) {
+		return ""
+	}
+	text := slo.BoundText(bound)
+	if text == le {
+		return ""
+	}
+	series[labels.BucketLabel] = text
+	return le
+}
+
+// OncePerBound makes one series of those that differ only in how the bound of a
+// bucket is written. Two that are there at once are the same bucket, as two
+// replicas see it.
+func OncePerBound(batch []RawSeries) []RawSeries {
+	type identity struct {
+		key     uint64
+		replica string
+	}
+	type histogram struct {
+		pair    uint64
+		replica string
+	}
+	buckets := map[identity][]RawSeries{}
+	others := map[histogram]map[uint64][]backend.Sample{}
+	var order []identity
+	for _, s := range batch {
+		id, h := identity{s.Key, s.Replica}, histogram{s.Pair, s.Replica}
+		if buckets[id] == nil {
+			order = append(order, id)
+		}
+		buckets[id] = append(buckets[id], s)
+		if others[h] == nil {
+			others[h] = map[uint64][]backend.Sample{}
+		}
+		if len(s.Samples) > len(others[h][s.Key]) {
+			others[h][s.Key] = s.Samples
+		}
+	}
+	out := make([]RawSeries, 0, len(order))
+	for _, id := range order {
+		spellings := buckets[id]
+		s := spellings[0]
+		if len(spellings) > 1 {
+			slices.SortFunc(spellings, func(x, y RawSeries) int { return cmp.Compare(x.Le, y.Le) })
+			rest := others[histogram{s.Pair, s.Replica}]
+			var longest []backend.Sample
+			for _, key := range slices.Sorted(maps.Keys(rest)) {
+				if key != s.Key && len(rest[key]) > len(longest) {
+					longest = rest[key]
+				}
+			}
+			s.Samples = scrapedOf(spellings, longest)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// scrapedOf are the samples of a bucket that is written in several ways: those that
+// were scraped with the rest of the histogram or, where none were, all of them.
+func scrapedOf(spellings []RawSeries, rest []backend.Sample) []backend.Sample {
+	var together, all []backend.Sample
+	for _, s := range spellings {
+		together = Interleaved(together, atTimesOf(s.Samples, rest))
+		all = Interleaved(all, s.Samples)
+	}
+	if len(together) > 0 {
+		return together
+	}
+	return all
+}
+
+// Histograms are the buckets at the threshold of a batch, and the counts that lack
+// them.
+type Histograms struct {
+	Counts  int             // with samples
+	Lacking []labels.Labels // the counts whose newest samples have no bucket
+}
+
+// Paired leaves out the observations of histograms that lack the bucket at the
+// threshold: without it nobody knows how many were slow. The bucket and the
+// count of a histogram are scraped at once, so a count at a time without a
+// bucket is of another layout.
+func Paired(batch []RawSeries) ([]RawSeries, Histograms) {
+	type histogram struct {
+		pair    uint64
+		replica string
+	}
+	buckets := map[histogram][]backend.Sample{}
+	for _, s := range batch {
+		if s.Roles&RoleGood != 0 {
+			buckets[histogram{s.Pair, s.Replica}] = s.Samples
+		}
+	}
+	var found Histograms
+	for i := range batch {
+		s := &batch[i]
+		if s.Roles&RoleTotal == 0 || len(s.Samples) == 0 {
+			continue
+		}
+		found.Counts++
+		bucket := buckets[histogram{s.Pair, s.Replica}]
+		both := atTimesOf(s.Samples, bucket)
+		if len(both) == 0 && len(bucket) > 0 {
+			continue // recorded one after the other, not scraped
+		}
+		if len(bucket) == 0 || s.Samples[len(s.Samples)-1].T > bucket[len(bucket)-1].T {
+			found.Lacking = append(found.Lacking, s.Labels)
+		}
+		s.Samples = both
+	}
+	return batch, found
+}
+
+// atTimesOf are the samples that have the time of one of the others.
+func atTimesOf(samples, others []backend.Sample) []backend.Sample {
+	out := make([]backend.Sample, 0, len(samples))
+	for _, s := range samples {
+		for len(others) > 0 && others[0].T < s.T {
+			others = others[1:]
+		}
+		if len(others) > 0 && others[0].T == s.T {
+			out = append(out, s)
+		}
+	}
+	return out
+}

@@ -1,0 +1,240 @@
+package counters
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+)
+
+// exporter is a random exporter of one counter, with what really happened.
+type exporter struct {
+	samples []backend.Sample
+	started []backend.Sample // start times in seconds; empty when the process says none
+	truth   float64          // events that a perfect reader would count between the first sample and the last
+	slack   float64          // of them those that nobody can tell
+	likely  float64          // events that a member held that was left alone, few enough to be new ones
+	falls   int              // that nothing proves
+}
+
+// scrapeAt are the times of scrapes, each 30 s, half on the boundaries of slots.
+func scrapeAt(i int) int64 { return epochMillis + int64(i)*30_000 }
+
+const epochMillis = 1_700_000_000_000 - 1_700_000_000_000%60_000
+
+const scrapes = 1200 // ten hours
+
+// losesMembers is a sum of members that come with nothing and go with all they counted.
+// What a member counts around its end is not told from what the others count.
+func losesMembers(r *rand.Rand) exporter {
+	var e exporter
+	members := make([]float64, 2+r.IntN(20))
+	for i := range members {
+		members[i] = float64(20_000 + r.IntN(1_000_000))
+	}
+	busy := float64(1 + r.IntN(50))
+	before := 0.0
+	for i := range scrapes {
+		grown := 0.0
+		for m := range members {
+			n := float64(int(busy * (0.5 + r.Float64())))
+			members[m] += n
+			grown += n
+		}
+		if i > 20 && r.IntN(120) == 0 {
+			members[r.IntN(len(members))] = 0
+		}
+		now := 0.0
+		for _, n := range members {
+			now += n
+		}
+		e.samples = append(e.samples, backend.Sample{T: scrapeAt(i), V: now})
+		if i > 0 {
+			e.truth += grown
+			if now < before+grown {
+				e.slack += grown
+			}
+			if most := 100 + 10*2*1.5*busy*float64(len(members)); now < before && now <= most {
+				e.likely += now
+			} else if now < before {
+				e.falls++
+			}
+		}
+		before = now
+	}
+	return e
+}
+
+// restores is a counter of a process that crashes and goes on from a state that it
+// saved some minutes before, with a new start time.
+func restores(r *rand.Rand) exporter {
+	var e exporter
+	n, start := float64(500_000+r.IntN(1_000_000)), scrapeAt(-5000)
+	saved := n
+	for i := range scrapes {
+		grown := float64(50 + r.IntN(50))
+		if i > 30 && i%97 == 0 { // a crash: what was counted since the last scrape is lost
+			n, start = saved, scrapeAt(i)-10_000
+			e.slack += grown
+			e.falls++
+		} else {
+			n += grown
+			if i > 0 {
+				e.truth += grown
+			}
+		}
+		if i%20 == 0 && i%97 != 0 {
+			saved = n
+		}
+		e.samples = append(e.samples, backend.Sample{T: scrapeAt(i), V: n})
+		e.started = append(e.started, backend.Sample{T: scrapeAt(i), V: float64(start) / 1000})
+	}
+	return e
+}
+
+// pushes is a batch whose runs push what they counted to a gateway, with their start.
+func pushes(r *rand.Rand) exporter {
+	var e exporter
+	n, start, next := float64(200+r.IntN(2000)), scrapeAt(-20), 30+r.IntN(60)
+	for i := range scrapes {
+		if i == next {
+			n, start = max(1, n*(0.5+r.Float64())), scrapeAt(i)-100_000
+			if n = float64(int(n)); n == e.samples[i-1].V {
+				n++ // what looks the same is not seen
+			}
+			e.truth += n
+			next = i + 30 + r.IntN(60)
+		}
+		e.samples = append(e.samples, backend.Sample{T: scrapeAt(i), V: n})
+		e.started = append(e.started, backend.Sample{T: scrapeAt(i), V: float64(start) / 1000})
+	}
+	return e
+}
+
+// alternates is a busy process that two scrapers show in turns, one late by some seconds,
+// and that restarts now and then.
+func alternates(r *rand.Rand) exporter {
+	var e exporter
+	n := 10_000.0
+	for i := range scrapes {
+		grown := float64(20 + r.IntN(10))
+		n += grown
+		late := n - grown - float64(r.IntN(int(grown)))
+		v := n
+		if i%2 == 1 {
+			v = late
+		}
+		e.samples = append(e.samples, backend.Sample{T: scrapeAt(i), V: v})
+	}
+	e.truth = e.samples[scrapes-2].V - e.samples[0].V
+	e.slack = 50
+	return e
+}
+
+// TestKindsOfFalls holds both methods against exporters whose counters fall, for each
+// kind of reason: never more than what happened, and no less but for what nobody can
+// tell. What is left out without proof is told.
+func TestKindsOfFalls(t *testing.T) {
+	kinds := map[string]func(*rand.Rand) exporter{
+		"loses members": losesMembers, "restores": restores, "pushes": pushes, "alternates": alternates,
+	}
+	for name, kind := range kinds {
+		for seed := range uint64(20) {
+			for _, method := range []string{evaluator.MethodRaw, evaluator.MethodAggregated} {
+				t.Run(fmt.Sprintf("%s/%d/%s", name, seed, method), func(t *testing.T) {
+					e := kind(rand.New(rand.NewPCG(seed, 1)))
+					s := series1("total", counting.RoleTotal)
+					end := timeline.SlotEnd(scrapeAt(scrapes - 1))
+					s.Samples = e.samples
+					var c counting.Method = NewRaw(counting.RoleTotal)
+					steps := 1.0
+					if method == evaluator.MethodAggregated {
+						c, s.Samples, steps = NewTargets(counting.RoleTotal), onBoundaries(e.samples), 2
+					}
+					if e.started != nil {
+						begun := counting.Starts{}
+						for _, x := range e.samples {
+							begun[""] = append(begun[""], backend.Sample{T: x.T, V: float64(latest(e.started, x.T))})
+						}
+						GiveStarts(c, begun)
+					}
+					got := c.Feed([]counting.RawSeries{s}, timeline.SlotEnd(epochMillis)-1, end)
+					for _, c := range got.Claims {
+						got.Settle(c)
+					}
+					total := sum(got.Total)
+					require.LessOrEqual(t, total, e.truth+e.likely+1)
+					require.GreaterOrEqual(t, total, e.truth-2*steps*e.slack-1)
+					if e.falls > 0 {
+						require.NotEmpty(t, got.Undecided)
+					}
+				})
+			}
+		}
+	}
+}
+
+// onBoundaries are the newest samples at the ends of slots.
+func onBoundaries(samples []backend.Sample) []backend.Sample {
+	var out []backend.Sample
+	for _, x := range samples {
+		if x.T%60_000 == 0 {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// latest is the start time of the newest sample up to an instant, in milliseconds.
+func latest(starts []backend.Sample, at int64) int64 {
+	out := int64(0)
+	for _, x := range starts {
+		if x.T <= at {
+			out = int64(x.V * 1000)
+		}
+	}
+	return out
+}
+
+// TestCountersThatExpire: an exporter drops a counter that had no event for some
+// minutes, and makes it anew with the next one. What is counted is never more than
+// what happened, and what is left out is undecided.
+func TestCountersThatExpire(t *testing.T) {
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		other, expiring := series1("total", counting.RoleTotal), series1("bad", counting.RoleBad)
+		n, truth, last := 0.0, 0.0, -100
+		for i := range scrapes {
+			at := scrapeAt(i)
+			other.Samples = append(other.Samples, backend.Sample{T: at, V: float64(5 * i)})
+			if i > 0 && r.IntN(60) == 0 && (i-last <= 10 || i-last > 13) { // what is away for a scrape or two may be a partial one
+				if i-last > 10 {
+					n = 0
+				}
+				events := float64(1 + r.IntN(5))
+				n, truth, last = n+events, truth+events, i
+			}
+			if i-last <= 10 {
+				expiring.Samples = append(expiring.Samples, backend.Sample{T: at, V: n})
+			}
+		}
+		got := NewRaw(counting.RoleTotal).Feed([]counting.RawSeries{other, expiring}, timeline.SlotEnd(epochMillis)-1, timeline.SlotEnd(scrapeAt(scrapes-1)))
+		for _, c := range got.Claims {
+			c.Began = epochMillis - 1_000_000
+			got.Settle(c)
+		}
+		left := 0.0
+		for _, l := range got.Undecided {
+			left += l.Bad
+		}
+		require.Equal(t, 5.0*(scrapes-1), sum(got.Total))
+		require.LessOrEqual(t, sum(got.Bad), truth)
+		require.Equal(t, truth, sum(got.Bad)+left, "seed %d", seed)
+	}
+}

@@ -1,0 +1,366 @@
+package counters
+
+import (
+	"slices"
+
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+)
+
+// process is a set of series that are scraped together, at the same times.
+type process struct {
+	heir      bool  // its target had other series before
+	counts    bool  // it has more samples than zeros at the starts of series
+	size      int32 // series in the last scrape
+	last      int64 // time of the last scrape; 0 before the first
+	restarted int64 // it restarted after this time, the latest such; 0 for never
+	life      life
+	growth    counting.Recent[float32]
+	peak      peak
+	falls     map[uint64]fallen // not decided yet, by series
+	lost      []lost            // parts that went, in the order of time
+	shrank    int64             // when the last of them went; 0 for never
+	leaps     uint8             // scrapes in a row in which some came back
+	lowered   int64             // time of the last sample that was lower than the one before
+	born      map[uint64]bool   // the series of which the last scrape had the first sample
+	bears     map[uint64]bool   // the same of the scrape that is being counted
+	ticks     int64             // time of the last sample of a clock series
+	gaps      counting.Gaps
+}
+
+// evidence is what a scrape as a whole tells.
+type evidence struct {
+	verdict  verdict            // about the counters that are lower than at the scrape before; 0 when none is
+	restart  bool               // it is the process that began again, as far as the others don't show that it went on
+	all      bool               // the others began again as well
+	back     bool               // those that fell are at their old height again
+	regained map[uint64]float64 // what comes back of parts that went, by series
+	sum      float64            // of all counters
+	// plausible is what counters of the process may count since the last scrape
+	// without being suspect.
+	plausible float64
+	whole     bool // some series is in both scrapes, and none ended in between
+	gap       bool // scrapes are missing
+}
+
+// look gathers the evidence of a scrape.
+func (p *process) look(together []*cursor, now int64) evidence {
+	e := evidence{plausible: p.plausible(now - p.last), back: p.back(together, now)}
+	var s sides
+	went := int32(0)
+	for _, c := range together {
+		last, v := c.series.last, timeline.Rounded(c.samples[0].V)
+		e.sum += v
+		if last.T != 0 && last.T == p.last {
+			went++
+		}
+		switch {
+		case last.T == 0 || p.away(last.T):
+		case v < last.V:
+			s.was, s.is = s.was+last.V, s.is+v
+		default:
+			s.held, s.on = s.held+last.V, s.on+v
+		}
+	}
+	e.whole = went > 0 && went == p.size
+	e.gap = p.last != 0 && now-p.last > p.gaps.Limit()
+	e.verdict = s.judge(e.plausible, p.near(now), e.gap)
+	e.restart = e.verdict == restarted && s.on <= e.plausible
+	e.all = e.restart && s.is+s.on <= e.plausible && s.was >= s.held
+	return e
+}
+
+// near reports whether a scrape is closer to the last one than usual, as those of
+// another replica are.
+func (p *process) near(now int64) bool { return now-p.last < p.gaps.Usual/2 }
+
+// away reports whether a series with its last sample at a time missed scrapes.
+func (p *process) away(last int64) bool { return p.last-last > p.gaps.Usual/2 }
+
+// rate is how many events in a millisecond are plausible; 0 when nothing is known.
+func (p *process) rate() float64 {
+	if p.gaps.Usual == 0 {
+		return 0
+	}
+	return max(10*float64(p.growth.Most()), 2*float64(p.peak.most())) / float64(p.gaps.Usual)
+}
+
+// plausible is how many events in a time, of at least a scrape, are plausible.
+func (p *process) plausible(since int64) float64 {
+	if p.gaps.Usual == 0 {
+		return counting.Slack + 10*float64(p.growth.Most())
+	}
+	return counting.Slack + p.rate()*float64(max(since, p.gaps.Usual))
+}
+
+// scrape counts what one scrape brings. A process restarted when one of its
+// counters fell: when it did is known as well as when that counter was scraped
+// before. A series that was not there at the scrape before was born, and counts
+// from zero, when the process restarted since that scrape or when the scrapes
+// around are whole. It was born again when it had ended and the process
+// restarted since. What this can't tell is claimed, for the start time of the
+// process to tell.
+func (p *process) scrape(together []*cursor, now int64, out *counting.Events) {
+	if out.Follow.Covers(now) {
+		p.follow(together, now, out)
+		return
+	}
+	p.begin(together, now)
+	e := p.look(together, now)
+	b := p.beginning(together, out.Starts.At(together[0].raw.Target, now), e.sum, now)
+	if b.proven() {
+		p.lost = nil
+		p.renew(together, b, out)
+		return
+	}
+	if b.doubtful() && p.restarted < max(b.said, 1) {
+		for _, c := range together {
+			c.claimDoubt(out, now)
+		}
+	}
+	if e.restart {
+		p.restarted, p.lost = max(p.restarted, p.last), nil
+	}
+	if e.back && p.above(together, e.plausible) { // more than what fell is back
+		e.back = false
+		p.miss(together, now, out)
+	}
+	if !e.back {
+		e.regained = p.regain(together, e.plausible, now)
+	}
+	grown := 0.0
+	for _, c := range together {
+		_, open := p.falls[c.raw.Key]
+		excused := open && now-p.lowered <= p.gaps.Limit() || e.regained[c.raw.Key] > 0
+		delta := p.delta(c, now, e, out)
+		f, fell := p.falls[c.raw.Key]
+		if fell && f.at < now {
+			f.counted += delta
+			p.falls[c.raw.Key] = f
+		}
+		out.Rule(c.raw, c.series.last, backend.Sample{T: now, V: timeline.Rounded(c.samples[0].V)}, delta, fell || excused)
+		out.Excuse(c.raw, now, excused)
+		grown += c.count(now, delta, excused, out)
+	}
+	p.decide(together, now, out)
+	p.scraped(together, b, p.paced(grown, now, e), out)
+}
+
+// follow counts a scrape as it was ruled for all series of the process.
+func (p *process) follow(together []*cursor, now int64, out *counting.Events) {
+	grown := 0.0
+	for _, c := range together {
+		delta := out.Obey(c.raw, c.series.last, backend.Sample{T: now, V: timeline.Rounded(c.samples[0].V)})
+		grown += c.count(now, delta, out.Follow.Excuses(c.raw.Key, now), out)
+		p.counts = p.counts || c.series.last.V > 0
+	}
+	p.falls, p.lost = nil, nil
+	p.scraped(together, beginning{now: now}, grown, out)
+}
+
+// count takes over what a sample counts at once.
+func (c *cursor) count(now int64, delta float64, excused bool, out *counting.Events) float64 {
+	x := backend.Sample{T: now, V: timeline.Rounded(c.samples[0].V)}
+	if out.Witness != nil {
+		out.Witness.Sample(c.raw, x, delta)
+	}
+	out.Add(timeline.SlotEnd(now), c.raw, delta)
+	p := c.series.process
+	out.Surpluses.Add(timeline.SlotEnd(now), c.raw, counting.Explained(c.series.last, x.V, delta, excused))
+	if p.born[c.raw.Key] || c.series.last.T != 0 && p.away(c.series.last.T) { // its last sample may lie before the hour
+		out.Surpluses.Extrapolate(timeline.SlotEnd(now), c.raw, delta)
+	}
+	switch {
+	case c.series.last.T != 0 && x.V < c.series.last.V:
+		p.lowered = now
+	case c.series.last.T == 0 && p.bears == nil:
+		p.bears = map[uint64]bool{c.raw.Key: true}
+	case c.series.last.T == 0:
+		p.bears[c.raw.Key] = true
+	}
+	c.series.last = x
+	return delta
+}
+
+// scraped notes that a scrape is counted.
+func (p *process) scraped(together []*cursor, b beginning, grown float64, out *counting.Events) {
+	now := b.now
+	if p.last != 0 {
+		// What is not plausible is no measure for a day, before it goes on.
+		p.peak.push(now, p.perScrape(min(grown, p.plausible(now-p.last)), now), p.growth.Still())
+		p.growth.Push(float32(grown))
+	}
+	p.tick(together, now, out)
+	p.last, p.size = now, int32(len(together))
+	p.life = p.life.after(b, grown)
+	p.born, p.bears = p.bears, nil
+}
+
+// begin takes the scrape for the first one when all samples before it are zeros at
+// the starts of series, long before it or right before it: what came between was
+// not scraped. Where samples may just come seldom, the next one decides.
+func (p *process) begin(together []*cursor, now int64) {
+	if p.counts {
+		return
+	}
+	const renewed = 1000 // a start that is given anew with each scrape
+	if since := now - p.last; since > p.gaps.Limit() || since < renewed {
+		for _, c := range together {
+			if c.series.last.T != 0 && since >= renewed && since <= timeline.Twice(counting.MaxPush) {
+				p.remember(c.raw.Key, fallen{verdict: zeroed, since: p.last, at: now, value: timeline.Rounded(c.samples[0].V)})
+			}
+			c.series.last = backend.Sample{}
+		}
+		p.last, p.ticks = 0, 0
+	}
+	for _, c := range together {
+		p.counts = p.counts || c.series.last.T != 0 || c.samples[0].V > 0
+	}
+}
+
+// delta is what a series counts at a scrape, as far as the process' own series
+// tell.
+func (p *process) delta(c *cursor, now int64, e evidence, out *counting.Events) float64 {
+	last, v := c.series.last, timeline.Rounded(c.samples[0].V)
+	f, fell := p.falls[c.raw.Key]
+	switch {
+	case last.T == 0:
+		return p.birth(c, now, e, out)
+	case fell && f.verdict == zeroed:
+		delete(p.falls, c.raw.Key)
+		if now-f.at <= (f.at-f.since)/2 || v < last.V {
+			return p.delta(c, now, e, out)
+		}
+		if c.raw.Roles&out.Clock != 0 {
+			out.Mark(timeline.SlotEnd(f.since+1)-1, timeline.SlotEnd(f.at))
+		}
+		return v - last.V + f.value
+	case fell && e.back && v >= f.height:
+		return p.rose(c, f, now, out)
+	case p.away(last.T):
+		return p.returned(c, now, e, out)
+	case v < last.V:
+		return p.fell(c, now, e, out)
+	case e.all && v > 0:
+		p.remember(c.raw.Key, fallen{verdict: restarted, since: last.T, at: now, height: last.V, value: v, counted: v})
+		out.Find(counting.FindReset, c.raw, now, v)
+		return v
+	case e.regained[c.raw.Key] > 0:
+		return p.regained(c, now, e, out)
+	}
+	if (e.gap || e.verdict != 0 || v > last.V && p.growth.Still()) && last.V > 0 { // it may have passed what it was
+		out.Claim(counting.Unproven{Kind: counting.FindRebirth, Raw: c.raw, At: now, Since: last.T, Seen: now, Value: e.sum, Rate: p.rate(), Events: last.V})
+	}
+	return v - last.V
+}
+
+// returned is what a series counts that missed scrapes of its process.
+func (p *process) returned(c *cursor, now int64, e evidence, out *counting.Events) float64 {
+	last, v := c.series.last, timeline.Rounded(c.samples[0].V)
+	claim := counting.Unproven{Kind: counting.FindRebirth, Raw: c.raw, At: now, Since: last.T, Seen: now, Value: e.sum, Rate: p.rate()}
+	if v < last.V {
+		claim.Kind = counting.FindReset
+	}
+	likely := v <= p.plausible(now-max(last.T, p.restarted))
+	switch {
+	case likely && (v < last.V || last.T <= p.restarted):
+		if v < last.V {
+			p.restarted = max(p.restarted, last.T)
+		}
+		out.Find(claim.Kind, c.raw, now, v)
+		return v
+	case v < last.V:
+		claim.Events, claim.Undecided, claim.Doubt = v, v, true
+		out.Claim(claim)
+		return 0
+	case last.V > 0:
+		claim.Events = last.V
+		if likely && p.last-last.T > p.gaps.Limit() { // or it expired, and began anew
+			claim.Undecided, claim.Doubt = last.V, true
+		}
+		out.Claim(claim)
+	}
+	return v - last.V
+}
+
+// birth is what a series counts with its first sample.
+func (p *process) birth(c *cursor, now int64, e evidence, out *counting.Events) float64 {
+	v := timeline.Rounded(c.samples[0].V)
+	if _, waits := p.falls[c.raw.Key]; v == 0 || waits {
+		return 0
+	}
+	claim := counting.Unproven{Kind: counting.FindBirth, Raw: c.raw, At: now, Since: p.last, Events: v}
+	switch {
+	case p.last == 0: // the first scrape of a process tells nothing of its past
+		claim.Since, claim.Doubt = now-counting.MaxScrape, p.heir
+	case e.verdict != reduced && (e.whole || p.restarted == p.last):
+		out.Births++
+		out.Find(counting.FindBirth, c.raw, now, v)
+		return v
+	default:
+		claim.Doubt, claim.Undecided = true, v
+	}
+	out.Claim(claim)
+	return 0
+}
+
+// perScrape is how much of a growth since the last scrape one scrape has.
+func (p *process) perScrape(grown float64, now int64) float64 {
+	if p.gaps.Usual == 0 {
+		return grown
+	}
+	return grown / max(1, float64(now-p.last)/float64(p.gaps.Usual))
+}
+
+// peak is the most that a process counted in a scrape, in this half of a day and in
+// the one before.
+type peak struct {
+	half         int32 // days since the epoch, times two
+	this, before float32
+}
+
+// push notes what was counted in a scrape. What a process counts that was still is
+// left out: it may have counted it in many scrapes, and shown it at once.
+func (k *peak) push(now int64, grown float64, still bool) {
+	const half = counting.Memory / 2
+	if n := int32(now / half); n != k.half {
+		if k.before = 0; n == k.half+1 {
+			k.before = k.this
+		}
+		k.half, k.this = n, 0
+	}
+	if !still {
+		k.this = max(k.this, float32(grown))
+	}
+}
+
+func (k *peak) most() float32 { return max(k.this, k.before) }
+
+// tick finds whether the time since the last sample of a clock series is known.
+func (p *process) tick(together []*cursor, now int64, out *counting.Events) {
+	if !slices.ContainsFunc(together, func(c *cursor) bool { return c.raw.Roles&out.Clock != 0 }) {
+		return
+	}
+	if p.ticks != 0 {
+		gap := now - p.ticks
+		if gap <= p.gaps.Limit() {
+			out.Mark(timeline.SlotEnd(p.ticks-p.gaps.First(gap)+1)-1, timeline.SlotEnd(now))
+		} else {
+			out.Find(counting.FindGap, together[0].raw, now, float64(gap)/1000)
+		}
+		p.gaps.Push(gap)
+	}
+	p.ticks = now
+	out.Newest = max(out.Newest, now)
+}
+
+// GiveStarts hands starts to counters before they are fed.
+func GiveStarts(a counting.Method, s counting.Starts) {
+	switch a := a.(type) {
+	case *Raw:
+		a.starts = s
+	case *Targets:
+		a.starts = s
+	}
+}

@@ -1,0 +1,447 @@
+package counters
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"sort"
+
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+)
+
+// Targets counts by the sum of a target's counters at each boundary of slots,
+// which the backend makes. It can't see single counters, so what it counts is
+// less certain: where the number of counters in a sum changes, it counts what is
+// sure.
+type Targets struct {
+	clock   counting.Role
+	sums    map[uint64]*targetSum
+	Witness *counting.Recorder // as a counter's
+	Rulings *counting.Rulings  // as a counter's
+	Follow  *counting.Rulings  // as a counter's
+	starts  counting.Starts    // as a counter's
+	targets map[string]presence
+}
+
+// presence is what is remembered of a target: how many sums it had at the end of the
+// last slot that has any, and after which time it restarted.
+type presence struct {
+	at        int64
+	sums      int
+	restarted int64
+	life      life
+}
+
+// targetSum is what is remembered of the sum of a target's counters.
+type targetSum struct {
+	last   backend.Sample // its time is 0 before the first
+	short  int            // for so many sums more, counters that come may be those that had gone
+	lost   backend.Sample // what it fell by when counters left, at most a day ago
+	leapt  uint8          // sums in a row whose leap was taken for counters that came back
+	growth counting.Recent[float32]
+	peak   peak
+	fall   *fallen // not decided yet
+	linger linger
+}
+
+// shortSums is for how many sums after counters left one, others that come are
+// taken for them: ten minutes.
+const shortSums = 10
+
+// NewTargets makes Targets that have seen nothing; sums of clock tell which slots are known.
+func NewTargets(clock counting.Role) *Targets {
+	return &Targets{clock: clock, sums: map[uint64]*targetSum{}, targets: map[string]presence{}}
+}
+
+// Clone implements counting.Method.
+func (a *Targets) Clone() counting.Method {
+	out := &Targets{clock: a.clock, sums: make(map[uint64]*targetSum, len(a.sums)), Witness: a.Witness, Rulings: a.Rulings.Clone(), targets: maps.Clone(a.targets)}
+	for key, s := range a.sums {
+		copied := *s
+		if s.fall != nil {
+			fall := *s.fall
+			copied.fall = &fall
+		}
+		out.sums[key] = &copied
+	}
+	return out
+}
+
+// Forget implements counting.Method.
+func (a *Targets) Forget(_, before int64) {
+	maps.DeleteFunc(a.sums, func(_ uint64, s *targetSum) bool { return s.last.T <= before })
+	maps.DeleteFunc(a.targets, func(_ string, p presence) bool { return p.at <= before })
+}
+
+// Interval implements counting.Method.
+func (a *Targets) Interval() int64 { return 60_000 }
+
+// Hold implements counting.Method.
+func (a *Targets) Hold(_ []counting.RawSeries, _, settled timeline.Minute) timeline.Minute {
+	return settled
+}
+
+// Feed implements counting.Method.
+func (a *Targets) Feed(batch []counting.RawSeries, from, to timeline.Minute) *counting.Events {
+	out := counting.NewEvents(a.clock, from, to)
+	out.Witness, out.Rulings, out.Follow, out.Starts = a.Witness, a.Rulings, a.Follow, a.starts
+	a.Rulings.Extend(from.Millis(), to.Millis())
+	a.Follow, a.starts = nil, nil
+	byTarget := map[string][]sumCursor{}
+	for i := range batch {
+		raw := &batch[i]
+		if samples := backend.Between(raw.Samples, from.Millis(), to.Millis()); len(samples) > 0 {
+			if a.sums[raw.Key] == nil {
+				a.sums[raw.Key] = &targetSum{}
+			}
+			byTarget[raw.Target] = append(byTarget[raw.Target], sumCursor{raw, samples, a.sums[raw.Key]})
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(byTarget)) {
+		cursors := byTarget[key]
+		slices.SortFunc(cursors, func(x, y sumCursor) int { return cmp.Compare(x.raw.Key, y.raw.Key) })
+		a.targets[key] = a.targets[key].feed(cursors, a.clock, out)
+	}
+	return out
+}
+
+// sumCursor walks over the samples of a sum.
+type sumCursor struct {
+	raw     *counting.RawSeries
+	samples []backend.Sample
+	sum     *targetSum
+}
+
+// feed walks over the boundaries of slots of a target.
+func (p presence) feed(cursors []sumCursor, clock counting.Role, out *counting.Events) presence {
+	for {
+		now := int64(math.MaxInt64)
+		for _, c := range cursors {
+			if len(c.samples) > 0 {
+				now = min(now, c.samples[0].T)
+			}
+		}
+		if now == math.MaxInt64 {
+			return p
+		}
+		var together []*sumCursor
+		for i := range cursors {
+			if c := &cursors[i]; len(c.samples) > 0 && c.samples[0].T == now {
+				together = append(together, c)
+			}
+		}
+		began := out.Starts.Last(together[0].raw.Target, now-60_000, now)
+		e := p.look(together, now)
+		e.beginning = p.beginning(together, began, now)
+		p.restarted = max(p.restarted, e.restarted)
+		grown := 0.0
+		for _, c := range together {
+			if c.raw.Roles&clock != 0 {
+				c.sum.tick(now, out)
+			}
+			grown += c.sum.step(c.raw, c.samples[0], e, out)
+			c.samples = c.samples[1:]
+		}
+		p.at, p.sums, p.life = now, len(together), p.life.after(e.beginning, grown)
+	}
+}
+
+// targetEvidence is what the sums of a target tell at a boundary of slots.
+type targetEvidence struct {
+	whole     bool  // those of the boundary before go on: what is new was born since
+	restarted int64 // the target began again after this time, the latest such; 0 for never
+	// plausible is the most that any of its sums may have grown by without being suspect.
+	plausible float64
+	beginning beginning
+}
+
+// look gathers the evidence of a boundary.
+func (p presence) look(together []*sumCursor, now int64) targetEvidence {
+	e := targetEvidence{restarted: p.restarted}
+	went, fell, on := 0, false, 0.0
+	for _, c := range together {
+		s, v := c.sum, timeline.Rounded(c.samples[0].V)
+		if now-s.last.T > counting.Memory { // it is as if it were new
+			*s = targetSum{}
+		}
+		if s.last.T == 0 || s.last.T != now-60_000 {
+			continue
+		}
+		went++
+		e.plausible = max(e.plausible, s.plausible(now))
+		fell = fell || s.linger.at == 0 && v <= s.last.V/2 && v < s.last.V && v <= s.plausible(now) && sizeAt(c.raw.Sizes, now) >= sizeAt(c.raw.Sizes, s.last.T)
+		if v >= s.last.V {
+			on = max(on, v)
+		}
+	}
+	e.whole = went > 0 && went == p.sums && p.at == now-60_000
+	if fell && on <= e.plausible {
+		e.restarted = now - 60_000
+	}
+	return e
+}
+
+// tick makes known what lies between two boundaries that follow each other, or
+// have one between them.
+func (s *targetSum) tick(now int64, out *counting.Events) {
+	if s.last.T != 0 && now-s.last.T <= 2*60_000 {
+		out.Mark(timeline.SlotEnd(s.last.T), timeline.SlotEnd(now))
+	}
+	out.Newest = max(out.Newest, now)
+}
+
+// step counts what a sum grew by. A sum that fell, or grew by far more than
+// before, needs evidence.
+func (s *targetSum) step(raw *counting.RawSeries, x backend.Sample, e targetEvidence, out *counting.Events) float64 {
+	x.V = timeline.Rounded(x.V)
+	last := s.last
+	if out.Follow.Covers(x.T) {
+		delta := out.Obey(raw, s.last, x)
+		s.fall = nil
+		s.count(raw, x, delta, out)
+		out.Surpluses.Add(timeline.SlotEnd(x.T), raw, counting.Explained(last, x.V, delta, out.Follow.Excuses(raw.Key, x.T)))
+		return delta
+	}
+	n, before := 0.0, 0.0
+	if x.T-s.last.T <= 60_000 && s.doubtful(x.V, x.T) { // else it is not known to everybody
+		n, before = sizeAt(raw.Sizes, x.T), sizeAt(raw.Sizes, s.last.T)
+	}
+	var delta float64
+	fell, claimed := s.fall != nil, len(out.Claims)
+	excused := fell && x.T-s.fall.at <= deciding*60_000
+	switch {
+	case e.beginning.proven():
+		delta = s.renew(raw, x, e.beginning, out)
+	case s.linger.at != 0 && s.last.T == x.T-60_000:
+		delta = s.lingered(raw, x, out)
+	case s.last.T == 0 && (e.whole || e.restarted == x.T-60_000):
+		if delta = x.V; delta > 0 {
+			out.Births++
+			out.Find(counting.FindBirth, raw, x.T, delta)
+		}
+	case s.began(x, e):
+		if delta = x.V; s.last.T == x.T-60_000 {
+			s.fall = &fallen{verdict: restarted, since: s.last.T, at: x.T, height: s.last.V, value: x.V, counted: x.V}
+		}
+		out.Find(counting.FindRebirth, raw, x.T, delta)
+	default:
+		delta = s.delta(raw, x, n-before, before > 0, out)
+	}
+	excused = excused || len(out.Claims) > claimed // counters left, or came back
+	if last.T != 0 && s.growth.N == 0 {
+		out.Surpluses.Extrapolate(timeline.SlotEnd(x.T), raw, delta)
+	}
+	out.Rule(raw, last, x, delta, fell || excused || s.fall != nil)
+	out.Excuse(raw, x.T, excused)
+	s.decide(raw, x.T, delta, out)
+	s.count(raw, x, delta, out)
+	out.Surpluses.Add(timeline.SlotEnd(x.T), raw, counting.Explained(last, x.V, delta, excused))
+	return delta
+}
+
+// began reports whether a sum began again with its target, and is no lower than before.
+// One that is the same may be a sum of counters that are gone, which a backend shows for
+// some minutes; it is judged by what it counted itself.
+func (s *targetSum) began(x backend.Sample, e targetEvidence) bool {
+	if s.last.T == 0 || s.last.T > e.restarted || x.V < s.last.V {
+		return false
+	}
+	return x.V <= s.plausible(x.T) || x.V > s.last.V && x.V <= e.plausible
+}
+
+// count takes over what a sum counts at once.
+func (s *targetSum) count(raw *counting.RawSeries, x backend.Sample, delta float64, out *counting.Events) {
+	if s.last.T != 0 {
+		pace := delta
+		if s.leapt < deciding && s.lost.V > 0 && x.T-s.lost.T <= counting.Memory { // what came may be counters that were there before
+			pace = min(pace, s.plausible(x.T)/5)
+		}
+		s.peak.push(x.T, pace/max(1, float64(x.T-s.last.T)/60_000), s.growth.Still())
+		s.growth.Push(float32(pace))
+	}
+	if delta > 0 {
+		s.leapt = 0
+	}
+	if out.Witness != nil {
+		out.Witness.Sample(raw, x, delta)
+	}
+	out.Add(timeline.SlotEnd(x.T), raw, delta)
+	s.last, s.short = x, max(0, s.short-1)
+}
+
+// delta is what a sum counts at once, of so many counters more than before.
+func (s *targetSum) delta(raw *counting.RawSeries, x backend.Sample, more float64, sized bool, out *counting.Events) float64 {
+	last := s.last
+	claim := counting.Unproven{Kind: counting.FindReset, Raw: raw, At: x.T, Since: last.T, Seen: x.T, Value: x.V, Rate: s.rate(), Events: x.V}
+	fewer := sized && more < 0
+	again := claim // it may have begun again, and passed what it was
+	again.Kind, again.Events = counting.FindRebirth, last.V
+	switch {
+	case last.T == 0:
+		claim.Kind, claim.Since, claim.Rate = counting.FindBirth, x.T-counting.MaxScrape, 0
+		out.Claim(claim)
+		return 0
+	case s.back(x):
+		return s.rose(raw, x, out)
+	case x.V < last.V:
+		return s.fell(claim, fewer, out)
+	case fewer:
+		s.shorten(x, 0)
+		claim.Doubt, claim.Undecided = true, x.V
+		out.Claim(claim)
+		return 0
+	case more > 0 || s.returns(x.V, x.T): // some came, or took the place of others
+		claim.Kind, claim.Events, claim.Since = counting.FindBirth, x.V-last.V, min(last.T, x.T-shortSums*60_000)
+		claim.Doubt, claim.Undecided, claim.Rate = true, x.V-last.V, 0
+		out.Claim(claim)
+		s.leapt = min(s.leapt+1, deciding)
+		if last.V > 0 && s.growth.Still() {
+			out.Claim(again)
+		}
+		return 0
+	case last.V > 0 && (x.T-last.T > 2*60_000 || x.V > last.V && s.growth.Still()):
+		out.Claim(again)
+	}
+	return x.V - last.V
+}
+
+// fell notes a fall and counts what is certain of it.
+func (s *targetSum) fell(c counting.Unproven, fewer bool, out *counting.Events) float64 {
+	v, last, plausible := c.Value, s.last, s.plausible(c.At)
+	f := s.fall
+	if f == nil {
+		f = &fallen{since: last.T, height: last.V}
+	} else {
+		f.scrapes++
+	}
+	switch {
+	case v <= plausible && !fewer && (v <= last.V/2 || c.At-last.T > 2*60_000):
+		f.verdict = restarted
+	case fewer || v > plausible:
+		f.verdict = reduced
+	default:
+		f.verdict = unsure
+	}
+	f.at, f.value, f.sum, f.rate = c.At, v, v, c.Rate
+	s.fall = f
+	if f.verdict == restarted {
+		f.counted += v
+		out.Find(counting.FindReset, c.Raw, c.At, v)
+		return v
+	}
+	s.shorten(backend.Sample{T: c.At, V: v}, last.V-v)
+	if v > 0 {
+		c.Since = f.since
+		out.Claim(c)
+	}
+	return 0
+}
+
+// shorten notes that counters left a sum, and by how much it fell.
+func (s *targetSum) shorten(x backend.Sample, lost float64) {
+	s.short = shortSums + 1
+	if lost >= s.lost.V || x.T-s.lost.T > counting.Memory {
+		s.lost = backend.Sample{T: x.T, V: lost}
+	}
+}
+
+// back reports whether a sum that fell is at its old height again.
+func (s *targetSum) back(x backend.Sample) bool {
+	f := s.fall
+	return f != nil && x.T-f.at <= deciding*60_000 && x.V >= f.height && (f.verdict != restarted || s.leaps(x.V, x.T))
+}
+
+// rose counts a sum that is back at its height: nothing twice.
+func (s *targetSum) rose(raw *counting.RawSeries, x backend.Sample, out *counting.Events) float64 {
+	f := s.fall
+	s.fall = nil
+	delta := max(0, x.V-f.height-f.counted)
+	if more := x.V - s.last.V - delta; more > 0 && f.verdict != restarted {
+		out.Claim(counting.Unproven{Kind: counting.FindReset, Raw: raw, At: x.T, Since: f.since, Seen: f.at, Value: f.sum, Rate: f.rate, Events: more})
+	}
+	out.Find(counting.FindDip, raw, x.T, 0)
+	return delta
+}
+
+// decide decides a fall when its time is over.
+func (s *targetSum) decide(raw *counting.RawSeries, now int64, delta float64, out *counting.Events) {
+	f := s.fall
+	if f == nil {
+		return
+	}
+	if f.at < now {
+		f.counted += delta
+		f.scrapes++
+	}
+	if f.scrapes < deciding && now-f.at <= deciding*60_000 {
+		return
+	}
+	if s.fall = nil; f.verdict != restarted {
+		out.Claim(f.claim(raw, now))
+	}
+}
+
+// rate is how many events in a millisecond are plausible; 0 when nothing is known.
+func (s *targetSum) rate() float64 {
+	return max(10*float64(s.growth.Most()), 2*float64(s.peak.most())) / 60_000
+}
+
+// plausible is how much a sum may grow until an instant without being suspect.
+func (s *targetSum) plausible(now int64) float64 {
+	return counting.Slack + s.rate()*float64(max(now-s.last.T, 60_000))
+}
+
+// leaps reports whether a sum grows by far more than before. Of the first growth
+// nothing is known but that a sum which is doubled by a changed label doubles.
+func (s *targetSum) leaps(v float64, now int64) bool {
+	return v-s.last.V > s.plausible(now) && (s.growth.N > 0 || v >= 1.9*s.last.V)
+}
+
+// returns reports whether a sum leaps as it does when counters come back that had
+// left it. They do so in a scrape or two; what leaps longer is an outage.
+func (s *targetSum) returns(v float64, now int64) bool {
+	if s.leapt >= deciding || !s.leaps(v, now) {
+		return false
+	}
+	return s.short > 0 || s.lost.V > 0 && now-s.lost.T <= counting.Memory && v-s.last.V >= min(s.lost.V/2, 10*s.plausible(now))
+}
+
+// doubtful reports whether the number of counters in a sum matters: it fell, leaps,
+// or is short of counters.
+func (s *targetSum) doubtful(v float64, now int64) bool {
+	return v < s.last.V || s.short > 0 || s.leaps(v, now)
+}
+
+// Unsure reports whether the number of counters in any of the sums matters.
+func (a *Targets) Unsure(batch []counting.RawSeries, from timeline.Minute) bool {
+	for i := range batch {
+		s := targetSum{}
+		if known := a.sums[batch[i].Key]; known != nil {
+			s = *known
+		}
+		samples := batch[i].Samples
+		for _, x := range samples[sort.Search(len(samples), func(j int) bool { return samples[j].T > from.Millis() }):] {
+			v := timeline.Rounded(x.V)
+			if s.last.T != 0 && s.doubtful(v, x.T) {
+				return true
+			}
+			if s.last.T != 0 {
+				s.growth.Push(float32(v - s.last.V))
+			}
+			s.last = backend.Sample{T: x.T, V: v}
+		}
+	}
+	return false
+}
+
+// sizeAt is how many counters a sum is of at an instant, 0 when it isn't known.
+func sizeAt(sizes []backend.Sample, at int64) float64 {
+	i, ok := slices.BinarySearchFunc(sizes, at, func(x backend.Sample, t int64) int { return cmp.Compare(x.T, t) })
+	if !ok {
+		return 0
+	}
+	return sizes[i].V
+}

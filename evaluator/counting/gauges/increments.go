@@ -1,0 +1,163 @@
+package gauges
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+)
+
+// Increments count gauges of which each sample is the number of events since the
+// sample before, or their number per second.
+type Increments struct {
+	clock     counting.Role // the roles whose samples make a slot known
+	perSecond bool
+	flows     map[uint64]*flow
+}
+
+// flow is what is remembered of a series.
+type flow struct {
+	last    int64  // time of the last sample, in milliseconds; 0 before the first
+	replica string // that it is of
+	better  int64  // time of the last sample of a replica before that in order, since then
+	gaps    counting.Gaps
+}
+
+// NewIncrements makes Increments that have seen nothing; samples of clock tell which slots are known.
+func NewIncrements(clock counting.Role, perSecond bool) *Increments {
+	return &Increments{clock: clock, perSecond: perSecond, flows: map[uint64]*flow{}}
+}
+
+// Clone implements counting.Method.
+func (n *Increments) Clone() counting.Method {
+	out := NewIncrements(n.clock, n.perSecond)
+	for key, f := range n.flows {
+		copied := *f
+		out.flows[key] = &copied
+	}
+	return out
+}
+
+// Forget implements counting.Method.
+func (n *Increments) Forget(now, _ int64) {
+	maps.DeleteFunc(n.flows, func(_ uint64, f *flow) bool { return now-f.last > counting.Memory })
+}
+
+// Interval implements counting.Method.
+func (n *Increments) Interval() int64 {
+	least := int64(0)
+	for _, f := range n.flows {
+		if between := f.gaps.Between(); between > 0 && (least == 0 || between < least) {
+			least = between
+		}
+	}
+	return least
+}
+
+// Hold implements counting.Method.
+func (n *Increments) Hold(batch []counting.RawSeries, end, settled timeline.Minute) timeline.Minute {
+	w := counting.Waiting{End: end.Millis()}
+	newest := map[uint64]int64{}
+	for key, f := range n.flows {
+		newest[key] = f.last
+	}
+	for i := range batch {
+		if all := batch[i].Samples; len(all) > 0 {
+			newest[batch[i].Key] = max(newest[batch[i].Key], all[len(all)-1].T)
+		}
+	}
+	for key, last := range newest {
+		usual := int64(0)
+		if f := n.flows[key]; f != nil {
+			usual = f.gaps.Between()
+		}
+		w.Add(last, usual, settled)
+	}
+	return w.Hold(settled)
+}
+
+// replicated is a sample and the series that it is of.
+type replicated struct {
+	backend.Sample
+	raw *counting.RawSeries
+}
+
+// Feed implements counting.Method.
+func (n *Increments) Feed(batch []counting.RawSeries, from, to timeline.Minute) *counting.Events {
+	out := counting.NewEvents(n.clock, from, to)
+	n.Forget(from.Millis(), 0)
+	byKey := map[uint64][]replicated{}
+	for i := range batch {
+		raw := &batch[i]
+		for _, s := range backend.Between(raw.Samples, from.Millis(), to.Millis()) {
+			byKey[raw.Key] = append(byKey[raw.Key], replicated{s, raw})
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(byKey)) { // sums of large numbers depend on their order
+		samples := byKey[key]
+		f := n.flows[key]
+		if f == nil {
+			f = &flow{}
+			n.flows[key] = f
+		}
+		slices.SortFunc(samples, func(a, b replicated) int {
+			return cmp.Or(cmp.Compare(a.T, b.T), cmp.Compare(a.raw.Replica, b.raw.Replica))
+		})
+		for _, s := range samples {
+			if f.follows(s.raw.Replica, s.T) {
+				n.count(f, s, out)
+			}
+		}
+	}
+	return out
+}
+
+// count counts a sample in the slot of its time.
+func (n *Increments) count(f *flow, s replicated, out *counting.Events) {
+	since := s.T - f.last
+	events := s.V
+	if n.perSecond {
+		// It says nothing of a time without samples, nor of that before the first.
+		events *= float64(min(since, 2*cmp.Or(f.gaps.Usual, counting.MaxScrape))) / 1000
+		if f.last == 0 {
+			events = 0
+		}
+	}
+	out.Add(timeline.SlotEnd(s.T), s.raw, timeline.Rounded(events))
+	if s.raw.Roles&n.clock != 0 {
+		if f.last != 0 && since <= f.gaps.Limit() {
+			out.Mark(timeline.SlotEnd(f.last-f.gaps.First(since)+1)-1, timeline.SlotEnd(s.T))
+		}
+		out.Known[timeline.SlotEnd(s.T)-out.From-1] = true
+		out.Newest = max(out.Newest, s.T)
+	}
+	if f.last != 0 {
+		f.gaps.Push(since)
+	}
+	f.last, f.replica, f.better = s.T, s.raw.Replica, 0
+}
+
+// follows chooses of the replicas of a Prometheus that have a series the first in
+// order of those whose samples come, as target.follows does.
+func (f *flow) follows(replica string, now int64) bool {
+	since := now - f.last
+	usual := f.gaps.Usual
+	soon := usual * 11 / 10
+	switch {
+	case f.last == 0:
+		return true
+	case since <= 0: // a second sample of one time
+		return false
+	case replica == f.replica:
+		return f.better == 0 || now-f.better > soon
+	case usual == 0:
+		return since > counting.MaxScrape
+	case replica < f.replica && since < usual/2:
+		f.better = now
+		return false
+	}
+	return replica < f.replica || since > soon
+}

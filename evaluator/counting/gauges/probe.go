@@ -1,0 +1,148 @@
+package gauges
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// Probe counts the slots of 0/1 gauges: each series has one event in each slot
+// in which it has samples, a bad one when any of them is 0.
+type Probe struct {
+	absent bool // a series that is gone goes on with bad events
+	late   bool // what is fed may not have come yet, and is not gone
+	gauges map[uint64]*gauge
+}
+
+// gauge is what is remembered of a series.
+type gauge struct {
+	last int64 // time of the last sample
+	gaps counting.Gaps
+}
+
+// NewProbe makes a Probe that has seen nothing; absent has series that vanish be bad.
+func NewProbe(absent bool) *Probe {
+	return &Probe{absent: absent, gauges: map[uint64]*gauge{}}
+}
+
+// Clone implements counting.Method.
+func (p *Probe) Clone() counting.Method {
+	out := NewProbe(p.absent)
+	out.late = true
+	for key, g := range p.gauges {
+		copied := *g
+		out.gauges[key] = &copied
+	}
+	return out
+}
+
+// Forget implements counting.Method.
+func (p *Probe) Forget(now, _ int64) {
+	remember := counting.Memory
+	if p.absent {
+		remember = slo.Remembrance.Milliseconds()
+	}
+	maps.DeleteFunc(p.gauges, func(_ uint64, g *gauge) bool { return now-g.last > remember })
+}
+
+// Interval implements counting.Method.
+func (p *Probe) Interval() int64 {
+	least := int64(0)
+	for _, g := range p.gauges {
+		if between := g.gaps.Between(); between > 0 && (least == 0 || between < least) {
+			least = between
+		}
+	}
+	return least
+}
+
+// Hold implements counting.Method.
+func (p *Probe) Hold(batch []counting.RawSeries, end, settled timeline.Minute) timeline.Minute {
+	w := counting.Waiting{End: end.Millis()}
+	newest := map[uint64]int64{}
+	for key, g := range p.gauges {
+		newest[key] = g.last
+	}
+	for i := range batch {
+		if n := len(batch[i].Samples); n > 0 {
+			newest[batch[i].Key] = max(newest[batch[i].Key], batch[i].Samples[n-1].T)
+		}
+	}
+	for key, last := range newest {
+		usual := int64(0)
+		if g := p.gauges[key]; g != nil {
+			usual = g.gaps.Between()
+		}
+		w.Add(last, usual, settled)
+	}
+	return w.Hold(settled)
+}
+
+// Feed implements counting.Method.
+func (p *Probe) Feed(batch []counting.RawSeries, from, to timeline.Minute) *counting.Events {
+	out := counting.NewEvents(counting.RoleTotal, from, to)
+	p.Forget(from.Millis(), 0)
+	bySeries := map[uint64][]counting.RawSeries{}
+	for _, s := range batch {
+		if s.Samples = backend.Between(s.Samples, from.Millis(), to.Millis()); len(s.Samples) > 0 {
+			bySeries[s.Key] = append(bySeries[s.Key], s)
+		}
+	}
+	for key, replicas := range bySeries {
+		if p.gauges[key] == nil {
+			p.gauges[key] = &gauge{}
+		}
+		slices.SortFunc(replicas, func(a, b counting.RawSeries) int { return cmp.Compare(a.Replica, b.Replica) })
+	}
+	for key, g := range p.gauges {
+		for m := from + 1; m <= to; m++ {
+			p.slot(g, bySeries[key], m, out)
+		}
+	}
+	return out
+}
+
+// slot counts a slot of a series: by the first of its replicas that has samples
+// in it.
+func (p *Probe) slot(g *gauge, replicas []counting.RawSeries, end timeline.Minute, out *counting.Events) {
+	i := int(end-out.From) - 1
+	for _, s := range replicas {
+		samples := backend.Between(s.Samples, (end - 1).Millis(), end.Millis())
+		if len(samples) == 0 {
+			continue
+		}
+		out.Total[i]++
+		if slices.ContainsFunc(samples, func(x backend.Sample) bool { return x.V == 0 }) {
+			out.Bad[i]++
+		}
+		for _, x := range samples {
+			g.tick(x.T, out)
+		}
+		return
+	}
+	gone := end.Millis() - g.last
+	if p.absent && !p.late && g.last > 0 && gone > g.gaps.Patience() && gone <= slo.Remembrance.Milliseconds() {
+		out.Total[i]++
+		out.Bad[i]++
+		out.Known[i] = true
+		out.Alive = max(out.Alive, end.Millis())
+	}
+}
+
+// tick makes the time since the last sample known, as far as that is near.
+func (g *gauge) tick(now int64, out *counting.Events) {
+	if g.last != 0 && now > g.last {
+		if now-g.last <= g.gaps.Limit() {
+			out.Mark(timeline.SlotEnd(g.last-g.gaps.First(now-g.last)+1)-1, timeline.SlotEnd(now))
+		}
+		g.gaps.Push(now - g.last)
+	}
+	out.Known[timeline.SlotEnd(now)-out.From-1] = true
+	g.last = max(g.last, now)
+	out.Newest = max(out.Newest, now)
+}

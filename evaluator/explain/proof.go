@@ -1,0 +1,184 @@
+package explain
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+)
+
+// Proof is how the numbers of one SLO over its own window came about. It is
+// what `explain -o json` prints, a contract as that of Report.
+type Proof struct {
+	Format      int                 `json:"format"` // 1
+	EvaluatedAt time.Time           `json:"evaluated_at"`
+	SLO         evaluator.Status    `json:"slo"` // as in a Report
+	Start       time.Time           `json:"start"`
+	End         time.Time           `json:"end"`
+	Slots       Slots               `json:"slots"`
+	Events      Counted             `json:"events"`
+	Samples     Samples             `json:"samples"`
+	Findings    Findings            `json:"findings"`
+	Queries     []backend.Query     `json:"queries"` // in the order in which they were sent
+	Arithmetic  []Step              `json:"arithmetic"`
+	Checks      []Check             `json:"checks"` // one per counter
+	Notes       []string            `json:"notes"`  // what else to know
+	Problems    []evaluator.Problem `json:"problems"`
+}
+
+// Slots are those of the window, a minute each.
+type Slots struct {
+	Count    int     `json:"count"`
+	Known    int     `json:"known"`
+	Coverage float64 `json:"coverage"` // Known of Count, 0 to 1
+	Single   int     `json:"single"`   // summed one by one
+	Quarters int     `json:"quarters"` // summed in quarters of an hour, 15 slots each
+	Excluded int     `json:"excluded"`
+}
+
+// Counted are events.
+type Counted struct {
+	Total float64 `json:"total"`
+	Good  float64 `json:"good"`
+	Bad   float64 `json:"bad"`
+}
+
+// Samples are those of the window that were counted.
+type Samples struct {
+	Count  int        `json:"count"`
+	Series int        `json:"series"`
+	First  *time.Time `json:"first"`
+	Last   *time.Time `json:"last"`
+}
+
+// Findings are what the samples of the window hold beside plain increments.
+type Findings struct {
+	Kinds   []KindOf           `json:"kinds"`    // all of them, found or not
+	List    []counting.Finding `json:"list"`     // by time; of each kind the largest 1000
+	LeftOut int                `json:"left_out"` // of the list
+}
+
+// KindOf sums up the findings of a kind.
+type KindOf struct {
+	Kind    counting.FindingKind `json:"kind"`
+	Count   int                  `json:"count"`
+	Events  map[string]float64   `json:"events"`  // by what is counted; of ambiguous those that were not
+	Longest float64              `json:"longest"` // gap, in seconds
+}
+
+// Step is one number with the formula that gives it. The words in the formula
+// are the keys of Inputs, but for those that are undefined.
+type Step struct {
+	Name    string             `json:"name"`
+	Formula string             `json:"formula"`
+	Inputs  map[string]float64 `json:"inputs"`
+	Value   *float64           `json:"value"`
+}
+
+// Account fills in what the timeline holds.
+func (p *Proof) Account(sum timeline.Sum) {
+	p.Slots.Count, p.Slots.Known, p.Slots.Coverage = int(sum.End-sum.Start), sum.Known, sum.Coverage()
+	p.Slots.Excluded = sum.Excluded
+	p.Slots.Single = p.Slots.Count - p.Slots.Quarters*timeline.Quarter
+	bad := max(sum.Bad, 0)
+	p.Events = Counted{Total: sum.Total, Good: sum.Total - bad, Bad: bad}
+}
+
+// Witnessed fills in what the samples hold.
+func (p *Proof) Witnessed(w *counting.Recorder) {
+	first, last := int64(math.MaxInt64), int64(0)
+	for _, t := range w.Series {
+		if t.Samples > 0 {
+			p.Samples.Series++
+			p.Samples.Count += t.Samples
+			first, last = min(first, t.First.T), max(last, t.Last.T)
+		}
+	}
+	if p.Samples.Count > 0 {
+		from, to := time.UnixMilli(first).UTC(), time.UnixMilli(last).UTC()
+		p.Samples.First, p.Samples.Last = &from, &to
+	}
+	p.Findings.List = []counting.Finding{}
+	for _, kind := range counting.FindingKinds {
+		k := KindOf{Kind: kind, Events: map[string]float64{}}
+		if f := w.Found[kind]; f != nil {
+			f.Cut()
+			k.Count, k.Longest = f.Count, f.Longest
+			for r, events := range f.ByRole {
+				k.Events[r.Names()[0]] = events
+			}
+			p.Findings.List = append(p.Findings.List, f.Largest...)
+			p.Findings.LeftOut += f.Count - len(f.Largest)
+		}
+		p.Findings.Kinds = append(p.Findings.Kinds, k)
+	}
+	slices.SortFunc(p.Findings.List, func(a, b counting.Finding) int {
+		return cmp.Or(a.Time.Compare(b.Time), counting.CompareSeries(a, b), cmp.Compare(a.Kind, b.Kind))
+	})
+}
+
+// Arithmetic spells out how the numbers of a status follow from the counts.
+func Arithmetic(s *evaluator.Status, sum timeline.Sum) []Step {
+	own := s.Windows[len(s.Windows)-1]
+	own.Total = max(own.Total, own.Bad) // as burn rates and budgets take it
+	good, coverage := own.Total-own.Bad, own.Coverage
+	type in = map[string]float64
+	steps := []Step{
+		{"coverage", "known / slots", in{"known": float64(sum.Known), "slots": float64(sum.Slots())}, &coverage},
+		{"good", "total - bad", in{"total": own.Total, "bad": own.Bad}, &good},
+		{"sli", "1 - bad / total", in{"total": own.Total, "bad": own.Bad}, own.SLI},
+		{"burn_rate", "bad / total / (1 - objective)", in{"total": own.Total, "bad": own.Bad, "objective": s.Objective}, own.BurnRate},
+		{"allowed", "(1 - objective) * total", in{"total": own.Total, "objective": s.Objective}, s.Budget.Allowed},
+		{"consumed", "bad / allowed", in{"bad": own.Bad}, s.Budget.Consumed},
+		{"remaining", "1 - consumed", in{}, s.Budget.Remaining},
+	}
+	if s.Budget.Allowed != nil {
+		steps[5].Inputs["allowed"], steps[6].Inputs["consumed"] = *s.Budget.Allowed, *s.Budget.Consumed
+	}
+	if b := s.Budget; b.SoFar != nil {
+		coming := *b.ProjectedTotal - own.Total
+		steps[4].Formula, steps[4].Inputs = "(1 - objective) * projected", in{"projected": *b.ProjectedTotal, "objective": s.Objective}
+		steps = slices.Insert(steps, 4, Step{"projected_total", "total + coming", in{"total": own.Total, "coming": coming}, b.ProjectedTotal})
+		steps = append(steps,
+			Step{"allowed_so_far", "(1 - objective) * total", in{"total": own.Total, "objective": s.Objective}, &b.SoFar.Allowed},
+			Step{"consumed_so_far", "bad / allowed", in{"bad": own.Bad, "allowed": b.SoFar.Allowed}, &b.SoFar.Consumed},
+			Step{"remaining_so_far", "1 - consumed", in{"consumed": b.SoFar.Consumed}, &b.SoFar.Remaining})
+	}
+	return steps
+}
+
+// Note adds what else there is to know about the numbers.
+func (p *Proof) Note(sum timeline.Sum) {
+	p.Notes = []string{}
+	unit := p.SLO.Unit()
+	add := func(format string, args ...any) { p.Notes = append(p.Notes, fmt.Sprintf(format, args...)) }
+	if p.SLO.StateReason != "" {
+		add("%s: %s", p.SLO.State, p.SLO.StateReason)
+	}
+	if p.SLO.Method == evaluator.MethodAggregated {
+		add("counted by sums of targets: series are sums, and what differs from the checks is not explained in parts")
+	}
+	if basis := p.SLO.Budget.ProjectionBasis; basis != nil {
+		add("the budget is that of the projected whole %s; what is to come is projected by: %s", p.SLO.Window, *basis)
+	}
+	if sum.Bad < 0 {
+		add("the good %s are %s more than all; bad counts as 0", unit, evaluator.ForPeople(-sum.Bad))
+	}
+	if x := p.SLO.Excluded; x.Slots > 0 {
+		add("%s slots are excluded, with %s %s, %s of them bad: they hold nothing and don't count, but are among samples, findings and checks",
+			evaluator.ForPeople(float64(x.Slots)), evaluator.ForPeople(x.Total), unit, evaluator.ForPeople(x.Bad))
+	}
+	if sum.Known > 0 && sum.Total == 0 {
+		add("nothing happened: the SLI is undefined, and no budget is consumed")
+	}
+	if missing := sum.Slots() - sum.Known; sum.Known > 0 && missing > 0 {
+		add("%s of the slots are not known: no samples that are two scrapes apart at most are around them", evaluator.ForPeople(float64(missing)))
+		add("events of unknown slots count in the slot of the next sample, where there is one")
+	}
+}

@@ -1,0 +1,328 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/plan"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// batch is what one round of queries brought, for all who count in it.
+type batch struct {
+	from, to timeline.Minute
+	step     timeline.Minute // between the slots that values were asked of: one, unless those between are known
+	answers  []Answer
+	sizes    map[string]map[uint64][]backend.Sample // of sums, by the text of the query and the series
+	starts   counting.Starts                        // of targets that were asked for
+}
+
+// Answer is what one query of a round was answered.
+type Answer struct {
+	query   plan.Query           // as it was asked; its role is no matter
+	Series  []counting.RawSeries // without roles
+	Err     error                // the backend is well but refuses this query
+	byGroup map[string]map[string][]int
+}
+
+// read asks queries, each once, about (from, to]; of values about each step. The
+// error is one of the whole backend, or says that a shorter range should be asked
+// for.
+func (b *Reader) read(ctx context.Context, queries []plan.Query, from, to, step timeline.Minute) (*batch, error) {
+	r := &batch{from: from, to: to, step: step, sizes: map[string]map[uint64][]backend.Sample{}, starts: counting.Starts{}}
+	for _, s := range largest(selectors(queries)) {
+		answer, err := b.Query(ctx, s.Range(time.Duration(to-from)*time.Minute), to.Time())
+		if err := r.add(plan.Query{Selector: s}.Named(), b.RawSeries(counting.PossibleCounts(answer)), err); err != nil {
+			return nil, err
+		}
+	}
+	for _, q := range distinct(queries) {
+		var series []counting.RawSeries
+		var err error
+		switch q.Way {
+		case plan.RawSamples:
+			continue
+		case plan.TargetSums:
+			series, err = b.perTarget(ctx, "sum", q, r)
+		case plan.SlotValues:
+			var answer []backend.Series
+			answer, err = b.values(ctx, q, from+1, to, r.step)
+			for _, v := range answer { // the values of several queries have the same labels
+				v.Labels[model.MetricNameLabel] += "\xff" + q.Expr
+			}
+			series = b.RawSeries(answer)
+		}
+		if err := r.add(q, series, err); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// distinct are queries that are asked in the same way, each once.
+func distinct(queries []plan.Query) []plan.Query {
+	type identity struct {
+		way      plan.Way
+		text, by string
+	}
+	seen := map[identity]bool{}
+	var out []plan.Query
+	for _, q := range queries {
+		if id := (identity{q.Way, q.Text(), strings.Join(q.By, ",")}); !seen[id] {
+			seen[id] = true
+			out = append(out, q)
+		}
+	}
+	return out
+}
+
+// selectors are what raw samples are read of, each once: all groups of an SLO at
+// once, or the only one.
+func selectors(queries []plan.Query) []slo.Selector {
+	type asked struct {
+		query   plan.Query
+		only    string
+		several bool // groups
+	}
+	byText := map[string]*asked{}
+	var order []*asked
+	for _, q := range queries {
+		if q.Way != plan.RawSamples {
+			continue
+		}
+		a, only := byText[q.Text()], labelsText(q.Only)
+		if a == nil {
+			a = &asked{query: q, only: only}
+			byText[q.Text()] = a
+			order = append(order, a)
+		}
+		a.several = a.several || a.only != only
+	}
+	out := make([]slo.Selector, len(order))
+	for i, a := range order {
+		if out[i] = a.query.Own; a.several {
+			out[i] = a.query.Selector
+		}
+	}
+	return out
+}
+
+// labelsText is a text of the labels that make a group.
+func labelsText(only []*labels.Matcher) string {
+	var b strings.Builder
+	for _, m := range only {
+		b.WriteString("\xff" + m.Name + "\xff" + m.Value)
+	}
+	return b.String()
+}
+
+// largest are the selectors whose series are not among another's.
+func largest(all []slo.Selector) []slo.Selector {
+	// What has fewer matchers comes first: it may hold the others.
+	slices.SortStableFunc(all, func(a, b slo.Selector) int { return len(a.Matchers()) - len(b.Matchers()) })
+	var out []slo.Selector
+	for _, s := range all {
+		if !slices.ContainsFunc(out, func(o slo.Selector) bool { _, ok := o.More(s); return ok }) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// unanswered is why a query got no answer, which ends the reading of all who count in it.
+type unanswered struct {
+	query string
+	cause error
+}
+
+func (e *unanswered) Error() string { return "querying " + e.query + ": " + e.cause.Error() }
+
+func (e *unanswered) Unwrap() error { return e.cause }
+
+// OwnError is an error of a reading in words of one ledger: it names a query of its own.
+func OwnError(l *plan.Plan, err error) error {
+	u, ok := errors.AsType[*unanswered](err)
+	if !ok {
+		return err
+	}
+	first := ""
+	for _, m := range l.Inputs {
+		for _, q := range m.Queries {
+			if q.Text() == u.query {
+				return err
+			}
+			if first == "" {
+				first = q.Text()
+			}
+		}
+	}
+	return &unanswered{first, u.cause}
+}
+
+// add takes an answer. An error that speaks of this query alone is that of who
+// counts it.
+func (r *batch) add(q plan.Query, series []counting.RawSeries, err error) error {
+	if s := counting.Doubled(series); err == nil && s != nil {
+		err = backend.MalformedError("the answer has the series " + backend.Shown(s.Labels.String()) + " twice")
+	}
+	if err != nil && (!backend.Refused(err) || backend.TooMuch(err, r.to-r.from)) {
+		return &unanswered{q.Text(), err}
+	}
+	r.answers = append(r.answers, Answer{query: q, Series: series, Err: err})
+	return nil
+}
+
+// histogramSamples is how many samples a native histogram's is as large as.
+const histogramSamples = 10
+
+// samples is how many the reading brought.
+func (r *batch) samples() int {
+	n := 0
+	for _, a := range r.answers {
+		for _, s := range a.Series {
+			n += len(s.Samples) + histogramSamples*len(s.Histograms)
+		}
+	}
+	return n
+}
+
+// RawSeries are the series of an answer, without their replica labels.
+func (b *Reader) RawSeries(answer []backend.Series) []counting.RawSeries {
+	out := make([]counting.RawSeries, 0, len(answer))
+	for _, v := range answer {
+		replica := valuesOf(v.Labels, b.ReplicaLabels)
+		for _, name := range b.ReplicaLabels {
+			delete(v.Labels, name)
+		}
+		le := counting.NormalizeBound(v.Labels)
+		s := counting.RawSeries{Labels: labels.FromMap(v.Labels), Le: le, Target: valuesOf(v.Labels, b.TargetLabels), Replica: replica, Samples: v.Samples, Nans: v.Nans, Histograms: v.Histograms, Refused: v.Refused}
+		if v.Refused.T != 0 {
+			b.Counted.refused.WithLabelValues(b.Name).Inc()
+		}
+		s.Key, s.Pair = s.Labels.Hash(), counting.PairOf(s.Labels)
+		out = append(out, s)
+	}
+	return out
+}
+
+func valuesOf(lbls map[string]string, names []string) string {
+	values := make([]string, len(names))
+	for i, name := range names {
+		values[i] = lbls[name]
+	}
+	return strings.Join(values, "\xff")
+}
+
+// series are the series that queries select, with their roles. A series of two
+// queries has both roles.
+func (r *batch) series(queries []plan.Query) ([]counting.RawSeries, error) {
+	var out []counting.RawSeries
+	type identity struct {
+		key         uint64
+		replica, le string
+	}
+	byKey := map[identity]int{}
+	respelled := false
+	for _, q := range queries {
+		answer, more := r.find(q)
+		if answer.Err != nil { // of a query that others may have asked
+			if i := slices.IndexFunc(queries, func(o plan.Query) bool { return o.OwnText() == answer.query.Text() }); i >= 0 {
+				q = queries[i]
+			}
+			return nil, fmt.Errorf("querying %s: %w", q.OwnText(), answer.Err)
+		}
+		for s := range answer.Of(q.Only) {
+			if !s.Matches(more) {
+				continue
+			}
+			respelled = respelled || s.Le != ""
+			id := identity{s.Key, s.Replica, s.Le}
+			i, ok := byKey[id]
+			if !ok {
+				i = len(out)
+				byKey[id] = i
+				out = append(out, *s)
+			}
+			out[i].Count(q.Role, q.Weight)
+		}
+	}
+	if respelled {
+		out = counting.OncePerBound(out)
+	}
+	return out, nil
+}
+
+// find gives the answer that holds a query's series, and what more they match.
+func (r *batch) find(q plan.Query) (*Answer, []*labels.Matcher) {
+	for i := range r.answers {
+		a := &r.answers[i]
+		if a.query.Way != q.Way {
+			continue
+		}
+		if q.Way != plan.RawSamples {
+			if a.query.Text() == q.Text() && slices.Equal(a.query.By, q.By) {
+				return a, q.Only
+			}
+			continue
+		}
+		if more, ok := a.query.Selector.More(q.Own); ok {
+			return a, more
+		}
+	}
+	panic("evaluator: a query was not asked: " + q.Text())
+}
+
+// Of are the series of a group; all of them without one.
+func (a *Answer) Of(group []*labels.Matcher) iter.Seq[*counting.RawSeries] {
+	return func(yield func(*counting.RawSeries) bool) {
+		if len(group) == 0 {
+			for i := range a.Series {
+				if !yield(&a.Series[i]) {
+					return
+				}
+			}
+			return
+		}
+		var names, values []string
+		for _, m := range group {
+			names, values = append(names, m.Name), append(values, m.Value)
+		}
+		for _, i := range a.index(names)[strings.Join(values, "\xff")] {
+			if !yield(&a.Series[i]) {
+				return
+			}
+		}
+	}
+}
+
+// index are the places of series by their values of labels.
+func (a *Answer) index(names []string) map[string][]int {
+	key := strings.Join(names, "\xff")
+	if a.byGroup[key] == nil {
+		index := map[string][]int{}
+		for i := range a.Series {
+			values := make([]string, len(names))
+			for j, name := range names {
+				values[j] = a.Series[i].Labels.Get(name)
+			}
+			at := strings.Join(values, "\xff")
+			index[at] = append(index[at], i)
+		}
+		if a.byGroup == nil {
+			a.byGroup = map[string]map[string][]int{}
+		}
+		a.byGroup[key] = index
+	}
+	return a.byGroup[key]
+}

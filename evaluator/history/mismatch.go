@@ -1,0 +1,187 @@
+package history
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/plan"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// unbucketed is the error of histograms that lack the bucket at the threshold, or
+// errRespelled when it is there under another text.
+func (b *Reader) unbucketed(ctx context.Context, l slo.Latency, p *InputState, found counting.Histograms, at timeline.Minute) error {
+	texts, err := b.BoundTexts(ctx, l, at)
+	switch fault, ok := BucketFault(l, BoundsOf(texts)); {
+	case err != nil:
+		return err
+	case p.Spell(l, texts):
+		return errRespelled
+	case ok:
+		return fault
+	case len(found.Lacking) == found.Counts:
+		return backend.MismatchError{Message: fmt.Sprintf("threshold %s is no bucket of %s any more: its newest samples have none there", l.Text, l.Histogram)}
+	}
+	return backend.MismatchError{Message: fmt.Sprintf("threshold %s is no bucket of %d of the %d histograms %s, such as %s",
+		l.Text, len(found.Lacking), found.Counts, l.Histogram, found.Lacking[0])}
+}
+
+// BucketFault is why a histogram with these boundaries, ascending, can't tell what is
+// slower than the threshold.
+func BucketFault(l slo.Latency, bounds []float64) (backend.MismatchError, bool) {
+	if fault, ok := unitFault(l, bounds); ok {
+		return fault, true
+	}
+	same := func(bound float64) bool { return slo.SameBound(bound, l.Threshold) }
+	switch {
+	case len(bounds) == 0:
+		return backend.MismatchError{Message: fmt.Sprintf("%s has a count and no buckets: nobody knows how many observations were slow", l.Histogram),
+			Hint: "let the program publish a histogram; a summary or a timer has quantiles and sums only"}, true
+	case !slices.ContainsFunc(bounds, same):
+		return backend.MismatchError{Message: NearestBounds(l, bounds)}, true
+	}
+	return backend.MismatchError{}, false
+}
+
+// FiniteBounds are boundaries, ascending, without +Inf.
+func FiniteBounds(bounds []float64) []float64 {
+	if n := len(bounds); n > 0 && math.IsInf(bounds[n-1], 1) {
+		return bounds[:n-1]
+	}
+	return bounds
+}
+
+// longSeconds is a last bucket, in seconds, that few histograms of seconds have, and
+// those of milliseconds do.
+const longSeconds = 600
+
+// unitFault is that nobody knows the unit of a histogram: no unit is written, its
+// name says none, and its buckets are no likely numbers of seconds.
+func unitFault(l slo.Latency, bounds []float64) (backend.MismatchError, bool) {
+	finite := FiniteBounds(bounds)
+	if !l.Assumed || len(finite) == 0 || finite[len(finite)-1] <= longSeconds {
+		return backend.MismatchError{}, false
+	}
+	last := finite[len(finite)-1]
+	unit := slo.LatencyUnits[1]
+	for _, u := range slo.LatencyUnits[1:] {
+		if unit = u; last*u.Length.Seconds() <= (2 * time.Hour).Seconds() {
+			break
+		}
+	}
+	seconds, other := strconv.FormatFloat(l.Threshold, 'g', -1, 64), strconv.FormatFloat(l.Threshold/unit.Length.Seconds(), 'g', 10, 64)
+	return backend.MismatchError{Message: fmt.Sprintf("is %s in seconds or in %s? Neither its name nor a unit says it, and its buckets reach to %s: threshold %s is %s or %s",
+		l.Histogram, unit.Name, slo.BoundText(last), l.Text, seconds, other),
+		Hint: fmt.Sprintf("write unit: %s beside the threshold, or unit: s", unit.Key)}, true
+}
+
+// NearestBounds says which boundaries there are around a threshold that is none.
+func NearestBounds(l slo.Latency, bounds []float64) string {
+	i, _ := slices.BinarySearch(bounds, l.Threshold)
+	below, above := "", ""
+	if i > 0 {
+		below = Boundary(l, bounds[i-1])
+	}
+	if i < len(bounds) && !math.IsInf(bounds[i], 1) {
+		above = Boundary(l, bounds[i])
+	}
+	text := fmt.Sprintf("threshold %s is no bucket of %s: ", l.Text, l.Histogram)
+	switch {
+	case below == "" && above == "":
+		return text + "it has none but +Inf"
+	case below == "" || above == "":
+		return text + "the nearest is " + below + above
+	}
+	return text + "the nearest are " + below + " and " + above
+}
+
+// Boundary is a boundary as the threshold is written: a duration, or a number in
+// the histogram's unit.
+func Boundary(l slo.Latency, le float64) string {
+	d, err := time.ParseDuration(l.Text)
+	if err != nil {
+		m, _ := model.ParseDuration(l.Text)
+		d = time.Duration(m)
+	}
+	if _, err := strconv.ParseFloat(l.Text, 64); err == nil || d == 0 || l.Threshold == 0 {
+		return strconv.FormatFloat(le, 'g', -1, 64)
+	}
+	return time.Duration(math.Round(le * (float64(d) / l.Threshold))).String()
+}
+
+// TimeFault is why none of the values is a time of the last success, in seconds since the
+// epoch. 0 is a job that never succeeded.
+func TimeFault(query string, values []float64, now time.Time) (backend.MismatchError, bool) {
+	values = slices.DeleteFunc(slices.Clone(values), func(v float64) bool { return v == 0 || math.IsNaN(v) })
+	if len(values) == 0 {
+		return backend.MismatchError{}, false
+	}
+	v := slices.Max(values)
+	text := strconv.FormatFloat(v, 'f', -1, 64)
+	at := float64(now.Unix())
+	isTime := func(seconds float64) bool {
+		return seconds > at-slo.MaxWindow.Duration().Seconds()*20 && seconds <= at+slo.Ahead.Seconds()
+	}
+	if slices.ContainsFunc(values, isTime) {
+		return backend.MismatchError{}, false
+	}
+	for _, u := range []struct {
+		name, form string
+		seconds    float64
+	}{
+		{"milliseconds", "(%s) / 1000", 1e-3}, {"microseconds", "(%s) / 1e6", 1e-6}, {"nanoseconds", "(%s) / 1e9", 1e-9},
+		{"minutes", "60 * (%s)", 60}, {"hours", "3600 * (%s)", 3600}, {"days", "86400 * (%s)", 86400},
+	} {
+		if isTime(v * u.seconds) {
+			return backend.MismatchError{Message: fmt.Sprintf("%s gives %s, which is a time in %s, not in seconds", query, text, u.name), Hint: "write " + fmt.Sprintf(u.form, query)}, true
+		}
+	}
+	if v > 0 && v < slo.MaxWindow.Duration().Seconds()*20 {
+		return backend.MismatchError{Message: fmt.Sprintf("%s gives %s, which is an age, not a time: as a time it is of 1970", query, text), Hint: "write time() - (" + query + ")"}, true
+	}
+	if v > at && v < 2*at {
+		return backend.MismatchError{Message: fmt.Sprintf("%s gives %s, which is in the future", query, time.Unix(int64(v), 0).UTC().Format(time.RFC3339)),
+			Hint: "it must be the time of the last success; check the clock of the program that reports it"}, true
+	}
+	return backend.MismatchError{Message: fmt.Sprintf("%s gives %s, which is no time in seconds since 1970", query, text), Hint: ""}, true
+}
+
+// NumbersOf are the values of an answer.
+func NumbersOf(answer []backend.Series) (out []float64) {
+	for _, v := range answer {
+		for _, s := range v.Samples {
+			out = append(out, s.V)
+		}
+	}
+	return out
+}
+
+// timely returns an error of a query for times that gives none now.
+func (b *Reader) timely(ctx context.Context, m *plan.Input, at timeline.Minute) error {
+	switch m.Indicator.Measure().(type) {
+	case slo.Runs:
+	case slo.Levels:
+		if _, ok := m.Indicator.(slo.Freshness); !ok {
+			return nil
+		}
+	default:
+		return nil
+	}
+	answer, err := b.Query(ctx, m.Queries[0].Expr, at.Time())
+	if err != nil && !backend.Refused(err) {
+		return fmt.Errorf("querying %s: %w", m.Queries[0].Expr, err)
+	}
+	if fault, ok := TimeFault(m.Queries[0].Expr, NumbersOf(answer), at.Time()); ok {
+		return fault
+	}
+	return nil
+}

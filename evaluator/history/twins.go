@@ -1,0 +1,156 @@
+package history
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/counting/gauges"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// leastGrowth is how often two counters must have grown alike to be copies of one:
+// those that stand still are alike by chance.
+const leastGrowth = 3
+
+// replicaName is what labels of replicas are called. Counters of one process with
+// the same samples at the same times may count alike, as those of the phases of
+// requests do; with a label of such a name they are copies.
+var replicaName = regexp.MustCompile(`(?i)replica|prometheus|monitor|scrape|receive|agent`)
+
+// TwinLabel returns the label by which a batch has each counter twice or more, as
+// several replicas of a Prometheus scrape it, or "". The labels of replicas that
+// are configured are not in the batch, and those of targets tell processes apart,
+// which may count alike.
+func (b *Reader) TwinLabel(batch []counting.RawSeries) string {
+	names := map[string]bool{}
+	for i := range batch {
+		batch[i].Labels.Range(func(l labels.Label) { names[l.Name] = true })
+	}
+	for _, name := range append(slices.Clone(b.TargetLabels), model.MetricNameLabel, labels.BucketLabel) {
+		delete(names, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if allTwins(batch, name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// allTwins reports whether all counters that grow have a copy that differs in a
+// label.
+func allTwins(batch []counting.RawSeries, name string) bool {
+	byRest := map[uint64][]*counting.RawSeries{}
+	var buf []byte
+	for i := range batch {
+		s := &batch[i]
+		if s.Labels.Get(name) == "" {
+			continue
+		}
+		var rest uint64
+		rest, buf = s.Labels.HashWithoutLabels(buf, name)
+		byRest[rest] = append(byRest[rest], s)
+	}
+	found := false
+	for i := range batch {
+		s := &batch[i]
+		if growth(s.Samples) < leastGrowth {
+			continue
+		}
+		var rest uint64
+		rest, buf = s.Labels.HashWithoutLabels(buf, name)
+		if !slices.ContainsFunc(byRest[rest], func(o *counting.RawSeries) bool {
+			return o != s && o.Labels.Get(name) != s.Labels.Get(name) && copies(s.Samples, o.Samples, replicaName.MatchString(name))
+		}) {
+			return false
+		}
+		found = true
+	}
+	return found
+}
+
+// findTwins finds the counters that a book has twice, in the newest long piece of
+// history: in a cycle there are too few samples to say.
+func (b *Reader) findTwins(ctx context.Context, e *Read, r *batch, batches [][]counting.RawSeries, settled timeline.Minute) {
+	if r.to-r.from < timeline.Minutes(TwinsLength) || r.to <= settled-24*60 {
+		return
+	}
+	for i, m := range e.Record.Plan.Inputs {
+		p := &e.Record.Inputs[i]
+		_, given := p.Counting.(*gauges.Increments)
+		switch {
+		case !given && m.Fresh != nil:
+		case p.Method == evaluator.MethodRaw && len(batches[i]) <= MostTwins:
+			p.Twin = b.TwinLabel(batches[i])
+		default:
+			if label, err := b.TwinsOfTarget(ctx, m.ClockQuery().Own, r.to); err == nil {
+				p.Twin = label
+			}
+		}
+	}
+}
+
+// TwinsOfTarget is twinLabel of one target: of all there are too many series to read.
+func (b *Reader) TwinsOfTarget(ctx context.Context, s slo.Selector, at timeline.Minute) (string, error) {
+	one, err := b.Query(ctx, fmt.Sprintf("topk(1, count by (%s) (%s) <= %d)", slo.LabelList(b.TargetLabels...), s, MostTwins), at.Time())
+	if err != nil || len(one) == 0 {
+		return "", err
+	}
+	for _, name := range b.TargetLabels {
+		s = s.With(labels.MustNewMatcher(labels.MatchEqual, name, one[0].Labels[name]))
+	}
+	answer, err := b.Query(ctx, s.Range(TwinsLength), at.Time())
+	return b.TwinLabel(b.RawSeries(answer)), err
+}
+
+const (
+	// TwinsLength is how much of series is read to find copies of them.
+	TwinsLength = 15 * time.Minute
+	// MostTwins is how many series are read for that.
+	MostTwins = 2000
+)
+
+// growth is how many samples are higher than the one before.
+func growth(samples []backend.Sample) int {
+	n := 0
+	for i := 1; i < len(samples); i++ {
+		if samples[i].V > samples[i-1].V {
+			n++
+		}
+	}
+	return n
+}
+
+// copies reports whether two series are samples of one counter: each value of one
+// is between those of the other that are around it in time. A fall in either
+// says nothing, nor do samples at the same time, unless they are asked for.
+func copies(a, b []backend.Sample, atOnce bool) bool {
+	n := 0
+	for _, s := range a {
+		i, same := slices.BinarySearchFunc(b, s.T, func(o backend.Sample, t int64) int { return cmp.Compare(o.T, t) })
+		switch {
+		case same && b[i].V != s.V:
+			return false
+		case same && atOnce:
+			n++
+		case same || i == 0 || i == len(b) || b[i].V < b[i-1].V:
+		case s.V < b[i-1].V || s.V > b[i].V:
+			return false
+		default:
+			n++
+		}
+	}
+	return n > leastGrowth
+}

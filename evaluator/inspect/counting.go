@@ -1,0 +1,142 @@
+package inspect
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/audit"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/history"
+	"github.com/slowburn-slo/slowburn/evaluator/plan"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+const (
+	// countedSamples is about how many samples are counted to find what no evidence can
+	// decide.
+	countedSamples = 50_000
+	// shortestCounted is what is counted of an SLO of many series.
+	shortestCounted = time.Hour
+)
+
+// trialLength is how much of the newest data a trial counts.
+const trialLength = 10 * time.Minute
+
+// trial counts the newest slots as the service does. That it refuses to is a
+// concern, unless another says why.
+func (x *inspector) trial(ctx context.Context) error {
+	if slices.ContainsFunc(x.findings, func(c Finding) bool { return c.Wrong }) {
+		return nil
+	}
+	l := plan.New("", x.slo, timeline.Minutes(x.Settle), trialLength)
+	e := &history.Read{Record: history.NewRecord(l, x.end-timeline.Minutes(trialLength), 0)}
+	x.Advance(ctx, []*history.Read{e}, x.end, false)
+	field := "sli." + x.slo.Indicator.Kind()
+	switch x.slo.Indicator.(type) {
+	case slo.Latency:
+		field += ".threshold"
+	case *slo.WorstOf:
+		field = "worst_of"
+	}
+	return x.told(e.Err, field)
+}
+
+// undecided counts the newest part of an SLO's counters, a day at most, as the service
+// does. What it can't decide is a concern.
+func (x *inspector) undecided(ctx context.Context) error {
+	if _, counters := x.slo.Indicator.Measure().(slo.Counters); !counters || slices.ContainsFunc(x.findings, func(c Finding) bool { return c.Wrong }) {
+		return nil
+	}
+	m := plan.NewInput(x.slo.Indicator)
+	series := 0.0
+	for _, q := range m.Queries {
+		n, _, err := x.number(ctx, "count("+q.Text()+")", x.end)
+		if err != nil {
+			return x.told(err, fieldOf(x.slo.Indicator, q.Role))
+		}
+		series += n
+	}
+	enough := time.Duration(countedSamples/(2*max(series, 1))) * time.Minute // two scrapes a minute
+	length := min(24*time.Hour, max(enough, shortestCounted)).Truncate(time.Hour)
+	whole := *x.slo
+	whole.Groups, whole.Slice, whole.NoDataBad = nil, nil, false
+	l := plan.New("", &whole, timeline.Minutes(x.Settle), length)
+	e := &history.Read{Record: history.NewRecord(l, x.end.Add(-length), plan.NewestLeadIn)}
+	x.Advance(ctx, []*history.Read{e}, x.end, false)
+	if e.Err != nil {
+		return x.told(e.Err, "sli."+x.slo.Indicator.Kind())
+	}
+	x.audited(ctx, e.Record)
+	if text := e.Record.Impossible(x.end); text != "" {
+		x.concern(false, "sli."+x.slo.Indicator.Kind(), "find out who writes them", "%s", text)
+	}
+	sum := e.Record.Timeline.Sum(e.Record.Timeline.Start(), x.end)
+	all := e.Record.Undecided.With(e.Record.Unsettled)
+	for _, kind := range []counting.FindingKind{counting.FindRebirth, counting.FindReset} {
+		var of counting.Undecided
+		for _, l := range all {
+			if l.Kind == kind {
+				of = append(of, l)
+			}
+		}
+		left, _ := of.Sum(e.Record.Timeline, sum.Start, sum.End)
+		if _, _, tooMuch := left.Share(sum); tooMuch {
+			x.leftUndecided(kind, left, m, length)
+		}
+	}
+	return nil
+}
+
+// leftUndecided is the concern about counters that began again or lost a part.
+func (x *inspector) leftUndecided(kind counting.FindingKind, left counting.UndecidedSlot, m *plan.Input, length time.Duration) {
+	r := counting.RoleBad
+	if left.Total > 0 {
+		if r = counting.RoleTotal; m.Counted&counting.RoleTotal == 0 {
+			r = counting.RoleGood
+		}
+	}
+	field, last := fieldOf(x.slo.Indicator, r), slo.Window(length)
+	if kind == counting.FindRebirth {
+		x.concern(false, field, "let the application set the counter to 0 when it starts, or lengthen the ttl after which its exporter drops it",
+			"counters expired and came back %s in the last %s while their exporter went on; nothing proves that they began from zero, so %s events are not counted",
+			evaluator.Times(left.Counters), last, evaluator.ForPeople(max(left.Total, left.Bad)))
+		return
+	}
+	x.concern(false, field, "count by the counters of each process instead of a sum of them, or let the process say when it began by process_start_time_seconds",
+		"counters fell %s in the last %s to more than they can have counted since, as sums that lose a part and restored states do; what they counted in these scrapes is not known",
+		evaluator.Times(left.Counters), last)
+}
+
+// pushed asks whether counters come by a Pushgateway, without the time at which the
+// process that pushed them began: each run of a batch begins at zero, and nothing says
+// so of one that counts as much as the last one or more.
+func (x *inspector) pushed(ctx context.Context, s subject) error {
+	on := " on (" + slo.LabelList(x.TargetLabels...) + ") "
+	n, found, err := x.number(ctx, "count("+s.Text()+" and"+on+"changes(push_time_seconds[1d]) > 0 unless"+on+"process_start_time_seconds)", x.end)
+	if err != nil || !found {
+		return err
+	}
+	x.concern(false, s.field, "push process_start_time_seconds with them, or let one process count for all runs",
+		"%.0f series of %s are pushed to a Pushgateway without process_start_time_seconds: a run that counts as much as the one before is not seen, and of one that counts more only the rest is",
+		n, s.Text())
+	return nil
+}
+
+// audited audits the last two hours. That both differ is a concern.
+func (x *inspector) audited(ctx context.Context, k *history.Record) {
+	due := audit.Round{Backend: x.Reader, Audits: audit.Log(nil).Due(k)}
+	due.Ask(ctx)
+	id, _ := x.Identity()
+	var r audit.Result
+	for i := range due.Audits {
+		if r, _ = due.Audits[i].Result(id.Kind); !due.Audits[i].Done || r.Differs == "" {
+			return
+		}
+	}
+	if len(due.Audits) == audit.Differing {
+		x.concern(false, "sli."+x.slo.Indicator.Kind(), "slowburn explain shows what differs; please report it", "%s", r.Differs)
+	}
+}

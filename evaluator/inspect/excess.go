@@ -1,0 +1,55 @@
+package inspect
+
+import (
+	"context"
+	"math"
+	"strings"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/plan"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+)
+
+// excess asks whether more bad or good events were counted in a day than events, those
+// of the day before included: some may be counted before they are judged.
+func (x *inspector) excess(ctx context.Context, m *plan.Input) error {
+	part, code := counting.RoleBad, "bad"
+	switch m.Counted {
+	case counting.RoleGood | counting.RoleTotal:
+		part, code = counting.RoleGood, "good"
+	case counting.RoleBad | counting.RoleTotal:
+	default:
+		return nil
+	}
+	grown := func(r counting.Role, length timeline.Minute) (string, bool) {
+		var terms []string
+		for _, q := range m.Queries {
+			if q.Role != r {
+				continue
+			}
+			if q.Way != plan.RawSamples || q.Weight != 1 {
+				return "", false
+			}
+			terms = append(terms, "("+x.Increase(q.Selector, length)+" or vector(0))")
+		}
+		return strings.Join(terms, " + "), len(terms) > 0
+	}
+	const day = 24 * 60
+	some, one := grown(part, day)
+	all, two := grown(counting.RoleTotal, 2*day)
+	if m.Fresh != nil || !one || !two {
+		return nil
+	}
+	events, _, err := x.number(ctx, some, x.end)
+	if err != nil || events < evaluator.LeastExcess {
+		return err
+	}
+	total, _, err := x.number(ctx, all, x.end)
+	if err != nil || events-total <= evaluator.ExcessShare*total {
+		return err
+	}
+	x.concern(false, fieldOf(x.slo.Indicator, counting.RoleTotal), "it must count all events, the bad ones among them; or give good and bad",
+		"there were %s %s events in the last day, and %s events in the last two: the total leaves some out", evaluator.ForPeople(math.Round(events)), code, evaluator.ForPeople(math.Round(total)))
+	return nil
+}

@@ -1,0 +1,86 @@
+package inspect
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/history"
+	"github.com/slowburn-slo/slowburn/evaluator/plan"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// histogram asks what buckets a histogram has, and gives what tells that there
+// is one: the count of a classic one, or the native one itself.
+func (x *inspector) histogram(ctx context.Context, l slo.Latency) (subject, error) {
+	const field = "sli.latency.histogram"
+	c, _ := l.Measure().(slo.Counters)
+	classic, _ := c.Total.Plain()
+	out := subject{plan.Query{Role: counting.RoleTotal, Selector: classic}.Named(), field, true}
+	texts, err := x.BoundTexts(ctx, l, x.end)
+	if err != nil {
+		return out, err
+	}
+	bounds := history.BoundsOf(texts)
+	if len(bounds) == 0 {
+		if found, err := x.estimates(ctx, l); err != nil || found {
+			return subject{plan.Query{Role: counting.RoleTotal, Selector: l.Histogram}.Named(), field, false}, err
+		}
+		if found, err := x.now(ctx, out); err != nil || !found {
+			return out, err
+		}
+	}
+	if fault, ok := history.BucketFault(l, bounds); ok {
+		x.fault("sli.latency.threshold", fault)
+		return out, nil
+	}
+	x.unlikely(l, bounds)
+	return out, x.layouts(ctx, l, classic, texts)
+}
+
+// unlikely finds what a histogram can hold and is probably not meant.
+func (x *inspector) unlikely(l slo.Latency, bounds []float64) {
+	finite := history.FiniteBounds(bounds)
+	if slo.SameBound(l.Threshold, finite[len(finite)-1]) {
+		x.concern(false, "sli.latency.threshold", "give the histogram buckets above it, to tell what is a little slow from what hangs",
+			"threshold %s is the last bucket of %s: nothing slower can be told apart", l.Text, l.Histogram)
+	}
+	if l.Assumed && finite[len(finite)-1] >= 100 && finite[0] >= 1 {
+		x.concern(false, "sli.latency.histogram", "write unit: s or unit: ms beside the threshold",
+			"%s is taken to be in seconds, though its name does not say so: its buckets are from %g to %g", l.Histogram, finite[0], finite[len(finite)-1])
+	}
+}
+
+// layouts asks whether some histograms lack the bucket that others have.
+func (x *inspector) layouts(ctx context.Context, l slo.Latency, count slo.Selector, texts []string) error {
+	var p history.InputState
+	if p.Spell(l, texts) {
+		x.concern(false, "sli.latency.threshold", "slowburn counts it, and the rules that it generates do not find it",
+			"the bucket at %s of %s is written le=%q", l.Text, l.Histogram, p.Spellings[0])
+	}
+	with, _, err := x.number(ctx, "count(count without (le) ("+l.Bucket(p.Spellings...).String()+"))", x.end)
+	if err != nil {
+		return err
+	}
+	all, _, err := x.number(ctx, "count("+count.String()+")", x.end)
+	if err == nil && with < all {
+		x.concern(true, "sli.latency.threshold", "", "threshold %s is no bucket of %g of the %g histograms %s", l.Text, all-with, all, l.Histogram)
+	}
+	return err
+}
+
+// estimates asks whether a threshold is within a bucket of a native histogram. It
+// reports whether there is one.
+func (x *inspector) estimates(ctx context.Context, l slo.Latency) (found bool, err error) {
+	answer, err := x.QueryRange(ctx, "sum("+l.Histogram.String()+")", x.end, x.end, 1)
+	for _, v := range answer {
+		for _, h := range v.Histograms {
+			found = true
+			if _, b := h.UpTo(l.Threshold); b.Count > 0 {
+				x.concern(false, "sli.latency.threshold", fmt.Sprintf("%s and %s are exact", history.Boundary(l, b.Lower), history.Boundary(l, b.Upper)),
+					"threshold %s is within a bucket of %s: the counts are estimates", l.Text, l.Histogram)
+			}
+		}
+	}
+	return found, err
+}

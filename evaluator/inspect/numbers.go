@@ -1,0 +1,115 @@
+package inspect
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/plan"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// estimated finds expressions whose events are estimated.
+func (x *inspector) estimated() {
+	rates, _ := x.slo.Indicator.Measure().(slo.Rates)
+	for i, r := range []slo.Rate{rates.Good, rates.Bad, rates.Total} {
+		if r.Obstacle != "" {
+			hint := "events are counted exactly in sums of rate() and increase() of selectors over $window"
+			if strings.HasPrefix(r.Obstacle, "sum_over_time(") {
+				hint = "gauges of numbers of events are counted exactly by their selectors alone, with type: delta"
+			}
+			x.concern(false, fieldOf(x.slo.Indicator, counting.AllRoles[i]), hint, "the number of events is estimated: %s is no sum of counters", r.Obstacle)
+			return
+		}
+	}
+}
+
+// manyChanges is how often a gauge changes in an hour without falling, before it is
+// taken for a counter.
+const manyChanges = 10
+
+// grows finds a counter where gauges of increments should be: each sample would count
+// all events since its process began.
+func (x *inspector) grows(ctx context.Context, s subject, selector slo.Selector) error {
+	hour := selector.Range(time.Hour)
+	changes, found, err := x.number(ctx, fmt.Sprintf("max(changes(%s) unless (resets(%s) > 0))", hour, hour), x.end)
+	if err == nil && found && changes >= manyChanges {
+		x.concern(false, s.field, "leave type away for counters", "%s rises as counters do, and never fell in the last hour", selector)
+	}
+	return err
+}
+
+// maxFalls is the share of samples that are lower than the one before, above
+// which no process restarts so often.
+const maxFalls = 0.2
+
+// gaugeHint is what to write for gauges.
+const gaugeHint = "write type: delta where each sample is the number of events since the one before, type: rate for events per second; any other gauge is for an SLO of threshold"
+
+// noCounter finds gauges where counters should be: what falls all the time, what is a
+// gauge by its metadata and does not rise as counters do, and a total that never changes.
+func (x *inspector) noCounter(ctx context.Context, s subject) error {
+	hour, day := s.Selector.Range(time.Hour), s.Selector.Range(24*time.Hour)
+	falls, found, err := x.number(ctx, fmt.Sprintf("max(resets(%s) / count_over_time(%s))", hour, hour), x.end)
+	if err != nil {
+		return err
+	}
+	if found && falls > maxFalls {
+		x.concern(false, s.field, gaugeHint, "%s falls as gauges do, in %.0f %% of its samples", s.Selector, 100*falls)
+		return nil
+	}
+	rises, _, err := x.number(ctx, fmt.Sprintf("max(changes(%s) unless (resets(%s) > 0))", day, day), x.end)
+	if err != nil || rises >= manyChanges {
+		return err
+	}
+	if x.metricType(ctx, s.Selector.Name()) == "gauge" {
+		x.concern(false, s.field, gaugeHint, "%s is a gauge, by its metadata, and does not grow as counters do", s.Selector)
+		return nil
+	}
+	if s.Role&plan.NewInput(x.slo.Indicator).Clock() == 0 {
+		return nil
+	}
+	length := slo.Window(2 * time.Hour)
+	if named.MatchString(s.Selector.Name()) {
+		length = slo.Window(24 * time.Hour)
+	}
+	long := s.Selector.Range(length.Duration())
+	still, found, err := x.number(ctx, fmt.Sprintf("max(last_over_time(%s) > 0 and last_over_time(%s offset %s)) unless max(changes(%s)) > 0", hour, hour, length, long), x.end)
+	if err == nil && found {
+		x.concern(false, s.field, "if each of its samples is a number of events, write type: delta; if they are rates, type: rate", "%s did not change in the last %s: it is %s, and counted no events", s.Selector, length, evaluator.PlainCount(still))
+	}
+	return err
+}
+
+// named is a name that counters have; they may be quiet for hours.
+var named = regexp.MustCompile(`_(total|count|bucket)$`)
+
+// metricType is the type of a metric by the metadata that its targets gave, "" when
+// there is none, or there are several.
+func (x *inspector) metricType(ctx context.Context, name string) string {
+	var answer struct {
+		Data map[string][]struct {
+			Type string `json:"type"`
+		} `json:"data"`
+	}
+	err := x.Call(ctx, "/api/v1/metadata?metric="+url.QueryEscape(name), nil, func(body io.Reader) error {
+		return json.NewDecoder(body).Decode(&answer)
+	})
+	if err != nil || len(answer.Data[name]) == 0 {
+		return "" // not every backend has it
+	}
+	found := answer.Data[name][0].Type
+	for _, m := range answer.Data[name] {
+		if m.Type != found {
+			return ""
+		}
+	}
+	return found
+}

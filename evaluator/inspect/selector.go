@@ -1,0 +1,95 @@
+package inspect
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/slowburn-slo/slowburn/evaluator/history"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// texts are the values of a label among series, in order.
+func (x *inspector) texts(ctx context.Context, s slo.Selector, name string) ([]string, error) {
+	rows, err := x.ask(ctx, fmt.Sprintf("group by (%s) (%s)", name, s), x.end)
+	return history.TextsOf(rows, name), err
+}
+
+// bucket asks whether the bucket that a selector names by le is there, and under
+// which texts.
+func (x *inspector) bucket(ctx context.Context, s subject) error {
+	bound, ok := s.Selector.Bound()
+	if !ok {
+		return nil
+	}
+	texts, err := x.texts(ctx, history.Without(s.Selector, labels.BucketLabel), labels.BucketLabel)
+	if err != nil || len(texts) == 0 {
+		return err
+	}
+	same, missed := history.Spellings(s.Selector, texts)
+	written := history.MatcherOf(s.Selector, labels.BucketLabel).String()
+	hint := "write " + history.Alternatives(labels.BucketLabel, s.Selector, missed) + ", or an SLO of latency, which finds a bucket by its bound"
+	switch {
+	case len(same) == 0:
+		x.concern(true, s.field, "", "%s", noBucket(written, s.Selector.Name(), bound, history.BoundsOf(texts)))
+	case len(missed) == len(same):
+		x.concern(true, s.field, hint, "no bucket of %s is written %s now: the same bound is written le=%q", s.Selector.Name(), written, missed[0])
+	case len(missed) > 0:
+		x.concern(false, s.field, hint, "%s has the bucket %s also as le=%q, which is not counted", s.Selector.Name(), written, missed[0])
+	}
+	return nil
+}
+
+// noBucket says that a matcher matches no bucket, and which are near.
+func noBucket(matcher, name string, bound float64, bounds []float64) string {
+	return strings.Replace(history.NearestBounds(slo.Latency{Text: slo.BoundText(bound), Threshold: bound, Histogram: slo.NewSelector(
+		labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, name))}, bounds), "threshold "+slo.BoundText(bound), matcher, 1)
+}
+
+// statusCodes are codes that HTTP has, as labels have them.
+var statusCodes = []string{"200", "201", "204", "301", "302", "304", "400", "401", "403", "404", "408", "409", "429", "499", "500", "501", "502", "503", "504"}
+
+// statusCode is a label value that is a code of HTTP, or a class of them.
+var (
+	statusCode  = regexp.MustCompile(`^[1-5][0-9][0-9]$`)
+	statusClass = regexp.MustCompile(`^[1-5]([xX][xX])$`)
+)
+
+// unmatchable finds a matcher of a status code that matches none that can be, in
+// the form that the values there have.
+func (x *inspector) unmatchable(ctx context.Context, s subject, name *labels.Matcher) (string, error) {
+	for _, m := range s.Selector.Matchers() {
+		if m == name || m.Type != labels.MatchEqual && m.Type != labels.MatchRegexp {
+			continue
+		}
+		texts, err := x.texts(ctx, slo.NewSelector(name), m.Name)
+		if err != nil {
+			return "", err
+		}
+		if len(texts) == 0 || slices.ContainsFunc(texts, m.Matches) {
+			continue
+		}
+		possible := statusCodes
+		switch {
+		case !slices.ContainsFunc(texts, func(text string) bool { return !statusCode.MatchString(text) }):
+		case !slices.ContainsFunc(texts, func(text string) bool { return !statusClass.MatchString(text) }):
+			possible = nil
+			for _, class := range []string{"1", "2", "3", "4", "5"} {
+				possible = append(possible, class+texts[0][1:])
+			}
+		default:
+			continue
+		}
+		if slices.ContainsFunc(possible, m.Matches) {
+			continue
+		}
+		shown := texts[:min(len(texts), 5)]
+		return fmt.Sprintf("%s matches no value such as those of %s: %s; write %s=~%q for server errors", m, name.Value, strings.Join(shown, ", "), m.Name, "5.."), nil
+	}
+	return "", nil
+}

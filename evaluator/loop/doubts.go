@@ -1,0 +1,169 @@
+package loop
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// doubtsOf are the doubts about a track's numbers, in the order of DoubtCodes. Each is
+// a function of what was read.
+func (t *followed) doubtsOf(v *timeline.Timeline, end timeline.Minute) []evaluator.Doubt {
+	out := []evaluator.Doubt{}
+	for _, find := range []func(v *timeline.Timeline, end timeline.Minute) *evaluator.Doubt{
+		t.badExceeds, t.goodExceeds, t.duplicated, t.impossible, t.partlyKnown, t.estimated, t.audited,
+	} {
+		if d := find(v, end); d != nil {
+			out = append(out, *d)
+		}
+	}
+	return out
+}
+
+func (t *followed) badExceeds(v *timeline.Timeline, end timeline.Minute) *evaluator.Doubt {
+	return t.exceeds(v, end, counting.RoleBad|counting.RoleTotal, evaluator.DoubtBadExceedsTotal, "bad")
+}
+
+func (t *followed) goodExceeds(v *timeline.Timeline, end timeline.Minute) *evaluator.Doubt {
+	return t.exceeds(v, end, counting.RoleGood|counting.RoleTotal, evaluator.DoubtGoodExceedsTotal, "good")
+}
+
+// duplicated is the doubt about counters that replicas have twice.
+func (t *followed) duplicated(*timeline.Timeline, timeline.Minute) *evaluator.Doubt {
+	for i := range t.job.book.Inputs {
+		if label := t.job.book.Inputs[i].Twin; label != "" {
+			return &evaluator.Doubt{Code: evaluator.DoubtDuplicated, Message: fmt.Sprintf(
+				"%s has each counter more than once, as replicas see it, which differ in the label %s: all events count as often; write replica_labels: [%s] in the configuration of the backend",
+				t.job.Inputs[i].ClockText(), label, label)}
+		}
+	}
+	return nil
+}
+
+// exceeds finds an excess in what a meter counts that counts two of good, bad and
+// total. Slots that are made of others don't show it: what is recorded does, of the
+// last hour.
+func (t *followed) exceeds(v *timeline.Timeline, end timeline.Minute, counted counting.Role, code evaluator.DoubtCode, kind string) *evaluator.Doubt {
+	l, k := t.job, t.job.book
+	for i, m := range l.Inputs {
+		if m.Counted != counted {
+			continue
+		}
+		of, start := v, evaluator.OwnStart(t.slo.Window, end)
+		if l.Combine != nil || l.Slice != nil {
+			of = k.Recent.Timeline(i)
+			start = of.Start()
+		}
+		if x := evaluator.ExcessOf(of, start, min(k.Settled, of.End()), k.ScrapeOf(), counted == counting.RoleGood|counting.RoleTotal); x != nil {
+			d := x.Doubt(code, kind)
+			return &d
+		}
+	}
+	return nil
+}
+
+// wellKnownShare is the share of a window that is known when nothing is said of it.
+const wellKnownShare = 0.9
+
+// partlyKnown is the doubt about a number of which too little is known.
+func (t *followed) partlyKnown(v *timeline.Timeline, end timeline.Minute) *evaluator.Doubt {
+	for _, d := range []*evaluator.Doubt{t.missedDoubt(end), t.keptDoubt(end), t.goneDoubt(end)} {
+		if d != nil {
+			return d
+		}
+	}
+	sum := v.Sum(evaluator.OwnStart(t.slo.Window, end), end)
+	share := sum.Coverage()
+	if share >= wellKnownShare || share == 0 {
+		return nil
+	}
+	return &evaluator.Doubt{Code: evaluator.DoubtPartlyKnown, Message: fmt.Sprintf("%.3g %% of the window is known; the numbers are of that part", 100*share)}
+}
+
+// goneDoubt is the doubt about an SLO whose backend lost a store.
+func (t *followed) goneDoubt(end timeline.Minute) *evaluator.Doubt {
+	gone, at, is := t.job.lane.Lost(t.job.Selectors, evaluator.OwnStart(t.slo.Window, end), end)
+	if !is {
+		return nil
+	}
+	return &evaluator.Doubt{Code: evaluator.DoubtPartlyKnown, Since: &at, Message: gone + ": its samples may be missing"}
+}
+
+// estimated is the doubt about events that are not counted one by one.
+func (t *followed) estimated(*timeline.Timeline, timeline.Minute) *evaluator.Doubt {
+	l := t.job
+	if _, exact := l.book.Method(); exact {
+		return nil
+	}
+	message := "events between the bounds of histogram buckets are interpolated"
+	for i := range l.Inputs {
+		measure := l.Inputs[i].Indicator.Measure()
+		rates, isRate := measure.(slo.Rates)
+		recorded, _ := measure.(slo.Increments)
+		switch {
+		case isRate:
+			message = fmt.Sprintf("an expression gives the events at the end of each minute; they are not counted one by one, because %s is no sum of counters", rates.Obstacle())
+		case recorded.PerSecond:
+			message = "recorded rates are averages; they count for the time between two samples"
+		case l.book.Inputs[i].Method == evaluator.MethodAggregated:
+			message = "events are counted in the sums of each target's counters, because there are too many to read each"
+		}
+	}
+	return &evaluator.Doubt{Code: evaluator.DoubtEstimated, Message: message}
+}
+
+// noteDoubts logs which doubts about an SLO began and ended since the last time; none
+// while its history is read, which each SLO is in doubt for.
+func (e *Loop) noteDoubts(t *followed) {
+	if t.job.preview {
+		return
+	}
+	has := func(all []evaluator.Doubt, code evaluator.DoubtCode) bool {
+		return slices.ContainsFunc(all, func(d evaluator.Doubt) bool { return d.Code == code && !d.OfBackend })
+	}
+	for _, d := range t.status.Doubts {
+		if !d.OfBackend && !has(t.doubted, d.Code) {
+			e.Log.Warn("SLO's number is in doubt", "slo_id", t.slo.ID(), "code", string(d.Code), "reason", d.Message)
+		}
+	}
+	for _, d := range t.doubted {
+		if !d.OfBackend && !has(t.status.Doubts, d.Code) {
+			e.Log.Info("SLO's number is in doubt no longer", "slo_id", t.slo.ID(), "code", string(d.Code))
+		}
+	}
+	t.doubted = t.status.Doubts
+}
+
+// impossible is the doubt about a number for which samples were left out in the last
+// day: as much as a process that starts reads before its timeline.
+func (t *followed) impossible(_ *timeline.Timeline, end timeline.Minute) *evaluator.Doubt {
+	if text := t.job.book.Impossible(end); text != "" {
+		return &evaluator.Doubt{Code: evaluator.DoubtImpossible, Message: text}
+	}
+	return nil
+}
+
+// ambiguous is the doubt about an SLO whose counters left more undecided; nil for none.
+func (t *followed) ambiguous(v *timeline.Timeline, end timeline.Minute) *evaluator.Doubt {
+	k := t.job.book
+	from := evaluator.OwnStart(t.slo.Window, end)
+	left, first := k.Undecided.With(k.Unsettled).Sum(v, from, end)
+	if left.Counters == 0 {
+		return nil
+	}
+	n, of, tooMuch := left.Share(v.Sum(from, end))
+	if !tooMuch {
+		return nil
+	}
+	what, since := "events", first.Slot.Time()
+	if n != left.Total {
+		what = "bad events"
+	}
+	return &evaluator.Doubt{Code: evaluator.DoubtAmbiguous, Since: &since, Message: fmt.Sprintf(
+		"ambiguous: %s %s may have happened that are not counted, beside %s that are: counters began again or lost a part %s, and nothing proves which",
+		evaluator.ForPeople(n), what, evaluator.ForPeople(of-n), evaluator.Times(left.Counters))}
+}

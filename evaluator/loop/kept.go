@@ -1,0 +1,43 @@
+package loop
+
+import (
+	"fmt"
+	"maps"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+)
+
+// keptDoubt is the doubt about slots that stay though the backend has them no more.
+func (t *followed) keptDoubt(end timeline.Minute) *evaluator.Doubt {
+	start, slots := evaluator.OwnStart(t.slo.Window, end), timeline.Minute(0)
+	kept := timeline.Clipped(t.job.book.Kept, start, end)
+	if len(kept) == 0 {
+		return nil
+	}
+	for _, p := range kept {
+		slots += p.End - p.Start
+	}
+	since := kept[len(kept)-1].End.Time()
+	return &evaluator.Doubt{Code: evaluator.DoubtPartlyKnown, OfBackend: true, Since: &since, Message: fmt.Sprintf(
+		"the backend has no samples any more of %d minutes between %s and %s; what was counted there stays, and the backend is asked again each hour",
+		slots, kept[0].Start.Time().Format(evaluator.MinuteFormat), since.Format(evaluator.MinuteFormat))}
+}
+
+// noteKept logs when a backend begins to answer less than it did, and when it has all
+// again.
+func (e *Loop) noteKept(b *lane) {
+	n := 0
+	for l := range maps.Keys(e.byJob) {
+		if l.lane == b && l.book != nil && len(l.book.Kept) > 0 {
+			n++
+		}
+	}
+	switch {
+	case n > 0 && !b.keeps:
+		e.Log.Warn("Backend has no samples any more of what was counted, which stays", "backend", b.Name, "counted", n)
+	case n == 0 && b.keeps:
+		e.Log.Info("Backend has samples of all again that was counted", "backend", b.Name)
+	}
+	b.keeps = n > 0
+}

@@ -1,0 +1,37 @@
+package loop
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// metrics are about cycles and audits.
+type metrics struct {
+	cycles prometheus.Histogram
+	audits *prometheus.CounterVec
+	up     *prometheus.GaugeVec
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	f := promauto.With(reg)
+	return &metrics{
+		cycles: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "slowburn_cycle_duration_seconds", Help: "Time to evaluate all SLOs once.",
+			Buckets: []float64{.01, .03, .1, .3, 1, 3, 10, 30, 60, 120},
+		}),
+		audits: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "slowburn_audits_total",
+			Help: "Counters of which an hour was held against the backend's own count, by what came of it: agrees, differs or failed.",
+		}, []string{"backend", "result"}),
+		up: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "slowburn_backend_up", Help: "Whether a backend answered at all in the last cycle.",
+		}, []string{"backend"}),
+	}
+}
+
+// history registers a gauge of how much of the history is read.
+func (m *metrics) history(reg prometheus.Registerer, progress func() float64) {
+	promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "slowburn_history_read_ratio", Help: "How much of the history is read that new SLOs need; 1 when all is.",
+	}, progress)
+}

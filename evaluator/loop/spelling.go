@@ -1,0 +1,63 @@
+package loop
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/history"
+	"github.com/slowburn-slo/slowburn/evaluator/plan"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+)
+
+// spelling is what is known of the texts of the buckets that an SLO of events selects
+// by le.
+type spelling struct {
+	asked  timeline.Minute
+	missed string // what is not counted, for people; "" for nothing
+}
+
+// findSpellings asks each quarter of an hour under which texts there are the buckets
+// that jobs select by le: a client or a backend may write them in another way than
+// it did.
+func findSpellings(ctx context.Context, b *history.Reader, jobs []*job, end timeline.Minute) {
+	known := map[string][]string{}
+	for _, l := range jobs {
+		if l.err != nil || l.spelling.asked != 0 && l.spelling.asked/timeline.Quarter == end/timeline.Quarter {
+			continue
+		}
+		l.spelling.asked = end
+		missed := ""
+		for _, m := range l.Inputs {
+			for _, q := range m.Queries {
+				if _, isBucket := q.Selector.Bound(); !isBucket || q.Way == plan.SlotValues || m.Indicator.Kind() == "latency" {
+					continue
+				}
+				all := history.Without(q.Selector, labels.BucketLabel)
+				if _, asked := known[all.String()]; !asked {
+					answer, err := b.Query(ctx, fmt.Sprintf("group by (le) (%s)", all), end.Time())
+					if err != nil {
+						return
+					}
+					known[all.String()] = history.TextsOf(answer, labels.BucketLabel)
+				}
+				if _, more := history.Spellings(q.Selector, known[all.String()]); len(more) > 0 && missed == "" {
+					missed = fmt.Sprintf("%s has the bucket %s also as le=%q, which is not counted: write %s", q.Selector.Name(),
+						history.MatcherOf(q.Selector, labels.BucketLabel), more[0], history.Alternatives(labels.BucketLabel, q.Selector, more))
+				}
+			}
+		}
+		l.spelling.missed = missed
+	}
+}
+
+// missedDoubt is the doubt about a bucket that is there under a text which is not
+// counted.
+func (t *followed) missedDoubt(timeline.Minute) *evaluator.Doubt {
+	if missed := t.job.spelling.missed; missed != "" {
+		return &evaluator.Doubt{Code: evaluator.DoubtPartlyKnown, Message: missed}
+	}
+	return nil
+}
