@@ -203,7 +203,7 @@ func expandedIndicator(i Indicator) *yaml.Node {
 	for _, f := range i.Fields() {
 		value := &yaml.Node{Kind: yaml.ScalarNode}
 		if c, ok := counters[f.Key]; ok {
-			f.Text = c.expression()
+			f.Text = expressionOf(c)
 		}
 		if f.Key == "value" {
 			value.Value = f.Text
@@ -215,9 +215,9 @@ func expandedIndicator(i Indicator) *yaml.Node {
 	return n
 }
 
-// expression is the counter as an SLO file has it: a selector, or an expression
+// expressionOf is the counter as an SLO file has it: a selector, or an expression
 // over $window.
-func (c Counter) expression() string {
+func expressionOf(c Counter) string {
 	if s, ok := c.Plain(); ok {
 		return s.String()
 	}

@@ -257,12 +257,12 @@ func (t Threshold) Fields() []Field {
 
 // Measure implements Indicator.
 func (t Threshold) Measure() Measure {
-	good := t.good()
+	good := t.Good()
 	return Levels{Query: t.Query, Good: func(_ time.Time, v float64) bool { return good(v) }, Absent: t.Absent}
 }
 
 // good reports whether a value is good.
-func (t Threshold) good() func(v float64) bool {
+func (t Threshold) Good() func(v float64) bool {
 	return map[string]func(v float64) bool{
 		"<": func(v float64) bool { return v < t.Value }, "<=": func(v float64) bool { return v <= t.Value },
 		">": func(v float64) bool { return v > t.Value }, ">=": func(v float64) bool { return v >= t.Value },

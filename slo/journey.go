@@ -102,8 +102,8 @@ func (l *loading) parts(j journey) []edge {
 			continue
 		case part.Groups != nil:
 			v.Errorf("", "%s is split into groups and can't be a part", id)
-		case part.home() != j.slo.home():
-			v.Errorf("choose the same with backend: for both", "%s is counted in %s, and this SLO in %s", id, part.home(), j.slo.home())
+		case home(part) != home(j.slo):
+			v.Errorf("choose the same with backend: for both", "%s is counted in %s, and this SLO in %s", id, home(part), home(j.slo))
 		}
 		named[id] = true
 		whole.Names = append(whole.Names, id)
@@ -128,7 +128,7 @@ func (l *loading) nearest(id string) string {
 }
 
 // home names the backend that an SLO is counted in.
-func (s *SLO) home() string {
+func home(s *SLO) string {
 	switch {
 	case s.Backend != "":
 		return "backend " + s.Backend

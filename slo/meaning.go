@@ -119,7 +119,7 @@ func checkFilter(v yamlfile.Value, t Threshold) {
 		return
 	}
 	op := b.Op
-	if !t.takes(b) {
+	if !takes(t, b) {
 		op = opposites[op]
 	}
 	v.WarnInside(int(at.Start), int(at.End), "leave the comparison to op and value: "+thresholdOf(b.LHS.String(), op, b.RHS),
@@ -127,13 +127,13 @@ func checkFilter(v yamlfile.Value, t Threshold) {
 }
 
 // takes reports whether some of the values that a comparison lets pass are good.
-func (t Threshold) takes(filter *parser.BinaryExpr) bool {
+func takes(t Threshold, filter *parser.BinaryExpr) bool {
 	limit, ok := constant(filter.RHS)
 	if !ok || t.Op == "" {
 		return true
 	}
-	passes := Threshold{Op: filter.Op.String(), Value: limit}.good()
-	good := t.good()
+	passes := Threshold{Op: filter.Op.String(), Value: limit}.Good()
+	good := t.Good()
 	return slices.ContainsFunc([]float64{limit - 1, limit, limit + 1}, func(v float64) bool { return passes(v) && good(v) })
 }
 
