@@ -10,6 +10,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // alertOf is the alert that is sent for what a judge found.
@@ -63,7 +64,7 @@ func TestAlertSaysWhatATiredPersonNeeds(t *testing.T) {
 // TestTheAlertInTheDocs holds the alert that docs/reference/alerts.md shows against
 // the program's words.
 func TestTheAlertInTheDocs(t *testing.T) {
-	set := slo.Load([]slo.File{{Name: "a.yaml", Text: []byte(`apiVersion: slowburn/v1
+	set := spec.Load([]spec.File{{Name: "a.yaml", Text: []byte(`apiVersion: slowburn/v1
 service: checkout
 slos:
   - name: availability
@@ -119,7 +120,7 @@ slos:
       page: {labels: {pager: night}}
     sli: {events: {bad: a_total, total: b_total}}
 `
-	set := slo.Load([]slo.File{{Name: "a.yaml", Text: []byte(text)}})
+	set := spec.Load([]spec.File{{Name: "a.yaml", Text: []byte(text)}})
 	require.Empty(t, set.Findings)
 	s := set.SLOs[0]
 	status := evaluator.Status{ID: s.ID(), Service: s.Service, SLO: s.Name, Labels: s.Labels, Spec: s}

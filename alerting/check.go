@@ -14,8 +14,8 @@ import (
 // Check finds what is wrong with the policies of SLOs: errors where there is no
 // such policy, and warnings for tiers of policies that users wrote which can't do
 // what they say.
-func (p Policies) Check(slos []*slo.SLO) []slo.Report {
-	var out []slo.Report
+func (p Policies) Check(slos []*slo.SLO) []slo.Finding {
+	var out []slo.Finding
 	builtIn, names := BuiltIn(), slices.Sorted(maps.Keys(p))
 	hints := map[string]string{} // by names that no policy has
 	for _, s := range slos {
@@ -24,12 +24,11 @@ func (p Policies) Check(slos []*slo.SLO) []slo.Report {
 		_, ours := builtIn[name]
 		switch {
 		case ours && len(p.Tiers(s)) == 0 && slices.ContainsFunc(policy.Tiers, func(t Tier) bool { return t.Runs > 0 }):
-			out = append(out, slo.Report{SLO: s, Field: "alerting.policy", Severity: yamlfile.Warning,
-				Message: fmt.Sprintf("policy %s counts runs in a row, and this SLO counts %s, so that nothing ever alerts", name, s.Unit()),
+			out = append(out, slo.Finding{SLO: s, Field: "alerting.policy", Message: fmt.Sprintf("policy %s counts runs in a row, and this SLO counts %s, so that nothing ever alerts", name, s.Unit()),
 				Hint:    "choose a policy with factors, such as default"})
 		case name == "" || ours:
 			if d := p.neverPages(s); len(d) > 0 {
-				out = append(out, slo.Report{SLO: s, Field: "slice", Severity: yamlfile.Warning, Message: d[0], Hint: d[1]})
+				out = append(out, slo.Finding{SLO: s, Field: "slice", Message: d[0], Hint: d[1]})
 			}
 		case !known:
 			hint, made := hints[name]
@@ -40,16 +39,14 @@ func (p Policies) Check(slos []*slo.SLO) []slo.Report {
 				}
 				hints[name] = hint
 			}
-			out = append(out, slo.Report{SLO: s, Field: "alerting.policy", Severity: yamlfile.Error,
+			out = append(out, slo.Finding{SLO: s, Field: "alerting.policy", Wrong: true,
 				Message: "there is no alert policy " + name, Hint: hint})
 		default:
 			for _, d := range policy.doubts(s) {
-				out = append(out, slo.Report{SLO: s, Field: "alerting.policy", Severity: yamlfile.Warning,
-					Message: "policy " + name + ": " + d[0], Hint: d[1]})
+				out = append(out, slo.Finding{SLO: s, Field: "alerting.policy", Message: "policy " + name + ": " + d[0], Hint: d[1]})
 			}
 			if len(p.Tiers(s)) == 0 {
-				out = append(out, slo.Report{SLO: s, Field: "alerting.policy", Severity: yamlfile.Warning,
-					Message: fmt.Sprintf("policy %s has no tier for a window of %s, so that nothing ever alerts", name, s.Window),
+				out = append(out, slo.Finding{SLO: s, Field: "alerting.policy", Message: fmt.Sprintf("policy %s has no tier for a window of %s, so that nothing ever alerts", name, s.Window),
 					Hint:    "add a tier with shorter windows"})
 			}
 		}

@@ -6,14 +6,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // TestCheckTellsThatNothingPages: at 99 %, two bad slices of two come by chance once
 // in 10,000 times, for a page it should be once in 100,000. The six hours of 30 d are
 // two of 10 d, which is then the longest window that pages.
 func TestCheckTellsThatNothingPages(t *testing.T) {
-	set := slo.Load([]slo.File{{Name: "a.yaml", Text: []byte(`apiVersion: slowburn/v1
+	set := spec.Load([]spec.File{{Name: "a.yaml", Text: []byte(`apiVersion: slowburn/v1
 service: shop
 defaults:
   objective: 99
@@ -44,7 +44,7 @@ slos:
 // TestCheckTellsThatAJobNeverPages: windows that page hold one night, and a job of
 // 98 % is missed by chance once in fifty.
 func TestCheckTellsThatAJobNeverPages(t *testing.T) {
-	set := slo.Load([]slo.File{{Name: "a.yaml", Text: []byte(`apiVersion: slowburn/v1
+	set := spec.Load([]spec.File{{Name: "a.yaml", Text: []byte(`apiVersion: slowburn/v1
 service: shop
 defaults: {objective: 98, window: 60d}
 slos:
@@ -78,7 +78,7 @@ slos:
   - {name: built-in, objective: 50, alerting: {policy: classic}, sli: {events: {bad: a_total, total: b_total}}}
   - {name: rare, objective: 90, alerting: {policy: sure}, budgeting: timeslices, slice: {length: 15m, target: 99}, sli: {events: {bad: a_total, total: b_total}}}
 `
-	set := slo.Load([]slo.File{{Name: "a.yaml", Text: []byte(text)}})
+	set := spec.Load([]spec.File{{Name: "a.yaml", Text: []byte(text)}})
 	require.Empty(t, set.Findings)
 	policies := BuiltIn()
 	policies["mine"] = Policy{"mine", []Tier{

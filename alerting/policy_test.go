@@ -8,6 +8,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // classic are the tiers of the classic policy for an SLO, with the numbers that
@@ -223,7 +224,7 @@ func TestTiersThatAskForLessStay(t *testing.T) {
 // TestWindowsOfALatencyCompileNothing: each cycle asks for them, of each SLO.
 func TestWindowsOfALatencyCompileNothing(t *testing.T) {
 	allocated := func(i slo.Indicator) float64 {
-		s := &slo.SLO{Window: slo.Rolling(slo.DefaultWindow), Objective: objective(t, "99.9"), Indicator: i}
+		s := &slo.SLO{Window: slo.Rolling(spec.DefaultWindow), Objective: objective(t, "99.9"), Indicator: i}
 		return testing.AllocsPerRun(10, func() { BuiltIn().Windows(s) })
 	}
 	require.Equal(t, allocated(slo.Probe{}), allocated(slo.Latency{Threshold: 0.3}))

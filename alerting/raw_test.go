@@ -15,7 +15,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/evaluator/truth"
-	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // each is true for a length from an offset on, in every period; all in seconds.
@@ -46,7 +46,7 @@ func episodesOf(t *testing.T, service truth.Service) []TestResult {
 	server := httptest.NewServer(db.Handler())
 	defer server.Close()
 
-	set := slo.Load([]slo.File{{Name: "shop.yaml", Text: []byte(`
+	set := spec.Load([]spec.File{{Name: "shop.yaml", Text: []byte(`
 apiVersion: slowburn/v1
 service: shop
 slos:

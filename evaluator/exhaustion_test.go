@@ -9,6 +9,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 func exhaustible(tb testing.TB, window slo.Window) *slo.SLO {
@@ -41,7 +42,7 @@ func TestExhaustionPassesNothingOver(t *testing.T) {
 		}
 		tl.Append(s)
 	}
-	spec, since := exhaustible(t, slo.DefaultWindow), tl.End()-6*60
+	spec, since := exhaustible(t, spec.DefaultWindow), tl.End()-6*60
 	require.Equal(t, (30*60+1)*60.0, *exhaustion(tl, tl.End(), spec, since))
 
 	tl.Fold(0, 30*60+15) // the correction is in the last quarter of an hour that is folded

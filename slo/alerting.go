@@ -3,12 +3,7 @@ package slo
 import (
 	"cmp"
 	"maps"
-	"regexp"
-	"slices"
-	"strings"
 	"time"
-
-	"github.com/slowburn-slo/slowburn/config/yamlfile"
 )
 
 // What alerts are called unless an SLO says otherwise.
@@ -86,115 +81,4 @@ func (a Alerting) LabelsOver(labels map[string]string, severity string) map[stri
 	}
 	out["severity"] = own.Label
 	return out
-}
-
-var alertingKeys = []string{"policy", "name", "labels", "annotations", "severities", "page", "ticket", "no_data"}
-
-// alertNameForm is what an alertname can be without quotes anywhere.
-var alertNameForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_-]*$`)
-
-// below are the mappings of a key, of all that have it. Unlike other fields, what
-// is in them has its own nearest value.
-func (f fields) below(key string, known ...string) fields {
-	var out fields
-	for _, m := range f {
-		if m.Has(key) {
-			out = append(out, m.Get(key).Map(known...))
-		}
-	}
-	if len(out) == 0 {
-		return fields{{}}
-	}
-	return out
-}
-
-// parseAlerting reads how an SLO alerts.
-func (p *parsed) parseAlerting(f fields, s *SLO) Alerting {
-	of := f.below("alerting", alertingKeys...)
-	annotations := of.get("annotations")
-	a := Alerting{
-		Policy:      name(of.get("policy"), "policy"),
-		Labels:      p.alertLabels(of.get("labels"), s),
-		Annotations: remembered(p.memo, memoKey{annotations, "annotations", ""}, func() map[string]string { return parseAnnotations(annotations, p.limits) }),
-		Page:        p.parseAlertSeverity(of.get("page"), s),
-		Ticket:      p.parseAlertSeverity(of.get("ticket"), s),
-		NoData:      parseNoDataAlert(of.get("no_data")),
-	}
-	if v := of.get("name"); v.Present() {
-		if slices.Contains(MetaAlerts, v.Text()) {
-			v.Errorf("choose another name", "%s is an alert about data or budget already", v.Text())
-		}
-		if a.Name = unless(DefaultAlertName, v.Text()); v.IsScalar() && !alertNameForm.MatchString(v.Text()) {
-			v.Errorf("use letters, digits, _ and -, the first a letter or _", "%q is not a valid alertname", v.Text())
-		}
-	}
-	parseSeverities(of.get("severities"), &a)
-	if severity := a.NoData.SeverityName(); of.get("no_data").Present() && a.Severity(severity).Disabled {
-		of.get("no_data").Warnf("choose the other severity, or leave no_data out", "SLONoData never fires, for its severity %s is disabled", severity)
-	}
-	return a
-}
-
-// parseNoDataAlert reads how it is told that nothing is known.
-func parseNoDataAlert(v yamlfile.Value) NoData {
-	m := v.Map("severity", "for")
-	n := NoData{Severity: unless("ticket", oneOf(m.Get("severity"), "severity", "page", "ticket"))}
-	if after := m.Get("for"); after.Present() {
-		if n.For = parseDuration(after, "for", time.Minute); n.For == DefaultNoDataFor {
-			n.For = 0
-		}
-	}
-	return n
-}
-
-// unless is text, or "" where it is the default.
-func unless(usual, text string) string {
-	if text == usual {
-		return ""
-	}
-	return text
-}
-
-// parseSeverities reads what the severities are called in the label severity.
-func parseSeverities(v yamlfile.Value, a *Alerting) {
-	m := v.Map("page", "ticket")
-	for _, e := range []struct {
-		name string
-		into *AlertSeverity
-	}{{"page", &a.Page}, {"ticket", &a.Ticket}} {
-		at := m.Get(e.name)
-		if e.into.Label = unless(e.name, label(at)); at.Present() && at.IsScalar() && at.Text() == "" {
-			at.Errorf("", "severity %s is empty", e.name)
-		}
-	}
-	if label := a.Severity("page").Label; label == a.Severity("ticket").Label {
-		v.Errorf("alerts are told apart by it; to have no tickets write ticket: {disabled: true}", "pages and tickets both have the severity %q", label)
-	}
-}
-
-func (p *parsed) parseAlertSeverity(v yamlfile.Value, s *SLO) AlertSeverity {
-	m := v.Map("disabled", "labels")
-	return AlertSeverity{Disabled: m.Get("disabled").Bool(), Labels: p.alertLabels(m.Get("labels"), s)}
-}
-
-// alertLabels are labels for alerts; nil for none.
-func (p *parsed) alertLabels(v yamlfile.Value, s *SLO) map[string]string {
-	var by []string
-	if s.Groups != nil {
-		by = s.Groups.By
-	}
-	return remembered(p.memo, memoKey{v, "alert labels", strings.Join(by, "\n")}, func() map[string]string {
-		parseLabels(v, p.limits)
-		if v.Len() == 0 || v.Len() > p.limits.Labels {
-			v.Map()
-			return nil
-		}
-		m := v.Map()
-		for _, e := range m.Entries {
-			if slices.ContainsFunc(by, func(label string) bool { return escaped(label) == e.Key.Text() }) {
-				e.Key.Errorf("one of them needs another name", "label %s is one of group_by already", e.Key.Text())
-			}
-		}
-		return labelTexts(m)
-	})
 }

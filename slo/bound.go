@@ -58,11 +58,11 @@ func (l Latency) Bucket(more ...string) Selector {
 	return l.Buckets().With(boundMatcher(l.Threshold, more))
 }
 
-// bounds are the matchers of bounds: many SLOs have few thresholds.
-type bounds map[float64]*labels.Matcher
+// BucketMatchers are the matchers of bounds: many SLOs have few thresholds.
+type BucketMatchers map[float64]*labels.Matcher
 
-// of is an indicator whose matcher is compiled once for all that have its bound.
-func (b bounds) of(i Indicator) Indicator {
+// Share is an indicator whose matcher is compiled once for all that have its bound.
+func (b BucketMatchers) Share(i Indicator) Indicator {
 	l, ok := i.(Latency)
 	if !ok || l.Threshold <= 0 {
 		return i

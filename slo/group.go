@@ -1,6 +1,8 @@
 package slo
 
-import "strings"
+import (
+	"strings"
+)
 
 // Of is the group of an SLO with these values of the labels that it is split by.
 func (s *SLO) Of(group map[string]string) *SLO {

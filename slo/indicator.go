@@ -69,10 +69,10 @@ func (c Counter) Plain() (Selector, bool) {
 }
 
 // String is the counter as a sum of selectors.
-func (c Counter) String() string { return c.sum(Selector.String) }
+func (c Counter) String() string { return c.Sum(Selector.String) }
 
-// sum is the counter with its selectors in a form.
-func (c Counter) sum(form func(Selector) string) string {
+// Sum is the counter with its selectors in a form.
+func (c Counter) Sum(form func(Selector) string) string {
 	var b strings.Builder
 	for i, t := range c {
 		switch {
@@ -141,13 +141,19 @@ func (r Rates) Obstacle() string { return cmp.Or(r.Good.Obstacle, r.Bad.Obstacle
 // Parts are SLOs of which a slot of any makes a slot bad.
 type Parts []*SLO
 
-func (Counters) measure()   {}
+func (Counters) measure() {}
+
 func (Increments) measure() {}
-func (States) measure()     {}
-func (Levels) measure()     {}
-func (Runs) measure()       {}
-func (Rates) measure()      {}
-func (Parts) measure()      {}
+
+func (States) measure() {}
+
+func (Levels) measure() {}
+
+func (Runs) measure() {}
+
+func (Rates) measure() {}
+
+func (Parts) measure() {}
 
 // Events is the indicator that counts events by counters, or by expressions.
 type Events struct{ Numbers Measure }
@@ -183,9 +189,9 @@ func numbers(m Measure, good, bad string) []Field {
 
 func (i Increments) kind() string {
 	if i.PerSecond {
-		return rateType
+		return RateType
 	}
-	return deltaType
+	return DeltaType
 }
 
 // Measure implements Indicator.
@@ -261,7 +267,7 @@ func (t Threshold) Measure() Measure {
 	return Levels{Query: t.Query, Good: func(_ time.Time, v float64) bool { return good(v) }, Absent: t.Absent}
 }
 
-// good reports whether a value is good.
+// Good returns what reports whether a value is good.
 func (t Threshold) Good() func(v float64) bool {
 	return map[string]func(v float64) bool{
 		"<": func(v float64) bool { return v < t.Value }, "<=": func(v float64) bool { return v <= t.Value },
@@ -413,8 +419,41 @@ func (s Selector) Range(d time.Duration) string {
 // backends can read too.
 func (s Selector) vector(offset time.Duration) *parser.VectorSelector {
 	v := &parser.VectorSelector{LabelMatchers: s.matchers, OriginalOffset: offset}
-	if name := s.Name(); classic(name) {
+	if name := s.Name(); IsClassicName(name) {
 		v.Name = name
 	}
 	return v
 }
+
+// The types of what numbers are selected by, beside counters.
+const (
+	CounterType = "counter"
+	DeltaType   = "delta"
+	RateType    = "rate"
+)
+
+// Forgiving is an indicator for which time without data can be bad.
+type Forgiving interface {
+	// WithoutData is the indicator for which it is.
+	WithoutData() Indicator
+	// BadWithoutData reports whether it is.
+	BadWithoutData() bool
+}
+
+// WithoutData implements Forgiving.
+func (p Probe) WithoutData() Indicator {
+	p.States.Absent = true
+	return p
+}
+
+// BadWithoutData implements Forgiving.
+func (p Probe) BadWithoutData() bool { return p.States.Absent }
+
+// WithoutData implements Forgiving.
+func (t Threshold) WithoutData() Indicator {
+	t.Absent = true
+	return t
+}
+
+// BadWithoutData implements Forgiving.
+func (t Threshold) BadWithoutData() bool { return t.Absent }

@@ -20,10 +20,10 @@ func LabelList(names ...string) string {
 	return strings.Join(out, ", ")
 }
 
-// classic reports whether the name of a metric is one that Prometheus 2 knows, which
+// IsClassicName reports whether the name of a metric is one that Prometheus 2 knows, which
 // PromQL reads without quotes.
-func classic(name string) bool { return model.LegacyValidation.IsValidMetricName(name) }
+func IsClassicName(name string) bool { return model.LegacyValidation.IsValidMetricName(name) }
 
-// escaped is a label name as Prometheus 2 gets it from a process that has others: _
+// EscapedLabel is a label name as Prometheus 2 gets it from a process that has others: _
 // stands for each dot.
-func escaped(label string) string { return model.EscapeName(label, model.UnderscoreEscaping) }
+func EscapedLabel(label string) string { return model.EscapeName(label, model.UnderscoreEscaping) }

@@ -20,9 +20,10 @@ const (
 )
 
 // nominal are the lengths that burn-rate alerts take for a calendar period.
-var nominal = map[Calendar]Window{Week: 7 * day, Month: 30 * day, Quarter: 90 * day, Year: 365 * day}
+var nominal = map[Calendar]Window{Week: 7 * Day, Month: 30 * Day, Quarter: 90 * Day, Year: 365 * Day}
 
-const day = Window(24 * time.Hour)
+// Day is a length of 24 hours.
+const Day = Window(24 * time.Hour)
 
 // Period is the time that an error budget is for: the last Length, or a part of
 // the calendar.
@@ -42,7 +43,7 @@ func NewCalendar(c Calendar, zone string) (Period, error) {
 	if zone == "" || zone == "Local" { // which is another one on each machine
 		return p, fmt.Errorf("%q is no time zone", zone)
 	}
-	if _, err := location(zone); err != nil {
+	if _, err := Location(zone); err != nil {
 		return p, fmt.Errorf("%q is no time zone", zone)
 	}
 	return p, nil
@@ -64,7 +65,7 @@ func (p Period) String() string {
 // which one ends is still its. A period begins with the first instant of its
 // first date, which is midnight but where clocks skip that.
 func (p Period) At(t time.Time) (start, end time.Time) {
-	zone, err := location(p.Zone)
+	zone, err := Location(p.Zone)
 	if err != nil { // which NewCalendar refuses
 		zone = time.UTC
 	}
@@ -83,7 +84,7 @@ func (p Period) At(t time.Time) (start, end time.Time) {
 
 // Offset is how far the clocks of a calendar period's zone are ahead of UTC.
 func (p Period) Offset(t time.Time) time.Duration {
-	zone, err := location(p.Zone)
+	zone, err := Location(p.Zone)
 	if err != nil {
 		return 0
 	}
@@ -97,13 +98,13 @@ func (p Period) Longest() time.Duration {
 	if p.IsRolling() {
 		return p.Length.Duration()
 	}
-	return time.Duration(days[p.Calendar]+1) * day.Duration()
+	return time.Duration(days[p.Calendar]+1) * Day.Duration()
 }
 
 // Name tells a calendar period that ends with an instant from others: "2026-W45",
 // "2026-10", "2026-Q4" or "2026". Weeks are those of ISO 8601.
 func (p Period) Name(end time.Time) string {
-	zone, err := location(p.Zone)
+	zone, err := Location(p.Zone)
 	if err != nil {
 		zone = time.UTC
 	}
@@ -183,7 +184,8 @@ func offsetAt(t time.Time, zone *time.Location) time.Duration {
 // zones are the time zones that were used, by name.
 var zones sync.Map
 
-func location(zone string) (*time.Location, error) {
+// Location returns a time zone by its name in the zone database.
+func Location(zone string) (*time.Location, error) {
 	if l, ok := zones.Load(zone); ok {
 		return l.(*time.Location), nil
 	}

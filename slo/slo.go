@@ -1,11 +1,7 @@
-// Package slo says what a service level objective is: the type, the parser of
-// SLO files with its checks, the burn-rate arithmetic and the names of series.
-//
-// A use, from the text of one file to the SLOs in it:
-//
-//	set := slo.Load([]slo.File{{Name: "checkout.yaml", Text: text}})
-//	for _, f := range set.Findings { fmt.Print(f.Text()) }
-//	for _, s := range set.SLOs { fmt.Println(s.ID(), s.Objective.Percent()) }
+// Package slo has the types of a service level objective: SLO with its indicator,
+// objective, window and exclusions; the arithmetic of budgets and burn rates; and the names
+// of series and alerts. It imports nothing else of this module. Package spec reads SLOs
+// from files.
 package slo
 
 import (
@@ -117,8 +113,8 @@ func (s *SLO) Unit() string {
 	return "events"
 }
 
-// usualPolicy is the alert policy of an SLO that names none.
-func (s *SLO) usualPolicy() string {
+// UsualPolicy is the alert policy of an SLO that names none.
+func (s *SLO) UsualPolicy() string {
 	if s.Indicator != nil && s.Indicator.Kind() == "runs" && s.Slice == nil {
 		return JobsPolicy
 	}
@@ -143,4 +139,12 @@ func (s *SLO) ID() string {
 		return s.Service + "/" + s.Name
 	}
 	return s.Service + "/" + s.Name + labels.FromMap(s.Group).String()
+}
+
+// Finding is something about a field of an SLO that its author should know.
+type Finding struct {
+	SLO           *SLO
+	Field         string // of the SLO file, such as "window" or "sli.events.bad"; "" for the SLO itself
+	Wrong         bool   // it can't work; else it is probably not meant
+	Message, Hint string
 }

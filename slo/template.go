@@ -1,18 +1,13 @@
 package slo
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"text/template"
 	tree "text/template/parse"
-
-	"github.com/slowburn-slo/slowburn/config/yamlfile"
 )
 
 // Facts are what templates of annotations know of an alert. All of it is text as
@@ -37,16 +32,6 @@ type Facts struct {
 	Page                    string // the SLO's page, at the time of the alert; "" for nowhere
 	Summary, Text           string // what the annotations summary and description are without templates
 	Labels, Group, Links    map[string]string
-}
-
-// sampleFacts are those of an alert, for trying templates.
-func sampleFacts() Facts {
-	return Facts{
-		ID: "checkout/availability", Service: "checkout", SLO: "availability", Owner: "team-payments", Objective: "99.9", Window: "30d",
-		Severity: "page", Tier: "fast", LongWindow: "1h", ShortWindow: "5m", Since: "14:02 UTC on 20 Nov", BurnRate: "18",
-		Bad: "870", Total: "48,160", BadShare: "1.8 %", Allowed: "0.1 %", BudgetTaken: "0.84 %", BudgetLeft: "31 %",
-		SpentIn: "1h30m", SpentAt: "16:32 UTC on 20 Nov", Summary: "Summary", Text: "Text",
-	}
 }
 
 // maxAnnotation is the length in bytes of an annotation that a template makes.
@@ -83,19 +68,19 @@ func FactsOf(text string, functions ...string) []string {
 			used[f.Ident[0]] = true
 		}
 	}
-	look(t.Root, func(n tree.Node) {
+	VisitTemplate(t.Root, func(n tree.Node) {
 		if p, is := n.(*tree.PipeNode); is && (len(functions) == 0 || slices.ContainsFunc(p.Cmds, func(c *tree.CommandNode) bool {
 			f, is := c.Args[0].(*tree.IdentifierNode)
 			return is && slices.Contains(functions, f.Ident)
 		})) {
-			look(p, note)
+			VisitTemplate(p, note)
 		}
 	})
 	return slices.Sorted(maps.Keys(used))
 }
 
-// look visits a node and all below it.
-func look(n tree.Node, visit func(tree.Node)) {
+// VisitTemplate visits a node and all below it.
+func VisitTemplate(n tree.Node, visit func(tree.Node)) {
 	if n == nil || reflect.ValueOf(n).IsNil() {
 		return
 	}
@@ -103,151 +88,21 @@ func look(n tree.Node, visit func(tree.Node)) {
 	switch n := n.(type) {
 	case *tree.ListNode:
 		for _, c := range n.Nodes {
-			look(c, visit)
+			VisitTemplate(c, visit)
 		}
 	case *tree.ActionNode:
-		look(n.Pipe, visit)
+		VisitTemplate(n.Pipe, visit)
 	case *tree.IfNode:
-		look(n.Pipe, visit)
-		look(n.List, visit)
-		look(n.ElseList, visit)
+		VisitTemplate(n.Pipe, visit)
+		VisitTemplate(n.List, visit)
+		VisitTemplate(n.ElseList, visit)
 	case *tree.PipeNode:
 		for _, c := range n.Cmds {
-			look(c, visit)
+			VisitTemplate(c, visit)
 		}
 	case *tree.CommandNode:
 		for _, a := range n.Args {
-			look(a, visit)
+			VisitTemplate(a, visit)
 		}
 	}
-}
-
-// parseAnnotations reads templates of annotations; nil for none.
-func parseAnnotations(v yamlfile.Value, limits Limits) map[string]string {
-	if !within(v, "annotations", limits.Labels, "labels") {
-		return nil
-	}
-	m := v.Map()
-	for _, e := range m.Entries {
-		if !labelForm.MatchString(e.Key.Text()) {
-			e.Key.Errorf("use letters, digits and _, the first not a digit", "%q is not a valid name of an annotation", e.Key.Text())
-		}
-		if text := e.Value.Text(); text != "" {
-			checkTemplate(e.Value, text)
-		}
-	}
-	if len(m.Entries) == 0 {
-		return nil
-	}
-	return m.Texts()
-}
-
-// functions are those that templates can use. Others, such as printf with a width,
-// can make any amount of text.
-func functions() []string {
-	return []string{"and", "or", "not", "eq", "ne", "index", "len", "urlquery"}
-}
-
-// templateError is how text/template words an error: with a line, and no column.
-var (
-	templateError = regexp.MustCompile(`(?s)^template: [^:]*:(\d+)(?::\d+)?: (.*)$`)
-	quotedWord    = regexp.MustCompile(`"([^"]+)"`)
-)
-
-// checkTemplate reports what is wrong with a template, at its place.
-func checkTemplate(v yamlfile.Value, text string) {
-	if len(text) > maxTemplate { // which is an error
-		return
-	}
-	t, err := template.New("annotation").Option("missingkey=zero").Parse(text)
-	if err != nil {
-		message, at, end := place(text, err)
-		hint := ""
-		if alertVariable.MatchString(text) {
-			hint = alertVariableHint
-		}
-		v.ErrorInside(at, end, hint, "template: "+message)
-		return
-	}
-	fine := true
-	refuse := func(n tree.Node, width int, hint, message string) {
-		fine = false
-		at := min(int(n.Position()), len(text)-1)
-		v.ErrorInside(at, min(at+width, len(text)), hint, message)
-	}
-	if len(t.Templates()) > 1 || t.Tree == nil {
-		v.Errorf("", "template: it has define or block, or nothing else")
-		return
-	}
-	look(t.Root, func(n tree.Node) {
-		switch n := n.(type) {
-		case *tree.FieldNode:
-			if message, hint := unknownFact(n.Ident); message != "" {
-				path := "." + strings.Join(n.Ident, ".")
-				at := max(0, strings.LastIndex(text[:min(int(n.Pos)+len(path), len(text))], path))
-				fine = false
-				v.ErrorInside(at, at+len(path), hint, message)
-			}
-		case *tree.RangeNode, *tree.WithNode, *tree.TemplateNode, *tree.VariableNode, *tree.DotNode, *tree.ChainNode:
-			refuse(n, 1, "there are fields such as .Service, functions, and if", "template: "+strings.Trim(strings.Fields(n.String())[0], "{}")+" can't be used in annotations")
-		case *tree.IdentifierNode:
-			if !slices.Contains(functions(), n.Ident) {
-				refuse(n, len(n.Ident), "there are: "+strings.Join(functions(), ", "), "template: function "+n.Ident+" can't be used in annotations")
-			}
-		case *tree.PipeNode:
-			if len(n.Decl) > 0 {
-				refuse(n, 1, "", "template: variables can't be used in annotations")
-			}
-		}
-	})
-	if !fine {
-		return
-	}
-	if _, err := Annotate(text, sampleFacts()); err != nil {
-		message, at, end := place(text, err)
-		v.ErrorInside(at, end, "", "template: "+message)
-	}
-}
-
-// place is what an error of a template says, and where it says it.
-func place(text string, err error) (message string, at, end int) {
-	message, at = err.Error(), 0
-	if exec, is := errors.AsType[template.ExecError](err); is {
-		message = exec.Err.Error()
-	}
-	m := templateError.FindStringSubmatch(message)
-	if m == nil {
-		return message, 0, 1
-	}
-	message = strings.TrimPrefix(m[2], `executing "annotation" at `)
-	line, _ := strconv.Atoi(m[1]) // digits
-	for range line - 1 {
-		at += strings.IndexByte(text[at:], '\n') + 1
-	}
-	row, _, _ := strings.Cut(text[at:], "\n")
-	end = at + len(row)
-	if word := quotedWord.FindStringSubmatch(message); word != nil && strings.Contains(row, word[1]) {
-		at += strings.Index(row, word[1])
-		end = at + len(word[1])
-	}
-	return message, at, end
-}
-
-// unknownFact says what is wrong with a field; "" when it is one of Facts.
-func unknownFact(path []string) (message, hint string) {
-	var known []string
-	for f := range reflect.TypeFor[Facts]().Fields() {
-		if f.Name == path[0] {
-			if isMap := f.Type.Kind() == reflect.Map; isMap && len(path) > 2 || !isMap && len(path) > 1 {
-				return "template: ." + path[0] + " is text, and has no fields", ""
-			}
-			return "", ""
-		}
-		known = append(known, "."+f.Name)
-	}
-	hint = "known: " + strings.Join(known, ", ")
-	if near := yamlfile.Nearest("."+path[0], known); near != "" {
-		hint = "did you mean " + near + "? " + hint
-	}
-	return "template: there is no field ." + path[0], hint
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // unknown is a slot without a number.
@@ -58,7 +59,7 @@ func (c kindCase) slo(t *testing.T) *slo.SLO {
 		return withWindow(example(t, c.good, c.bad, c.total), hour)
 	}
 	text := "apiVersion: slowburn/v1\nservice: s\ndefaults: {objective: 99, window: 1h}\nslos:\n  - " + strings.Join(c.text, "\n  - ") + "\n"
-	set := slo.Load([]slo.File{{Name: "slo.yaml", Text: []byte(text)}})
+	set := spec.Load([]spec.File{{Name: "slo.yaml", Text: []byte(text)}})
 	for _, f := range set.Findings {
 		require.NotEqual(t, yamlfile.Error, f.Severity, f.Text())
 	}
@@ -370,7 +371,7 @@ func TestRulesWithoutTheBucket(t *testing.T) {
 		`latency_seconds_count{job="j",instance="a"} 0+10x19`, `latency_seconds_bucket{job="j",instance="a",le="0.3"} 0+9x9`,
 		`latency_seconds_count{job="j",instance="b"} 0+10x19`, `latency_seconds_bucket{job="j",instance="b",le="0.1"} 0+9x19`)
 	text := "apiVersion: slowburn/v1\nservice: s\nslos: [{name: x, objective: 99, window: 1h, sli: {latency: {histogram: latency_seconds, threshold: 300ms}}}]\n"
-	set := slo.Load([]slo.File{{Name: "x.yaml", Text: []byte(text)}})
+	set := spec.Load([]spec.File{{Name: "x.yaml", Text: []byte(text)}})
 	require.Empty(t, set.Findings)
 	b.run(set.SLOs[0], Options{Policies: alerting.BuiltIn()}, 30*time.Second, 15*time.Minute)
 	at := func(minutes int) time.Duration { return time.Duration(minutes)*time.Minute + 30*time.Second }

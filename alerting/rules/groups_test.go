@@ -20,12 +20,13 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // grouped is an SLO split by labels.
 func grouped(s *slo.SLO, by ...string) *slo.SLO {
 	out := *s
-	out.Groups = &slo.Groups{By: by, Limit: slo.DefaultGroups, Objectives: map[string]slo.Objective{}}
+	out.Groups = &slo.Groups{By: by, Limit: spec.DefaultGroups, Objectives: map[string]slo.Objective{}}
 	return &out
 }
 

@@ -6,13 +6,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // TestGuardedRules: rules count what is inside guards as if these were not there.
 func TestGuardedRules(t *testing.T) {
 	made := func(bad, total string) string {
-		set := slo.Load([]slo.File{{Name: "a.yaml", Text: []byte("apiVersion: slowburn/v1\nservice: a\nslos:\n- name: a\n  objective: 99\n" +
+		set := spec.Load([]spec.File{{Name: "a.yaml", Text: []byte("apiVersion: slowburn/v1\nservice: a\nslos:\n- name: a\n  objective: 99\n" +
 			"  sli: {events: {bad: '" + bad + "', total: '" + total + "'}}\n")}})
 		require.Empty(t, set.Findings)
 		text, err := File("a.yaml", set.SLOs, Options{Alerts: true, Policies: alerting.BuiltIn()})

@@ -9,6 +9,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting/rules"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // parsed are the SLOs of service s, a YAML mapping each, by their names.
@@ -18,7 +19,7 @@ func parsed(t *testing.T, slos ...string) map[string]*slo.SLO {
 	for _, s := range slos {
 		text += "  - " + s + "\n"
 	}
-	set := slo.Load([]slo.File{{Name: "slo.yaml", Text: []byte(text)}})
+	set := spec.Load([]spec.File{{Name: "slo.yaml", Text: []byte(text)}})
 	for _, f := range set.Findings {
 		require.NotEqual(t, yamlfile.Error, f.Severity, f.Text())
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/golden"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // selector is the selector that PromQL text says.
@@ -72,7 +73,7 @@ func read(t testing.TB, name string) []*slo.SLO {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", name+".yaml"))
 	require.NoError(t, err)
-	set := slo.Load([]slo.File{{Name: name + ".yaml", Text: text}})
+	set := spec.Load([]spec.File{{Name: name + ".yaml", Text: text}})
 	require.Empty(t, set.Findings)
 	return set.SLOs
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // TestTests has the oldest supported promtool run the tests that are made for SLOs
@@ -55,7 +56,7 @@ func runTests(t *testing.T, s *slo.SLO) (without []string) {
 func TestTestsOfExpressions(t *testing.T) {
 	text, err := os.ReadFile("testdata/expressions.yaml")
 	require.NoError(t, err)
-	set := slo.Load([]slo.File{{Name: "expressions.yaml", Text: text}})
+	set := spec.Load([]spec.File{{Name: "expressions.yaml", Text: text}})
 	for _, f := range set.Findings {
 		require.NotEqual(t, yamlfile.Error, f.Severity, f.Message)
 	}
@@ -71,7 +72,7 @@ func TestTestsOfExpressions(t *testing.T) {
 // TestTestsOfPartsOfOneSeries has parts that look at the same series: what is too
 // long for one is not for the other, or it is for both.
 func TestTestsOfPartsOfOneSeries(t *testing.T) {
-	set := slo.Load([]slo.File{{Name: "a.yaml", Text: []byte(`apiVersion: slowburn/v1
+	set := spec.Load([]spec.File{{Name: "a.yaml", Text: []byte(`apiVersion: slowburn/v1
 service: a
 defaults: {objective: 99, window: 1d, alerting: {page: {disabled: true}}}
 slos:

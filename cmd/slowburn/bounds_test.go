@@ -11,6 +11,7 @@ import (
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // TestManyProblems: the page, the API and the log have 1,000 problems at most, at least one of each source
@@ -49,7 +50,7 @@ func TestManyProblems(t *testing.T) {
 func TestCountsWithWhatIsNotShown(t *testing.T) {
 	t.Parallel()
 	text := "apiVersion: slowburn/v1\nservice: s\nslos:\n" + strings.Repeat("  - {name: a, objective: 99, sli: {probe: {metric: up}}}\n", 300)
-	set := slo.Load([]slo.File{{Name: "a.yaml", Text: []byte(text)}})
+	set := spec.Load([]spec.File{{Name: "a.yaml", Text: []byte(text)}})
 	require.Len(t, set.Findings, yamlfile.MaxFindings+1)
 	var out strings.Builder
 	err := verdict(streams{err: &out}, 0, set.Findings, false)
@@ -80,7 +81,7 @@ func TestNestedJourneys(t *testing.T) { // allocations of tests beside it would 
 			}
 			text += fmt.Sprintf("  - {name: j%d, objective: 99, %s}\n", i, what)
 		}
-		set := slo.Load([]slo.File{{Name: "a.yaml", Text: []byte(text)}})
+		set := spec.Load([]spec.File{{Name: "a.yaml", Text: []byte(text)}})
 		require.Empty(t, set.Findings)
 		return set.SLOs
 	}

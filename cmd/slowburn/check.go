@@ -13,6 +13,7 @@ import (
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 type checkFlags struct {
@@ -51,7 +52,7 @@ func check(ctx context.Context, s streams, paths []string, f checkFlags) error {
 	if err != nil {
 		return err
 	}
-	set := &slo.Set{}
+	set := &spec.Set{}
 	var unread error
 	if !yamlfile.HasErrors(findings) {
 		if set, unread, err = f.sense(ctx, s, paths, cfg); err != nil {
@@ -79,20 +80,20 @@ func worstOfEachPlace(findings []yamlfile.Finding) []yamlfile.Finding {
 	})
 }
 
-// oncePerCause makes one report of those that have one cause, such as a backend that
+// oncePerCause makes one finding of those that have one cause, such as a backend that
 // keeps too little for any of the SLOs: warnings of a field with the same hint, and
 // errors that are the same.
-func oncePerCause(reports []slo.Report) []slo.Report {
+func oncePerCause(findings []slo.Finding) []slo.Finding {
 	type cause struct {
-		severity             yamlfile.Severity
+		wrong                bool
 		field, message, hint string
 	}
 	slos := map[cause]map[*slo.SLO]bool{}
 	first := map[cause]int{}
-	var out []slo.Report
-	for _, r := range reports {
-		c := cause{r.Severity, r.Field, r.Message, r.Hint}
-		if r.Severity == yamlfile.Warning && r.Hint != "" {
+	var out []slo.Finding
+	for _, r := range findings {
+		c := cause{r.Wrong, r.Field, r.Message, r.Hint}
+		if !r.Wrong && r.Hint != "" {
 			c.message = ""
 		}
 		if slos[c] == nil {
@@ -111,7 +112,7 @@ func oncePerCause(reports []slo.Report) []slo.Report {
 
 // sense reads SLO files and adds what the backends have against them. What went
 // wrong with a backend is unread.
-func (f *checkFlags) sense(ctx context.Context, s streams, paths []string, cfg *config.Config) (set *slo.Set, unread, err error) {
+func (f *checkFlags) sense(ctx context.Context, s streams, paths []string, cfg *config.Config) (set *spec.Set, unread, err error) {
 	options, err := f.evaluatorOptions(cfg)
 	if err != nil {
 		return nil, nil, err
@@ -134,18 +135,11 @@ func (f *checkFlags) sense(ctx context.Context, s streams, paths []string, cfg *
 			here = append(here, o)
 		}
 	}
-	concerns, unread := loop.New(options).Inspect(ctx, here)
-	reports := make([]slo.Report, len(concerns))
-	for i, d := range concerns {
-		reports[i] = slo.Report{SLO: d.SLO, Field: d.Field, Severity: yamlfile.Warning, Message: d.Message, Hint: d.Hint}
-		if d.Wrong {
-			reports[i].Severity = yamlfile.Error
-		}
-	}
+	findings, unread := loop.New(options).Inspect(ctx, here)
 	if f.output == "text" {
-		reports = oncePerCause(reports)
+		findings = oncePerCause(findings)
 	}
-	set.Add(reports...)
+	set.Add(findings...)
 	set.Add(plannedObjectives(set.SLOs, time.Now())...)
 	return set, unread, nil
 }

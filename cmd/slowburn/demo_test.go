@@ -32,16 +32,17 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/memprom/ruler"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom/shop"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // shopSLOs are the SLOs of the demo.
 func shopSLOs(t *testing.T, live time.Time) []*slo.SLO {
 	t.Helper()
-	var files []slo.File
+	var files []spec.File
 	for name, text := range shop.Specs(live) {
-		files = append(files, slo.File{Name: name, Text: text})
+		files = append(files, spec.File{Name: name, Text: text})
 	}
-	set := slo.Load(files)
+	set := spec.Load(files)
 	require.Empty(t, set.Findings)
 	return set.SLOs
 }

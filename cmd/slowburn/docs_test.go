@@ -22,6 +22,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // pages are all that people read, from the top of the repository.
@@ -61,7 +62,7 @@ func TestExamplesInDocs(t *testing.T) {
 		for _, example := range block.FindAllStringSubmatch(text, -1) {
 			files++
 			if strings.HasPrefix(example[1], "apiVersion:") {
-				set := slo.Load([]slo.File{{Name: page, Text: []byte(example[1])}})
+				set := spec.Load([]spec.File{{Name: page, Text: []byte(example[1])}})
 				require.Empty(t, set.Findings)
 				require.NotEmpty(t, set.SLOs)
 				continue
@@ -79,7 +80,7 @@ func TestExamplesInDocs(t *testing.T) {
 func TestKeysOfTheSLOFile(t *testing.T) {
 	t.Parallel()
 	text := pages(t)["docs/reference/slo-file.md"]
-	set := slo.Load([]slo.File{{Name: "x.yaml", Text: []byte("apiVersion: slowburn/v1\nservice: a\nzzzzzzz: 1\nslos:\n- {zzzzzzz: 1, name: a, objective: 99, sli: {zzzzzzz: 1}}\n")}})
+	set := spec.Load([]spec.File{{Name: "x.yaml", Text: []byte("apiVersion: slowburn/v1\nservice: a\nzzzzzzz: 1\nslos:\n- {zzzzzzz: 1, name: a, objective: 99, sli: {zzzzzzz: 1}}\n")}})
 	require.Len(t, set.Findings, 3)
 	for _, f := range set.Findings {
 		_, known, ok := strings.Cut(f.Hint, "known keys: ")

@@ -22,16 +22,17 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // examples are the SLOs that docs/reference/slo-file.md shows, read together: whole files,
 // and SLOs of a list.
-func examples(t *testing.T) *slo.Set {
+func examples(t *testing.T) *spec.Set {
 	t.Helper()
-	var files []slo.File
+	var files []spec.File
 	count := map[string]int{}
 	for i, example := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(pages(t)["docs/reference/slo-file.md"], -1) {
-		f := slo.File{Name: fmt.Sprintf("slos/%d.yaml", i), Text: []byte(example[1])}
+		f := spec.File{Name: fmt.Sprintf("slos/%d.yaml", i), Text: []byte(example[1])}
 		switch {
 		case strings.HasPrefix(example[1], "- name: "):
 			count["SLO"]++
@@ -46,7 +47,7 @@ func examples(t *testing.T) *slo.Set {
 		}
 		files = append(files, f)
 	}
-	set := slo.Load(files)
+	set := spec.Load(files)
 	for _, f := range set.Findings {
 		require.Equal(t, yamlfile.Warning, f.Severity, f.Text())
 		require.Contains(t, f.Text(), "only VictoriaMetrics answers this query")

@@ -19,6 +19,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/counting"
 	"github.com/slowburn-slo/slowburn/evaluator/explain"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // bucketCases are cases of histograms, of units, and of indicators that can't mean
@@ -285,7 +286,7 @@ func TestCheckPassesNothingThatStatusRefuses(t *testing.T) {
 			f := c.open(t)
 			text, err := os.ReadFile(f.file)
 			require.NoError(t, err)
-			slos := slo.Load([]slo.File{{Name: f.file, Text: text}}).SLOs
+			slos := spec.Load([]spec.File{{Name: f.file, Text: text}}).SLOs
 			slices.SortFunc(slos, func(a, b *slo.SLO) int { return cmp.Compare(a.Origin.Line, b.Origin.Line) })
 			_, out, _ := f.run("check", f.file, "--backend", f.url, "-o", "json")
 			var found struct{ Problems []evaluator.Problem }

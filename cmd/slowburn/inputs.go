@@ -16,7 +16,7 @@ import (
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
-	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // inputs are the flags that say where SLOs and numbers come from.
@@ -69,14 +69,15 @@ func (in *inputs) configuration(s streams) (*config.Config, error) {
 
 // checkPolicies adds findings about the alert policies of SLOs. Without the
 // service's own file nobody knows which there are.
-func (in *inputs) checkPolicies(set *slo.Set, cfg *config.Config) {
-	reports := policiesOf(cfg).Check(set.SLOs)
-	for i := range reports {
-		if r := &reports[i]; in.configFile == "" && r.Severity == yamlfile.Error {
-			r.Severity, r.Hint = yamlfile.Warning, "give the service's own file with --config; without one "+r.Hint
+func (in *inputs) checkPolicies(set *spec.Set, cfg *config.Config) {
+	findings := policiesOf(cfg).Check(set.SLOs)
+	for i := range findings {
+		if f := &findings[i]; in.configFile == "" && f.Wrong {
+			f.Wrong = false
+			f.Hint = "give the service's own file with --config; without one " + f.Hint
 		}
 	}
-	set.Add(reports...)
+	set.Add(findings...)
 }
 
 func (in *inputs) parse() (*config.Config, []yamlfile.Finding, error) {
@@ -105,7 +106,7 @@ func (in *inputs) parse() (*config.Config, []yamlfile.Finding, error) {
 // load reads SLO files of paths ("-" is standard input) or, without paths, of
 // the configured sources. Findings go to standard error; errors end the
 // command.
-func load(ctx context.Context, s streams, paths []string, cfg *config.Config) (*slo.Set, error) {
+func load(ctx context.Context, s streams, paths []string, cfg *config.Config) (*spec.Set, error) {
 	set, err := read(ctx, s, paths, cfg)
 	if err != nil {
 		return nil, err
@@ -115,7 +116,7 @@ func load(ctx context.Context, s streams, paths []string, cfg *config.Config) (*
 }
 
 // fine prints the findings of a set, and gives it when none is an error.
-func fine(s streams, set *slo.Set) (*slo.Set, error) {
+func fine(s streams, set *spec.Set) (*spec.Set, error) {
 	printFindings(s.err, set.Findings)
 	if yamlfile.HasErrors(set.Findings) {
 		return nil, codeError{code: exitFindings}
@@ -126,12 +127,12 @@ func fine(s streams, set *slo.Set) (*slo.Set, error) {
 // read parses the SLO files of paths, or those of the configured sources. That
 // there is no file at all is an error: it is a mistake, and what would follow
 // from it is that all rules are removed and that every check passes.
-func read(ctx context.Context, s streams, paths []string, cfg *config.Config) (*slo.Set, error) {
+func read(ctx context.Context, s streams, paths []string, cfg *config.Config) (*spec.Set, error) {
 	sources := cfg.Sources()
 	if len(paths) > 0 {
 		sources = nil
 	}
-	var files []slo.File
+	var files []spec.File
 	for i, path := range paths {
 		switch {
 		case path != "-":
@@ -143,7 +144,7 @@ func read(ctx context.Context, s streams, paths []string, cfg *config.Config) (*
 			if err != nil {
 				return nil, failure("reading standard input: %w", err)
 			}
-			files = append(files, slo.File{Name: stdinName, Text: text, Source: "-"})
+			files = append(files, spec.File{Name: stdinName, Text: text, Source: "-"})
 		}
 	}
 	if len(sources) == 0 && len(files) == 0 {
@@ -170,7 +171,7 @@ func read(ctx context.Context, s streams, paths []string, cfg *config.Config) (*
 	if len(files) == 0 {
 		return nil, failure("there is no SLO file in any of the configured places")
 	}
-	return slo.Limits(cfg.Limits).Load(files), nil
+	return spec.Limits(cfg.Limits).Load(files), nil
 }
 
 // stdinName is what findings call standard input.
@@ -203,10 +204,10 @@ func readAll(ctx context.Context, in io.Reader) ([]byte, error) {
 }
 
 // filesOf are a source's files for the parser.
-func filesOf(t config.Tree) []slo.File {
-	files := make([]slo.File, len(t.Files))
+func filesOf(t config.Tree) []spec.File {
+	files := make([]spec.File, len(t.Files))
 	for i, f := range t.Files {
-		files[i] = slo.File{Name: f.Name, Text: f.Text, Source: t.Source, Revision: t.Revision, Backends: t.Backends, Came: t.Committed}
+		files[i] = spec.File{Name: f.Name, Text: f.Text, Source: t.Source, Revision: t.Revision, Backends: t.Backends, Came: t.Committed}
 	}
 	return files
 }

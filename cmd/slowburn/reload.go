@@ -19,6 +19,7 @@ import (
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // reloader reads the SLO sources and hands on what is good. A source whose
@@ -26,8 +27,8 @@ import (
 // never was good gives what is good of it.
 type reloader struct {
 	sources []config.Source
-	limits  slo.Limits
-	check   func([]*slo.SLO) []slo.Report // finds more than the parser
+	limits  spec.Limits
+	check   func([]*slo.SLO) []slo.Finding // finds more than the parser
 	apply   func([]*slo.SLO, []evaluator.Problem)
 	log     *slog.Logger
 
@@ -51,7 +52,7 @@ type reloader struct {
 	info     *prometheus.GaugeVec
 }
 
-func newReloader(sources []config.Source, check func([]*slo.SLO) []slo.Report, log *slog.Logger, reg prometheus.Registerer) *reloader {
+func newReloader(sources []config.Source, check func([]*slo.SLO) []slo.Finding, log *slog.Logger, reg prometheus.Registerer) *reloader {
 	f := promauto.With(reg)
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		return f.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
@@ -75,13 +76,13 @@ var errFindings = errors.New("the SLO files have errors")
 
 // whole loads the newest files of all sources for the first time. Any error ends
 // it; the findings come with errFindings. run must be running.
-func (r *reloader) whole(ctx context.Context) (set *slo.Set, err error) {
+func (r *reloader) whole(ctx context.Context) (set *spec.Set, err error) {
 	_, err = r.renew(ctx, 2*r.deadline, r.feeds, func(c collected) error { // none is late
 		switch {
 		case c.unread != nil:
 			return c.unread
 		case yamlfile.HasErrors(c.findings):
-			set = &slo.Set{Findings: c.findings}
+			set = &spec.Set{Findings: c.findings}
 			return errFindings
 		}
 		set = c.set
@@ -94,9 +95,9 @@ func (r *reloader) whole(ctx context.Context) (set *slo.Set, err error) {
 // unwatched. It waits for a slow source for as long as there is nothing else. Nothing at
 // all is an error; the findings come with errFindings. The findings of the set are those
 // of the newest files. run must be running.
-func (r *reloader) first(ctx context.Context) (set *slo.Set, err error) {
+func (r *reloader) first(ctx context.Context) (set *spec.Set, err error) {
 	take := func(c collected) error {
-		set = &slo.Set{SLOs: c.set.SLOs, Findings: c.findings}
+		set = &spec.Set{SLOs: c.set.SLOs, Findings: c.findings}
 		switch bad := c.unread != nil || yamlfile.HasErrors(c.findings); {
 		case !bad || len(set.SLOs) > 0:
 			_ = r.take(c) // the log, a metric and the page report it
@@ -144,7 +145,7 @@ func (r *reloader) take(c collected) error {
 }
 
 // load parses files and checks what is in them.
-func (r *reloader) load(files []slo.File) *slo.Set {
+func (r *reloader) load(files []spec.File) *spec.Set {
 	set := r.limits.Load(files)
 	set.Add(r.check(set.SLOs)...)
 	r.note(set.SLOs)
@@ -215,8 +216,8 @@ func (e findingsError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-func (r *reloader) files(trees map[config.Source]config.Tree) []slo.File {
-	var files []slo.File
+func (r *reloader) files(trees map[config.Source]config.Tree) []spec.File {
+	var files []spec.File
 	for _, source := range r.sources {
 		files = append(files, filesOf(trees[source])...)
 	}

@@ -11,12 +11,12 @@ import (
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/evaluator"
-	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // collected is the outcome of one reading of all sources.
 type collected struct {
-	set      *slo.Set // of what can be used
+	set      *spec.Set // of what can be used
 	trees    map[config.Source]config.Tree
 	partial  map[config.Source]bool // the tree was never whole
 	problems []evaluator.Problem    // of the newest files

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/config"
-	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 func newGenerateSchema(s streams) *cobra.Command {
@@ -28,7 +28,7 @@ func newGenerateSchema(s streams) *cobra.Command {
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			text := slo.Schema()
+			text := spec.Schema()
 			if len(args) == 1 && args[0] == "config" {
 				text = config.Schema()
 			}

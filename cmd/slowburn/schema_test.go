@@ -21,7 +21,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
-	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // beyondSchema is what a schema can't tell of an SLO file, by the words of the
@@ -81,8 +81,8 @@ func TestSchemasKnowWhatIsWrong(t *testing.T) {
 		beyond        map[string]string
 		parse         func(text []byte) []yamlfile.Finding
 	}{
-		{"../../testdata/cases/*/slo.yaml", slo.Schema(), beyondSchema, func(text []byte) []yamlfile.Finding {
-			return slo.Load([]slo.File{{Name: "slo.yaml", Text: text}}).Findings
+		{"../../testdata/cases/*/slo.yaml", spec.Schema(), beyondSchema, func(text []byte) []yamlfile.Finding {
+			return spec.Load([]spec.File{{Name: "slo.yaml", Text: text}}).Findings
 		}},
 		{"../../config/testdata/bad/*.yaml", config.Schema(), beyondConfigSchema, func(text []byte) []yamlfile.Finding {
 			_, findings := config.Parse("slowburn.yaml", text)
@@ -132,7 +132,7 @@ func TestSchemasKnowWhatIsWrong(t *testing.T) {
 // cases have without errors, is valid.
 func TestSchemasTakeEveryExample(t *testing.T) {
 	t.Parallel()
-	ofSLOs, ofConfig := compiled(t, slo.Schema()), compiled(t, config.Schema())
+	ofSLOs, ofConfig := compiled(t, spec.Schema()), compiled(t, config.Schema())
 	count := map[string]int{}
 	for page, text := range pages(t) {
 		for _, example := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(text, -1) {
@@ -164,12 +164,12 @@ func TestSchemasHaveEveryKey(t *testing.T) {
 		parse  func(text string) []yamlfile.Finding
 		maps   map[string]string // by the place in the schema
 	}{
-		{slo.Schema(), func(text string) []yamlfile.Finding {
+		{spec.Schema(), func(text string) []yamlfile.Finding {
 			name := "a.yaml"
 			if !strings.Contains(text, "service") && !strings.Contains(text, "kind") {
 				name = yamlfile.DefaultsName
 			}
-			return slo.Load([]slo.File{{Name: name, Text: []byte("{apiVersion: slowburn/v1, " + text[1:])}}).Findings
+			return spec.Load([]spec.File{{Name: name, Text: []byte("{apiVersion: slowburn/v1, " + text[1:])}}).Findings
 		}, map[string]string{
 			"sloFile":                                "{service: a, ?: 1}",
 			"defaultsFile":                           "{?: 1}",

@@ -27,7 +27,7 @@ import (
 	"github.com/slowburn-slo/slowburn/dashboards/web"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
-	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // shutdownTime bounds the draining of HTTP; the queue of alerts has a bound of
@@ -126,7 +126,7 @@ func (sv *service) newParts(cfg *config.Config) (*parts, error) {
 		return nil, err
 	}
 	p := &parts{reloader: newReloader(cfg.Sources(), policiesOf(cfg).Check, sv.log, reg)}
-	p.reloader.limits = slo.Limits(cfg.Limits)
+	p.reloader.limits = spec.Limits(cfg.Limits)
 	completer := alerting.NewCompleter(cfg.Web.ExternalURL)
 	options.Alerts = completer.Complete
 	p.sender = alerting.NewSender(alerting.SenderOptions{

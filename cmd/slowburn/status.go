@@ -10,7 +10,7 @@ import (
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
-	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 type statusFlags struct {
@@ -57,7 +57,7 @@ func (f *statusFlags) register(c *cobra.Command) {
 
 // prepare makes an evaluator of the flags, and gives the SLOs and the instant to
 // evaluate.
-func (f *statusFlags) prepare(ctx context.Context, s streams, paths []string) (*loop.Loop, *slo.Set, time.Time, error) {
+func (f *statusFlags) prepare(ctx context.Context, s streams, paths []string) (*loop.Loop, *spec.Set, time.Time, error) {
 	at, err := f.instant()
 	if err != nil {
 		return nil, nil, at, err

@@ -13,6 +13,7 @@ import (
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 type validateFlags struct {
@@ -60,7 +61,7 @@ func validate(ctx context.Context, s streams, paths []string, f validateFlags) e
 			})
 		}
 	}
-	set := &slo.Set{}
+	set := &spec.Set{}
 	if len(paths) > 0 || !yamlfile.HasErrors(findings) {
 		if set, err = read(ctx, s, paths, cfg); err != nil {
 			printFindings(s.out, findings)
@@ -80,16 +81,16 @@ func validate(ctx context.Context, s streams, paths []string, f validateFlags) e
 
 // unknownBackends are findings for SLOs that name a backend which the
 // configuration lacks.
-func unknownBackends(cfg *config.Config, slos []*slo.SLO) []slo.Report {
+func unknownBackends(cfg *config.Config, slos []*slo.SLO) []slo.Finding {
 	var names []string
 	for _, b := range cfg.Backends {
 		names = append(names, b.Name)
 	}
-	var out []slo.Report
+	var out []slo.Finding
 	for _, o := range slos {
 		if o.Backend != "" && len(names) > 0 && !slices.Contains(names, o.Backend) {
-			out = append(out, slo.Report{
-				SLO: o, Field: "backend", Severity: yamlfile.Error, Message: fmt.Sprintf("there is no backend %s", o.Backend),
+			out = append(out, slo.Finding{
+				SLO: o, Field: "backend", Wrong: true, Message: fmt.Sprintf("there is no backend %s", o.Backend),
 				Hint: "the service's own file has: " + strings.Join(names, ", "),
 			})
 		}
@@ -99,14 +100,13 @@ func unknownBackends(cfg *config.Config, slos []*slo.SLO) []slo.Report {
 
 // plannedObjectives are findings for objectives of the past that are those of
 // now.
-func plannedObjectives(slos []*slo.SLO, now time.Time) []slo.Report {
-	var out []slo.Report
+func plannedObjectives(slos []*slo.SLO, now time.Time) []slo.Finding {
+	var out []slo.Finding
 	for _, o := range slos {
 		for _, p := range o.PastObjectives {
 			if p.Until.After(now) {
-				out = append(out, slo.Report{
-					SLO: o, Field: "objective_history", Severity: yamlfile.Warning,
-					Message: fmt.Sprintf("until %s is in the future: objective %s holds, and %s does not yet", p.Until.UTC().Format(time.RFC3339), o.ObjectiveAt(now).Percent(), o.Objective.Percent()),
+				out = append(out, slo.Finding{
+					SLO: o, Field: "objective_history", Message: fmt.Sprintf("until %s is in the future: objective %s holds, and %s does not yet", p.Until.UTC().Format(time.RFC3339), o.ObjectiveAt(now).Percent(), o.Objective.Percent()),
 				})
 				break
 			}
@@ -128,12 +128,12 @@ func verdict(s streams, slos int, findings []yamlfile.Finding, strict bool) erro
 
 // write prints the findings or, where nothing is wrong and it is asked for, the
 // SLOs.
-func (f validateFlags) write(s streams, set *slo.Set, findings []yamlfile.Finding) error {
+func (f validateFlags) write(s streams, set *spec.Set, findings []yamlfile.Finding) error {
 	if !f.expand || yamlfile.HasErrors(findings) {
 		return writeFindings(s, findings, f.output)
 	}
 	printFindings(s.err, findings)
-	text, err := slo.Expand(set.SLOs)
+	text, err := spec.Expand(set.SLOs)
 	if err == nil {
 		_, err = s.out.Write(text)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // TestPoliciesOfTheConfiguration decide as they are written, up to the last of as
@@ -155,7 +156,7 @@ alertmanagers:
 	require.Empty(t, findings)
 	alertmanagers, err := alertmanagersOf(cfg)
 	require.NoError(t, err)
-	spec := slo.Load([]slo.File{{Name: "checkout.yaml", Text: []byte(checkout("99"))}}).SLOs[0]
+	spec := spec.Load([]spec.File{{Name: "checkout.yaml", Text: []byte(checkout("99"))}}).SLOs[0]
 	report := &evaluator.Report{EvaluatedAt: time.Now(), SLOs: []evaluator.Status{{
 		ID: "checkout/availability", State: evaluator.StateOK, Spec: spec, Alerts: []evaluator.FiringAlert{{Name: "ErrorBudgetBurn", Severity: alerting.Page}},
 	}}}

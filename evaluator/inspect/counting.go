@@ -28,7 +28,7 @@ const trialLength = 10 * time.Minute
 // trial counts the newest slots as the service does. That it refuses to is a
 // concern, unless another says why.
 func (x *inspector) trial(ctx context.Context) error {
-	if slices.ContainsFunc(x.findings, func(c Finding) bool { return c.Wrong }) {
+	if slices.ContainsFunc(x.findings, func(c slo.Finding) bool { return c.Wrong }) {
 		return nil
 	}
 	l := plan.New("", x.slo, timeline.Minutes(x.Settle), trialLength)
@@ -47,7 +47,7 @@ func (x *inspector) trial(ctx context.Context) error {
 // undecided counts the newest part of an SLO's counters, a day at most, as the service
 // does. What it can't decide is a concern.
 func (x *inspector) undecided(ctx context.Context) error {
-	if _, counters := x.slo.Indicator.Measure().(slo.Counters); !counters || slices.ContainsFunc(x.findings, func(c Finding) bool { return c.Wrong }) {
+	if _, counters := x.slo.Indicator.Measure().(slo.Counters); !counters || slices.ContainsFunc(x.findings, func(c slo.Finding) bool { return c.Wrong }) {
 		return nil
 	}
 	m := plan.NewInput(x.slo.Indicator)

@@ -21,14 +21,6 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Finding is what a backend's data has against an SLO.
-type Finding struct {
-	SLO           *slo.SLO
-	Field         string // of the SLO file: "window", "sli.events.bad"
-	Wrong         bool   // it can't work; else it is probably not meant
-	Message, Hint string
-}
-
 // Options say where SLOs are inspected, and how.
 type Options struct {
 	Readers  []*history.Reader // of all backends
@@ -41,10 +33,10 @@ type Options struct {
 // SLOs asks the backends whether SLOs make sense there: whether there are series for
 // them, for how long and how often; and what their histograms and groups are. The
 // findings are in the order of the SLOs. The error is one of a whole backend.
-func SLOs(ctx context.Context, slos []*slo.SLO, o Options) ([]Finding, error) {
+func SLOs(ctx context.Context, slos []*slo.SLO, o Options) ([]slo.Finding, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	findings := make([][]Finding, len(slos))
+	findings := make([][]slo.Finding, len(slos))
 	asked := map[*history.Reader]*answers{}
 	for _, r := range o.Readers {
 		asked[r] = &answers{Reader: r, known: map[string]answer{}}
@@ -121,11 +113,11 @@ type inspector struct {
 	end      timeline.Minute
 	short    slo.Window // the shortest that alerts look at
 	blind    func(s *slo.SLO, least time.Duration) []string
-	findings []Finding
+	findings []slo.Finding
 }
 
 func (x *inspector) concern(wrong bool, field, hint, format string, args ...any) {
-	x.findings = append(x.findings, Finding{x.slo, field, wrong, fmt.Sprintf(format, args...), hint})
+	x.findings = append(x.findings, slo.Finding{SLO: x.slo, Field: field, Wrong: wrong, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
 // fault is a concern about what the evaluation of the SLO refuses.

@@ -16,10 +16,10 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
-	"github.com/slowburn-slo/slowburn/evaluator/inspect"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // TestAServiceAudits: a service audits the two last hours when it starts, and one each 67
@@ -31,7 +31,7 @@ func TestAServiceAudits(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
 	traffic(t, db, rand.New(rand.NewPCG(3, 4)), "r_total", begin.Add(-30*time.Hour), begin.Add(7*time.Hour), 20*time.Second)
-	set := slo.Load([]slo.File{{Name: "slo.yaml", Text: []byte("apiVersion: slowburn/v1\nservice: s\nslos:\n  - {name: a, window: 1h, objective: 99, sli: {events: {bad: 'r_total{code=\"500\"}', total: r_total}}}\n")}})
+	set := spec.Load([]spec.File{{Name: "slo.yaml", Text: []byte("apiVersion: slowburn/v1\nservice: s\nslos:\n  - {name: a, window: 1h, objective: 99, sli: {events: {bad: 'r_total{code=\"500\"}', total: r_total}}}\n")}})
 	require.Empty(t, set.Findings)
 	synctest.Test(t, func(t *testing.T) {
 		o := live(slog.New(slog.DiscardHandler), db.Handler())
@@ -116,7 +116,7 @@ func TestWhoAsksOnceAudits(t *testing.T) {
 		require.Equal(t, doubled, slices.Contains(codesOf(r.SLOs[0].Doubts), evaluator.DoubtAudit))
 		concerns, err := newEvaluator(server.URL, func() time.Time { return at(1501) }).Inspect(t.Context(), slosOf(t, `{name: a, sli: `+events+`}`))
 		require.NoError(t, err)
-		require.Equal(t, doubled, slices.ContainsFunc(concerns, func(c inspect.Finding) bool {
+		require.Equal(t, doubled, slices.ContainsFunc(concerns, func(c slo.Finding) bool {
 			return strings.Contains(c.Message, "60 bad events were counted, and increase() gives 120") || strings.Contains(c.Message, "6060 total events were counted, and increase() gives 12120")
 		}), "%v", concerns)
 	}

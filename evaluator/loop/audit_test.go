@@ -17,6 +17,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // auditing is an evaluator of one SLO, and what counters of a day count each minute.
@@ -56,7 +57,7 @@ func newAuditing(t *testing.T, series map[string]func(minute int) float64, hours
 		}
 		require.NoError(t, db.Add(t.Context(), name, samples...))
 	}
-	set := slo.Load([]slo.File{{Name: "slo.yaml", Text: []byte(auditedFile)}})
+	set := spec.Load([]spec.File{{Name: "slo.yaml", Text: []byte(auditedFile)}})
 	require.Empty(t, set.Findings)
 	e := New(Options{
 		Backends: []backend.Config{{Name: "default", URL: server.URL, HTTP: http.DefaultClient, Timeout: time.Minute, MaxConcurrency: 1, MaxSamples: 5e7, Settle: 2 * time.Minute, TargetLabels: []string{"job", "instance"}}},

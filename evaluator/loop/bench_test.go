@@ -8,6 +8,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // BenchmarkEvaluate1000 adds a slot to the timelines of 1,000 SLOs over 30 d
@@ -18,7 +19,7 @@ func BenchmarkEvaluate1000(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	spec := &slo.SLO{Service: "shop", Name: "availability", Objective: objective, Window: slo.Rolling(slo.DefaultWindow)}
+	spec := &slo.SLO{Service: "shop", Name: "availability", Objective: objective, Window: slo.Rolling(spec.DefaultWindow)}
 	windows := []slo.Window{}
 	for _, d := range []time.Duration{5 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 6 * time.Hour, 24 * time.Hour, 72 * time.Hour, 30 * 24 * time.Hour} {
 		windows = append(windows, slo.Window(d))

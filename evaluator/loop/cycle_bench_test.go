@@ -23,6 +23,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // BenchmarkCycle10000 is one cycle of 10,000 SLOs over 30 d, each with counters
@@ -104,16 +105,16 @@ func instant(processes int, now func() time.Time) loop.Options {
 // manySLOs are SLOs on counters of their own: four of five are ratios.
 func manySLOs(tb testing.TB, n int, window string) []*slo.SLO {
 	tb.Helper()
-	var files []slo.File
+	var files []spec.File
 	for i := range n {
 		sli := fmt.Sprintf(`events: {bad: 'requests_total{job="service%d",code=~"5.."}', total: 'requests_total{job="service%[1]d"}'}`, i)
 		if i%5 == 4 {
 			sli = fmt.Sprintf(`latency: {histogram: 'latency_seconds{job="service%d"}', threshold: 300ms}`, i)
 		}
-		files = append(files, slo.File{Name: fmt.Sprintf("%d.yaml", i), Text: fmt.Appendf(nil,
+		files = append(files, spec.File{Name: fmt.Sprintf("%d.yaml", i), Text: fmt.Appendf(nil,
 			"apiVersion: slowburn/v1\nservice: service%d\nowner: team\nslos:\n  - {name: slo, objective: 99.9, window: %s, sli: {%s}}\n", i, window, sli)})
 	}
-	set := slo.Load(files)
+	set := spec.Load(files)
 	require.Empty(tb, set.Findings)
 	return set.SLOs
 }

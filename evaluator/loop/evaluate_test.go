@@ -22,6 +22,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 var start = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
@@ -33,7 +34,7 @@ func load(t *testing.T, window string, slis ...string) []*slo.SLO {
 	for i, sli := range slis {
 		text += fmt.Sprintf("  - {name: slo%d, objective: 99, window: %s, sli: %s}\n", i, window, sli)
 	}
-	set := slo.Load([]slo.File{{Name: "slo.yaml", Text: []byte(text), Source: "./slos"}})
+	set := spec.Load([]spec.File{{Name: "slo.yaml", Text: []byte(text), Source: "./slos"}})
 	require.Empty(t, set.Findings)
 	return set.SLOs
 }

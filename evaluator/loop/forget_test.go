@@ -22,6 +22,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // forgetful is a backend that forgets a time, and answers 200 without it and without
@@ -81,7 +82,7 @@ func forgettable(t *testing.T) []*slo.SLO {
 	t.Helper()
 	const head = "apiVersion: slowburn/v1\nservice: shop\ndefaults: {objective: 99, window: 1d}\nslos:\n"
 	const counted = `sli: {events: {bad: 'requests_total{code="500"}', total: requests_total}}`
-	set := slo.Load([]slo.File{{Name: "slo.yaml", Source: "./slos", Text: []byte(head +
+	set := spec.Load([]spec.File{{Name: "slo.yaml", Source: "./slos", Text: []byte(head +
 		"  - {name: events, " + counted + "}\n" +
 		"  - {name: slices, budgeting: timeslices, slice: {length: 20m, target: 99}, " + counted + "}\n" +
 		"  - {name: absent, on_no_data: bad, budgeting: timeslices, slice: {length: 1m, target: 99}, " + counted + "}\n" +

@@ -9,7 +9,7 @@ import (
 )
 
 // Inspect asks the backends whether SLOs make sense there, see inspect.SLOs.
-func (e *Loop) Inspect(ctx context.Context, slos []*slo.SLO) ([]inspect.Finding, error) {
+func (e *Loop) Inspect(ctx context.Context, slos []*slo.SLO) ([]slo.Finding, error) {
 	o := inspect.Options{
 		ReaderOf: func(s *slo.SLO) *history.Reader { return e.backendOf(s).Reader },
 		Shortest: func(s *slo.SLO) slo.Window { return e.Windows(s)[0] },

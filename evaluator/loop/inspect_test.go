@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
-	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // sensed are the doubts about SLOs, given as lines of an SLO list, a day and two
@@ -19,7 +19,7 @@ import (
 func sensed(t *testing.T, url string, slos ...string) []string {
 	t.Helper()
 	text := "apiVersion: slowburn/v1\nservice: shop\ndefaults: {objective: 99, window: 1d}\nslos:\n  - " + strings.Join(slos, "\n  - ") + "\n"
-	set := slo.Load([]slo.File{{Name: "slo.yaml", Text: []byte(text)}})
+	set := spec.Load([]spec.File{{Name: "slo.yaml", Text: []byte(text)}})
 	for _, f := range set.Findings {
 		require.NotEqual(t, "error", string(f.Severity), f.Text())
 	}

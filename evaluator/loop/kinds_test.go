@@ -12,6 +12,7 @@ import (
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // slosOf parses the SLOs of service shop, a YAML mapping each; objective 99 and
@@ -22,7 +23,7 @@ func slosOf(t *testing.T, slos ...string) []*slo.SLO {
 	for _, s := range slos {
 		text += "  - " + s + "\n"
 	}
-	set := slo.Load([]slo.File{{Name: "slo.yaml", Text: []byte(text)}})
+	set := spec.Load([]spec.File{{Name: "slo.yaml", Text: []byte(text)}})
 	for _, f := range set.Findings {
 		require.NotEqual(t, yamlfile.Error, f.Severity, f.Text())
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // transport carries requests to a handler without a network, whose waiting the
@@ -395,7 +396,7 @@ func TestALongRunSaysWhatANewProcessSays(t *testing.T) {
 					window, i, objective, window, name, name)
 			}
 		}
-		set := slo.Load([]slo.File{{Name: name, Text: []byte(text)}})
+		set := spec.Load([]spec.File{{Name: name, Text: []byte(text)}})
 		require.Empty(t, set.Findings)
 		slos = append(slos, set.SLOs...)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // alert is an episode as people see it.
@@ -204,7 +205,7 @@ func BenchmarkBacktest90Days(b *testing.B) {
 	server := httptest.NewServer(db.Handler())
 	defer server.Close()
 	to := start.AddDate(0, 0, days)
-	set := slo.Load([]slo.File{{Name: "slo.yaml", Text: []byte("apiVersion: slowburn/v1\nservice: shop\nslos:\n  - {name: requests, objective: 99.9, sli: " + events + "}\n")}})
+	set := spec.Load([]spec.File{{Name: "slo.yaml", Text: []byte("apiVersion: slowburn/v1\nservice: shop\nslos:\n  - {name: requests, objective: 99.9, sli: " + events + "}\n")}})
 	var objectives []slo.Objective
 	for _, text := range []string{"99", "99.5", "99.9"} {
 		o, err := slo.ParseObjective(text)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom/shop"
-	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // TestShopAgainstTheTruth counts 30 days of each of the shop's services, their
@@ -30,11 +30,11 @@ func TestShopAgainstTheTruth(t *testing.T) {
 	server := httptest.NewServer(db.Handler())
 	defer server.Close()
 
-	var files []slo.File
+	var files []spec.File
 	for name, text := range shop.Specs(opts.LiveStart) {
-		files = append(files, slo.File{Name: name, Text: text})
+		files = append(files, spec.File{Name: name, Text: text})
 	}
-	set := slo.Load(files)
+	set := spec.Load(files)
 	require.Empty(t, set.Findings)
 	require.GreaterOrEqual(t, len(set.SLOs), 8)
 	for _, status := range evaluate(t, server.URL, set.SLOs, end).SLOs {

@@ -27,6 +27,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/truth"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 func database(t *testing.T) *memprom.DB {
@@ -165,7 +166,7 @@ func TestSlicesAndJourneysAgainstTheTruth(t *testing.T) {
 		slos += fmt.Sprintf("  - {name: s%d, %s}\n  - {name: slices%[1]d, budgeting: timeslices, slice: {length: 5m, target: 99}, %[2]s}\n", i, sli)
 		names += fmt.Sprintf("shop/s%d, ", i)
 	}
-	set := slo.Load([]slo.File{{Name: "slo.yaml", Text: []byte("apiVersion: slowburn/v1\nservice: shop\ndefaults: {objective: 99, window: 30d}\nslos:\n" +
+	set := spec.Load([]spec.File{{Name: "slo.yaml", Text: []byte("apiVersion: slowburn/v1\nservice: shop\ndefaults: {objective: 99, window: 30d}\nslos:\n" +
 		slos + "  - {name: journey, worst_of: [" + names + "]}\n")}})
 	require.Empty(t, set.Findings)
 	server := httptest.NewServer(db.Handler())
@@ -350,7 +351,7 @@ func fleetSpecs(t *testing.T, window string) []*slo.SLO {
 	for line := range strings.Lines(fleetSLOs) {
 		text += "  - " + strings.TrimSpace(line) + "\n"
 	}
-	set := slo.Load([]slo.File{{Name: "fleet.yaml", Text: []byte(text)}})
+	set := spec.Load([]spec.File{{Name: "fleet.yaml", Text: []byte(text)}})
 	require.False(t, yamlfile.HasErrors(set.Findings), set.Findings)
 	return set.SLOs
 }

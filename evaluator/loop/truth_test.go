@@ -20,6 +20,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/truth"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // specOf is the SLO of a simulated service.
@@ -30,7 +31,7 @@ func specOf(t *testing.T, s truth.Service, window string) *slo.SLO {
 		sli = fmt.Sprintf(`latency: {histogram: 'latency_seconds{job="%s"}', threshold: 300ms}`, s.Job)
 	}
 	text := fmt.Sprintf("apiVersion: slowburn/v1\nservice: %s\nslos:\n  - {name: slo, objective: 99, window: %s, sli: {%s}}\n", s.Job, window, sli)
-	set := slo.Load([]slo.File{{Name: s.Job + ".yaml", Text: []byte(text)}})
+	set := spec.Load([]spec.File{{Name: s.Job + ".yaml", Text: []byte(text)}})
 	require.Empty(t, set.Findings)
 	return set.SLOs[0]
 }

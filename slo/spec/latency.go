@@ -1,0 +1,139 @@
+package spec
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
+	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/expr"
+)
+
+func parseLatency(v yamlfile.Value, _ []string) slo.Indicator {
+	m := v.Map("histogram", "threshold", "unit")
+	h := m.Require("histogram")
+	l := slo.Latency{Histogram: expr.ParseSelector(h, "histogram")}
+	parseBound(m, &l)
+	if l.Histogram.IsZero() {
+		return l
+	}
+	name := l.Histogram.Name()
+	base := expr.HistogramSuffix.ReplaceAllString(name, "")
+	switch {
+	case name == "":
+		h.Errorf("", "histogram needs a metric name")
+	case base != name:
+		h.Errorf("write "+base, "histogram is the name without _bucket, _count or _sum, found %s", name)
+	}
+	for _, matcher := range l.Histogram.Matchers() {
+		if matcher.Name == labels.BucketLabel {
+			h.Errorf("leave le away; the threshold chooses the bucket", "histogram must not select by le")
+		}
+	}
+	return l
+}
+
+// unitOf is the unit that the name of a histogram says; ok is false where it says
+// none. Those that are none of time have no length.
+func unitOf(name string) (u slo.LatencyUnit, ok bool) {
+	for _, u := range []struct {
+		suffixes string
+		unit     slo.LatencyUnit
+	}{
+		{"seconds second secs sec", slo.LatencyUnits[0]},
+		{"milliseconds millisecond millis msecs msec ms", slo.LatencyUnits[1]},
+		{"microseconds microsecond micros usecs usec us", slo.LatencyUnits[2]},
+		{"nanoseconds nanosecond nanos nsecs nsec ns", slo.LatencyUnits[3]},
+		{"minutes", slo.LatencyUnit{Name: "minutes", Length: time.Minute}}, {"hours", slo.LatencyUnit{Name: "hours", Length: time.Hour}},
+	} {
+		for suffix := range strings.FieldsSeq(u.suffixes) {
+			if endsIn(name, suffix) {
+				return u.unit, true
+			}
+		}
+	}
+	for suffix := range strings.FieldsSeq("bytes ratio percent celsius") {
+		if endsIn(name, suffix) {
+			return slo.LatencyUnit{Name: suffix}, true
+		}
+	}
+	return slo.LatencyUnit{}, false
+}
+
+// endsIn reports whether the last word of a name is the one given.
+func endsIn(name, word string) bool {
+	rest, ok := strings.CutSuffix(name, word)
+	return ok && (rest == "" || strings.HasSuffix(rest, "_") || strings.HasSuffix(rest, "."))
+}
+
+// parseUnit reads the unit of a histogram: that which is written, or that of the
+// name. ok is false where nothing says one; it is seconds then, after Prometheus'
+// conventions.
+func parseUnit(v yamlfile.Value, l *slo.Latency) (u slo.LatencyUnit, ok bool) {
+	name := l.Histogram.Name()
+	named, known := unitOf(name)
+	if !v.Present() {
+		if !known {
+			named = slo.LatencyUnits[0]
+		}
+		return named, known
+	}
+	l.Unit = oneOf(v, "unit", "s", "ms", "us", "ns")
+	for _, u = range slo.LatencyUnits {
+		if u.Key != l.Unit {
+			continue
+		}
+		if known && named.Length != u.Length {
+			v.Warnf("leave unit away, or write the one that the histogram has", "unit %s is not that of the name %s", l.Unit, name)
+		}
+		return u, true
+	}
+	return slo.LatencyUnits[0], true // after an error
+}
+
+// maxLatency is the longest threshold without a warning.
+const maxLatency = 7 * 24 * time.Hour
+
+// parseBound reads the threshold of a histogram: a duration, or a number in
+// the histogram's own unit.
+func parseBound(m yamlfile.Map, l *slo.Latency) {
+	v := m.Require("threshold")
+	unit, known := parseUnit(m.Get("unit"), l)
+	l.Text = v.Text()
+	if l.Text == "" {
+		if v.IsScalar() && v.Present() {
+			v.Errorf("write a duration such as 300ms or 1.5s", "threshold is empty")
+		}
+		return
+	}
+	if n, err := strconv.ParseFloat(l.Text, 64); err == nil {
+		switch {
+		case math.IsNaN(n) || math.IsInf(n, 0) || n <= 0:
+			v.Errorf("write a duration such as 300ms, or a number in the histogram's unit", "threshold %q is not positive", l.Text)
+			return
+		case known && unit.Length >= time.Second && n*unit.Length.Seconds() >= 100:
+			v.Warnf("did you mean "+l.Text+"ms? A number without a unit is in that of the histogram", "threshold %s is %s %s", l.Text, l.Text, unit.Name)
+		}
+		l.Threshold = n
+		return
+	}
+	d, err := duration(l.Text)
+	switch {
+	case err != nil || d <= 0:
+		v.Errorf("write a duration such as 300ms or 1.5s", "threshold %q is not a positive duration", l.Text)
+		l.Text = ""
+		return
+	case unit.Length == 0:
+		v.Errorf("write a number in the histogram's unit", "threshold %s is a duration, and %s is in %s", l.Text, l.Histogram.Name(), unit.Name)
+		return
+	case d < time.Microsecond:
+		v.Warnf("", "threshold %s is less than any clock tells", l.Text)
+	case d > maxLatency:
+		v.Warnf("a run of a job that did not come in time is an SLO of runs or of freshness", "threshold %s is longer than histograms reach", l.Text)
+	}
+	l.Threshold, l.Assumed = float64(d)/float64(unit.Length), !known
+}

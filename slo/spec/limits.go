@@ -1,0 +1,109 @@
+package spec
+
+import (
+	"cmp"
+	"sync"
+
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
+)
+
+// Limits bound what SLO files hold, for they are other people's.
+type Limits struct {
+	SLOsPerFile     int
+	SLOsPerSource   int
+	Parts           int // of an SLO of other SLOs, with the parts of these
+	Labels          int // of a file or of alerts, and so many annotations, links and labels of group_by
+	Exclusions      int // of an SLO; each range of times counts as one
+	GroupObjectives int // of an SLO
+}
+
+// DefaultLimits are far above what people write.
+func DefaultLimits() Limits {
+	return Limits{SLOsPerFile: 2000, SLOsPerSource: 20_000, Parts: 50, Labels: 64, Exclusions: 200, GroupObjectives: 2000}
+}
+
+// The limits of what nobody has many of.
+const (
+	maxSteps    = 100  // of a budget policy
+	maxPast     = 1000 // objectives
+	maxDefaults = 32   // files of defaults above a file
+	maxLabel    = 1024 // bytes of what becomes a label, or is a link
+	maxTemplate = yamlfile.MaxText
+)
+
+// within reports whether a list or a mapping has no more entries than it may have. The key is
+// that of Limits in the service's own file, "" for none.
+func within(v yamlfile.Value, what string, most int, key string) bool {
+	n := v.Len()
+	if n <= most {
+		return true
+	}
+	hint := ""
+	if key != "" {
+		hint = "it is limits." + key + " of the service's own file"
+	}
+	v.Errorf(hint, "%s has %d entries, more than %d", what, n, most)
+	return false
+}
+
+// label reads a text that becomes a label, or is a link.
+func label(v yamlfile.Value) string {
+	text := v.OneLine()
+	if len(text) > maxLabel && len(text) <= yamlfile.MaxText { // what is longer has its error
+		v.Errorf("", "the text is longer than %d bytes", maxLabel)
+	}
+	return text
+}
+
+// labelTexts are the texts of a mapping of labels.
+func labelTexts(m yamlfile.Map) map[string]string {
+	out := make(map[string]string, len(m.Entries))
+	for _, e := range m.Entries {
+		out[e.Key.Text()] = label(e.Value)
+	}
+	return out
+}
+
+// memo keeps what was read of values, for those that many SLOs share: values of
+// defaults, and what aliases stand for. What it keeps must not be changed.
+type memo struct {
+	mu   sync.Mutex
+	kept map[memoKey]*memory
+}
+
+type memoKey struct {
+	at       yamlfile.Value // what aliases stand for
+	what, by string         // how it is read
+}
+
+type memory struct {
+	once  sync.Once
+	value any
+}
+
+// remembered reads a value once for all that read it so.
+func remembered[T any](m *memo, key memoKey, read func() T) T {
+	key.at = key.at.Target()
+	m.mu.Lock()
+	if m.kept == nil {
+		m.kept = map[memoKey]*memory{}
+	}
+	one := m.kept[key]
+	if one == nil {
+		one = &memory{}
+		m.kept[key] = one
+	}
+	m.mu.Unlock()
+	one.once.Do(func() { one.value = read() })
+	value, _ := one.value.(T)
+	return value
+}
+
+// orDefault are the limits, where none is 0.
+func (l Limits) orDefault() Limits {
+	d := DefaultLimits()
+	return Limits{
+		cmp.Or(l.SLOsPerFile, d.SLOsPerFile), cmp.Or(l.SLOsPerSource, d.SLOsPerSource), cmp.Or(l.Parts, d.Parts),
+		cmp.Or(l.Labels, d.Labels), cmp.Or(l.Exclusions, d.Exclusions), cmp.Or(l.GroupObjectives, d.GroupObjectives),
+	}
+}

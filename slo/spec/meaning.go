@@ -1,0 +1,130 @@
+package spec
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
+	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/expr"
+)
+
+// checkParts warns of numbers of events that are parts of histograms and don't count
+// events: buckets of the fast ones as bad, all buckets at once, and sums of what was
+// measured.
+func checkParts(m yamlfile.Map, numbers map[string]expr.Number) {
+	counted := func(suffix string) (n int) {
+		for _, number := range numbers {
+			for _, t := range number.Counter {
+				if strings.HasSuffix(t.Selector.Name(), suffix) {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	all := len(numbers["good"].Counter) + len(numbers["bad"].Counter) + len(numbers["total"].Counter)
+	for _, key := range []string{"good", "bad", "total"} {
+		terms := numbers[key].Counter
+		for _, t := range terms {
+			name := t.Selector.Name()
+			switch {
+			case strings.HasSuffix(name, "_bucket"):
+				checkBuckets(m.Get(key), key, t.Selector, terms)
+			case strings.HasSuffix(name, "_sum") && counted("_sum") < all:
+				m.Get(key).Warnf("write "+strings.TrimSuffix(name, "_sum")+"_count for their number; "+expr.BucketHint,
+					"%s adds up what was measured, not how many events there were", name)
+			}
+		}
+	}
+}
+
+// checkBuckets warns of buckets of a histogram that are no part of its observations.
+func checkBuckets(v yamlfile.Value, key string, s slo.Selector, terms slo.Counter) {
+	of := slices.DeleteFunc(slices.Clone(s.Matchers()), func(m *labels.Matcher) bool { return m.Name != labels.BucketLabel })
+	bound, one := s.Bound()
+	negative := slices.ContainsFunc(terms, func(t slo.Term) bool { return t.Weight < 0 })
+	switch {
+	case len(of) == 0:
+		v.Warnf(`select one bucket, such as le="0.5", or le="+Inf" for all; `+expr.BucketHint,
+			"%s without le counts each observation once for each bucket that holds it", s.Name())
+	case !one:
+		v.Warnf("select one bucket; "+expr.BucketHint,
+			"%s with %s counts an observation several times: a bucket holds those of all below it", s.Name(), of[0])
+	case key == "bad" && !negative && !math.IsInf(bound, 1):
+		v.Warnf("write good instead of bad; "+expr.BucketHint,
+			"bad selects the observations of at most %s, which are the fast ones", slo.BoundText(bound))
+	}
+}
+
+// checkFilter warns of a query that has values only while they are as they should be,
+// or only while they are not: the time without values is unknown.
+func checkFilter(v yamlfile.Value, t slo.Threshold) {
+	q, err := expr.PromQL.ParseExpr(v.Text())
+	if err != nil {
+		return
+	}
+	e := expr.Unwrap(q)
+	around := ""
+	if a, ok := e.(*parser.AggregateExpr); ok && (a.Op == parser.COUNT || a.Op == parser.SUM) {
+		around, e = a.Op.String(), expr.Unwrap(a.Expr)
+	}
+	b, ok := e.(*parser.BinaryExpr)
+	if !ok || !b.Op.IsComparisonOperator() || b.ReturnBool || b.LHS.Type() == parser.ValueTypeScalar && b.RHS.Type() == parser.ValueTypeScalar {
+		return
+	}
+	at := q.PositionRange()
+	if around != "" {
+		v.WarnInside(int(at.Start), int(at.End), fmt.Sprintf("write sum(%s %s bool %s), or add: or vector(0)", b.LHS, b.Op, b.RHS),
+			fmt.Sprintf("%s() has no value while nothing is %s %s: such a minute is unknown, not good or bad", around, b.Op, b.RHS))
+		return
+	}
+	op := b.Op
+	if !takes(t, b) {
+		op = expr.Opposites[op]
+	}
+	v.WarnInside(int(at.Start), int(at.End), "leave the comparison to op and value: "+expr.ThresholdOf(b.LHS.String(), op, b.RHS),
+		fmt.Sprintf("the query has values only while they are %s %s: any other minute is unknown, not good or bad", b.Op, b.RHS))
+}
+
+// takes reports whether some of the values that a comparison lets pass are good.
+func takes(t slo.Threshold, filter *parser.BinaryExpr) bool {
+	limit, ok := expr.Constant(filter.RHS)
+	if !ok || t.Op == "" {
+		return true
+	}
+	passes := slo.Threshold{Op: filter.Op.String(), Value: limit}.Good()
+	good := t.Good()
+	return slices.ContainsFunc([]float64{limit - 1, limit, limit + 1}, func(v float64) bool { return passes(v) && good(v) })
+}
+
+// jobMetrics are metrics of kube-state-metrics that have a series for each Job, which
+// is one run.
+var jobMetrics = []string{
+	"kube_job_complete", "kube_job_created", "kube_job_failed", "kube_job_status_completion_time", "kube_job_status_failed",
+	"kube_job_status_start_time", "kube_job_status_succeeded",
+}
+
+// checkJobs warns of series of single runs where those of jobs are meant.
+func checkJobs(v yamlfile.Value, instead string) {
+	q, err := expr.PromQL.ParseExpr(strings.ReplaceAll(v.Text(), expr.WindowVariable, "5m"))
+	if err != nil {
+		return
+	}
+	e := expr.Unwrap(q)
+	if call, ok := e.(*parser.Call); ok && len(call.Args) > 0 {
+		e = expr.Unwrap(call.Args[0])
+	}
+	if s, ok := e.(*parser.VectorSelector); ok && slices.Contains(jobMetrics, slo.NewSelector(s.LabelMatchers...).Name()) {
+		r := s.PosRange
+		v.WarnInside(int(r.Start), int(r.End), instead, slo.NewSelector(s.LabelMatchers...).Name()+" has a series for each Job, which is one run, not one that goes on")
+	}
+}
+
+// lastJob is what to write for the time of the last success of Jobs.
+const lastJob = `write max(kube_job_status_completion_time{...}), or kube_cronjob_status_last_successful_time{cronjob="..."}`

@@ -1,0 +1,169 @@
+package spec
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/slowburn-slo/slowburn/config/yamlfile"
+	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/expr"
+)
+
+// sliKeys are the kinds of indicators, in the order of the documentation.
+var sliKeys = []string{"events", "latency", "probe", "threshold", "freshness", "runs"}
+
+// indicators are the parsers of the kinds of indicators, by their key. The
+// labels by are those that groups differ in.
+var indicators = map[string]func(v yamlfile.Value, by []string) slo.Indicator{
+	"events":    parseEvents,
+	"latency":   parseLatency,
+	"probe":     parseProbe,
+	"threshold": parseThreshold,
+	"freshness": parseFreshness,
+	"runs":      parseRuns,
+}
+
+func parseIndicator(v yamlfile.Value, by []string) slo.Indicator {
+	m := v.Map(sliKeys...)
+	if v.Present() && len(m.Entries) == 0 && v.IsMap() {
+		v.Errorf("", "sli needs one of: %s", strings.Join(sliKeys, ", "))
+	}
+	if len(m.Entries) > 1 {
+		m.Entries[1].Key.Errorf("make two SLOs of it", "sli has exactly one indicator, found %s and %s",
+			m.Entries[0].Key.Text(), m.Entries[1].Key.Text())
+	}
+	for _, key := range sliKeys {
+		if m.Has(key) {
+			value := m.Get(key)
+			if !value.Present() {
+				m.Key(key).Errorf("", "%s is empty", key)
+				return nil
+			}
+			return indicators[key](value, by)
+		}
+	}
+	return nil
+}
+
+// duration reads a duration as Go writes it, 1.5s, or as Prometheus does, 1d.
+func duration(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		var m model.Duration
+		m, err = model.ParseDuration(text)
+		d = time.Duration(m)
+	}
+	return d, err
+}
+
+// parseDuration reads a duration that is at least as long as least.
+func parseDuration(v yamlfile.Value, what string, least time.Duration) time.Duration {
+	text := v.Text()
+	if text == "" {
+		return 0
+	}
+	d, err := duration(text)
+	switch {
+	case err != nil:
+		v.Errorf("", "%s %q is not a duration such as 1h30m or 26h", what, text)
+	case d < least:
+		v.Errorf("slowburn looks once a minute", "%s %s is less than %s", what, text, model.Duration(least))
+	case d > time.Duration(slo.MaxWindow):
+		v.Errorf("", "%s %s is more than 1y", what, text)
+	case d%time.Second != 0:
+		v.Errorf("", "%s %s is not a whole number of seconds", what, text)
+	}
+	return d
+}
+
+func parseProbe(v yamlfile.Value, _ []string) slo.Indicator {
+	metric := v.Map("metric").Require("metric")
+	s := expr.ParseSelector(metric, "gauge")
+	if n := s.Name(); expr.CounterName.MatchString(n) {
+		metric.Warnf("a probe is 1 when its target is fine and 0 when it is not, such as probe_success or up", "%s looks like a counter", n)
+	}
+	return slo.Probe{States: slo.States{Gauge: s}}
+}
+
+// operators are how a threshold compares.
+var operators = []string{"<", "<=", ">", ">=", "==", "!="}
+
+func parseThreshold(v yamlfile.Value, by []string) slo.Indicator {
+	m := v.Map("query", "op", "value")
+	t := slo.Threshold{Query: expr.ParseValues(m.Require("query"), by), Op: operator(m)}
+	value := m.Require("value")
+	if text := value.Number(); text != "" {
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsInf(n, 0) || math.IsNaN(n) {
+			value.Errorf("", "value %s is not a number such as 0.5", text)
+		}
+		t.Value = n
+	}
+	checkFilter(m.Get("query"), t)
+	return t
+}
+
+// operator reads an operator, in quotes or not: YAML takes > for the beginning
+// of a text and != for a tag.
+func operator(m yamlfile.Map) string {
+	v := m.Get("op")
+	if w := v.Written(); w == ">" || w == "!=" {
+		return w
+	}
+	text := m.Require("op").Text()
+	if text == "" {
+		return ""
+	}
+	for _, op := range operators {
+		if text == op {
+			return op
+		}
+	}
+	hint := "write one of " + strings.Join(operators, " ")
+	if text == "=" {
+		hint = "write =="
+	}
+	v.Errorf(hint, "op %q is no comparison", text)
+	return ""
+}
+
+func parseFreshness(v yamlfile.Value, by []string) slo.Indicator {
+	m := v.Map("timestamp", "max_age")
+	checkJobs(m.Get("timestamp"), lastJob)
+	return slo.Freshness{
+		Timestamp: expr.ParseValues(m.Require("timestamp"), by),
+		MaxAge:    parseDuration(m.Require("max_age"), "max_age", time.Minute),
+	}
+}
+
+func parseRuns(v yamlfile.Value, by []string) slo.Indicator {
+	m := v.Map("succeeded", "failed", "last_success", "every", "grace")
+	byCount, byTime := m.Has("succeeded") || m.Has("failed"), m.Has("last_success") || m.Has("every") || m.Has("grace")
+	switch {
+	case !v.IsMap():
+		return slo.JobRuns{}
+	case byCount == byTime:
+		v.Errorf("", "runs needs succeeded and failed, or last_success and every")
+		return slo.JobRuns{}
+	case byCount:
+		good, bad := m.Require("succeeded"), m.Require("failed")
+		for _, each := range []yamlfile.Value{good, bad} {
+			checkJobs(each, "write last_success and every; "+lastJob)
+		}
+		a, b := expr.ParseNumber(good, by, ""), expr.ParseNumber(bad, by, "")
+		if !a.IsZero() && !b.IsZero() && same(a, b) {
+			bad.Errorf("", "succeeded and failed select the same series")
+		}
+		return slo.JobRuns{Numbers: expr.NewMeasure(a, b, expr.Number{}, by)}
+	}
+	checkJobs(m.Get("last_success"), lastJob)
+	return slo.JobRuns{Numbers: slo.Runs{
+		LastSuccess: expr.ParseValues(m.Require("last_success"), by),
+		Every:       parseDuration(m.Require("every"), "every", time.Minute),
+		Grace:       parseDuration(m.Get("grace"), "grace", 0),
+	}}
+}
