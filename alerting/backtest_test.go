@@ -203,7 +203,7 @@ func TestBacktestOfAPageWhileATicketIsOpen(t *testing.T) {
 // nothing.
 func TestBacktestOfWhatIsExcluded(t *testing.T) {
 	s := excluding(policySLO(t), 715, 745)
-	timeline := after(healthy, slotsOf(720, healthy, 20, failing, 700, healthy)).Without(s)
+	timeline := after(healthy, slotsOf(720, healthy, 20, failing, 700, healthy)).ViewFor(s)
 	tested, results := backtestOf(1440, nil).Test(loop.Past{SLO: s, Timeline: timeline})
 	require.Equal(t, []float64{1_410_000, 0, 1}, []float64{tested.Total, tested.Bad, tested.Coverage})
 	require.Empty(t, results[0].Episodes)
@@ -248,14 +248,14 @@ func TestBacktestSaysWhatTheJudgeSays(t *testing.T) {
 				}
 			}
 			slots = slots[:9000]
-			got := episodes(BuiltIn(), s, after(healthy, slots).Without(s), begin, begin+9000)
+			got := episodes(BuiltIn(), s, after(healthy, slots).ViewFor(s), begin, begin+9000)
 
 			live, judge := after(healthy, nil), BuiltIn().NewJudge()
 			var want []Episode
 			for i, slot := range slots {
 				live.Append(slot)
 				at := begin + timeline.Minute(i) + 1
-				now := burning(judge(s, live.Without(s), at))
+				now := burning(judge(s, live.ViewFor(s), at))
 				for j := range want {
 					e := &want[j]
 					if e.End == nil {

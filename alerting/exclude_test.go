@@ -31,7 +31,7 @@ func (f *follower) seeAllWithout(slots []timeline.Slot) []evaluator.FiringAlert 
 		f.timeline.Append(s)
 	}
 	f.settled = f.timeline.End() - 2
-	return f.judge(f.slo, f.timeline.Without(f.slo), f.settled)
+	return f.judge(f.slo, f.timeline.ViewFor(f.slo), f.settled)
 }
 
 // TestASpentBudgetOfAnHourThatIsExcluded: 30 minutes of 40 bad events spend the 600 that may be bad in

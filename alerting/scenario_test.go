@@ -21,7 +21,7 @@ func play(c scenario.Scenario, policy string, seed uint64) scenario.Played {
 		line.Append(slot)
 		var out []string
 		if m >= 0 {
-			for _, f := range burning(judge(s, line.Without(s), line.End())) {
+			for _, f := range burning(judge(s, line.ViewFor(s), line.End())) {
 				out = append(out, f.Severity)
 			}
 		}

@@ -347,7 +347,7 @@ func (d decider) look(tier Tier, st tierState, t *timeline.Timeline, end timelin
 	}
 	holds = true
 	var sum timeline.Sum
-	for _, length := range []time.Duration{max(tier.Short.Duration(), t.Least()), tier.Long.Duration()} {
+	for _, length := range []time.Duration{max(tier.Short.Duration(), t.MinWindow()), tier.Long.Duration()} {
 		sum = t.Window(length, end)
 		rate := evaluator.BurnRate(sum, d.objective)
 		if rate == nil || *rate <= factor {

@@ -258,7 +258,7 @@ func TestProjectionOfExcludedTime(t *testing.T) {
 	}
 	even := func(time.Time) (float64, float64) { return 10, 0 }
 	for basis, since := range map[string]time.Time{"linear": utc(2026, 11, 1), "same weekday hours of the last 4 weeks": utc(2026, 10, 1)} {
-		b := computed(s, counted(since, utc(2026, 11, 11), even).Without(s)).Budget
+		b := computed(s, counted(since, utc(2026, 11, 11), even).ViewFor(s)).Budget
 		require.Equal(t, basis, *b.ProjectionBasis)
 		require.InDelta(t, 28*14_400, *b.ProjectedTotal, 1e-6, basis)
 		require.InDelta(t, 9*14_400*s.Objective.Budget(), b.SoFar.Allowed, 1e-9, basis)

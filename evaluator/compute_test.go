@@ -68,7 +68,7 @@ func TestExhaustionOfAView(t *testing.T) {
 	}
 	spec := &slo.SLO{Objective: objective, Window: slo.Rolling(slo.Window(600 * time.Minute)), Exclusions: []slo.Exclusion{{Intervals: []timeinterval.TimeInterval{half}}}}
 	// In (0, 600] 300 slots count; of those behind 500 that are 500-510 and 540-570.
-	v := tl.Without(spec)
+	v := tl.ViewFor(spec)
 	require.Equal(t, 40.0, v.Sum(0, 600).Bad)
 	// It is overspent already: 30 are allowed.
 	require.Equal(t, 0.0, *exhaustion(v, 600, spec, 540))

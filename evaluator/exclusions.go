@@ -21,7 +21,7 @@ func (s *Status) Exclude(t *timeline.Timeline, end timeline.Minute, v *timeline.
 	}
 	parts := t.RemovedBy(start, end, len(v.Each))
 	for i, times := range v.Each {
-		if !slices.ContainsFunc(times, func(a timeline.Away) bool { return a.To > start && a.From < end }) {
+		if !slices.ContainsFunc(times, func(a timeline.ExcludedTime) bool { return a.To > start && a.From < end }) {
 			continue
 		}
 		x := &s.Spec.Exclusions[i]

@@ -47,7 +47,7 @@ func TestExhaustionPassesNothingOver(t *testing.T) {
 
 	tl.Fold(0, 30*60+15) // the correction is in the last quarter of an hour that is folded
 	require.Equal(t, (30*60+15)*60.0, *exhaustion(tl, tl.End(), spec, since))
-	require.Equal(t, (30*60+15)*60.0, *exhaustion(timeline.Merged(tl.Clone(), tl, nil), tl.End(), spec, since))
+	require.Equal(t, (30*60+15)*60.0, *exhaustion(timeline.Merge(tl.Clone(), tl, nil), tl.End(), spec, since))
 }
 
 // TestExhaustionAgainstEachInstant holds it against the budget at each instant that it

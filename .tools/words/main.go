@@ -18,9 +18,27 @@ import (
 	"strings"
 )
 
-// unfinished are directories whose Go files are not held yet. Take one out when its
-// comments and messages have plain words.
-var unfinished = []string{"alerting", "cmd", "evaluator", "slo"}
+// unfinished contains the directories whose Go files are not checked yet; "a/*" is the
+// directory a without those in it. Remove one when its comments and messages have plain
+// words.
+var unfinished = []string{
+	"alerting",
+	"cmd",
+	"evaluator/*",
+	"evaluator/audit",
+	"evaluator/backend",
+	"evaluator/counting",
+	"evaluator/explain",
+	"evaluator/history",
+	"evaluator/inspect",
+	"evaluator/loop",
+	"evaluator/memprom",
+	"evaluator/peers",
+	"evaluator/plan",
+	"evaluator/servers",
+	"evaluator/truth",
+	"slo",
+}
 
 // instead has better words for those that readers had to read twice.
 var instead = []struct{ word, better string }{
@@ -78,7 +96,7 @@ func findings(name, text string) ([]finding, error) {
 		return markdown(current(text)), nil
 	case path.Ext(name) == ".md":
 		return markdown(text), nil
-	case slices.ContainsFunc(unfinished, func(dir string) bool { return strings.HasPrefix(name, dir+"/") }):
+	case slices.ContainsFunc(unfinished, func(dir string) bool { return strings.HasPrefix(name, dir+"/") || dir == path.Dir(name)+"/*" }):
 		return nil, nil
 	}
 	return code(name, text)

@@ -73,15 +73,15 @@ func (g *Gaps) Push(gap int64) {
 // known.
 func (g *Gaps) Limit() int64 {
 	if g.Usual == 0 {
-		return timeline.Twice(MaxScrape)
+		return timeline.TwoIntervals(MaxScrape)
 	}
-	return timeline.Twice(g.Between())
+	return timeline.TwoIntervals(g.Between())
 }
 
 // First is the first gap of all where a second one as long shows that samples come
 // seldom; else 0.
 func (g *Gaps) First(second int64) int64 {
-	if g.N != 1 || g.Usual <= timeline.Twice(MaxScrape) || second <= g.Usual/2 {
+	if g.N != 1 || g.Usual <= timeline.TwoIntervals(MaxScrape) || second <= g.Usual/2 {
 		return 0
 	}
 	return g.Usual
@@ -91,7 +91,7 @@ func (g *Gaps) First(second int64) int64 {
 // sample may be one that comes seldom.
 func (g *Gaps) Patience() int64 {
 	if g.Usual == 0 {
-		return timeline.Twice(MaxPush)
+		return timeline.TwoIntervals(MaxPush)
 	}
 	return g.Limit()
 }

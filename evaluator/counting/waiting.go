@@ -18,7 +18,7 @@ type Waiting struct {
 // time between two, 0 when that isn't known.
 func (w *Waiting) Add(last, usual int64, settled timeline.Minute) {
 	// What is late by so much is gone, and not waited for.
-	if gone := max(Lag.Millis(), timeline.Twice(usual)); last <= w.End-gone {
+	if gone := max(Lag.Millis(), timeline.TwoIntervals(usual)); last <= w.End-gone {
 		return
 	}
 	w.all++

@@ -317,7 +317,7 @@ func (b *Reader) keep(e *Read) {
 			}
 		}
 	}
-	k.Timeline.Seldom = k.seldom()
+	k.Timeline.SetSampleInterval(k.seldom())
 	if found := e.trial; found != nil {
 		k.Unsettled = nil
 		for _, f := range found {

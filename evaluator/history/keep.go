@@ -15,22 +15,22 @@ import (
 // that is. It reports false when the newest samples are among that: counting can't go
 // on from the new book then.
 func KeepOld(next, old *Record) bool {
-	next.Kept = timeline.Clipped(next.Kept, next.Timeline.Start(), next.Settled)
+	next.Kept = timeline.ClipPeriods(next.Kept, next.Timeline.Start(), next.Settled)
 	if !sameMethods(next.Inputs, old.Inputs) {
 		return true // another way to count may know other slots
 	}
 	coarse, fine := next.Plan.Cells()
 	c := timeline.Comparison{Old: timeline.Cursor{Timeline: old.Timeline}, Next: timeline.Cursor{Timeline: next.Timeline}, Absent: next.absences(), Coarse: coarse, Fine: fine}
 	to := min(next.Settled, old.Settled) - next.patience()
-	lost, open := c.Lost(max(next.Timeline.Start(), old.Timeline.Start()), to)
+	lost, open := c.LostPeriods(max(next.Timeline.Start(), old.Timeline.Start()), to)
 	if open {
-		old.Kept = timeline.JoinedSpans(append(old.Kept, lost...))
+		old.Kept = timeline.JoinPeriods(append(old.Kept, lost...))
 		return false
 	}
 	if len(lost) > 0 {
-		next.Timeline = timeline.Merged(next.Timeline, old.Timeline, lost)
+		next.Timeline = timeline.Merge(next.Timeline, old.Timeline, lost)
 		next.Undecided = next.Undecided.In(lost, false).With(old.Undecided.In(lost, true))
-		next.Kept = timeline.JoinedSpans(append(next.Kept, lost...))
+		next.Kept = timeline.JoinPeriods(append(next.Kept, lost...))
 	}
 	next.Recent.keepOld(old.Recent, to)
 	for key, g := range old.Groups {
@@ -62,7 +62,7 @@ func (k *Record) absences() []timeline.Period {
 	if k.Recent == nil {
 		return nil
 	}
-	return timeline.JoinedSpans(slices.Clone(k.Recent.absent))
+	return timeline.JoinPeriods(slices.Clone(k.Recent.absent))
 }
 
 // keepOld takes recorded slots of (.., to] from an old record where a meter has none

@@ -231,7 +231,7 @@ func lasting(expr string, selectors []*parser.VectorSelector, usual map[string]i
 		if each <= gauges.Densest {
 			continue
 		}
-		long := &parser.MatrixSelector{VectorSelector: v, Range: (time.Duration(timeline.Twice(each)) * time.Millisecond).Round(time.Second)}
+		long := &parser.MatrixSelector{VectorSelector: v, Range: (time.Duration(timeline.TwoIntervals(each)) * time.Millisecond).Round(time.Second)}
 		expr = expr[:v.PosRange.Start] + "last_over_time(" + long.String() + ")" + expr[v.PosRange.End:]
 	}
 	return expr

@@ -136,7 +136,7 @@ func (k *Record) Reread() *Record {
 	return &Record{
 		Plan:     k.Plan,
 		Timeline: t, Undecided: k.Undecided.Until(k.Past.Settled), Inputs: cloned(k.Past.parts), Recent: record,
-		Kept:    timeline.Clipped(k.Kept, t.Start(), k.Past.Settled),
+		Kept:    timeline.ClipPeriods(k.Kept, t.Start(), k.Past.Settled),
 		Settled: k.Past.Settled, Piece: firstPiece,
 	}
 }
@@ -211,7 +211,7 @@ func (k *Record) Age(history time.Duration) {
 	start := k.Settled.Add(-history)
 	k.Timeline.Fold(start, k.Settled-timeline.FineAge)
 	k.Undecided.Fold(start, k.Settled-timeline.FineAge)
-	k.Kept = timeline.Clipped(k.Kept, start, k.Settled)
+	k.Kept = timeline.ClipPeriods(k.Kept, start, k.Settled)
 	for i := range k.Inputs {
 		k.Inputs[i].Counting.Forget(k.Settled.Millis(), (start - counting.LeadIn).Millis())
 	}
@@ -263,7 +263,7 @@ func (k *Record) Holes() []timeline.Period {
 		}
 		a = b
 	}
-	return timeline.JoinedSpans(out)
+	return timeline.JoinPeriods(out)
 }
 
 // refuse notes the newest sample of a batch that was left out, because no number of

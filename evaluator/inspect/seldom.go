@@ -76,9 +76,9 @@ func (x *inspector) seldomConcern(s subject, selector slo.Selector, each, least 
 		x.concern(false, s.field, lasts+" has the value until the next sample", "%s: generated rules have its value for 5 minutes after each", message)
 		return
 	}
-	message += fmt.Sprintf(": windows of less than %s have no burn rate", model.Duration(timeline.Fewest*least))
+	message += fmt.Sprintf(": windows of less than %s have no burn rate", model.Duration(timeline.MinSamples*least))
 	if x.blind != nil {
-		if tiers := x.blind(x.slo, timeline.Fewest*least); len(tiers) > 0 {
+		if tiers := x.blind(x.slo, timeline.MinSamples*least); len(tiers) > 0 {
 			message += ", and the alert tiers " + strings.Join(tiers, ", ") + " can't fire"
 		}
 	}

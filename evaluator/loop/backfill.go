@@ -302,7 +302,7 @@ func (e *Loop) takeOver(l *job) {
 	}
 	changed := 0
 	if l.book != nil && l.nextSpan != stageNewest && !l.preview {
-		changed = l.book.Timeline.Differs(l.next.Timeline, l.book.Timeline.Start(), min(l.book.Settled, l.next.Settled))
+		changed = l.book.Timeline.CountDifferences(l.next.Timeline, l.book.Timeline.Start(), min(l.book.Settled, l.next.Settled))
 		l.lane.Counted.Late.WithLabelValues("reread").Add(float64(changed))
 	}
 	for _, t := range e.byJob[l] {

@@ -27,7 +27,7 @@ func (t *followed) timeline() *timeline.Timeline {
 		return k.Timeline
 	}
 	var v *timeline.Timeline
-	v, t.rough = t.view.Of(k.Timeline, t.job.cuts, k.Settled, t.slo)
+	v, t.rough = t.view.Update(k.Timeline, t.job.cuts, k.Settled, t.slo)
 	return v
 }
 
@@ -139,7 +139,7 @@ func (e *Loop) readCuts(ctx context.Context, b *lane) {
 
 // quarterMore is how much is read behind a quarter of an hour: until then it
 // shows whether its last slots are known.
-const quarterMore = timeline.Minute(timeline.Steady)
+const quarterMore = timeline.Minute(timeline.FinalAge)
 
 // readQuarter reads a quarter of an hour of jobs that are read together.
 func readQuarter(ctx context.Context, b *lane, from timeline.Minute, jobs []*job, methods map[*job][]plan.Choice) []*history.Read {

@@ -11,7 +11,7 @@ import (
 // keptDoubt is the doubt about slots that stay though the backend has them no more.
 func (t *followed) keptDoubt(end timeline.Minute) *evaluator.Doubt {
 	start, slots := evaluator.OwnStart(t.slo.Window, end), timeline.Minute(0)
-	kept := timeline.Clipped(t.job.book.Kept, start, end)
+	kept := timeline.ClipPeriods(t.job.book.Kept, start, end)
 	if len(kept) == 0 {
 		return nil
 	}

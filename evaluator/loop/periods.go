@@ -122,7 +122,7 @@ func (k *periodReader) run(ctx context.Context, places chan struct{}, tell func(
 		for i, en := range entries {
 			r := periodRead{backend: b, job: k.jobs[i], spec: k.spec, ended: evaluator.Ended{Period: k.next}, err: en.Err}
 			if en.Err == nil {
-				r.ended.Sum = en.Record.Timeline.Without(k.spec).Sum(k.next.Start, k.next.End)
+				r.ended.Sum = en.Record.Timeline.ViewFor(k.spec).Sum(k.next.Start, k.next.End)
 			}
 			if r.err == nil && (r.ended.Sum.Known == 0 || k.read+1 == evaluator.MaxPeriods) {
 				r.older, r.err = k.older(ctx)

@@ -71,7 +71,7 @@ func (e *Loop) replyAll() {
 func (t *followed) stretch(from, to timeline.Minute) *Range {
 	k := t.job.book
 	var own timeline.View
-	v, _ := own.Of(k.Timeline, t.job.cuts, k.Settled, t.slo)
+	v, _ := own.Update(k.Timeline, t.job.cuts, k.Settled, t.slo)
 	out := &Range{HeldFrom: v.Start().Time(), HeldTo: v.End().Time()}
 	if to < v.FineFrom && to%timeline.Quarter != 0 {
 		to += timeline.Quarter - to%timeline.Quarter

@@ -1,5 +1,5 @@
-// Package timeline holds what happened of an SLO minute by minute: events in all, bad
-// ones, and whether anything is known. Sums over any window are exact and take little
-// time; slots of more than three days ago are kept in quarters of an hour. It computes
-// only: it imports SLOs, and nothing that reads.
+// Package timeline holds the events of an SLO minute by minute: all events, bad events,
+// and whether the minute is known. It returns exact sums over any window in little time.
+// Slots older than three days are kept as quarters of an hour. The package only computes:
+// it imports SLOs, and nothing that reads.
 package timeline

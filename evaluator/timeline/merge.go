@@ -4,17 +4,17 @@ import (
 	"slices"
 )
 
-// Comparison looks for what a timeline lacks of an older one.
+// Comparison finds the slots that an older timeline knows and a newer one does not.
 type Comparison struct {
 	Old, Next    Cursor
-	Absent       []Period // slots of next that are known to be absent, and have no samples
+	Absent       []Period // slots of Next that are known to be absent, and have no samples
 	Coarse, Fine Minute
 }
 
-// Lost are the times of (from, to] of which next knows less than the old timeline.
-// The first slot after such a time is among them: it holds what was counted over
-// the gap. open reports whether the last of them has no such slot.
-func (c *Comparison) Lost(from, to Minute) (lost []Period, open bool) {
+// LostPeriods returns the times of (from, to] of which the newer timeline knows less than
+// the old one. It includes the first slot after such a time, because that contains the
+// events counted over the gap. open reports that the last time has no such slot yet.
+func (c *Comparison) LostPeriods(from, to Minute) (lost []Period, open bool) {
 	single := max(c.Old.Timeline.FineFrom, c.Next.Timeline.FineFrom)
 	for from < to {
 		size := c.Fine
@@ -23,7 +23,7 @@ func (c *Comparison) Lost(from, to Minute) (lost []Period, open bool) {
 		}
 		end := from - from%size + size
 		if end > to {
-			break // a slice that is not over
+			break // a slice that has not ended
 		}
 		was, is := c.sum(&c.Old, from, end), c.sum(&c.Next, from, end)
 		lacks := is.Known-c.absentIn(from, end) < was.Known
@@ -33,7 +33,7 @@ func (c *Comparison) Lost(from, to Minute) (lost []Period, open bool) {
 		open = lacks && (open || was != is)
 		from = end
 	}
-	return JoinedSpans(lost), open
+	return JoinPeriods(lost), open
 }
 
 func (c *Comparison) sum(l *Cursor, from, to Minute) Sum {
@@ -42,7 +42,7 @@ func (c *Comparison) sum(l *Cursor, from, to Minute) Sum {
 	return SumOf(from, to, &a, &b)
 }
 
-// absentIn counts the slots of (from, to] that are absent.
+// absentIn counts the absent slots of (from, to].
 func (c *Comparison) absentIn(from, to Minute) int {
 	n := Minute(0)
 	for _, p := range c.Absent {
@@ -51,8 +51,8 @@ func (c *Comparison) absentIn(from, to Minute) int {
 	return int(n)
 }
 
-// Merged is a timeline in which the slots of some times are those of an older one.
-func Merged(next, old *Timeline, times []Period) *Timeline {
+// Merge returns the timeline next, with the slots of some times taken from an older one.
+func Merge(next, old *Timeline, times []Period) *Timeline {
 	next.Fold(next.Start(), old.FineFrom)
 	out := &Timeline{coarseFrom: next.coarseFrom, FineFrom: next.FineFrom}
 	out.fine.falls = next.Falls() || old.Falls()
@@ -82,8 +82,8 @@ func Merged(next, old *Timeline, times []Period) *Timeline {
 	return out
 }
 
-// JoinedSpans are times in order, those that touch or overlap as one.
-func JoinedSpans(all []Period) []Period {
+// JoinPeriods returns the periods in order. Periods that touch or overlap become one.
+func JoinPeriods(all []Period) []Period {
 	slices.SortFunc(all, func(a, b Period) int { return int(a.Start - b.Start) })
 	var out []Period
 	for _, p := range all {
@@ -96,8 +96,8 @@ func JoinedSpans(all []Period) []Period {
 	return out
 }
 
-// Clipped are the parts of times in (from, to].
-func Clipped(all []Period, from, to Minute) []Period {
+// ClipPeriods returns the parts of periods in (from, to].
+func ClipPeriods(all []Period, from, to Minute) []Period {
 	var out []Period
 	for _, p := range all {
 		if p = (Period{max(p.Start, from), min(p.End, to)}); p.Start < p.End {

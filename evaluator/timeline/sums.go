@@ -5,39 +5,39 @@ import (
 	"slices"
 )
 
-// Running are counts summed up from the beginning of a timeline.
+// Running contains counts summed up from the beginning of a timeline.
 type Running struct {
 	Total, Bad grains
 	Known      int32
 	excluded   int32 // slots; only in a view
 }
 
-// sums are running counts at the boundaries of equal steps. A block of them is
-// its first and what each step adds, in few bytes: a slot of a service with
-// thousands of requests takes five. The zero value has no boundaries.
+// sums contains running counts at the boundaries of equal steps. A block stores its first
+// boundary and what each step adds. A slot of a service with thousands of requests takes
+// five bytes. The zero value has no boundaries.
 type sums struct {
 	blocks []block
-	skip   int  // boundaries at the front of the first block that are dropped
+	skip   int  // dropped boundaries at the front of the first block
 	n      int  // boundaries
-	falls  bool // a step took events away; it may be one that is gone
+	falls  bool // a step took events away; the step may be dropped by now
 	last   Running
-	plain  []Running // the last boundaries, unpacked; nil but in a copy to read
+	plain  []Running // the last boundaries, unpacked; nil except in a copy to read only
 }
 
-// block is the known slots of its first boundary, as a varint, and its steps: the
-// first leads from nothing to that boundary.
+// block contains the known slots of its first boundary, as a varint, and its steps. The
+// first step leads from zero to that boundary.
 type block []byte
 
-// perBlock is the boundaries of a block: enough for its own price not to matter,
-// few enough to look one up quickly.
+// perBlock is the number of boundaries in a block. With more, finding one is slow; with
+// fewer, the blocks themselves take too much memory.
 const perBlock = 46
 
-// The first byte of a step holds how many of its slots are known, up to 15, and
-// these flags.
+// The first byte of a step contains the number of its known slots, up to 15, and these
+// flags.
 const (
-	someBad   = 1 << (iota + 4) // a number of bad events follows
-	fractions                   // the numbers are grains, not whole events
-	large                       // the numbers are grains, of more bits than a block can add up in 64
+	badFlag       = 1 << (iota + 4) // the number of bad events follows
+	fractionsFlag                   // the numbers are grains, not whole events
+	largeFlag                       // the numbers are grains, too large to add up those of a block in 64 bits
 )
 
 func (s *sums) len() int { return s.n }
@@ -60,7 +60,7 @@ func (s *sums) push(r Running) {
 	s.last = r
 }
 
-// at is the i-th boundary.
+// at returns the i-th boundary.
 func (s *sums) at(i int) Running {
 	if r := s.atHand(i); r != nil {
 		return *r
@@ -69,7 +69,7 @@ func (s *sums) at(i int) Running {
 	return r
 }
 
-// atHand is the i-th boundary where it need not be found, else nil.
+// atHand returns the i-th boundary if it is unpacked, else nil.
 func (s *sums) atHand(i int) *Running {
 	if i == s.n-1 {
 		return &s.last
@@ -80,15 +80,15 @@ func (s *sums) atHand(i int) *Running {
 	return nil
 }
 
-// place is where a boundary was found. The zero value is no place.
+// place is the position at which a boundary was found. The zero value is no position.
 type place struct {
 	found   bool
-	i, used int // the boundary, and how many bytes of its block lead to it
+	i, used int // the boundary, and the number of bytes of its block that lead to it
 	sum     Running
 }
 
-// near is the i-th boundary, which is quickly found from a place a little before
-// it. The place moves there.
+// near returns the i-th boundary, and moves the place there. It is quick if the place is
+// a little before it.
 func (s *sums) near(p *place, i int) Running {
 	if r := s.atHand(i); r != nil {
 		return *r
@@ -103,7 +103,7 @@ func (s *sums) near(p *place, i int) Running {
 	return p.sum
 }
 
-// unpack gives the boundaries from the i-th on.
+// unpack returns the boundaries from the i-th on.
 func (s *sums) unpack(i int) []Running {
 	if i >= s.n {
 		return nil
@@ -122,14 +122,14 @@ func (s *sums) unpack(i int) []Running {
 	return out
 }
 
-// find is the i-th boundary, and how many bytes of its block lead to it.
+// find returns the i-th boundary, and the number of bytes of its block that lead to it.
 func (s *sums) find(i int) (Running, int) {
 	b := s.blocks[(i+s.skip)/perBlock]
 	r, used := b.first()
 	return r, r.steps(b, used, (i+s.skip)%perBlock)
 }
 
-// truncate keeps the first n boundaries, at least one.
+// truncate keeps the first n boundaries. n is at least one.
 func (s *sums) truncate(n int) {
 	if n >= s.n {
 		return
@@ -141,7 +141,7 @@ func (s *sums) truncate(n int) {
 	s.n, s.last = n, r
 }
 
-// drop forgets the first n boundaries, of which there are more, or all.
+// drop removes the first n boundaries.
 func (s *sums) drop(n int) {
 	s.skip += n
 	s.n -= n
@@ -157,7 +157,6 @@ func (s *sums) drop(n int) {
 	}
 }
 
-// clone is a copy.
 func (s *sums) clone() sums {
 	out := *s
 	out.blocks = slices.Clone(s.blocks)
@@ -167,86 +166,87 @@ func (s *sums) clone() sums {
 	return out
 }
 
-// appendStep writes what a step adds.
+// appendStep appends what a step adds.
 func appendStep(out []byte, added Running) []byte {
 	head := byte(added.Known)
 	if added.Bad != (grains{}) {
-		head |= someBad
+		head |= badFlag
 	}
 	total, isWhole := added.Total.whole()
 	bad, whole := added.Bad.whole()
 	if !isWhole || !whole {
-		head |= fractions
+		head |= fractionsFlag
 		total, isWhole = added.Total.small()
 		bad, whole = added.Bad.small()
 	}
 	if !isWhole || !whole || !fits(total) || !fits(bad) {
-		out = appendLarge(append(out, head&^fractions|large), added.Total)
-		if head&someBad != 0 {
+		out = appendLarge(append(out, head&^fractionsFlag|largeFlag), added.Total)
+		if head&badFlag != 0 {
 			out = appendLarge(out, added.Bad)
 		}
 		return out
 	}
 	out = binary.AppendVarint(append(out, head), total)
-	if head&someBad != 0 {
+	if head&badFlag != 0 {
 		out = binary.AppendVarint(out, bad)
 	}
 	return out
 }
 
-// fits reports whether a step holds a number as a varint: those of a block add up in
-// 64 bits.
+// fits reports whether a step can contain a number as a varint: all numbers of a block
+// add up in 64 bits.
 func fits(n int64) bool { return -1<<56 < n && n < 1<<56 }
 
-// raw stands for the zero bits at the end of a large number that is written whole.
-const raw = 0xff
+// rawMarker stands for the zero bits at the end of a large number that is stored with all
+// its bits.
+const rawMarker = 0xff
 
-// appendLarge writes a large number. One that is a float64, or a sum of some, has few
-// bits before many zeros.
+// appendLarge appends a large number. A float64, or a sum of some, has few bits before
+// many zeros.
 func appendLarge(out []byte, g grains) []byte {
 	zeros := g.zeros()
 	if n, ok := g.right(zeros).small(); ok {
 		return binary.AppendVarint(append(out, byte(zeros)), n)
 	}
-	out = binary.LittleEndian.AppendUint64(append(out, raw), uint64(g.hi))
+	out = binary.LittleEndian.AppendUint64(append(out, rawMarker), uint64(g.hi))
 	return binary.LittleEndian.AppendUint64(out, g.lo)
 }
 
-// largeNumber reads what appendLarge wrote at a place, and gives where it ends.
+// largeNumber reads a number of appendLarge, and returns where it ends.
 func largeNumber(in []byte, at int) (g grains, end int) {
 	zeros := in[at]
 	at++
-	if zeros == raw {
+	if zeros == rawMarker {
 		return grains{int64(binary.LittleEndian.Uint64(in[at:])), binary.LittleEndian.Uint64(in[at+8:])}, at + 16
 	}
 	n, end := varint(in, at)
 	return grainsIn(n).left(uint(zeros)), end
 }
 
-// first is the first boundary, and how many bytes lead to it.
+// first returns the first boundary, and the number of bytes that lead to it.
 func (b block) first() (Running, int) {
 	known, n := varint(b, 0)
 	r := Running{Known: int32(known)}
 	return r, r.steps(b, n, 1)
 }
 
-// steps adds what n steps at a place add, and gives where they end.
+// steps adds n steps that begin at a byte, and returns where they end.
 func (r *Running) steps(in []byte, at, n int) (end int) {
 	var total, bad, totalGrains, badGrains int64
 	known := r.Known
 	for range n {
 		head := in[at]
 		known += int32(head & 15)
-		if head&large != 0 {
+		if head&largeFlag != 0 {
 			at = r.largeStep(in, at)
 			continue
 		}
 		t, end := varint(in, at+1)
 		b := int64(0)
-		if head&someBad != 0 {
+		if head&badFlag != 0 {
 			b, end = varint(in, end)
 		}
-		if head&fractions != 0 {
+		if head&fractionsFlag != 0 {
 			totalGrains, badGrains = totalGrains+t, badGrains+b
 		} else {
 			total, bad = total+t, bad+b
@@ -259,11 +259,11 @@ func (r *Running) steps(in []byte, at, n int) (end int) {
 	return at
 }
 
-// largeStep adds what a step of large numbers adds, and gives where it ends.
+// largeStep adds a step of large numbers, and returns where it ends.
 func (r *Running) largeStep(in []byte, at int) (end int) {
 	total, end := largeNumber(in, at+1)
 	r.Total = r.Total.plus(total)
-	if in[at]&someBad != 0 {
+	if in[at]&badFlag != 0 {
 		var bad grains
 		bad, end = largeNumber(in, end)
 		r.Bad = r.Bad.plus(bad)
@@ -271,8 +271,8 @@ func (r *Running) largeStep(in []byte, at int) (end int) {
 	return end
 }
 
-// varint reads the number that binary.AppendVarint wrote at a place, and gives where it
-// ends. Steps hold valid ones only, so it checks nothing, and is quick.
+// varint reads a number of binary.AppendVarint, and returns where it ends. It checks
+// nothing, because steps contain only valid numbers; so it is quick.
 func varint(in []byte, at int) (v int64, end int) {
 	var u uint64
 	for shift := 0; ; shift += 7 {

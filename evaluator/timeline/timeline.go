@@ -4,14 +4,14 @@ import (
 	"time"
 )
 
-// Twice is two scrapes, and a tenth for the jitter of scraping.
-func Twice(usual int64) int64 { return usual*2 + usual/10 }
+// TwoIntervals returns the time of two scrapes, plus a tenth for the jitter of scraping.
+func TwoIntervals(usual int64) int64 { return usual*2 + usual/10 }
 
-// Minute is an instant on the grid of slots: the end of a slot, and the start
-// of the next, in minutes since the epoch.
+// Minute is an instant on the grid of slots, in minutes since the epoch: the end of a
+// slot, and the start of the next.
 type Minute int64
 
-// MinuteOf is the last Minute at or before t.
+// MinuteOf returns the last Minute at or before t.
 func MinuteOf(t time.Time) Minute {
 	s := t.Unix()
 	if s < 0 {
@@ -20,40 +20,43 @@ func MinuteOf(t time.Time) Minute {
 	return Minute(s / 60)
 }
 
-// Time is the instant as time in UTC.
+// Time returns the instant in UTC.
 func (m Minute) Time() time.Time { return time.Unix(int64(m)*60, 0).UTC() }
 
-// Add is the instant d later; d is whole minutes.
+// Add returns the instant d later. d must be whole minutes.
 func (m Minute) Add(d time.Duration) Minute { return m + Minute(d/time.Minute) }
 
 const (
-	// Quarter is the grid of old slots. Fifteen minutes divide the offset of
-	// every time zone.
+	// Quarter is the length of a folded slot, in minutes. Fifteen minutes divide the
+	// offset of every time zone.
 	Quarter = 15
-	// FineAge is the age beyond which slots are folded into quarters.
+	// FineAge is the age in minutes from which slots are folded into quarters.
 	FineAge = 3 * 24 * 60
 )
 
-// Slot is one minute of events.
+// Slot contains the events of one minute.
 type Slot struct {
 	Total, Bad float64
 	Known      bool
 }
 
-// Timeline holds the events of one SLO per slot. It keeps sums up to the slots'
-// boundaries, so that the sum over any window is one subtraction, and folding
-// old slots is forgetting boundaries.
+// Timeline contains the events of one SLO per slot. It stores sums up to the boundaries
+// of slots. So the sum over any window is one subtraction, and folding old slots only
+// removes boundaries.
 type Timeline struct {
-	coarseFrom Minute // of the first boundary in coarse, on the quarter grid
+	coarseFrom Minute // the first boundary in coarse, on the quarter grid
 	coarse     sums   // at coarseFrom, coarseFrom+15m, ...
 	FineFrom   Minute
-	fine       sums   // at fineFrom, fineFrom+1m, ...; never empty
-	mask       *mask  // what a view takes away; nil for what was counted
-	Seldom     Minute // the usual time between two samples, where that is long; 0 where it is not
+	fine       sums   // at FineFrom, FineFrom+1m, ...; never empty
+	mask       *mask  // the excluded events of a view; nil for a timeline that counts all
+	seldom     Minute // the usual time between two samples if that is long, else 0
 }
 
-// NewTimeline makes an empty timeline that begins at the quarter of an hour at
-// or before start.
+// SetSampleInterval stores the usual time between two samples, if that is long, else 0.
+func (t *Timeline) SetSampleInterval(interval Minute) { t.seldom = interval }
+
+// NewTimeline returns an empty timeline that begins at the quarter of an hour at or
+// before start.
 func NewTimeline(start Minute) *Timeline {
 	start -= start % Quarter
 	t := &Timeline{coarseFrom: start, FineFrom: start}
@@ -61,10 +64,10 @@ func NewTimeline(start Minute) *Timeline {
 	return t
 }
 
-// Start is where the timeline begins.
+// Start returns the start of the first slot.
 func (t *Timeline) Start() Minute { return t.coarseFrom }
 
-// End is the end of its last slot.
+// End returns the end of the last slot.
 func (t *Timeline) End() Minute { return t.FineFrom + Minute(t.fine.len()) - 1 }
 
 // Falls reports whether a sum may be less than one that ends earlier.
@@ -81,14 +84,14 @@ func (t *Timeline) Append(s Slot) {
 	t.fine.push(r)
 }
 
-// Truncate forgets the slots behind end. Only slots that are not folded can go.
+// Truncate removes the slots after end. It can't remove folded slots.
 func (t *Timeline) Truncate(end Minute) {
 	if end < t.End() {
 		t.fine.truncate(max(1, int(end-t.FineFrom)+1))
 	}
 }
 
-// MarkKnown makes the slots of (from, to] known that are not folded.
+// MarkKnown marks the slots of (from, to] as known. Folded slots stay as they are.
 func (t *Timeline) MarkKnown(from, to Minute) {
 	from, to = max(from, t.FineFrom), min(to, t.End())
 	if from >= to {
@@ -101,7 +104,7 @@ func (t *Timeline) MarkKnown(from, to Minute) {
 	}
 }
 
-// Slots are the sums of the single slots behind an instant.
+// Slots returns the sums of the single slots after an instant.
 func (t *Timeline) Slots(from Minute) []Sum {
 	var out []Sum
 	for m := from; m < t.End(); m++ {
@@ -110,8 +113,7 @@ func (t *Timeline) Slots(from Minute) []Sum {
 	return out
 }
 
-// Fold keeps of the boundaries before at those on the quarter grid, and none
-// before start.
+// Fold keeps only the boundaries on the quarter grid before at, and none before start.
 func (t *Timeline) Fold(start, at Minute) {
 	at = min(at-at%Quarter, t.End())
 	for ; t.FineFrom+Quarter <= at; t.FineFrom += Quarter {
@@ -125,20 +127,20 @@ func (t *Timeline) Fold(start, at Minute) {
 	}
 }
 
-// Sum is what happened in a window of a timeline.
+// Sum contains the events of a window of a timeline.
 type Sum struct {
 	Start, End Minute // the real edges, on the grid of their age
 	Total, Bad float64
-	Known      int  // slots that count
-	Excluded   int  // slots, which hold no events and don't count
-	Few        bool // too few samples for a burn rate
+	Known      int  // slots, without the excluded ones
+	Excluded   int  // slots; their events are not counted
+	Few        bool // the window has too few samples for a burn rate
 }
 
-// Events are the events of the window: at least as many as the bad ones.
+// Events returns the events of the window: at least as many as the bad ones.
 func (s Sum) Events() float64 { return max(s.Total, s.Bad) }
 
-// Coverage is the share of the slots that count that are known, from 0 to 1; 0 where
-// none counts.
+// Coverage returns the share of the slots that are known, from 0 to 1. Excluded slots
+// don't count. It returns 0 if all slots are excluded.
 func (s Sum) Coverage() float64 {
 	if s.Known == 0 {
 		return 0
@@ -146,49 +148,47 @@ func (s Sum) Coverage() float64 {
 	return float64(s.Known) / float64(s.Slots())
 }
 
-// Slots is how many slots count.
+// Slots returns the number of slots that are not excluded.
 func (s Sum) Slots() int { return int(s.End-s.Start) - s.Excluded }
 
-// Complete reports whether each slot that counts is known.
+// Complete reports whether each slot that is not excluded is known.
 func (s Sum) Complete() bool { return s.Known == s.Slots() }
 
-// Fewest is how many samples a window must have for a burn rate, where they come
+// MinSamples is the number of samples that a window needs for a burn rate if they come
 // seldom.
-const Fewest = 4
+const MinSamples = 4
 
-// Least is the shortest window with a burn rate: of four samples where they come
-// seldom, else 0.
-func (t *Timeline) Least() time.Duration { return time.Duration(Fewest*t.Seldom) * time.Minute }
+// MinWindow returns the shortest window with a burn rate: the time of four samples if
+// they come seldom, else 0.
+func (t *Timeline) MinWindow() time.Duration { return time.Duration(MinSamples*t.seldom) * time.Minute }
 
-// Refutes reports whether a window says that what does not show in it is not there:
-// each slot is known. Where samples come seldom the slots since the last one are
-// left out.
+// Refutes reports whether the events of a window are certain to be all: each slot is
+// known. If samples come seldom, it ignores the slots after the last sample.
 func (t *Timeline) Refutes(s Sum) bool {
-	return s.Complete() || t.Seldom != 0 && t.Sum(s.Start, max(s.Start, s.End-Minute(Twice(int64(t.Seldom))))).Complete()
+	return s.Complete() || t.seldom != 0 && t.Sum(s.Start, max(s.Start, s.End-Minute(TwoIntervals(int64(t.seldom))))).Complete()
 }
 
-// Sum adds up the slots of (from, to]. An edge among folded slots moves back
-// to the quarter of an hour. What lies before or behind the timeline is unknown.
+// Sum adds up the slots of (from, to]. An edge among folded slots moves back to the
+// quarter of an hour. Time before or after the timeline is unknown.
 func (t *Timeline) Sum(from, to Minute) Sum {
 	from, a := t.At(from)
 	to, b := t.At(to)
 	sum := SumOf(from, to, &a, &b)
-	sum.Few = to-from < Fewest*t.Seldom
+	sum.Few = to-from < MinSamples*t.seldom
 	return sum
 }
 
-// SumOf is the sum of (from, to] by the running sums at both.
+// SumOf returns the sum of (from, to], given the running sums at both.
 func SumOf(from, to Minute, a, b *Running) Sum {
 	return Sum{Start: from, End: to, Total: b.Total.Minus(a.Total).Events(), Bad: b.Bad.Minus(a.Bad).Events(), Known: int(b.Known - a.Known), Excluded: int(b.excluded - a.excluded)}
 }
 
-// Window adds up the slots of the last d before end. The start of a window that
-// is longer than slots are kept singly lies on the quarter of an hour, be it
-// folded yet or not: a process that looks back says the same as one that was
-// there.
+// Window adds up the slots of the last d before end. If d is longer than FineAge, the
+// window starts on the quarter of an hour, whether or not its slots are folded. So a
+// process that reads history returns the same numbers as one that was running then.
 func (t *Timeline) Window(d time.Duration, end Minute) Sum { return t.Sum(WindowStart(d, end), end) }
 
-// WindowStart is where the window of length d that ends at an instant begins.
+// WindowStart returns the start of the window of length d that ends at an instant.
 func WindowStart(d time.Duration, end Minute) Minute {
 	start := end.Add(-d)
 	if end-start > FineAge {
@@ -197,7 +197,7 @@ func WindowStart(d time.Duration, end Minute) Minute {
 	return start
 }
 
-// At is the sum up to m, or up to the boundary before it.
+// At returns the sum up to m, or up to the boundary before m.
 func (t *Timeline) At(m Minute) (at Minute, sum Running) {
 	at, s, i := t.boundary(m)
 	if r := s.atHand(i); r != nil {
@@ -206,12 +206,13 @@ func (t *Timeline) At(m Minute) (at Minute, sum Running) {
 		sum, _ = s.find(i)
 	}
 	if t.mask != nil {
-		sum = t.mask.take(t, at, sum)
+		sum = t.mask.subtract(t, at, sum)
 	}
 	return at, sum
 }
 
-// boundary is the boundary at m or before it, and which one it is of which sums.
+// boundary returns the boundary at or before m, the sums that contain it, and its index
+// there.
 func (t *Timeline) boundary(m Minute) (Minute, *sums, int) {
 	if m >= t.FineFrom {
 		return m, &t.fine, int(min(m, t.End()) - t.FineFrom)
@@ -223,33 +224,33 @@ func (t *Timeline) boundary(m Minute) (Minute, *sums, int) {
 	return m, &t.coarse, int(max(0, m-t.coarseFrom) / Quarter)
 }
 
-// seen is what a view leaves of all that was counted up to m.
+// seen returns the sum up to m without the events that a view excludes.
 func (t *Timeline) seen(m Minute, counted Running) Running {
 	if t.mask == nil {
 		return counted
 	}
-	return t.mask.take(t, m, counted)
+	return t.mask.subtract(t, m, counted)
 }
 
-// Cursor looks up the sums of a timeline that stays as it is, quickly where each
-// instant is a little behind the last.
+// Cursor finds the sums of a timeline that does not change. It is quick if each instant
+// is a little later than the last.
 type Cursor struct {
 	Timeline     *Timeline
 	coarse, fine place
 }
 
-// At is Timeline.At.
-func (l *Cursor) At(m Minute) (Minute, Running) {
-	m, s, i := l.Timeline.boundary(m)
-	p := &l.fine
-	if s == &l.Timeline.coarse {
-		p = &l.coarse
+// At returns the same as Timeline.At.
+func (c *Cursor) At(m Minute) (Minute, Running) {
+	m, s, i := c.Timeline.boundary(m)
+	p := &c.fine
+	if s == &c.Timeline.coarse {
+		p = &c.coarse
 	}
-	return m, l.Timeline.seen(m, s.near(p, i))
+	return m, c.Timeline.seen(m, s.near(p, i))
 }
 
-// Unpacked is a copy to read only, in which sums behind an instant are at hand:
-// for whoever looks at the windows of many instants.
+// Unpacked returns a copy to read only, whose sums after an instant are unpacked. It is
+// quicker if many windows are read.
 func (t *Timeline) Unpacked(from Minute) *Timeline {
 	out := *t
 	out.coarse.plain = t.coarse.unpack(int(max(from-t.coarseFrom, 0)) / Quarter)
@@ -257,17 +258,17 @@ func (t *Timeline) Unpacked(from Minute) *Timeline {
 	return &out
 }
 
-// Clone is a copy.
+// Clone returns a copy.
 func (t *Timeline) Clone() *Timeline {
 	out := *t
 	out.coarse, out.fine = t.coarse.clone(), t.fine.clone()
 	return &out
 }
 
-// Differs counts the slots in (from, to] whose events differ between two
-// timelines. Where either is folded they are quarters of an hour. What one of
-// them does not hold is left out.
-func (t *Timeline) Differs(other *Timeline, from, to Minute) int {
+// CountDifferences counts the slots in (from, to] whose events differ between two
+// timelines. If either is folded, it compares quarters of an hour. Time that one of them
+// does not contain is ignored.
+func (t *Timeline) CountDifferences(other *Timeline, from, to Minute) int {
 	from, to = max(from, t.Start(), other.Start()), min(to, t.End(), other.End())
 	single := max(t.FineFrom, other.FineFrom)
 	n := 0

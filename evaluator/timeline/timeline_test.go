@@ -22,22 +22,22 @@ func TestTimelineSumsWindowsOnTheGridOfTheirAge(t *testing.T) {
 	require.Equal(t, Sum{Start: end - 61, End: end, Total: 610, Bad: 31, Known: 55}, tl.Sum(end-61, end))
 	tl.Fold(tl.Start(), end-FineAge)
 
-	// Four days and seven minutes back lie among folded slots: the edge moves
-	// to the quarter of an hour before, eight minutes earlier.
+	// Four days and seven minutes ago lie among folded slots. The edge moves to the
+	// quarter of an hour before, eight minutes earlier.
 	got := tl.Sum(end-4*24*60-7, end)
 	require.Equal(t, end-4*24*60-15, got.Start)
 	require.Equal(t, 10.0*(4*24*60+15), got.Total)
-	// Three days are still kept singly, to the minute.
+	// Slots of the last three days are single: the edge is exact to the minute.
 	require.Equal(t, end-FineAge+1, tl.Sum(end-FineAge+1, end).Start)
 
-	// Before the timeline nothing is known.
+	// Time before the timeline is unknown.
 	got = tl.Sum(end-10*24*60, end)
 	require.Equal(t, 10.0*5*24*60, got.Total)
 	require.InDelta(t, 0.45, got.Coverage(), 1e-9) // nine of ten minutes in five of ten days
 }
 
 func TestTimelineKeepsPartsOfEventsExactly(t *testing.T) {
-	// Sums are the same in whatever order slots come: each is a whole number
+	// Sums are the same whatever the order of slots, because each is a whole number
 	// of grains.
 	rapid.Check(t, func(rt *rapid.T) {
 		events := rapid.SliceOfN(rapid.Float64Range(0, 1e9), 1, 50).Draw(rt, "events")
@@ -52,8 +52,8 @@ func TestTimelineKeepsPartsOfEventsExactly(t *testing.T) {
 	})
 }
 
-// events draws a count: mostly small and whole, but also fractions, negative ones
-// and such that no counter of ours has. Sums of all of them are exact.
+// events draws a count: usually small and whole, sometimes a fraction, negative or
+// very large. All their sums are exact.
 func events(rt *rapid.T, label string) float64 {
 	return rapid.OneOf(
 		rapid.Map(rapid.IntRange(0, 3000), func(n int) float64 { return float64(n) }),
@@ -62,7 +62,7 @@ func events(rt *rapid.T, label string) float64 {
 	).Draw(rt, label)
 }
 
-// TestUnpacked sums are those of the timeline.
+// TestUnpacked compares the sums of an unpacked copy with those of the timeline.
 func TestUnpacked(t *testing.T) {
 	tl := NewTimeline(1000)
 	for i := range 9 * 24 * 60 {
@@ -77,8 +77,8 @@ func TestUnpacked(t *testing.T) {
 	}
 }
 
-// TestLooker finds the sums that a look from the beginning finds, in any order.
-func TestLooker(t *testing.T) {
+// TestCursor compares the sums of a cursor with those of the timeline, in any order.
+func TestCursor(t *testing.T) {
 	tl := NewTimeline(1000)
 	for i := range 9 * 24 * 60 {
 		tl.Append(Slot{Total: float64(i % 7), Bad: float64(i%11) / 4, Known: i%13 != 0})
@@ -97,7 +97,7 @@ func TestLooker(t *testing.T) {
 	})
 }
 
-// TestHugeCounts are more than grains can hold: they are kept as they are.
+// TestHugeCounts appends more events than a float64 of grains can count.
 func TestHugeCounts(t *testing.T) {
 	tl := NewTimeline(0)
 	for range 100 {
@@ -109,22 +109,22 @@ func TestHugeCounts(t *testing.T) {
 	require.Equal(t, 10, sum.Known)
 }
 
-// TestDiffers finds the slots that reading again changed.
-func TestDiffers(t *testing.T) {
+// TestCountDifferences counts the slots that reading again changed.
+func TestCountDifferences(t *testing.T) {
 	a := NewTimeline(0)
 	for range 5 * 24 * 60 {
 		a.Append(Slot{Total: 7, Bad: 1, Known: true})
 	}
 	b := a.Clone()
-	require.Zero(t, a.Differs(b, 0, a.End()))
+	require.Zero(t, a.CountDifferences(b, 0, a.End()))
 	b.Truncate(b.End() - 10)
 	for i := range 10 {
 		b.Append(Slot{Total: 7, Bad: float64(i % 2), Known: true}) // every other one differs
 	}
-	require.Equal(t, 5, a.Differs(b, 0, a.End()))
-	require.Equal(t, 3, a.Differs(b, 0, a.End()-5))
+	require.Equal(t, 5, a.CountDifferences(b, 0, a.End()))
+	require.Equal(t, 3, a.CountDifferences(b, 0, a.End()-5))
 	a.Fold(0, a.End()-FineAge)
-	require.Equal(t, 5, a.Differs(b, 0, a.End()))
+	require.Equal(t, 5, a.CountDifferences(b, 0, a.End()))
 	// 100 minutes in the folded part are at most seven quarters of an hour.
 	c := NewTimeline(0)
 	for i := range 5 * 24 * 60 {
@@ -134,12 +134,12 @@ func TestDiffers(t *testing.T) {
 		}
 		c.Append(s)
 	}
-	require.Equal(t, 7, a.Differs(c, 0, a.End()-10))
+	require.Equal(t, 7, a.CountDifferences(c, 0, a.End()-10))
 }
 
-// TestTimelinesAreSmall: those of 30 d take less than 64 KiB of memory where
-// counts are whole, and less than 128 KiB where they are not. More events than a float64
-// holds in grains are kept exactly, and take less than 144 KiB.
+// TestTimelinesAreSmall checks the memory of 30 d: less than 64 KiB if counts are whole,
+// and less than 128 KiB if they are not. Counts beyond the precision of a float64 are
+// exact too, and take less than 144 KiB.
 func TestTimelinesAreSmall(t *testing.T) {
 	const month, n = 30 * 24 * 60, 50
 	for name, tt := range map[string]struct {
@@ -154,7 +154,7 @@ func TestTimelinesAreSmall(t *testing.T) {
 		"parts of events": {func(i int) Slot {
 			return Slot{Total: float64(i*7919%1e7) / 1024, Bad: float64(i*104729%1e7) / 1024, Known: true}
 		}, 128 << 10},
-		"more than anything can say": {func(i int) Slot { return Slot{Total: 1e18 + float64(i), Bad: 1e17, Known: true} }, 144 << 10},
+		"more than anything counts": {func(i int) Slot { return Slot{Total: 1e18 + float64(i), Bad: 1e17, Known: true} }, 144 << 10},
 	} {
 		t.Run(name, func(t *testing.T) {
 			timelines := make([]*Timeline, n)
@@ -183,8 +183,8 @@ func TestTimelinesAreSmall(t *testing.T) {
 	}
 }
 
-// TestTimelineAgainstPlainSlots holds the timeline against a list of slots that
-// are added up one by one.
+// TestTimelineAgainstPlainSlots compares the timeline with a list of slots that are
+// added up one by one.
 func TestTimelineAgainstPlainSlots(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var plain []Slot
@@ -211,7 +211,7 @@ func TestTimelineAgainstPlainSlots(t *testing.T) {
 				}
 			case 5:
 				copied := tl.Clone()
-				tl.Append(Slot{Total: 1e9}) // must not show in the copy
+				tl.Append(Slot{Total: 1e9}) // must not appear in the copy
 				tl = copied
 				tl.Fold(0, tl.End()-30)
 				folded = max(folded, tl.End()-30)
@@ -232,8 +232,8 @@ func TestTimelineAgainstPlainSlots(t *testing.T) {
 	})
 }
 
-// TestWindowsAreTheSameBeforeAndAfterFolding, so that an episode of an alert
-// begins at the same instant for a process that looks back.
+// TestWindowsAreTheSameBeforeAndAfterFolding checks that an episode of an alert begins
+// at the same instant for a process that reads history.
 func TestWindowsAreTheSameBeforeAndAfterFolding(t *testing.T) {
 	start := MinuteOf(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC))
 	unfolded, folded := NewTimeline(start), NewTimeline(start)
@@ -250,8 +250,8 @@ func TestWindowsAreTheSameBeforeAndAfterFolding(t *testing.T) {
 	}
 }
 
-// TestSumsFromDifferentStarts: timelines that begin at different times and fold at
-// others say the same of a window, to the bit, whatever was counted.
+// TestSumsFromDifferentStarts checks that timelines that begin and fold at different
+// times return the same sum of a window, to the bit.
 func TestSumsFromDifferentStarts(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		slots := rapid.SliceOfN(rapid.OneOf(

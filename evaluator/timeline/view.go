@@ -8,79 +8,81 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// A view is a timeline in which what is excluded did not happen: excluded slots
-// hold no events and don't count. It shares the slots of the timeline, which keeps
-// all that was counted, and takes away what happened in each hole.
+// A view is a timeline without the excluded events: excluded slots have no events and
+// don't count. It shares the slots of the timeline, which contains all events, and
+// subtracts those of each hole.
 
-// mask is what a view takes away.
+// mask contains the events that a view subtracts.
 type mask struct {
-	holes []hole // what was counted in excluded times
-	times []Away // excluded times, also those to come
+	holes []hole         // the events of excluded times
+	times []ExcludedTime // excluded times, including future ones
 }
 
-// hole is excluded time on the grid of a timeline, and what was counted there.
+// hole is an excluded time on the grid of a timeline, with the running sums around it.
 type hole struct {
 	from, to Minute
-	by       int     // the exclusion
-	begin    Running // all that was counted up to from
-	before   Running // what holes before this one take away
-	after    Running // with this one
+	by       int     // index of the exclusion
+	begin    Running // all events up to from
+	before   Running // excluded events of the holes before this one
+	after    Running // the same, with those of this one
 }
 
-// Away is excluded time. Of time that several exclusions exclude it is the first
-// of them that does, so they never overlap.
-type Away struct {
+// ExcludedTime is a time that an exclusion excludes. If several exclusions overlap, the
+// first of them gets the time, so ExcludedTimes don't overlap.
+type ExcludedTime struct {
 	From, To Minute
-	by       int    // the place of the exclusion among those of the SLO
-	before   Minute // how much is excluded before it
+	by       int    // index of the exclusion in the SLO
+	before   Minute // minutes excluded before it
 }
 
-// View makes the views of a timeline that goes on.
+// View returns the views of a timeline that grows.
 type View struct {
-	Spans    []slo.Span // excluded times
-	Each     [][]Away   // those of each exclusion, which may overlap
-	Times    []Away     // and without that
-	from, to Minute     // that they are found in
+	Spans    []slo.Span       // excluded times
+	Each     [][]ExcludedTime // the times of each exclusion, which may overlap
+	Times    []ExcludedTime   // the same without overlaps
+	from, to Minute           // the time in which Times were found
 	timeline *Timeline
-	holes    []hole // of it, as far as they don't change any more
+	holes    []hole // the holes of timeline that no longer change
 }
 
-// Without is a view of the timeline, for as long as that stays as it is. An
-// exclusion that begins or ends within a quarter of an hour that is folded
-// excludes less: what lies within whole quarters.
-func (t *Timeline) Without(s *slo.SLO) *Timeline {
+// ViewFor returns a view of the timeline. It is valid until the timeline changes. If an
+// exclusion begins or ends within a folded quarter of an hour, only the whole quarters
+// within it are excluded.
+func (t *Timeline) ViewFor(s *slo.SLO) *Timeline {
 	var v View
-	out, _ := v.Of(t, nil, t.End(), s)
+	out, _ := v.Update(t, nil, t.End(), s)
 	return out
 }
 
-// spansAhead is for how much longer than needed excluded times are found at once.
+// spansAhead is the number of minutes beyond the end of a window for which excluded times
+// are found too.
 const spansAhead = Minute(24 * 60)
 
-// find finds the excluded times of a time.
+// find finds the excluded times of (from, to].
 func (v *View) find(s *slo.SLO, from, to Minute) {
 	if v.to != 0 && from >= v.from && to <= v.to {
 		return
 	}
-	v.from, v.to, v.holes = from, to+spansAhead, nil
+	v.from, v.to = from, to+spansAhead
+	v.holes = nil
 	v.Spans = slo.Excluded(s.Exclusions, v.from.Time(), v.to.Time())
-	v.Each = make([][]Away, len(s.Exclusions))
+	v.Each = make([][]ExcludedTime, len(s.Exclusions))
 	for i := range s.Exclusions {
 		for _, span := range slo.Excluded(s.Exclusions[i:i+1], v.from.Time(), v.to.Time()) {
-			a := Away{From: MinuteOf(span.From), To: MinuteOf(span.To), by: i}
-			if s.Slice != nil { // a slice that is touched is excluded whole
+			a := ExcludedTime{From: MinuteOf(span.From), To: MinuteOf(span.To), by: i}
+			if s.Slice != nil { // a slice that an exclusion touches is excluded as a whole
 				length := Minutes(s.Slice.Length.Duration())
 				a.To += (length - a.To%length) % length
 			}
 			v.Each[i] = append(v.Each[i], a)
 		}
 	}
-	v.Times = apart(v.Each)
+	v.Times = separate(v.Each)
 }
 
-// apart are the times of exclusions without overlaps: each minute is that of the
-// first that excludes it.
-func apart(each [][]Away) []Away {
+// separate returns the times of exclusions without overlaps. Each minute belongs to the
+// first exclusion that contains it.
+func separate(each [][]ExcludedTime) []ExcludedTime {
 	type edge struct {
 		at      Minute
 		by, way int // 1 where a time begins, -1 where it ends
@@ -90,7 +92,7 @@ func apart(each [][]Away) []Away {
 		edges = append(edges, edge{a.From, a.by, 1}, edge{a.To, a.by, -1})
 	}
 	slices.SortFunc(edges, func(a, b edge) int { return cmp.Compare(a.at, b.at) })
-	var out []Away
+	var out []ExcludedTime
 	open, before := make([]int, len(each)), Minute(0)
 	for i, e := range edges {
 		open[e.by] += e.way
@@ -101,28 +103,29 @@ func apart(each [][]Away) []Away {
 		if last := len(out) - 1; last >= 0 && out[last].To == e.at && out[last].by == by {
 			out[last].To = edges[i+1].at
 		} else {
-			out = append(out, Away{From: e.at, To: edges[i+1].at, by: by, before: before})
+			out = append(out, ExcludedTime{From: e.at, To: edges[i+1].at, by: by, before: before})
 		}
 		before += edges[i+1].at - e.at
 	}
 	return out
 }
 
-// Steady is how old slots are that are final, and known or not for good, in
-// minutes: the longest gap between scrapes that leaves them known is shorter.
-const Steady = 60
+// FinalAge is the age in minutes from which slots are final, and either known or unknown
+// for good. It is longer than the longest gap between scrapes that leaves slots known.
+const FinalAge = 60
 
-// Of is the view of a timeline whose slots up to settled are final, and the
-// folded quarters of an hour that an exclusion cuts, but whose slots are not
-// known singly. The view before it is void.
-func (v *View) Of(t *Timeline, singles Cuts, settled Minute, s *slo.SLO) (*Timeline, []Minute) {
+// Update returns the view of a timeline whose slots up to settled are final. It also
+// returns the folded quarters of an hour that an exclusion cuts and whose single slots
+// are not kept. The view that it returned before is no longer valid.
+func (v *View) Update(t *Timeline, singles Cuts, settled Minute, s *slo.SLO) (*Timeline, []Minute) {
 	v.find(s, t.Start(), t.End().Add(s.Window.Length.Duration()))
 	if v.timeline != t {
 		v.timeline, v.holes = t, nil
 	}
-	e := edges{Cursor: Cursor{Timeline: t}, cuts: singles}
-	holes, sum, done := v.holes, Running{}, t.Start()
-	var reached Minute // where the next begins when it touches the last, and what was counted until there
+	e := edgeFinder{Cursor: Cursor{Timeline: t}, cuts: singles}
+	holes, done := v.holes, t.Start()
+	var sum Running
+	var reached Minute // the start of the next hole if it touches the last, and the sum up to there
 	var end Running
 	if n := len(holes); n > 0 {
 		sum, done = holes[n-1].after, holes[n-1].to
@@ -147,7 +150,7 @@ func (v *View) Of(t *Timeline, singles Cuts, settled Minute, s *slo.SLO) (*Timel
 		sum.excluded += int32(h.to - h.from)
 		h.after = sum
 		holes = append(holes, h)
-		if a.To <= settled-Steady && len(e.missing) == 0 {
+		if a.To <= settled-FinalAge && len(e.missing) == 0 {
 			v.holes = holes
 		}
 	}
@@ -156,16 +159,16 @@ func (v *View) Of(t *Timeline, singles Cuts, settled Minute, s *slo.SLO) (*Timel
 	return &out, e.missing
 }
 
-// edges looks up what was counted up to where exclusions begin and end.
-type edges struct {
+// edgeFinder finds the sums at the edges of exclusions.
+type edgeFinder struct {
 	Cursor
 	cuts    Cuts
 	missing []Minute // quarters of an hour
 }
 
-// at is the sum up to m, or up to the next boundary within the exclusion that
-// begins or ends there.
-func (e *edges) at(m Minute, begins bool) (Minute, Running) {
+// at returns the sum up to m. If the slots around m are folded, it uses the next boundary
+// inside the exclusion that begins or ends there.
+func (e *edgeFinder) at(m Minute, begins bool) (Minute, Running) {
 	t := e.Timeline
 	m = min(max(m, t.Start()), t.End())
 	if m >= t.FineFrom || m%Quarter == 0 {
@@ -174,7 +177,7 @@ func (e *edges) at(m Minute, begins bool) (Minute, Running) {
 	floor, before := e.At(m)
 	next, after := e.At(floor + Quarter)
 	if before == after {
-		return m, before // it holds nothing
+		return m, before // the quarter has no events
 	}
 	if c, ok := e.cuts[floor]; ok && c.fits(before, after) {
 		return m, before.plus(c[m-floor-1])
@@ -188,15 +191,15 @@ func (e *edges) at(m Minute, begins bool) (Minute, Running) {
 	return floor, before
 }
 
-// raw is the timeline with what is excluded, to read only.
+// raw returns the timeline with the excluded events, to read only.
 func (t *Timeline) raw() *Timeline {
 	out := *t
 	out.mask = nil
 	return &out
 }
 
-// take takes away what is excluded of the sum up to m.
-func (k *mask) take(t *Timeline, m Minute, sum Running) Running {
+// subtract removes the excluded events from the sum up to m.
+func (k *mask) subtract(t *Timeline, m Minute, sum Running) Running {
 	m = min(max(m, t.Start()), t.End())
 	i := sort.Search(len(k.holes), func(i int) bool { return k.holes[i].from >= m }) - 1
 	if i < 0 {
@@ -223,7 +226,7 @@ func (t *Timeline) Excludes(end Minute) bool {
 	return i >= 0 && end <= holes[i].to
 }
 
-// Removed are the events in (from, to] that are excluded.
+// Removed returns the excluded events in (from, to].
 func (t *Timeline) Removed(from, to Minute) Sum {
 	all, left := t.raw().Sum(from, to), t.Sum(from, to)
 	return Sum{
@@ -232,9 +235,9 @@ func (t *Timeline) Removed(from, to Minute) Sum {
 	}
 }
 
-// RemovedBy are the events in (from, to] that each of a number of exclusions
-// removes. What several exclude is removed by the first, so that they add up to
-// what is removed. from and to lie on the grid.
+// RemovedBy returns the events in (from, to] that each of n exclusions removes. If
+// several exclude an event, the first removes it. So the parts add up to all removed
+// events. from and to must lie on the grid.
 func (t *Timeline) RemovedBy(from, to Minute, n int) []Sum {
 	out := make([]Sum, n)
 	upTo := func(h *hole, m Minute) Running {
@@ -263,23 +266,23 @@ func (r Running) plus(o Running) Running {
 	return Running{r.Total.plus(o.Total), r.Bad.plus(o.Bad), r.Known + o.Known, r.excluded + o.excluded}
 }
 
-// Minus is what was added to o.
+// Minus returns the counts added since o.
 func (r Running) Minus(o Running) Running {
 	return Running{r.Total.Minus(o.Total), r.Bad.Minus(o.Bad), r.Known - o.Known, r.excluded - o.excluded}
 }
 
-// Cuts are the quarters of an hour that are kept singly although they are folded,
-// because an exclusion begins or ends within them, by their beginnings.
+// Cuts contains the single slots of folded quarters of an hour in which an exclusion
+// begins or ends. The key is the beginning of the quarter.
 type Cuts map[Minute]Cut
 
-// Cut is what was counted in a quarter of an hour up to the end of each slot.
+// Cut contains the sums from the start of a quarter of an hour to the end of each of its
+// slots.
 type Cut [Quarter]Running
 
-// fits reports whether the slots of a cut are those of a quarter of an hour.
+// fits reports whether the slots of a cut add up to the events of a quarter of an hour.
 func (c Cut) fits(from, to Running) bool { return c[Quarter-1] == to.Minus(from) }
 
-// CutOf are the slots of a quarter of an hour of a timeline that is not folded
-// there.
+// CutOf returns the slots of a quarter of an hour of a timeline that is not folded there.
 func CutOf(t *Timeline, from Minute) Cut {
 	var c Cut
 	_, begin := t.At(from)
@@ -290,8 +293,8 @@ func CutOf(t *Timeline, from Minute) Cut {
 	return c
 }
 
-// Keep keeps the slots that are folded next and that excluded times cut.
-func (c Cuts) Keep(t *Timeline, at Minute, times []Away) {
+// Keep stores the slots that are folded next and that excluded times cut.
+func (c Cuts) Keep(t *Timeline, at Minute, times []ExcludedTime) {
 	at = min(at-at%Quarter, t.End())
 	for _, a := range times {
 		for _, edge := range []Minute{a.From, a.To} {
@@ -302,7 +305,7 @@ func (c Cuts) Keep(t *Timeline, at Minute, times []Away) {
 	}
 }
 
-// Forget forgets what lies before an instant.
+// Forget removes the cuts before an instant.
 func (c Cuts) Forget(start Minute) {
 	for from := range c {
 		if from < start {
@@ -311,7 +314,7 @@ func (c Cuts) Forget(start Minute) {
 	}
 }
 
-// Open is how many minutes of (from, to] are not excluded.
+// Open returns the number of minutes of (from, to] that are not excluded.
 func (t *Timeline) Open(from, to Minute) Minute {
 	if t.mask == nil {
 		return to - from
@@ -319,7 +322,7 @@ func (t *Timeline) Open(from, to Minute) Minute {
 	return to - from - t.mask.excluded(to) + t.mask.excluded(from)
 }
 
-// excluded is how many minutes are excluded before an instant.
+// excluded returns the number of excluded minutes before an instant.
 func (k *mask) excluded(m Minute) Minute {
 	i := sort.Search(len(k.times), func(i int) bool { return k.times[i].From >= m }) - 1
 	if i < 0 {

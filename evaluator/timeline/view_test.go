@@ -12,7 +12,7 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// exclusions draws some that may touch the minutes of (0, end].
+// exclusions draws some exclusions, which may touch the minutes of (0, end].
 func exclusions(rt *rapid.T, end Minute) []slo.Exclusion {
 	var out []slo.Exclusion
 	for range rapid.IntRange(0, 4).Draw(rt, "exclusions") {
@@ -30,7 +30,7 @@ func exclusions(rt *rapid.T, end Minute) []slo.Exclusion {
 	return out
 }
 
-// excludedAt is the look at one slot.
+// excludedAt reports whether one slot is excluded, by checking each exclusion.
 func excludedAt(list []slo.Exclusion, end Minute) bool {
 	return slices.ContainsFunc(list, func(e slo.Exclusion) bool {
 		if len(e.Intervals) == 0 {
@@ -40,8 +40,8 @@ func excludedAt(list []slo.Exclusion, end Minute) bool {
 	})
 }
 
-// plainParts adds up what each of a number of exclusions removes and none before
-// it, slot by slot.
+// plainParts adds up the events that each exclusion removes and no earlier one, slot by
+// slot.
 func plainParts(plain []Slot, list []slo.Exclusion, from, to Minute) []Sum {
 	out := make([]Sum, len(list))
 	for m := max(from, 0); m < min(to, Minute(len(plain))); m++ {
@@ -75,8 +75,8 @@ func plainSum(plain []Slot, list []slo.Exclusion, from, to Minute) Sum {
 	return sum
 }
 
-// TestViewAgainstPlainSlots holds the view of a timeline that goes on, is folded
-// and has its newest slots read again against a look at each minute.
+// TestViewAgainstPlainSlots compares views with sums over single slots, while the
+// timeline grows, is folded and gets its newest slots again.
 func TestViewAgainstPlainSlots(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		end := Minute(rapid.IntRange(200, 1500).Draw(rt, "end"))
@@ -99,7 +99,7 @@ func TestViewAgainstPlainSlots(t *testing.T) {
 				plain[m].Known = true
 			}
 			look := func() {
-				is, missing := v.Of(tl, singles, settled, spec)
+				is, missing := v.Update(tl, singles, settled, spec)
 				require.Empty(rt, missing)
 				a, b := Minute(rapid.IntRange(-20, int(end)+20).Draw(rt, "a")), Minute(rapid.IntRange(-20, int(end)+20).Draw(rt, "b"))
 				got := is.Sum(min(a, b), max(a, b))
@@ -109,8 +109,8 @@ func TestViewAgainstPlainSlots(t *testing.T) {
 				m := Minute(rapid.IntRange(1, int(tl.End())).Draw(rt, "slot"))
 				require.Equal(rt, excludedAt(spec.Exclusions, m), is.Excludes(m))
 				require.Equal(rt, got, is.Unpacked(min(a, b)).Sum(min(a, b), max(a, b)))
-				// One that begins now says the same.
-				fresh, _ := new(View).Of(tl, singles, settled, spec)
+				// A view that begins now returns the same.
+				fresh, _ := new(View).Update(tl, singles, settled, spec)
 				require.Equal(rt, got, fresh.Sum(min(a, b), max(a, b)))
 			}
 			look()
@@ -121,8 +121,8 @@ func TestViewAgainstPlainSlots(t *testing.T) {
 	})
 }
 
-// TestViewOfFoldedSlots excludes, where quarters of an hour are cut whose slots
-// are gone, the whole quarters within an exclusion.
+// TestViewOfFoldedSlots checks exclusions whose edges lie in folded quarters: they
+// exclude only the whole quarters within them.
 func TestViewOfFoldedSlots(t *testing.T) {
 	tl := NewTimeline(0)
 	for range 600 {
@@ -133,26 +133,26 @@ func TestViewOfFoldedSlots(t *testing.T) {
 		{From: Minute(122).Time(), To: Minute(130).Time()}, // within one
 		{From: Minute(200).Time(), To: Minute(240).Time()}, // ends with one
 	}}
-	fine := tl.Without(spec)
+	fine := tl.ViewFor(spec)
 	require.Equal(t, Sum{End: 600, Total: 6000 - 980, Bad: 600 - 98, Known: 502, Excluded: 98}, fine.Sum(0, 600))
 	singles := Cuts{195: CutOf(tl, 195)}
 	tl.Fold(0, 300)
-	whole, missing := new(View).Of(tl, singles, 600, spec)
+	whole, missing := new(View).Update(tl, singles, 600, spec)
 	require.Equal(t, Sum{End: 600, Total: 6000 - 700, Bad: 600 - 70, Known: 530, Excluded: 70}, whole.Sum(0, 600))
 	require.Equal(t, []Minute{15, 60, 120}, missing)
-	// Where two overlap, nothing between them is lost: the quarter from 30 is the
-	// first one's, which excludes some of it, until its slots are known.
+	// If two overlap, no time between them is lost. The quarter from 30 belongs to the
+	// first, which excludes part of it, until its single slots are known.
 	two := &slo.SLO{Window: spec.Window, Exclusions: []slo.Exclusion{
 		{From: Minute(40).Time(), To: Minute(90).Time()},
 		{From: Minute(20).Time(), To: Minute(55).Time()},
 	}}
-	whole, missing = new(View).Of(tl, nil, 600, two)
+	whole, missing = new(View).Update(tl, nil, 600, two)
 	require.Equal(t, Sum{End: 600, Total: 6000 - 600, Bad: 600 - 60, Known: 540, Excluded: 60}, whole.Sum(0, 600))
 	require.Equal(t, []Minute{15, 30}, missing)
 	require.Equal(t, []Sum{{Total: 600, Bad: 60, Excluded: 60}, {}}, whole.RemovedBy(0, 600, 2))
-	// What is not of this quarter does not count.
+	// A cut that does not fit its quarter is ignored.
 	singles[195] = Cut{}
-	whole, missing = new(View).Of(tl, singles, 600, spec)
+	whole, missing = new(View).Update(tl, singles, 600, spec)
 	require.Equal(t, 60, whole.Sum(0, 600).Excluded)
 	require.Equal(t, []Minute{15, 60, 120, 195}, missing)
 }

@@ -207,7 +207,7 @@ func (p *process) begin(together []*cursor, now int64) {
 	const renewed = 1000 // a start that is given anew with each scrape
 	if since := now - p.last; since > p.gaps.Limit() || since < renewed {
 		for _, c := range together {
-			if c.series.last.T != 0 && since >= renewed && since <= timeline.Twice(counting.MaxPush) {
+			if c.series.last.T != 0 && since >= renewed && since <= timeline.TwoIntervals(counting.MaxPush) {
 				p.remember(c.raw.Key, fallen{verdict: zeroed, since: p.last, at: now, value: timeline.Rounded(c.samples[0].V)})
 			}
 			c.series.last = backend.Sample{}

@@ -54,7 +54,7 @@ func PaceNote(paces []Pace) string {
 		return ""
 	}
 	usual := paces[len(paces)-1].Usual
-	return fmt.Sprintf("samples come each %s: a value lasts until the next sample, for at most %s", minutesText(usual), minutesText(timeline.Twice(usual)))
+	return fmt.Sprintf("samples come each %s: a value lasts until the next sample, for at most %s", minutesText(usual), minutesText(timeline.TwoIntervals(usual)))
 }
 
 func minutesText(millis int64) string {
