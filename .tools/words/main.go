@@ -26,7 +26,6 @@ var unfinished = []string{
 	"cmd",
 	"evaluator/*",
 	"evaluator/audit",
-	"evaluator/backend",
 	"evaluator/counting",
 	"evaluator/explain",
 	"evaluator/history",

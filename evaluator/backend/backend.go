@@ -9,41 +9,41 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Config is a Prometheus-compatible server to count in.
+// Config describes a server with the API of Prometheus.
 type Config struct {
 	Name           string
 	URL            string
-	Kind           string // auto or "": asked for; prometheus, victoriametrics, thanos, mimir
+	Kind           string // prometheus, victoriametrics, thanos or mimir; auto or "" to detect it
 	HTTP           *http.Client
-	Offset         time.Duration // how far behind now slots are evaluated
-	Settle         time.Duration // how much longer they are read again
+	Offset         time.Duration // age from which slots are evaluated
+	Settle         time.Duration // for how much longer they are read again
 	Timeout        time.Duration // of one query
 	MaxConcurrency int
 	MaxSamples     int      // in one answer
-	Method         string   // of counting: MethodRaw, MethodAggregated, or auto or "" for what fits the number of series
-	MaxSeries      int      // more than that are aggregated where Method does not say; 0 for no limit
-	TargetLabels   []string // labels that tell scraped processes apart
-	ReplicaLabels  []string // labels that tell replicas of a Prometheus apart
+	Method         string   // of counting: MethodRaw, MethodAggregated; auto or "" to choose by the number of series
+	MaxSeries      int      // more series than that are aggregated if Method is auto; 0 for no limit
+	TargetLabels   []string // labels in which scraped processes differ
+	ReplicaLabels  []string // labels in which replicas of a Prometheus differ
 }
 
-// Client asks a Backend.
+// Client sends queries to one server.
 type Client struct {
 	Config
-	slots    chan struct{} // one for each query under way
+	slots    chan struct{} // one for each running query
 	patience patience
 	metrics  *metrics
-	quota    *quota // of all backends
+	quota    *quota // shared by all backends
 	log      *slog.Logger
-	trace    func(Query) // called with each query; nil but for Explain
+	trace    func(Query) // called with each query; nil except for Explain
 
 	mu      sync.Mutex
-	inquiry *inquiry // what it is; nil before it was asked
+	inquiry *inquiry // detects the kind; nil before the first query
 	stores  stores   // of a Thanos
 }
 
-// Shared are what the clients of all backends share.
+// Shared contains what the clients of all backends share.
 type Shared struct {
-	// Retry is for how long a query is tried again whose backend is overloaded or restarts.
+	// Retry is how long a query is tried again if the backend is overloaded or restarts.
 	Retry   time.Duration
 	Log     *slog.Logger
 	Now     func() time.Time
@@ -51,23 +51,23 @@ type Shared struct {
 	quota   *quota
 }
 
-// NewShared makes what clients share; memory is in bytes, 0 for 512 MiB.
+// NewShared returns what clients share. memory is in bytes; 0 means 512 MiB.
 func NewShared(memory int64, retry time.Duration, log *slog.Logger, now func() time.Time, reg prometheus.Registerer) Shared {
 	return Shared{Retry: retry, Log: log, Now: now, metrics: newMetrics(reg), quota: newQuota(memory)}
 }
 
-// New makes a client of a backend, which sends nothing yet.
-func New(b Config, o Shared) *Client {
+// New returns a client. It sends nothing yet.
+func New(config Config, shared Shared) *Client {
 	out := &Client{
-		Config: b, metrics: o.metrics, quota: o.quota, log: o.Log, patience: patience{limit: o.Retry, now: o.Now}, slots: make(chan struct{}, b.MaxConcurrency),
+		Config: config, metrics: shared.metrics, quota: shared.quota, log: shared.Log, patience: patience{limit: shared.Retry, now: shared.Now}, slots: make(chan struct{}, config.MaxConcurrency),
 	}
 	if out.configured() {
-		out.inquiry = &inquiry{done: make(chan struct{}), id: Identity{Kind: b.Kind}}
+		out.inquiry = &inquiry{done: make(chan struct{}), id: Identity{Kind: config.Kind}}
 		out.conclude(out.inquiry)
 	}
 	return out
 }
 
-// AnswerSamples is what one answer should hold at most: enough for the price
-// of a request not to matter, few enough for memory not to.
+// AnswerSamples is the number of samples that one answer should not exceed. With fewer,
+// the cost of requests grows; with more, the memory of answers.
 const AnswerSamples = 500_000

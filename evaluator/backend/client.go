@@ -21,14 +21,13 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// maxBody bounds what is read of one answer, in bytes: a million samples and more.
+// maxBody limits the size of one answer, in bytes. A million samples fit.
 const maxBody = 32 << 20
 
-// ErrTooLarge says that an answer is larger than maxBody.
+// ErrTooLarge reports that an answer is larger than maxBody.
 var ErrTooLarge = fmt.Errorf("the answer is larger than %d MiB", maxBody>>20)
 
-// limited reads at most n more bytes. Behind them it fails, unlike
-// io.LimitedReader.
+// limited reads at most n more bytes. After them it fails, unlike io.LimitedReader.
 type limited struct {
 	io.Reader
 	n int
@@ -47,73 +46,72 @@ func (l *limited) Read(p []byte) (int, error) {
 type Series struct {
 	Labels     map[string]string
 	Samples    []Sample
-	Nans       []int64 // times of samples that are NaN, in milliseconds
+	NaNs       []int64 // times of samples that are NaN, in milliseconds
 	Histograms []Histogram
-	Refused    Sample // the newest that was left out; its time is 0 for none
+	Refused    Sample // the newest sample that was dropped; its time is 0 if none was
 }
 
-// Trace calls f with each query from now on, until stop is called. Nothing may be
-// under way meanwhile.
-func (b *Client) Trace(f func(Query)) (stop func()) {
-	b.trace = f
-	return func() { b.trace = nil }
+// Trace calls f with each query until stop is called. Call both only while no query runs.
+func (c *Client) Trace(f func(Query)) (stop func()) {
+	c.trace = f
+	return func() { c.trace = nil }
 }
 
-// Share makes a context whose answers are held together until done is called.
-func (b *Client) Share(ctx context.Context) (_ context.Context, done func()) {
-	ctx, _, done = b.quota.share(ctx)
+// Share returns a context whose answers count towards the memory limit until done is
+// called.
+func (c *Client) Share(ctx context.Context) (_ context.Context, done func()) {
+	ctx, _, done = c.quota.share(ctx)
 	return ctx, done
 }
 
-// Query sends an instant query at a time and reads the answer as a stream: a
-// vector, or a matrix for a range of raw samples.
-func (b *Client) Query(ctx context.Context, promql string, at time.Time) ([]Series, error) {
-	return b.suited(ctx, "/api/v1/query", instant(promql, at))
+// Query sends an instant query and reads the answer as a stream: a vector, or a matrix
+// for a range of raw samples.
+func (c *Client) Query(ctx context.Context, promql string, at time.Time) ([]Series, error) {
+	return c.queryAs(ctx, "/api/v1/query", instant(promql, at))
 }
 
 func instant(promql string, at time.Time) url.Values {
-	return url.Values{"query": {promql}, "time": {unix(at)}}
+	return url.Values{"query": {promql}, "time": {unixText(at)}}
 }
 
-// QueryRange sends a query for each step of so many minutes from one instant to
-// another.
-func (b *Client) QueryRange(ctx context.Context, promql string, from, to, step timeline.Minute) ([]Series, error) {
-	return b.suited(ctx, "/api/v1/query_range", url.Values{
-		"query": {promql}, "start": {unix(from.Time())}, "end": {unix(to.Time())}, "step": {strconv.Itoa(int(step) * 60)},
+// QueryRange sends a range query from one instant to another. step is in minutes.
+func (c *Client) QueryRange(ctx context.Context, promql string, from, to, step timeline.Minute) ([]Series, error) {
+	return c.queryAs(ctx, "/api/v1/query_range", url.Values{
+		"query": {promql}, "start": {unixText(from.Time())}, "end": {unixText(to.Time())}, "step": {strconv.Itoa(int(step) * 60)},
 	})
 }
 
-// suited sends a query as it suits what the backend is.
-func (b *Client) suited(ctx context.Context, path string, form url.Values) ([]Series, error) {
-	id, err := b.identify(ctx)
+// suited sends a query with the parameters for the kind of backend.
+func (c *Client) queryAs(ctx context.Context, path string, form url.Values) ([]Series, error) {
+	id, err := c.identify(ctx)
 	var out []Series
 	if err == nil {
 		maps.Copy(form, id.parameters())
-		out, err = b.ask(ctx, path, form)
+		out, err = c.send(ctx, path, form)
 	}
-	if b.trace != nil {
-		b.trace(newQuery(form, out, err))
+	if c.trace != nil {
+		c.trace(newQuery(form, out, err))
 	}
 	return out, err
 }
 
-func unix(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
+func unixText(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
 
-// ask sends a query.
-func (b *Client) ask(ctx context.Context, path string, form url.Values) ([]Series, error) {
-	form.Set("timeout", b.Timeout.String())
-	ranges := strings.HasSuffix(path, "_range") || strings.HasSuffix(form.Get("query"), "]") // as of x[5m]
+// ask sends a query and decodes the answer.
+func (c *Client) send(ctx context.Context, path string, form url.Values) ([]Series, error) {
+	form.Set("timeout", c.Timeout.String())
+	ranges := strings.HasSuffix(path, "_range") || strings.HasSuffix(form.Get("query"), "]") // a range such as x[5m]
 	var out []Series
-	ctx, share, done := b.quota.share(ctx)
+	ctx, share, done := c.quota.share(ctx)
 	defer done()
-	err := b.Call(ctx, path, form, func(body io.Reader) (err error) {
-		defer b.Rescue(&err)
+	err := c.Call(ctx, path, form, func(body io.Reader) (err error) {
+		defer c.Rescue(&err)
 		var a result
 		err = share.decoding(func() (err error) {
 			a, err = decodeAnswer(body, &ration{take: func(n int64) error { return share.take(ctx, n) }})
 			return err
 		})
-		if err == nil && ranges && a.kind != matrix {
+		if err == nil && ranges && a.kind != matrixType {
 			return fmt.Errorf("it is a %q and no samples over a time, of %s: a part of the backend, such as a Thanos in distributed mode, answers no ranges",
 				Shown(a.kind), form.Get("query"))
 		}
@@ -124,32 +122,32 @@ func (b *Client) ask(ctx context.Context, path string, form url.Values) ([]Serie
 		return err
 	})
 	for _, v := range out {
-		b.metrics.samples.WithLabelValues(b.Name).Add(float64(len(v.Samples) + len(v.Histograms)))
+		c.metrics.samples.WithLabelValues(c.Name).Add(float64(len(v.Samples) + len(v.Histograms)))
 	}
 	return out, err
 }
 
-// Call sends a request, with a form or without one, and decodes the answer. It tries
-// again where that is asked for.
-func (b *Client) Call(ctx context.Context, path string, form url.Values, decode func(io.Reader) error) error {
-	return b.patience.persist(ctx, func() error { return b.callOnce(ctx, path, form, decode) })
+// Call sends a request, with or without a form, and decodes the answer. It tries again if
+// the options require it.
+func (c *Client) Call(ctx context.Context, path string, form url.Values, decode func(io.Reader) error) error {
+	return c.patience.persist(ctx, func() error { return c.callOnce(ctx, path, form, decode) })
 }
 
-// callOnce sends a request when there is a place for it.
-func (b *Client) callOnce(ctx context.Context, path string, form url.Values, decode func(io.Reader) error) error {
+// callOnce sends a request as soon as fewer than MaxConcurrency are running.
+func (c *Client) callOnce(ctx context.Context, path string, form url.Values, decode func(io.Reader) error) error {
 	select {
-	case b.slots <- struct{}{}:
-		defer func() { <-b.slots }()
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	method := http.MethodGet
 	if form != nil {
 		method = http.MethodPost
 	}
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(b.URL, "/")+path, strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, strings.NewReader(form.Encode()))
 	if err != nil {
 		return err
 	}
@@ -158,15 +156,15 @@ func (b *Client) callOnce(ctx context.Context, path string, form url.Values, dec
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.Header["Idempotency-Key"] = nil // not sent: a connection that the server just closed is no failure
 	}
-	err = b.send(req, decode)
+	err = c.exchange(req, decode)
 	if ctx.Err() != nil && err != nil {
-		err = fmt.Errorf("no answer within %s: %w", b.Timeout, ctx.Err())
+		err = fmt.Errorf("no answer within %s: %w", c.Timeout, ctx.Err())
 	}
-	b.metrics.requests.WithLabelValues(b.Name, outcome(err)).Inc()
+	c.metrics.requests.WithLabelValues(c.Name, outcomeOf(err)).Inc()
 	return err
 }
 
-func outcome(err error) string {
+func outcomeOf(err error) string {
 	var q *queryError
 	switch {
 	case err == nil:
@@ -177,17 +175,17 @@ func outcome(err error) string {
 	return "error"
 }
 
-func (b *Client) send(req *http.Request, decode func(io.Reader) error) error {
-	resp, err := b.HTTP.Do(req)
+func (c *Client) exchange(req *http.Request, decode func(io.Reader) error) error {
+	resp, err := c.HTTP.Do(req)
 	if err != nil {
-		return plain(err)
+		return withoutURL(err)
 	}
 	defer resp.Body.Close()
 	body := &limited{resp.Body, maxBody}
 	if resp.StatusCode != http.StatusOK {
 		return answerError(resp, body)
 	}
-	// VictoriaMetrics says that raw samples are a stream of JSON.
+	// VictoriaMetrics sends raw samples as a stream of JSON.
 	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "application/json" && kind != "application/stream+json" {
 		return fmt.Errorf("the answer is %q, not JSON: is this the URL of a Prometheus API?", kind)
 	}
@@ -197,43 +195,43 @@ func (b *Client) send(req *http.Request, decode func(io.Reader) error) error {
 	return nil
 }
 
-// plain is a transport error without the URL, which may hold a password.
-func plain(err error) error {
+// plain returns a transport error without the URL, which may contain a password.
+func withoutURL(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err
 }
 
-// matrix is the kind of an answer that holds samples over a time.
-const matrix = "matrix"
+// matrix is the type of an answer with samples over a time.
+const matrixType = "matrix"
 
-// result is what a query is answered.
+// result is the answer to a query.
 type result struct {
-	kind   string // matrix, vector or another of the API
+	kind   string // matrix, vector or another type of the API
 	series []Series
 }
 
-// decodeAnswer reads {"status", "data": {"resultType", "result": [...]}, "warnings"}.
-// An answer that is cut off, or partial by its own words, is an error; isPartial
-// is VictoriaMetrics' word for it.
+// decodeAnswer reads {"status", "data": {"resultType", "result": [...]}, "warnings"}. It
+// returns an error if the answer is cut off, or marked as partial. VictoriaMetrics marks
+// it by isPartial.
 func decodeAnswer(r io.Reader, ration *ration) (result, error) {
 	dec := jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	var out result
 	var status, message string
 	var warnings []string
-	err := object(dec, func(key string) (err error) {
-		if dec.PeekKind() == 'n' { // null says no more than an absent key
+	err := eachField(dec, func(key string) (err error) {
+		if dec.PeekKind() == 'n' { // null is the same as an absent key
 			return dec.SkipValue()
 		}
 		switch key {
 		case "status":
-			status, err = text(dec)
+			status, err = readText(dec)
 		case "error":
-			message, err = text(dec)
+			message, err = readText(dec)
 		case "warnings":
-			err = array(dec, func() error {
-				w, err := text(dec)
+			err = eachElement(dec, func() error {
+				w, err := readText(dec)
 				warnings = append(warnings, w)
 				return err
 			})
@@ -262,33 +260,34 @@ func decodeAnswer(r io.Reader, ration *ration) (result, error) {
 	return out, decodeRest(dec)
 }
 
-// decodeRest reads what follows behind an answer: nothing. VictoriaMetrics, when
-// it fails while it sends, ends the answer well and adds one with the error.
+// decodeRest reads the bytes after an answer, and returns an error if there are any. If
+// VictoriaMetrics fails while it sends, it completes the answer and appends a second one
+// with the error.
 func decodeRest(dec *jsontext.Decoder) error {
 	raw, err := dec.ReadValue()
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("behind its end: %w", err)
+		return fmt.Errorf("after its end: %w", err)
 	}
 	if e := (&queryError{status: http.StatusUnprocessableEntity}); e.read(raw) {
 		return e
 	}
-	return errors.New("more follows behind its end")
+	return errors.New("more follows after its end")
 }
 
 func decodeData(dec *jsontext.Decoder, ration *ration) (result, error) {
 	var out result
-	err := object(dec, func(key string) (err error) {
+	err := eachField(dec, func(key string) (err error) {
 		switch {
 		case key == "resultType" && dec.PeekKind() == '"':
-			out.kind, err = text(dec)
+			out.kind, err = readText(dec)
 			return err
 		case key != "result" || dec.PeekKind() != '[':
 			return dec.SkipValue()
 		}
-		return array(dec, func() error {
+		return eachElement(dec, func() error {
 			v, err := decodeSeries(dec, ration)
 			out.series = append(out.series, v)
 			return err
@@ -307,23 +306,23 @@ func decodeSeries(dec *jsontext.Decoder, ration *ration) (Series, error) {
 		if ok {
 			v.Samples = append(v.Samples, s)
 		} else if err == nil {
-			v.Nans = append(v.Nans, s.T)
+			v.NaNs = append(v.NaNs, s.T)
 		}
 		return cmp.Or(err, ration.add(sampleBytes))
 	}
-	err := object(dec, func(key string) error {
+	err := eachField(dec, func(key string) error {
 		switch key {
 		case "metric":
-			return object(dec, func(name string) (err error) {
-				v.Labels[name], err = text(dec)
+			return eachField(dec, func(name string) (err error) {
+				v.Labels[name], err = readText(dec)
 				return cmp.Or(err, ration.add(2*int64(len(name)+len(v.Labels[name]))+labelBytes))
 			})
 		case "value":
 			return pair()
 		case "values":
-			return array(dec, pair)
+			return eachElement(dec, pair)
 		case "histograms":
-			return array(dec, func() error {
+			return eachElement(dec, func() error {
 				h, err := decodeHistogram(dec)
 				v.Histograms = append(v.Histograms, h)
 				return cmp.Or(err, ration.add(histogramBytes+bucketBytes*int64(len(h.buckets))))
@@ -334,7 +333,7 @@ func decodeSeries(dec *jsontext.Decoder, ration *ration) (Series, error) {
 	return v, err
 }
 
-// decodePair reads [time in seconds, "value"]. What is not a number is left out.
+// decodePair reads [time in seconds, "value"]. It reports false for NaN.
 func decodePair(dec *jsontext.Decoder) (Sample, bool, error) {
 	raw, err := dec.ReadValue()
 	if err != nil {
@@ -358,13 +357,13 @@ func decodePair(dec *jsontext.Decoder) (Sample, bool, error) {
 	return Sample{T: int64(seconds*1000 + 0.5), V: v}, !math.IsNaN(v), nil
 }
 
-// object calls f for each key of an object; f must read the value.
-func object(dec *jsontext.Decoder, f func(key string) error) error {
-	if err := begin(dec, '{'); err != nil {
+// object calls f for each key of an object. f must read the value.
+func eachField(dec *jsontext.Decoder, f func(key string) error) error {
+	if err := expectToken(dec, '{'); err != nil {
 		return err
 	}
 	for dec.PeekKind() != '}' {
-		key, err := text(dec)
+		key, err := readText(dec)
 		if err != nil {
 			return err
 		}
@@ -376,9 +375,9 @@ func object(dec *jsontext.Decoder, f func(key string) error) error {
 	return err
 }
 
-// array calls f for each element; f must read it.
-func array(dec *jsontext.Decoder, f func() error) error {
-	if err := begin(dec, '['); err != nil {
+// array calls f for each element. f must read it.
+func eachElement(dec *jsontext.Decoder, f func() error) error {
+	if err := expectToken(dec, '['); err != nil {
 		return err
 	}
 	for dec.PeekKind() != ']' {
@@ -390,7 +389,7 @@ func array(dec *jsontext.Decoder, f func() error) error {
 	return err
 }
 
-func begin(dec *jsontext.Decoder, kind jsontext.Kind) error {
+func expectToken(dec *jsontext.Decoder, kind jsontext.Kind) error {
 	token, err := dec.ReadToken()
 	if err != nil {
 		return err
@@ -401,7 +400,7 @@ func begin(dec *jsontext.Decoder, kind jsontext.Kind) error {
 	return nil
 }
 
-func text(dec *jsontext.Decoder) (string, error) {
+func readText(dec *jsontext.Decoder) (string, error) {
 	token, err := dec.ReadToken()
 	if err != nil {
 		return "", err

@@ -8,35 +8,34 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Histogram is one sample of a native histogram; t is in milliseconds since the
-// epoch.
+// Histogram is one sample of a native histogram. T is in milliseconds since the epoch.
 type Histogram struct {
 	T       int64
 	Count   float64
 	buckets []Bucket // ascending
 }
 
-// Bucket are the observations above lower and up to upper.
+// Bucket contains the number of observations above Lower and up to Upper.
 type Bucket struct{ Lower, Upper, Count float64 }
 
-// decodeHistogram reads [time in seconds, {"count", "sum", "buckets": [[boundary
-// rule, "lower", "upper", "count"], ...]}].
+// decodeHistogram reads [time in seconds, {"count", "sum", "buckets": [[boundary rule,
+// "lower", "upper", "count"], ...]}].
 func decodeHistogram(dec *jsontext.Decoder) (Histogram, error) {
 	var h Histogram
 	first := true
-	err := array(dec, func() error {
+	err := eachElement(dec, func() error {
 		if first {
 			first = false
-			seconds, err := number(dec)
+			seconds, err := readNumber(dec)
 			h.T = int64(seconds*1000 + 0.5)
 			return err
 		}
-		return object(dec, func(key string) (err error) {
+		return eachField(dec, func(key string) (err error) {
 			switch key {
 			case "count":
-				h.Count, err = number(dec)
+				h.Count, err = readNumber(dec)
 			case "buckets":
-				err = array(dec, func() error {
+				err = eachElement(dec, func() error {
 					b, err := decodeBucket(dec)
 					h.buckets = append(h.buckets, b)
 					return err
@@ -52,8 +51,8 @@ func decodeHistogram(dec *jsontext.Decoder) (Histogram, error) {
 
 func decodeBucket(dec *jsontext.Decoder) (Bucket, error) {
 	var fields []float64
-	err := array(dec, func() error {
-		v, err := number(dec)
+	err := eachElement(dec, func() error {
+		v, err := readNumber(dec)
 		fields = append(fields, v)
 		return err
 	})
@@ -67,7 +66,7 @@ func decodeBucket(dec *jsontext.Decoder) (Bucket, error) {
 }
 
 // number reads a number, which may be written as text.
-func number(dec *jsontext.Decoder) (float64, error) {
+func readNumber(dec *jsontext.Decoder) (float64, error) {
 	token, err := dec.ReadToken()
 	if err != nil {
 		return 0, err
@@ -79,10 +78,10 @@ func number(dec *jsontext.Decoder) (float64, error) {
 	return v, nil
 }
 
-// UpTo is how many observations were at most a threshold, and within which bucket
-// it lies: none when it is a boundary, and the number is exact. Within a bucket they are taken
-// to be spread as Prometheus' histogram_fraction() takes them: evenly, on a
-// logarithmic scale where the bucket is one of an exponential layout.
+// UpTo returns the number of observations up to a threshold, and the bucket around the
+// threshold. If the threshold is a boundary, the number is exact and the bucket is zero.
+// Otherwise the number is interpolated as Prometheus' histogram_fraction() does: evenly
+// within the bucket, and on a logarithmic scale if the layout is exponential.
 func (h *Histogram) UpTo(threshold float64) (events float64, within Bucket) {
 	for _, b := range h.buckets {
 		switch {
@@ -99,9 +98,9 @@ func (h *Histogram) UpTo(threshold float64) (events float64, within Bucket) {
 	return events, Bucket{}
 }
 
-// Around names the bucket within which a threshold lies, or would if there were
-// observations in it; "" for a boundary. It is not known of a custom layout, of which
-// only the buckets that have any are told.
+// Around returns the name of the bucket around a threshold, with or without observations;
+// "" for a boundary. It reports false if a custom layout does not show it, because
+// answers contain only buckets with observations.
 func (h *Histogram) Around(threshold float64) (name string, known bool) {
 	for _, b := range h.buckets {
 		switch {
@@ -123,14 +122,14 @@ func (h *Histogram) Around(threshold float64) (name string, known bool) {
 	return "", false
 }
 
-// exponential reports whether a bucket is one of an exponential layout.
+// exponential reports whether a bucket belongs to an exponential layout.
 func (b Bucket) exponential() bool {
 	_, ok := b.schema()
 	return ok
 }
 
-// schema is that of a bucket of an exponential layout, whose boundaries are powers
-// of 2^2^-schema; it is from -4 to 8.
+// schema returns the schema of a bucket of an exponential layout, from -4 to 8. Its
+// boundaries are powers of 2^2^-schema.
 func (b Bucket) schema() (schema float64, ok bool) {
 	if b.Lower <= 0 || math.IsInf(b.Upper, 1) {
 		return 0, false
@@ -140,5 +139,5 @@ func (b Bucket) schema() (schema float64, ok bool) {
 	return math.Round(schema), isWhole(schema) && schema > -4.5 && schema < 8.5 && isWhole(step)
 }
 
-// isWhole reports whether a number that was calculated is a whole one.
+// isWhole reports whether a calculated number is a whole one.
 func isWhole(v float64) bool { return math.Abs(v-math.Round(v)) < 1e-6 }

@@ -20,49 +20,49 @@ const (
 	kindMimir           = "mimir"
 )
 
-// Identity is what a backend is.
+// Identity is the product of a backend and its version.
 type Identity struct {
 	Kind    string
-	Version string // "" when it does not tell
+	Version string // "" if the backend does not report it
 }
 
-// parameters are those that a kind's queries have beside the usual ones.
+// parameters returns the query parameters that only this kind needs.
 func (id Identity) parameters() url.Values {
 	switch id.Kind {
 	case KindThanos:
-		// A part of the answer is no answer, replicas are one, counters are not
-		// downsampled, and the other engine answers no ranges when it is distributed.
+		// An incomplete answer is an error, replicas are merged, and counters are not
+		// downsampled. The other engine answers no range queries in distributed mode.
 		return url.Values{"partial_response": {"false"}, "dedup": {"true"}, "max_source_resolution": {"0s"}, "engine": {"prometheus"}}
 	case KindVictoriaMetrics:
-		// The cache does not see data that comes late, and without it the newest
-		// half minute is not held back.
+		// The cache misses data that comes late. Without the cache, the newest half
+		// minute is returned too.
 		return url.Values{"nocache": {"1"}}
 	}
 	return nil
 }
 
-// inquiry asks a backend once what it is. All who want to know wait for it.
+// inquiry detects the kind of a backend once. All queries wait for it.
 type inquiry struct {
-	done chan struct{} // closed when the others are set
+	done chan struct{} // closed when the other fields are set
 	id   Identity
 	err  error
 }
 
-// identify tells what the backend is. It is asked before the first query, and
-// again after a failure; what it answers is remembered.
-func (b *Client) identify(ctx context.Context) (Identity, error) {
+// identify returns the kind of the backend. It detects it before the first query, and
+// again after a failure, and remembers the result.
+func (c *Client) identify(ctx context.Context) (Identity, error) {
 	for {
-		b.mu.Lock()
-		q := b.inquiry
+		c.mu.Lock()
+		q := c.inquiry
 		mine := q == nil
 		if mine {
 			q = &inquiry{done: make(chan struct{})}
-			b.inquiry = q
+			c.inquiry = q
 		}
-		b.mu.Unlock()
+		c.mu.Unlock()
 		if mine {
-			q.id, q.err = b.inquire(ctx)
-			b.conclude(q)
+			q.id, q.err = c.inquire(ctx)
+			c.conclude(q)
 			return q.id, q.err
 		}
 		select {
@@ -70,70 +70,70 @@ func (b *Client) identify(ctx context.Context) (Identity, error) {
 		case <-ctx.Done():
 			return Identity{}, ctx.Err()
 		}
-		if !errors.Is(q.err, context.Canceled) { // else the one who asked went away
+		if !errors.Is(q.err, context.Canceled) { // otherwise the query that detected it was cancelled
 			return q.id, q.err
 		}
 	}
 }
 
-// conclude ends an inquiry. One that failed is forgotten.
-func (b *Client) conclude(q *inquiry) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// conclude ends an inquiry. It forgets one that failed.
+func (c *Client) conclude(q *inquiry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if q.err != nil {
-		b.inquiry = nil
+		c.inquiry = nil
 	} else {
-		b.tell(q.id)
+		c.setInfoMetric(q.id)
 	}
 	close(q.done)
 }
 
-// tell sets the metric of what the backend is.
-func (b *Client) tell(id Identity) {
-	b.metrics.info.DeletePartialMatch(map[string]string{"backend": b.Name})
-	b.metrics.info.WithLabelValues(b.Name, id.Kind, id.Version).Set(1)
+// setInfoMetric sets the metric with the kind of the backend.
+func (c *Client) setInfoMetric(id Identity) {
+	c.metrics.info.DeletePartialMatch(map[string]string{"backend": c.Name})
+	c.metrics.info.WithLabelValues(c.Name, id.Kind, id.Version).Set(1)
 }
 
-// Forget has a backend that was down asked again: it may be another one then.
-func (b *Client) Forget() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.configured() || b.inquiry == nil {
+// Forget makes a backend that was down be detected again, because it may be another
+// product now.
+func (c *Client) Forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.configured() || c.inquiry == nil {
 		return
 	}
 	select {
-	case <-b.inquiry.done:
-		b.inquiry = nil
-	default: // it is being asked
+	case <-c.inquiry.done:
+		c.inquiry = nil
+	default: // it is being detected
 	}
 }
 
-// configured reports whether the user said what the backend is.
-func (b *Client) configured() bool { return b.Kind != "" && b.Kind != kindAuto }
+// configured reports whether the user configured the kind.
+func (c *Client) configured() bool { return c.Kind != "" && c.Kind != kindAuto }
 
-// Identity is what the backend is, as far as that is known.
-func (b *Client) Identity() (Identity, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.inquiry == nil {
+// Identity returns the kind of the backend, or false if it is not known yet.
+func (c *Client) Identity() (Identity, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.inquiry == nil {
 		return Identity{}, false
 	}
 	select {
-	case <-b.inquiry.done:
-		return b.inquiry.id, true
+	case <-c.inquiry.done:
+		return c.inquiry.id, true
 	default:
 		return Identity{}, false
 	}
 }
 
-// inquire finds out what the backend is: by what it says of itself, and where
-// that tells nothing by a function that only VictoriaMetrics has. What can't be
-// told is taken for a Prometheus.
-func (b *Client) inquire(ctx context.Context) (Identity, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.Timeout+b.patience.limit)
+// inquire detects the kind: by the build information, and if that does not show it, by a
+// function that only VictoriaMetrics has. Anything else counts as a Prometheus.
+func (c *Client) inquire(ctx context.Context) (Identity, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout+c.patience.limit)
 	defer cancel()
 	var info buildInfo
-	err := b.Call(ctx, "/api/v1/status/buildinfo", nil, func(body io.Reader) error {
+	err := c.Call(ctx, "/api/v1/status/buildinfo", nil, func(body io.Reader) error {
 		return json.NewDecoder(body).Decode(&info)
 	})
 	if id := info.identity(); err == nil && id.Kind != "" {
@@ -142,7 +142,7 @@ func (b *Client) inquire(ctx context.Context) (Identity, error) {
 	if ctx.Err() != nil {
 		return Identity{}, cmp.Or(err, ctx.Err())
 	}
-	answer, err := b.ask(ctx, "/api/v1/query", instant("now()", time.Unix(0, 0)))
+	answer, err := c.send(ctx, "/api/v1/query", instant("now()", time.Unix(0, 0)))
 	switch {
 	case err != nil && !Refused(err):
 		return Identity{}, err
@@ -161,8 +161,8 @@ type buildInfo struct {
 	} `json:"data"`
 }
 
-// identity is what the answer tells. VictoriaMetrics answers nothing, or the
-// version of a Prometheus and no more.
+// identity returns the kind that the answer shows. VictoriaMetrics answers nothing, or
+// only the version of a Prometheus.
 func (i buildInfo) identity() Identity {
 	d := i.Data
 	switch {

@@ -5,7 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// metrics are about what backends answer.
+// metrics count requests, and the samples and failures of answers.
 type metrics struct {
 	requests *prometheus.CounterVec
 	samples  *prometheus.CounterVec

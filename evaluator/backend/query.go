@@ -11,7 +11,7 @@ import (
 type Query struct {
 	Query   string     `json:"query"`
 	Time    time.Time  `json:"time"`
-	Start   *time.Time `json:"start"`  // when it is asked for each minute from then to Time
+	Start   *time.Time `json:"start"`  // the first minute of a range query; Time is the last
 	Series  int        `json:"series"` // in the answer
 	Samples int        `json:"samples"`
 	Error   string     `json:"error"`
@@ -33,6 +33,6 @@ func newQuery(form url.Values, answer []Series, err error) Query {
 }
 
 func unixTime(text string) time.Time {
-	seconds, _ := strconv.ParseInt(text, 10, 64) // the program wrote it
+	seconds, _ := strconv.ParseInt(text, 10, 64) // newQuery reads only its own numbers
 	return time.Unix(seconds, 0).UTC()
 }

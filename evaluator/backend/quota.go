@@ -7,27 +7,27 @@ import (
 	"sync"
 )
 
-// quota bounds what the answers of all backends take at once, from the first byte of one
-// until what it holds is counted. Who finds nothing left waits until others are done. The
-// eldest of those that are being decoded goes on in any case, so that all are done in the
-// end: at most twice the limit is taken.
+// quota limits the memory that the answers of all backends take at once, from the first
+// byte of an answer until it is counted. If no memory is left, decoding waits until other
+// answers are done. The oldest answer that is being decoded never waits, so all are done
+// in the end. Therefore the memory is at most twice the limit.
 type quota struct {
 	limit int64 // in bytes
 
 	mu      sync.Mutex
 	used    int64
-	idle    int64         // of it what is held while nothing is decoded
-	reading []*share      // of answers that are being decoded, the eldest first
-	freed   chan struct{} // closed when something is given back
+	idle    int64          // the part of used whose answers are not being decoded
+	reading []*memoryShare // answers that are being decoded, the oldest first
+	freed   chan struct{}  // closed when memory is released
 }
 
-// share is what one reading holds of the quota.
-type share struct {
-	of   *quota
-	held int64
+// memoryShare is the memory that one query holds.
+type memoryShare struct {
+	quota *quota
+	held  int64
 }
 
-// defaultQuota is the limit where none is set.
+// defaultQuota is the limit if none is set.
 const defaultQuota = 512 << 20
 
 func newQuota(limit int64) *quota {
@@ -39,70 +39,72 @@ func newQuota(limit int64) *quota {
 
 type shareKey struct{}
 
-// share makes a context whose answers are held together until done is called. Within
-// another they are held with that.
-func (m *quota) share(ctx context.Context) (_ context.Context, s *share, done func()) {
-	if s, has := ctx.Value(shareKey{}).(*share); has {
+// share returns a context whose answers hold their memory until done is called. Inside
+// another share it returns that one.
+func (q *quota) share(ctx context.Context) (_ context.Context, s *memoryShare, done func()) {
+	if s, has := ctx.Value(shareKey{}).(*memoryShare); has {
 		return ctx, s, func() {}
 	}
-	s = &share{of: m}
+	s = &memoryShare{quota: q}
 	return context.WithValue(ctx, shareKey{}, s), s, s.release
 }
 
-func (s *share) release() {
-	m := s.of
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.used, m.idle, s.held = m.used-s.held, m.idle-s.held, 0
-	m.wake()
+func (s *memoryShare) release() {
+	q := s.quota
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.used -= s.held
+	q.idle -= s.held
+	s.held = 0
+	q.wake()
 }
 
-// wake lets those who wait look again.
-func (m *quota) wake() {
-	close(m.freed)
-	m.freed = make(chan struct{})
+// wake lets the waiting queries check again.
+func (q *quota) wake() {
+	close(q.freed)
+	q.freed = make(chan struct{})
 }
 
-// decoding is called while an answer is decoded.
-func (s *share) decoding(decode func() error) error {
-	m := s.of
-	m.mu.Lock()
-	m.reading, m.idle = append(m.reading, s), m.idle-s.held
-	m.mu.Unlock()
+// decoding runs decode, and counts the answer as being decoded meanwhile.
+func (s *memoryShare) decoding(decode func() error) error {
+	q := s.quota
+	q.mu.Lock()
+	q.reading, q.idle = append(q.reading, s), q.idle-s.held
+	q.mu.Unlock()
 	defer func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		for i, other := range m.reading {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		for i, other := range q.reading {
 			if other == s {
-				m.reading = append(m.reading[:i], m.reading[i+1:]...)
+				q.reading = append(q.reading[:i], q.reading[i+1:]...)
 				break
 			}
 		}
-		m.idle += s.held
-		m.wake()
+		q.idle += s.held
+		q.wake()
 	}()
 	return decode()
 }
 
-// ErrMemory says that one reading alone takes more than all may.
+// ErrMemory reports that one answer alone takes more than the limit for all.
 var ErrMemory = errors.New("more than all answers at once may take")
 
-// take takes so many bytes, when they are there.
-func (s *share) take(ctx context.Context, n int64) error {
-	m := s.of
+// take reserves n bytes. It waits until they are free.
+func (s *memoryShare) take(ctx context.Context, n int64) error {
+	q := s.quota
 	for {
-		m.mu.Lock()
-		if s.held+n > m.limit {
-			m.mu.Unlock()
-			return fmt.Errorf("the answer takes more than %d MiB, %w", m.limit>>20, ErrMemory)
+		q.mu.Lock()
+		if s.held+n > q.limit {
+			q.mu.Unlock()
+			return fmt.Errorf("the answer takes more than %d MiB, %w", q.limit>>20, ErrMemory)
 		}
-		if m.used+n <= m.limit || m.reading[0] == s && m.idle <= m.limit {
-			m.used, s.held = m.used+n, s.held+n
-			m.mu.Unlock()
+		if q.used+n <= q.limit || q.reading[0] == s && q.idle <= q.limit {
+			q.used, s.held = q.used+n, s.held+n
+			q.mu.Unlock()
 			return nil
 		}
-		freed := m.freed
-		m.mu.Unlock()
+		freed := q.freed
+		q.mu.Unlock()
 		select {
 		case <-freed:
 		case <-ctx.Done():
@@ -111,25 +113,27 @@ func (s *share) take(ctx context.Context, n int64) error {
 	}
 }
 
-// About what decoded values take, in bytes, with what slices grow ahead.
+// Estimates of the memory that decoded values take, in bytes, with the room that slices
+// reserve.
 const (
 	seriesBytes    = 600
 	labelBytes     = 64
 	sampleBytes    = 32
 	histogramBytes = 100
 	bucketBytes    = 48
-	takeBytes      = 64 << 10 // is taken at once
+	takeBytes      = 64 << 10 // reserved at once
 )
 
-// ration counts what is decoded, and takes it from the quota by and by.
+// ration counts the bytes of decoded values, and reserves them in steps.
 type ration struct {
 	take  func(bytes int64) error // nil for no limit
 	bytes int64
 }
 
-// add adds so many bytes.
+// add adds a number of bytes.
 func (r *ration) add(bytes int64) error {
-	if r.bytes += bytes; r.bytes < takeBytes || r.take == nil {
+	r.bytes += bytes
+	if r.bytes < takeBytes || r.take == nil {
 		return nil
 	}
 	bytes, r.bytes = r.bytes, 0

@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// quotaOf is a backend whose answers are of so many series without samples, whatever is
-// asked, within a quota in bytes.
+// quotaOf returns a client whose answers contain a number of series without samples, for
+// any query. The limit is in bytes.
 func quotaOf(t *testing.T, series int, limit int64) *Client {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -36,10 +36,10 @@ func quotaOf(t *testing.T, series int, limit int64) *Client {
 		NewShared(limit, 0, slog.New(slog.DiscardHandler), time.Now, prometheus.NewRegistry()))
 }
 
-// TestAnswersShareTheirMemory: eight readings at once hold no more than twice the limit
-// together, and are all answered.
+// TestAnswersShareTheirMemory runs eight queries at once. All are answered, and together
+// they take at most twice the limit.
 func TestAnswersShareTheirMemory(t *testing.T) {
-	const series, limit = 20_000, 32 << 20 // a reading takes 12 MiB or more
+	const series, limit = 20_000, 32 << 20 // an answer takes 12 MiB or more
 	b := quotaOf(t, series, limit)
 	var wg sync.WaitGroup
 	var most, held, bytes atomic.Int64
@@ -54,7 +54,7 @@ func TestAnswersShareTheirMemory(t *testing.T) {
 			}
 			most.Store(max(most.Load(), held.Add(share.held)))
 			bytes.Store(share.held)
-			runtime.Gosched() // others may go on
+			runtime.Gosched() // others may continue
 			held.Add(-share.held)
 			runtime.KeepAlive(answer)
 		})
@@ -67,8 +67,8 @@ func TestAnswersShareTheirMemory(t *testing.T) {
 	require.Empty(t, b.quota.reading)
 }
 
-// TestAnAnswerThatAloneTakesMore than all may is an error, for which a shorter time is
-// asked; what was taken is given back.
+// TestAnAnswerThatAloneTakesMore checks the error of an answer that is larger than the
+// limit for all. A shorter range is tried after it, and the memory is released.
 func TestAnAnswerThatAloneTakesMore(t *testing.T) {
 	b := quotaOf(t, 100_000, 32<<20)
 	_, err := b.Query(t.Context(), "x[1h]", time.Now())
@@ -77,7 +77,8 @@ func TestAnAnswerThatAloneTakesMore(t *testing.T) {
 	require.Zero(t, b.quota.used)
 }
 
-// TestAnAnswerThatWaits gives up with its query.
+// TestAnAnswerThatWaits checks that waiting for memory ends with the context of the
+// query.
 func TestAnAnswerThatWaits(t *testing.T) {
 	m := newQuota(100)
 	_, first, done := m.share(t.Context())

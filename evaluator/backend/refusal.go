@@ -18,7 +18,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// MismatchError says that the data of a backend is not what an SLO says it is.
+// MismatchError reports that the data of a backend contradicts an SLO.
 type MismatchError struct{ Message, Hint string }
 
 func (e MismatchError) Error() string {
@@ -28,13 +28,13 @@ func (e MismatchError) Error() string {
 	return e.Message + "; " + e.Hint
 }
 
-// ErrReplicaLabel says that an SLO selects by what is no difference.
+// ErrReplicaLabel reports that an SLO selects series by a label of replicas.
 var ErrReplicaLabel = errors.New("backend's replica_labels, of which any is as good as the other")
 
-// ErrNoSamples says that a backend counts series whose samples it does not answer.
+// ErrNoSamples reports that a backend lists series but returns no samples of them.
 var ErrNoSamples = errors.New("answers no samples of them")
 
-// queryError is a backend's refusal of a query.
+// queryError is the answer of a backend that refuses a query.
 type queryError struct {
 	status     int    // of HTTP
 	kind       string // errorType of the API, or ""
@@ -49,8 +49,8 @@ func (e *queryError) Error() string {
 	return fmt.Sprintf("the backend answers %d %s: %s", e.status, e.kind, e.message)
 }
 
-// Refused reports whether the backend is well but will not answer this query,
-// now or ever. Other statuses, such as 401 or 404, speak of the whole backend.
+// Refused reports whether the backend works but refuses this query for good. Other
+// statuses, such as 401 or 404, concern the whole backend.
 func Refused(err error) bool {
 	if _, ok := errors.AsType[MismatchError](err); ok || errors.Is(err, ErrReplicaLabel) || errors.Is(err, ErrNoSamples) {
 		return true
@@ -62,11 +62,11 @@ func Refused(err error) bool {
 		return true
 	}
 	q, ok := errors.AsType[*queryError](err)
-	return ok && q.ofQuery()
+	return ok && q.concernsQuery()
 }
 
-// ofQuery reports whether the status speaks of the query.
-func (e *queryError) ofQuery() bool {
+// ofQuery reports whether the status concerns only the query.
+func (e *queryError) concernsQuery() bool {
 	switch e.status {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge:
 		return true
@@ -74,14 +74,14 @@ func (e *queryError) ofQuery() bool {
 	return e.status == http.StatusUnprocessableEntity && !e.outage()
 }
 
-// outage reports whether a part of the backend can't be reached: backends of many
-// parts say so with the status of a query that can't be executed. Aborted is also
-// the code of a limit that was hit.
+// outage reports whether a part of the backend can't be reached. Backends of many parts
+// answer with the status of a query that can't be executed. "Aborted" is also the code of
+// a limit that was hit.
 func (e *queryError) outage() bool {
-	return e.says(outageWords) || e.says([]string{"code = aborted"}) && !e.says([]string{"limit"})
+	return e.contains(outageWords) || e.contains([]string{"code = aborted"}) && !e.contains([]string{"limit"})
 }
 
-// RetryAfter is how long the backend asks to be left alone.
+// RetryAfter returns how long the backend wants no requests.
 func RetryAfter(err error) time.Duration {
 	if q, ok := errors.AsType[*queryError](err); ok {
 		return q.retryAfter
@@ -92,8 +92,8 @@ func RetryAfter(err error) time.Duration {
 	return 0
 }
 
-// TooMuch reports whether a shorter range may be answered: the backend limits
-// samples, ranges or bytes, or takes too long for a range that is not short.
+// TooMuch reports whether the backend may answer a shorter range: it limits samples,
+// ranges or bytes, or takes too long for a range that is not short.
 func TooMuch(err error, length timeline.Minute) bool {
 	q, ok := errors.AsType[*queryError](err)
 	switch {
@@ -106,7 +106,7 @@ func TooMuch(err error, length timeline.Minute) bool {
 	case q.status == http.StatusRequestEntityTooLarge:
 		return true
 	}
-	return q.ofQuery() && q.says(tooMuchWords)
+	return q.concernsQuery() && q.contains(tooMuchWords)
 }
 
 // TookLong reports whether a query got no answer in time.
@@ -118,29 +118,29 @@ func TookLong(err error) bool {
 	case q.status == http.StatusGatewayTimeout, q.status == http.StatusServiceUnavailable && q.kind == "timeout":
 		return true
 	}
-	return q.ofQuery() && q.says(tooSlowWords) // VictoriaMetrics has no status of its own for it
+	return q.concernsQuery() && q.contains(tooSlowWords) // VictoriaMetrics has no status of its own for it
 }
 
-// slowLength is a range so short, in minutes, that a backend which takes too
-// long for it is slow in itself.
+// slowLength is a range in minutes. A backend that takes too long for a shorter one is
+// slow for any range.
 const slowLength = 30
 
-// The words in which Prometheus, VictoriaMetrics, Thanos and Mimir refuse a
-// query for its size.
+// Prometheus, VictoriaMetrics, Thanos and Mimir use these words when they refuse a query
+// for its size.
 var (
 	outageWords  = []string{"code = unavailable", "connection refused", "connection reset", "no such host", "no route to host", "no storeapis"}
 	tooSlowWords = []string{"timeout exceeded", "timed out", "deadline exceeded"}
 	tooMuchWords = []string{"too many", "more than", "larger than", "exceed", "limit", "too long", "too large"}
 )
 
-func (e *queryError) says(words []string) bool {
+func (e *queryError) contains(words []string) bool {
 	text := strings.ToLower(e.message)
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(text, w) })
 }
 
-// answerError reads the error of an answer that is not 200.
+// answerError reads the error of an answer whose status is not 200.
 func answerError(resp *http.Response, body io.Reader) error {
-	text, _ := io.ReadAll(io.LimitReader(body, 64<<10)) // half an error is better than none
+	text, _ := io.ReadAll(io.LimitReader(body, 64<<10)) // a part of an error is better than none
 	e := &queryError{status: resp.StatusCode}
 	if !e.read(text) {
 		e.message = cmp.Or(plainText(resp, text), http.StatusText(resp.StatusCode))
@@ -151,11 +151,12 @@ func answerError(resp *http.Response, body io.Reader) error {
 	return e
 }
 
-// maxText bounds a text of a backend, in bytes.
+// maxText limits a text of a backend, in bytes.
 const maxText = 500
 
-// plainText is the first line of an error that is plain text; "" of others, and of one
-// that repeats what the request was sent with, which may be a secret.
+// plainText returns the first line of an error that is plain text. It returns "" for
+// other types, and for a text that repeats a header of the request, which may be a
+// secret.
 func plainText(resp *http.Response, body []byte) string {
 	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "text/plain" {
 		return ""
@@ -167,8 +168,9 @@ func plainText(resp *http.Response, body []byte) string {
 	return Shown(line)
 }
 
-// Shown is a text of a backend as it is shown and kept: without control characters and in
-// at most maxText bytes, of what is longer the beginning and the end, which says why.
+// Shown returns a text of a backend without control characters and in at most maxText
+// bytes. It shortens a longer text in the middle, because the end often contains the
+// reason.
 func Shown(text string) string {
 	if len(text) > maxText {
 		const end = maxText / 3
@@ -182,14 +184,14 @@ func Shown(text string) string {
 	}, strings.ToValidUTF8(text, "")))
 }
 
-// repeats reports whether a text holds a word of a header with which a request was
-// sent: a credential, or one of the headers that the configuration adds. What every
-// request has is no secret.
+// repeats reports whether a text contains a word of a header of the request: a
+// credential, or a header of the configuration. Headers that every request has are no
+// secret.
 func repeats(text string, r *http.Request) bool {
 	if r == nil {
 		return true
 	}
-	const shortest = 4 // of what is a secret, in bytes
+	const shortest = 4 // length of a secret, in bytes
 	for name, values := range r.Header {
 		if slices.Contains([]string{"User-Agent", "Content-Type", "Accept-Encoding", "Cache-Control"}, name) {
 			continue
@@ -203,7 +205,8 @@ func repeats(text string, r *http.Request) bool {
 	return false
 }
 
-// read takes the kind and the message from an answer, if it has them.
+// read takes the kind and the message from an answer. It reports false if the answer has
+// none.
 func (e *queryError) read(text []byte) bool {
 	var answer struct {
 		ErrorType string `json:"errorType"`
@@ -216,5 +219,5 @@ func (e *queryError) read(text []byte) bool {
 	return true
 }
 
-// MaxRetryAfter bounds how long a backend may ask to be left alone.
+// MaxRetryAfter limits the time for which a backend may refuse requests.
 const MaxRetryAfter = 10 * time.Minute

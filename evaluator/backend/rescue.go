@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 )
 
-// FaultError is a panic that was recovered: a fault of slowburn, which ends one reading and
+// FaultError is a recovered panic. It is a fault of slowburn, which ends one query and
 // not the process.
 type FaultError struct{ cause any }
 
@@ -13,21 +13,22 @@ func (e FaultError) Error() string {
 	return fmt.Sprintf("slowburn failed at what the backend answers, please report it: %s", Shown(fmt.Sprint(e.cause)))
 }
 
-// Rescue is deferred by what reads of a backend. Of a panic it makes an error, with the
-// stack in the log, and counts it.
-func (b *Client) Rescue(err *error) {
+// Rescue recovers a panic and returns it as an error, logs the stack, and counts it.
+// Functions that read from a backend defer it.
+func (c *Client) Rescue(err *error) {
 	cause := recover()
 	if cause == nil {
 		return
 	}
 	*err = FaultError{cause}
-	b.metrics.failed.WithLabelValues(b.Name).Inc()
-	b.log.Error("Reading failed by a fault of slowburn, please report it", "backend", b.Name, "err", *err, "stack", string(debug.Stack()))
+	c.metrics.failed.WithLabelValues(c.Name).Inc()
+	c.log.Error("Reading failed by a fault of slowburn, please report it", "backend", c.Name, "err", *err, "stack", string(debug.Stack()))
 }
 
-// Safely calls what reads of a backend beside the numbers. A panic in it is its end.
-func (b *Client) Safely(read func()) {
+// Safely calls a function whose result is not needed. If the function panics, Safely
+// returns.
+func (c *Client) Safely(read func()) {
 	var err error
-	defer b.Rescue(&err)
+	defer c.Rescue(&err)
 	read()
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Wait waits for a time, or until ctx ends.
+// Wait waits for d, or until ctx ends.
 func Wait(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -22,27 +22,27 @@ func Wait(ctx context.Context, d time.Duration) {
 }
 
 const (
-	// firstRetry is about the time before a query is tried a second time; each time
-	// after that it is twice as long.
+	// firstRetry is about the pause before a query is tried a second time. Each further
+	// pause is twice as long.
 	firstRetry = time.Second
-	// quick is how long a gateway that can't reach a backend takes at most to say so.
-	// Whoever takes longer was too slow for the query.
-	quick = 5 * time.Second
+	// fastFailure is the longest time in which a gateway reports that it can't reach a
+	// backend. If an error takes longer, the query was too slow.
+	fastFailure = 5 * time.Second
 )
 
-// patience is how a backend is asked again that is overloaded or restarts, by who
-// evaluates once. Where nothing is answered at all, all queries together have as much
-// time as one.
+// patience repeats queries to a backend that is overloaded or restarts. Only commands
+// that evaluate once use it. While the backend answers nothing at all, all queries
+// together have as much time as one.
 type patience struct {
 	limit time.Duration // 0 for none
 	now   func() time.Time
 
 	mu    sync.Mutex
-	since time.Time // of the first of the queries that failed since the last answer; zero for none
+	since time.Time // when the first query since the last answer failed; zero for none
 }
 
-// persist tries until a query is answered, until it fails by what does not pass, or
-// for as long as the limit.
+// persist tries until the query is answered, fails for a lasting reason, or the limit is
+// reached.
 func (p *patience) persist(ctx context.Context, try func() error) error {
 	begun := p.now()
 	for pause := firstRetry; ; pause *= 2 {
@@ -55,7 +55,7 @@ func (p *patience) persist(ctx context.Context, try func() error) error {
 		if err == nil || !passes(err, p.now().Sub(sent)) || ctx.Err() != nil {
 			return err
 		}
-		spread := time.Duration((0.5 + rand.Float64()) * float64(pause)) //nolint:gosec // who failed together is not tried together
+		spread := time.Duration((0.5 + rand.Float64()) * float64(pause)) // queries that failed together are not tried together
 		after := max(spread, RetryAfter(err))
 		if after > left {
 			return err
@@ -64,7 +64,7 @@ func (p *patience) persist(ctx context.Context, try func() error) error {
 	}
 }
 
-// left is how much longer a query may be tried that was first tried at an instant.
+// left returns for how much longer a query may be tried that was first tried at begun.
 func (p *patience) left(begun time.Time, answered bool) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -79,8 +79,8 @@ func (p *patience) left(begun time.Time, answered bool) time.Duration {
 	return p.limit - p.now().Sub(begun)
 }
 
-// passes reports whether a query that failed after a time may well be answered some
-// seconds later.
+// passes reports whether a query that failed after a time may be answered some seconds
+// later.
 func passes(err error, after time.Duration) bool {
 	q, ok := errors.AsType[*queryError](err)
 	if !ok {
@@ -91,7 +91,7 @@ func passes(err error, after time.Duration) bool {
 	case http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway:
 		return true
 	case http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return !TookLong(err) || after < quick
+		return !TookLong(err) || after < fastFailure
 	}
 	return q.status == http.StatusUnprocessableEntity && q.outage()
 }

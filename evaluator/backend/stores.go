@@ -21,23 +21,23 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// A Thanos leaves out a store that is down ten seconds after it died, and answers
-// without its data and without a warning. It lists the store with an error for some
-// minutes, and not at all after that. So it is asked for its stores beside what is read.
+// Ten seconds after a store died, Thanos leaves it out, and answers without its data and
+// without a warning. For some minutes it lists the store with an error, and after that
+// not at all. So slowburn lists the stores beside each query.
 
-// ErrPartial says that an answer may lack the data of a store.
+// ErrPartial reports that an answer may lack the data of a store.
 var ErrPartial = errors.New("the answer may be partial")
 
 const (
-	// storesFresh is how long a cycle takes the stores to be as they were: less than it
-	// takes to the next cycle, so that each has a list of its own.
+	// storesFresh is how long a list of stores is used within a cycle. It is shorter than
+	// a cycle, so each cycle reads its own list.
 	storesFresh = 10 * time.Second
-	// missedFor is how long a store that is gone is missed before it is taken for
+	// missedFor is how long a store that is gone is missed. After that it counts as
 	// removed on purpose.
 	missedFor = 24 * time.Hour
 )
 
-// thanosStore is a store as /api/v1/stores lists it. Times are in milliseconds.
+// thanosStore is a store in the answer of /api/v1/stores. Times are in milliseconds.
 type thanosStore struct {
 	Name      string              `json:"name"`
 	LastError json.RawMessage     `json:"lastError"`
@@ -46,7 +46,7 @@ type thanosStore struct {
 	MaxTime   int64               `json:"maxTime"`
 
 	component string // sidecar, store, receive, rule ...
-	alike     string // what has the same data: the component and the labels but those of replicas
+	alike     string // equal for stores with the same data: the component, and the labels without those of replicas
 }
 
 func (s *thanosStore) fails() bool {
@@ -54,57 +54,57 @@ func (s *thanosStore) fails() bool {
 	return text != "" && text != "null" && text != `""`
 }
 
-// covers reports whether a store has all that another has of a time; touches reports
-// whether it has any of it.
+// covers reports whether a store has all the data that another has in a time. touches
+// reports whether it has any data in it.
 func (s *thanosStore) covers(o *thanosStore, from, to int64) bool {
 	return s.MinTime <= max(from, o.MinTime) && s.MaxTime >= min(to, o.MaxTime)
 }
 
 func (s *thanosStore) touches(from, to int64) bool { return s.MinTime <= to && s.MaxTime > from }
 
-// stores are those of a Thanos, as it listed them last.
+// stores contains the stores of a Thanos, as last listed.
 type stores struct {
 	mu    sync.Mutex
-	at    time.Time // when they were asked for; zero before
+	at    time.Time // when they were listed; zero before
 	all   []thanosStore
-	known map[string]knownStores // by what they have
+	known map[string]knownStores // by thanosStore.alike
 }
 
-// knownStores are stores with the same data that were well at a time.
+// knownStores are stores with the same data that worked at a time.
 type knownStores struct {
-	stores []thanosStore // of Store Gateways each may have a part, or a time of its own
+	stores []thanosStore // each Store Gateway may have a part of the data, or its own time
 	at     time.Time
 }
 
-// missedStore is a store that was well until a time, and is listed no more.
+// missedStore is a store that worked until a time, and is no longer listed.
 type missedStore struct {
 	thanosStore
 	at time.Time
 }
 
-// replicas are the labels that tell replicas apart where nobody configured others.
-var replicas = []string{"replica", "prometheus_replica", "__replica__", "rule_replica", "receive_replica"}
+// replicas are the labels of replicas in usual setups.
+var replicaLabels = []string{"replica", "prometheus_replica", "__replica__", "rule_replica", "receive_replica"}
 
-// Missing is an error when a Thanos may lack samples of (from, to] that selectors
-// select. A cycle is content with what was just listed, and does not miss what is gone:
-// that would be until it is forgotten. A backend that listed stores is asked again after
-// an outage too, when it is not known yet what it is.
-func (b *Client) Missing(ctx context.Context, selectors func() []slo.Selector, from, to timeline.Minute, cycle bool) error {
-	s := &b.stores
+// Missing returns an error if a Thanos may lack samples of (from, to] that selectors
+// select. In a cycle it uses a recent list, and does not miss stores that are gone: they
+// would be missing until they are forgotten. After an outage the kind of backend may not
+// be known yet. Then Missing lists the stores if it did before.
+func (c *Client) Missing(ctx context.Context, selectors func() []slo.Selector, from, to timeline.Minute, cycle bool) error {
+	s := &c.stores
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id, known := b.Identity()
+	id, known := c.Identity()
 	if known && id.Kind != KindThanos || !known && s.at.IsZero() {
 		return nil
 	}
-	now := b.patience.now()
+	now := c.patience.now()
 	if !cycle || s.at.IsZero() || now.Sub(s.at) >= storesFresh {
-		all, err := b.listStores(ctx)
+		all, err := c.listStores(ctx)
 		if _, silent := errors.AsType[net.Error](err); silent {
 			return err // a query would wait as long
 		}
 		if err != nil {
-			return nil // who can't list stores is read as before
+			return nil // a backend without a list of stores is read as before
 		}
 		s.at, s.all = now, all
 		s.note(now)
@@ -118,16 +118,17 @@ func (b *Client) Missing(ctx context.Context, selectors func() []slo.Selector, f
 	if cycle {
 		return nil
 	}
-	for _, k := range s.gone(now, from, to) {
-		if k.concerns(selected) {
-			return fmt.Errorf("%w: %s", ErrPartial, k.text())
+	for _, m := range s.gone(now, from, to) {
+		if m.concerns(selected) {
+			return fmt.Errorf("%w: %s", ErrPartial, m.text())
 		}
 	}
 	return nil
 }
 
-// concerns reports whether a store may have series of selectors: it has none when its
-// labels contradict each. Of the zero Selector, an expression's, that is not known.
+// concerns reports whether a store may have series of selectors. It has none if its
+// labels contradict each selector. The zero Selector, of an expression, may select any
+// series.
 func (s *thanosStore) concerns(selectors []slo.Selector) bool {
 	return slices.ContainsFunc(selectors, func(selector slo.Selector) bool {
 		return selector.IsZero() || len(s.LabelSets) == 0 || slices.ContainsFunc(s.LabelSets, func(set map[string]string) bool {
@@ -139,16 +140,16 @@ func (s *thanosStore) concerns(selectors []slo.Selector) bool {
 	})
 }
 
-// listStores asks a Thanos for its stores.
-func (b *Client) listStores(ctx context.Context) ([]thanosStore, error) {
+// listStores reads the list of stores of a Thanos.
+func (c *Client) listStores(ctx context.Context) ([]thanosStore, error) {
 	var answer struct {
 		Data map[string][]thanosStore `json:"data"`
 	}
-	err := b.Call(ctx, "/api/v1/stores", nil, func(body io.Reader) error { return json.NewDecoder(body).Decode(&answer) })
+	err := c.Call(ctx, "/api/v1/stores", nil, func(body io.Reader) error { return json.NewDecoder(body).Decode(&answer) })
 	if err != nil {
 		return nil, fmt.Errorf("listing stores: %w", err)
 	}
-	ignored := slices.Concat(replicas, b.ReplicaLabels)
+	ignored := slices.Concat(replicaLabels, c.ReplicaLabels)
 	var out []thanosStore
 	for _, component := range slices.Sorted(maps.Keys(answer.Data)) {
 		for _, s := range answer.Data[component] {
@@ -159,7 +160,7 @@ func (b *Client) listStores(ctx context.Context) ([]thanosStore, error) {
 	return out, nil
 }
 
-// labelSetsText is a text of label sets without some labels.
+// labelSetsText returns a text of label sets without some labels.
 func labelSetsText(sets []map[string]string, ignored []string) string {
 	var texts []string
 	for _, set := range sets {
@@ -176,7 +177,7 @@ func labelSetsText(sets []map[string]string, ignored []string) string {
 	return strings.Join(slices.Compact(texts), " ")
 }
 
-// note notes the stores that are well.
+// note remembers the stores that work.
 func (s *stores) note(now time.Time) {
 	well := map[string]knownStores{}
 	for _, x := range s.all {
@@ -192,8 +193,8 @@ func (s *stores) note(now time.Time) {
 	s.known = well
 }
 
-// least is how many stores must be there so that none is missed. Replicas of a scraper
-// have the same samples; Store Gateways may have shards of the same blocks.
+// least returns how many stores must work so that none is missed. Replicas of a scraper
+// have the same samples. Store Gateways may have shards of the same blocks.
 func (k knownStores) least() int {
 	if k.stores[0].component == "store" {
 		return len(k.stores)
@@ -201,13 +202,13 @@ func (k knownStores) least() int {
 	return 1
 }
 
-// lacks reports whether a store fails that has samples of a time which no other has.
+// lacks reports whether a store fails and no other has its samples of a time.
 func (s *stores) lacks(x *thanosStore, from, to timeline.Minute) bool {
 	a, b := from.Millis(), to.Millis()
 	return x.fails() && x.touches(a, b) && (x.component == "store" || s.standIns(x, a, b) == 0)
 }
 
-// gone are the stores with samples of a time that were there and are listed no more.
+// gone returns the stores that had samples of a time and are no longer listed.
 func (s *stores) gone(now time.Time, from, to timeline.Minute) []missedStore {
 	var out []missedStore
 	a, b := from.Millis(), to.Millis()
@@ -225,30 +226,30 @@ func (s *stores) gone(now time.Time, from, to timeline.Minute) []missedStore {
 	return out
 }
 
-// isWell reports whether a store is listed, and without an error.
+// isWell reports whether a store is listed without an error.
 func (s *stores) isWell(x *thanosStore) bool {
 	return slices.ContainsFunc(s.all, func(o thanosStore) bool { return o.alike == x.alike && o.Name == x.Name && !o.fails() })
 }
 
-func (k missedStore) text() string {
-	return fmt.Sprintf("the %s %s is gone that was there until %s", k.component, k.Name, k.at.UTC().Format(evaluator.MinuteFormat))
+func (m missedStore) text() string {
+	return fmt.Sprintf("the %s %s is gone that was there until %s", m.component, m.Name, m.at.UTC().Format(evaluator.MinuteFormat))
 }
 
-// Lost is what a Thanos lost that held samples of selectors in (from, to]: what is gone,
-// for people, and when it was there last. It reports false when nothing is.
-func (b *Client) Lost(selectors func() []slo.Selector, from, to timeline.Minute) (text string, at time.Time, is bool) {
-	s := &b.stores
+// Lost describes a store that is gone and had samples of selectors in (from, to], and
+// returns when it was last listed. It reports false if no store is gone.
+func (c *Client) Lost(selectors func() []slo.Selector, from, to timeline.Minute) (text string, at time.Time, is bool) {
+	s := &c.stores
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, k := range s.gone(s.at, from, to) {
-		if k.concerns(selectors()) {
-			return k.text(), k.at.UTC(), true
+	for _, m := range s.gone(s.at, from, to) {
+		if m.concerns(selectors()) {
+			return m.text(), m.at.UTC(), true
 		}
 	}
 	return "", time.Time{}, false
 }
 
-// standIns counts the stores that are well and have all that one has of a time.
+// standIns counts the working stores that have all the data of a store in a time.
 func (s *stores) standIns(of *thanosStore, from, to int64) int {
 	n := 0
 	for i := range s.all {
@@ -259,7 +260,7 @@ func (s *stores) standIns(of *thanosStore, from, to int64) int {
 	return n
 }
 
-// firstLine is the beginning of a text in JSON.
+// firstLine returns the first line of a text in JSON.
 func firstLine(raw json.RawMessage) string {
 	var text string
 	if json.Unmarshal(raw, &text) != nil {

@@ -10,10 +10,10 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// TestStoresOfTimesOfTheirOwn: Store Gateways that have a time each have no labels that tell
-// them apart. The one that is gone is missed, for a day, by who reads its time, and so is
-// one of two that have the same time: each may have some of the blocks. A sidecar that
-// another stands in for is not.
+// TestStoresOfTimesOfTheirOwn checks Store Gateways that have different times but the
+// same labels. If one is gone, queries of its time miss it for a day. The same holds for
+// one of two with the same time, because each may have some of the blocks. A sidecar is
+// not missed if another has its data.
 func TestStoresOfTimesOfTheirOwn(t *testing.T) {
 	begin := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	of := func(component, name string, from, to int) thanosStore {
@@ -31,7 +31,7 @@ func TestStoresOfTimesOfTheirOwn(t *testing.T) {
 	last := timeline.MinuteOf(begin)
 	for name, c := range map[string]struct {
 		before, after []thanosStore
-		hours         int // that are read
+		hours         int // hours to read
 		later         time.Duration
 		want          []string
 	}{

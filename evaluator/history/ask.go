@@ -206,7 +206,7 @@ func (b *Reader) RawSeries(answer []backend.Series) []counting.RawSeries {
 			delete(v.Labels, name)
 		}
 		le := counting.NormalizeBound(v.Labels)
-		s := counting.RawSeries{Labels: labels.FromMap(v.Labels), Le: le, Target: valuesOf(v.Labels, b.TargetLabels), Replica: replica, Samples: v.Samples, Nans: v.Nans, Histograms: v.Histograms, Refused: v.Refused}
+		s := counting.RawSeries{Labels: labels.FromMap(v.Labels), Le: le, Target: valuesOf(v.Labels, b.TargetLabels), Replica: replica, Samples: v.Samples, Nans: v.NaNs, Histograms: v.Histograms, Refused: v.Refused}
 		if v.Refused.T != 0 {
 			b.Counted.refused.WithLabelValues(b.Name).Inc()
 		}

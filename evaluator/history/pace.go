@@ -261,7 +261,7 @@ func (b *Reader) values(ctx context.Context, q plan.Query, from, to, step timeli
 				i, at[key] = len(out), len(out)
 				out = append(out, backend.Series{Labels: v.Labels})
 			}
-			out[i].Samples, out[i].Nans = append(out[i].Samples, v.Samples...), append(out[i].Nans, v.Nans...)
+			out[i].Samples, out[i].NaNs = append(out[i].Samples, v.Samples...), append(out[i].NaNs, v.NaNs...)
 		}
 		from = end + step
 	}
