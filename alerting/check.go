@@ -25,7 +25,7 @@ func (p Policies) Check(slos []*slo.SLO) []slo.Finding {
 		switch {
 		case ours && len(p.Tiers(s)) == 0 && slices.ContainsFunc(policy.Tiers, func(t Tier) bool { return t.Runs > 0 }):
 			out = append(out, slo.Finding{SLO: s, Field: "alerting.policy", Message: fmt.Sprintf("policy %s counts runs in a row, and this SLO counts %s, so that nothing ever alerts", name, s.Unit()),
-				Hint:    "choose a policy with factors, such as default"})
+				Hint: "choose a policy with factors, such as default"})
 		case name == "" || ours:
 			if d := p.neverPages(s); len(d) > 0 {
 				out = append(out, slo.Finding{SLO: s, Field: "slice", Message: d[0], Hint: d[1]})
@@ -47,7 +47,7 @@ func (p Policies) Check(slos []*slo.SLO) []slo.Finding {
 			}
 			if len(p.Tiers(s)) == 0 {
 				out = append(out, slo.Finding{SLO: s, Field: "alerting.policy", Message: fmt.Sprintf("policy %s has no tier for a window of %s, so that nothing ever alerts", name, s.Window),
-					Hint:    "add a tier with shorter windows"})
+					Hint: "add a tier with shorter windows"})
 			}
 		}
 	}
