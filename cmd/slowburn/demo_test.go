@@ -141,7 +141,7 @@ func TestDemoIncident(t *testing.T) {
 func TestDashboardsOnTheDemo(t *testing.T) {
 	t.Parallel()
 	live := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
-	end := live.Add(10 * time.Minute)
+	end := live.Add(3 * time.Minute)
 	slos := shopSLOs(t, live)
 	sources := map[string]func(*memprom.DB, string){
 		"evaluator": func(db *memprom.DB, url string) {

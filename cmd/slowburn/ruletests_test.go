@@ -60,7 +60,11 @@ func TestRuleTestsOfTheShop(t *testing.T) {
 	}
 	require.Equal(t, []string{"payments/monthly", "shipping/availability", "support/availability"}, refused)
 	require.NoError(t, os.Remove(dir+"/corrections.yaml")) // of these
-	requireRuleTests(t, dir, "", []string{"accounts", "reports"})
+	few := []string{"accounts"}
+	if !testing.Short() {
+		few = append(few, "reports")
+	}
+	requireRuleTests(t, dir, "", few)
 }
 
 // TestRuleTestsOfTheDocs does so for the examples of docs/reference/slo-file.md, over 30 d
@@ -79,8 +83,12 @@ func TestRuleTestsOfTheDocs(t *testing.T) {
 		}
 		write(t, dir, name+".yaml", text)
 	}
-	requireRuleTests(t, dir, "", []string{"journey", "woken"})
-	for _, tool := range []string{"sloth", "pyrra"} {
+	few, tools := []string{"woken"}, []string{"sloth"}
+	if !testing.Short() {
+		few, tools = append(few, "journey"), append(tools, "pyrra")
+	}
+	requireRuleTests(t, dir, "", few)
+	for _, tool := range tools {
 		requireRuleTests(t, dir+"/errors.yaml", "", []string{"errors"}, "--naming", tool)
 	}
 }
