@@ -182,8 +182,7 @@ func requireSame(t *testing.T, want, got *evaluator.Report) {
 // newest servers and in the embedded one, and holds the counts against the
 // truth. Hours later all say that the whole backend is stale, and since when.
 func TestTheSameNumbersInEveryBackend(t *testing.T) {
-	scenarios := truth.Scenarios()
-	services := slices.SortedFunc(maps.Values(scenarios), func(a, b truth.Service) int { return strings.Compare(a.Job, b.Job) })
+	services := slices.SortedFunc(maps.Values(scenarios()), func(a, b truth.Service) int { return strings.Compare(a.Job, b.Job) })
 	worlds := lastDays(services)
 	embedded := embeddedWith(t, worlds)
 	want, _ := countIn(t, embedded, services, dataEnd)

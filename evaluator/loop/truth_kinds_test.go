@@ -108,7 +108,7 @@ func TestGroupsAgainstTheTruth(t *testing.T) {
 	start := end.Add(-9 * 24 * time.Hour)
 	db := database(t)
 	worlds := map[string]*truth.World{}
-	for name, s := range truth.Scenarios() {
+	for name, s := range scenarios() {
 		if s.Latency || name == "backfill" {
 			continue // of other counters, or later than the samples of others
 		}
