@@ -15,10 +15,9 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// NormalizeBound writes the bound of a bucket in the labels of a series by one text,
-// so that a series goes on when its bound is written in another way. It returns
-// the text that was there, or "" if it is the same. The values of expressions keep
-// their labels.
+// NormalizeBound replaces the bound of a bucket, in the labels of a series, by its usual
+// text. So a series continues when its bound is written in another way. It returns the
+// previous text, or "" if that was the same. Values of expressions keep their labels.
 func NormalizeBound(series map[string]string) string {
 	le, ok := series[labels.BucketLabel]
 	if !ok || strings.Contains(series[model.MetricNameLabel], "\xff") {
@@ -36,10 +35,10 @@ func NormalizeBound(series map[string]string) string {
 	return le
 }
 
-// OncePerBound makes one series of those that differ only in how the bound of a
-// bucket is written. Two that are there at once are the same bucket, as two
-// replicas see it.
-func OncePerBound(batch []RawSeries) []RawSeries {
+// MergeSpellings merges the series that differ only in how the bound of a bucket is
+// written. If two have samples at the same time, they are the same bucket as seen by two
+// replicas.
+func MergeSpellings(batch []RawSeries) []RawSeries {
 	type identity struct {
 		key     uint64
 		replica string
@@ -77,20 +76,20 @@ func OncePerBound(batch []RawSeries) []RawSeries {
 					longest = rest[key]
 				}
 			}
-			s.Samples = scrapedOf(spellings, longest)
+			s.Samples = mergeSamples(spellings, longest)
 		}
 		out = append(out, s)
 	}
 	return out
 }
 
-// scrapedOf are the samples of a bucket that is written in several ways: those that
-// were scraped with the rest of the histogram or, where none were, all of them.
-func scrapedOf(spellings []RawSeries, rest []backend.Sample) []backend.Sample {
+// mergeSamples returns the samples of a bucket that is written in several ways: those
+// that were scraped with the rest of the histogram or, if there are none, all of them.
+func mergeSamples(spellings []RawSeries, rest []backend.Sample) []backend.Sample {
 	var together, all []backend.Sample
 	for _, s := range spellings {
-		together = Interleaved(together, atTimesOf(s.Samples, rest))
-		all = Interleaved(all, s.Samples)
+		together = Interleave(together, samplesAt(s.Samples, rest))
+		all = Interleave(all, s.Samples)
 	}
 	if len(together) > 0 {
 		return together
@@ -98,18 +97,17 @@ func scrapedOf(spellings []RawSeries, rest []backend.Sample) []backend.Sample {
 	return all
 }
 
-// Histograms are the buckets at the threshold of a batch, and the counts that lack
-// them.
+// Histograms describes the histograms of a batch.
 type Histograms struct {
-	Counts  int             // with samples
-	Lacking []labels.Labels // the counts whose newest samples have no bucket
+	Counts  int             // histograms whose count has samples
+	Lacking []labels.Labels // counts whose newest sample has no bucket
 }
 
-// Paired leaves out the observations of histograms that lack the bucket at the
-// threshold: without it nobody knows how many were slow. The bucket and the
-// count of a histogram are scraped at once, so a count at a time without a
-// bucket is of another layout.
-func Paired(batch []RawSeries) ([]RawSeries, Histograms) {
+// PairBuckets drops the counts of histograms that lack the bucket at the threshold.
+// Without the bucket it is unknown how many observations were slow. The bucket and the
+// count of a histogram are scraped together. So a count without a bucket at its time
+// belongs to another layout.
+func PairBuckets(batch []RawSeries) ([]RawSeries, Histograms) {
 	type histogram struct {
 		pair    uint64
 		replica string
@@ -128,7 +126,7 @@ func Paired(batch []RawSeries) ([]RawSeries, Histograms) {
 		}
 		found.Counts++
 		bucket := buckets[histogram{s.Pair, s.Replica}]
-		both := atTimesOf(s.Samples, bucket)
+		both := samplesAt(s.Samples, bucket)
 		if len(both) == 0 && len(bucket) > 0 {
 			continue // recorded one after the other, not scraped
 		}
@@ -140,8 +138,8 @@ func Paired(batch []RawSeries) ([]RawSeries, Histograms) {
 	return batch, found
 }
 
-// atTimesOf are the samples that have the time of one of the others.
-func atTimesOf(samples, others []backend.Sample) []backend.Sample {
+// samplesAt returns the samples that have the time of one of the others.
+func samplesAt(samples, others []backend.Sample) []backend.Sample {
 	out := make([]backend.Sample, 0, len(samples))
 	for _, s := range samples {
 		for len(others) > 0 && others[0].T < s.T {

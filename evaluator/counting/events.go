@@ -4,59 +4,58 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// Event counts one event in a slot that is known.
-func (o *Events) Event(end timeline.Minute, bad bool) {
-	i := end - o.From - 1
-	o.Known[i] = true
-	o.Total[i]++
+// CountEvent counts one event in a slot, and marks the slot as known.
+func (e *Events) CountEvent(end timeline.Minute, bad bool) {
+	i := end - e.From - 1
+	e.Known[i] = true
+	e.Total[i]++
 	if bad {
-		o.Bad[i]++
+		e.Bad[i]++
 	}
-	o.Alive = max(o.Alive, end.Millis())
+	e.AliveUntil = max(e.AliveUntil, end.Millis())
 }
 
-// Events is where a counter puts what it finds.
+// Events contains the events that a Method counted, with their evidence.
 type Events struct {
-	Clock     Role            // as the accounts'
-	From      timeline.Minute // the slots begin here
-	Total     []float64
-	good, Bad []float64
-	Known     []bool               // slots with samples near enough to each other
-	Before    [][2]timeline.Minute // (from, to] that are known, in slots before these
-	Claims    []Unproven
-	Surpluses Surpluses
-	Births    int // counted from zero, on evidence
-	Ambiguous int // births and falls without evidence, counted as nothing
-	Undecided Undecided
-	Newest    int64     // time of the newest clock sample, in milliseconds
-	Nan       int64     // time of the newest value that is NaN, in milliseconds
-	Alive     int64     // until when what is gone counts as if it were there
-	Witness   *Recorder // as the counter's
-	Rulings   *Rulings  // as the counter's
-	Follow    *Rulings  // as the counter's
-	Starts    Starts    // of processes, in slots that settle
+	Clock       Role            // as in the Method
+	From        timeline.Minute // start of the first slot
+	Total       []float64
+	good, Bad   []float64
+	Known       []bool               // slots with samples close enough to each other
+	KnownBefore [][2]timeline.Minute // known times (from, to] before From
+	Unproven    []Unproven
+	Surpluses   Surpluses
+	Births      int // counted from zero, on evidence
+	Ambiguous   int // births and falls without evidence, counted as nothing
+	Undecided   Undecided
+	Newest      int64     // time of the newest clock sample, in milliseconds
+	NewestNaN   int64     // time of the newest value that is NaN, in milliseconds
+	AliveUntil  int64     // time until which series that are gone count as present, in milliseconds
+	Recorder    *Recorder // same as in the counter
+	Rulings     *Rulings  // same as in the counter
+	Followed    *Rulings  // same as in the counter
+	Starts      Starts    // of processes, in slots that are settled
 }
 
-// Unproven is a count that the series themselves don't prove: events that happened
-// if the process began after a time, and can have counted a value since.
+// Unproven is a count that the series alone do not prove. The events happened if the
+// process began after Since and can have counted Value by Seen.
 type Unproven struct {
 	Kind      FindingKind
 	Raw       *RawSeries
 	At        int64   // time of the sample, in milliseconds
-	Since     int64   // the process would have to have begun after it
-	Seen      int64   // when it would have counted the value
+	Since     int64   // the process must have begun after it, in milliseconds
+	Seen      int64   // when the process had counted Value, in milliseconds
 	Value     float64 // 0 for any
-	Rate      float64 // how many events in a millisecond are plausible; 0 when nothing is known
-	Began     int64   // when it did, in milliseconds; 0 when nobody knows
-	Answered  bool    // what is known of its start is read
-	Doubt     bool    // leaving it out is worth telling
-	Events    float64 // to add when it did
-	Otherwise float64 // to add when it did not, or nobody knows
-	Undecided float64 // events that may have happened when it did not, or nobody knows
+	Rate      float64 // plausible events in a millisecond; 0 if unknown
+	Began     int64   // when the process began, in milliseconds; 0 if unknown
+	Answered  bool    // the start times of the process have been read
+	Doubtful  bool    // report it if it is not counted
+	Events    float64 // to add if the process began after Since
+	Fallback  float64 // to add otherwise, or if the start is unknown
+	Undecided float64 // events that may have happened otherwise, or if the start is unknown
 }
 
-// proven reports whether the process began after the time of the claim. A clock
-// that is wrong proves nothing.
+// proven reports whether the process began after Since. A wrong clock proves nothing.
 func (c *Unproven) proven() bool {
 	if c.Began == 0 || c.Began > c.At || c.Began <= c.Since {
 		return false
@@ -64,7 +63,7 @@ func (c *Unproven) proven() bool {
 	return c.Rate == 0 || c.Value <= Slack+c.Rate*float64(c.Seen-c.Began)
 }
 
-// NewEvents makes Events of the slots of (from, to], in which nothing is known.
+// NewEvents returns Events for the slots of (from, to]. No slot is known yet.
 func NewEvents(clock Role, from, to timeline.Minute) *Events {
 	n := int(to - from)
 	return &Events{
@@ -73,20 +72,50 @@ func NewEvents(clock Role, from, to timeline.Minute) *Events {
 	}
 }
 
-// Mark makes the slots of (from, to] known.
-func (o *Events) Mark(from, to timeline.Minute) {
-	if from < o.From {
-		o.Before = append(o.Before, [2]timeline.Minute{from, min(to, o.From)})
-		from = o.From
+// Attach sets the recorder, the rulings to write and to follow, and the start times that
+// the events are counted with.
+func (e *Events) Attach(recorder *Recorder, rulings, followed *Rulings, starts Starts) {
+	e.Recorder = recorder
+	e.Rulings = rulings
+	e.Followed = followed
+	e.Starts = starts
+}
+
+// AddBirth counts a series that began from zero, and records the finding.
+func (e *Events) AddBirth(raw *RawSeries, at int64, events float64) {
+	e.Births++
+	e.AddFinding(FindBirth, raw, at, events)
+}
+
+// AddTo adds events to the slot that ends at an instant. It does not make it known.
+func (e *Events) AddTo(end timeline.Minute, total, bad float64) {
+	e.Total[end-e.From-1] += total
+	e.Bad[end-e.From-1] += bad
+}
+
+// KeepAlive makes series that are gone count as present until an instant.
+func (e *Events) KeepAlive(until timeline.Minute) { e.AliveUntil = max(e.AliveUntil, until.Millis()) }
+
+// SeeNaN notes the time of a value that is NaN, in milliseconds.
+func (e *Events) SeeNaN(at int64) { e.NewestNaN = max(e.NewestNaN, at) }
+
+// SeeClock notes the time of a clock sample, in milliseconds.
+func (e *Events) SeeClock(at int64) { e.Newest = max(e.Newest, at) }
+
+// MarkKnown marks the slots of (from, to] as known.
+func (e *Events) MarkKnown(from, to timeline.Minute) {
+	if from < e.From {
+		e.KnownBefore = append(e.KnownBefore, [2]timeline.Minute{from, min(to, e.From)})
+		from = e.From
 	}
 	for m := from; m < to; m++ {
-		o.Known[m-o.From] = true
+		e.Known[m-e.From] = true
 	}
 }
 
-// Add counts events by a series.
-func (o *Events) Add(slot timeline.Minute, raw *RawSeries, events float64) {
-	i := int(slot-o.From) - 1
+// Add counts events of a series in a slot, for each of its roles.
+func (e *Events) Add(slot timeline.Minute, raw *RawSeries, events float64) {
+	i := int(slot-e.From) - 1
 	weighted := func(j int) float64 {
 		if raw.Weights == nil {
 			return events
@@ -94,81 +123,82 @@ func (o *Events) Add(slot timeline.Minute, raw *RawSeries, events float64) {
 		return timeline.Rounded(events * raw.Weights[j])
 	}
 	if raw.Roles&RoleGood != 0 {
-		o.good[i] += weighted(0)
+		e.good[i] += weighted(0)
 	}
 	if raw.Roles&RoleBad != 0 {
-		o.Bad[i] += weighted(1)
+		e.Bad[i] += weighted(1)
 	}
 	if raw.Roles&RoleTotal != 0 {
-		o.Total[i] += weighted(2)
+		e.Total[i] += weighted(2)
 	}
 }
 
-// Slot is the i-th slot: of good, bad and total two are counted, the third
-// follows. A bad count that follows is signed, and clamped in sums only.
-func (o *Events) Slot(i int, counted Role) timeline.Slot {
-	s := timeline.Slot{Total: o.Total[i], Bad: o.Bad[i], Known: o.Known[i]}
+// Slot returns the i-th slot. Two of good, bad and total are counted, and the third is
+// computed from them. A computed bad count is signed; only sums are clamped at 0.
+func (e *Events) Slot(i int, counted Role) timeline.Slot {
+	s := timeline.Slot{Total: e.Total[i], Bad: e.Bad[i], Known: e.Known[i]}
 	switch counted {
 	case RoleGood | RoleTotal:
-		s.Bad = o.Total[i] - o.good[i]
+		s.Bad = e.Total[i] - e.good[i]
 	case RoleGood | RoleBad:
-		s.Total = o.good[i] + o.Bad[i]
+		s.Total = e.good[i] + e.Bad[i]
 	}
 	return s
 }
 
-// Claim adds a count that is not proven, to be settled later.
-func (o *Events) Claim(c Unproven) {
+// AddUnproven adds a count that is not proven yet. Resolve decides it later.
+func (e *Events) AddUnproven(c Unproven) {
 	if !c.Answered { // nor was it for the whole
-		c.Began = o.Starts.At(c.Raw.Target, c.At)
-		c.Answered = c.Began != 0 || o.Starts.silent(c.Raw.Target)
+		c.Began = e.Starts.At(c.Raw.Target, c.At)
+		c.Answered = c.Began != 0 || e.Starts.hasNone(c.Raw.Target)
 	}
-	o.Claims = append(o.Claims, c)
-	if o.Rulings != nil {
-		r := o.Rulings.at(c.Raw.Key, c.At)
+	e.Unproven = append(e.Unproven, c)
+	if e.Rulings != nil {
+		r := e.Rulings.at(c.Raw.Key, c.At)
 		r.claims = append(r.claims, c)
 	}
 }
 
-// Find tells of a finding; for a gap, events are its length in seconds.
-func (o *Events) Find(kind FindingKind, raw *RawSeries, at int64, events float64) {
-	if o.Rulings != nil && kind != FindGap { // which each group finds itself
-		r := o.Rulings.at(raw.Key, at)
-		r.found = append(r.found, ruled{kind, events})
+// AddFinding records a finding. For a gap, events is its length in seconds.
+func (e *Events) AddFinding(kind FindingKind, raw *RawSeries, at int64, events float64) {
+	if e.Rulings != nil && kind != FindGap { // each group finds gaps itself
+		r := e.Rulings.at(raw.Key, at)
+		r.found = append(r.found, ruledFinding{kind, events})
 	}
-	o.note(kind, raw, at, events)
+	e.record(kind, raw, at, events)
 }
 
-// note tells of a finding that is no ruling.
-func (o *Events) note(kind FindingKind, raw *RawSeries, at int64, events float64) {
-	if o.Witness != nil {
-		o.Witness.find(kind, raw, at, events)
+// record passes a finding to the recorder only.
+func (e *Events) record(kind FindingKind, raw *RawSeries, at int64, events float64) {
+	if e.Recorder != nil {
+		e.Recorder.addFinding(kind, raw, at, events)
 	}
 }
 
-// Settle decides a claim.
-func (o *Events) Settle(c Unproven) {
-	proven, events := c.proven(), c.Otherwise
+// Resolve decides an unproven count: it adds the events that are certain, and records
+// what is not.
+func (e *Events) Resolve(c Unproven) {
+	proven, events := c.proven(), c.Fallback
 	if proven {
 		events = c.Events
 	}
 	if events > 0 {
 		if c.Kind == FindBirth {
-			o.Births++
+			e.Births++
 		}
-		o.Add(timeline.SlotEnd(c.At), c.Raw, events)
-		o.Surpluses.Add(timeline.SlotEnd(c.At), c.Raw, events)
-		if o.Witness != nil {
-			o.Witness.settled(c.Raw, c.At, events)
+		e.Add(timeline.SlotEnd(c.At), c.Raw, events)
+		e.Surpluses.Add(timeline.SlotEnd(c.At), c.Raw, events)
+		if e.Recorder != nil {
+			e.Recorder.addResolved(c.Raw, c.At, events)
 		}
-		o.note(c.Kind, c.Raw, c.At, events)
+		e.record(c.Kind, c.Raw, c.At, events)
 	}
-	if proven || !c.Doubt || events > 0 {
+	if proven || !c.Doubtful || events > 0 {
 		return
 	}
-	o.Ambiguous++
-	o.note(FindAmbiguous, c.Raw, c.At, max(c.Events, c.Undecided))
-	if c.Undecided > 0 && (c.Kind != FindBirth || c.Began == 0) { // what is new of an old process is its past
-		o.Undecided.add(c)
+	e.Ambiguous++
+	e.record(FindAmbiguous, c.Raw, c.At, max(c.Events, c.Undecided))
+	if c.Undecided > 0 && (c.Kind != FindBirth || c.Began == 0) { // the first value of an old process was counted before
+		e.Undecided.add(c)
 	}
 }

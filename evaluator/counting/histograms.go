@@ -11,9 +11,10 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// layouts are the buckets around a threshold, by their names, of samples in the
-// order of time. What is not known is like the next that is, or the last.
-func layouts(samples []backend.Histogram, threshold float64) []string {
+// bucketNames returns the names of the buckets around a threshold, for samples in the
+// order of time. If a sample does not show its bucket, it gets the name of the next one
+// that does, or of the last.
+func bucketNames(samples []backend.Histogram, threshold float64) []string {
 	out := make([]string, len(samples))
 	next, unknown := "", 0
 	for i, h := range samples {
@@ -32,12 +33,11 @@ func layouts(samples []backend.Histogram, threshold float64) []string {
 	return out
 }
 
-// AddNative adds the samples of native histograms to those of the classic
-// series that would say the same, so that a histogram which changes from one to
-// the other goes on. Where both are there the classic one counts. Estimates within
-// a bucket are of another series than those within another bucket: when a
-// histogram gets coarser, they are not comparable. It reports whether there are
-// any, and whether any of the numbers is an estimate.
+// AddNative adds the samples of native histograms to the classic series with the same
+// meaning. So a histogram continues when it changes from one to the other. If both have
+// samples, the classic one counts. Estimates within different buckets become different
+// series, because they are not comparable when a histogram gets coarser. found reports
+// native samples, inexact an estimate among them.
 func AddNative(batch, native []RawSeries, n *slo.Native) (out []RawSeries, found, inexact bool) {
 	type identity struct {
 		pair    uint64
@@ -59,7 +59,7 @@ func AddNative(batch, native []RawSeries, n *slo.Native) (out []RawSeries, found
 		}
 		found = true
 		byLayout := map[string]map[Role][]backend.Sample{}
-		names := layouts(s.Histograms, n.Threshold)
+		names := bucketNames(s.Histograms, n.Threshold)
 		for i, h := range s.Histograms {
 			events, b := h.UpTo(n.Threshold)
 			inexact = inexact || b.Count > 0
@@ -67,16 +67,17 @@ func AddNative(batch, native []RawSeries, n *slo.Native) (out []RawSeries, found
 			if byLayout[within] == nil {
 				byLayout[within] = map[Role][]backend.Sample{}
 			}
-			of := byLayout[within]
-			of[RoleGood], of[RoleTotal] = append(of[RoleGood], backend.Sample{T: h.T, V: events}), append(of[RoleTotal], backend.Sample{T: h.T, V: h.Count})
+			byRole := byLayout[within]
+			byRole[RoleGood] = append(byRole[RoleGood], backend.Sample{T: h.T, V: events})
+			byRole[RoleTotal] = append(byRole[RoleTotal], backend.Sample{T: h.T, V: h.Count})
 		}
-		for within, of := range byLayout {
-			for r, samples := range of {
-				samples = counting(samples)
+		for within, byRole := range byLayout {
+			for r, samples := range byRole {
+				samples = possibleSamples(samples)
 				if i, ok := at[identity{s.Pair, r, s.Replica, within}]; ok {
-					batch[i].Samples = Interleaved(batch[i].Samples, samples)
+					batch[i].Samples = Interleave(batch[i].Samples, samples)
 				} else {
-					batch = append(batch, s.as(r, n.Threshold, within, samples))
+					batch = append(batch, s.classic(r, n.Threshold, within, samples))
 				}
 			}
 		}
@@ -85,18 +86,18 @@ func AddNative(batch, native []RawSeries, n *slo.Native) (out []RawSeries, found
 	return batch, found, inexact
 }
 
-// withinLabel names the bucket within which a threshold lies, among the labels of
-// estimates. It is for counting only.
+// withinLabel contains the name of the bucket of an estimate. It exists only while
+// counting.
 const withinLabel = "__within__"
 
-// counting leaves out what no counter can be.
-func counting(samples []backend.Sample) []backend.Sample {
-	return PossibleCounts([]backend.Series{{Samples: samples}})[0].Samples
+// possibleSamples drops the samples that no counter can have.
+func possibleSamples(samples []backend.Sample) []backend.Sample {
+	return DropImpossible([]backend.Series{{Samples: samples}})[0].Samples
 }
 
-// as is the classic series of a native histogram's numbers, estimated within a
-// bucket or exact.
-func (s RawSeries) as(r Role, threshold float64, within string, samples []backend.Sample) RawSeries {
+// classic returns the classic series of a native histogram's numbers. within is the
+// bucket of an estimate, or "" for exact numbers.
+func (s RawSeries) classic(r Role, threshold float64, within string, samples []backend.Sample) RawSeries {
 	b := labels.NewBuilder(s.Labels)
 	name := s.Labels.Get(model.MetricNameLabel)
 	if r == RoleGood {
@@ -107,13 +108,18 @@ func (s RawSeries) as(r Role, threshold float64, within string, samples []backen
 	if within != "" {
 		b.Set(withinLabel, within)
 	}
-	s.Labels, s.Roles, s.Weights, s.Samples, s.Histograms = b.Labels(), r, nil, samples, nil
-	s.Key, s.Pair = s.Labels.Hash(), PairOf(s.Labels)
+	s.Labels = b.Labels()
+	s.Key = s.Labels.Hash()
+	s.Pair = PairKey(s.Labels)
+	s.Roles = r
+	s.Weights = nil
+	s.Samples = samples
+	s.Histograms = nil
 	return s
 }
 
-// Interleaved are samples and, at other times, more of them.
-func Interleaved(samples, more []backend.Sample) []backend.Sample {
+// Interleave returns the samples, and those of more at other times.
+func Interleave(samples, more []backend.Sample) []backend.Sample {
 	if len(samples) == 0 {
 		return more
 	}

@@ -4,18 +4,19 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// Method turns samples into events per slot, and remembers the last ones, so that
-// no delta is lost between two reads.
+// Method turns samples into events per slot. It remembers the last samples, so that no
+// increase is lost between two reads.
 type Method interface {
 	// Feed counts the samples of (from, to] into slots.
 	Feed(batch []RawSeries, from, to timeline.Minute) *Events
-	// Clone is a copy to try unsettled samples on: what has not come may be late.
+	// Clone returns a copy. Unsettled samples are counted on a copy, because more may
+	// come late.
 	Clone() Method
-	// Forget drops what had no sample since an instant, in milliseconds.
+	// Forget removes series without a sample since an instant. Times are in milliseconds.
 	Forget(now, before int64)
-	// Interval is the usual time between two scrapes, in milliseconds; 0 when
-	// it isn't known.
+	// Interval returns the usual time between two scrapes, in milliseconds; 0 if it is
+	// unknown.
 	Interval() int64
-	// Hold is the instant up to which slots can be settled at an end.
+	// Hold returns the instant up to which slots can be settled.
 	Hold(batch []RawSeries, end, settled timeline.Minute) timeline.Minute
 }

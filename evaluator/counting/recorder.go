@@ -11,83 +11,83 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// Finding is something in the samples of a counter that is more than a plain
+// Finding is an observation in the samples of a counter that is more than a plain
 // increment.
 type Finding struct {
 	Time       time.Time         `json:"time"` // of the sample that shows it
 	Kind       FindingKind       `json:"kind"`
-	Series     map[string]string `json:"series"`      // its labels, the name among them
-	Counts     []string          `json:"counts"`      // what the series counts: good, bad, total
-	Events     float64           `json:"events"`      // counted by it
-	NotCounted float64           `json:"not_counted"` // events left out for want of evidence
-	Seconds    float64           `json:"seconds"`     // the length of a gap
+	Series     map[string]string `json:"series"`      // labels, with the name
+	Counts     []string          `json:"counts"`      // roles of the series: good, bad, total
+	Events     float64           `json:"events"`      // events that it added
+	NotCounted float64           `json:"not_counted"` // events left out for lack of evidence
+	Seconds    float64           `json:"seconds"`     // length of a gap
 }
 
-// FindingKind is a kind of Finding.
+// FindingKind is the kind of a Finding.
 type FindingKind string
 
-// The kinds of findings; docs/explanation/counting.md has the rules.
+// The kinds of findings. docs/explanation/counting.md has the rules.
 const (
-	FindReset     FindingKind = "reset"     // it fell: the process restarted
-	FindBirth     FindingKind = "birth"     // it is new, and counted from zero
-	FindRebirth   FindingKind = "rebirth"   // it was away, and began again from zero
-	FindAmbiguous FindingKind = "ambiguous" // it may have begun from zero; nothing is counted
-	FindDip       FindingKind = "dip"       // it fell a little: samples of two replicas
+	FindReset     FindingKind = "reset"     // the counter fell: the process restarted
+	FindBirth     FindingKind = "birth"     // the counter is new, and counted from zero
+	FindRebirth   FindingKind = "rebirth"   // the counter was away, and began again from zero
+	FindAmbiguous FindingKind = "ambiguous" // the counter may have begun from zero; nothing is counted
+	FindDip       FindingKind = "dip"       // the counter fell a little: samples of two replicas
 	FindGap       FindingKind = "gap"       // scrapes are missing before it
 )
 
-// FindingKinds are all kinds of findings.
+// FindingKinds contains all kinds of findings.
 var FindingKinds = []FindingKind{FindReset, FindBirth, FindRebirth, FindAmbiguous, FindDip, FindGap}
 
-// Recorder notes how the events of a window are counted: what is found in the
-// samples, and what it takes to tell beforehand what increase() says of them.
+// Recorder records how the events of a window are counted: the findings, and the numbers
+// from which the result of increase() can be predicted.
 type Recorder struct {
 	From, To timeline.Minute // the window (from, to]
 	Series   map[uint64]*SeriesStats
-	Found    map[FindingKind]*findings
+	Findings map[FindingKind]*findings
 }
 
-// SeriesStats is what is noted of one series.
+// SeriesStats contains the numbers of one series.
 type SeriesStats struct {
 	Roles       Role
 	First, Last backend.Sample // first in the window, and last of all
 	Samples     int            // in the window
-	Before      float64        // grown from the last sample before the window to the first in it
-	Inside      float64        // grown between the samples in it, as increase() counts
-	Apart       float64        // counted beyond what it has grown by, births included
+	GrownBefore float64        // growth from the last sample before the window to the first in it
+	GrownInside float64        // growth between the samples in the window, as increase() counts it
+	Extra       float64        // counted beyond the growth, with births
 	Births      float64        // counted as births
 }
 
-// findings is what is found of one kind. Only the largest are kept.
+// findings contains the findings of one kind. It keeps only the largest.
 type findings struct {
 	Count   int
-	ByRole  map[Role]float64 // events counted, or not counted, by what they count
-	Longest float64          // gap, in seconds
+	ByRole  map[Role]float64 // events counted, or not counted, by role
+	Longest float64          // longest gap, in seconds
 	Largest []Finding
 }
 
-// NewRecorder makes a Recorder of the window (from, to].
+// NewRecorder returns a Recorder of the window (from, to].
 func NewRecorder(from, to timeline.Minute) *Recorder {
-	return &Recorder{From: from, To: to, Series: map[uint64]*SeriesStats{}, Found: map[FindingKind]*findings{}}
+	return &Recorder{From: from, To: to, Series: map[uint64]*SeriesStats{}, Findings: map[FindingKind]*findings{}}
 }
 
-func (w *Recorder) has(at int64) bool {
-	return timeline.SlotEnd(at) > w.From && timeline.SlotEnd(at) <= w.To
+func (r *Recorder) covers(at int64) bool {
+	return timeline.SlotEnd(at) > r.From && timeline.SlotEnd(at) <= r.To
 }
 
-func (w *Recorder) trace(raw *RawSeries) *SeriesStats {
-	t := w.Series[raw.Key]
+func (r *Recorder) statsOf(raw *RawSeries) *SeriesStats {
+	t := r.Series[raw.Key]
 	if t == nil {
 		t = &SeriesStats{Roles: raw.Roles}
-		w.Series[raw.Key] = t
+		r.Series[raw.Key] = t
 	}
 	return t
 }
 
-// Sample notes a sample and what was counted by it at once.
-func (w *Recorder) Sample(raw *RawSeries, s backend.Sample, counted float64) {
-	t := w.trace(raw)
-	if w.has(s.T) {
+// Sample records a sample and the events that it added at once.
+func (r *Recorder) Sample(raw *RawSeries, s backend.Sample, counted float64) {
+	t := r.statsOf(raw)
+	if r.covers(s.T) {
 		grown := 0.0
 		switch {
 		case t.Last.T == 0:
@@ -97,21 +97,21 @@ func (w *Recorder) Sample(raw *RawSeries, s backend.Sample, counted float64) {
 			grown = s.V - t.Last.V
 		}
 		if t.Samples == 0 {
-			t.First, t.Before = s, grown
+			t.First, t.GrownBefore = s, grown
 		} else {
-			t.Inside += grown
+			t.GrownInside += grown
 		}
-		t.Apart += counted - grown
+		t.Extra += counted - grown
 		t.Samples++
 	}
 	t.Last = s
 }
 
-// Values notes samples that are no counters'.
-func (w *Recorder) Values(batch []RawSeries, from, to timeline.Minute) {
+// Values records samples of series that are not counters.
+func (r *Recorder) Values(batch []RawSeries, from, to timeline.Minute) {
 	for i := range batch {
-		for _, s := range backend.Between(batch[i].Samples, max(from, w.From).Millis(), min(to, w.To).Millis()) {
-			t := w.trace(&batch[i])
+		for _, s := range backend.Between(batch[i].Samples, max(from, r.From).Millis(), min(to, r.To).Millis()) {
+			t := r.statsOf(&batch[i])
 			if t.Samples == 0 {
 				t.First = s
 			}
@@ -121,22 +121,22 @@ func (w *Recorder) Values(batch []RawSeries, from, to timeline.Minute) {
 	}
 }
 
-// settled notes events that were counted by a claim.
-func (w *Recorder) settled(raw *RawSeries, at int64, events float64) {
-	if w.has(at) {
-		w.trace(raw).Apart += events
+// addResolved records events that were added when an unproven count was resolved.
+func (r *Recorder) addResolved(raw *RawSeries, at int64, events float64) {
+	if r.covers(at) {
+		r.statsOf(raw).Extra += events
 	}
 }
 
-// find notes a finding; for a gap, events are its length in seconds.
-func (w *Recorder) find(kind FindingKind, raw *RawSeries, at int64, events float64) {
-	if !w.has(at) {
+// addFinding records a finding. For a gap, events is its length in seconds.
+func (r *Recorder) addFinding(kind FindingKind, raw *RawSeries, at int64, events float64) {
+	if !r.covers(at) {
 		return
 	}
-	f := w.Found[kind]
+	f := r.Findings[kind]
 	if f == nil {
 		f = &findings{ByRole: map[Role]float64{}}
-		w.Found[kind] = f
+		r.Findings[kind] = f
 	}
 	x := Finding{Time: time.UnixMilli(at).UTC(), Kind: kind, Series: raw.Labels.Map(), Counts: raw.Roles.Names()}
 	delete(x.Series, withinLabel)
@@ -150,7 +150,7 @@ func (w *Recorder) find(kind FindingKind, raw *RawSeries, at int64, events float
 		x.Events = events
 	}
 	if kind == FindBirth {
-		w.trace(raw).Births += events
+		r.statsOf(raw).Births += events
 	}
 	f.Count++
 	for _, r := range AllRoles {
@@ -158,16 +158,17 @@ func (w *Recorder) find(kind FindingKind, raw *RawSeries, at int64, events float
 			f.ByRole[r] += events
 		}
 	}
-	if f.Largest = append(f.Largest, x); len(f.Largest) >= 2*maxFindings {
-		f.Cut()
+	f.Largest = append(f.Largest, x)
+	if len(f.Largest) >= 2*maxFindings {
+		f.Trim()
 	}
 }
 
-// maxFindings is how many findings of a kind are kept.
+// maxFindings is the number of findings of a kind that are kept.
 const maxFindings = 1000
 
-// Cut keeps the largest, the newest of those that are as large.
-func (f *findings) Cut() {
+// Trim keeps the largest findings. Of equal ones it keeps the newest.
+func (f *findings) Trim() {
 	slices.SortFunc(f.Largest, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(b.size(), a.size()), b.Time.Compare(a.Time), CompareSeries(a, b))
 	})
@@ -179,13 +180,13 @@ func CompareSeries(a, b Finding) int {
 	return labels.Compare(labels.FromMap(a.Series), labels.FromMap(b.Series))
 }
 
-// size orders the findings of a kind.
+// size returns the number by which findings of a kind are ordered.
 func (f Finding) size() float64 { return f.Events + f.NotCounted + f.Seconds }
 
-// AllRoles are all roles, in the order in which they are named.
+// AllRoles contains all roles, in the order of their names.
 var AllRoles = []Role{RoleGood, RoleBad, RoleTotal}
 
-// Names are the words for roles.
+// Names returns the names of the roles.
 func (r Role) Names() []string {
 	out := []string{}
 	for i, name := range []string{"good", "bad", "total"} {

@@ -1,9 +1,9 @@
 package counting
 
-// Role says what the increments of a series count.
+// Role is what the increments of a series count. Roles can be combined.
 type Role uint8
 
-// What a series may count.
+// The roles of a series.
 const (
 	RoleGood Role = 1 << iota
 	RoleBad

@@ -6,20 +6,20 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
 )
 
-// The samples of an SLO that is split by labels are judged once, with all evidence of
-// their targets. Its groups follow these rulings, so that they sum to the whole.
+// If an SLO is split by labels, its samples are judged once, with the evidence of all
+// targets. The groups follow these rulings, so that they sum to the whole.
 
 // ruling is what a sample counts that is more than a plain increment.
 type ruling struct {
-	first   bool // the series was not known before
-	excused bool // increase() may count it otherwise
+	first   bool // the series was unknown before
+	excused bool // increase() may count it differently
 	delta   float64
 	claims  []Unproven
-	found   []ruled
+	found   []ruledFinding
 }
 
-// ruled is a finding of a ruling.
-type ruled struct {
+// ruledFinding is a finding of a ruling.
+type ruledFinding struct {
 	kind   FindingKind
 	events float64
 }
@@ -29,80 +29,81 @@ type rulingKey struct {
 	at     int64
 }
 
-// Rulings are those of the newest samples of a whole.
+// Rulings contains the rulings about the newest samples of a whole SLO.
 type Rulings struct {
-	from, to int64 // after from and up to to, in milliseconds
-	of       map[rulingKey]*ruling
+	from, to int64 // after from, up to to; in milliseconds
+	bySample map[rulingKey]*ruling
 }
 
-// keepRulings is for how long they are kept, for groups that settle later than the
-// whole, in milliseconds.
+// keepRulings is how long rulings are kept, in milliseconds. Groups may settle later than
+// the whole.
 const keepRulings = 60 * 60_000
 
-// Clone is a copy to go on with; nil of nil.
+// Clone returns a copy. It returns nil for nil.
 func (r *Rulings) Clone() *Rulings {
 	if r == nil {
 		return nil
 	}
-	return &Rulings{r.from, r.to, maps.Clone(r.of)}
+	return &Rulings{r.from, r.to, maps.Clone(r.bySample)}
 }
 
-// Extend makes room for the rulings of (from, to].
+// Extend prepares for the rulings of (from, to], and removes old ones.
 func (r *Rulings) Extend(from, to int64) {
 	if r == nil {
 		return
 	}
-	if from > r.to || r.of == nil {
-		r.from, r.of = from, map[rulingKey]*ruling{}
+	if from > r.to || r.bySample == nil {
+		r.from, r.bySample = from, map[rulingKey]*ruling{}
 	}
 	r.from, r.to = max(r.from, from-keepRulings), to
-	maps.DeleteFunc(r.of, func(k rulingKey, _ *ruling) bool { return k.at <= r.from })
+	maps.DeleteFunc(r.bySample, func(k rulingKey, _ *ruling) bool { return k.at <= r.from })
 }
 
 // Covers reports whether the samples of an instant are judged.
 func (r *Rulings) Covers(at int64) bool { return r != nil && at > r.from && at <= r.to }
 
-// at is the ruling about a sample, made if there is none.
+// at returns the ruling about a sample, and creates it if needed.
 func (r *Rulings) at(series uint64, at int64) *ruling {
 	key := rulingKey{series, at}
-	if r.of[key] == nil {
-		r.of[key] = &ruling{}
+	if r.bySample[key] == nil {
+		r.bySample[key] = &ruling{}
 	}
-	return r.of[key]
+	return r.bySample[key]
 }
 
-// Rule notes what a sample counted. A plain increment without more needs no ruling.
-func (o *Events) Rule(raw *RawSeries, last, x backend.Sample, delta float64, more bool) {
-	if o.Rulings == nil {
+// Rule records what a sample counted. A plain increment needs no ruling.
+func (e *Events) Rule(raw *RawSeries, last, x backend.Sample, delta float64, more bool) {
+	if e.Rulings == nil {
 		return
 	}
 	plain := x.V - last.V
 	if last.T == 0 {
 		plain = 0
 	}
-	if more || delta != plain || o.Rulings.of[rulingKey{raw.Key, x.T}] != nil {
-		r := o.Rulings.at(raw.Key, x.T)
+	if more || delta != plain || e.Rulings.bySample[rulingKey{raw.Key, x.T}] != nil {
+		r := e.Rulings.at(raw.Key, x.T)
 		r.delta, r.first = delta, last.T == 0
 	}
 }
 
-// Excuse notes that a sample that has a ruling may be counted otherwise by increase().
-func (o *Events) Excuse(raw *RawSeries, at int64, excused bool) {
-	if o.Rulings != nil && excused {
-		o.Rulings.at(raw.Key, at).excused = true
+// Excuse records that increase() may count a sample differently. It has an effect only if
+// the sample has a ruling.
+func (e *Events) Excuse(raw *RawSeries, at int64, excused bool) {
+	if e.Rulings != nil && excused {
+		e.Rulings.at(raw.Key, at).excused = true
 	}
 }
 
-// Excuses reports whether a sample of a series may be counted otherwise by increase().
+// Excuses reports whether increase() may count a sample of a series differently.
 func (r *Rulings) Excuses(series uint64, at int64) bool {
-	of := r.of[rulingKey{series, at}]
-	return of != nil && of.excused
+	found := r.bySample[rulingKey{series, at}]
+	return found != nil && found.excused
 }
 
-// Obey counts a sample as the whole's was ruled, or by what the series grew since the
-// last one.
-func (o *Events) Obey(raw *RawSeries, last, x backend.Sample) float64 {
-	r := o.Follow.of[rulingKey{raw.Key, x.T}]
+// Obey counts a sample by the ruling about the whole. Without a ruling it counts the
+// growth since the last sample.
+func (e *Events) Obey(raw *RawSeries, last, x backend.Sample) float64 {
+	r := e.Followed.bySample[rulingKey{raw.Key, x.T}]
 	switch {
 	case r == nil && last.T != 0, r != nil && r.first && last.T != 0:
 		return max(0, x.V-last.V)
@@ -111,13 +112,13 @@ func (o *Events) Obey(raw *RawSeries, last, x backend.Sample) float64 {
 	}
 	for _, c := range r.claims {
 		c.Raw = raw
-		o.Claim(c)
+		e.AddUnproven(c)
 	}
 	for _, f := range r.found {
 		if f.kind == FindBirth {
-			o.Births++
+			e.Births++
 		}
-		o.Find(f.kind, raw, x.T, f.events)
+		e.AddFinding(f.kind, raw, x.T, f.events)
 	}
 	return r.delta
 }

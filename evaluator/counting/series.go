@@ -11,39 +11,38 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// RawSeries is one series as it was read, its samples in the order of time.
+// RawSeries is one series as it was read, with its samples in the order of time.
 type RawSeries struct {
-	Key        uint64 // of the labels
-	Pair       uint64 // of the labels that a bucket shares with its histogram's count
-	Target     string // the values of the target labels
-	Replica    string // the values of the replica labels
+	Key        uint64 // hash of the labels
+	Pair       uint64 // hash of the labels that a bucket shares with its histogram's count
+	Target     string // values of the target labels
+	Replica    string // values of the replica labels
 	Labels     labels.Labels
-	Le         string // of a bucket, as it is written; "" where labels have that
+	Le         string // bound of a bucket as it is written; "" if the labels contain it
 	Roles      Role
 	Weights    *[3]float64 // how often good, bad and total count it; nil for once
 	Samples    []backend.Sample
-	Nans       []int64 // times of values that are NaN, in milliseconds
+	NaNs       []int64 // times of values that are NaN, in milliseconds
 	Histograms []backend.Histogram
-	Refused    backend.Sample   // the newest that no counter can have; its time is 0 for none
-	Sizes      []backend.Sample // of an aggregated one: how many counters its samples are sums of; empty when that does not matter
+	Refused    backend.Sample   // the newest sample that no counter can have; its time is 0 for none
+	Sizes      []backend.Sample // of an aggregated series: the number of counters in each sum; empty if it does not matter
 }
 
-// Memory is how long a target or a series that is gone is remembered, in
-// milliseconds. A
-// process that starts reads as much before its first slot, so that it knows what
-// one that is up for long remembers.
+// Memory is how long a target or a series that is gone is remembered, in milliseconds. A
+// process that starts reads as much before its first slot. So it remembers the same as
+// one that has been running.
 const Memory = int64(LeadIn * 60_000)
 
-// Lag is how old the last sample of a live target is at most, in minutes, or as old as
-// makes the time since then unknown.
-const Lag = timeline.Minute(5)
+// MaxLag is the age in minutes of the last sample from which a target counts as gone, if
+// its scrapes are not less frequent.
+const MaxLag = timeline.Minute(5)
 
-// LeadIn is how much is read before a timeline, in minutes, so that the first
-// deltas have a sample to begin from, and births and restarts their evidence.
+// LeadIn is how much is read before a timeline, in minutes. The first increments need an
+// earlier sample, and births and restarts need evidence.
 const LeadIn = timeline.Minute(24 * time.Hour / time.Minute)
 
-// Doubled is a series that is there twice, if one is.
-func Doubled(series []RawSeries) *RawSeries {
+// FindDuplicate returns a series that occurs twice, or nil.
+func FindDuplicate(series []RawSeries) *RawSeries {
 	type identity struct {
 		key         uint64
 		replica, le string
@@ -60,8 +59,8 @@ func Doubled(series []RawSeries) *RawSeries {
 	return nil
 }
 
-// PossibleCounts leaves out what no number of events can be.
-func PossibleCounts(answer []backend.Series) []backend.Series {
+// DropImpossible removes the samples that are no number of events.
+func DropImpossible(answer []backend.Series) []backend.Series {
 	for i := range answer {
 		v := &answer[i]
 		if slices.ContainsFunc(v.Samples, impossible) {
@@ -77,13 +76,13 @@ func PossibleCounts(answer []backend.Series) []backend.Series {
 	return answer
 }
 
-// impossible reports whether no number of events can be as a sample: it is negative,
-// or a small negative number in 64 bits without a sign, or endless.
+// impossible reports whether a sample is no number of events: it is negative, a small
+// negative number in unsigned 64 bits, or larger than any count.
 func impossible(s backend.Sample) bool { return s.V < 0 || s.V == 1<<64 || s.V > backend.MaxCount }
 
-// Count makes a series count a role, so many times more.
+// Count adds a role to a series, with a weight.
 func (s *RawSeries) Count(r Role, weight float64) {
-	if weight == 1 && s.Weights == nil && s.Roles&r == 0 { // as most do
+	if weight == 1 && s.Weights == nil && s.Roles&r == 0 { // the usual case
 		s.Roles |= r
 		return
 	}
@@ -103,7 +102,7 @@ func (s *RawSeries) Count(r Role, weight float64) {
 	}
 }
 
-// Matches reports whether matchers match the labels of a series, le as it is
+// Matches reports whether matchers match the labels of a series, with the bound as it is
 // written.
 func (s *RawSeries) Matches(matchers []*labels.Matcher) bool {
 	for _, m := range matchers {
@@ -118,9 +117,9 @@ func (s *RawSeries) Matches(matchers []*labels.Matcher) bool {
 	return true
 }
 
-// PairOf is a hash of the labels that the bucket and the count of a histogram
+// PairKey returns a hash of the labels that the bucket and the count of a histogram
 // share.
-func PairOf(l labels.Labels) uint64 {
+func PairKey(l labels.Labels) uint64 {
 	h, _ := l.HashWithoutLabels(nil, model.MetricNameLabel, labels.BucketLabel)
 	return h
 }

@@ -8,39 +8,39 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// Surplus is what was counted in a slot beyond what increase() counts there, and why
-// that is right is known: births, and falls.
+// Surplus contains the events of a slot that increase() does not count there, for a known
+// reason: births and falls.
 type Surplus struct {
-	slot timeline.Minute
-	By   [3]float64 // of good, bad and total
-	// Young is what counters grew first. increase() may take as much for what they
-	// counted before their first sample and after their last.
-	Young [3]float64
+	slot   timeline.Minute
+	ByRole [3]float64 // good, bad and total
+	// FirstGrowth is the first growth of counters. increase() may add as much for the
+	// time before their first sample and after their last.
+	FirstGrowth [3]float64
 }
 
-// Surpluses are such in the order of time.
+// Surpluses are in the order of time.
 type Surpluses []Surplus
 
-// Add notes events of a series that increase() counts elsewhere or not at all.
-func (a *Surpluses) Add(slot timeline.Minute, raw *RawSeries, events float64) {
+// Add adds events of a series that increase() counts elsewhere or not at all.
+func (s *Surpluses) Add(slot timeline.Minute, raw *RawSeries, events float64) {
 	if events != 0 {
-		raw.share(events, &a.at(slot).By)
+		raw.share(events, &s.at(slot).ByRole)
 	}
 }
 
-// Extrapolate notes what a counter grew first.
-func (a *Surpluses) Extrapolate(slot timeline.Minute, raw *RawSeries, events float64) {
+// Extrapolate adds the first growth of a counter.
+func (s *Surpluses) Extrapolate(slot timeline.Minute, raw *RawSeries, events float64) {
 	if events > 0 {
-		raw.share(events, &a.at(slot).Young)
+		raw.share(events, &s.at(slot).FirstGrowth)
 	}
 }
 
-// at is the surplus of a slot.
-func (a *Surpluses) at(slot timeline.Minute) *Surplus {
-	if i := len(*a) - 1; i < 0 || (*a)[i].slot != slot {
-		*a = append(*a, Surplus{slot: slot})
+// at returns the surplus of a slot, and creates it if needed.
+func (s *Surpluses) at(slot timeline.Minute) *Surplus {
+	if i := len(*s) - 1; i < 0 || (*s)[i].slot != slot {
+		*s = append(*s, Surplus{slot: slot})
 	}
-	return &(*a)[len(*a)-1]
+	return &(*s)[len(*s)-1]
 }
 
 // share adds events of a series to those of its roles.
@@ -56,12 +56,12 @@ func (s *RawSeries) share(events float64, by *[3]float64) {
 	}
 }
 
-// With are surpluses together with more of them, one for each slot.
-func (a Surpluses) With(more Surpluses) Surpluses {
+// Plus returns the surpluses and more of them, merged by slot.
+func (s Surpluses) Plus(more Surpluses) Surpluses {
 	if len(more) == 0 {
-		return a
+		return s
 	}
-	all := slices.Concat(a, more)
+	all := slices.Concat(s, more)
 	slices.SortStableFunc(all, func(x, y Surplus) int { return cmp.Compare(x.slot, y.slot) })
 	out := all[:1]
 	for _, x := range all[1:] {
@@ -70,41 +70,41 @@ func (a Surpluses) With(more Surpluses) Surpluses {
 			out = append(out, x)
 			continue
 		}
-		for r := range x.By {
-			last.By[r] += x.By[r]
-			last.Young[r] += x.Young[r]
+		for r := range x.ByRole {
+			last.ByRole[r] += x.ByRole[r]
+			last.FirstGrowth[r] += x.FirstGrowth[r]
 		}
 	}
 	return out
 }
 
-// After are those of slots that end after an instant.
-func (a Surpluses) After(at timeline.Minute) Surpluses {
-	i, _ := slices.BinarySearchFunc(a, at+1, func(x Surplus, end timeline.Minute) int { return cmp.Compare(x.slot, end) })
+// After returns the surpluses of slots that end after an instant.
+func (s Surpluses) After(at timeline.Minute) Surpluses {
+	i, _ := slices.BinarySearchFunc(s, at+1, func(x Surplus, end timeline.Minute) int { return cmp.Compare(x.slot, end) })
 	if i == 0 {
-		return a
+		return s
 	}
-	return slices.Clone(a[i:])
+	return slices.Clone(s[i:])
 }
 
 // Sum adds up the surpluses of (from, to].
-func (a Surpluses) Sum(from, to timeline.Minute) (sum Surplus) {
-	for _, x := range a {
+func (s Surpluses) Sum(from, to timeline.Minute) (sum Surplus) {
+	for _, x := range s {
 		if x.slot <= from || x.slot > to {
 			continue
 		}
-		for r := range x.By {
-			sum.By[r] += x.By[r]
-			sum.Young[r] += x.Young[r]
+		for r := range x.ByRole {
+			sum.ByRole[r] += x.ByRole[r]
+			sum.FirstGrowth[r] += x.FirstGrowth[r]
 		}
 	}
 	return sum
 }
 
-// Explained is what a sample counts beyond what increase() counts by it, as far as
-// there is a reason: the first sample of a series, one that is lower than the last,
-// and, where it is excused, one that comes soon after such a fall.
-func Explained(last backend.Sample, v, delta float64, excused bool) float64 {
+// ExplainedSurplus returns the events of a sample that increase() does not count, for a
+// known reason: it is the first sample of a series, it is lower than the last, or it
+// comes soon after such a fall and is excused.
+func ExplainedSurplus(last backend.Sample, v, delta float64, excused bool) float64 {
 	switch {
 	case last.T == 0:
 		return delta

@@ -6,19 +6,19 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// UndecidedSlot is events of a slot that may have happened, but that no evidence could decide.
-// They are not counted.
+// UndecidedSlot contains the events of a slot that may have happened but that no evidence
+// decides. They are not counted.
 type UndecidedSlot struct {
-	Slot       timeline.Minute // its end; of old ones the end of the quarter of an hour
+	Slot       timeline.Minute // end of the slot; of an old one, end of the quarter of an hour
 	Kind       FindingKind
 	Counters   int
 	Total, Bad float64
 }
 
-// Undecided are lots in the order of time.
+// Undecided contains undecided events in the order of time.
 type Undecided []UndecidedSlot
 
-// add notes what a claim leaves undecided.
+// add adds the undecided events of an unproven count.
 func (u *Undecided) add(c Unproven) {
 	l := UndecidedSlot{Slot: timeline.SlotEnd(c.At), Kind: c.Kind, Counters: 1}
 	if c.Raw.Roles&(RoleTotal|RoleGood) != 0 {
@@ -30,7 +30,7 @@ func (u *Undecided) add(c Unproven) {
 	u.merge(l)
 }
 
-// merge adds a lot to that of its slot and kind, or takes it in.
+// merge adds events to those of the same slot and kind.
 func (u *Undecided) merge(l UndecidedSlot) {
 	all := *u
 	at := len(all)
@@ -48,8 +48,8 @@ func (u *Undecided) merge(l UndecidedSlot) {
 	*u = slices.Insert(all, at, l)
 }
 
-// With are lots together with later ones.
-func (u Undecided) With(more Undecided) Undecided {
+// Plus returns the undecided events and later ones.
+func (u Undecided) Plus(more Undecided) Undecided {
 	out := slices.Clone(u)
 	for _, l := range more {
 		out.merge(l)
@@ -57,19 +57,19 @@ func (u Undecided) With(more Undecided) Undecided {
 	return out
 }
 
-// Until are the lots up to an instant.
+// Until returns the undecided events up to an instant.
 func (u Undecided) Until(end timeline.Minute) Undecided {
 	return slices.DeleteFunc(slices.Clone(u), func(l UndecidedSlot) bool { return l.Slot > end })
 }
 
-// In are the lots in some times, or outside of them.
-func (u Undecided) In(times []timeline.Period, inside bool) Undecided {
+// Filter returns the undecided events inside some times, or outside of them.
+func (u Undecided) Filter(times []timeline.Period, inside bool) Undecided {
 	return slices.DeleteFunc(slices.Clone(u), func(l UndecidedSlot) bool {
 		return inside != slices.ContainsFunc(times, func(p timeline.Period) bool { return l.Slot > p.Start && l.Slot <= p.End })
 	})
 }
 
-// Fold keeps one lot of each kind for a quarter of an hour before an instant, and none
+// Fold merges the events of a kind before at by quarters of an hour, and removes those
 // before start.
 func (u *Undecided) Fold(start, at timeline.Minute) {
 	at -= at % timeline.Quarter
@@ -88,7 +88,8 @@ func (u *Undecided) Fold(start, at timeline.Minute) {
 	*u = out
 }
 
-// Sum adds up the lots of a window, without what is excluded, and finds the first.
+// Sum adds up the undecided events of a window without excluded slots. It also returns
+// the first of them.
 func (u Undecided) Sum(t *timeline.Timeline, from, to timeline.Minute) (sum, first UndecidedSlot) {
 	for _, l := range u {
 		if l.Slot <= from || l.Slot > to || t.Sum(l.Slot-1, l.Slot).Excluded > 0 {
@@ -104,15 +105,16 @@ func (u Undecided) Sum(t *timeline.Timeline, from, to timeline.Minute) (sum, fir
 	return sum, first
 }
 
-// tolerated is the share of events that may stay undecided without a doubt.
-const tolerated = 0.01
+// toleratedShare is the share of events that may stay undecided without a warning.
+const toleratedShare = 0.01
 
-// Share is how many events of how many are undecided, of all or of the bad ones, where
-// the share is larger; and whether it is more than tolerated.
+// Share returns how many events of how many are undecided, for all events or for the bad
+// ones, whichever share is larger. It also returns whether that is more than
+// toleratedShare.
 func (l UndecidedSlot) Share(sum timeline.Sum) (n, of float64, tooMuch bool) {
 	n, of = l.Total, sum.Total+l.Total
 	if bad := max(sum.Bad, 0) + l.Bad; l.Bad*of > n*bad {
 		n, of = l.Bad, bad
 	}
-	return n, of, n > tolerated*of
+	return n, of, n > toleratedShare*of
 }

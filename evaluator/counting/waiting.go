@@ -6,7 +6,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// Waiting finds until when slots can be settled, when samples come late.
+// Waiting finds the instant up to which slots can be settled if samples come late.
 type Waiting struct {
 	End      int64
 	all      int
@@ -14,11 +14,11 @@ type Waiting struct {
 	earliest timeline.Minute
 }
 
-// Add adds a series or a target with the time of its last sample and the usual
-// time between two, 0 when that isn't known.
+// Add adds a series or a target. last is the time of its last sample, and usual the usual
+// time between two, or 0 if it is unknown.
 func (w *Waiting) Add(last, usual int64, settled timeline.Minute) {
-	// What is late by so much is gone, and not waited for.
-	if gone := max(Lag.Millis(), timeline.TwoIntervals(usual)); last <= w.End-gone {
+	// A series that is this late is gone. It is not waited for.
+	if gone := max(MaxLag.Millis(), timeline.TwoIntervals(usual)); last <= w.End-gone {
 		return
 	}
 	w.all++
@@ -28,15 +28,15 @@ func (w *Waiting) Add(last, usual int64, settled timeline.Minute) {
 	if w.late == 0 {
 		w.earliest = math.MaxInt64
 	}
-	// The next sample is due then, at the earliest.
+	// This is the earliest time of the next sample.
 	if due := timeline.Minute((last + usual*9/10) / 60_000); due < settled {
 		w.late++
 		w.earliest = min(w.earliest, due)
 	}
 }
 
-// Hold is the instant up to which slots can be settled. A single one among many
-// that is late is not waited for: it is gone.
+// Hold returns the instant up to which slots can be settled. If less than a tenth of the
+// series are late, they count as gone.
 func (w *Waiting) Hold(settled timeline.Minute) timeline.Minute {
 	if w.late == 0 || w.late*10 < w.all {
 		return settled

@@ -148,8 +148,8 @@ func partsOf(w *counting.Recorder, r counting.Role, method, kind string) []Part 
 			continue
 		}
 		births += t.Births
-		apart += t.Apart - t.Births
-		before += t.Before
+		apart += t.Extra - t.Births
+		before += t.GrownBefore
 		extrapolation += extrapolated(t, w.From.Millis(), w.To.Millis())
 	}
 	out := []Part{{"restarts", apart, "of series back from zero, or lower without a restart"}}
@@ -180,8 +180,8 @@ func extrapolated(t *counting.SeriesStats, from, to int64) float64 {
 		return gap
 	}
 	front, back := near(float64(t.First.T-from)), near(float64(to-t.Last.T))
-	if t.Inside > 0 {
-		front = min(front, length*t.First.V/t.Inside)
+	if t.GrownInside > 0 {
+		front = min(front, length*t.First.V/t.GrownInside)
 	}
-	return t.Inside * (front + back) / length
+	return t.GrownInside * (front + back) / length
 }

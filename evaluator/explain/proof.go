@@ -107,8 +107,8 @@ func (p *Proof) Witnessed(w *counting.Recorder) {
 	p.Findings.List = []counting.Finding{}
 	for _, kind := range counting.FindingKinds {
 		k := KindOf{Kind: kind, Events: map[string]float64{}}
-		if f := w.Found[kind]; f != nil {
-			f.Cut()
+		if f := w.Findings[kind]; f != nil {
+			f.Trim()
 			k.Count, k.Longest = f.Count, f.Longest
 			for r, events := range f.ByRole {
 				k.Events[r.Names()[0]] = events

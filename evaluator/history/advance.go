@@ -310,7 +310,7 @@ func (b *Reader) keep(e *Read) {
 			e.Read(k.Settled - before)
 		}
 		for _, f := range found {
-			k.Undecided = k.Undecided.With(f.Undecided)
+			k.Undecided = k.Undecided.Plus(f.Undecided)
 			if k.Settled > k.Timeline.Start() {
 				b.Counted.births.WithLabelValues("counted").Add(float64(f.Births))
 				b.Counted.births.WithLabelValues("ambiguous").Add(float64(f.Ambiguous))
@@ -321,7 +321,7 @@ func (b *Reader) keep(e *Read) {
 	if found := e.trial; found != nil {
 		k.Unsettled = nil
 		for _, f := range found {
-			k.Unsettled = k.Unsettled.With(f.Undecided)
+			k.Unsettled = k.Unsettled.Plus(f.Undecided)
 		}
 		record := k.Recent.clone()
 		k.apply(found, record, k.Settled)
@@ -341,8 +341,8 @@ func (b *Reader) keep(e *Read) {
 // noteNewest notes until when parts have samples.
 func noteNewest(parts []InputState, found []*counting.Events) {
 	for i, f := range found {
-		parts[i].Nan = max(parts[i].Nan, f.Nan)
-		parts[i].Newest, parts[i].alive = max(parts[i].Newest, f.Newest), max(parts[i].alive, f.Alive)
+		parts[i].Nan = max(parts[i].Nan, f.NewestNaN)
+		parts[i].Newest, parts[i].alive = max(parts[i].Newest, f.Newest), max(parts[i].alive, f.AliveUntil)
 	}
 }
 
@@ -365,7 +365,7 @@ func (k *Record) apply(found []*counting.Events, r *recentSlots, settled timelin
 	if r != nil {
 		behind := r.end()
 		for i, f := range found {
-			for _, span := range f.Before {
+			for _, span := range f.KnownBefore {
 				behind = min(behind, r.mark(i, span[0], span[1]))
 			}
 		}
@@ -380,7 +380,7 @@ func (k *Record) apply(found []*counting.Events, r *recentSlots, settled timelin
 		r.derive(k.Plan, k.Timeline, behind, settled)
 		return
 	}
-	for _, span := range found[0].Before {
+	for _, span := range found[0].KnownBefore {
 		k.Timeline.MarkKnown(span[0], span[1])
 	}
 	for i := range found[0].Known {

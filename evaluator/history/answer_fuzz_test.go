@@ -45,8 +45,8 @@ func FuzzAnswer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		series := b.RawSeries(counting.PossibleCounts(answer))
-		if counting.Doubled(series) != nil {
+		series := b.RawSeries(counting.DropImpossible(answer))
+		if counting.FindDuplicate(series) != nil {
 			return
 		}
 		for i := range series {
@@ -56,7 +56,7 @@ func FuzzAnswer(f *testing.F) {
 			}
 		}
 		series, _, _ = counting.AddNative(series, b.RawSeries(answer), &slo.Native{Threshold: 0.15})
-		series, _ = counting.Paired(series)
+		series, _ = counting.PairBuckets(series)
 		measure := slo.Levels{Good: func(_ time.Time, v float64) bool { return v < 3 }, Absent: true}
 		for _, counts := range []counting.Method{
 			counters.NewRaw(counting.RoleTotal), counters.NewTargets(counting.RoleTotal), gauges.NewProbe(true), gauges.NewValues(measure), gauges.NewIncrements(counting.RoleTotal, true),

@@ -43,7 +43,7 @@ func (b *Reader) read(ctx context.Context, queries []plan.Query, from, to, step 
 	r := &batch{from: from, to: to, step: step, sizes: map[string]map[uint64][]backend.Sample{}, starts: counting.Starts{}}
 	for _, s := range largest(selectors(queries)) {
 		answer, err := b.Query(ctx, s.Range(time.Duration(to-from)*time.Minute), to.Time())
-		if err := r.add(plan.Query{Selector: s}.Named(), b.RawSeries(counting.PossibleCounts(answer)), err); err != nil {
+		if err := r.add(plan.Query{Selector: s}.Named(), b.RawSeries(counting.DropImpossible(answer)), err); err != nil {
 			return nil, err
 		}
 	}
@@ -173,7 +173,7 @@ func OwnError(l *plan.Plan, err error) error {
 // add takes an answer. An error that speaks of this query alone is that of who
 // counts it.
 func (r *batch) add(q plan.Query, series []counting.RawSeries, err error) error {
-	if s := counting.Doubled(series); err == nil && s != nil {
+	if s := counting.FindDuplicate(series); err == nil && s != nil {
 		err = backend.MalformedError("the answer has the series " + backend.Shown(s.Labels.String()) + " twice")
 	}
 	if err != nil && (!backend.Refused(err) || backend.TooMuch(err, r.to-r.from)) {
@@ -206,11 +206,11 @@ func (b *Reader) RawSeries(answer []backend.Series) []counting.RawSeries {
 			delete(v.Labels, name)
 		}
 		le := counting.NormalizeBound(v.Labels)
-		s := counting.RawSeries{Labels: labels.FromMap(v.Labels), Le: le, Target: valuesOf(v.Labels, b.TargetLabels), Replica: replica, Samples: v.Samples, Nans: v.NaNs, Histograms: v.Histograms, Refused: v.Refused}
+		s := counting.RawSeries{Labels: labels.FromMap(v.Labels), Le: le, Target: valuesOf(v.Labels, b.TargetLabels), Replica: replica, Samples: v.Samples, NaNs: v.NaNs, Histograms: v.Histograms, Refused: v.Refused}
 		if v.Refused.T != 0 {
 			b.Counted.refused.WithLabelValues(b.Name).Inc()
 		}
-		s.Key, s.Pair = s.Labels.Hash(), counting.PairOf(s.Labels)
+		s.Key, s.Pair = s.Labels.Hash(), counting.PairKey(s.Labels)
 		out = append(out, s)
 	}
 	return out
@@ -258,7 +258,7 @@ func (r *batch) series(queries []plan.Query) ([]counting.RawSeries, error) {
 		}
 	}
 	if respelled {
-		out = counting.OncePerBound(out)
+		out = counting.MergeSpellings(out)
 	}
 	return out, nil
 }

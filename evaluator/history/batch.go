@@ -102,7 +102,7 @@ func (b *Reader) observations(ctx context.Context, e *Read, i int, batch []count
 		p.Native = true // they may have become native
 	}
 	// An old layout of buckets is no error: its observations are unknown.
-	batch, found := counting.Paired(batch)
+	batch, found := counting.PairBuckets(batch)
 	if len(found.Lacking) > 0 && e.Done {
 		return nil, b.unbucketed(ctx, m.Indicator.(slo.Latency), p, found, r.to)
 	}
@@ -120,7 +120,7 @@ func (p *InputState) complete(batch []counting.RawSeries, r *batch, settled time
 		for _, s := range p.newestValues {
 			samples := backend.Between(s.Samples, (r.from + 1).Millis(), (r.to - 1).Millis())
 			if i, ok := at[s.Key]; ok {
-				batch[i].Samples = counting.Interleaved(batch[i].Samples, samples)
+				batch[i].Samples = counting.Interleave(batch[i].Samples, samples)
 			} else if len(samples) > 0 {
 				s.Samples = samples
 				batch = append(batch, s)

@@ -48,12 +48,12 @@ func (b *Reader) choose(ctx context.Context, e *Read, end timeline.Minute) error
 		}
 		switch a := e.Record.Inputs[i].Counting.(type) {
 		case *counters.Raw:
-			a.Witness = e.Record.Plan.Witness
+			a.Recorder = e.Record.Plan.Witness
 			if a.Rulings == nil && (e.judges || e.Record.Plan.Groups != nil) {
 				a.Rulings = &counting.Rulings{}
 			}
 		case *counters.Targets:
-			a.Witness = e.Record.Plan.Witness
+			a.Recorder = e.Record.Plan.Witness
 			if a.Rulings == nil && (e.judges || e.Record.Plan.Groups != nil) {
 				a.Rulings = &counting.Rulings{}
 			}
@@ -127,7 +127,7 @@ func liveIn(m *plan.Input, batch []counting.RawSeries, at timeline.Minute) int {
 	n := 0
 	for i := range batch {
 		samples := batch[i].Samples
-		if batch[i].Roles&m.Clock() != 0 && len(samples) > 0 && samples[len(samples)-1].T > (at-counting.Lag).Millis() {
+		if batch[i].Roles&m.Clock() != 0 && len(samples) > 0 && samples[len(samples)-1].T > (at-counting.MaxLag).Millis() {
 			n++
 		}
 	}

@@ -65,7 +65,7 @@ func auditedBefore(m *plan.Input, at timeline.Minute) timeline.Minute {
 func (k *Record) closeHours(before timeline.Minute, found []*counting.Events) {
 	for i := range k.Inputs {
 		p, m := &k.Inputs[i], k.Plan.Inputs[i]
-		p.Surpluses = p.Surpluses.With(found[i].Surpluses)
+		p.Surpluses = p.Surpluses.Plus(found[i].Surpluses)
 		last := auditedBefore(m, k.Settled-ripens)
 		if last+ripens > before && AuditWayOf(m, p) != "" {
 			p.Hours = slices.Clone(p.Hours)
@@ -105,7 +105,7 @@ func (k *Record) Hour(part int, to timeline.Minute) (Hour, bool) {
 		sum.Total, sum.Bad = all.Total, all.Bad
 	}
 	more := k.Inputs[part].Surpluses.Sum(from, to)
-	return Hour{to, [3]float64{sum.Total - sum.Bad, sum.Bad, sum.Total}, more.By, more.Young}, true
+	return Hour{to, [3]float64{sum.Total - sum.Bad, sum.Bad, sum.Total}, more.ByRole, more.FirstGrowth}, true
 }
 
 // AuditWay is how a backend counts an hour itself; "" is not at all.

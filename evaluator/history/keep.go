@@ -29,7 +29,7 @@ func KeepOld(next, old *Record) bool {
 	}
 	if len(lost) > 0 {
 		next.Timeline = timeline.Merge(next.Timeline, old.Timeline, lost)
-		next.Undecided = next.Undecided.In(lost, false).With(old.Undecided.In(lost, true))
+		next.Undecided = next.Undecided.Filter(lost, false).Plus(old.Undecided.Filter(lost, true))
 		next.Kept = timeline.JoinPeriods(append(next.Kept, lost...))
 	}
 	next.Recent.keepOld(old.Recent, to)

@@ -163,7 +163,7 @@ func (k *Record) lose(batches [][]counting.RawSeries) {
 		return
 	}
 	k.Settled, k.Inputs, k.Recent, k.tried = k.tried.Settled, k.tried.parts, k.tried.record, nil
-	k.Undecided, k.Unsettled = k.Undecided.With(k.Unsettled), nil
+	k.Undecided, k.Unsettled = k.Undecided.Plus(k.Unsettled), nil
 }
 
 // Silence is how long a part may be without samples before it has no data.

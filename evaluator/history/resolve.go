@@ -41,8 +41,8 @@ func (b *Reader) prove(ctx context.Context, proofs []proof) error {
 	bySlot := map[timeline.Minute][]*counting.Unproven{}
 	for _, p := range proofs {
 		for _, f := range p.found {
-			for i := range f.Claims {
-				c := &f.Claims[i]
+			for i := range f.Unproven {
+				c := &f.Unproven[i]
 				if slot := timeline.SlotEnd(c.At); slot > p.behind && !c.Answered {
 					bySlot[slot] = append(bySlot[slot], c)
 				}
@@ -67,9 +67,9 @@ func (b *Reader) prove(ctx context.Context, proofs []proof) error {
 	}
 	for _, p := range proofs {
 		for _, f := range p.found {
-			for _, c := range f.Claims {
+			for _, c := range f.Unproven {
 				if timeline.SlotEnd(c.At) > p.behind {
-					f.Settle(c)
+					f.Resolve(c)
 				}
 			}
 		}

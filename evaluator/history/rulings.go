@@ -67,7 +67,7 @@ func (b *Reader) judged(ctx context.Context, entries []*Read, end timeline.Minut
 	}
 	for w, n := range groups {
 		if w.judges && n == 1 {
-			w.Record.Settled = max(w.Record.Settled, min(end-counting.LeadIn-counting.Lag, end))
+			w.Record.Settled = max(w.Record.Settled, min(end-counting.LeadIn-counting.MaxLag, end))
 		}
 	}
 	return append(judges, others...)
@@ -80,8 +80,8 @@ func (e *Read) follow(parts, whole []InputState) {
 	}
 	switch a := parts[0].Counting.(type) {
 	case *counters.Raw:
-		a.Follow = whole[0].Counting.(*counters.Raw).Rulings
+		a.Followed = whole[0].Counting.(*counters.Raw).Rulings
 	case *counters.Targets:
-		a.Follow = whole[0].Counting.(*counters.Targets).Rulings
+		a.Followed = whole[0].Counting.(*counters.Targets).Rulings
 	}
 }

@@ -74,7 +74,7 @@ func (x *inspector) undecided(ctx context.Context) error {
 		x.concern(false, "sli."+x.slo.Indicator.Kind(), "find out who writes them", "%s", text)
 	}
 	sum := e.Record.Timeline.Sum(e.Record.Timeline.Start(), x.end)
-	all := e.Record.Undecided.With(e.Record.Unsettled)
+	all := e.Record.Undecided.Plus(e.Record.Unsettled)
 	for _, kind := range []counting.FindingKind{counting.FindRebirth, counting.FindReset} {
 		var of counting.Undecided
 		for _, l := range all {

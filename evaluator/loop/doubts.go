@@ -151,7 +151,7 @@ func (t *followed) impossible(_ *timeline.Timeline, end timeline.Minute) *evalua
 func (t *followed) ambiguous(v *timeline.Timeline, end timeline.Minute) *evaluator.Doubt {
 	k := t.job.book
 	from := evaluator.OwnStart(t.slo.Window, end)
-	left, first := k.Undecided.With(k.Unsettled).Sum(v, from, end)
+	left, first := k.Undecided.Plus(k.Unsettled).Sum(v, from, end)
 	if left.Counters == 0 {
 		return nil
 	}

@@ -94,9 +94,9 @@ func (p *process) fell(c *cursor, now int64, e evidence, out *counting.Events) f
 	f.verdict, f.at, f.value, f.sum, f.rate = e.verdict, now, v, e.sum, p.rate()
 	if e.verdict == restarted {
 		f.counted += v
-		out.Find(counting.FindReset, c.raw, now, v)
+		out.AddFinding(counting.FindReset, c.raw, now, v)
 	} else if v > 0 {
-		out.Claim(counting.Unproven{Kind: counting.FindReset, Raw: c.raw, At: now, Since: f.since, Seen: now, Value: f.sum, Rate: f.rate, Events: v})
+		out.AddUnproven(counting.Unproven{Kind: counting.FindReset, Raw: c.raw, At: now, Since: f.since, Seen: now, Value: f.sum, Rate: f.rate, Events: v})
 	}
 	p.remember(c.raw.Key, f)
 	if e.verdict == restarted {
@@ -118,9 +118,9 @@ func (p *process) rose(c *cursor, f fallen, now int64, out *counting.Events) flo
 	v := timeline.Rounded(c.samples[0].V)
 	delta := max(0, v-f.height-f.counted)
 	if more := v - c.series.last.V - delta; more > 0 && f.verdict != restarted {
-		out.Claim(counting.Unproven{Kind: counting.FindReset, Raw: c.raw, At: now, Since: f.since, Seen: f.at, Value: f.sum, Rate: f.rate, Events: more})
+		out.AddUnproven(counting.Unproven{Kind: counting.FindReset, Raw: c.raw, At: now, Since: f.since, Seen: f.at, Value: f.sum, Rate: f.rate, Events: more})
 	}
-	out.Find(counting.FindDip, c.raw, now, 0)
+	out.AddFinding(counting.FindDip, c.raw, now, 0)
 	delete(p.falls, c.raw.Key)
 	return delta
 }
@@ -142,7 +142,7 @@ func (p *process) decide(together []*cursor, now int64, out *counting.Events) {
 		delete(p.falls, c.raw.Key)
 		p.lose(c.raw.Key, f)
 		if f.verdict != restarted {
-			out.Claim(f.claim(c.raw, now))
+			out.AddUnproven(f.claim(c.raw, now))
 		}
 		if f.verdict == unsure {
 			p.restarted = max(p.restarted, f.since)
@@ -155,9 +155,9 @@ func (p *process) decide(together []*cursor, now int64, out *counting.Events) {
 func (f fallen) claim(raw *counting.RawSeries, now int64) counting.Unproven {
 	c := counting.Unproven{Kind: counting.FindReset, Raw: raw, At: now, Since: f.since, Seen: f.at, Value: f.sum, Rate: f.rate}
 	if f.verdict == unsure {
-		c.Otherwise = f.value
+		c.Fallback = f.value
 	} else {
-		c.Doubt, c.Undecided = true, f.value
+		c.Doubtful, c.Undecided = true, f.value
 	}
 	return c
 }

@@ -165,8 +165,8 @@ func TestKindsOfFalls(t *testing.T) {
 						GiveStarts(c, begun)
 					}
 					got := c.Feed([]counting.RawSeries{s}, timeline.SlotEnd(epochMillis)-1, end)
-					for _, c := range got.Claims {
-						got.Settle(c)
+					for _, c := range got.Unproven {
+						got.Resolve(c)
 					}
 					total := sum(got.Total)
 					require.LessOrEqual(t, total, e.truth+e.likely+1)
@@ -225,9 +225,9 @@ func TestCountersThatExpire(t *testing.T) {
 			}
 		}
 		got := NewRaw(counting.RoleTotal).Feed([]counting.RawSeries{other, expiring}, timeline.SlotEnd(epochMillis)-1, timeline.SlotEnd(scrapeAt(scrapes-1)))
-		for _, c := range got.Claims {
+		for _, c := range got.Unproven {
 			c.Began = epochMillis - 1_000_000
-			got.Settle(c)
+			got.Resolve(c)
 		}
 		left := 0.0
 		for _, l := range got.Undecided {

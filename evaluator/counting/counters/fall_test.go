@@ -176,11 +176,11 @@ func TestFalls(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := NewRaw(counting.RoleTotal).Feed(scraped(tt.series), 0, 20)
-			for _, c := range got.Claims {
+			for _, c := range got.Unproven {
 				if c.Began = int64(tt.began*30_000) + 15_000; tt.began == 0 {
 					c.Began = 0
 				}
-				got.Settle(c)
+				got.Resolve(c)
 			}
 			left := 0.0
 			for _, l := range got.Undecided {
@@ -213,7 +213,7 @@ func TestFallsInPieces(t *testing.T) {
 			require.Equal(t, probe, b)
 			require.Equal(t, whole.Total, append(a.Total, b.Total...), "%s, cut at %d", name, cut)
 			require.Equal(t, whole.Bad, append(a.Bad, b.Bad...), "%s, cut at %d", name, cut)
-			require.Equal(t, len(whole.Claims), len(a.Claims)+len(b.Claims))
+			require.Equal(t, len(whole.Unproven), len(a.Unproven)+len(b.Unproven))
 		}
 	}
 }

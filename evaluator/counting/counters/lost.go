@@ -63,7 +63,7 @@ func (p *process) miss(together []*cursor, now int64, out *counting.Events) {
 		if f, ok := p.falls[c.raw.Key]; ok && f.verdict == reduced {
 			delete(p.falls, c.raw.Key)
 			p.lose(c.raw.Key, f)
-			out.Claim(f.claim(c.raw, now))
+			out.AddUnproven(f.claim(c.raw, now))
 		}
 	}
 }
@@ -98,7 +98,7 @@ func (p *process) regain(together []*cursor, plausible float64, now int64) map[u
 			return back
 		}
 		// The part may have gone on meanwhile. What is more is of another one.
-		plausible = max(plausible, counting.Slack+float64(p.growth.Most())*float64(now-l.at)/float64(max(p.gaps.Usual, 1)))
+		plausible = max(plausible, counting.Slack+float64(p.growth.Max())*float64(now-l.at)/float64(max(p.gaps.Usual, 1)))
 		p.lost = slices.Delete(p.lost, i, i+1)
 	}
 }
@@ -151,7 +151,7 @@ func (p *process) match(leaps map[uint64]float64, plausible float64) (best int, 
 // regained is what a counter counts whose part came back: what it grew by beyond that.
 func (p *process) regained(c *cursor, now int64, e evidence, out *counting.Events) float64 {
 	last, known := c.series.last, e.regained[c.raw.Key]
-	out.Claim(counting.Unproven{Kind: counting.FindBirth, Raw: c.raw, At: now, Since: last.T, Seen: now, Value: e.sum, Rate: p.rate(), Events: known, Doubt: true, Undecided: known})
+	out.AddUnproven(counting.Unproven{Kind: counting.FindBirth, Raw: c.raw, At: now, Since: last.T, Seen: now, Value: e.sum, Rate: p.rate(), Events: known, Doubtful: true, Undecided: known})
 	return timeline.Rounded(c.samples[0].V) - last.V - known
 }
 

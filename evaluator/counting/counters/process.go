@@ -83,13 +83,13 @@ func (p *process) rate() float64 {
 	if p.gaps.Usual == 0 {
 		return 0
 	}
-	return max(10*float64(p.growth.Most()), 2*float64(p.peak.most())) / float64(p.gaps.Usual)
+	return max(10*float64(p.growth.Max()), 2*float64(p.peak.most())) / float64(p.gaps.Usual)
 }
 
 // plausible is how many events in a time, of at least a scrape, are plausible.
 func (p *process) plausible(since int64) float64 {
 	if p.gaps.Usual == 0 {
-		return counting.Slack + 10*float64(p.growth.Most())
+		return counting.Slack + 10*float64(p.growth.Max())
 	}
 	return counting.Slack + p.rate()*float64(max(since, p.gaps.Usual))
 }
@@ -102,7 +102,7 @@ func (p *process) plausible(since int64) float64 {
 // restarted since. What this can't tell is claimed, for the start time of the
 // process to tell.
 func (p *process) scrape(together []*cursor, now int64, out *counting.Events) {
-	if out.Follow.Covers(now) {
+	if out.Followed.Covers(now) {
 		p.follow(together, now, out)
 		return
 	}
@@ -152,7 +152,7 @@ func (p *process) follow(together []*cursor, now int64, out *counting.Events) {
 	grown := 0.0
 	for _, c := range together {
 		delta := out.Obey(c.raw, c.series.last, backend.Sample{T: now, V: timeline.Rounded(c.samples[0].V)})
-		grown += c.count(now, delta, out.Follow.Excuses(c.raw.Key, now), out)
+		grown += c.count(now, delta, out.Followed.Excuses(c.raw.Key, now), out)
 		p.counts = p.counts || c.series.last.V > 0
 	}
 	p.falls, p.lost = nil, nil
@@ -162,12 +162,12 @@ func (p *process) follow(together []*cursor, now int64, out *counting.Events) {
 // count takes over what a sample counts at once.
 func (c *cursor) count(now int64, delta float64, excused bool, out *counting.Events) float64 {
 	x := backend.Sample{T: now, V: timeline.Rounded(c.samples[0].V)}
-	if out.Witness != nil {
-		out.Witness.Sample(c.raw, x, delta)
+	if out.Recorder != nil {
+		out.Recorder.Sample(c.raw, x, delta)
 	}
 	out.Add(timeline.SlotEnd(now), c.raw, delta)
 	p := c.series.process
-	out.Surpluses.Add(timeline.SlotEnd(now), c.raw, counting.Explained(c.series.last, x.V, delta, excused))
+	out.Surpluses.Add(timeline.SlotEnd(now), c.raw, counting.ExplainedSurplus(c.series.last, x.V, delta, excused))
 	if p.born[c.raw.Key] || c.series.last.T != 0 && p.away(c.series.last.T) { // its last sample may lie before the hour
 		out.Surpluses.Extrapolate(timeline.SlotEnd(now), c.raw, delta)
 	}
@@ -188,7 +188,7 @@ func (p *process) scraped(together []*cursor, b beginning, grown float64, out *c
 	now := b.now
 	if p.last != 0 {
 		// What is not plausible is no measure for a day, before it goes on.
-		p.peak.push(now, p.perScrape(min(grown, p.plausible(now-p.last)), now), p.growth.Still())
+		p.peak.push(now, p.perScrape(min(grown, p.plausible(now-p.last)), now), p.growth.Idle())
 		p.growth.Push(float32(grown))
 	}
 	p.tick(together, now, out)
@@ -233,7 +233,7 @@ func (p *process) delta(c *cursor, now int64, e evidence, out *counting.Events) 
 			return p.delta(c, now, e, out)
 		}
 		if c.raw.Roles&out.Clock != 0 {
-			out.Mark(timeline.SlotEnd(f.since+1)-1, timeline.SlotEnd(f.at))
+			out.MarkKnown(timeline.SlotEnd(f.since+1)-1, timeline.SlotEnd(f.at))
 		}
 		return v - last.V + f.value
 	case fell && e.back && v >= f.height:
@@ -244,13 +244,13 @@ func (p *process) delta(c *cursor, now int64, e evidence, out *counting.Events) 
 		return p.fell(c, now, e, out)
 	case e.all && v > 0:
 		p.remember(c.raw.Key, fallen{verdict: restarted, since: last.T, at: now, height: last.V, value: v, counted: v})
-		out.Find(counting.FindReset, c.raw, now, v)
+		out.AddFinding(counting.FindReset, c.raw, now, v)
 		return v
 	case e.regained[c.raw.Key] > 0:
 		return p.regained(c, now, e, out)
 	}
-	if (e.gap || e.verdict != 0 || v > last.V && p.growth.Still()) && last.V > 0 { // it may have passed what it was
-		out.Claim(counting.Unproven{Kind: counting.FindRebirth, Raw: c.raw, At: now, Since: last.T, Seen: now, Value: e.sum, Rate: p.rate(), Events: last.V})
+	if (e.gap || e.verdict != 0 || v > last.V && p.growth.Idle()) && last.V > 0 { // it may have passed what it was
+		out.AddUnproven(counting.Unproven{Kind: counting.FindRebirth, Raw: c.raw, At: now, Since: last.T, Seen: now, Value: e.sum, Rate: p.rate(), Events: last.V})
 	}
 	return v - last.V
 }
@@ -268,18 +268,18 @@ func (p *process) returned(c *cursor, now int64, e evidence, out *counting.Event
 		if v < last.V {
 			p.restarted = max(p.restarted, last.T)
 		}
-		out.Find(claim.Kind, c.raw, now, v)
+		out.AddFinding(claim.Kind, c.raw, now, v)
 		return v
 	case v < last.V:
-		claim.Events, claim.Undecided, claim.Doubt = v, v, true
-		out.Claim(claim)
+		claim.Events, claim.Undecided, claim.Doubtful = v, v, true
+		out.AddUnproven(claim)
 		return 0
 	case last.V > 0:
 		claim.Events = last.V
 		if likely && p.last-last.T > p.gaps.Limit() { // or it expired, and began anew
-			claim.Undecided, claim.Doubt = last.V, true
+			claim.Undecided, claim.Doubtful = last.V, true
 		}
-		out.Claim(claim)
+		out.AddUnproven(claim)
 	}
 	return v - last.V
 }
@@ -293,15 +293,15 @@ func (p *process) birth(c *cursor, now int64, e evidence, out *counting.Events) 
 	claim := counting.Unproven{Kind: counting.FindBirth, Raw: c.raw, At: now, Since: p.last, Events: v}
 	switch {
 	case p.last == 0: // the first scrape of a process tells nothing of its past
-		claim.Since, claim.Doubt = now-counting.MaxScrape, p.heir
+		claim.Since, claim.Doubtful = now-counting.MaxScrape, p.heir
 	case e.verdict != reduced && (e.whole || p.restarted == p.last):
 		out.Births++
-		out.Find(counting.FindBirth, c.raw, now, v)
+		out.AddFinding(counting.FindBirth, c.raw, now, v)
 		return v
 	default:
-		claim.Doubt, claim.Undecided = true, v
+		claim.Doubtful, claim.Undecided = true, v
 	}
-	out.Claim(claim)
+	out.AddUnproven(claim)
 	return 0
 }
 
@@ -345,9 +345,9 @@ func (p *process) tick(together []*cursor, now int64, out *counting.Events) {
 	if p.ticks != 0 {
 		gap := now - p.ticks
 		if gap <= p.gaps.Limit() {
-			out.Mark(timeline.SlotEnd(p.ticks-p.gaps.First(gap)+1)-1, timeline.SlotEnd(now))
+			out.MarkKnown(timeline.SlotEnd(p.ticks-p.gaps.FirstGap(gap)+1)-1, timeline.SlotEnd(now))
 		} else {
-			out.Find(counting.FindGap, together[0].raw, now, float64(gap)/1000)
+			out.AddFinding(counting.FindGap, together[0].raw, now, float64(gap)/1000)
 		}
 		p.gaps.Push(gap)
 	}

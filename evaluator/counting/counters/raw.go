@@ -17,12 +17,12 @@ import (
 // How births, rebirths and resets count follows the rules that docs/explanation/counting.md
 // gives, with the evidence each needs.
 type Raw struct {
-	clock   counting.Role // the roles whose samples make a slot known
-	targets map[string]*target
-	Witness *counting.Recorder // nil but for Explain
-	Rulings *counting.Rulings  // of what is split into groups; else nil
-	Follow  *counting.Rulings  // for the next feed of a group; else nil
-	starts  counting.Starts    // for the next feed
+	clock    counting.Role // the roles whose samples make a slot known
+	targets  map[string]*target
+	Recorder *counting.Recorder // nil but for Explain
+	Rulings  *counting.Rulings  // of what is split into groups; else nil
+	Followed *counting.Rulings  // for the next feed of a group; else nil
+	starts   counting.Starts    // for the next feed
 }
 
 // target is what the target labels tell apart. As a rule that is one process;
@@ -48,7 +48,7 @@ func NewRaw(clock counting.Role) *Raw {
 
 // Clone is a copy to try unsettled samples on.
 func (c *Raw) Clone() counting.Method {
-	out := &Raw{clock: c.clock, targets: make(map[string]*target, len(c.targets)), Witness: c.Witness, Rulings: c.Rulings.Clone()}
+	out := &Raw{clock: c.clock, targets: make(map[string]*target, len(c.targets)), Recorder: c.Recorder, Rulings: c.Rulings.Clone()}
 	processes := map[*process]*process{}
 	for key, t := range c.targets {
 		copied := *t
@@ -69,9 +69,9 @@ func (c *Raw) Clone() counting.Method {
 // Feed counts the samples of (from, to] into slots.
 func (c *Raw) Feed(batch []counting.RawSeries, from, to timeline.Minute) *counting.Events {
 	out := counting.NewEvents(c.clock, from, to)
-	out.Witness, out.Rulings, out.Follow, out.Starts = c.Witness, c.Rulings, c.Follow, c.starts
+	out.Recorder, out.Rulings, out.Followed, out.Starts = c.Recorder, c.Rulings, c.Followed, c.starts
 	c.Rulings.Extend(from.Millis(), to.Millis())
-	c.Follow, c.starts = nil, nil
+	c.Followed, c.starts = nil, nil
 	byTarget := map[string][]cursor{}
 	for i := range batch {
 		s := &batch[i]
@@ -252,7 +252,7 @@ func (c *Raw) Interval() int64 {
 	least := int64(0)
 	for _, t := range c.targets {
 		for _, s := range t.series {
-			if between := s.process.gaps.Between(); between > 0 && (least == 0 || between < least) {
+			if between := s.process.gaps.Interval(); between > 0 && (least == 0 || between < least) {
 				least = between
 			}
 		}
@@ -285,7 +285,7 @@ func (c *Raw) between(key string) int64 {
 	most := int64(0)
 	if t := c.targets[key]; t != nil {
 		for _, s := range t.series {
-			most = max(most, s.process.gaps.Between())
+			most = max(most, s.process.gaps.Interval())
 		}
 	}
 	return most

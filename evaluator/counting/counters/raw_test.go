@@ -129,8 +129,8 @@ func TestCounting(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := NewRaw(counting.RoleTotal)
 			got := c.Feed(scraped(tt.series), 0, 10)
-			for _, claim := range got.Claims {
-				got.Settle(claim)
+			for _, claim := range got.Unproven {
+				got.Resolve(claim)
 			}
 			var total, bad float64
 			for i := range got.Total {

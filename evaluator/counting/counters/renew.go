@@ -43,7 +43,7 @@ func (l life) after(b beginning, grown float64) life {
 		return life{began: b.began, said: b.now, changed: b.now, counted: b.sum}
 	case b.began != 0 && b.began != l.began:
 		switch {
-		case l.began == 0 || !counting.Moved(l.began, b.began):
+		case l.began == 0 || !counting.StartMoved(l.began, b.began):
 		case b.late():
 			l.counted = b.sum
 		default: // it began again, with what it held
@@ -84,7 +84,7 @@ func (b beginning) claimed() bool {
 	case b.last == 0 || b.began == 0 || b.began > b.now+clockOff:
 		return false
 	case b.life.began != 0:
-		return counting.Moved(b.life.began, b.began) && b.began > b.changed-clockOff && !b.late()
+		return counting.StartMoved(b.life.began, b.began) && b.began > b.changed-clockOff && !b.late()
 	}
 	return b.began > b.last && b.began <= b.now
 }
@@ -125,7 +125,7 @@ func (b beginning) proven() bool {
 // doubtful reports whether a process may have begun again, though that is not proven:
 // it holds not so much more than it can have counted.
 func (b beginning) doubtful() bool {
-	if b.life.began != 0 && counting.Moved(b.life.began, b.began) && b.late() {
+	if b.life.began != 0 && counting.StartMoved(b.life.began, b.began) && b.late() {
 		return true
 	}
 	return b.claimed() && !b.proven() && (b.rate() == 0 || b.sum <= 10*(counting.Slack+b.plausible()))
@@ -147,7 +147,7 @@ func (p *process) renew(together []*cursor, b beginning, out *counting.Events) {
 	for _, c := range together {
 		last, x := c.series.last, backend.Sample{T: b.now, V: timeline.Rounded(c.samples[0].V)}
 		if f, open := p.falls[c.raw.Key]; open && f.verdict != restarted && f.verdict != zeroed {
-			out.Claim(f.claim(c.raw, b.now))
+			out.AddUnproven(f.claim(c.raw, b.now))
 		}
 		delete(p.falls, c.raw.Key)
 		out.FindStart(c.raw, last, x)
@@ -162,7 +162,7 @@ func (p *process) renew(together []*cursor, b beginning, out *counting.Events) {
 // start time can decide it.
 func (c *cursor) claimDoubt(o *counting.Events, now int64) {
 	if last := c.series.last; last.T != 0 && last.V > 0 && timeline.Rounded(c.samples[0].V) >= last.V {
-		o.Claim(counting.Unproven{Kind: counting.FindRebirth, Raw: c.raw, At: now, Since: now, Seen: now, Doubt: true, Undecided: last.V})
+		o.AddUnproven(counting.Unproven{Kind: counting.FindRebirth, Raw: c.raw, At: now, Since: now, Seen: now, Doubtful: true, Undecided: last.V})
 	}
 }
 
@@ -187,7 +187,7 @@ type linger struct {
 // renew is what a sum counts whose target began again.
 func (s *targetSum) renew(raw *counting.RawSeries, x backend.Sample, b beginning, out *counting.Events) float64 {
 	if f := s.fall; f != nil && f.verdict != restarted {
-		out.Claim(f.claim(raw, x.T))
+		out.AddUnproven(f.claim(raw, x.T))
 	}
 	s.fall = nil
 	count := 0.0
@@ -211,6 +211,6 @@ func (s *targetSum) lingered(raw *counting.RawSeries, x backend.Sample, out *cou
 	}
 	count := max(0, x.V-s.linger.shown)
 	s.linger = linger{}
-	out.Find(counting.FindRebirth, raw, x.T, count)
+	out.AddFinding(counting.FindRebirth, raw, x.T, count)
 	return count
 }

@@ -175,8 +175,8 @@ func TestProcessesThatSayThatTheyBegan(t *testing.T) {
 			c := NewRaw(counting.RoleTotal)
 			c.starts = counting.Starts{"a": startTimes(tt.began...)}
 			got := c.Feed(scraped(tt.series), 0, 220)
-			for _, c := range got.Claims {
-				got.Settle(c)
+			for _, c := range got.Unproven {
+				got.Resolve(c)
 			}
 			left := 0.0
 			for _, l := range got.Undecided {
@@ -220,8 +220,8 @@ func TestSumsOfProcessesThatSayThatTheyBegan(t *testing.T) {
 			a := NewTargets(counting.RoleTotal)
 			a.starts = begun
 			got := a.Feed([]counting.RawSeries{s}, first-1, timeline.Minute(first+len(tt.sums)-1))
-			for _, c := range got.Claims {
-				got.Settle(c)
+			for _, c := range got.Unproven {
+				got.Resolve(c)
 			}
 			require.Equal(t, tt.want, got.Total)
 		})
@@ -248,7 +248,7 @@ func TestStartsInPieces(t *testing.T) {
 		b := c.Feed(series, cut, 6)
 		require.Equal(t, whole.Total, append(a.Total, b.Total...), "cut at %d", cut)
 		require.Equal(t, whole.Bad, append(a.Bad, b.Bad...), "cut at %d", cut)
-		require.Equal(t, len(whole.Claims), len(a.Claims)+len(b.Claims))
+		require.Equal(t, len(whole.Unproven), len(a.Unproven)+len(b.Unproven))
 	}
 }
 

@@ -17,13 +17,13 @@ import (
 // less certain: where the number of counters in a sum changes, it counts what is
 // sure.
 type Targets struct {
-	clock   counting.Role
-	sums    map[uint64]*targetSum
-	Witness *counting.Recorder // as a counter's
-	Rulings *counting.Rulings  // as a counter's
-	Follow  *counting.Rulings  // as a counter's
-	starts  counting.Starts    // as a counter's
-	targets map[string]presence
+	clock    counting.Role
+	sums     map[uint64]*targetSum
+	Recorder *counting.Recorder // as a counter's
+	Rulings  *counting.Rulings  // as a counter's
+	Followed *counting.Rulings  // as a counter's
+	starts   counting.Starts    // as a counter's
+	targets  map[string]presence
 }
 
 // presence is what is remembered of a target: how many sums it had at the end of the
@@ -58,7 +58,7 @@ func NewTargets(clock counting.Role) *Targets {
 
 // Clone implements counting.Method.
 func (a *Targets) Clone() counting.Method {
-	out := &Targets{clock: a.clock, sums: make(map[uint64]*targetSum, len(a.sums)), Witness: a.Witness, Rulings: a.Rulings.Clone(), targets: maps.Clone(a.targets)}
+	out := &Targets{clock: a.clock, sums: make(map[uint64]*targetSum, len(a.sums)), Recorder: a.Recorder, Rulings: a.Rulings.Clone(), targets: maps.Clone(a.targets)}
 	for key, s := range a.sums {
 		copied := *s
 		if s.fall != nil {
@@ -87,9 +87,9 @@ func (a *Targets) Hold(_ []counting.RawSeries, _, settled timeline.Minute) timel
 // Feed implements counting.Method.
 func (a *Targets) Feed(batch []counting.RawSeries, from, to timeline.Minute) *counting.Events {
 	out := counting.NewEvents(a.clock, from, to)
-	out.Witness, out.Rulings, out.Follow, out.Starts = a.Witness, a.Rulings, a.Follow, a.starts
+	out.Recorder, out.Rulings, out.Followed, out.Starts = a.Recorder, a.Rulings, a.Followed, a.starts
 	a.Rulings.Extend(from.Millis(), to.Millis())
-	a.Follow, a.starts = nil, nil
+	a.Followed, a.starts = nil, nil
 	byTarget := map[string][]sumCursor{}
 	for i := range batch {
 		raw := &batch[i]
@@ -188,7 +188,7 @@ func (p presence) look(together []*sumCursor, now int64) targetEvidence {
 // have one between them.
 func (s *targetSum) tick(now int64, out *counting.Events) {
 	if s.last.T != 0 && now-s.last.T <= 2*60_000 {
-		out.Mark(timeline.SlotEnd(s.last.T), timeline.SlotEnd(now))
+		out.MarkKnown(timeline.SlotEnd(s.last.T), timeline.SlotEnd(now))
 	}
 	out.Newest = max(out.Newest, now)
 }
@@ -198,11 +198,11 @@ func (s *targetSum) tick(now int64, out *counting.Events) {
 func (s *targetSum) step(raw *counting.RawSeries, x backend.Sample, e targetEvidence, out *counting.Events) float64 {
 	x.V = timeline.Rounded(x.V)
 	last := s.last
-	if out.Follow.Covers(x.T) {
+	if out.Followed.Covers(x.T) {
 		delta := out.Obey(raw, s.last, x)
 		s.fall = nil
 		s.count(raw, x, delta, out)
-		out.Surpluses.Add(timeline.SlotEnd(x.T), raw, counting.Explained(last, x.V, delta, out.Follow.Excuses(raw.Key, x.T)))
+		out.Surpluses.Add(timeline.SlotEnd(x.T), raw, counting.ExplainedSurplus(last, x.V, delta, out.Followed.Excuses(raw.Key, x.T)))
 		return delta
 	}
 	n, before := 0.0, 0.0
@@ -210,7 +210,7 @@ func (s *targetSum) step(raw *counting.RawSeries, x backend.Sample, e targetEvid
 		n, before = sizeAt(raw.Sizes, x.T), sizeAt(raw.Sizes, s.last.T)
 	}
 	var delta float64
-	fell, claimed := s.fall != nil, len(out.Claims)
+	fell, claimed := s.fall != nil, len(out.Unproven)
 	excused := fell && x.T-s.fall.at <= deciding*60_000
 	switch {
 	case e.beginning.proven():
@@ -220,17 +220,17 @@ func (s *targetSum) step(raw *counting.RawSeries, x backend.Sample, e targetEvid
 	case s.last.T == 0 && (e.whole || e.restarted == x.T-60_000):
 		if delta = x.V; delta > 0 {
 			out.Births++
-			out.Find(counting.FindBirth, raw, x.T, delta)
+			out.AddFinding(counting.FindBirth, raw, x.T, delta)
 		}
 	case s.began(x, e):
 		if delta = x.V; s.last.T == x.T-60_000 {
 			s.fall = &fallen{verdict: restarted, since: s.last.T, at: x.T, height: s.last.V, value: x.V, counted: x.V}
 		}
-		out.Find(counting.FindRebirth, raw, x.T, delta)
+		out.AddFinding(counting.FindRebirth, raw, x.T, delta)
 	default:
 		delta = s.delta(raw, x, n-before, before > 0, out)
 	}
-	excused = excused || len(out.Claims) > claimed // counters left, or came back
+	excused = excused || len(out.Unproven) > claimed // counters left, or came back
 	if last.T != 0 && s.growth.N == 0 {
 		out.Surpluses.Extrapolate(timeline.SlotEnd(x.T), raw, delta)
 	}
@@ -238,7 +238,7 @@ func (s *targetSum) step(raw *counting.RawSeries, x backend.Sample, e targetEvid
 	out.Excuse(raw, x.T, excused)
 	s.decide(raw, x.T, delta, out)
 	s.count(raw, x, delta, out)
-	out.Surpluses.Add(timeline.SlotEnd(x.T), raw, counting.Explained(last, x.V, delta, excused))
+	out.Surpluses.Add(timeline.SlotEnd(x.T), raw, counting.ExplainedSurplus(last, x.V, delta, excused))
 	return delta
 }
 
@@ -259,14 +259,14 @@ func (s *targetSum) count(raw *counting.RawSeries, x backend.Sample, delta float
 		if s.leapt < deciding && s.lost.V > 0 && x.T-s.lost.T <= counting.Memory { // what came may be counters that were there before
 			pace = min(pace, s.plausible(x.T)/5)
 		}
-		s.peak.push(x.T, pace/max(1, float64(x.T-s.last.T)/60_000), s.growth.Still())
+		s.peak.push(x.T, pace/max(1, float64(x.T-s.last.T)/60_000), s.growth.Idle())
 		s.growth.Push(float32(pace))
 	}
 	if delta > 0 {
 		s.leapt = 0
 	}
-	if out.Witness != nil {
-		out.Witness.Sample(raw, x, delta)
+	if out.Recorder != nil {
+		out.Recorder.Sample(raw, x, delta)
 	}
 	out.Add(timeline.SlotEnd(x.T), raw, delta)
 	s.last, s.short = x, max(0, s.short-1)
@@ -282,7 +282,7 @@ func (s *targetSum) delta(raw *counting.RawSeries, x backend.Sample, more float6
 	switch {
 	case last.T == 0:
 		claim.Kind, claim.Since, claim.Rate = counting.FindBirth, x.T-counting.MaxScrape, 0
-		out.Claim(claim)
+		out.AddUnproven(claim)
 		return 0
 	case s.back(x):
 		return s.rose(raw, x, out)
@@ -290,20 +290,20 @@ func (s *targetSum) delta(raw *counting.RawSeries, x backend.Sample, more float6
 		return s.fell(claim, fewer, out)
 	case fewer:
 		s.shorten(x, 0)
-		claim.Doubt, claim.Undecided = true, x.V
-		out.Claim(claim)
+		claim.Doubtful, claim.Undecided = true, x.V
+		out.AddUnproven(claim)
 		return 0
 	case more > 0 || s.returns(x.V, x.T): // some came, or took the place of others
 		claim.Kind, claim.Events, claim.Since = counting.FindBirth, x.V-last.V, min(last.T, x.T-shortSums*60_000)
-		claim.Doubt, claim.Undecided, claim.Rate = true, x.V-last.V, 0
-		out.Claim(claim)
+		claim.Doubtful, claim.Undecided, claim.Rate = true, x.V-last.V, 0
+		out.AddUnproven(claim)
 		s.leapt = min(s.leapt+1, deciding)
-		if last.V > 0 && s.growth.Still() {
-			out.Claim(again)
+		if last.V > 0 && s.growth.Idle() {
+			out.AddUnproven(again)
 		}
 		return 0
-	case last.V > 0 && (x.T-last.T > 2*60_000 || x.V > last.V && s.growth.Still()):
-		out.Claim(again)
+	case last.V > 0 && (x.T-last.T > 2*60_000 || x.V > last.V && s.growth.Idle()):
+		out.AddUnproven(again)
 	}
 	return x.V - last.V
 }
@@ -329,13 +329,13 @@ func (s *targetSum) fell(c counting.Unproven, fewer bool, out *counting.Events) 
 	s.fall = f
 	if f.verdict == restarted {
 		f.counted += v
-		out.Find(counting.FindReset, c.Raw, c.At, v)
+		out.AddFinding(counting.FindReset, c.Raw, c.At, v)
 		return v
 	}
 	s.shorten(backend.Sample{T: c.At, V: v}, last.V-v)
 	if v > 0 {
 		c.Since = f.since
-		out.Claim(c)
+		out.AddUnproven(c)
 	}
 	return 0
 }
@@ -360,9 +360,9 @@ func (s *targetSum) rose(raw *counting.RawSeries, x backend.Sample, out *countin
 	s.fall = nil
 	delta := max(0, x.V-f.height-f.counted)
 	if more := x.V - s.last.V - delta; more > 0 && f.verdict != restarted {
-		out.Claim(counting.Unproven{Kind: counting.FindReset, Raw: raw, At: x.T, Since: f.since, Seen: f.at, Value: f.sum, Rate: f.rate, Events: more})
+		out.AddUnproven(counting.Unproven{Kind: counting.FindReset, Raw: raw, At: x.T, Since: f.since, Seen: f.at, Value: f.sum, Rate: f.rate, Events: more})
 	}
-	out.Find(counting.FindDip, raw, x.T, 0)
+	out.AddFinding(counting.FindDip, raw, x.T, 0)
 	return delta
 }
 
@@ -380,13 +380,13 @@ func (s *targetSum) decide(raw *counting.RawSeries, now int64, delta float64, ou
 		return
 	}
 	if s.fall = nil; f.verdict != restarted {
-		out.Claim(f.claim(raw, now))
+		out.AddUnproven(f.claim(raw, now))
 	}
 }
 
 // rate is how many events in a millisecond are plausible; 0 when nothing is known.
 func (s *targetSum) rate() float64 {
-	return max(10*float64(s.growth.Most()), 2*float64(s.peak.most())) / 60_000
+	return max(10*float64(s.growth.Max()), 2*float64(s.peak.most())) / 60_000
 }
 
 // plausible is how much a sum may grow until an instant without being suspect.

@@ -63,11 +63,11 @@ func TestAggregate(t *testing.T) {
 			a := NewTargets(counting.RoleTotal)
 			end := timeline.Minute(first + len(tt.sums) - 1)
 			got := a.Feed([]counting.RawSeries{s}, first-1, end)
-			for _, c := range got.Claims {
+			for _, c := range got.Unproven {
 				if c.Began = int64((first + tt.began) * 60_000); tt.began == 0 || c.Began > c.At {
 					c.Began = 1 // another process, that began long ago
 				}
-				got.Settle(c)
+				got.Resolve(c)
 			}
 			require.Equal(t, tt.want, got.Total)
 			require.Equal(t, tt.doubt, got.Ambiguous)

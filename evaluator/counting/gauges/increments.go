@@ -50,7 +50,7 @@ func (n *Increments) Forget(now, _ int64) {
 func (n *Increments) Interval() int64 {
 	least := int64(0)
 	for _, f := range n.flows {
-		if between := f.gaps.Between(); between > 0 && (least == 0 || between < least) {
+		if between := f.gaps.Interval(); between > 0 && (least == 0 || between < least) {
 			least = between
 		}
 	}
@@ -72,7 +72,7 @@ func (n *Increments) Hold(batch []counting.RawSeries, end, settled timeline.Minu
 	for key, last := range newest {
 		usual := int64(0)
 		if f := n.flows[key]; f != nil {
-			usual = f.gaps.Between()
+			usual = f.gaps.Interval()
 		}
 		w.Add(last, usual, settled)
 	}
@@ -129,7 +129,7 @@ func (n *Increments) count(f *flow, s replicated, out *counting.Events) {
 	out.Add(timeline.SlotEnd(s.T), s.raw, timeline.Rounded(events))
 	if s.raw.Roles&n.clock != 0 {
 		if f.last != 0 && since <= f.gaps.Limit() {
-			out.Mark(timeline.SlotEnd(f.last-f.gaps.First(since)+1)-1, timeline.SlotEnd(s.T))
+			out.MarkKnown(timeline.SlotEnd(f.last-f.gaps.FirstGap(since)+1)-1, timeline.SlotEnd(s.T))
 		}
 		out.Known[timeline.SlotEnd(s.T)-out.From-1] = true
 		out.Newest = max(out.Newest, s.T)

@@ -54,7 +54,7 @@ func (p *Probe) Forget(now, _ int64) {
 func (p *Probe) Interval() int64 {
 	least := int64(0)
 	for _, g := range p.gauges {
-		if between := g.gaps.Between(); between > 0 && (least == 0 || between < least) {
+		if between := g.gaps.Interval(); between > 0 && (least == 0 || between < least) {
 			least = between
 		}
 	}
@@ -76,7 +76,7 @@ func (p *Probe) Hold(batch []counting.RawSeries, end, settled timeline.Minute) t
 	for key, last := range newest {
 		usual := int64(0)
 		if g := p.gauges[key]; g != nil {
-			usual = g.gaps.Between()
+			usual = g.gaps.Interval()
 		}
 		w.Add(last, usual, settled)
 	}
@@ -130,7 +130,7 @@ func (p *Probe) slot(g *gauge, replicas []counting.RawSeries, end timeline.Minut
 		out.Total[i]++
 		out.Bad[i]++
 		out.Known[i] = true
-		out.Alive = max(out.Alive, end.Millis())
+		out.AliveUntil = max(out.AliveUntil, end.Millis())
 	}
 }
 
@@ -138,7 +138,7 @@ func (p *Probe) slot(g *gauge, replicas []counting.RawSeries, end timeline.Minut
 func (g *gauge) tick(now int64, out *counting.Events) {
 	if g.last != 0 && now > g.last {
 		if now-g.last <= g.gaps.Limit() {
-			out.Mark(timeline.SlotEnd(g.last-g.gaps.First(now-g.last)+1)-1, timeline.SlotEnd(now))
+			out.MarkKnown(timeline.SlotEnd(g.last-g.gaps.FirstGap(now-g.last)+1)-1, timeline.SlotEnd(now))
 		}
 		g.gaps.Push(now - g.last)
 	}

@@ -81,7 +81,7 @@ func (l *Values) Feed(batch []counting.RawSeries, from, to timeline.Minute) *cou
 		}
 		known := len(l.last) > 0
 		if !known && nans[m] { // it is there, with nothing to measure
-			if out.Nan = now; l.until > 0 {
+			if out.NewestNaN = now; l.until > 0 {
 				l.until = now
 			}
 			continue
@@ -90,7 +90,7 @@ func (l *Values) Feed(batch []counting.RawSeries, from, to timeline.Minute) *cou
 			known, bad = true, true
 		}
 		if known {
-			out.Event(m, bad)
+			out.CountEvent(m, bad)
 		}
 	}
 	return out
@@ -134,7 +134,7 @@ func (l *Values) waits(now int64) bool {
 			delete(l.shows, key)
 		case slots < each || slots > each+1:
 			return false
-		case now-s.since <= s.gaps.Patience() && (s.gaps.Usual == 0 || s.gaps.Between() > counting.MaxScrape):
+		case now-s.since <= s.gaps.Patience() && (s.gaps.Usual == 0 || s.gaps.Interval() > counting.MaxScrape):
 			waits = true
 		}
 	}
@@ -168,7 +168,7 @@ func valuesBySlot(batch []counting.RawSeries, from, to timeline.Minute) map[time
 func nansBySlot(batch []counting.RawSeries) map[timeline.Minute]bool {
 	var out map[timeline.Minute]bool
 	for i := range batch {
-		for _, t := range batch[i].Nans {
+		for _, t := range batch[i].NaNs {
 			if out == nil {
 				out = map[timeline.Minute]bool{}
 			}
@@ -237,7 +237,7 @@ func (r *Runs) Feed(batch []counting.RawSeries, from, to timeline.Minute) *count
 			missed := r.missed(j.success, m)
 			out.Total[i] += missed
 			out.Bad[i] += missed
-			out.Known[i], out.Alive = true, now
+			out.Known[i], out.AliveUntil = true, now
 		}
 	}
 	return out
