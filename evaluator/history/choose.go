@@ -166,7 +166,7 @@ func (b *Reader) perTarget(ctx context.Context, operation string, q plan.Query, 
 // size finds how many counters the sums of a batch are of, when that matters.
 func (b *Reader) size(ctx context.Context, e *Read, i int, batch []counting.RawSeries, r *batch) error {
 	a, ok := e.Record.Inputs[i].Counting.(*counters.Targets)
-	if !ok || !a.Unsure(batch, e.Record.Settled) {
+	if !ok || !a.NeedsSizes(batch, e.Record.Settled) {
 		return nil
 	}
 	queries := e.Record.QueriesOf(i)

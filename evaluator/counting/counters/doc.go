@@ -1,4 +1,5 @@
-// Package counters counts the events of counters: of single ones (Raw) and of the sums
-// of each target's (Targets). It tells restarts, births, lost parts and gaps apart by
-// what the scrapes of a process show, as docs/explanation/counting.md says. It reads nothing.
+// Package counters counts the events of counters: of single counters (Raw), and of the
+// sum of a target's counters (Targets). It separates restarts, births, lost parts and
+// gaps by the scrapes of a process. docs/explanation/counting.md has the rules. It reads
+// nothing.
 package counters

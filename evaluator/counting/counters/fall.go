@@ -5,68 +5,69 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// A counter that falls began again, was a momentary dip, or is a sum that lost a
-// part. The scrape that shows it decides where it can; otherwise the two after it do.
+// A counter that falls restarted, dipped for a moment, or is a sum that lost a part. The
+// scrape that shows the fall decides it if it can. Otherwise the next two scrapes decide
+// it.
 
-// verdict is what a fall means, as far as the scrape that shows it proves.
+// verdict is the meaning of a fall, as far as the scrape that shows it proves.
 type verdict uint8
 
 const (
-	// restarted: the counters began again. Their values count, unless they are
+	// restarted: the counters restarted. Their values count, unless the old values are
 	// back at once.
 	restarted verdict = iota + 1
-	// unsure: they began again, or samples of two replicas came out of order.
-	// Their values count once they are not back.
+	// unsure: the counters restarted, or samples of two replicas came out of order. Their
+	// values count once the old values have not come back.
 	unsure
-	// reduced: they hold far more than they can have counted since. They dipped, or
-	// lost a part. Their values count only if the process began since.
+	// reduced: the counters are far higher than they can have counted since. They dipped,
+	// or lost a part. Their values count only if the process began since.
 	reduced
-	// zeroed: a zero long before is the start of the process, whose past was not
-	// scraped, or the last sample of one that seldom comes.
+	// zeroed: a zero long ago is the start of the process, which was not scraped in
+	// between, or the last sample of a process whose samples come seldom.
 	zeroed
 )
 
-// fallen is a counter that fell, until the second scrape after it.
+// fallen is a counter that fell, until the second scrape after the fall.
 type fallen struct {
 	verdict   verdict
 	scrapes   uint8   // after the fall
 	since, at int64   // times of the samples before the fall and at it
-	height    float64 // before the fall
-	value     float64 // after it
-	counted   float64 // since the fall
-	sum       float64 // of the process after the fall
-	rate      float64 // as a claim's
+	height    float64 // value before the fall
+	value     float64 // value at the fall
+	counted   float64 // events counted since the fall
+	sum       float64 // sum of the process at the fall
+	rate      float64 // Rate of its Unproven
 }
 
 // deciding is the number of scrapes after a fall that decide it.
 const deciding = 2
 
-// sides are the sums of a process' counters at two scrapes in a row, of those that
-// fell and of the others.
-type sides struct{ was, is, held, on float64 }
+// sides contains the sums of a process' counters at two scrapes in a row: of those that
+// fell, and of the others.
+type sides struct{ fellFrom, fellTo, othersFrom, othersTo float64 }
 
-// judge finds what it means that counters fell, by what they can have counted since
-// the scrape before. near says that the scrapes are closer than usual, gap that some
-// are missing between them.
+// judge returns the verdict about counters that fell. plausible is what they can have
+// counted since the scrape before. near means that the scrapes are closer than usual, gap
+// that some between them are missing.
 func (s sides) judge(plausible float64, near, gap bool) verdict {
 	switch {
-	case s.was == 0:
+	case s.fellFrom == 0:
 		return 0
-	case s.on > plausible: // the process went on
-		if s.is <= s.was/2 && s.is <= plausible {
+	case s.othersTo > plausible: // the process did not restart
+		if s.fellTo <= s.fellFrom/2 && s.fellTo <= plausible {
 			return restarted
 		}
 		return reduced
-	case s.is > plausible:
+	case s.fellTo > plausible:
 		return reduced
-	case !gap && (near || s.is >= 0.9*s.was):
+	case !gap && (near || s.fellTo >= 0.9*s.fellFrom):
 		return unsure
 	}
 	return restarted
 }
 
-// back reports whether counters that fell are at their old height again. Those that
-// began again may reach it by what they count.
+// back reports whether counters that fell are at their old height again. Counters that
+// restarted may reach it by counting.
 func (p *process) back(together []*cursor, now int64) bool {
 	var height, grown, v float64
 	began := false
@@ -76,13 +77,15 @@ func (p *process) back(together []*cursor, now int64) bool {
 			continue
 		}
 		is := timeline.Rounded(c.samples[0].V)
-		height, v, grown = height+f.height, v+is, grown+is-c.series.last.V
+		height += f.height
+		v += is
+		grown += is - c.series.last.V
 		began = began || f.verdict == restarted
 	}
 	return height > 0 && v >= height && (!began || p.near(now) || grown > p.plausible(now-p.last))
 }
 
-// fell notes a fall and counts what is certain of it.
+// fell records a fall, and returns the events that are certain.
 func (p *process) fell(c *cursor, now int64, e evidence, out *counting.Events) float64 {
 	last, v := c.series.last, timeline.Rounded(c.samples[0].V)
 	f, again := p.falls[c.raw.Key]
@@ -91,7 +94,11 @@ func (p *process) fell(c *cursor, now int64, e evidence, out *counting.Events) f
 	} else {
 		f.height, f.since = last.V, last.T
 	}
-	f.verdict, f.at, f.value, f.sum, f.rate = e.verdict, now, v, e.sum, p.rate()
+	f.verdict = e.verdict
+	f.at = now
+	f.value = v
+	f.sum = e.sum
+	f.rate = p.rate()
 	if e.verdict == restarted {
 		f.counted += v
 		out.AddFinding(counting.FindReset, c.raw, now, v)
@@ -112,8 +119,8 @@ func (p *process) remember(key uint64, f fallen) {
 	p.falls[key] = f
 }
 
-// rose counts a counter that fell and is back at its height: nothing twice. If the
-// process began since, it counted more.
+// rose counts a counter that fell and is back at its height, so that nothing counts
+// twice. If the process restarted in between, it counted more.
 func (p *process) rose(c *cursor, f fallen, now int64, out *counting.Events) float64 {
 	v := timeline.Rounded(c.samples[0].V)
 	delta := max(0, v-f.height-f.counted)
@@ -125,7 +132,7 @@ func (p *process) rose(c *cursor, f fallen, now int64, out *counting.Events) flo
 	return delta
 }
 
-// decide decides the falls whose time is over, of the series of a scrape.
+// decide resolves the falls of the series of a scrape whose time is over.
 func (p *process) decide(together []*cursor, now int64, out *counting.Events) {
 	for _, c := range together {
 		f, ok := p.falls[c.raw.Key]
@@ -142,7 +149,7 @@ func (p *process) decide(together []*cursor, now int64, out *counting.Events) {
 		delete(p.falls, c.raw.Key)
 		p.lose(c.raw.Key, f)
 		if f.verdict != restarted {
-			out.AddUnproven(f.claim(c.raw, now))
+			out.AddUnproven(f.unproven(c.raw, now))
 		}
 		if f.verdict == unsure {
 			p.restarted = max(p.restarted, f.since)
@@ -150,9 +157,9 @@ func (p *process) decide(together []*cursor, now int64, out *counting.Events) {
 	}
 }
 
-// claim is what a fall that was not taken back comes to: its value counts, unless it
-// counted when it fell because the process said that it began.
-func (f fallen) claim(raw *counting.RawSeries, now int64) counting.Unproven {
+// unproven returns the events of a fall that was not taken back. Its value counts, unless
+// it counted at the fall because the start time proved a restart.
+func (f fallen) unproven(raw *counting.RawSeries, now int64) counting.Unproven {
 	c := counting.Unproven{Kind: counting.FindReset, Raw: raw, At: now, Since: f.since, Seen: f.at, Value: f.sum, Rate: f.rate}
 	if f.verdict == unsure {
 		c.Fallback = f.value

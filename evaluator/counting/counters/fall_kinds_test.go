@@ -13,25 +13,26 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// exporter is a random exporter of one counter, with what really happened.
+// exporter is a random exporter of one counter, with the events that really happened.
 type exporter struct {
 	samples []backend.Sample
-	started []backend.Sample // start times in seconds; empty when the process says none
+	started []backend.Sample // start times in seconds; empty if the process reports none
 	truth   float64          // events that a perfect reader would count between the first sample and the last
-	slack   float64          // of them those that nobody can tell
-	likely  float64          // events that a member held that was left alone, few enough to be new ones
-	falls   int              // that nothing proves
+	slack   float64          // the part of truth that nobody can count
+	likely  float64          // value of a member that was left alone, small enough to be new events
+	falls   int              // falls without proof
 }
 
-// scrapeAt are the times of scrapes, each 30 s, half on the boundaries of slots.
+// scrapeAt returns the time of a scrape: one each 30 s, half of them on the boundaries of
+// slots.
 func scrapeAt(i int) int64 { return epochMillis + int64(i)*30_000 }
 
 const epochMillis = 1_700_000_000_000 - 1_700_000_000_000%60_000
 
 const scrapes = 1200 // ten hours
 
-// losesMembers is a sum of members that come with nothing and go with all they counted.
-// What a member counts around its end is not told from what the others count.
+// losesMembers returns a sum of members that appear with nothing and leave with all they
+// counted. Events of a member around its end can't be separated from those of the others.
 func losesMembers(r *rand.Rand) exporter {
 	var e exporter
 	members := make([]float64, 2+r.IntN(20))
@@ -71,7 +72,7 @@ func losesMembers(r *rand.Rand) exporter {
 	return e
 }
 
-// restores is a counter of a process that crashes and goes on from a state that it
+// restores returns a counter of a process that crashes and continues with a state that it
 // saved some minutes before, with a new start time.
 func restores(r *rand.Rand) exporter {
 	var e exporter
@@ -79,7 +80,7 @@ func restores(r *rand.Rand) exporter {
 	saved := n
 	for i := range scrapes {
 		grown := float64(50 + r.IntN(50))
-		if i > 30 && i%97 == 0 { // a crash: what was counted since the last scrape is lost
+		if i > 30 && i%97 == 0 { // a crash: the events since the last scrape are lost
 			n, start = saved, scrapeAt(i)-10_000
 			e.slack += grown
 			e.falls++
@@ -98,7 +99,8 @@ func restores(r *rand.Rand) exporter {
 	return e
 }
 
-// pushes is a batch whose runs push what they counted to a gateway, with their start.
+// pushes returns a batch whose runs push their counts to a gateway, with their start
+// times.
 func pushes(r *rand.Rand) exporter {
 	var e exporter
 	n, start, next := float64(200+r.IntN(2000)), scrapeAt(-20), 30+r.IntN(60)
@@ -106,7 +108,7 @@ func pushes(r *rand.Rand) exporter {
 		if i == next {
 			n, start = max(1, n*(0.5+r.Float64())), scrapeAt(i)-100_000
 			if n = float64(int(n)); n == e.samples[i-1].V {
-				n++ // what looks the same is not seen
+				n++ // an equal value is not visible
 			}
 			e.truth += n
 			next = i + 30 + r.IntN(60)
@@ -117,8 +119,8 @@ func pushes(r *rand.Rand) exporter {
 	return e
 }
 
-// alternates is a busy process that two scrapers show in turns, one late by some seconds,
-// and that restarts now and then.
+// alternates returns a busy process that two scrapers show in turns, one some seconds
+// late, and that restarts now and then.
 func alternates(r *rand.Rand) exporter {
 	var e exporter
 	n := 10_000.0
@@ -137,9 +139,9 @@ func alternates(r *rand.Rand) exporter {
 	return e
 }
 
-// TestKindsOfFalls holds both methods against exporters whose counters fall, for each
-// kind of reason: never more than what happened, and no less but for what nobody can
-// tell. What is left out without proof is told.
+// TestKindsOfFalls feeds both methods with exporters whose counters fall for one kind of
+// reason. They never count more than happened, and less only where nobody can count it.
+// Events left out without proof are reported.
 func TestKindsOfFalls(t *testing.T) {
 	kinds := map[string]func(*rand.Rand) exporter{
 		"loses members": losesMembers, "restores": restores, "pushes": pushes, "alternates": alternates,
@@ -180,7 +182,7 @@ func TestKindsOfFalls(t *testing.T) {
 	}
 }
 
-// onBoundaries are the newest samples at the ends of slots.
+// onBoundaries returns the newest samples at the ends of slots.
 func onBoundaries(samples []backend.Sample) []backend.Sample {
 	var out []backend.Sample
 	for _, x := range samples {
@@ -191,7 +193,7 @@ func onBoundaries(samples []backend.Sample) []backend.Sample {
 	return out
 }
 
-// latest is the start time of the newest sample up to an instant, in milliseconds.
+// latest returns the start time of the newest sample up to an instant, in milliseconds.
 func latest(starts []backend.Sample, at int64) int64 {
 	out := int64(0)
 	for _, x := range starts {
@@ -202,9 +204,9 @@ func latest(starts []backend.Sample, at int64) int64 {
 	return out
 }
 
-// TestCountersThatExpire: an exporter drops a counter that had no event for some
-// minutes, and makes it anew with the next one. What is counted is never more than
-// what happened, and what is left out is undecided.
+// TestCountersThatExpire checks an exporter that drops a counter without events for some
+// minutes, and creates it again with the next event. Never more is counted than happened,
+// and the rest is undecided.
 func TestCountersThatExpire(t *testing.T) {
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 2))
@@ -213,7 +215,7 @@ func TestCountersThatExpire(t *testing.T) {
 		for i := range scrapes {
 			at := scrapeAt(i)
 			other.Samples = append(other.Samples, backend.Sample{T: at, V: float64(5 * i)})
-			if i > 0 && r.IntN(60) == 0 && (i-last <= 10 || i-last > 13) { // what is away for a scrape or two may be a partial one
+			if i > 0 && r.IntN(60) == 0 && (i-last <= 10 || i-last > 13) { // an absence of a scrape or two may be a partial scrape
 				if i-last > 10 {
 					n = 0
 				}

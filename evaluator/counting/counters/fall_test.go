@@ -9,7 +9,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// growing are n samples that grow by the same.
+// growing returns n samples that grow by the same amount.
 func growing(from, each float64, n int) []float64 {
 	var out []float64
 	for i := range n {
@@ -18,8 +18,8 @@ func growing(from, each float64, n int) []float64 {
 	return out
 }
 
-// followed joins samples.
-func followed(parts ...[]float64) []float64 {
+// joined concatenates samples.
+func joined(parts ...[]float64) []float64 {
 	var out []float64
 	for _, p := range parts {
 		out = append(out, p...)
@@ -27,14 +27,14 @@ func followed(parts ...[]float64) []float64 {
 	return out
 }
 
-// TestFalls has counters that fall, scraped each 30 s, with what counts.
+// TestFalls checks counters that fall, scraped each 30 s.
 func TestFalls(t *testing.T) {
 	tests := []struct {
 		name       string
 		series     map[string][]float64
-		began      float64 // when the process began, in scrapes; 0 when nobody knows
+		began      float64 // start of the process, in scrapes; 0 if unknown
 		total, bad float64
-		undecided  float64 // of the total
+		undecided  float64 // part of the total
 	}{
 		{
 			name:   "a momentary dip",
@@ -54,7 +54,7 @@ func TestFalls(t *testing.T) {
 		{
 			name:   "a process that began again a little lower",
 			series: map[string][]float64{"total": {40, 50, 47, 48, 49, 60}},
-			total:  10 + 1 + 1 + 47 + 11, // the 47 when it has not come back
+			total:  10 + 1 + 1 + 47 + 11, // the 47 once it has not come back
 		},
 		{
 			name:   "and says when it began",
@@ -70,15 +70,15 @@ func TestFalls(t *testing.T) {
 		},
 		{
 			name:      "a sum that lost a part goes on from there",
-			series:    map[string][]float64{"total": followed(growing(1e6, 300, 10), growing(950_000, 300, 10))},
+			series:    map[string][]float64{"total": joined(growing(1e6, 300, 10), growing(950_000, 300, 10))},
 			total:     2*9*300 + 0,
 			undecided: 950_000,
 		},
 		{
 			name: "a sum gets back the part that it lost: only what it counts is new",
 			series: map[string][]float64{
-				"total": followed(growing(1e6, 300, 10), growing(702_000, 200, 5), growing(1_004_500, 300, 3)),
-				"bad":   followed(growing(60_000, 3, 10), growing(20_000, 1, 5), growing(60_060, 3, 3)),
+				"total": joined(growing(1e6, 300, 10), growing(702_000, 200, 5), growing(1_004_500, 300, 3)),
+				"bad":   joined(growing(60_000, 3, 10), growing(20_000, 1, 5), growing(60_060, 3, 3)),
 			},
 			// 1,002,700 fell to 702,000, so that 300,700 went, and 702,800 became 1,004,500: of 301,700 more 1,000 are new.
 			// Of the bad ones 60,027 fell to 20,000, so that 40,027 went, and 20,004 became 60,060: of 40,056 more 29 are new.
@@ -88,7 +88,7 @@ func TestFalls(t *testing.T) {
 		{
 			name: "a sum gets back the smaller of two parts, and then the other",
 			series: map[string][]float64{
-				"total": followed(growing(1e6, 300, 10), growing(602_000, 200, 5), growing(402_000, 100, 5), growing(603_500, 200, 3), growing(1_005_000, 300, 3)),
+				"total": joined(growing(1e6, 300, 10), growing(602_000, 200, 5), growing(402_000, 100, 5), growing(603_500, 200, 3), growing(1_005_000, 300, 3)),
 			},
 			// 1,002,700 fell to 602,000 and 602,800 to 402,000: 400,700 and 200,800 went. 402,400 became 603,500, 300 more
 			// than the smaller part, and 603,900 became 1,005,000, 400 more than the other.
@@ -98,7 +98,7 @@ func TestFalls(t *testing.T) {
 		{
 			name: "a sum gets back a part while another is away for a scrape",
 			series: map[string][]float64{
-				"total": followed(growing(1e6, 300, 10), growing(602_000, 200, 5), []float64{402_000, 1_003_900, 1_004_200}),
+				"total": joined(growing(1e6, 300, 10), growing(602_000, 200, 5), []float64{402_000, 1_003_900, 1_004_200}),
 			},
 			// 602,800 fell by 200,800, and became 1,003,900: 601,900 more, of which both parts are 601,500.
 			total:     9*300 + 4*200 + 400 + 300,
@@ -107,16 +107,17 @@ func TestFalls(t *testing.T) {
 		{
 			name: "an outage after a sum of errors lost a part leaps for longer than two scrapes",
 			series: map[string][]float64{
-				"total": followed(growing(60_000, 1, 10), growing(40_000, 1, 6), growing(42_005, 2000, 9)),
+				"total": joined(growing(60_000, 1, 10), growing(40_000, 1, 6), growing(42_005, 2000, 9)),
 			},
 			total:     9 + 5 + 7*2000,
 			undecided: 40_000 + 2*2000,
 		},
 		{
 			name: "an outage that looks like parts that come back, for longer than two scrapes",
-			series: map[string][]float64{"total": followed(growing(1_000_000, 300, 10), growing(902_700, 300, 4), growing(803_600, 300, 4),
+			series: map[string][]float64{"total": joined(growing(1_000_000, 300, 10), growing(902_700, 300, 4), growing(803_600, 300, 4),
 				growing(704_500, 300, 4), growing(605_400, 300, 4), growing(706_300, 100_000, 4))},
-			// Four parts of 100,000 went. Of four leaps by as much two are taken for their return.
+			// Four parts of 100,000 left. Two of the four leaps by as much count as their
+			// return.
 			total: 9*300 + 4*3*300 + 2*100_000, undecided: 902_700 + 803_600 + 704_500 + 605_400 + 2*100_000,
 		},
 		{
@@ -162,7 +163,7 @@ func TestFalls(t *testing.T) {
 		{
 			name: "a restored state",
 			series: map[string][]float64{
-				"total": followed(growing(1e6, 300, 10), growing(980_000, 300, 5)),
+				"total": joined(growing(1e6, 300, 10), growing(980_000, 300, 5)),
 			},
 			began: 9.5,
 			total: 9*300 + 4*300, undecided: 980_000,
@@ -191,7 +192,8 @@ func TestFalls(t *testing.T) {
 	}
 }
 
-// TestFallsInPieces feeds falls at once and cut at any minute: the slots are the same.
+// TestFallsInPieces checks that falls give the same slots fed at once or cut at any
+// minute.
 func TestFallsInPieces(t *testing.T) {
 	for name, values := range map[string]map[string][]float64{
 		"falls, dips and gaps": {
@@ -199,8 +201,8 @@ func TestFallsInPieces(t *testing.T) {
 			"bad":   {4, 4, 5, 5, 4, 4, 6, 7, 9, none, none, none, 8, 9},
 		},
 		"a part that goes and comes back": {
-			"total": followed(growing(1e6, 300, 5), growing(702_000, 200, 5), growing(1_003_000, 300, 4)),
-			"bad":   followed(growing(60_000, 3, 5), growing(20_000, 1, 5), growing(60_045, 3, 4)),
+			"total": joined(growing(1e6, 300, 5), growing(702_000, 200, 5), growing(1_003_000, 300, 4)),
+			"bad":   joined(growing(60_000, 3, 5), growing(20_000, 1, 5), growing(60_045, 3, 4)),
 		},
 	} {
 		series := scraped(values)

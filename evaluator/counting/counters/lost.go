@@ -8,29 +8,29 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// A sum that lost a part may get it back: a recorded sum leaps when a target that was down
-// is scraped again. What comes back was counted before, so that it counts nothing, and is
-// ambiguous: it may be new.
+// A sum that lost a part may get it back: a recorded sum leaps when a target that was
+// down is scraped again. The part was counted before. So it counts nothing, and is
+// ambiguous, because it may also be new.
 
-// lost is a part that went from counters at one scrape, for a day.
+// lost is a part that left counters at one scrape. It is remembered for a day.
 type lost struct {
-	at    int64              // when it went
-	of    map[uint64]float64 // how much, by series
-	leaps uint8              // how often less than half of it came back
+	at       int64              // when it left
+	bySeries map[uint64]float64 // amount by series
+	leaps    uint8              // how often less than half of it came back
 }
 
-func (l *lost) sum() float64 {
+func (l *lost) total() float64 {
 	sum := 0.0
-	for _, v := range l.of {
+	for _, v := range l.bySeries {
 		sum += v
 	}
 	return sum
 }
 
-// mostLost is how many of the newest lost parts are known.
+// mostLost is the largest number of lost parts that are remembered.
 const mostLost = 50
 
-// lose notes of a fall that proved to be no restart how much went.
+// lose remembers the part that counters lost in a fall that was not a restart.
 func (p *process) lose(key uint64, f fallen) {
 	if f.verdict != reduced || f.value >= f.height {
 		return
@@ -40,9 +40,9 @@ func (p *process) lose(key uint64, f fallen) {
 		if len(p.lost) == mostLost {
 			p.lost = slices.Delete(p.lost, 0, 1)
 		}
-		i, p.lost = len(p.lost), append(p.lost, lost{at: f.at, of: map[uint64]float64{}})
+		i, p.lost = len(p.lost), append(p.lost, lost{at: f.at, bySeries: map[uint64]float64{}})
 	}
-	p.lost[i].of[key], p.shrank = f.height-f.value, f.at
+	p.lost[i].bySeries[key], p.shrank = f.height-f.value, f.at
 }
 
 // above reports whether counters that fell are above their old height by far more than
@@ -57,21 +57,21 @@ func (p *process) above(together []*cursor, plausible float64) bool {
 	return p.shrank != 0 && more > plausible
 }
 
-// miss takes what fell for lost before it is decided.
+// miss resolves falls as lost parts before their time is over.
 func (p *process) miss(together []*cursor, now int64, out *counting.Events) {
 	for _, c := range together {
 		if f, ok := p.falls[c.raw.Key]; ok && f.verdict == reduced {
 			delete(p.falls, c.raw.Key)
 			p.lose(c.raw.Key, f)
-			out.AddUnproven(f.claim(c.raw, now))
+			out.AddUnproven(f.unproven(c.raw, now))
 		}
 	}
 }
 
-// regain finds how much counters get back that leap by far more than they can have
-// counted, by series, and forgets it.
+// regain returns the amount that counters get back in an implausible leap, by series. It
+// forgets the parts that came back.
 func (p *process) regain(together []*cursor, plausible float64, now int64) map[uint64]float64 {
-	p.lost = slices.DeleteFunc(p.lost, func(l lost) bool { return now-l.at > counting.Memory || len(l.of) == 0 })
+	p.lost = slices.DeleteFunc(p.lost, func(l lost) bool { return now-l.at > counting.Memory || len(l.bySeries) == 0 })
 	if len(p.lost) == 0 {
 		return nil
 	}
@@ -89,21 +89,23 @@ func (p *process) regain(together []*cursor, plausible float64, now int64) map[u
 			back = map[uint64]float64{}
 		}
 		l := &p.lost[i]
-		for key, v := range l.of {
+		for key, v := range l.bySeries {
 			v = min(v, leaps[key])
-			back[key], leaps[key], l.of[key] = back[key]+v, leaps[key]-v, l.of[key]-v
+			back[key] += v
+			leaps[key] -= v
+			l.bySeries[key] -= v
 		}
-		if !whole && l.sum() > counting.Slack {
+		if !whole && l.total() > counting.Slack {
 			l.leaps++
 			return back
 		}
-		// The part may have gone on meanwhile. What is more is of another one.
+		// The part may have counted while it was away. The rest is part of another one.
 		plausible = max(plausible, counting.Slack+float64(p.growth.Max())*float64(now-l.at)/float64(max(p.gaps.Usual, 1)))
 		p.lost = slices.Delete(p.lost, i, i+1)
 	}
 }
 
-// leapsOf is how much counters grow by, by series; nil where all of it is plausible.
+// leapsOf returns the growth of counters by series, or nil if all of it is plausible.
 func (p *process) leapsOf(together []*cursor, plausible float64) map[uint64]float64 {
 	sum := 0.0
 	for _, c := range together {
@@ -121,17 +123,18 @@ func (p *process) leapsOf(together []*cursor, plausible float64) map[uint64]floa
 	return leaps
 }
 
-// match finds the part that comes back by a leap: of those that it holds whole the largest,
-// else of those that it holds half of the smallest. What is beyond all that was counted is
-// of some part, though less of it. What leaps for longer than two scrapes is an outage.
+// match finds the part that a leap brings back. That is the largest part that fits into
+// the leap, or else the smallest of which half fits. A leap far beyond all plausible
+// counts also returns a part, even if less than half of it. A leap in more than two
+// scrapes is an outage.
 func (p *process) match(leaps map[uint64]float64, plausible float64) (best int, whole bool) {
 	best, of := -1, 0.0
 	for i := range p.lost {
 		l, leap := &p.lost[i], 0.0
-		for key := range l.of {
+		for key := range l.bySeries {
 			leap += leaps[key]
 		}
-		sum := l.sum()
+		sum := l.total()
 		switch {
 		case leap <= plausible || p.leaps >= deciding:
 		case leap >= sum:
@@ -148,15 +151,15 @@ func (p *process) match(leaps map[uint64]float64, plausible float64) (best int, 
 	return best, whole
 }
 
-// regained is what a counter counts whose part came back: what it grew by beyond that.
+// regained counts a counter whose part came back: the growth beyond that part.
 func (p *process) regained(c *cursor, now int64, e evidence, out *counting.Events) float64 {
 	last, known := c.series.last, e.regained[c.raw.Key]
 	out.AddUnproven(counting.Unproven{Kind: counting.FindBirth, Raw: c.raw, At: now, Since: last.T, Seen: now, Value: e.sum, Rate: p.rate(), Events: known, Doubtful: true, Undecided: known})
 	return timeline.Rounded(c.samples[0].V) - last.V - known
 }
 
-// paced is what a scrape says of how much is plausible, of all that it counted. What a part
-// counted while it was away says nothing; what leaps once may be a part.
+// paced returns the growth of a scrape from which plausible counts are estimated. It
+// ignores the growth of parts that were away. A single leap may be a part that came back.
 func (p *process) paced(grown float64, now int64, e evidence) float64 {
 	if e.regained != nil {
 		p.leaps++
@@ -170,17 +173,17 @@ func (p *process) paced(grown float64, now int64, e evidence) float64 {
 	return min(grown, e.plausible/5)
 }
 
-// forgetLost drops what is known of a series.
+// forgetLost removes a series from the lost parts.
 func (p *process) forgetLost(key uint64) {
 	for i := range p.lost {
-		delete(p.lost[i].of, key)
+		delete(p.lost[i].bySeries, key)
 	}
 }
 
 func cloneLost(all []lost) []lost {
 	all = slices.Clone(all)
 	for i := range all {
-		all[i].of = maps.Clone(all[i].of)
+		all[i].bySeries = maps.Clone(all[i].bySeries)
 	}
 	return all
 }

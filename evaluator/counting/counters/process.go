@@ -19,32 +19,31 @@ type process struct {
 	growth    counting.Recent[float32]
 	peak      peak
 	falls     map[uint64]fallen // not decided yet, by series
-	lost      []lost            // parts that went, in the order of time
-	shrank    int64             // when the last of them went; 0 for never
-	leaps     uint8             // scrapes in a row in which some came back
-	lowered   int64             // time of the last sample that was lower than the one before
-	born      map[uint64]bool   // the series of which the last scrape had the first sample
+	lost      []lost            // parts that left, in the order of time
+	shrank    int64             // when the last part left; 0 for never
+	leaps     uint8             // scrapes in a row in which parts came back
+	lowered   int64             // time of the last sample lower than the one before
+	born      map[uint64]bool   // series whose first sample was in the last scrape
 	bears     map[uint64]bool   // the same of the scrape that is being counted
-	ticks     int64             // time of the last sample of a clock series
+	lastTick  int64             // time of the last sample of a clock series
 	gaps      counting.Gaps
 }
 
-// evidence is what a scrape as a whole tells.
+// evidence contains the conclusions from a whole scrape.
 type evidence struct {
-	verdict  verdict            // about the counters that are lower than at the scrape before; 0 when none is
-	restart  bool               // it is the process that began again, as far as the others don't show that it went on
-	all      bool               // the others began again as well
-	back     bool               // those that fell are at their old height again
-	regained map[uint64]float64 // what comes back of parts that went, by series
+	verdict  verdict            // about the counters that fell; 0 if none did
+	restart  bool               // the process restarted, unless the other counters prove that it did not
+	all      bool               // all counters restarted
+	back     bool               // counters that fell are at their old height again
+	regained map[uint64]float64 // amounts of parts that come back, by series
 	sum      float64            // of all counters
-	// plausible is what counters of the process may count since the last scrape
-	// without being suspect.
+	// plausible is what counters of the process can have counted since the last scrape.
 	plausible float64
 	whole     bool // some series is in both scrapes, and none ended in between
 	gap       bool // scrapes are missing
 }
 
-// look gathers the evidence of a scrape.
+// look returns the evidence of a scrape.
 func (p *process) look(together []*cursor, now int64) evidence {
 	e := evidence{plausible: p.plausible(now - p.last), back: p.back(together, now)}
 	var s sides
@@ -58,27 +57,27 @@ func (p *process) look(together []*cursor, now int64) evidence {
 		switch {
 		case last.T == 0 || p.away(last.T):
 		case v < last.V:
-			s.was, s.is = s.was+last.V, s.is+v
+			s.fellFrom, s.fellTo = s.fellFrom+last.V, s.fellTo+v
 		default:
-			s.held, s.on = s.held+last.V, s.on+v
+			s.othersFrom, s.othersTo = s.othersFrom+last.V, s.othersTo+v
 		}
 	}
 	e.whole = went > 0 && went == p.size
 	e.gap = p.last != 0 && now-p.last > p.gaps.Limit()
 	e.verdict = s.judge(e.plausible, p.near(now), e.gap)
-	e.restart = e.verdict == restarted && s.on <= e.plausible
-	e.all = e.restart && s.is+s.on <= e.plausible && s.was >= s.held
+	e.restart = e.verdict == restarted && s.othersTo <= e.plausible
+	e.all = e.restart && s.fellTo+s.othersTo <= e.plausible && s.fellFrom >= s.othersFrom
 	return e
 }
 
-// near reports whether a scrape is closer to the last one than usual, as those of
-// another replica are.
+// near reports whether a scrape is closer to the last one than usual, as those of another
+// replica are.
 func (p *process) near(now int64) bool { return now-p.last < p.gaps.Usual/2 }
 
-// away reports whether a series with its last sample at a time missed scrapes.
+// away reports whether a series whose last sample has this time missed scrapes.
 func (p *process) away(last int64) bool { return p.last-last > p.gaps.Usual/2 }
 
-// rate is how many events in a millisecond are plausible; 0 when nothing is known.
+// rate returns the plausible events in a millisecond, or 0 if unknown.
 func (p *process) rate() float64 {
 	if p.gaps.Usual == 0 {
 		return 0
@@ -86,7 +85,7 @@ func (p *process) rate() float64 {
 	return max(10*float64(p.growth.Max()), 2*float64(p.peak.most())) / float64(p.gaps.Usual)
 }
 
-// plausible is how many events in a time, of at least a scrape, are plausible.
+// plausible returns the plausible events in a time, for at least one scrape.
 func (p *process) plausible(since int64) float64 {
 	if p.gaps.Usual == 0 {
 		return counting.Slack + 10*float64(p.growth.Max())
@@ -94,13 +93,13 @@ func (p *process) plausible(since int64) float64 {
 	return counting.Slack + p.rate()*float64(max(since, p.gaps.Usual))
 }
 
-// scrape counts what one scrape brings. A process restarted when one of its
-// counters fell: when it did is known as well as when that counter was scraped
-// before. A series that was not there at the scrape before was born, and counts
-// from zero, when the process restarted since that scrape or when the scrapes
-// around are whole. It was born again when it had ended and the process
-// restarted since. What this can't tell is claimed, for the start time of the
-// process to tell.
+// scrape counts one scrape.
+//
+// The process restarted if one of its counters fell. The restart was then after the last
+// scrape of that counter. A series that was not in the scrape before was born. It counts
+// from zero if the process restarted since that scrape, or if no series is missing in both
+// scrapes. It was born again if it had ended and the process restarted since. Other values
+// are unproven: the start time of the process decides them.
 func (p *process) scrape(together []*cursor, now int64, out *counting.Events) {
 	if out.Followed.Covers(now) {
 		p.follow(together, now, out)
@@ -114,15 +113,15 @@ func (p *process) scrape(together []*cursor, now int64, out *counting.Events) {
 		p.renew(together, b, out)
 		return
 	}
-	if b.doubtful() && p.restarted < max(b.said, 1) {
+	if b.doubtful() && p.restarted < max(b.reported, 1) {
 		for _, c := range together {
-			c.claimDoubt(out, now)
+			c.addDoubt(out, now)
 		}
 	}
 	if e.restart {
 		p.restarted, p.lost = max(p.restarted, p.last), nil
 	}
-	if e.back && p.above(together, e.plausible) { // more than what fell is back
+	if e.back && p.above(together, e.plausible) { // more than the fall is back
 		e.back = false
 		p.miss(together, now, out)
 	}
@@ -147,7 +146,7 @@ func (p *process) scrape(together []*cursor, now int64, out *counting.Events) {
 	p.scraped(together, b, p.paced(grown, now, e), out)
 }
 
-// follow counts a scrape as it was ruled for all series of the process.
+// follow counts a scrape by the rulings about all series of the process.
 func (p *process) follow(together []*cursor, now int64, out *counting.Events) {
 	grown := 0.0
 	for _, c := range together {
@@ -159,7 +158,7 @@ func (p *process) follow(together []*cursor, now int64, out *counting.Events) {
 	p.scraped(together, beginning{now: now}, grown, out)
 }
 
-// count takes over what a sample counts at once.
+// count adds the events that a sample counts at once.
 func (c *cursor) count(now int64, delta float64, excused bool, out *counting.Events) float64 {
 	x := backend.Sample{T: now, V: timeline.Rounded(c.samples[0].V)}
 	if out.Recorder != nil {
@@ -168,7 +167,7 @@ func (c *cursor) count(now int64, delta float64, excused bool, out *counting.Eve
 	out.Add(timeline.SlotEnd(now), c.raw, delta)
 	p := c.series.process
 	out.Surpluses.Add(timeline.SlotEnd(now), c.raw, counting.ExplainedSurplus(c.series.last, x.V, delta, excused))
-	if p.born[c.raw.Key] || c.series.last.T != 0 && p.away(c.series.last.T) { // its last sample may lie before the hour
+	if p.born[c.raw.Key] || c.series.last.T != 0 && p.away(c.series.last.T) { // its last sample may be before the hour
 		out.Surpluses.Extrapolate(timeline.SlotEnd(now), c.raw, delta)
 	}
 	switch {
@@ -183,11 +182,11 @@ func (c *cursor) count(now int64, delta float64, excused bool, out *counting.Eve
 	return delta
 }
 
-// scraped notes that a scrape is counted.
+// scraped updates the state of the process after a scrape.
 func (p *process) scraped(together []*cursor, b beginning, grown float64, out *counting.Events) {
 	now := b.now
 	if p.last != 0 {
-		// What is not plausible is no measure for a day, before it goes on.
+		// An implausible growth is no measure for a day, unless it continues.
 		p.peak.push(now, p.perScrape(min(grown, p.plausible(now-p.last)), now), p.growth.Idle())
 		p.growth.Push(float32(grown))
 	}
@@ -197,14 +196,14 @@ func (p *process) scraped(together []*cursor, b beginning, grown float64, out *c
 	p.born, p.bears = p.bears, nil
 }
 
-// begin takes the scrape for the first one when all samples before it are zeros at
-// the starts of series, long before it or right before it: what came between was
-// not scraped. Where samples may just come seldom, the next one decides.
+// begin treats the scrape as the first one if all samples before it are zeros at the
+// starts of series, long before it or right before it. The scrapes in between are
+// missing. If samples may just come seldom, the next one decides.
 func (p *process) begin(together []*cursor, now int64) {
 	if p.counts {
 		return
 	}
-	const renewed = 1000 // a start that is given anew with each scrape
+	const renewed = 1000 // a start that the exporter repeats at each scrape, in milliseconds
 	if since := now - p.last; since > p.gaps.Limit() || since < renewed {
 		for _, c := range together {
 			if c.series.last.T != 0 && since >= renewed && since <= timeline.TwoIntervals(counting.MaxPush) {
@@ -212,15 +211,14 @@ func (p *process) begin(together []*cursor, now int64) {
 			}
 			c.series.last = backend.Sample{}
 		}
-		p.last, p.ticks = 0, 0
+		p.last, p.lastTick = 0, 0
 	}
 	for _, c := range together {
 		p.counts = p.counts || c.series.last.T != 0 || c.samples[0].V > 0
 	}
 }
 
-// delta is what a series counts at a scrape, as far as the process' own series
-// tell.
+// delta counts a series at a scrape, by the evidence of the process' own series.
 func (p *process) delta(c *cursor, now int64, e evidence, out *counting.Events) float64 {
 	last, v := c.series.last, timeline.Rounded(c.samples[0].V)
 	f, fell := p.falls[c.raw.Key]
@@ -249,13 +247,13 @@ func (p *process) delta(c *cursor, now int64, e evidence, out *counting.Events) 
 	case e.regained[c.raw.Key] > 0:
 		return p.regained(c, now, e, out)
 	}
-	if (e.gap || e.verdict != 0 || v > last.V && p.growth.Idle()) && last.V > 0 { // it may have passed what it was
+	if (e.gap || e.verdict != 0 || v > last.V && p.growth.Idle()) && last.V > 0 { // it may have passed its old value
 		out.AddUnproven(counting.Unproven{Kind: counting.FindRebirth, Raw: c.raw, At: now, Since: last.T, Seen: now, Value: e.sum, Rate: p.rate(), Events: last.V})
 	}
 	return v - last.V
 }
 
-// returned is what a series counts that missed scrapes of its process.
+// returned counts a series that missed scrapes of its process.
 func (p *process) returned(c *cursor, now int64, e evidence, out *counting.Events) float64 {
 	last, v := c.series.last, timeline.Rounded(c.samples[0].V)
 	claim := counting.Unproven{Kind: counting.FindRebirth, Raw: c.raw, At: now, Since: last.T, Seen: now, Value: e.sum, Rate: p.rate()}
@@ -271,12 +269,14 @@ func (p *process) returned(c *cursor, now int64, e evidence, out *counting.Event
 		out.AddFinding(claim.Kind, c.raw, now, v)
 		return v
 	case v < last.V:
-		claim.Events, claim.Undecided, claim.Doubtful = v, v, true
+		claim.Events = v
+		claim.Undecided = v
+		claim.Doubtful = true
 		out.AddUnproven(claim)
 		return 0
 	case last.V > 0:
 		claim.Events = last.V
-		if likely && p.last-last.T > p.gaps.Limit() { // or it expired, and began anew
+		if likely && p.last-last.T > p.gaps.Limit() { // or it expired, and began again
 			claim.Undecided, claim.Doubtful = last.V, true
 		}
 		out.AddUnproven(claim)
@@ -284,7 +284,7 @@ func (p *process) returned(c *cursor, now int64, e evidence, out *counting.Event
 	return v - last.V
 }
 
-// birth is what a series counts with its first sample.
+// birth counts the first sample of a series.
 func (p *process) birth(c *cursor, now int64, e evidence, out *counting.Events) float64 {
 	v := timeline.Rounded(c.samples[0].V)
 	if _, waits := p.falls[c.raw.Key]; v == 0 || waits {
@@ -292,11 +292,10 @@ func (p *process) birth(c *cursor, now int64, e evidence, out *counting.Events) 
 	}
 	claim := counting.Unproven{Kind: counting.FindBirth, Raw: c.raw, At: now, Since: p.last, Events: v}
 	switch {
-	case p.last == 0: // the first scrape of a process tells nothing of its past
+	case p.last == 0: // the first scrape of a process shows nothing of its past
 		claim.Since, claim.Doubtful = now-counting.MaxScrape, p.heir
 	case e.verdict != reduced && (e.whole || p.restarted == p.last):
-		out.Births++
-		out.AddFinding(counting.FindBirth, c.raw, now, v)
+		out.AddBirth(c.raw, now, v)
 		return v
 	default:
 		claim.Doubtful, claim.Undecided = true, v
@@ -305,7 +304,7 @@ func (p *process) birth(c *cursor, now int64, e evidence, out *counting.Events) 
 	return 0
 }
 
-// perScrape is how much of a growth since the last scrape one scrape has.
+// perScrape returns the part of a growth since the last scrape that one usual scrape has.
 func (p *process) perScrape(grown float64, now int64) float64 {
 	if p.gaps.Usual == 0 {
 		return grown
@@ -313,19 +312,20 @@ func (p *process) perScrape(grown float64, now int64) float64 {
 	return grown / max(1, float64(now-p.last)/float64(p.gaps.Usual))
 }
 
-// peak is the most that a process counted in a scrape, in this half of a day and in
+// peak contains the most that a process counted in a scrape, in this half of a day and in
 // the one before.
 type peak struct {
 	half         int32 // days since the epoch, times two
 	this, before float32
 }
 
-// push notes what was counted in a scrape. What a process counts that was still is
-// left out: it may have counted it in many scrapes, and shown it at once.
+// push adds the growth of a scrape. The growth of an idle process is ignored: it may have
+// counted it in many scrapes, and shown it at once.
 func (k *peak) push(now int64, grown float64, still bool) {
 	const half = counting.Memory / 2
 	if n := int32(now / half); n != k.half {
-		if k.before = 0; n == k.half+1 {
+		k.before = 0
+		if n == k.half+1 {
 			k.before = k.this
 		}
 		k.half, k.this = n, 0
@@ -337,30 +337,60 @@ func (k *peak) push(now int64, grown float64, still bool) {
 
 func (k *peak) most() float32 { return max(k.this, k.before) }
 
-// tick finds whether the time since the last sample of a clock series is known.
+// tick marks the time since the last sample of a clock series as known, or records a gap.
 func (p *process) tick(together []*cursor, now int64, out *counting.Events) {
 	if !slices.ContainsFunc(together, func(c *cursor) bool { return c.raw.Roles&out.Clock != 0 }) {
 		return
 	}
-	if p.ticks != 0 {
-		gap := now - p.ticks
+	if p.lastTick != 0 {
+		gap := now - p.lastTick
 		if gap <= p.gaps.Limit() {
-			out.MarkKnown(timeline.SlotEnd(p.ticks-p.gaps.FirstGap(gap)+1)-1, timeline.SlotEnd(now))
+			out.MarkKnown(timeline.SlotEnd(p.lastTick-p.gaps.FirstGap(gap)+1)-1, timeline.SlotEnd(now))
 		} else {
 			out.AddFinding(counting.FindGap, together[0].raw, now, float64(gap)/1000)
 		}
 		p.gaps.Push(gap)
 	}
-	p.ticks = now
-	out.Newest = max(out.Newest, now)
+	p.lastTick = now
+	out.SeeClock(now)
 }
 
-// GiveStarts hands starts to counters before they are fed.
+// GiveStarts passes start times to counters before they are fed.
 func GiveStarts(a counting.Method, s counting.Starts) {
 	switch a := a.(type) {
 	case *Raw:
 		a.starts = s
 	case *Targets:
 		a.starts = s
+	}
+}
+
+// Prepare sets the recorder of counters; nil for none. If they judge for groups, they
+// write rulings.
+func Prepare(a counting.Method, recorder *counting.Recorder, judges bool) {
+	var rulings **counting.Rulings
+	switch a := a.(type) {
+	case *Raw:
+		a.Recorder = recorder
+		rulings = &a.Rulings
+	case *Targets:
+		a.Recorder = recorder
+		rulings = &a.Rulings
+	default:
+		return
+	}
+	if *rulings == nil && judges {
+		*rulings = &counting.Rulings{}
+	}
+}
+
+// Follow makes counters follow, in the next feed, the rulings of the counters of the
+// whole. Both must be of the same type.
+func Follow(a, whole counting.Method) {
+	switch a := a.(type) {
+	case *Raw:
+		a.Followed = whole.(*Raw).Rulings
+	case *Targets:
+		a.Followed = whole.(*Targets).Rulings
 	}
 }

@@ -12,45 +12,45 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// Raw turns samples of counters into events per slot. It remembers each
-// series' last sample, so that no delta is lost between two reads or over a gap.
-// How births, rebirths and resets count follows the rules that docs/explanation/counting.md
-// gives, with the evidence each needs.
+// Raw counts the samples of counters into events per slot. It remembers the last sample
+// of each series, so that no increase is lost between two reads or over a gap.
+// docs/explanation/counting.md has the rules for births, rebirths and resets, with the
+// evidence that each needs.
 type Raw struct {
 	clock    counting.Role // the roles whose samples make a slot known
 	targets  map[string]*target
-	Recorder *counting.Recorder // nil but for Explain
-	Rulings  *counting.Rulings  // of what is split into groups; else nil
-	Followed *counting.Rulings  // for the next feed of a group; else nil
+	Recorder *counting.Recorder // nil except for Explain
+	Rulings  *counting.Rulings  // to write, of an SLO that is split into groups; else nil
+	Followed *counting.Rulings  // to follow in the next feed of a group; else nil
 	starts   counting.Starts    // for the next feed
 }
 
-// target is what the target labels tell apart. As a rule that is one process;
-// it is several where those labels are missing, or where two replicas of a
-// Prometheus scrape the same.
+// target is the set of series with the same target labels. Usually that is one process.
+// It is several if those labels are missing, or if two replicas of a Prometheus scrape
+// the same process.
 type target struct {
 	series  map[uint64]*series
 	last    int64  // time of the last sample
-	replica string // that it is of
-	better  int64  // time of the last sample of a replica before that in order, since then
+	replica string // replica of the last sample
+	better  int64  // time of the last sample of a replica earlier in order, since then
 }
 
-// series is what is remembered of a counter.
+// series is the state of a counter.
 type series struct {
 	process *process
 	last    backend.Sample // its time is 0 before the first
 }
 
-// NewRaw makes a Raw that has seen nothing; samples of clock tell which slots are known.
+// NewRaw returns an empty Raw. Samples with the roles of clock make slots known.
 func NewRaw(clock counting.Role) *Raw {
 	return &Raw{clock: clock, targets: map[string]*target{}}
 }
 
-// Clone is a copy to try unsettled samples on.
-func (c *Raw) Clone() counting.Method {
-	out := &Raw{clock: c.clock, targets: make(map[string]*target, len(c.targets)), Recorder: c.Recorder, Rulings: c.Rulings.Clone()}
+// Clone implements counting.Method.
+func (r *Raw) Clone() counting.Method {
+	out := &Raw{clock: r.clock, targets: make(map[string]*target, len(r.targets)), Recorder: r.Recorder, Rulings: r.Rulings.Clone()}
 	processes := map[*process]*process{}
-	for key, t := range c.targets {
+	for key, t := range r.targets {
 		copied := *t
 		copied.series = make(map[uint64]*series, len(t.series))
 		for k, s := range t.series {
@@ -66,12 +66,12 @@ func (c *Raw) Clone() counting.Method {
 	return out
 }
 
-// Feed counts the samples of (from, to] into slots.
-func (c *Raw) Feed(batch []counting.RawSeries, from, to timeline.Minute) *counting.Events {
-	out := counting.NewEvents(c.clock, from, to)
-	out.Recorder, out.Rulings, out.Followed, out.Starts = c.Recorder, c.Rulings, c.Followed, c.starts
-	c.Rulings.Extend(from.Millis(), to.Millis())
-	c.Followed, c.starts = nil, nil
+// Feed implements counting.Method.
+func (r *Raw) Feed(batch []counting.RawSeries, from, to timeline.Minute) *counting.Events {
+	out := counting.NewEvents(r.clock, from, to)
+	out.Attach(r.Recorder, r.Rulings, r.Followed, r.starts)
+	r.Rulings.Extend(from.Millis(), to.Millis())
+	r.Followed, r.starts = nil, nil
 	byTarget := map[string][]cursor{}
 	for i := range batch {
 		s := &batch[i]
@@ -81,24 +81,24 @@ func (c *Raw) Feed(batch []counting.RawSeries, from, to timeline.Minute) *counti
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(byTarget)) {
-		t := c.targets[key]
+		t := r.targets[key]
 		if t == nil {
 			t = &target{}
-			c.targets[key] = t
+			r.targets[key] = t
 		}
 		t.feed(byTarget[key], out)
 	}
 	return out
 }
 
-// cursor walks over the samples of a series.
+// cursor iterates over the samples of a series.
 type cursor struct {
 	raw     *counting.RawSeries
 	samples []backend.Sample
 	series  *series
 }
 
-// feed walks over the scrapes of a target.
+// feed counts the scrapes of a target.
 func (t *target) feed(cursors []cursor, out *counting.Events) {
 	slices.SortFunc(cursors, func(a, b cursor) int { return labels.Compare(a.raw.Labels, b.raw.Labels) })
 	var together []*cursor // those with a sample at now
@@ -127,9 +127,9 @@ func (t *target) feed(cursors []cursor, out *counting.Events) {
 	}
 }
 
-// scrape counts what one scrape of a target brings.
+// scrape counts one scrape of a target.
 func (t *target) scrape(together []*cursor, now int64, out *counting.Events) {
-	if t.series == nil || now-t.last > counting.Memory { // it is as if it were new
+	if t.series == nil || now-t.last > counting.Memory { // forgotten, so it counts as new
 		t.series = map[uint64]*series{}
 	}
 	t.last = now
@@ -137,14 +137,14 @@ func (t *target) scrape(together []*cursor, now int64, out *counting.Events) {
 	for rest := together; len(rest) > 0; {
 		p := rest[0].series.process
 		n := gather(rest, p)
-		if now > p.last { // else a second sample of one time
+		if now > p.last { // otherwise it is a second sample of the same time
 			p.scrape(rest[:n], now, out)
 		}
 		rest = rest[n:]
 	}
 }
 
-// firstReplica is the first in order of the replicas that scraped.
+// firstReplica returns the first in order of the replicas that scraped.
 func firstReplica(together []*cursor) string {
 	first := together[0].raw.Replica
 	for _, c := range together {
@@ -153,14 +153,14 @@ func firstReplica(together []*cursor) string {
 	return first
 }
 
-// follows chooses of the replicas of a Prometheus that scrape a target the first
-// in order of those whose samples come. Two that take turns would see a counter
-// fall, because neither is as late as the other.
+// follows reports whether to count the scrape of a replica. Of the replicas that scrape a
+// target it follows the first in order whose samples come. Following two in turns would
+// show a counter fall, because one is later than the other.
 func (t *target) follows(replica string, now int64) bool {
 	since := now - t.last
 	if t.last != 0 && since <= counting.Memory && (replica != t.replica || t.better != 0) {
 		usual := t.usual()
-		soon := usual * 11 / 10 // when the next sample of a replica should be there
+		soon := usual * 11 / 10 // when the next sample of a replica is due
 		switch {
 		case replica == t.replica:
 			if now-t.better <= soon {
@@ -181,7 +181,7 @@ func (t *target) follows(replica string, now int64) bool {
 	return true
 }
 
-// usual is the time between two scrapes, 0 when it isn't known.
+// usual returns the usual time between two scrapes, or 0 if it is unknown.
 func (t *target) usual() int64 {
 	most := int64(0)
 	for _, s := range t.series {
@@ -190,13 +190,13 @@ func (t *target) usual() int64 {
 	return most
 }
 
-// admit gives each new series of a scrape its process: that of the first series
-// known from before, or one of its own.
+// admit assigns a process to each new series of a scrape: the process of the first known
+// series, or a new one.
 func (t *target) admit(together []*cursor, now int64) {
 	var home *process
 	for _, c := range together {
 		c.series = t.series[c.raw.Key]
-		if c.series != nil && now-c.series.last.T > counting.Memory { // it is as if it were new
+		if c.series != nil && now-c.series.last.T > counting.Memory { // forgotten, so it counts as new
 			delete(c.series.process.falls, c.raw.Key)
 			c.series.process.forgetLost(c.raw.Key)
 			delete(t.series, c.raw.Key)
@@ -217,7 +217,7 @@ func (t *target) admit(together []*cursor, now int64) {
 	}
 }
 
-// gather moves the series of a process to the front and counts them.
+// gather moves the series of a process to the front, and returns their number.
 func gather(cursors []*cursor, p *process) int {
 	n := 0
 	for i, c := range cursors {
@@ -229,9 +229,9 @@ func gather(cursors []*cursor, p *process) int {
 	return n
 }
 
-// Forget drops what had no sample for so long that it is not remembered.
-func (c *Raw) Forget(now, before int64) {
-	for key, t := range c.targets {
+// Forget implements counting.Method.
+func (r *Raw) Forget(now, before int64) {
+	for key, t := range r.targets {
 		maps.DeleteFunc(t.series, func(key uint64, s *series) bool {
 			if s.last.T > before {
 				return false
@@ -241,16 +241,16 @@ func (c *Raw) Forget(now, before int64) {
 			return true
 		})
 		if now-t.last > counting.Memory || len(t.series) == 0 {
-			delete(c.targets, key)
+			delete(r.targets, key)
 		}
 	}
 }
 
-// Interval is the usual time between two scrapes, the smallest of the processes',
-// in milliseconds; 0 when it isn't known.
-func (c *Raw) Interval() int64 {
+// Interval returns the smallest of the processes' usual intervals, in milliseconds; 0 if
+// none is known.
+func (r *Raw) Interval() int64 {
 	least := int64(0)
-	for _, t := range c.targets {
+	for _, t := range r.targets {
 		for _, s := range t.series {
 			if between := s.process.gaps.Interval(); between > 0 && (least == 0 || between < least) {
 				least = between
@@ -260,30 +260,30 @@ func (c *Raw) Interval() int64 {
 	return least
 }
 
-// Hold is the instant up to which slots can be settled at an end: not behind
-// the last sample of targets whose samples come late.
-func (c *Raw) Hold(batch []counting.RawSeries, end, settled timeline.Minute) timeline.Minute {
+// Hold returns the instant up to which slots can be settled. It is not after the last
+// sample of targets whose samples come late.
+func (r *Raw) Hold(batch []counting.RawSeries, end, settled timeline.Minute) timeline.Minute {
 	w := counting.Waiting{End: end.Millis()}
 	newest := map[string]int64{}
-	for key, t := range c.targets {
+	for key, t := range r.targets {
 		newest[key] = t.last
 	}
 	for i := range batch {
 		s := &batch[i]
-		if n := len(s.Samples); n > 0 && s.Roles&c.clock != 0 {
+		if n := len(s.Samples); n > 0 && s.Roles&r.clock != 0 {
 			newest[s.Target] = max(newest[s.Target], s.Samples[n-1].T)
 		}
 	}
 	for key, last := range newest {
-		w.Add(last, c.between(key), settled)
+		w.Add(last, r.between(key), settled)
 	}
 	return w.Hold(settled)
 }
 
-// between is the usual time between two samples of a target, 0 when it isn't known.
-func (c *Raw) between(key string) int64 {
+// between returns the usual time between two samples of a target, or 0 if it is unknown.
+func (r *Raw) between(key string) int64 {
 	most := int64(0)
-	if t := c.targets[key]; t != nil {
+	if t := r.targets[key]; t != nil {
 		for _, s := range t.series {
 			most = max(most, s.process.gaps.Interval())
 		}

@@ -14,14 +14,14 @@ import (
 
 const none = -1 // no sample at this scrape
 
-// series1 is a series without samples.
+// series1 returns a series without samples.
 func series1(name string, roles counting.Role) counting.RawSeries {
 	l := labels.FromStrings(model.MetricNameLabel, name)
 	return counting.RawSeries{Key: l.Hash(), Labels: l, Roles: roles}
 }
 
-// scraped makes the series of one target, scraped each 30 s from second 30 on.
-// The names tell the role: "bad..." or "total...".
+// scraped returns the series of one target, scraped each 30 s from second 30 on. The
+// names "bad..." and "total..." give the role.
 func scraped(series map[string][]float64) []counting.RawSeries {
 	var out []counting.RawSeries
 	for name, values := range series {
@@ -90,8 +90,8 @@ func TestCounting(t *testing.T) {
 			total: 30, bad: 3,
 		},
 		{
-			// The second bad series shows only that the process restarted since
-			// the second scrape. The first one ended later.
+			// The second bad series shows only that the process restarted since the
+			// second scrape. The first one ended later.
 			name: "a series that comes back lower does not restart the others",
 			series: map[string][]float64{
 				"total":      {100, 110, 3, 9, 20, 30},
@@ -144,8 +144,8 @@ func TestCounting(t *testing.T) {
 	}
 }
 
-// TestCountingInPieces feeds the same samples at once, and in pieces cut at any
-// minute: the slots must be the same.
+// TestCountingInPieces checks that samples give the same slots fed at once or cut at any
+// minute.
 func TestCountingInPieces(t *testing.T) {
 	series := scraped(map[string][]float64{
 		"total":     {100, 110, 120, 5, 8, none, none, 30, 31, 40, 50, 60},
@@ -156,7 +156,7 @@ func TestCountingInPieces(t *testing.T) {
 	for cut := timeline.Minute(1); cut < 7; cut++ {
 		c := NewRaw(counting.RoleTotal)
 		a := c.Feed(series, 0, cut)
-		probe := c.Clone().Feed(series, cut, 7) // what is not settled leaves no trace
+		probe := c.Clone().Feed(series, cut, 7) // counting unsettled samples changes nothing
 		b := c.Feed(series, cut, 7)
 		require.Equal(t, probe, b)
 		require.Equal(t, whole.Total, append(a.Total, b.Total...), "cut at %d", cut)
@@ -168,7 +168,7 @@ func TestDeltasBelongToTheSlotOfTheLaterSample(t *testing.T) {
 	s := series1("total", counting.RoleTotal)
 	s.Samples = []backend.Sample{{T: 30_000, V: 1}, {T: 60_000, V: 3}, {T: 60_001, V: 7}, {T: 125_000, V: 15}}
 	got := NewRaw(counting.RoleTotal).Feed([]counting.RawSeries{s}, 0, 3)
-	require.Equal(t, []float64{2, 4, 8}, got.Total) // a slot holds its end, not its start
+	require.Equal(t, []float64{2, 4, 8}, got.Total) // a slot includes its end, not its start
 }
 
 func TestKnownSlots(t *testing.T) {
@@ -182,13 +182,12 @@ func TestKnownSlots(t *testing.T) {
 	want := make([]bool, 25)
 	for i := range want {
 		minute := i + 1
-		want[i] = minute <= 11 || minute == 21 // (20, 21] holds the samples after the outage
+		want[i] = minute <= 11 || minute == 21 // (20, 21] has the samples after the outage
 	}
 	require.Equal(t, want, got.Known)
 }
 
-// at makes a series of a target without labels of its own, with the values at
-// times in seconds.
+// at returns a series of a target without target labels, with values at times in seconds.
 func at(name string, roles counting.Role, interval, first int64, values ...float64) counting.RawSeries {
 	s := series1(name, roles)
 	for i, v := range values {
@@ -199,8 +198,8 @@ func at(name string, roles counting.Role, interval, first int64, values ...float
 	return s
 }
 
-// TestProcessesThatNoLabelTellsApart have their own scrapes, births and
-// restarts: one's restart says nothing of the other.
+// TestProcessesThatNoLabelTellsApart checks that processes with equal target labels have
+// their own scrapes, births and restarts.
 func TestProcessesThatNoLabelTellsApart(t *testing.T) {
 	got := NewRaw(counting.RoleTotal).Feed([]counting.RawSeries{
 		at("total{a}", counting.RoleTotal, 60, 10, 1e7, 1e7+5, none, 1e7+15, 1e7+20), // one scrape is missing
@@ -219,8 +218,8 @@ func TestProcessesThatNoLabelTellsApart(t *testing.T) {
 	require.NotContains(t, got.Known, false)
 }
 
-// TestReplicasWhoseSamplesAlternate: of a restart only that is certain which
-// every sample tells for itself.
+// TestReplicasWhoseSamplesAlternate checks a restart of which each sample shows only its
+// own part.
 func TestReplicasWhoseSamplesAlternate(t *testing.T) {
 	got := NewRaw(counting.RoleTotal).Feed([]counting.RawSeries{
 		at("total{x}", counting.RoleTotal, 60, 10, 100, none, 7, 8),

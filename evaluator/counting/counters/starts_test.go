@@ -11,8 +11,8 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// startTimes are the start times of a process at scrapes each 30 s from second 30 on,
-// in scrapes from second 0; none is no sample.
+// startTimes returns the start times of a process at scrapes each 30 s from second 30 on,
+// in scrapes from second 0. none is no sample.
 func startTimes(began ...float64) []backend.Sample {
 	var out []backend.Sample
 	for i, b := range began {
@@ -23,11 +23,11 @@ func startTimes(began ...float64) []backend.Sample {
 	return out
 }
 
-// each is the same number so often.
+// each returns the same number n times.
 func each(v float64, n int) []float64 { return growing(v, 0, n) }
 
-// TestProcessesThatSayThatTheyBegan has counters that nothing but the start time of
-// their process shows to have begun again, with what counts.
+// TestProcessesThatSayThatTheyBegan checks counters whose restart only the start time of
+// their process shows.
 func TestProcessesThatSayThatTheyBegan(t *testing.T) {
 	const long = -5000 // about 41 h before
 	tests := []struct {
@@ -69,7 +69,7 @@ func TestProcessesThatSayThatTheyBegan(t *testing.T) {
 		},
 		{
 			name:   "long before it is seen, as what pushes at its end",
-			series: map[string][]float64{"total": followed(each(1000, 6), each(1005, 3), each(1010, 3))},
+			series: map[string][]float64{"total": joined(each(1000, 6), each(1005, 3), each(1010, 3))},
 			began:  []float64{-100, -100, -100, -100, -100, -100, 4, 4, 4, 7, 7, 7},
 			total:  1005 + 1010,
 		},
@@ -101,7 +101,7 @@ func TestProcessesThatSayThatTheyBegan(t *testing.T) {
 			name:   "after the first scrape, which lacks its start time and counts",
 			series: map[string][]float64{"total": {50, 50, 70, 70, 20, 20, 20}},
 			began:  []float64{-100, -100, none, 2.5, none, 4.5, 4.5},
-			total:  20 + 20, undecided: 70, // of the first no more than its growth is counted, and it is told
+			total:  20 + 20, undecided: 70, // at most the growth of the first counts, and the rest is reported
 		},
 		{
 			name:   "twice, as an exporter does that keeps what it holds",
@@ -112,7 +112,7 @@ func TestProcessesThatSayThatTheyBegan(t *testing.T) {
 		{
 			name:   "for an instant each hour, with the same values",
 			series: map[string][]float64{"total": each(1000, 360)},
-			began:  followed(each(-60, 120), each(119.6, 120), each(239.6, 120)),
+			began:  joined(each(-60, 120), each(119.6, 120), each(239.6, 120)),
 			total:  2000,
 		},
 		{
@@ -129,8 +129,8 @@ func TestProcessesThatSayThatTheyBegan(t *testing.T) {
 		},
 		{
 			name:   "while an error came back with what it was hours before",
-			series: map[string][]float64{"total": each(20, 400), "bad": followed([]float64{2}, each(none, 398), []float64{2})},
-			began:  followed([]float64{-100}, each(1.5, 399)),
+			series: map[string][]float64{"total": each(20, 400), "bad": joined([]float64{2}, each(none, 398), []float64{2})},
+			began:  joined([]float64{-100}, each(1.5, 399)),
 			total:  20, bad: 2,
 		},
 		{
@@ -141,14 +141,14 @@ func TestProcessesThatSayThatTheyBegan(t *testing.T) {
 		},
 		{
 			name:   "and restored its state",
-			series: map[string][]float64{"total": followed(growing(1e6, 300, 10), growing(1_003_000, 300, 3))},
-			began:  followed(each(-100, 10), each(10.5, 3)),
+			series: map[string][]float64{"total": joined(growing(1e6, 300, 10), growing(1_003_000, 300, 3))},
+			began:  joined(each(-100, 10), each(10.5, 3)),
 			total:  12 * 300,
 		},
 		{
 			name:   "and restored a little less, which is told",
-			series: map[string][]float64{"total": followed(growing(1e6, 300, 10), growing(980_000, 300, 4))},
-			began:  followed(each(-100, 10), each(10.5, 4)),
+			series: map[string][]float64{"total": joined(growing(1e6, 300, 10), growing(980_000, 300, 4))},
+			began:  joined(each(-100, 10), each(10.5, 4)),
 			total:  9*300 + 3*300, undecided: 980_000,
 		},
 		{
@@ -187,7 +187,7 @@ func TestProcessesThatSayThatTheyBegan(t *testing.T) {
 	}
 }
 
-// TestSumsOfProcessesThatSayThatTheyBegan is the same of the sums of a target.
+// TestSumsOfProcessesThatSayThatTheyBegan does the same with the sums of a target.
 func TestSumsOfProcessesThatSayThatTheyBegan(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -201,8 +201,9 @@ func TestSumsOfProcessesThatSayThatTheyBegan(t *testing.T) {
 		{"with each sum", each(5, 4), []float64{-100, 0.5, 1.5, 2.5}, []float64{0, 5, 5, 5}},
 		{"and restored its state", []float64{1e6, 1e6 + 600, 1e6 + 1200, 1e6 + 1800}, []float64{-100, -100, 1.5, 1.5}, []float64{0, 600, 600, 600}},
 		{
-			// Of 1,000,120 the backend shows 400,000 for 5 minutes more, of counters that ended. The 30 beside them are lost,
-			// and the 390 that are left count, though 300 of them did before.
+			// After the restart the backend shows 400,000 of the 1,000,120 for 5 minutes
+			// more, of counters that ended. The 30 beside them are lost. The 390 that are
+			// left count, though 300 of them did before.
 			"beside counters of the process before", []float64{1e6, 1e6 + 60, 1e6 + 120, 4e5 + 30, 4e5 + 90, 4e5 + 150, 4e5 + 210, 4e5 + 270, 4e5 + 330, 390, 450},
 			[]float64{-100, -100, -100, 2.5, 2.5, 2.5, 2.5, 2.5, 2.5, 2.5, 2.5}, []float64{0, 60, 60, 0, 60, 60, 60, 60, 60, 390, 60},
 		},
@@ -228,8 +229,8 @@ func TestSumsOfProcessesThatSayThatTheyBegan(t *testing.T) {
 	}
 }
 
-// TestStartsInPieces feeds processes that began again at once and cut at any minute:
-// the slots are the same.
+// TestStartsInPieces checks that processes that restarted give the same slots fed at once
+// or cut at any minute.
 func TestStartsInPieces(t *testing.T) {
 	series := scraped(map[string][]float64{
 		"total": {40, 140, 140, 140, 150, 150, 151, 152, 152, 152, 100, 100},
@@ -291,8 +292,8 @@ func TestStartsOfATarget(t *testing.T) {
 	}
 }
 
-// TestSumsThatLinger has a target whose requests begin from zero, as it says, while the
-// sum of its errors is the same for some minutes.
+// TestSumsThatLinger checks a target whose requests begin from zero, as its start time
+// shows, while the sum of its errors stays the same for some minutes.
 func TestSumsThatLinger(t *testing.T) {
 	for name, tt := range map[string]struct{ bad, want []float64 }{
 		"it was that of before": {

@@ -12,22 +12,20 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// Targets counts by the sum of a target's counters at each boundary of slots,
-// which the backend makes. It can't see single counters, so what it counts is
-// less certain: where the number of counters in a sum changes, it counts what is
-// sure.
+// Targets counts by the sum of a target's counters at each boundary of slots. The backend
+// computes the sums. Single counters are not visible, so the result is less certain: if
+// the number of counters in a sum changes, only certain events count.
 type Targets struct {
 	clock    counting.Role
 	sums     map[uint64]*targetSum
-	Recorder *counting.Recorder // as a counter's
-	Rulings  *counting.Rulings  // as a counter's
-	Followed *counting.Rulings  // as a counter's
-	starts   counting.Starts    // as a counter's
+	Recorder *counting.Recorder // same as in Raw
+	Rulings  *counting.Rulings  // same as in Raw
+	Followed *counting.Rulings  // same as in Raw
+	starts   counting.Starts    // same as in Raw
 	targets  map[string]presence
 }
 
-// presence is what is remembered of a target: how many sums it had at the end of the
-// last slot that has any, and after which time it restarted.
+// presence is the state of a target at the end of the last slot with sums.
 type presence struct {
 	at        int64
 	sums      int
@@ -35,31 +33,31 @@ type presence struct {
 	life      life
 }
 
-// targetSum is what is remembered of the sum of a target's counters.
+// targetSum is the state of the sum of a target's counters.
 type targetSum struct {
-	last   backend.Sample // its time is 0 before the first
-	short  int            // for so many sums more, counters that come may be those that had gone
-	lost   backend.Sample // what it fell by when counters left, at most a day ago
-	leapt  uint8          // sums in a row whose leap was taken for counters that came back
-	growth counting.Recent[float32]
-	peak   peak
-	fall   *fallen // not decided yet
-	linger linger
+	last     backend.Sample // its time is 0 before the first
+	awaiting int            // number of sums for which counters that appear may be those that left
+	lost     backend.Sample // the largest fall when counters left, within a day
+	leapt    uint8          // sums in a row whose leap counted as counters that came back
+	growth   counting.Recent[float32]
+	peak     peak
+	fall     *fallen // not decided yet
+	linger   linger
 }
 
-// shortSums is for how many sums after counters left one, others that come are
-// taken for them: ten minutes.
+// shortSums is the number of sums, ten minutes, after counters left one in which counters
+// that appear count as the same.
 const shortSums = 10
 
-// NewTargets makes Targets that have seen nothing; sums of clock tell which slots are known.
+// NewTargets returns an empty Targets. Sums with the roles of clock make slots known.
 func NewTargets(clock counting.Role) *Targets {
 	return &Targets{clock: clock, sums: map[uint64]*targetSum{}, targets: map[string]presence{}}
 }
 
 // Clone implements counting.Method.
-func (a *Targets) Clone() counting.Method {
-	out := &Targets{clock: a.clock, sums: make(map[uint64]*targetSum, len(a.sums)), Recorder: a.Recorder, Rulings: a.Rulings.Clone(), targets: maps.Clone(a.targets)}
-	for key, s := range a.sums {
+func (t *Targets) Clone() counting.Method {
+	out := &Targets{clock: t.clock, sums: make(map[uint64]*targetSum, len(t.sums)), Recorder: t.Recorder, Rulings: t.Rulings.Clone(), targets: maps.Clone(t.targets)}
+	for key, s := range t.sums {
 		copied := *s
 		if s.fall != nil {
 			fall := *s.fall
@@ -71,51 +69,51 @@ func (a *Targets) Clone() counting.Method {
 }
 
 // Forget implements counting.Method.
-func (a *Targets) Forget(_, before int64) {
-	maps.DeleteFunc(a.sums, func(_ uint64, s *targetSum) bool { return s.last.T <= before })
-	maps.DeleteFunc(a.targets, func(_ string, p presence) bool { return p.at <= before })
+func (t *Targets) Forget(_, before int64) {
+	maps.DeleteFunc(t.sums, func(_ uint64, s *targetSum) bool { return s.last.T <= before })
+	maps.DeleteFunc(t.targets, func(_ string, p presence) bool { return p.at <= before })
 }
 
 // Interval implements counting.Method.
-func (a *Targets) Interval() int64 { return 60_000 }
+func (t *Targets) Interval() int64 { return 60_000 }
 
 // Hold implements counting.Method.
-func (a *Targets) Hold(_ []counting.RawSeries, _, settled timeline.Minute) timeline.Minute {
+func (t *Targets) Hold(_ []counting.RawSeries, _, settled timeline.Minute) timeline.Minute {
 	return settled
 }
 
 // Feed implements counting.Method.
-func (a *Targets) Feed(batch []counting.RawSeries, from, to timeline.Minute) *counting.Events {
-	out := counting.NewEvents(a.clock, from, to)
-	out.Recorder, out.Rulings, out.Followed, out.Starts = a.Recorder, a.Rulings, a.Followed, a.starts
-	a.Rulings.Extend(from.Millis(), to.Millis())
-	a.Followed, a.starts = nil, nil
+func (t *Targets) Feed(batch []counting.RawSeries, from, to timeline.Minute) *counting.Events {
+	out := counting.NewEvents(t.clock, from, to)
+	out.Attach(t.Recorder, t.Rulings, t.Followed, t.starts)
+	t.Rulings.Extend(from.Millis(), to.Millis())
+	t.Followed, t.starts = nil, nil
 	byTarget := map[string][]sumCursor{}
 	for i := range batch {
 		raw := &batch[i]
 		if samples := backend.Between(raw.Samples, from.Millis(), to.Millis()); len(samples) > 0 {
-			if a.sums[raw.Key] == nil {
-				a.sums[raw.Key] = &targetSum{}
+			if t.sums[raw.Key] == nil {
+				t.sums[raw.Key] = &targetSum{}
 			}
-			byTarget[raw.Target] = append(byTarget[raw.Target], sumCursor{raw, samples, a.sums[raw.Key]})
+			byTarget[raw.Target] = append(byTarget[raw.Target], sumCursor{raw, samples, t.sums[raw.Key]})
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(byTarget)) {
 		cursors := byTarget[key]
 		slices.SortFunc(cursors, func(x, y sumCursor) int { return cmp.Compare(x.raw.Key, y.raw.Key) })
-		a.targets[key] = a.targets[key].feed(cursors, a.clock, out)
+		t.targets[key] = t.targets[key].feed(cursors, t.clock, out)
 	}
 	return out
 }
 
-// sumCursor walks over the samples of a sum.
+// sumCursor iterates over the samples of a sum.
 type sumCursor struct {
 	raw     *counting.RawSeries
 	samples []backend.Sample
 	sum     *targetSum
 }
 
-// feed walks over the boundaries of slots of a target.
+// feed counts the boundaries of slots of a target, and returns its new state.
 func (p presence) feed(cursors []sumCursor, clock counting.Role, out *counting.Events) presence {
 	for {
 		now := int64(math.MaxInt64)
@@ -145,26 +143,31 @@ func (p presence) feed(cursors []sumCursor, clock counting.Role, out *counting.E
 			grown += c.sum.step(c.raw, c.samples[0], e, out)
 			c.samples = c.samples[1:]
 		}
-		p.at, p.sums, p.life = now, len(together), p.life.after(e.beginning, grown)
+		p.at = now
+		p.sums = len(together)
+		p.life = p.life.after(e.beginning, grown)
 	}
 }
 
-// targetEvidence is what the sums of a target tell at a boundary of slots.
+// targetEvidence contains the conclusions from the sums of a target at a boundary of
+// slots.
 type targetEvidence struct {
-	whole     bool  // those of the boundary before go on: what is new was born since
-	restarted int64 // the target began again after this time, the latest such; 0 for never
-	// plausible is the most that any of its sums may have grown by without being suspect.
+	whole     bool  // the sums of the boundary before continue, so new ones were born since
+	restarted int64 // the target restarted after this time, the latest such; 0 for never
+	// plausible is the largest plausible growth of any of its sums.
 	plausible float64
 	beginning beginning
 }
 
-// look gathers the evidence of a boundary.
+// look returns the evidence of a boundary.
 func (p presence) look(together []*sumCursor, now int64) targetEvidence {
 	e := targetEvidence{restarted: p.restarted}
-	went, fell, on := 0, false, 0.0
+	went := 0
+	fell := false
+	on := 0.0
 	for _, c := range together {
 		s, v := c.sum, timeline.Rounded(c.samples[0].V)
-		if now-s.last.T > counting.Memory { // it is as if it were new
+		if now-s.last.T > counting.Memory { // forgotten, so it counts as new
 			*s = targetSum{}
 		}
 		if s.last.T == 0 || s.last.T != now-60_000 {
@@ -184,17 +187,17 @@ func (p presence) look(together []*sumCursor, now int64) targetEvidence {
 	return e
 }
 
-// tick makes known what lies between two boundaries that follow each other, or
-// have one between them.
+// tick marks the time between two boundaries as known if at most one is missing between
+// them.
 func (s *targetSum) tick(now int64, out *counting.Events) {
 	if s.last.T != 0 && now-s.last.T <= 2*60_000 {
 		out.MarkKnown(timeline.SlotEnd(s.last.T), timeline.SlotEnd(now))
 	}
-	out.Newest = max(out.Newest, now)
+	out.SeeClock(now)
 }
 
-// step counts what a sum grew by. A sum that fell, or grew by far more than
-// before, needs evidence.
+// step counts the growth of a sum. It needs evidence if the sum fell, or grew by far more
+// than before.
 func (s *targetSum) step(raw *counting.RawSeries, x backend.Sample, e targetEvidence, out *counting.Events) float64 {
 	x.V = timeline.Rounded(x.V)
 	last := s.last
@@ -206,7 +209,7 @@ func (s *targetSum) step(raw *counting.RawSeries, x backend.Sample, e targetEvid
 		return delta
 	}
 	n, before := 0.0, 0.0
-	if x.T-s.last.T <= 60_000 && s.doubtful(x.V, x.T) { // else it is not known to everybody
+	if x.T-s.last.T <= 60_000 && s.doubtful(x.V, x.T) { // a replica that started later may not know older sizes
 		n, before = sizeAt(raw.Sizes, x.T), sizeAt(raw.Sizes, s.last.T)
 	}
 	var delta float64
@@ -218,12 +221,13 @@ func (s *targetSum) step(raw *counting.RawSeries, x backend.Sample, e targetEvid
 	case s.linger.at != 0 && s.last.T == x.T-60_000:
 		delta = s.lingered(raw, x, out)
 	case s.last.T == 0 && (e.whole || e.restarted == x.T-60_000):
-		if delta = x.V; delta > 0 {
-			out.Births++
-			out.AddFinding(counting.FindBirth, raw, x.T, delta)
+		delta = x.V
+		if delta > 0 {
+			out.AddBirth(raw, x.T, delta)
 		}
 	case s.began(x, e):
-		if delta = x.V; s.last.T == x.T-60_000 {
+		delta = x.V
+		if s.last.T == x.T-60_000 {
 			s.fall = &fallen{verdict: restarted, since: s.last.T, at: x.T, height: s.last.V, value: x.V, counted: x.V}
 		}
 		out.AddFinding(counting.FindRebirth, raw, x.T, delta)
@@ -242,9 +246,9 @@ func (s *targetSum) step(raw *counting.RawSeries, x backend.Sample, e targetEvid
 	return delta
 }
 
-// began reports whether a sum began again with its target, and is no lower than before.
-// One that is the same may be a sum of counters that are gone, which a backend shows for
-// some minutes; it is judged by what it counted itself.
+// began reports whether a sum restarted with its target, and is not lower than before. A
+// sum that stayed the same may contain counters that are gone, because a backend shows
+// them for some minutes. It is judged by what it counted itself.
 func (s *targetSum) began(x backend.Sample, e targetEvidence) bool {
 	if s.last.T == 0 || s.last.T > e.restarted || x.V < s.last.V {
 		return false
@@ -252,11 +256,11 @@ func (s *targetSum) began(x backend.Sample, e targetEvidence) bool {
 	return x.V <= s.plausible(x.T) || x.V > s.last.V && x.V <= e.plausible
 }
 
-// count takes over what a sum counts at once.
+// count adds the events that a sum counts at once.
 func (s *targetSum) count(raw *counting.RawSeries, x backend.Sample, delta float64, out *counting.Events) {
 	if s.last.T != 0 {
 		pace := delta
-		if s.leapt < deciding && s.lost.V > 0 && x.T-s.lost.T <= counting.Memory { // what came may be counters that were there before
+		if s.leapt < deciding && s.lost.V > 0 && x.T-s.lost.T <= counting.Memory { // counters that appeared may be those that left
 			pace = min(pace, s.plausible(x.T)/5)
 		}
 		s.peak.push(x.T, pace/max(1, float64(x.T-s.last.T)/60_000), s.growth.Idle())
@@ -269,19 +273,22 @@ func (s *targetSum) count(raw *counting.RawSeries, x backend.Sample, delta float
 		out.Recorder.Sample(raw, x, delta)
 	}
 	out.Add(timeline.SlotEnd(x.T), raw, delta)
-	s.last, s.short = x, max(0, s.short-1)
+	s.last, s.awaiting = x, max(0, s.awaiting-1)
 }
 
-// delta is what a sum counts at once, of so many counters more than before.
+// delta returns the events of a sum at once. more is the change of the number of its
+// counters, if sized.
 func (s *targetSum) delta(raw *counting.RawSeries, x backend.Sample, more float64, sized bool, out *counting.Events) float64 {
 	last := s.last
 	claim := counting.Unproven{Kind: counting.FindReset, Raw: raw, At: x.T, Since: last.T, Seen: x.T, Value: x.V, Rate: s.rate(), Events: x.V}
 	fewer := sized && more < 0
-	again := claim // it may have begun again, and passed what it was
+	again := claim // it may have restarted, and passed its old value
 	again.Kind, again.Events = counting.FindRebirth, last.V
 	switch {
 	case last.T == 0:
-		claim.Kind, claim.Since, claim.Rate = counting.FindBirth, x.T-counting.MaxScrape, 0
+		claim.Kind = counting.FindBirth
+		claim.Since = x.T - counting.MaxScrape
+		claim.Rate = 0
 		out.AddUnproven(claim)
 		return 0
 	case s.back(x):
@@ -293,9 +300,13 @@ func (s *targetSum) delta(raw *counting.RawSeries, x backend.Sample, more float6
 		claim.Doubtful, claim.Undecided = true, x.V
 		out.AddUnproven(claim)
 		return 0
-	case more > 0 || s.returns(x.V, x.T): // some came, or took the place of others
-		claim.Kind, claim.Events, claim.Since = counting.FindBirth, x.V-last.V, min(last.T, x.T-shortSums*60_000)
-		claim.Doubtful, claim.Undecided, claim.Rate = true, x.V-last.V, 0
+	case more > 0 || s.returns(x.V, x.T): // counters appeared, or replaced others
+		claim.Kind = counting.FindBirth
+		claim.Events = x.V - last.V
+		claim.Since = min(last.T, x.T-shortSums*60_000)
+		claim.Doubtful = true
+		claim.Undecided = x.V - last.V
+		claim.Rate = 0
 		out.AddUnproven(claim)
 		s.leapt = min(s.leapt+1, deciding)
 		if last.V > 0 && s.growth.Idle() {
@@ -308,7 +319,7 @@ func (s *targetSum) delta(raw *counting.RawSeries, x backend.Sample, more float6
 	return x.V - last.V
 }
 
-// fell notes a fall and counts what is certain of it.
+// fell records a fall, and returns the events that are certain.
 func (s *targetSum) fell(c counting.Unproven, fewer bool, out *counting.Events) float64 {
 	v, last, plausible := c.Value, s.last, s.plausible(c.At)
 	f := s.fall
@@ -325,7 +336,10 @@ func (s *targetSum) fell(c counting.Unproven, fewer bool, out *counting.Events) 
 	default:
 		f.verdict = unsure
 	}
-	f.at, f.value, f.sum, f.rate = c.At, v, v, c.Rate
+	f.at = c.At
+	f.value = v
+	f.sum = v
+	f.rate = c.Rate
 	s.fall = f
 	if f.verdict == restarted {
 		f.counted += v
@@ -340,9 +354,9 @@ func (s *targetSum) fell(c counting.Unproven, fewer bool, out *counting.Events) 
 	return 0
 }
 
-// shorten notes that counters left a sum, and by how much it fell.
+// shorten records that counters left a sum, and by how much it fell.
 func (s *targetSum) shorten(x backend.Sample, lost float64) {
-	s.short = shortSums + 1
+	s.awaiting = shortSums + 1
 	if lost >= s.lost.V || x.T-s.lost.T > counting.Memory {
 		s.lost = backend.Sample{T: x.T, V: lost}
 	}
@@ -354,7 +368,7 @@ func (s *targetSum) back(x backend.Sample) bool {
 	return f != nil && x.T-f.at <= deciding*60_000 && x.V >= f.height && (f.verdict != restarted || s.leaps(x.V, x.T))
 }
 
-// rose counts a sum that is back at its height: nothing twice.
+// rose counts a sum that is back at its height, so that nothing counts twice.
 func (s *targetSum) rose(raw *counting.RawSeries, x backend.Sample, out *counting.Events) float64 {
 	f := s.fall
 	s.fall = nil
@@ -366,7 +380,7 @@ func (s *targetSum) rose(raw *counting.RawSeries, x backend.Sample, out *countin
 	return delta
 }
 
-// decide decides a fall when its time is over.
+// decide resolves a fall when its time is over.
 func (s *targetSum) decide(raw *counting.RawSeries, now int64, delta float64, out *counting.Events) {
 	f := s.fall
 	if f == nil {
@@ -379,47 +393,48 @@ func (s *targetSum) decide(raw *counting.RawSeries, now int64, delta float64, ou
 	if f.scrapes < deciding && now-f.at <= deciding*60_000 {
 		return
 	}
-	if s.fall = nil; f.verdict != restarted {
-		out.AddUnproven(f.claim(raw, now))
+	s.fall = nil
+	if f.verdict != restarted {
+		out.AddUnproven(f.unproven(raw, now))
 	}
 }
 
-// rate is how many events in a millisecond are plausible; 0 when nothing is known.
+// rate returns the plausible events in a millisecond, or 0 if unknown.
 func (s *targetSum) rate() float64 {
 	return max(10*float64(s.growth.Max()), 2*float64(s.peak.most())) / 60_000
 }
 
-// plausible is how much a sum may grow until an instant without being suspect.
+// plausible returns the plausible growth of a sum until an instant.
 func (s *targetSum) plausible(now int64) float64 {
 	return counting.Slack + s.rate()*float64(max(now-s.last.T, 60_000))
 }
 
-// leaps reports whether a sum grows by far more than before. Of the first growth
-// nothing is known but that a sum which is doubled by a changed label doubles.
+// leaps reports whether a sum grows by far more than before. For the first growth it
+// requires about a doubling, as a changed label causes.
 func (s *targetSum) leaps(v float64, now int64) bool {
 	return v-s.last.V > s.plausible(now) && (s.growth.N > 0 || v >= 1.9*s.last.V)
 }
 
-// returns reports whether a sum leaps as it does when counters come back that had
-// left it. They do so in a scrape or two; what leaps longer is an outage.
+// returns reports whether a sum leaps because counters that left came back. They come
+// back within two scrapes. A longer leap is an outage.
 func (s *targetSum) returns(v float64, now int64) bool {
 	if s.leapt >= deciding || !s.leaps(v, now) {
 		return false
 	}
-	return s.short > 0 || s.lost.V > 0 && now-s.lost.T <= counting.Memory && v-s.last.V >= min(s.lost.V/2, 10*s.plausible(now))
+	return s.awaiting > 0 || s.lost.V > 0 && now-s.lost.T <= counting.Memory && v-s.last.V >= min(s.lost.V/2, 10*s.plausible(now))
 }
 
-// doubtful reports whether the number of counters in a sum matters: it fell, leaps,
-// or is short of counters.
+// doubtful reports whether the number of counters in a sum matters: it fell, leaps, or
+// lacks counters.
 func (s *targetSum) doubtful(v float64, now int64) bool {
-	return v < s.last.V || s.short > 0 || s.leaps(v, now)
+	return v < s.last.V || s.awaiting > 0 || s.leaps(v, now)
 }
 
-// Unsure reports whether the number of counters in any of the sums matters.
-func (a *Targets) Unsure(batch []counting.RawSeries, from timeline.Minute) bool {
+// NeedsSizes reports whether the number of counters in any of the sums matters.
+func (t *Targets) NeedsSizes(batch []counting.RawSeries, from timeline.Minute) bool {
 	for i := range batch {
 		s := targetSum{}
-		if known := a.sums[batch[i].Key]; known != nil {
+		if known := t.sums[batch[i].Key]; known != nil {
 			s = *known
 		}
 		samples := batch[i].Samples
@@ -437,7 +452,7 @@ func (a *Targets) Unsure(batch []counting.RawSeries, from timeline.Minute) bool 
 	return false
 }
 
-// sizeAt is how many counters a sum is of at an instant, 0 when it isn't known.
+// sizeAt returns the number of counters in a sum at an instant, or 0 if it is unknown.
 func sizeAt(sizes []backend.Sample, at int64) float64 {
 	i, ok := slices.BinarySearchFunc(sizes, at, func(x backend.Sample, t int64) int { return cmp.Compare(x.T, t) })
 	if !ok {

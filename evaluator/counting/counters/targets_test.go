@@ -10,17 +10,17 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// TestAggregate has sums of one target at the boundaries of slots, with how many
-// counters they are of.
-func TestAggregate(t *testing.T) {
+// TestTargets checks sums of one target at the boundaries of slots, with the number of
+// their counters.
+func TestTargets(t *testing.T) {
 	tests := []struct {
 		name  string
 		sums  []float64 // at minute 0, 1, ...
 		sizes []float64
-		began float64 // when a process began, in minutes; 0 for long ago
+		began float64 // start of a process, in minutes; 0 for long ago
 		want  []float64
 		doubt int  // ambiguous
-		asks  bool // for the sizes
+		asks  bool // asks for the sizes
 	}{
 		{name: "grows", sums: []float64{100, 110, 130}, want: []float64{0, 10, 20}},
 		{name: "a new process", sums: []float64{none, none, none, 40, 50}, began: 2, want: []float64{0, 0, 0, 40, 10}},
@@ -65,20 +65,20 @@ func TestAggregate(t *testing.T) {
 			got := a.Feed([]counting.RawSeries{s}, first-1, end)
 			for _, c := range got.Unproven {
 				if c.Began = int64((first + tt.began) * 60_000); tt.began == 0 || c.Began > c.At {
-					c.Began = 1 // another process, that began long ago
+					c.Began = 1 // another process, which began long ago
 				}
 				got.Resolve(c)
 			}
 			require.Equal(t, tt.want, got.Total)
 			require.Equal(t, tt.doubt, got.Ambiguous)
-			require.Equal(t, tt.asks, NewTargets(counting.RoleTotal).Unsure([]counting.RawSeries{s}, first-1))
+			require.Equal(t, tt.asks, NewTargets(counting.RoleTotal).NeedsSizes([]counting.RawSeries{s}, first-1))
 		})
 	}
 }
 
-// TestSumsBeganTogether has the sums of all requests and of the failed ones of a
-// target that restarts. What failed since is judged by what the target counts, not by
-// the little that fails as a rule.
+// TestSumsBeganTogether checks the sums of all requests and of the failed ones of a
+// target that restarts. The failed ones since are judged by all that the target counts,
+// not by the few that usually fail.
 func TestSumsBeganTogether(t *testing.T) {
 	const first = 1000 // minutes
 	for name, tt := range map[string]struct {
