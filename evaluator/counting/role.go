@@ -1,6 +1,6 @@
 package counting
 
-// Role is what the increments of a series count. Roles can be combined.
+// Role names the events that the increments of a series count. Roles can be combined.
 type Role uint8
 
 // The roles of a series.

@@ -9,7 +9,7 @@ import (
 // If an SLO is split by labels, its samples are judged once, with the evidence of all
 // targets. The groups follow these rulings, so that they sum to the whole.
 
-// ruling is what a sample counts that is more than a plain increment.
+// ruling describes how a sample counts that is more than a plain increment.
 type ruling struct {
 	first   bool // the series was unknown before
 	excused bool // increase() may count it differently

@@ -10,23 +10,24 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// Increments count gauges of which each sample is the number of events since the
-// sample before, or their number per second.
+// Increments counts gauges whose samples are the number of events since the sample
+// before, or their number per second.
 type Increments struct {
 	clock     counting.Role // the roles whose samples make a slot known
 	perSecond bool
 	flows     map[uint64]*flow
 }
 
-// flow is what is remembered of a series.
+// flow is the state of a series.
 type flow struct {
 	last    int64  // time of the last sample, in milliseconds; 0 before the first
-	replica string // that it is of
-	better  int64  // time of the last sample of a replica before that in order, since then
+	replica string // replica of the last sample
+	better  int64  // time of the last sample of a replica earlier in order, since then
 	gaps    counting.Gaps
 }
 
-// NewIncrements makes Increments that have seen nothing; samples of clock tell which slots are known.
+// NewIncrements returns an empty Increments. Samples with the roles of clock make slots
+// known.
 func NewIncrements(clock counting.Role, perSecond bool) *Increments {
 	return &Increments{clock: clock, perSecond: perSecond, flows: map[uint64]*flow{}}
 }
@@ -79,7 +80,7 @@ func (n *Increments) Hold(batch []counting.RawSeries, end, settled timeline.Minu
 	return w.Hold(settled)
 }
 
-// replicated is a sample and the series that it is of.
+// replicated is a sample and its series.
 type replicated struct {
 	backend.Sample
 	raw *counting.RawSeries
@@ -120,7 +121,7 @@ func (n *Increments) count(f *flow, s replicated, out *counting.Events) {
 	since := s.T - f.last
 	events := s.V
 	if n.perSecond {
-		// It says nothing of a time without samples, nor of that before the first.
+		// A rate does not count in a gap, nor before the first sample.
 		events *= float64(min(since, 2*cmp.Or(f.gaps.Usual, counting.MaxScrape))) / 1000
 		if f.last == 0 {
 			events = 0
@@ -131,17 +132,19 @@ func (n *Increments) count(f *flow, s replicated, out *counting.Events) {
 		if f.last != 0 && since <= f.gaps.Limit() {
 			out.MarkKnown(timeline.SlotEnd(f.last-f.gaps.FirstGap(since)+1)-1, timeline.SlotEnd(s.T))
 		}
-		out.Known[timeline.SlotEnd(s.T)-out.From-1] = true
-		out.Newest = max(out.Newest, s.T)
+		out.MarkKnown(timeline.SlotEnd(s.T)-1, timeline.SlotEnd(s.T))
+		out.SeeClock(s.T)
 	}
 	if f.last != 0 {
 		f.gaps.Push(since)
 	}
-	f.last, f.replica, f.better = s.T, s.raw.Replica, 0
+	f.last = s.T
+	f.replica = s.raw.Replica
+	f.better = 0
 }
 
-// follows chooses of the replicas of a Prometheus that have a series the first in
-// order of those whose samples come, as target.follows does.
+// follows reports whether to count a sample of a replica. It chooses replicas as counters
+// do: the first in order whose samples come.
 func (f *flow) follows(replica string, now int64) bool {
 	since := now - f.last
 	usual := f.gaps.Usual
@@ -149,7 +152,7 @@ func (f *flow) follows(replica string, now int64) bool {
 	switch {
 	case f.last == 0:
 		return true
-	case since <= 0: // a second sample of one time
+	case since <= 0: // a second sample of the same time
 		return false
 	case replica == f.replica:
 		return f.better == 0 || now-f.better > soon

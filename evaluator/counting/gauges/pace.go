@@ -12,20 +12,20 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// Pace is how often the samples come, in an hour, whose newest values an expression
-// takes. A backend has the value of a sample for 5 minutes, or until a scrape finds its
-// series gone. Of what may come later than that the last sample of twice the usual time
-// is asked for, so that its value is there until the next one.
+// Pace describes how often the samples come whose newest values an expression uses, in an
+// hour. A backend returns the value of a sample for 5 minutes, or until a scrape finds
+// its series gone. If samples may come later than that, the query uses the last sample of
+// twice the usual time. So a value lasts until the next one.
 type Pace struct {
-	Hour timeline.Minute // its beginning
-	Expr string          // what is asked
+	Hour timeline.Minute // beginning of the hour
+	Expr string          // query with longer ranges where needed
 
-	Dense bool  // all of them come so often that what is not there is gone
-	Usual int64 // the longest usual time between samples that may come later, in milliseconds; 0 for none
-	Often int64 // the shortest usual time of all: how often the values are new, in milliseconds; 0 for unknown
+	Dense bool  // all samples come so often that a missing value is gone
+	Usual int64 // longest usual time between samples that may come later than the lookback, in milliseconds; 0 for none
+	Often int64 // shortest usual time of all, in milliseconds; 0 if unknown
 }
 
-// Hourly is the time that a Pace is of, in minutes.
+// Hourly is the length of the time that a Pace describes, in minutes.
 const Hourly timeline.Minute = 60
 
 const (
@@ -34,11 +34,11 @@ const (
 	Densest = counting.Lookback * 10 / 21
 )
 
-// HourOf is the beginning of the hour of an instant.
+// HourOf returns the beginning of the hour of an instant.
 func HourOf(m timeline.Minute) timeline.Minute { return m - (m%Hourly+Hourly)%Hourly }
 
-// PaceAt is the pace of the slot that ends at an instant, the zero pace where it is
-// not known.
+// PaceAt returns the pace of the slot that ends at an instant, or the zero Pace if it is
+// unknown.
 func PaceAt(all []Pace, end timeline.Minute) Pace {
 	i, found := slices.BinarySearchFunc(all, HourOf(end), func(p Pace, hour timeline.Minute) int { return cmp.Compare(p.Hour, hour) })
 	if !found {
@@ -47,8 +47,8 @@ func PaceAt(all []Pace, end timeline.Minute) Pace {
 	return all[i]
 }
 
-// PaceNote says how values last, by the newest of paces; "" where each is there for 5
-// minutes.
+// PaceNote describes how long values last, by the newest of paces. It returns "" if each
+// lasts 5 minutes.
 func PaceNote(paces []Pace) string {
 	if len(paces) == 0 || paces[len(paces)-1].Usual == 0 {
 		return ""

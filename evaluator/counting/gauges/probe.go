@@ -11,21 +11,21 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Probe counts the slots of 0/1 gauges: each series has one event in each slot
-// in which it has samples, a bad one when any of them is 0.
+// Probe counts the slots of 0/1 gauges. Each series has one event in each slot with
+// samples. The event is bad if any of them is 0.
 type Probe struct {
-	absent bool // a series that is gone goes on with bad events
-	late   bool // what is fed may not have come yet, and is not gone
+	absent bool // a series that is gone continues with bad events
+	late   bool // samples may be late, so no series is gone
 	gauges map[uint64]*gauge
 }
 
-// gauge is what is remembered of a series.
+// gauge is the state of a series.
 type gauge struct {
 	last int64 // time of the last sample
 	gaps counting.Gaps
 }
 
-// NewProbe makes a Probe that has seen nothing; absent has series that vanish be bad.
+// NewProbe returns an empty Probe. With absent, series that vanish are bad.
 func NewProbe(absent bool) *Probe {
 	return &Probe{absent: absent, gauges: map[uint64]*gauge{}}
 }
@@ -107,19 +107,18 @@ func (p *Probe) Feed(batch []counting.RawSeries, from, to timeline.Minute) *coun
 	return out
 }
 
-// slot counts a slot of a series: by the first of its replicas that has samples
-// in it.
+// slot counts a slot of a series, by the first of its replicas with samples.
 func (p *Probe) slot(g *gauge, replicas []counting.RawSeries, end timeline.Minute, out *counting.Events) {
-	i := int(end-out.From) - 1
 	for _, s := range replicas {
 		samples := backend.Between(s.Samples, (end - 1).Millis(), end.Millis())
 		if len(samples) == 0 {
 			continue
 		}
-		out.Total[i]++
+		bad := 0.0
 		if slices.ContainsFunc(samples, func(x backend.Sample) bool { return x.V == 0 }) {
-			out.Bad[i]++
+			bad = 1
 		}
+		out.AddTo(end, 1, bad)
 		for _, x := range samples {
 			g.tick(x.T, out)
 		}
@@ -127,14 +126,11 @@ func (p *Probe) slot(g *gauge, replicas []counting.RawSeries, end timeline.Minut
 	}
 	gone := end.Millis() - g.last
 	if p.absent && !p.late && g.last > 0 && gone > g.gaps.Patience() && gone <= slo.Remembrance.Milliseconds() {
-		out.Total[i]++
-		out.Bad[i]++
-		out.Known[i] = true
-		out.AliveUntil = max(out.AliveUntil, end.Millis())
+		out.CountEvent(end, true)
 	}
 }
 
-// tick makes the time since the last sample known, as far as that is near.
+// tick marks the time since the last sample as known, if it is near enough.
 func (g *gauge) tick(now int64, out *counting.Events) {
 	if g.last != 0 && now > g.last {
 		if now-g.last <= g.gaps.Limit() {
@@ -142,7 +138,7 @@ func (g *gauge) tick(now int64, out *counting.Events) {
 		}
 		g.gaps.Push(now - g.last)
 	}
-	out.Known[timeline.SlotEnd(now)-out.From-1] = true
+	out.MarkKnown(timeline.SlotEnd(now)-1, timeline.SlotEnd(now))
 	g.last = max(g.last, now)
-	out.Newest = max(out.Newest, now)
+	out.SeeClock(now)
 }

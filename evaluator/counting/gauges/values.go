@@ -11,82 +11,89 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Values counts slots by the values of an expression at their ends: a slot with
-// values is one event, a bad one unless all of them are good.
+// Values counts slots by the values of an expression at their ends. A slot with values is
+// one event, which is bad unless all of them are good.
 type Values struct {
 	slo.Levels
-	last  map[uint64]backend.Sample // of each series, as long as it is remembered
-	late  bool                      // what is fed may not have come yet
-	until int64                     // the end of the last slot that had values, in milliseconds
-	shows map[uint64]shows          // of each series that came in the last day
-	Paces []Pace                    // of what is fed
-	Worst backend.Sample            // the newest value that was bad; its time is 0 for none
+	last        map[uint64]backend.Sample // of each series, as long as it is remembered
+	late        bool                      // values may be late
+	until       int64                     // end of the last slot with values, in milliseconds
+	appearances map[uint64]appearances    // of each series with values in the last day
+	Paces       []Pace                    // of the values that are fed
+	Worst       backend.Sample            // the newest bad value; its time is 0 for none
 }
 
-// NewValues makes Values that have seen nothing.
+// NewValues returns an empty Values.
 func NewValues(l slo.Levels) *Values {
-	return &Values{Levels: l, last: map[uint64]backend.Sample{}, shows: map[uint64]shows{}}
+	return &Values{Levels: l, last: map[uint64]backend.Sample{}, appearances: map[uint64]appearances{}}
 }
 
 // Clone implements counting.Method.
-func (l *Values) Clone() counting.Method {
-	out := *l
-	out.last, out.shows, out.late = maps.Clone(l.last), maps.Clone(l.shows), true
+func (v *Values) Clone() counting.Method {
+	out := *v
+	out.last = maps.Clone(v.last)
+	out.appearances = maps.Clone(v.appearances)
+	out.late = true
 	return &out
 }
 
-// Forget implements counting.Method.
-func (l *Values) Forget(_, _ int64) {} // it does by itself
+// SetPaces sets the paces of the values that are fed next.
+func (v *Values) SetPaces(paces []Pace) { v.Paces = paces }
 
-// Interval is how often values are new. Of a/b that is as often as the one of the two
-// that has more samples.
-func (l *Values) Interval() int64 {
-	if n := len(l.Paces); n > 0 && l.Paces[n-1].Often > Densest {
-		return l.Paces[n-1].Often
+// Forget does nothing. Feed forgets.
+func (v *Values) Forget(_, _ int64) {} // it does by itself
+
+// Interval returns how often values are new. For a/b that is as often as the one of the
+// two with more samples.
+func (v *Values) Interval() int64 {
+	if n := len(v.Paces); n > 0 && v.Paces[n-1].Often > Densest {
+		return v.Paces[n-1].Often
 	}
 	return 60_000
 }
 
 // Hold implements counting.Method.
-func (l *Values) Hold(_ []counting.RawSeries, _, settled timeline.Minute) timeline.Minute {
+func (v *Values) Hold(_ []counting.RawSeries, _, settled timeline.Minute) timeline.Minute {
 	return settled
 }
 
 // Feed implements counting.Method.
-func (l *Values) Feed(batch []counting.RawSeries, from, to timeline.Minute) *counting.Events {
+func (v *Values) Feed(batch []counting.RawSeries, from, to timeline.Minute) *counting.Events {
 	out := counting.NewEvents(counting.RoleTotal, from, to)
 	bySlot, nans := valuesBySlot(batch, from, to), nansBySlot(batch)
 	for m := from + 1; m <= to; m++ {
 		now := m.Millis()
-		for _, v := range bySlot[m] {
-			if l.Possible != nil && !l.Possible(m.Time(), v.v) {
+		for _, x := range bySlot[m] {
+			if v.Possible != nil && !v.Possible(m.Time(), x.v) {
 				continue
 			}
-			l.last[v.key] = backend.Sample{T: now, V: v.v}
-			l.shows[v.key] = l.shows[v.key].at(now)
-			l.until, out.Newest = now, now
+			v.last[x.key] = backend.Sample{T: now, V: x.v}
+			v.appearances[x.key] = v.appearances[x.key].add(now)
+			v.until = now
+			out.SeeClock(now)
 		}
 		bad := false
-		for key, s := range l.last {
-			if now-s.T > l.Remember.Milliseconds() {
-				delete(l.last, key)
+		for key, s := range v.last {
+			if now-s.T > v.Remember.Milliseconds() {
+				delete(v.last, key)
 				continue
 			}
-			if !l.Good(m.Time(), s.V) {
-				if !bad || s.V > l.Worst.V { // of several the highest, whatever their order
-					l.Worst = backend.Sample{T: now, V: s.V}
+			if !v.Good(m.Time(), s.V) {
+				if !bad || s.V > v.Worst.V { // of several the highest, whatever their order
+					v.Worst = backend.Sample{T: now, V: s.V}
 				}
 				bad = true
 			}
 		}
-		known := len(l.last) > 0
-		if !known && nans[m] { // it is there, with nothing to measure
-			if out.NewestNaN = now; l.until > 0 {
-				l.until = now
+		known := len(v.last) > 0
+		if !known && nans[m] { // the series is present, with nothing to measure
+			out.SeeNaN(now)
+			if v.until > 0 {
+				v.until = now
 			}
 			continue
 		}
-		if !known && l.Absent && !l.late && l.until > 0 && now-l.until <= slo.Remembrance.Milliseconds() && !l.waits(now) {
+		if !known && v.Absent && !v.late && v.until > 0 && now-v.until <= slo.Remembrance.Milliseconds() && !v.waits(now) {
 			known, bad = true, true
 		}
 		if known {
@@ -96,15 +103,15 @@ func (l *Values) Feed(batch []counting.RawSeries, from, to timeline.Minute) *cou
 	return out
 }
 
-// shows is when a series has values.
-type shows struct {
-	until int64         // the end of the last slot that had one, in milliseconds
-	since int64         // the end of the first slot of those that had some in a row until then
-	gaps  counting.Gaps // between such beginnings
+// appearances describes when a series has values.
+type appearances struct {
+	until int64         // end of the last slot with a value, in milliseconds
+	since int64         // end of the first slot of those with values in a row until then
+	gaps  counting.Gaps // between such first slots
 }
 
-// at is what is known after a slot with a value.
-func (s shows) at(now int64) shows {
+// add returns the state after a slot with a value.
+func (s appearances) add(now int64) appearances {
 	if now-s.until > 60_000 {
 		if s.since != 0 {
 			s.gaps.Push(now - s.since)
@@ -115,23 +122,24 @@ func (s shows) at(now int64) shows {
 	return s
 }
 
-// waits reports whether the next value is not due yet. Where the pace is known, what
-// comes seldom lasts until then, and nothing is waited for. Else the values must say it.
-// A backend gives the value of a sample at the ends of five slots, Prometheus 2 of six
-// where it is of a whole minute. A series that had values at fewer was found gone by a
-// scrape, at more it has samples more often: both are gone. Of the others the next sample
-// is waited for, as the last pauses show, or after a first one.
-func (l *Values) waits(now int64) bool {
+// waits reports whether the next value is not due yet.
+//
+// If the pace is known, a value of seldom samples lasts until the next, and nothing is
+// waited for. Otherwise the values decide. A backend returns the value of a sample at the
+// ends of five slots, or six if it is of a whole minute. With fewer values, a scrape
+// found the series gone. With more, its samples come more often. Both are gone. For the
+// others the next sample is waited for, as long as the last pauses, or after a first one.
+func (v *Values) waits(now int64) bool {
 	const each = counting.Lookback / 60_000
-	if p := PaceAt(l.Paces, timeline.SlotEnd(now)); p.Dense || p.Usual > 0 {
+	if p := PaceAt(v.Paces, timeline.SlotEnd(now)); p.Dense || p.Usual > 0 {
 		return false
 	}
 	waits := false
-	for key, s := range l.shows {
+	for key, s := range v.appearances {
 		slots := (s.until-s.since)/60_000 + 1
 		switch {
 		case now-s.until > counting.Memory:
-			delete(l.shows, key)
+			delete(v.appearances, key)
 		case slots < each || slots > each+1:
 			return false
 		case now-s.since <= s.gaps.Patience() && (s.gaps.Usual == 0 || s.gaps.Interval() > counting.MaxScrape):
@@ -148,7 +156,7 @@ type value struct {
 	v   float64
 }
 
-// valuesBySlot are the values of series by the ends of slots, of replicas the
+// valuesBySlot returns the values of series by the ends of slots. Of replicas it uses the
 // first.
 func valuesBySlot(batch []counting.RawSeries, from, to timeline.Minute) map[timeline.Minute][]value {
 	out := map[timeline.Minute][]value{}
@@ -164,7 +172,7 @@ func valuesBySlot(batch []counting.RawSeries, from, to timeline.Minute) map[time
 	return out
 }
 
-// nansBySlot are the slots at whose ends values are NaN.
+// nansBySlot returns the slots at whose ends values are NaN.
 func nansBySlot(batch []counting.RawSeries) map[timeline.Minute]bool {
 	var out map[timeline.Minute]bool
 	for i := range batch {
@@ -184,19 +192,19 @@ type Runs struct {
 	jobs map[uint64]lastRun
 }
 
-// lastRun is what is remembered of a job.
+// lastRun is the state of a job.
 type lastRun struct {
-	success float64 // the time of its last success, in seconds
-	seen    int64   // the end of the last slot in which it was there, in milliseconds
+	success float64 // time of its last success, in seconds
+	seen    int64   // end of the last slot with a value, in milliseconds
 }
 
-// NewRuns makes Runs that have seen no job.
+// NewRuns returns an empty Runs.
 func NewRuns(r slo.Runs) *Runs { return &Runs{Runs: r, jobs: map[uint64]lastRun{}} }
 
 // Clone implements counting.Method.
 func (r *Runs) Clone() counting.Method { return &Runs{Runs: r.Runs, jobs: maps.Clone(r.jobs)} }
 
-// Forget implements counting.Method.
+// Forget does nothing. Feed forgets.
 func (r *Runs) Forget(_, _ int64) {} // it does by itself
 
 // Interval implements counting.Method.
@@ -207,9 +215,8 @@ func (r *Runs) Hold(_ []counting.RawSeries, _, settled timeline.Minute) timeline
 	return settled
 }
 
-// justNow is how old the first success that is seen of a job may be for it to
-// count as a run that was seen.
-const justNow = 5 * time.Minute
+// maxFirstAge is the age up to which the first success of a job counts as a run.
+const maxFirstAge = 5 * time.Minute
 
 // Feed implements counting.Method.
 func (r *Runs) Feed(batch []counting.RawSeries, from, to timeline.Minute) *counting.Events {
@@ -217,17 +224,17 @@ func (r *Runs) Feed(batch []counting.RawSeries, from, to timeline.Minute) *count
 	bySlot := valuesBySlot(batch, from, to)
 	remember := (r.Every + r.Grace + slo.Remembrance).Milliseconds()
 	for m := from + 1; m <= to; m++ {
-		i, now := m-from-1, m.Millis()
+		now := m.Millis()
 		for _, v := range bySlot[m] {
 			if v.v < 0 || v.v > float64(m.Time().Add(slo.Ahead).Unix()) {
 				continue
 			}
 			j, known := r.jobs[v.key]
-			if known && v.v > j.success || !known && float64(now)/1000-v.v <= justNow.Seconds() {
-				out.Total[i]++
+			if known && v.v > j.success || !known && float64(now)/1000-v.v <= maxFirstAge.Seconds() {
+				out.AddTo(m, 1, 0)
 			}
 			r.jobs[v.key] = lastRun{max(v.v, j.success), now}
-			out.Newest = now
+			out.SeeClock(now)
 		}
 		for key, j := range r.jobs {
 			if now-j.seen > remember {
@@ -235,16 +242,15 @@ func (r *Runs) Feed(batch []counting.RawSeries, from, to timeline.Minute) *count
 				continue
 			}
 			missed := r.missed(j.success, m)
-			out.Total[i] += missed
-			out.Bad[i] += missed
-			out.Known[i], out.AliveUntil = true, now
+			out.AddTo(m, missed, missed)
+			out.MarkKnown(m-1, m)
+			out.KeepAlive(m)
 		}
 	}
 	return out
 }
 
-// missed is how many runs after a success were due, and their grace over, in a
-// slot.
+// missed returns the number of runs that became overdue in a slot, after their grace.
 func (r *Runs) missed(success float64, end timeline.Minute) float64 {
 	due := func(m timeline.Minute) int64 {
 		late := m.Time().Sub(time.Unix(0, int64(success*1e9))) - r.Grace
@@ -253,13 +259,13 @@ func (r *Runs) missed(success float64, end timeline.Minute) float64 {
 	return float64(due(end) - due(end-1))
 }
 
-// Rates counts events by expressions that give their number in a slot.
+// Rates counts events by expressions that return their number in a slot.
 type Rates struct{ Clock counting.Role }
 
 // Clone implements counting.Method.
 func (r *Rates) Clone() counting.Method { return r }
 
-// Forget implements counting.Method.
+// Forget does nothing.
 func (r *Rates) Forget(_, _ int64) {}
 
 // Interval implements counting.Method.
@@ -275,10 +281,10 @@ func (r *Rates) Feed(batch []counting.RawSeries, from, to timeline.Minute) *coun
 	out := counting.NewEvents(r.Clock, from, to)
 	for m, all := range valuesBySlot(batch, from, to) {
 		if !slices.ContainsFunc(all, func(v value) bool { return v.raw.Roles&r.Clock != 0 }) {
-			continue // of nothing there is no part
+			continue // without a total there is no share
 		}
 		if slices.ContainsFunc(all, func(v value) bool { return v.v > backend.MaxCount }) {
-			continue // such as what is divided by nothing: nobody knows how many
+			continue // for instance a division by zero: the number is unknown
 		}
 		for _, v := range all {
 			events := max(v.v, 0)
@@ -287,8 +293,8 @@ func (r *Rates) Feed(batch []counting.RawSeries, from, to timeline.Minute) *coun
 			}
 			out.Add(m, v.raw, events)
 			if v.raw.Roles&r.Clock != 0 {
-				out.Known[m-from-1] = true
-				out.Newest = max(out.Newest, m.Millis())
+				out.MarkKnown(m-1, m)
+				out.SeeClock(m.Millis())
 			}
 		}
 	}

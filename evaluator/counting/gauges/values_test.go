@@ -12,8 +12,9 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// TestValuesThatAreWaitedFor: a series that has a value for five minutes of each 15 is
-// not gone in between, alone or beside another. One with a value each minute is.
+// TestValuesThatAreWaitedFor checks that a series with a value for five minutes of each
+// 15 is not gone in between, alone or beside another. A series with a value each minute
+// is gone.
 func TestValuesThatAreWaitedFor(t *testing.T) {
 	const first, hours = timeline.Minute(1000), 6
 	measure := slo.Threshold{Query: "queue_length", Op: "<=", Value: 100}.Measure().(slo.Levels)
