@@ -105,25 +105,25 @@ func auditText(b *history.Reader, q *auditQuery) string {
 	}
 	const length = time.Duration(history.AuditLength) * time.Minute
 	switch q.way {
-	case history.ByTargets:
+	case history.AuditTargets:
 		names := slices.Clone(b.TargetLabels)
 		for _, name := range q.by {
 			if !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}
-		return fmt.Sprintf("sum %s(increase((sum by (%s) (%s))[%s:1m]))", by, slo.LabelList(names...), b.Once(s, s.String()), slo.Window(length))
-	case history.ByHistograms:
+		return fmt.Sprintf("sum %s(increase((sum by (%s) (%s))[%s:1m]))", by, slo.LabelList(names...), b.Deduplicate(s, s.String()), slo.Window(length))
+	case history.AuditHistograms:
 		return "sum " + by + "(increase(" + s.Range(length) + "))"
-	case history.BySums: // without a sample at the beginning, which older backends take in
-		return "sum " + by + "(" + b.Once(s, "sum_over_time("+s.Range(length-time.Millisecond)+")") + ")"
+	case history.AuditSums: // without a sample at the beginning, which older backends take in
+		return "sum " + by + "(" + b.Deduplicate(s, "sum_over_time("+s.Range(length-time.Millisecond)+")") + ")"
 	}
-	return "sum " + by + "(" + b.Once(s, "increase("+s.Range(length)+")") + ")"
+	return "sum " + by + "(" + b.Deduplicate(s, "increase("+s.Range(length)+")") + ")"
 }
 
 // askAudit asks a query of audits.
 func askAudit(ctx context.Context, b *history.Reader, q *auditQuery) ([]counting.RawSeries, error) {
-	if q.way == history.ByHistograms {
+	if q.way == history.AuditHistograms {
 		found, err := b.QueryRange(ctx, auditText(b, q), q.to, q.to, 1)
 		return b.RawSeries(found), err
 	}
@@ -145,7 +145,7 @@ func (a *Audit) take(queries []auditQuery) {
 			a.Err = answer.Err
 			return
 		}
-		for row := range answer.Of(q.Only) {
+		for row := range answer.Group(q.Only) {
 			if !row.Matches(more) {
 				continue
 			}

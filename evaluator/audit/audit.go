@@ -74,7 +74,7 @@ func (a Log) Due(k *history.Record) (out []Audit) {
 				continue
 			}
 			x := Audit{Plan: k.Plan, Part: i, hour: h, way: way, usual: time.Duration(p.Counting.Interval()) * time.Millisecond}
-			if x.queries = k.QueriesOf(i)[:len(m.Queries)]; way == history.ByHistograms {
+			if x.queries = k.QueriesOf(i)[:len(m.Queries)]; way == history.AuditHistograms {
 				x.queries, x.asked = []plan.Query{m.NativeQuery()}, counting.RoleGood|counting.RoleTotal
 			}
 			for _, q := range x.queries {
@@ -139,14 +139,14 @@ func (a Log) Note(parts, part int, r Result) Log {
 func (a *Audit) Differs(r int, kind string) bool {
 	counted, direct := a.hour.Counted[r], a.direct[r]
 	extrapolated := 0.0
-	if a.way != history.BySums { // increase() takes a counter to grow on to the ends of the hour
-		extrapolated = math.Abs(direct*a.usual.Minutes()/float64(history.AuditLength)) + math.Abs(a.hour.Young[r])
+	if a.way != history.AuditSums { // increase() takes a counter to grow on to the ends of the hour
+		extrapolated = math.Abs(direct*a.usual.Minutes()/float64(history.AuditLength)) + math.Abs(a.hour.FirstGrowth[r])
 	}
 	off := func(expected float64) bool {
 		difference := math.Abs(counted - expected)
 		return difference > differsEvents && difference > differsBy*max(counted, expected)+extrapolated
 	}
-	unexplained := off(direct + a.hour.Apart[r])
+	unexplained := off(direct + a.hour.Surplus[r])
 	if kind == backend.KindVictoriaMetrics { // it has a rule of its own for births
 		return unexplained && off(direct)
 	}
@@ -160,8 +160,8 @@ func (a *Audit) text(r int) string {
 		of = " of " + m.ClockText()
 	}
 	text := fmt.Sprintf("from %s to %s %s %s events%s were counted, and %s gives %s", evaluator.ClockText(a.hour.To-history.AuditLength), evaluator.ClockText(a.hour.To),
-		evaluator.PlainCount(a.hour.Counted[r]), counting.AllRoles[r].Names()[0], of, a.way.Function(), evaluator.PlainCount(a.direct[r]+a.hour.Apart[r]))
-	if a.hour.Apart[r] != 0 {
+		evaluator.PlainCount(a.hour.Counted[r]), counting.AllRoles[r].Names()[0], of, a.way.Function(), evaluator.PlainCount(a.direct[r]+a.hour.Surplus[r]))
+	if a.hour.Surplus[r] != 0 {
 		text += ", births and falls apart"
 	}
 	return text

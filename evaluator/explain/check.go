@@ -49,7 +49,7 @@ func Checks(ctx context.Context, b *history.Reader, k *history.Record, w *counti
 	if m.Native != nil && k.Inputs[0].Native {
 		return out // increase() of the classic series says nothing of them
 	}
-	if k.Plan.Derived() || m.Fresh != nil || slices.ContainsFunc(m.Queries, func(q plan.Query) bool { return q.Weight != 1 }) {
+	if k.Plan.Derived() || m.NewMethod != nil || slices.ContainsFunc(m.Queries, func(q plan.Query) bool { return q.Weight != 1 }) {
 		return out
 	}
 	counted := map[counting.Role]float64{counting.RoleGood: sum.Total - sum.Bad, counting.RoleBad: sum.Bad, counting.RoleTotal: sum.Total}

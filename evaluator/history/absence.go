@@ -9,10 +9,10 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Cause tells from `up` why a selector's series ended at an instant; "" when that
-// can't be told. Of more than a hundred targets a hundred stand for all.
+// Cause returns why a selector's series ended at an instant, by the metric `up`; "" if
+// that is unknown. If there are more than a hundred targets, it checks a hundred.
 func (b *Reader) Cause(ctx context.Context, s slo.Selector, ended time.Time, end timeline.Minute) string {
-	ended = ended.Add(time.Second) // queries are at whole ones
+	ended = ended.Add(time.Second) // queries have whole seconds
 	answer, err := b.Query(ctx, fmt.Sprintf("count by (%s) (%s)", slo.LabelList(b.TargetLabels...), s), ended)
 	if err != nil || len(b.TargetLabels) == 0 {
 		return ""
@@ -20,7 +20,7 @@ func (b *Reader) Cause(ctx context.Context, s slo.Selector, ended time.Time, end
 	targets := map[string]bool{}
 	var keys []string
 	for _, series := range b.RawSeries(answer) {
-		if len(keys) < names && series.Labels.Len() > 0 {
+		if len(keys) < maxTargets && series.Labels.Len() > 0 {
 			targets[series.Target] = true
 			keys = append(keys, series.Target)
 		}
@@ -28,7 +28,7 @@ func (b *Reader) Cause(ctx context.Context, s slo.Selector, ended time.Time, end
 	if len(keys) == 0 {
 		return ""
 	}
-	ups, _ := b.ofTargets("up", keys)
+	ups, _ := b.targetSelector("up", keys)
 	answer, err = b.Query(ctx, ups.String(), end.Time())
 	if err != nil {
 		return ""

@@ -15,28 +15,28 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Read is a plan's book that is advanced, and how that ended.
+// Read is one advance of a Record, and its result.
 type Read struct {
 	Record *Record
 	Err    error
 	Done   bool
 
-	Fresh  func() *Record     // the book as it was before anything was read; nil where nobody reads it again
-	trial  []*counting.Events // of each part what is counted behind the settled slots; nil for nothing
-	parts  []InputState       // that it leads to
-	before []timeline.Sum     // the slots that are counted again, as they were
+	Restart func() *Record     // returns the Record as it was before any read; nil if it is not reread
+	trial   []*counting.Events // events of each input after the settled slots; nil for none
+	inputs  []InputState       // the states after trial
+	before  []timeline.Sum     // the slots that are counted again, before that
 
-	judges bool  // it is read for what it says of groups only
-	whole  *Read // that judges for it; nil where none does
+	judges bool  // the Read only makes rulings for groups
+	whole  *Read // the Read that judges for this one; nil for none
 
-	Read func(minutes timeline.Minute) // called with how much more is read; nil where nobody asks
+	Progress func(minutes timeline.Minute) // called with the number of minutes that were read; nil for no calls
 }
 
-// Advance reads and counts the slots of the books of a family up to end. Those
-// up to end-settle become final, as far as samples are not late; the others are
-// counted again next time; settle is whole minutes, rounded up. On an error the
-// timeline ends with the last final slot, and the next call goes on from there.
-// A cycle has no time to try again what took long.
+// Advance reads and counts the slots of several Records up to end. Slots up to end-settle
+// become final, unless samples are late. The others are counted again next time. settle
+// is whole minutes, rounded up. After an error the timeline ends with the last final
+// slot, and the next call continues there. In a cycle, a query that took too long is not
+// tried again.
 func (b *Reader) Advance(ctx context.Context, entries []*Read, end timeline.Minute, cycle bool) {
 	var failed error
 	defer func() {
@@ -77,18 +77,19 @@ func (b *Reader) Advance(ctx context.Context, entries []*Read, end timeline.Minu
 	}
 }
 
-// advanceWhole is advance of a backend none of whose parts is missing.
+// advanceWhole does the work of Advance for a backend without missing stores.
 func (b *Reader) advanceWhole(ctx context.Context, entries []*Read, end timeline.Minute, cycle bool) {
 	for _, e := range entries {
-		if e.Err = e.Record.Broken; e.Err == nil {
+		e.Err = e.Record.Broken
+		if e.Err == nil {
 			e.Err = b.choose(ctx, e, end)
 		}
 	}
-	entries = b.judged(ctx, entries, end)
-	b.settle(ctx, entries)
+	entries = b.withJudges(ctx, entries, end)
+	b.resolve(ctx, entries)
 	settled := end - timeline.Minute((b.Settle+time.Minute-1)/time.Minute)
 	for {
-		due, from, to := next(entries, settled, end)
+		due, from, to := nextPiece(entries, settled, end)
 		if len(due) == 0 {
 			return
 		}
@@ -96,10 +97,11 @@ func (b *Reader) advanceWhole(ctx context.Context, entries []*Read, end timeline
 	}
 }
 
-// piece is what is read at once, up to which slots settle, and up to where all is read.
+// piece is a time (from, to] to read at once. Slots up to settled become final, and end
+// is the end of the whole read.
 type piece struct{ from, to, settled, end timeline.Minute }
 
-// advancePiece reads a piece, and counts it.
+// advancePiece reads a piece and counts it.
 func (b *Reader) advancePiece(ctx context.Context, due []*Read, p piece, cycle bool) {
 	ctx, done := b.Share(ctx)
 	defer done()
@@ -119,14 +121,15 @@ func (b *Reader) advancePiece(ctx context.Context, due []*Read, p piece, cycle b
 	for _, e := range due {
 		e.Record.adapt(r.samples(), p.to-p.from, b.MaxSamples)
 		e.Done = p.to == p.end
-		if e.Err = b.takeSafely(ctx, e, r, p.settled); errors.Is(e.Err, errRespelled) {
+		e.Err = b.countSafely(ctx, e, r, p.settled)
+		if errors.Is(e.Err, errRespelled) {
 			e.Err, e.Done = nil, false // it is read again
 		}
 	}
-	b.settle(ctx, due)
+	b.resolve(ctx, due)
 }
 
-// readFor asks what entries ask about (from, to].
+// readFor sends the queries of several Reads about (from, to].
 func (b *Reader) readFor(ctx context.Context, due []*Read, from, to, step timeline.Minute) (*batch, error) {
 	var queries []plan.Query
 	paces := map[paceRange][]gauges.Pace{}
@@ -139,15 +142,15 @@ func (b *Reader) readFor(ctx context.Context, due []*Read, from, to, step timeli
 	return b.read(ctx, queries, from, to, step)
 }
 
-// stepOf is the step at which values are asked for: in a cycle only the slot that
-// settles and the newest one are, for those between were, a minute ago.
+// stepOf returns the step between queried values. In a cycle only the slot that settles
+// and the newest one are queried, because the slots between were queried a minute ago.
 func stepOf(due []*Read, from, to, settled timeline.Minute) timeline.Minute {
 	if from+1 != settled || to-settled < 2 {
 		return 1
 	}
 	for _, e := range due {
 		for i, m := range e.Record.Plan.Inputs {
-			if m.Queries[0].Way == plan.SlotValues && e.Record.Inputs[i].asked != to-1 {
+			if m.Queries[0].Way == plan.SlotValues && e.Record.Inputs[i].queriedUntil != to-1 {
 				return 1
 			}
 		}
@@ -155,9 +158,9 @@ func stepOf(due []*Read, from, to, settled timeline.Minute) timeline.Minute {
 	return to - settled
 }
 
-// next are the entries that go on together, and the piece (from, to] that they
-// read: what is behind first, then all that is not settled at once.
-func next(entries []*Read, settled, end timeline.Minute) (due []*Read, from, to timeline.Minute) {
+// nextPiece returns the Reads that continue together, and their next piece (from, to].
+// The oldest slots come first, then all that are not settled at once.
+func nextPiece(entries []*Read, settled, end timeline.Minute) (due []*Read, from, to timeline.Minute) {
 	from, to = end, end
 	for _, e := range entries {
 		if e.Err == nil && !e.Done {
@@ -179,107 +182,109 @@ func next(entries []*Read, settled, end timeline.Minute) (due []*Read, from, to 
 	return due, from, to
 }
 
-// takeSafely takes, so that what fails for one entry fails for no other.
-func (b *Reader) takeSafely(ctx context.Context, e *Read, r *batch, settled timeline.Minute) (err error) {
+// countSafely counts a batch. If that panics for one Read, the others continue.
+func (b *Reader) countSafely(ctx context.Context, e *Read, r *batch, settled timeline.Minute) (err error) {
 	defer func() {
 		if _, is := errors.AsType[backend.FaultError](err); is {
 			e.fail(err)
 		}
 	}()
 	defer b.Rescue(&err)
-	return b.take(ctx, e, r, settled)
+	return b.count(ctx, e, r, settled)
 }
 
-// fail ends a reading in the middle of its book, which nobody can go on with.
+// fail stops a Read in the middle of its Record, which can't be continued.
 func (e *Read) fail(err error) {
 	e.Err, e.Record.Broken = err, err
 }
 
-// take counts what a reading brought, up to settled for good. The last reading
-// of an advance holds the slots behind that too.
-func (b *Reader) take(ctx context.Context, e *Read, r *batch, settled timeline.Minute) error {
-	k := e.Record
+// count counts a batch. Slots up to settled are final. The last batch of an advance also
+// counts the slots after them.
+func (b *Reader) count(ctx context.Context, e *Read, r *batch, settled timeline.Minute) error {
+	record := e.Record
 	batches, err := b.batches(ctx, e, r)
 	if err != nil {
 		return err
 	}
-	begun, err := b.begun(ctx, e, r, batches, settled)
+	begun, err := b.startsFor(ctx, e, r, batches, settled)
 	if err != nil {
 		return err
 	}
 	if e.Done {
-		if err := b.contradicted(e); err != nil {
+		if err := b.checkExpected(e); err != nil {
 			return err
 		}
 	}
 	b.findTwins(ctx, e, r, batches, settled)
-	k.meet(batches)
-	k.lose(batches)
-	k.tried = nil
-	from := max(k.Settled, k.Timeline.Start())
-	e.before = k.Timeline.Slots(from)
-	k.Timeline.Truncate(from)
+	record.noteGroups(batches)
+	record.acceptLost(batches)
+	record.unsettled = nil
+	from := max(record.Settled, record.Timeline.Start())
+	e.before = record.Timeline.Slots(from)
+	record.Timeline.Truncate(from)
 	if e.Done {
-		for i := range k.Inputs {
-			settled = min(settled, k.Inputs[i].Counting.Hold(batches[i], r.to, settled))
+		for i := range record.Inputs {
+			settled = min(settled, record.Inputs[i].Counting.Hold(batches[i], r.to, settled))
 		}
 	}
-	at := k.Settled
+	at := record.Settled
 	if upTo := min(r.to, settled); upTo > at {
-		if e.whole != nil { // its rulings of all that settles; those of latest reach back an hour only
-			e.follow(k.Inputs, e.whole.Record.Inputs)
+		if e.whole != nil { // the rulings of all that settles; those of latest go back an hour only
+			e.follow(record.Inputs, e.whole.Record.Inputs)
 		}
-		for i := range k.Inputs {
-			counters.GiveStarts(k.Inputs[i].Counting, begun)
+		for i := range record.Inputs {
+			counters.GiveStarts(record.Inputs[i].Counting, begun)
 		}
-		k.pending = feed(e.Record.Plan, k.Inputs, batches, at, upTo)
+		record.pending = feed(e.Record.Plan, record.Inputs, batches, at, upTo)
 		at = upTo
 	}
 	if e.Done && r.to > at {
-		e.parts = cloned(k.Inputs)
+		e.inputs = cloneInputs(record.Inputs)
 		if e.whole != nil {
-			e.follow(e.parts, e.whole.latest())
+			e.follow(e.inputs, e.whole.latest())
 		}
-		e.trial = feed(e.Record.Plan, e.parts, batches, at, r.to)
+		e.trial = feed(e.Record.Plan, e.inputs, batches, at, r.to)
 	}
 	return nil
 }
 
-// feed counts the samples of (from, to] of each part.
-func feed(l *plan.Plan, parts []InputState, batches [][]counting.RawSeries, from, to timeline.Minute) []*counting.Events {
-	found := make([]*counting.Events, len(parts))
-	for i := range parts {
-		found[i] = parts[i].Counting.Feed(batches[i], from, to)
-		if l.Witness != nil && l.Inputs[i].Fresh != nil { // counters tell more
-			l.Witness.Values(batches[i], from, to)
+// feed counts the samples of (from, to] for each input.
+func feed(p *plan.Plan, inputs []InputState, batches [][]counting.RawSeries, from, to timeline.Minute) []*counting.Events {
+	found := make([]*counting.Events, len(inputs))
+	for i := range inputs {
+		found[i] = inputs[i].Counting.Feed(batches[i], from, to)
+		if p.Recorder != nil && p.Inputs[i].NewMethod != nil { // counters record themselves
+			p.Recorder.Values(batches[i], from, to)
 		}
 	}
 	return found
 }
 
-// latest are the parts that the last reading led to.
+// latest returns the states after the last batch.
 func (e *Read) latest() []InputState {
-	if e.parts != nil {
-		return e.parts
+	if e.inputs != nil {
+		return e.inputs
 	}
 	return e.Record.Inputs
 }
 
-// settle proves what was counted, of all entries at once, and takes it into their
-// timelines.
-func (b *Reader) settle(ctx context.Context, entries []*Read) {
+// resolve decides the unproven events of all Reads at once, and stores the result in
+// their timelines.
+func (b *Reader) resolve(ctx context.Context, entries []*Read) {
 	var proofs []proof
 	for _, e := range entries {
 		if e.judges && e.Record.pending != nil {
 			found := e.Record.pending
-			e.Record.Settled, e.Record.pending, e.trial = found[0].From+timeline.Minute(len(found[0].Known)), nil, nil
+			e.Record.Settled = found[0].From + timeline.Minute(len(found[0].Known))
+			e.Record.pending = nil
+			e.trial = nil
 		}
 		if e.Err == nil && !e.judges {
 			start := e.Record.Timeline.Start()
 			proofs = append(proofs, proof{e.Record.pending, start}, proof{e.trial, start})
 		}
 	}
-	err := b.prove(ctx, proofs)
+	err := b.resolveStarts(ctx, proofs)
 	for _, e := range entries {
 		switch {
 		case e.judges:
@@ -289,109 +294,111 @@ func (b *Reader) settle(ctx context.Context, entries []*Read) {
 		case e.Err == nil && (e.Record.pending != nil || e.trial != nil):
 			e.Err = err
 		}
-		e.trial, e.parts, e.before = nil, nil, nil
+		e.trial = nil
+		e.inputs = nil
+		e.before = nil
 	}
 }
 
-// keep takes what was counted and proven into an entry's timeline.
+// keep stores the events of a Read in its timeline.
 func (b *Reader) keep(e *Read) {
-	k := e.Record
-	from := max(k.Settled, k.Timeline.Start())
-	if found := k.pending; found != nil {
-		k.apply(found, k.Recent, found[0].From+timeline.Minute(len(found[0].Known)))
-		noteNewest(k.Inputs, found)
-		before := k.Settled
-		k.pending, k.Settled = nil, found[0].From+timeline.Minute(len(found[0].Known))
-		k.closeHours(before, found)
-		if k.Recent != nil {
-			k.Recent.trim(e.Record.Plan)
+	record := e.Record
+	from := max(record.Settled, record.Timeline.Start())
+	if found := record.pending; found != nil {
+		record.apply(found, record.Recent, found[0].From+timeline.Minute(len(found[0].Known)))
+		noteNewest(record.Inputs, found)
+		before := record.Settled
+		record.pending, record.Settled = nil, found[0].From+timeline.Minute(len(found[0].Known))
+		record.closeHours(before, found)
+		if record.Recent != nil {
+			record.Recent.trim(e.Record.Plan)
 		}
-		if e.Read != nil {
-			e.Read(k.Settled - before)
+		if e.Progress != nil {
+			e.Progress(record.Settled - before)
 		}
 		for _, f := range found {
-			k.Undecided = k.Undecided.Plus(f.Undecided)
-			if k.Settled > k.Timeline.Start() {
-				b.Counted.births.WithLabelValues("counted").Add(float64(f.Births))
-				b.Counted.births.WithLabelValues("ambiguous").Add(float64(f.Ambiguous))
+			record.Undecided = record.Undecided.Plus(f.Undecided)
+			if record.Settled > record.Timeline.Start() {
+				b.Metrics.births.WithLabelValues("counted").Add(float64(f.Births))
+				b.Metrics.births.WithLabelValues("ambiguous").Add(float64(f.Ambiguous))
 			}
 		}
 	}
-	k.Timeline.SetSampleInterval(k.seldom())
+	record.Timeline.SetSampleInterval(record.longInterval())
 	if found := e.trial; found != nil {
-		k.Unsettled = nil
+		record.Unsettled = nil
 		for _, f := range found {
-			k.Unsettled = k.Unsettled.Plus(f.Undecided)
+			record.Unsettled = record.Unsettled.Plus(f.Undecided)
 		}
-		record := k.Recent.clone()
-		k.apply(found, record, k.Settled)
-		noteNewest(k.Inputs, found)
+		recent := record.Recent.clone()
+		record.apply(found, recent, record.Settled)
+		noteNewest(record.Inputs, found)
 		if slices.ContainsFunc(found, func(f *counting.Events) bool { return f.Newest != 0 }) {
-			k.tried = &checkpoint{found[0].From + timeline.Minute(len(found[0].Known)), e.parts, record}
+			record.unsettled = &checkpoint{found[0].From + timeline.Minute(len(found[0].Known)), e.inputs, recent}
 		}
 	}
 	for i, was := range e.before {
-		is := k.Timeline.Sum(from+timeline.Minute(i), from+timeline.Minute(i)+1)
+		is := record.Timeline.Sum(from+timeline.Minute(i), from+timeline.Minute(i)+1)
 		if e.Done && (is.Total != was.Total || is.Bad != was.Bad) {
-			b.Counted.Late.WithLabelValues("settling").Inc()
+			b.Metrics.Late.WithLabelValues("settling").Inc()
 		}
 	}
 }
 
-// noteNewest notes until when parts have samples.
-func noteNewest(parts []InputState, found []*counting.Events) {
+// noteNewest stores the times of the newest samples.
+func noteNewest(inputs []InputState, found []*counting.Events) {
 	for i, f := range found {
-		parts[i].Nan = max(parts[i].Nan, f.NewestNaN)
-		parts[i].Newest, parts[i].alive = max(parts[i].Newest, f.Newest), max(parts[i].alive, f.AliveUntil)
+		inputs[i].NewestNaN = max(inputs[i].NewestNaN, f.NewestNaN)
+		inputs[i].Newest, inputs[i].aliveUntil = max(inputs[i].Newest, f.Newest), max(inputs[i].aliveUntil, f.AliveUntil)
 	}
 }
 
-// usual is how many slots behind the last known one may still become known when
-// they are settled: a sample makes those of two scrapes before it known. What is
-// evaluated is known at once.
-func (k *Record) usual() timeline.Minute {
+// waiting returns how many settled slots after the last known one may still become known.
+// A sample makes the slots of two scrapes before it known. Evaluated values are known at
+// once.
+func (r *Record) waiting() timeline.Minute {
 	longest := int64(0)
-	for i, m := range k.Plan.Inputs {
+	for i, m := range r.Plan.Inputs {
 		if m.Queries[0].Way != plan.SlotValues {
-			longest = max(longest, k.Inputs[i].Counting.Interval())
+			longest = max(longest, r.Inputs[i].Counting.Interval())
 		}
 	}
-	return max(timeline.Minute((2*longest+longest/10)/60_000)-k.Plan.Settle, 0)
+	return max(timeline.Minute((2*longest+longest/10)/60_000)-r.Plan.Settle, 0)
 }
 
-// apply takes what was found into the timeline, without what lies before it. Slots
-// behind settled may change.
-func (k *Record) apply(found []*counting.Events, r *recentSlots, settled timeline.Minute) {
-	if r != nil {
-		behind := r.end()
+// apply stores events in the timeline. Slots after settled may change.
+func (r *Record) apply(found []*counting.Events, recent *recentSlots, settled timeline.Minute) {
+	if recent != nil {
+		after := recent.end()
 		for i, f := range found {
 			for _, span := range f.KnownBefore {
-				behind = min(behind, r.mark(i, span[0], span[1]))
+				after = min(after, recent.mark(i, span[0], span[1]))
 			}
 		}
 		for i := range found[0].Known {
 			all := make(plan.InputSlots, len(found))
 			for j, f := range found {
-				all[j] = f.Slot(i, k.Plan.Inputs[j].Counted)
+				all[j] = f.Slot(i, r.Plan.Inputs[j].Counted)
 			}
-			r.slots = append(r.slots, all)
+			recent.slots = append(recent.slots, all)
 		}
-		r.usual = k.usual()
-		r.derive(k.Plan, k.Timeline, behind, settled)
+		recent.usual = r.waiting()
+		recent.combine(r.Plan, r.Timeline, after, settled)
 		return
 	}
 	for _, span := range found[0].KnownBefore {
-		k.Timeline.MarkKnown(span[0], span[1])
+		r.Timeline.MarkKnown(span[0], span[1])
 	}
 	for i := range found[0].Known {
-		if found[0].From+timeline.Minute(i) >= k.Timeline.End() {
-			k.Timeline.Append(found[0].Slot(i, k.Plan.Inputs[0].Counted))
+		if found[0].From+timeline.Minute(i) >= r.Timeline.End() {
+			r.Timeline.Append(found[0].Slot(i, r.Plan.Inputs[0].Counted))
 		}
 	}
 }
 
-// adapt chooses how much to ask for next, by how much the last answer held.
-func (k *Record) adapt(samples int, length timeline.Minute, limit int) {
+// adapt chooses the length of the next piece, by the number of samples in the last
+// answer.
+func (r *Record) adapt(samples int, length timeline.Minute, limit int) {
 	most := min(backend.AnswerSamples, limit)
-	k.Piece = min(max(length*timeline.Minute(most)/timeline.Minute(samples+1), 1), k.Piece*4, MaxPiece)
+	r.Piece = min(max(length*timeline.Minute(most)/timeline.Minute(samples+1), 1), r.Piece*4, MaxPiece)
 }

@@ -25,8 +25,8 @@ func (f fixed) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: header, Body: io.NopCloser(bytes.NewReader(f))}, nil
 }
 
-// FuzzAnswer decodes answers, and counts what they hold in every way: nothing panics, and
-// of each slot there are as many events as it has, none less than nothing.
+// FuzzAnswer decodes answers and counts them by every method. Nothing may panic, and no
+// slot may have a negative or an impossible number of events.
 func FuzzAnswer(f *testing.F) {
 	const to = timeline.Minute(1440 * 365)
 	matrix := func(series string) []byte {

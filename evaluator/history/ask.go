@@ -19,35 +19,34 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// batch is what one round of queries brought, for all who count in it.
+// batch contains the answers of one round of queries, for all Reads in it.
 type batch struct {
 	from, to timeline.Minute
-	step     timeline.Minute // between the slots that values were asked of: one, unless those between are known
+	step     timeline.Minute // between the slots of queried values: 1, unless those between are known
 	answers  []Answer
 	sizes    map[string]map[uint64][]backend.Sample // of sums, by the text of the query and the series
-	starts   counting.Starts                        // of targets that were asked for
+	starts   counting.Starts                        // of targets that were queried
 }
 
-// Answer is what one query of a round was answered.
+// Answer is the answer to one query of a round.
 type Answer struct {
-	query   plan.Query           // as it was asked; its role is no matter
+	query   plan.Query           // as it was sent; its role has no meaning
 	Series  []counting.RawSeries // without roles
-	Err     error                // the backend is well but refuses this query
+	Err     error                // the backend works but refuses this query
 	byGroup map[string]map[string][]int
 }
 
-// read asks queries, each once, about (from, to]; of values about each step. The
-// error is one of the whole backend, or says that a shorter range should be asked
-// for.
+// read sends queries, each once, about (from, to]; for values at each step. An error
+// concerns the whole backend, or a range that is too long.
 func (b *Reader) read(ctx context.Context, queries []plan.Query, from, to, step timeline.Minute) (*batch, error) {
 	r := &batch{from: from, to: to, step: step, sizes: map[string]map[uint64][]backend.Sample{}, starts: counting.Starts{}}
-	for _, s := range largest(selectors(queries)) {
+	for _, s := range widest(rawSelectors(queries)) {
 		answer, err := b.Query(ctx, s.Range(time.Duration(to-from)*time.Minute), to.Time())
-		if err := r.add(plan.Query{Selector: s}.Named(), b.RawSeries(counting.DropImpossible(answer)), err); err != nil {
+		if err := r.add(plan.Query{Selector: s}.Prepared(), b.RawSeries(counting.DropImpossible(answer)), err); err != nil {
 			return nil, err
 		}
 	}
-	for _, q := range distinct(queries) {
+	for _, q := range distinctQueries(queries) {
 		var series []counting.RawSeries
 		var err error
 		switch q.Way {
@@ -70,8 +69,8 @@ func (b *Reader) read(ctx context.Context, queries []plan.Query, from, to, step 
 	return r, nil
 }
 
-// distinct are queries that are asked in the same way, each once.
-func distinct(queries []plan.Query) []plan.Query {
+// distinctQueries returns queries without those that are sent in the same way.
+func distinctQueries(queries []plan.Query) []plan.Query {
 	type identity struct {
 		way      plan.Way
 		text, by string
@@ -87,9 +86,9 @@ func distinct(queries []plan.Query) []plan.Query {
 	return out
 }
 
-// selectors are what raw samples are read of, each once: all groups of an SLO at
-// once, or the only one.
-func selectors(queries []plan.Query) []slo.Selector {
+// rawSelectors returns the selectors whose raw samples are read, each once: that of all
+// groups of an SLO, or of the only group.
+func rawSelectors(queries []plan.Query) []slo.Selector {
 	type asked struct {
 		query   plan.Query
 		only    string
@@ -111,14 +110,15 @@ func selectors(queries []plan.Query) []slo.Selector {
 	}
 	out := make([]slo.Selector, len(order))
 	for i, a := range order {
-		if out[i] = a.query.Own; a.several {
+		out[i] = a.query.Own
+		if a.several {
 			out[i] = a.query.Selector
 		}
 	}
 	return out
 }
 
-// labelsText is a text of the labels that make a group.
+// labelsText returns a text of the labels of a group.
 func labelsText(only []*labels.Matcher) string {
 	var b strings.Builder
 	for _, m := range only {
@@ -127,9 +127,9 @@ func labelsText(only []*labels.Matcher) string {
 	return b.String()
 }
 
-// largest are the selectors whose series are not among another's.
-func largest(all []slo.Selector) []slo.Selector {
-	// What has fewer matchers comes first: it may hold the others.
+// widest returns the selectors whose series are not selected by another one.
+func widest(all []slo.Selector) []slo.Selector {
+	// Selectors with fewer matchers come first, because they may include the others.
 	slices.SortStableFunc(all, func(a, b slo.Selector) int { return len(a.Matchers()) - len(b.Matchers()) })
 	var out []slo.Selector
 	for _, s := range all {
@@ -140,7 +140,7 @@ func largest(all []slo.Selector) []slo.Selector {
 	return out
 }
 
-// unanswered is why a query got no answer, which ends the reading of all who count in it.
+// unanswered is the error of a query, which ends all Reads in the round.
 type unanswered struct {
 	query string
 	cause error
@@ -150,14 +150,14 @@ func (e *unanswered) Error() string { return "querying " + e.query + ": " + e.ca
 
 func (e *unanswered) Unwrap() error { return e.cause }
 
-// OwnError is an error of a reading in words of one ledger: it names a query of its own.
-func OwnError(l *plan.Plan, err error) error {
+// OwnError returns an error of a round for one plan. It names a query of the plan.
+func OwnError(p *plan.Plan, err error) error {
 	u, ok := errors.AsType[*unanswered](err)
 	if !ok {
 		return err
 	}
 	first := ""
-	for _, m := range l.Inputs {
+	for _, m := range p.Inputs {
 		for _, q := range m.Queries {
 			if q.Text() == u.query {
 				return err
@@ -170,8 +170,8 @@ func OwnError(l *plan.Plan, err error) error {
 	return &unanswered{first, u.cause}
 }
 
-// add takes an answer. An error that speaks of this query alone is that of who
-// counts it.
+// add stores an answer. An error that concerns only this query ends only the Reads that
+// need it.
 func (r *batch) add(q plan.Query, series []counting.RawSeries, err error) error {
 	if s := counting.FindDuplicate(series); err == nil && s != nil {
 		err = backend.MalformedError("the answer has the series " + backend.Shown(s.Labels.String()) + " twice")
@@ -183,10 +183,11 @@ func (r *batch) add(q plan.Query, series []counting.RawSeries, err error) error 
 	return nil
 }
 
-// histogramSamples is how many samples a native histogram's is as large as.
+// histogramSamples is the number of samples that a sample of a native histogram counts
+// as.
 const histogramSamples = 10
 
-// samples is how many the reading brought.
+// samples returns the number of samples in the batch.
 func (r *batch) samples() int {
 	n := 0
 	for _, a := range r.answers {
@@ -197,7 +198,7 @@ func (r *batch) samples() int {
 	return n
 }
 
-// RawSeries are the series of an answer, without their replica labels.
+// RawSeries returns the series of an answer, without their replica labels.
 func (b *Reader) RawSeries(answer []backend.Series) []counting.RawSeries {
 	out := make([]counting.RawSeries, 0, len(answer))
 	for _, v := range answer {
@@ -208,7 +209,7 @@ func (b *Reader) RawSeries(answer []backend.Series) []counting.RawSeries {
 		le := counting.NormalizeBound(v.Labels)
 		s := counting.RawSeries{Labels: labels.FromMap(v.Labels), Le: le, Target: valuesOf(v.Labels, b.TargetLabels), Replica: replica, Samples: v.Samples, NaNs: v.NaNs, Histograms: v.Histograms, Refused: v.Refused}
 		if v.Refused.T != 0 {
-			b.Counted.refused.WithLabelValues(b.Name).Inc()
+			b.Metrics.refused.WithLabelValues(b.Name).Inc()
 		}
 		s.Key, s.Pair = s.Labels.Hash(), counting.PairKey(s.Labels)
 		out = append(out, s)
@@ -224,8 +225,8 @@ func valuesOf(lbls map[string]string, names []string) string {
 	return strings.Join(values, "\xff")
 }
 
-// series are the series that queries select, with their roles. A series of two
-// queries has both roles.
+// series returns the series of queries, with their roles. A series of two queries has
+// both roles.
 func (r *batch) series(queries []plan.Query) ([]counting.RawSeries, error) {
 	var out []counting.RawSeries
 	type identity struct {
@@ -236,13 +237,13 @@ func (r *batch) series(queries []plan.Query) ([]counting.RawSeries, error) {
 	respelled := false
 	for _, q := range queries {
 		answer, more := r.find(q)
-		if answer.Err != nil { // of a query that others may have asked
+		if answer.Err != nil { // other queries may share this answer
 			if i := slices.IndexFunc(queries, func(o plan.Query) bool { return o.OwnText() == answer.query.Text() }); i >= 0 {
 				q = queries[i]
 			}
 			return nil, fmt.Errorf("querying %s: %w", q.OwnText(), answer.Err)
 		}
-		for s := range answer.Of(q.Only) {
+		for s := range answer.Group(q.Only) {
 			if !s.Matches(more) {
 				continue
 			}
@@ -263,7 +264,8 @@ func (r *batch) series(queries []plan.Query) ([]counting.RawSeries, error) {
 	return out, nil
 }
 
-// find gives the answer that holds a query's series, and what more they match.
+// find returns the answer that contains a query's series, and the matchers that select
+// them there.
 func (r *batch) find(q plan.Query) (*Answer, []*labels.Matcher) {
 	for i := range r.answers {
 		a := &r.answers[i]
@@ -283,8 +285,8 @@ func (r *batch) find(q plan.Query) (*Answer, []*labels.Matcher) {
 	panic("evaluator: a query was not asked: " + q.Text())
 }
 
-// Of are the series of a group; all of them without one.
-func (a *Answer) Of(group []*labels.Matcher) iter.Seq[*counting.RawSeries] {
+// Group returns the series of a group, or all of them for an empty group.
+func (a *Answer) Group(group []*labels.Matcher) iter.Seq[*counting.RawSeries] {
 	return func(yield func(*counting.RawSeries) bool) {
 		if len(group) == 0 {
 			for i := range a.Series {
@@ -306,7 +308,7 @@ func (a *Answer) Of(group []*labels.Matcher) iter.Seq[*counting.RawSeries] {
 	}
 }
 
-// index are the places of series by their values of labels.
+// index returns the indexes of series by their values of labels.
 func (a *Answer) index(names []string) map[string][]int {
 	key := strings.Join(names, "\xff")
 	if a.byGroup[key] == nil {

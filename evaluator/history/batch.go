@@ -13,26 +13,26 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// queries are what a book's meters ask for.
-func (k *Record) queries() []plan.Query {
+// queries returns the queries of all inputs of a Record.
+func (r *Record) queries() []plan.Query {
 	var out []plan.Query
-	for i := range k.Plan.Inputs {
-		out = append(out, k.QueriesOf(i)...)
+	for i := range r.Plan.Inputs {
+		out = append(out, r.QueriesOf(i)...)
 	}
 	return out
 }
 
-// QueriesOf are what one of the meters asks for, but native histograms where
-// only classic ones were found of late.
-func (k *Record) QueriesOf(i int) []plan.Query {
-	m, p := k.Plan.Inputs[i], &k.Inputs[i]
+// QueriesOf returns the queries of an input. It leaves out native histograms if recently
+// only classic ones were found.
+func (r *Record) QueriesOf(i int) []plan.Query {
+	m, p := r.Plan.Inputs[i], &r.Inputs[i]
 	out := m.Queries
 	if l, ok := m.Indicator.(slo.Latency); ok && len(p.Spellings) > 0 {
 		out = slices.Clone(out)
 		for i := range out {
 			if out[i].Role == counting.RoleGood {
 				out[i].Selector = l.Bucket(p.Spellings...)
-				out[i] = out[i].Named()
+				out[i] = out[i].Prepared()
 			}
 		}
 	}
@@ -51,18 +51,18 @@ func (k *Record) QueriesOf(i int) []plan.Query {
 	return out
 }
 
-// batches are the series of a reading for each part of a book.
+// batches returns the series of each input of a Read.
 func (b *Reader) batches(ctx context.Context, e *Read, r *batch) ([][]counting.RawSeries, error) {
-	k, live := e.Record, 0
-	out := make([][]counting.RawSeries, len(k.Inputs))
+	record, live := e.Record, 0
+	out := make([][]counting.RawSeries, len(record.Inputs))
 	for i, m := range e.Record.Plan.Inputs {
-		p := &k.Inputs[i]
+		p := &record.Inputs[i]
 		batch, err := r.series(e.Record.QueriesOf(i)[:len(m.Queries)])
 		if err != nil {
 			return nil, err
 		}
 		p.refuse(batch)
-		p.met = p.met || slices.ContainsFunc(batch, func(s counting.RawSeries) bool { return s.Roles&m.Clock() != 0 })
+		p.wasRead = p.wasRead || slices.ContainsFunc(batch, func(s counting.RawSeries) bool { return s.Roles&m.Clock() != 0 })
 		if m.Native != nil {
 			if batch, err = b.observations(ctx, e, i, batch, r); err != nil {
 				return nil, err
@@ -71,19 +71,19 @@ func (b *Reader) batches(ctx context.Context, e *Read, r *batch) ([][]counting.R
 		if err := b.size(ctx, e, i, batch, r); err != nil {
 			return nil, err
 		}
-		if m.Fresh == nil && p.Method == evaluator.MethodRaw {
+		if m.NewMethod == nil && p.Method == evaluator.MethodRaw {
 			live += liveIn(m, batch, r.to)
 		}
 		if m.Queries[0].Way == plan.SlotValues && e.Done {
-			batch = p.complete(batch, r, r.to-timeline.Minutes(b.Settle)-1)
+			batch = p.addBetween(batch, r, r.to-timeline.Minutes(b.Settle)-1)
 		}
 		out[i] = batch
 	}
-	k.Outgrown = e.Done && b.Method != evaluator.MethodRaw && b.MaxSeries > 0 && live > b.MaxSeries
+	record.Outgrown = e.Done && b.Method != evaluator.MethodRaw && b.MaxSeries > 0 && live > b.MaxSeries
 	return out, nil
 }
 
-// observations are those of histograms, classic or native.
+// observations returns the series of histograms, classic or native.
 func (b *Reader) observations(ctx context.Context, e *Read, i int, batch []counting.RawSeries, r *batch) ([]counting.RawSeries, error) {
 	m, p := e.Record.Plan.Inputs[i], &e.Record.Inputs[i]
 	if p.Native && p.Method == evaluator.MethodRaw {
@@ -104,14 +104,14 @@ func (b *Reader) observations(ctx context.Context, e *Read, i int, batch []count
 	// An old layout of buckets is no error: its observations are unknown.
 	batch, found := counting.PairBuckets(batch)
 	if len(found.Lacking) > 0 && e.Done {
-		return nil, b.unbucketed(ctx, m.Indicator.(slo.Latency), p, found, r.to)
+		return nil, b.bucketError(ctx, m.Indicator.(slo.Latency), p, found, r.to)
 	}
 	return batch, nil
 }
 
-// complete adds to values that were asked for those between, which were asked for
-// before, and keeps the newest for the next time.
-func (p *InputState) complete(batch []counting.RawSeries, r *batch, settled timeline.Minute) []counting.RawSeries {
+// addBetween adds the values between the queried slots, which an earlier query returned.
+// It stores the newest values for the next time.
+func (p *InputState) addBetween(batch []counting.RawSeries, r *batch, settled timeline.Minute) []counting.RawSeries {
 	if r.step > 1 {
 		at := map[uint64]int{}
 		for i, s := range batch {
@@ -127,7 +127,7 @@ func (p *InputState) complete(batch []counting.RawSeries, r *batch, settled time
 			}
 		}
 	}
-	p.asked, p.newestValues = r.to, slices.Clone(batch)
+	p.queriedUntil, p.newestValues = r.to, slices.Clone(batch)
 	for i := range p.newestValues {
 		p.newestValues[i].Samples = slices.Clone(backend.Between(batch[i].Samples, settled.Millis(), r.to.Millis()))
 	}

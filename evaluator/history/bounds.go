@@ -15,12 +15,12 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// errRespelled says that a bucket was found under texts of its bound that were not
-// asked for. They are from then on.
+// errRespelled reports that a bucket has another text of its bound than was queried. The
+// next query includes it.
 var errRespelled = errors.New("the bound of the bucket is written in another way")
 
-// Spell notes texts of the bound of a threshold's bucket that are none of the usual
-// ones. It reports whether some are new.
+// Spell stores unusual texts of the bound of a threshold's bucket. It reports whether
+// some are new.
 func (p *InputState) Spell(l slo.Latency, texts []string) bool {
 	le := l.Bucket(p.Spellings...).Matchers()
 	found := false
@@ -33,7 +33,7 @@ func (p *InputState) Spell(l slo.Latency, texts []string) bool {
 	return found
 }
 
-// BoundTexts are the texts of the bounds that a classic histogram has.
+// BoundTexts returns the texts of the bounds of a classic histogram.
 func (b *Reader) BoundTexts(ctx context.Context, l slo.Latency, at timeline.Minute) ([]string, error) {
 	answer, err := b.Query(ctx, fmt.Sprintf("group by (le) (%s)", l.Buckets()), at.Time())
 	if err != nil {
@@ -46,7 +46,7 @@ func (b *Reader) BoundTexts(ctx context.Context, l slo.Latency, at timeline.Minu
 	return out, nil
 }
 
-// BoundsOf are the boundaries that texts are of, ascending.
+// BoundsOf returns the boundaries of texts, ascending.
 func BoundsOf(texts []string) []float64 {
 	var out []float64
 	for _, text := range texts {
@@ -58,17 +58,17 @@ func BoundsOf(texts []string) []float64 {
 	return slices.CompactFunc(out, slo.SameBound)
 }
 
-// suit finds under which texts of its bound a threshold's bucket is, and returns an
-// error of histograms whose unit nobody knows, and of times that are none.
-func (b *Reader) suit(ctx context.Context, m *plan.Input, p *InputState, at timeline.Minute) error {
+// checkInput finds unusual texts of the bound of a threshold's bucket. It returns an
+// error for a histogram of unknown unit, and for times that are no times.
+func (b *Reader) checkInput(ctx context.Context, m *plan.Input, p *InputState, at timeline.Minute) error {
 	l, ok := m.Indicator.(slo.Latency)
 	if !ok {
-		return b.timely(ctx, m, at)
+		return b.checkTimes(ctx, m, at)
 	}
 	if !l.Assumed {
 		usual, err := b.Query(ctx, "count("+l.Bucket().With(m.Queries[0].Only...).String()+")", at.Time())
 		if len(usual) > 0 || backend.Refused(err) {
-			return nil // reading them will tell
+			return nil // the error of the next query is enough
 		}
 		if err != nil {
 			return fmt.Errorf("querying the buckets of %s: %w", l.Histogram, err)

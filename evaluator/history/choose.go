@@ -19,21 +19,21 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// contradicted is the error when a backend counted series of a part at the end of
-// what was read, and answered none in all of it.
-func (b *Reader) contradicted(e *Read) error {
+// checkExpected returns an error if a backend counted series of an input at the end of
+// the time, but returned no samples of them at all.
+func (b *Reader) checkExpected(e *Read) error {
 	for i := range e.Record.Inputs {
 		p := &e.Record.Inputs[i]
-		if p.counted > 0 && !p.met {
-			return fmt.Errorf("the backend counts %v series of %s, but %w", p.counted, e.Record.Plan.Inputs[i].ClockText(), backend.ErrNoSamples)
+		if p.expected > 0 && !p.wasRead {
+			return fmt.Errorf("the backend counts %v series of %s, but %w", p.expected, e.Record.Plan.Inputs[i].ClockText(), backend.ErrNoSamples)
 		}
-		p.counted = 0
+		p.expected = 0
 	}
 	return nil
 }
 
-// choose chooses how the parts of a new book count: by raw samples, unless the
-// series are too many at the end of what it is to count.
+// choose chooses the method of each input of a new Record: raw samples, unless there are
+// too many series at the end.
 func (b *Reader) choose(ctx context.Context, e *Read, end timeline.Minute) error {
 	for i, m := range e.Record.Plan.Inputs {
 		for _, q := range m.Queries {
@@ -46,33 +46,22 @@ func (b *Reader) choose(ctx context.Context, e *Read, end timeline.Minute) error
 		if err := b.chooseFor(ctx, m, &e.Record.Inputs[i], end); err != nil {
 			return err
 		}
-		switch a := e.Record.Inputs[i].Counting.(type) {
-		case *counters.Raw:
-			a.Recorder = e.Record.Plan.Witness
-			if a.Rulings == nil && (e.judges || e.Record.Plan.Groups != nil) {
-				a.Rulings = &counting.Rulings{}
-			}
-		case *counters.Targets:
-			a.Recorder = e.Record.Plan.Witness
-			if a.Rulings == nil && (e.judges || e.Record.Plan.Groups != nil) {
-				a.Rulings = &counting.Rulings{}
-			}
-		}
+		counters.Prepare(e.Record.Inputs[i].Counting, e.Record.Plan.Recorder, e.judges || e.Record.Plan.Groups != nil)
 	}
 	return nil
 }
 
 func (b *Reader) chooseFor(ctx context.Context, m *plan.Input, p *InputState, end timeline.Minute) error {
 	if p.Method == "" {
-		if err := b.suit(ctx, m, p, end); err != nil {
+		if err := b.checkInput(ctx, m, p, end); err != nil {
 			return err
 		}
 	}
 	switch {
 	case p.Method != "":
-	case m.Fresh != nil && m.Queries[0].Way == plan.SlotValues:
+	case m.NewMethod != nil && m.Queries[0].Way == plan.SlotValues:
 		p.Method = evaluator.MethodEvaluated
-	case m.Fresh != nil:
+	case m.NewMethod != nil:
 		p.Method = evaluator.MethodRaw
 	case b.Method == evaluator.MethodRaw || b.Method == evaluator.MethodAggregated:
 		p.Method = b.Method
@@ -83,16 +72,17 @@ func (b *Reader) chooseFor(ctx context.Context, m *plan.Input, p *InputState, en
 		if err != nil {
 			return err
 		}
-		if p.Method = evaluator.MethodRaw; n > float64(b.MaxSeries) {
+		p.Method = evaluator.MethodRaw
+		if n > float64(b.MaxSeries) {
 			p.Method = evaluator.MethodAggregated
 		} else {
-			p.counted = n
+			p.expected = n
 		}
 	}
 	switch {
 	case p.Counting != nil:
-	case m.Fresh != nil:
-		p.Counting = m.Fresh()
+	case m.NewMethod != nil:
+		p.Counting = m.NewMethod()
 	case p.Method == evaluator.MethodAggregated:
 		p.Counting = counters.NewTargets(m.Clock())
 	default:
@@ -101,7 +91,8 @@ func (b *Reader) chooseFor(ctx context.Context, m *plan.Input, p *InputState, en
 	return nil
 }
 
-// seriesAt counts the series of a meter, whose number decides how they are read. Where the backend won't count them, reading them will tell.
+// seriesAt counts the series of an input, because their number decides the method. If the
+// backend refuses to count them, the next query returns the error.
 func (b *Reader) seriesAt(ctx context.Context, m *plan.Input, at timeline.Minute) (float64, error) {
 	n := 0.0
 	for _, q := range m.Queries {
@@ -121,8 +112,8 @@ func (b *Reader) seriesAt(ctx context.Context, m *plan.Input, at timeline.Minute
 	return n, nil
 }
 
-// liveIn is how many series with the meter's events are in a batch that ends at an
-// instant, as seriesAt counts them.
+// liveIn counts the series of an input in a batch that ends at an instant, as seriesAt
+// does.
 func liveIn(m *plan.Input, batch []counting.RawSeries, at timeline.Minute) int {
 	n := 0
 	for i := range batch {
@@ -134,10 +125,10 @@ func liveIn(m *plan.Input, batch []counting.RawSeries, at timeline.Minute) int {
 	return n
 }
 
-// Once takes of an expression about a selector's series the largest of those that are
-// the same counter: of replicas, and of a bucket whose bound is written in several
-// ways.
-func (b *Reader) Once(s slo.Selector, expr string) string {
+// Deduplicate returns an expression about a selector's series that takes the largest of
+// several series of one counter: of replicas, and of a bucket whose bound is written in
+// several ways.
+func (b *Reader) Deduplicate(s slo.Selector, expr string) string {
 	same := slices.Clone(b.ReplicaLabels)
 	if s.IsRespelled() {
 		same = append(same, labels.BucketLabel)
@@ -148,32 +139,32 @@ func (b *Reader) Once(s slo.Selector, expr string) string {
 	return "max without (" + slo.LabelList(same...) + ") (" + expr + ")"
 }
 
-// Increase is the query for all that a counter grew by.
+// Increase returns the query for the growth of a counter.
 func (b *Reader) Increase(s slo.Selector, length timeline.Minute) string {
-	return "sum(" + b.Once(s, "increase("+s.Range(time.Duration(length)*time.Minute)+")") + ")"
+	return "sum(" + b.Deduplicate(s, "increase("+s.Range(time.Duration(length)*time.Minute)+")") + ")"
 }
 
-// perTarget reads an aggregation of a selector's counters by target.
+// perTarget queries an aggregation of a selector's counters by target.
 func (b *Reader) perTarget(ctx context.Context, operation string, q plan.Query, r *batch) ([]counting.RawSeries, error) {
-	counters, by := b.Once(q.Selector, q.Selector.String()), slices.Concat(b.TargetLabels, q.By)
+	counters, by := b.Deduplicate(q.Selector, q.Selector.String()), slices.Concat(b.TargetLabels, q.By)
 	answer, err := b.QueryRange(ctx, fmt.Sprintf("%s by (%s) (%s)", operation, slo.LabelList(by...), counters), r.from, r.to, 1)
 	for _, v := range answer {
-		v.Labels[model.MetricNameLabel] = q.Text() // what tells the sums of a target apart
+		v.Labels[model.MetricNameLabel] = q.Text() // separates the sums of a target
 	}
 	return b.RawSeries(answer), err
 }
 
-// size finds how many counters the sums of a batch are of, when that matters.
+// size reads the numbers of counters in the sums of a batch, if they matter.
 func (b *Reader) size(ctx context.Context, e *Read, i int, batch []counting.RawSeries, r *batch) error {
 	a, ok := e.Record.Inputs[i].Counting.(*counters.Targets)
 	if !ok || !a.NeedsSizes(batch, e.Record.Settled) {
 		return nil
 	}
 	queries := e.Record.QueriesOf(i)
-	for _, q := range distinct(queries) {
+	for _, q := range distinctQueries(queries) {
 		text := q.Text() + strings.Join(q.By, ",")
 		if r.sizes[text] != nil {
-			continue // asked for another who counts in it
+			continue // queried for another input
 		}
 		series, err := b.perTarget(ctx, "count", q, r)
 		if err != nil {

@@ -1,5 +1,5 @@
-// Package history reads what a plan asks for from a backend, counts it, and keeps it in
-// a record that the next reading goes on from. Reader.Advance is the way in: it chooses
-// how to count, asks, counts, resolves what needs proof, and keeps. When that is done is
-// up to the loop.
+// Package history reads the data of a plan from a backend, counts it, and keeps it in a
+// Record, from which the next read continues. Reader.Advance is the entry point. It
+// chooses the methods, sends the queries, counts the answers, resolves what needs start
+// times, and stores the result. The loop decides when that happens.
 package history

@@ -13,8 +13,8 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// TestFailingValue keeps the newest value that was bad, of several at a time the
-// highest, and the same when what is read comes in parts.
+// TestFailingValue checks that the newest bad value is kept, of several at a time the
+// highest, whether values are fed at once or in parts.
 func TestFailingValue(t *testing.T) {
 	threshold := slo.Threshold{Query: "queue_length", Op: "<=", Value: 100}
 	at := func(m timeline.Minute) int64 { return m.Millis() }

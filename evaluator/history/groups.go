@@ -11,12 +11,11 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// An SLO that is split by labels is followed as a whole, and so is each of its
-// groups, which are SLOs of their own. Which groups there are is seen in what is
-// read for the whole.
+// The whole of an SLO that is split by labels is followed, and so is each of its groups,
+// as an SLO of its own. The series of the whole show which groups there are.
 
-// retireAfter is for how long a group may be without samples, while others have
-// some, before it is followed no more; longer where its absence counts.
+// retireAfter is how long a group may have no samples, while others have some. After that
+// it is no longer followed. It is longer if absent data counts.
 const retireAfter = 24 * time.Hour
 
 // group is a group of an SLO, as its samples show it.
@@ -25,49 +24,50 @@ type group struct {
 	newest int64    // time of the newest sample, in milliseconds
 }
 
-// meet notes the groups that a reading shows. What lacks one of the labels is in
-// no group.
-func (k *Record) meet(batches [][]counting.RawSeries) {
-	if k.Plan.Groups == nil {
+// noteGroups stores the groups that a batch shows. Series without one of the labels
+// belong to no group.
+func (r *Record) noteGroups(batches [][]counting.RawSeries) {
+	if r.Plan.Groups == nil {
 		return
 	}
-	if k.Groups == nil {
-		k.Groups = map[string]group{}
+	if r.Groups == nil {
+		r.Groups = map[string]group{}
 	}
 	newest := int64(0)
 	for i := range batches[0] {
 		s := &batches[0][i]
-		if len(s.Samples) == 0 || s.Roles&k.Plan.Inputs[0].Clock() == 0 {
+		if len(s.Samples) == 0 || s.Roles&r.Plan.Inputs[0].Clock() == 0 {
 			continue
 		}
-		values := make([]string, len(k.Plan.Groups.By))
-		for j, name := range k.Plan.Groups.By {
+		values := make([]string, len(r.Plan.Groups.By))
+		for j, name := range r.Plan.Groups.By {
 			values[j] = s.Labels.Get(name)
 		}
 		last := s.Samples[len(s.Samples)-1].T
 		newest = max(newest, last)
 		key := groupKey(values)
-		if g, known := k.Groups[key]; known && g.newest >= last || slices.Contains(values, "") {
+		if g, known := r.Groups[key]; known && g.newest >= last || slices.Contains(values, "") {
 			continue
 		}
-		k.Groups[key] = group{values, last}
+		r.Groups[key] = group{values, last}
 	}
-	gone := max(timeline.Minute(0).Add(retireAfter), k.Plan.Inputs[0].Absence)
-	if k.Plan.AbsentBad {
+	gone := max(timeline.Minute(0).Add(retireAfter), r.Plan.Inputs[0].Absence)
+	if r.Plan.AbsentBad {
 		gone = max(gone, timeline.Minutes(slo.Remembrance))
 	}
-	maps.DeleteFunc(k.Groups, func(_ string, g group) bool { return g.newest < newest-gone.Millis() })
+	maps.DeleteFunc(r.Groups, func(_ string, g group) bool { return g.newest < newest-gone.Millis() })
 }
 
-// groupKey tells groups of an SLO apart, by the values of its labels.
+// groupKey returns a text that differs for the groups of an SLO.
 func groupKey(values []string) string { return strings.Join(values, "\xff") }
 
-// Has reports whether a group of an SLO has data still, beyond the limit or not.
-func (k *Record) Has(s *slo.SLO, labels map[string]string) bool {
+// HasGroup reports whether a group of an SLO still has data, also beyond the limit of
+// groups.
+func (r *Record) HasGroup(s *slo.SLO, labels map[string]string) bool {
 	values := make([]string, len(s.Groups.By))
 	for i, name := range s.Groups.By {
 		values[i] = labels[name]
 	}
-	_, has := k.Groups[groupKey(values)]
+	_, has := r.Groups[groupKey(values)]
 	return has
 }

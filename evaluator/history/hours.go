@@ -10,139 +10,140 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// About once an hour what was counted is audited: an hour as the backend itself counts
-// it is held against it, without what is explained by how the two count. A wrong count
-// is found so, whatever the reason. The hours lie on a grid, so that all processes
-// audit the same ones, also one that has just begun.
+// About once an hour the counts are audited. An hour is compared with the backend's own
+// count of it, except for known differences between the two ways. So a wrong count is
+// found, whatever its reason. The hours lie on a grid, so that all processes audit the
+// same ones, even right after their start.
 
 const (
-	// AuditLength is how much time is audited at once, in minutes.
+	// AuditLength is the time that an audit covers, in minutes.
 	AuditLength = timeline.Minute(60)
 )
 
 const (
-	// auditsApart is the time between the ends of two such, in minutes. None is
-	// in two of them, and what happens at one minute of each hour is not always at an end.
-	auditsApart = timeline.Minute(67)
+	// auditSpacing is the time between the ends of two audits, in minutes. Audits don't
+	// overlap. Events at one minute of each hour are not always at their end.
+	auditSpacing = timeline.Minute(67)
 )
 
 const (
-	// ripens is how long after its end an hour is known: the slots before a late sample
-	// are when it comes.
-	ripens = timeline.Minute(10)
+	// auditDelay is how long after its end an hour is audited. A late sample makes the
+	// slots before it known.
+	auditDelay = timeline.Minute(10)
 )
 
 const (
-	// AuditedFor is for how long audits count, in minutes.
+	// AuditedFor is how long audits count, in minutes.
 	AuditedFor = timeline.Minute(4 * 60)
 )
 
-// Hour is what a part counted in an hour that is to be audited.
+// Hour contains the counts of an input in an hour to audit.
 type Hour struct {
-	To      timeline.Minute // its end
-	Counted [3]float64      // of good, bad and total
-	Apart   [3]float64      // of that what the backend counts otherwise for a known reason
-	Young   [3]float64      // what it may count beside, at the ends of counters
+	To          timeline.Minute // end of the hour
+	Counted     [3]float64      // good, bad and total
+	Surplus     [3]float64      // the part that the backend counts differently, for known reasons
+	FirstGrowth [3]float64      // events that the backend may add, at the ends of counters
 }
 
-// phase is where the hours of a meter lie on the grid. Those of meters with the same
-// total are the same, and are asked for together.
+// phase returns the offset of an input's hours on the grid. Inputs with the same total
+// have the same offset, so that they share queries.
 func phase(m *plan.Input) timeline.Minute {
 	h := uint32(2166136261) // FNV-1a
 	for _, c := range []byte(m.ClockText()) {
 		h = (h ^ uint32(c)) * 16777619
 	}
-	return timeline.Minute(h % uint32(auditsApart))
+	return timeline.Minute(h % uint32(auditSpacing))
 }
 
-// auditedBefore is the last end of an hour of the grid at or before an instant.
+// auditedBefore returns the last end of an hour of the grid at or before an instant.
 func auditedBefore(m *plan.Input, at timeline.Minute) timeline.Minute {
-	return at - (at-phase(m))%auditsApart
+	return at - (at-phase(m))%auditSpacing
 }
 
-// closeHours keeps the hours that are known since an instant, and the surpluses of
-// those that are not.
-func (k *Record) closeHours(before timeline.Minute, found []*counting.Events) {
-	for i := range k.Inputs {
-		p, m := &k.Inputs[i], k.Plan.Inputs[i]
+// closeHours stores the hours that became known since an instant, and the surpluses of
+// later slots.
+func (r *Record) closeHours(before timeline.Minute, found []*counting.Events) {
+	for i := range r.Inputs {
+		p, m := &r.Inputs[i], r.Plan.Inputs[i]
 		p.Surpluses = p.Surpluses.Plus(found[i].Surpluses)
-		last := auditedBefore(m, k.Settled-ripens)
-		if last+ripens > before && AuditWayOf(m, p) != "" {
+		last := auditedBefore(m, r.Settled-auditDelay)
+		if last+auditDelay > before && AuditWayOf(m, p) != "" {
 			p.Hours = slices.Clone(p.Hours)
-			for to := auditedBefore(m, max(before-ripens, last-AuditedFor)) + auditsApart; to <= last; to += auditsApart {
-				if h, ok := k.Hour(i, to); ok {
+			for to := auditedBefore(m, max(before-auditDelay, last-AuditedFor)) + auditSpacing; to <= last; to += auditSpacing {
+				if h, ok := r.Hour(i, to); ok {
 					p.Hours = append(p.Hours, h)
 				}
 			}
 		}
-		if len(p.Hours) > 0 && p.Hours[0].To <= k.Settled-AuditedFor {
-			p.Hours = slices.DeleteFunc(slices.Clone(p.Hours), func(h Hour) bool { return h.To <= k.Settled-AuditedFor })
+		if len(p.Hours) > 0 && p.Hours[0].To <= r.Settled-AuditedFor {
+			p.Hours = slices.DeleteFunc(slices.Clone(p.Hours), func(h Hour) bool { return h.To <= r.Settled-AuditedFor })
 		}
-		p.Surpluses = p.Surpluses.After(k.Settled - ripens - AuditLength)
+		p.Surpluses = p.Surpluses.After(r.Settled - auditDelay - AuditLength)
 	}
 }
 
-// Hour is that of a part which ends at an instant; false when not all of it is known.
-func (k *Record) Hour(part int, to timeline.Minute) (Hour, bool) {
+// Hour returns the counts of an input in the hour that ends at an instant, or false if
+// some slots are unknown.
+func (r *Record) Hour(part int, to timeline.Minute) (Hour, bool) {
 	from := to - AuditLength
 	var sum timeline.Slot
-	if k.Plan.Derived() {
-		first := from - k.Recent.from
-		if first < 0 || to > k.Recent.end() {
+	if r.Plan.Derived() {
+		first := from - r.Recent.from
+		if first < 0 || to > r.Recent.end() {
 			return Hour{}, false
 		}
-		for _, all := range k.Recent.slots[first : first+AuditLength] {
+		for _, all := range r.Recent.slots[first : first+AuditLength] {
 			if !all[part].Known {
 				return Hour{}, false
 			}
 			sum.Total, sum.Bad = sum.Total+all[part].Total, sum.Bad+all[part].Bad
 		}
 	} else {
-		all := k.Timeline.Sum(from, to)
-		if from < k.Timeline.Start() || !all.Complete() {
+		all := r.Timeline.Sum(from, to)
+		if from < r.Timeline.Start() || !all.Complete() {
 			return Hour{}, false
 		}
 		sum.Total, sum.Bad = all.Total, all.Bad
 	}
-	more := k.Inputs[part].Surpluses.Sum(from, to)
+	more := r.Inputs[part].Surpluses.Sum(from, to)
 	return Hour{to, [3]float64{sum.Total - sum.Bad, sum.Bad, sum.Total}, more.ByRole, more.FirstGrowth}, true
 }
 
-// AuditWay is how a backend counts an hour itself; "" is not at all.
+// AuditWay is how a backend counts an hour itself; "" if it can't.
 type AuditWay string
 
 // The ways to count an hour.
 const (
-	byIncrease   AuditWay = "increase"   // of each counter
-	ByTargets    AuditWay = "targets"    // increase of the sums of each target's counters
-	ByHistograms AuditWay = "histograms" // increase of native histograms
-	BySums       AuditWay = "sums"       // of gauges of increments
+	auditIncrease   AuditWay = "increase"   // of each counter
+	AuditTargets    AuditWay = "targets"    // increase of the sums of each target's counters
+	AuditHistograms AuditWay = "histograms" // increase of native histograms
+	AuditSums       AuditWay = "sums"       // of gauges of increments
 )
 
-// Function is the function of PromQL by which it counts.
+// Function returns the PromQL function that counts.
 func (w AuditWay) Function() string {
-	if w == BySums {
+	if w == AuditSums {
 		return "sum_over_time()"
 	}
 	return "increase()"
 }
 
-// AuditWayOf is how a part is audited. What is evaluated is not: the backend would
-// evaluate the same again.
+// AuditWayOf returns how an input is audited. Evaluated values are not audited, because
+// the backend would only evaluate them again.
 func AuditWayOf(m *plan.Input, p *InputState) AuditWay {
 	switch a := p.Counting.(type) {
 	case *counters.Targets:
-		return ByTargets
+		return AuditTargets
 	case *gauges.Increments:
-		return BySums
+		return AuditSums
 	case *counters.Raw:
 		switch {
 		case a.Interval() > counting.MaxScrape: // an hour has too few samples
 			return ""
 		case m.Native == nil || !p.Native:
-			return byIncrease
+			return auditIncrease
 		case !p.mixed:
-			return ByHistograms
+			return AuditHistograms
 		}
 	}
 	return ""

@@ -6,18 +6,18 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// Less is no news. A backend of many parts answers without a part that is down, and
-// says nothing of it. So a book that was read again never makes less known: where it
-// has no samples and the old one had some, the old slots stay, until the backend
-// has samples there again.
+// Missing data is no evidence. A backend of many parts answers without a part that is
+// down, and does not report it. So a reread never makes slots unknown. If the new Record
+// has no samples where the old one had some, the old slots stay, until the backend has
+// samples there again.
 
-// KeepOld takes from the old book of a ledger what a new one lacks, and notes where
-// that is. It reports false when the newest samples are among that: counting can't go
-// on from the new book then.
+// KeepOld copies slots from an old Record that a new one lacks, and stores their times in
+// Kept. It reports false if the newest samples are missing, because counting can't
+// continue from the new Record then.
 func KeepOld(next, old *Record) bool {
 	next.Kept = timeline.ClipPeriods(next.Kept, next.Timeline.Start(), next.Settled)
 	if !sameMethods(next.Inputs, old.Inputs) {
-		return true // another way to count may know other slots
+		return true // another method may know other slots
 	}
 	coarse, fine := next.Plan.Cells()
 	c := timeline.Comparison{Old: timeline.Cursor{Timeline: old.Timeline}, Next: timeline.Cursor{Timeline: next.Timeline}, Absent: next.absences(), Coarse: coarse, Fine: fine}
@@ -41,13 +41,13 @@ func KeepOld(next, old *Record) bool {
 	return true
 }
 
-// patience is for how many slots before the newest a book may wait for the sample that
-// makes them known.
-func (k *Record) patience() timeline.Minute {
+// patience returns how many slots before the newest may wait for the sample that makes
+// them known.
+func (r *Record) patience() timeline.Minute {
 	longest := int64(0)
-	for i := range k.Inputs {
-		if k.Inputs[i].Counting != nil {
-			longest = max(longest, k.Inputs[i].Counting.Interval())
+	for i := range r.Inputs {
+		if r.Inputs[i].Counting != nil {
+			longest = max(longest, r.Inputs[i].Counting.Interval())
 		}
 	}
 	return timeline.Minute((2*longest+longest/10)/60_000) + 1
@@ -57,23 +57,23 @@ func sameMethods(a, b []InputState) bool {
 	return slices.EqualFunc(a, b, func(x, y InputState) bool { return x.Method == y.Method })
 }
 
-// absences are the slots that a book counts as bad for want of samples.
-func (k *Record) absences() []timeline.Period {
-	if k.Recent == nil {
+// absences returns the slots that count as bad because they have no samples.
+func (r *Record) absences() []timeline.Period {
+	if r.Recent == nil {
 		return nil
 	}
-	return timeline.JoinPeriods(slices.Clone(k.Recent.absent))
+	return timeline.JoinPeriods(slices.Clone(r.Recent.absent))
 }
 
-// keepOld takes recorded slots of (.., to] from an old record where a meter has none
-// in the new one.
+// keepOld copies slots up to an instant from old ones, for each input that lacks them in
+// the new ones.
 func (r *recentSlots) keepOld(old *recentSlots, to timeline.Minute) {
 	if r == nil || old == nil {
 		return
 	}
 	r.seen = max(r.seen, min(old.seen, r.from))
 	from := max(r.from, old.from)
-	open := map[int]bool{} // meters that lacked the slot before
+	open := map[int]bool{} // inputs that lacked the slot before
 	for m := from; m < min(r.end(), old.end(), to); m++ {
 		is, was := r.slots[m-r.from], old.slots[m-old.from]
 		for i := range is {

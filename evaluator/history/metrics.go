@@ -5,14 +5,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Metrics are about what is counted.
+// Metrics count events that need attention while counting.
 type Metrics struct {
 	refused *prometheus.CounterVec
 	births  *prometheus.CounterVec
 	Late    *prometheus.CounterVec
 }
 
-// NewMetrics registers the metrics about what is counted.
+// NewMetrics registers the metrics.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	f := promauto.With(reg)
 	return &Metrics{

@@ -17,9 +17,9 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// unbucketed is the error of histograms that lack the bucket at the threshold, or
-// errRespelled when it is there under another text.
-func (b *Reader) unbucketed(ctx context.Context, l slo.Latency, p *InputState, found counting.Histograms, at timeline.Minute) error {
+// bucketError returns the error for histograms that lack the bucket at the threshold, or
+// errRespelled if it has another text.
+func (b *Reader) bucketError(ctx context.Context, l slo.Latency, p *InputState, found counting.Histograms, at timeline.Minute) error {
 	texts, err := b.BoundTexts(ctx, l, at)
 	switch fault, ok := BucketFault(l, BoundsOf(texts)); {
 	case err != nil:
@@ -35,8 +35,8 @@ func (b *Reader) unbucketed(ctx context.Context, l slo.Latency, p *InputState, f
 		l.Text, len(found.Lacking), found.Counts, l.Histogram, found.Lacking[0])}
 }
 
-// BucketFault is why a histogram with these boundaries, ascending, can't tell what is
-// slower than the threshold.
+// BucketFault returns why a histogram with these boundaries, ascending, can't show which
+// observations are slower than the threshold.
 func BucketFault(l slo.Latency, bounds []float64) (backend.MismatchError, bool) {
 	if fault, ok := unitFault(l, bounds); ok {
 		return fault, true
@@ -52,7 +52,7 @@ func BucketFault(l slo.Latency, bounds []float64) (backend.MismatchError, bool) 
 	return backend.MismatchError{}, false
 }
 
-// FiniteBounds are boundaries, ascending, without +Inf.
+// FiniteBounds returns boundaries, ascending, without +Inf.
 func FiniteBounds(bounds []float64) []float64 {
 	if n := len(bounds); n > 0 && math.IsInf(bounds[n-1], 1) {
 		return bounds[:n-1]
@@ -60,12 +60,12 @@ func FiniteBounds(bounds []float64) []float64 {
 	return bounds
 }
 
-// longSeconds is a last bucket, in seconds, that few histograms of seconds have, and
-// those of milliseconds do.
+// longSeconds is a bound in seconds. Few histograms of seconds reach beyond it, those of
+// milliseconds do.
 const longSeconds = 600
 
-// unitFault is that nobody knows the unit of a histogram: no unit is written, its
-// name says none, and its buckets are no likely numbers of seconds.
+// unitFault returns an error if the unit of a histogram is unknown: the SLO does not
+// contain it, its name does not, and its buckets are too large for seconds.
 func unitFault(l slo.Latency, bounds []float64) (backend.MismatchError, bool) {
 	finite := FiniteBounds(bounds)
 	if !l.Assumed || len(finite) == 0 || finite[len(finite)-1] <= longSeconds {
@@ -84,7 +84,7 @@ func unitFault(l slo.Latency, bounds []float64) (backend.MismatchError, bool) {
 		Hint: fmt.Sprintf("write unit: %s beside the threshold, or unit: s", unit.Key)}, true
 }
 
-// NearestBounds says which boundaries there are around a threshold that is none.
+// NearestBounds describes the boundaries around a threshold that is not one.
 func NearestBounds(l slo.Latency, bounds []float64) string {
 	i, _ := slices.BinarySearch(bounds, l.Threshold)
 	below, above := "", ""
@@ -104,7 +104,7 @@ func NearestBounds(l slo.Latency, bounds []float64) string {
 	return text + "the nearest are " + below + " and " + above
 }
 
-// Boundary is a boundary as the threshold is written: a duration, or a number in
+// Boundary returns a boundary in the format of the threshold: a duration, or a number in
 // the histogram's unit.
 func Boundary(l slo.Latency, le float64) string {
 	d, err := time.ParseDuration(l.Text)
@@ -118,8 +118,8 @@ func Boundary(l slo.Latency, le float64) string {
 	return time.Duration(math.Round(le * (float64(d) / l.Threshold))).String()
 }
 
-// TimeFault is why none of the values is a time of the last success, in seconds since the
-// epoch. 0 is a job that never succeeded.
+// TimeFault returns an error if none of the values is the time of a last success, in
+// seconds since the epoch. 0 is a job that never succeeded.
 func TimeFault(query string, values []float64, now time.Time) (backend.MismatchError, bool) {
 	values = slices.DeleteFunc(slices.Clone(values), func(v float64) bool { return v == 0 || math.IsNaN(v) })
 	if len(values) == 0 {
@@ -155,7 +155,7 @@ func TimeFault(query string, values []float64, now time.Time) (backend.MismatchE
 	return backend.MismatchError{Message: fmt.Sprintf("%s gives %s, which is no time in seconds since 1970", query, text), Hint: ""}, true
 }
 
-// NumbersOf are the values of an answer.
+// NumbersOf returns the values of an answer.
 func NumbersOf(answer []backend.Series) (out []float64) {
 	for _, v := range answer {
 		for _, s := range v.Samples {
@@ -165,8 +165,8 @@ func NumbersOf(answer []backend.Series) (out []float64) {
 	return out
 }
 
-// timely returns an error of a query for times that gives none now.
-func (b *Reader) timely(ctx context.Context, m *plan.Input, at timeline.Minute) error {
+// checkTimes returns an error if a query for times has no times now.
+func (b *Reader) checkTimes(ctx context.Context, m *plan.Input, at timeline.Minute) error {
 	switch m.Indicator.Measure().(type) {
 	case slo.Runs:
 	case slo.Levels:

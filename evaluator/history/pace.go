@@ -18,30 +18,30 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// paceRange is what paces are asked of, and from which hour to which.
+// paceRange is an expression and a range of hours, for which paces are found.
 type paceRange struct {
 	expr        string
 	first, last timeline.Minute
 }
 
 const (
-	// paceOf is how long before its hour a pace is taken of.
-	paceOf timeline.Minute = 4 * 60
+	// paceLength is the time before an hour from which its pace is measured, in minutes.
+	paceLength timeline.Minute = 4 * 60
 )
 
 const (
-	// paceLate is how long before the hour that ends, for samples that come late.
-	paceLate timeline.Minute = 15
+	// paceDelay is how long before the hour that time ends, because samples may be late.
+	paceDelay timeline.Minute = 15
 )
 
 const (
-	// paceTaste is the last of that time, in which samples are counted first: where they
-	// are many, nobody looks closer.
-	paceTaste timeline.Minute = 24
+	// paceSample is the part at its end in which samples are counted first. If there are
+	// many, nothing more is read.
+	paceSample timeline.Minute = 24
 )
 
-// pace finds the paces of what is read next of an entry. Those that were asked for
-// others, such as groups of the same SLO, are known.
+// pace finds the paces for the next piece of a Read. It uses those that another Read
+// already found, such as for groups of the same SLO.
 func (b *Reader) pace(ctx context.Context, e *Read, from, to timeline.Minute, known map[paceRange][]gauges.Pace) error {
 	for i, m := range e.Record.Plan.Inputs {
 		if !m.Paced() {
@@ -53,24 +53,25 @@ func (b *Reader) pace(ctx context.Context, e *Read, from, to timeline.Minute, kn
 		if n := len(kept); n > 0 {
 			first = kept[n-1].Hour + gauges.Hourly
 		}
-		of := paceRange{m.Queries[0].Expr, first, last}
-		found, ok := known[of]
+		wanted := paceRange{m.Queries[0].Expr, first, last}
+		found, ok := known[wanted]
 		if !ok {
 			var err error
-			if found, err = b.paces(ctx, of.expr, first, last); err != nil {
+			if found, err = b.paces(ctx, wanted.expr, first, last); err != nil {
 				return err
 			}
-			known[of] = found
+			known[wanted] = found
 		}
-		l.Paces = slices.Concat(kept, found)
-		for i := range l.Paces {
-			l.Paces[i].Dense = l.Paces[i].Dense && len(m.Queries[0].Only) == 0 // of a group others may be
+		paces := slices.Concat(kept, found)
+		for i := range paces {
+			paces[i].Dense = paces[i].Dense && len(m.Queries[0].Only) == 0 // a group may differ from the whole
 		}
+		l.SetPaces(paces)
 	}
 	return nil
 }
 
-// paces are the paces of an expression in hours.
+// paces returns the paces of an expression in hours.
 func (b *Reader) paces(ctx context.Context, expr string, first, last timeline.Minute) ([]gauges.Pace, error) {
 	var out []gauges.Pace
 	for hour := first; hour <= last; hour += gauges.Hourly {
@@ -79,16 +80,16 @@ func (b *Reader) paces(ctx context.Context, expr string, first, last timeline.Mi
 	if len(out) == 0 {
 		return nil, nil
 	}
-	selectors := Instants(expr)
-	usual := make([]map[string]int64, len(out)) // of each selector, by its text
+	selectors := InstantSelectors(expr)
+	usual := make([]map[string]int64, len(out)) // by the text of the selector
 	for _, v := range selectors {
 		text := slo.NewSelector(v.LabelMatchers...).String()
 		found, err := b.usualOf(ctx, slo.NewSelector(v.LabelMatchers...), first, last)
 		switch {
 		case errors.Is(err, backend.ErrTooLarge), errors.Is(err, backend.ErrMemory):
-			continue // so many do not come seldom
+			continue // so many samples don't come seldom
 		case backend.Refused(err):
-			return out, nil // what it is asked for will say so
+			return out, nil // the error of the next query is enough
 		case err != nil:
 			return nil, err
 		}
@@ -99,9 +100,10 @@ func (b *Reader) paces(ctx context.Context, expr string, first, last timeline.Mi
 			usual[i][text] = found[i]
 		}
 	}
-	more := AsksMore(expr, selectors)
+	more := HasRanges(expr, selectors)
 	for i := range out {
-		if out[i].Dense = len(selectors) > 0; more {
+		out[i].Dense = len(selectors) > 0
+		if more {
 			out[i].Often = gauges.Densest
 		}
 		for _, each := range usual[i] {
@@ -120,18 +122,18 @@ func (b *Reader) paces(ctx context.Context, expr string, first, last timeline.Mi
 	return out, nil
 }
 
-// usualOf is the usual time between samples of a selector's series in hours, in
-// milliseconds: densest for what comes at least as often, 0 for what is unknown.
+// usualOf returns the usual time between samples of a selector's series in each hour, in
+// milliseconds. It returns Densest for shorter times too, and 0 if it is unknown.
 func (b *Reader) usualOf(ctx context.Context, s slo.Selector, first, last timeline.Minute) ([]int64, error) {
 	out := make([]int64, (last-first)/gauges.Hourly+1)
-	const taste = time.Duration(paceTaste) * time.Minute
-	most, err := b.QueryRange(ctx, "max(count_over_time("+s.Range(taste)+"))", first-paceLate, last-paceLate, gauges.Hourly)
+	const taste = time.Duration(paceSample) * time.Minute
+	most, err := b.QueryRange(ctx, "max(count_over_time("+s.Range(taste)+"))", first-paceDelay, last-paceDelay, gauges.Hourly)
 	if err != nil {
 		return nil, err
 	}
 	for _, v := range most {
 		for _, x := range v.Samples {
-			if i := (timeline.SlotEnd(x.T) + paceLate - first) / gauges.Hourly; x.V > float64(taste.Milliseconds()/gauges.Densest+1) {
+			if i := (timeline.SlotEnd(x.T) + paceDelay - first) / gauges.Hourly; x.V > float64(taste.Milliseconds()/gauges.Densest+1) {
 				out[i] = gauges.Densest
 			}
 		}
@@ -140,26 +142,26 @@ func (b *Reader) usualOf(ctx context.Context, s slo.Selector, first, last timeli
 		if out[from] != 0 {
 			continue
 		}
-		to := from + 1 // of hours in a row without many
+		to := from + 1 // end of the hours in a row without many samples
 		for to < len(out) && out[to] == 0 {
 			to++
 		}
-		at := first + timeline.Minute(from)*gauges.Hourly - paceLate
-		length := paceOf + timeline.Minute(to-1-from)*gauges.Hourly
-		series, err := b.Query(ctx, s.Range(time.Duration(length)*time.Minute), (at - paceOf + length).Time())
+		at := first + timeline.Minute(from)*gauges.Hourly - paceDelay
+		length := paceLength + timeline.Minute(to-1-from)*gauges.Hourly
+		series, err := b.Query(ctx, s.Range(time.Duration(length)*time.Minute), (at - paceLength + length).Time())
 		if err != nil {
 			return nil, err
 		}
 		for ; from < to; from, at = from+1, at+gauges.Hourly {
-			out[from] = usualIn(series, (at - paceOf).Millis(), at.Millis())
+			out[from] = usualIn(series, (at - paceLength).Millis(), at.Millis())
 		}
 	}
 	return out, nil
 }
 
-// usualIn is the usual time between two samples of a time, of the series that has the
-// most; 0 for less than three. What is longer than a minute is rounded to minutes, so
-// that a sample that comes late changes nothing. What comes each hour has jitter too.
+// usualIn returns the usual time between two samples in (from, to], of the series with
+// the most samples; 0 for fewer than three. Times over a minute are rounded to minutes,
+// so that a late sample changes nothing. Hourly samples have jitter too.
 func usualIn(series []backend.Series, from, to int64) int64 {
 	least, most := int64(0), 2
 	for _, v := range series {
@@ -181,8 +183,8 @@ func usualIn(series []backend.Series, from, to int64) int64 {
 	return min(least, counting.MaxPush)
 }
 
-// UsualGap is the median of the times between samples, in milliseconds; of two in the
-// middle the shorter one.
+// UsualGap returns the median of the times between samples, in milliseconds; of two in
+// the middle the shorter one.
 func UsualGap(samples []backend.Sample) int64 {
 	gaps := make([]int64, len(samples)-1)
 	for i := range gaps {
@@ -192,12 +194,12 @@ func UsualGap(samples []backend.Sample) int64 {
 	return gaps[(len(gaps)-1)/2]
 }
 
-// Instants are the selectors of an expression whose newest values count, but those
-// whose time is asked for.
-func Instants(expr string) []*parser.VectorSelector {
+// InstantSelectors returns the selectors of an expression whose newest values are used,
+// but not those whose timestamps are.
+func InstantSelectors(expr string) []*parser.VectorSelector {
 	e, err := parser.NewParser(parser.Options{}).ParseExpr(expr)
 	if err != nil {
-		return nil // MetricsQL's own
+		return nil // MetricsQL only
 	}
 	var out []*parser.VectorSelector
 	parser.Inspect(e, func(n parser.Node, path []parser.Node) error {
@@ -213,15 +215,15 @@ func Instants(expr string) []*parser.VectorSelector {
 	return out
 }
 
-// AsksMore reports whether an expression has other selectors, such as rate(x[5m]): their
-// values are new with each slot.
-func AsksMore(expr string, selectors []*parser.VectorSelector) bool {
+// HasRanges reports whether an expression has other selectors, such as rate(x[5m]), whose
+// values are new in each slot.
+func HasRanges(expr string, selectors []*parser.VectorSelector) bool {
 	e, err := parser.NewParser(parser.Options{}).ParseExpr(expr)
 	return err == nil && len(parser.ExtractSelectors(e)) > len(selectors)
 }
 
-// lasting is an expression in which the values of selectors with long times between
-// samples last until the next one is due twice over.
+// lasting returns an expression in which the values of selectors with seldom samples last
+// twice the usual time.
 func lasting(expr string, selectors []*parser.VectorSelector, usual map[string]int64) string {
 	selectors = slices.SortedFunc(slices.Values(selectors), func(a, b *parser.VectorSelector) int {
 		return cmp.Compare(b.PosRange.Start, a.PosRange.Start)
@@ -237,14 +239,14 @@ func lasting(expr string, selectors []*parser.VectorSelector, usual map[string]i
 	return expr
 }
 
-// values asks for the values of an expression at the ends of slots, each step, by its
+// values queries the values of an expression at the ends of slots, at each step, by its
 // paces.
 func (b *Reader) values(ctx context.Context, q plan.Query, from, to, step timeline.Minute) ([]backend.Series, error) {
 	var out []backend.Series
-	at := map[string]int{} // where the series are
+	at := map[string]int{} // index of each series
 	for from <= to {
-		expr, end := q.Asked(from), from
-		for end+step <= to && q.Asked(end+step) == expr {
+		expr, end := q.ExprAt(from), from
+		for end+step <= to && q.ExprAt(end+step) == expr {
 			end += step
 		}
 		answer, err := b.QueryRange(ctx, expr, from, end, step)

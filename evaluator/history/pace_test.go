@@ -8,7 +8,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
 )
 
-// TestLasting makes values last where samples come seldom, and nowhere else.
+// TestLasting checks that values last longer where samples come seldom, and nowhere else.
 func TestLasting(t *testing.T) {
 	const minute = 60_000
 	usual := map[string]int64{
@@ -28,12 +28,12 @@ func TestLasting(t *testing.T) {
 		`sum({"slow.too",x="a"}) # b`: `sum(last_over_time({__name__="slow.too",x="a"}[10m30s])) # b`,
 		`often > 3 and unknown`:       `often > 3 and unknown`,
 	} {
-		require.Equal(t, want, lasting(expr, Instants(expr), usual), expr)
+		require.Equal(t, want, lasting(expr, InstantSelectors(expr), usual), expr)
 	}
 }
 
-// TestUsualTime is the median of the series with the most samples, to a minute where it
-// is longer than that.
+// TestUsualTime checks the median of the series with the most samples, which is rounded
+// to minutes if it is longer.
 func TestUsualTime(t *testing.T) {
 	const minute = 60_000
 	series := func(times ...int64) backend.Series {

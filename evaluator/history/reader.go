@@ -4,14 +4,14 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
 )
 
-// Reader reads what plans need from a backend.
+// Reader reads the data of plans from a backend.
 type Reader struct {
 	*backend.Client
-	Counted   *Metrics
+	Metrics   *Metrics
 	NewStarts newStarts
 }
 
-// NewReader makes a reader of a backend.
+// NewReader returns a reader of a backend.
 func NewReader(b backend.Config, o backend.Shared, m *Metrics) *Reader {
-	return &Reader{Client: backend.New(b, o), Counted: m}
+	return &Reader{Client: backend.New(b, o), Metrics: m}
 }

@@ -8,16 +8,16 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// recentSlots holds the newest slots as meters count them, for ledgers whose slots
-// are made of them: of parts, or of slices.
+// recentSlots contains the newest slots of each input, for plans that combine inputs or
+// slots.
 type recentSlots struct {
-	from  timeline.Minute // the slots begin here
+	from  timeline.Minute // start of the first slot
 	slots []plan.InputSlots
-	seen  timeline.Minute // the end of the last slot before them that is known; 0 for none
-	usual timeline.Minute // how many slots behind the last known one may become known though they are settled
+	seen  timeline.Minute // end of the last known slot before them; 0 for none
+	usual timeline.Minute // number of settled slots after the last known one that may still become known
 
 	rereads bool              // the slots may have been counted before
-	absent  []timeline.Period // of these: slots that are known for being without samples
+	absent  []timeline.Period // of these: slots that are known because they have no samples
 }
 
 func (r *recentSlots) clone() *recentSlots {
@@ -35,24 +35,24 @@ func (r *recentSlots) clone() *recentSlots {
 
 func (r *recentSlots) end() timeline.Minute { return r.from + timeline.Minute(len(r.slots)) }
 
-// mark makes a meter's slots of (from, to] known. It gives the end of the slot
+// mark marks an input's slots of (from, to] as known. It returns the end of the slot
 // before the first.
-func (r *recentSlots) mark(meter int, from, to timeline.Minute) timeline.Minute {
+func (r *recentSlots) mark(input int, from, to timeline.Minute) timeline.Minute {
 	from = max(from, r.from)
 	for m := from; m < min(to, r.end()); m++ {
-		r.slots[m-r.from][meter].Known = true
+		r.slots[m-r.from][input].Known = true
 	}
 	return from
 }
 
-// trim forgets what is recorded for long.
-func (r *recentSlots) trim(l *plan.Plan) {
-	n := len(r.slots) - int(max(plan.Keep, 60+r.usual))
+// trim removes old slots.
+func (r *recentSlots) trim(p *plan.Plan) {
+	n := len(r.slots) - int(max(plan.RecentLength, 60+r.usual))
 	if n <= 0 {
 		return
 	}
 	for i := range n {
-		if l.One(r.slots[i]).Known {
+		if p.SlotOf(r.slots[i]).Known {
 			r.seen = r.from + timeline.Minute(i) + 1
 		}
 	}
@@ -60,35 +60,38 @@ func (r *recentSlots) trim(l *plan.Plan) {
 	r.slots = slices.Clone(r.slots[n:])
 }
 
-// derive appends to a timeline the slots behind an instant that follow from what
-// is recorded. Slots behind settled may be late, and the first behind the last known
-// one may still become known: neither is bad for being unknown.
-func (r *recentSlots) derive(l *plan.Plan, t *timeline.Timeline, behind, settled timeline.Minute) {
+// combine appends to a timeline the slots after an instant. Slots after settled may be
+// late, and the first ones after the last known slot may still become known. Both are not
+// bad because they are unknown.
+func (r *recentSlots) combine(p *plan.Plan, t *timeline.Timeline, after, settled timeline.Minute) {
 	length := timeline.Minute(1)
-	if l.Slice != nil {
-		length = timeline.Minutes(l.Slice.Length.Duration())
-		behind = max(behind-behind%length, r.from+(length-r.from%length)%length)
+	if p.Slice != nil {
+		length = timeline.Minutes(p.Slice.Length.Duration())
+		after = max(after-after%length, r.from+(length-r.from%length)%length)
 	}
-	t.Truncate(max(behind, t.Start()))
-	seen, whole, known, gone := r.seen, timeline.Slot{}, false, false
+	t.Truncate(max(after, t.Start()))
+	seen := r.seen
+	var whole timeline.Slot
+	known, gone := false, false
 	for i, all := range r.slots {
 		end := r.from + timeline.Minute(i) + 1
-		s := l.One(all)
+		s := p.SlotOf(all)
 		if s.Known {
 			seen = end
 		}
-		absent := l.AbsentBad && !s.Known && end <= settled && seen > 0 && end-seen > r.usual && end-seen <= timeline.Minutes(slo.Remembrance)
+		absent := p.AbsentBad && !s.Known && end <= settled && seen > 0 && end-seen > r.usual && end-seen <= timeline.Minutes(slo.Remembrance)
 		if absent && r.rereads {
 			r.noteAbsent(end)
 		}
 		switch {
-		case l.Slice != nil:
+		case p.Slice != nil:
 			whole.Total, whole.Bad = whole.Total+s.Total, whole.Bad+s.Bad
 			known, gone = known || s.Known || absent, gone || absent
 			s = timeline.Slot{Known: s.Known || absent}
 			if end%length == 0 {
-				s.Total, s.Bad = l.SliceOf(whole, known, gone)
-				whole, known, gone = timeline.Slot{}, false, false
+				s.Total, s.Bad = p.SliceEvent(whole, known, gone)
+				whole = timeline.Slot{}
+				known, gone = false, false
 			}
 		case absent:
 			s = timeline.Slot{Total: 1, Bad: 1, Known: true}
@@ -99,14 +102,14 @@ func (r *recentSlots) derive(l *plan.Plan, t *timeline.Timeline, behind, settled
 	}
 }
 
-// Reread ends the noting of slots without samples.
-func (r *recentSlots) Reread() {
+// EndReread stops noting slots without samples.
+func (r *recentSlots) EndReread() {
 	if r != nil {
 		r.rereads, r.absent = false, nil
 	}
 }
 
-// noteAbsent notes a slot that is known for being without samples.
+// noteAbsent notes a slot that is known because it has no samples.
 func (r *recentSlots) noteAbsent(end timeline.Minute) {
 	if last := len(r.absent) - 1; last >= 0 && r.absent[last].End >= end-1 {
 		r.absent[last].End = max(r.absent[last].End, end)
@@ -115,12 +118,12 @@ func (r *recentSlots) noteAbsent(end timeline.Minute) {
 	r.absent = append(r.absent, timeline.Period{Start: end - 1, End: end})
 }
 
-// Timeline is the timeline of what a meter counted in the slots that are recorded.
-func (r *recentSlots) Timeline(meter int) *timeline.Timeline {
+// Timeline returns the timeline of an input in these slots.
+func (r *recentSlots) Timeline(input int) *timeline.Timeline {
 	first := (timeline.Quarter - r.from%timeline.Quarter) % timeline.Quarter
 	t := timeline.NewTimeline(r.from + first)
 	for _, all := range r.slots[min(int(first), len(r.slots)):] {
-		t.Append(all[meter])
+		t.Append(all[input])
 	}
 	return t
 }

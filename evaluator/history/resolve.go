@@ -17,50 +17,50 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// startTime is the metric in which client libraries say when their process
-// began, in seconds since the epoch.
+// startTime is the metric in which client libraries report when their process began, in
+// seconds since the epoch.
 const startTime = "process_start_time_seconds"
 
 const (
-	// oneByOne is how many slots are asked about one by one; behind that it is
-	// cheaper to read all in between.
-	oneByOne = 20
-	// names is how many targets one query names.
-	names = 100
+	// singleSlots is the number of slots that are queried one by one. For more slots, one
+	// query of the whole time is cheaper.
+	singleSlots = 20
+	// maxTargets is the number of targets that one query names.
+	maxTargets = 100
 )
 
-// proof is what is to be proven: the claims of tallies in slots behind an instant.
+// proof contains events to resolve, in slots after an instant.
 type proof struct {
-	found  []*counting.Events
-	behind timeline.Minute
+	found []*counting.Events
+	after timeline.Minute
 }
 
-// prove decides claims by the start times of their processes. On an error it has
-// decided none.
-func (b *Reader) prove(ctx context.Context, proofs []proof) error {
+// resolveStarts decides unproven events by the start times of their processes. If it
+// returns an error, it has decided none.
+func (b *Reader) resolveStarts(ctx context.Context, proofs []proof) error {
 	bySlot := map[timeline.Minute][]*counting.Unproven{}
 	for _, p := range proofs {
 		for _, f := range p.found {
 			for i := range f.Unproven {
 				c := &f.Unproven[i]
-				if slot := timeline.SlotEnd(c.At); slot > p.behind && !c.Answered {
+				if slot := timeline.SlotEnd(c.At); slot > p.after && !c.Answered {
 					bySlot[slot] = append(bySlot[slot], c)
 				}
 			}
 		}
 	}
 	slots := slices.Sorted(maps.Keys(bySlot))
-	if len(slots) > oneByOne {
+	if len(slots) > singleSlots {
 		var all []*counting.Unproven
 		for _, slot := range slots {
 			all = append(all, bySlot[slot]...)
 		}
-		if err := b.began(ctx, all, slots[0]-1, slots[len(slots)-1]); err != nil {
+		if err := b.findStarts(ctx, all, slots[0]-1, slots[len(slots)-1]); err != nil {
 			return err
 		}
 	} else {
 		for _, slot := range slots {
-			if err := b.began(ctx, bySlot[slot], slot-1, slot); err != nil {
+			if err := b.findStarts(ctx, bySlot[slot], slot-1, slot); err != nil {
 				return err
 			}
 		}
@@ -68,7 +68,7 @@ func (b *Reader) prove(ctx context.Context, proofs []proof) error {
 	for _, p := range proofs {
 		for _, f := range p.found {
 			for _, c := range f.Unproven {
-				if timeline.SlotEnd(c.At) > p.behind {
+				if timeline.SlotEnd(c.At) > p.after {
 					f.Resolve(c)
 				}
 			}
@@ -77,22 +77,24 @@ func (b *Reader) prove(ctx context.Context, proofs []proof) error {
 	return nil
 }
 
-// began finds when the processes of claims began, whose samples are in (from, to].
-func (b *Reader) began(ctx context.Context, claims []*counting.Unproven, from, to timeline.Minute) error {
+// findStarts stores the start times of the processes of unproven events, whose samples
+// are in (from, to].
+func (b *Reader) findStarts(ctx context.Context, claims []*counting.Unproven, from, to timeline.Minute) error {
 	targets := map[string]bool{}
 	for _, c := range claims {
 		targets[c.Raw.Target] = true
 	}
 	starts, err := b.startsOf(ctx, slices.Sorted(maps.Keys(targets)), from, to)
 	for _, c := range claims {
-		c.Began = nearest(starts[c.Raw.Target], c.At)
+		c.Began = nearestStart(starts[c.Raw.Target], c.At)
 	}
 	return err
 }
 
-// ofTargets selects a metric of targets. Labels of one value are matched by it,
-// the others by any of their values, which may select too much.
-func (b *Reader) ofTargets(metric string, keys []string) (slo.Selector, bool) {
+// targetSelector returns a selector of a metric of targets. If a label has several
+// values, it matches any of them, which may select too much. It reports false if there
+// are no target labels.
+func (b *Reader) targetSelector(metric string, keys []string) (slo.Selector, bool) {
 	matchers := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, metric)}
 	for i, name := range b.TargetLabels {
 		values := map[string]bool{}
@@ -112,9 +114,9 @@ func (b *Reader) ofTargets(metric string, keys []string) (slo.Selector, bool) {
 	return slo.NewSelector(matchers...), len(matchers) > 1
 }
 
-// nearest is the start time of the sample in the slot of an instant
-// that is nearest to it; 0 without any.
-func nearest(samples []backend.Sample, at int64) int64 {
+// nearestStart returns the start time of the sample in the slot of an instant that is
+// nearest to it, or 0.
+func nearestStart(samples []backend.Sample, at int64) int64 {
 	end := timeline.SlotEnd(at).Millis()
 	samples = backend.Between(samples, end-60_000, end)
 	if len(samples) == 0 {

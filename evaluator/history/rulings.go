@@ -10,12 +10,12 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// ofGroup reports whether an entry counts counters of a group.
-func (e *Read) ofGroup() bool {
-	return len(e.Record.Plan.Inputs) == 1 && e.Record.Plan.Inputs[0].Fresh == nil && e.Record.Plan.Inputs[0].OfGroup()
+// countsGroup reports whether a Read counts the counters of one group.
+func (e *Read) countsGroup() bool {
+	return len(e.Record.Plan.Inputs) == 1 && e.Record.Plan.Inputs[0].NewMethod == nil && e.Record.Plan.Inputs[0].IsGroup()
 }
 
-// judgesFor reports whether an entry is of the whole of which another is a group.
+// judgesFor reports whether a Read is that of the whole of a group.
 func (e *Read) judgesFor(group *Read) bool {
 	mine, its := e.Record.Plan.Inputs[0], group.Record.Plan.Inputs[0]
 	return e.Err == nil && e.Record.Inputs[0].Method == group.Record.Inputs[0].Method &&
@@ -24,23 +24,18 @@ func (e *Read) judgesFor(group *Read) bool {
 		})
 }
 
-// newJudge makes an entry that is read along with that of a group, and judges for it.
+// newJudge returns a Read beside that of a group, which makes its rulings.
 func newJudge(e *Read) *Read {
-	m := *e.Record.Plan.Inputs[0]
-	m.Queries = slices.Clone(m.Queries)
-	for i := range m.Queries {
-		m.Queries[i].Only = nil
-		m.Queries[i] = m.Queries[i].Named()
-	}
-	l := &plan.Plan{Settle: e.Record.Plan.Settle, Inputs: []*plan.Input{&m}, History: e.Record.Plan.History}
-	k := &Record{Plan: l, Timeline: timeline.NewTimeline(e.Record.Settled), Inputs: make([]InputState, 1), Settled: e.Record.Settled, Piece: firstPiece}
-	k.Inputs[0].Method = e.Record.Inputs[0].Method
-	return &Read{Record: k, judges: true}
+	p := &plan.Plan{Settle: e.Record.Plan.Settle, Inputs: []*plan.Input{e.Record.Plan.Inputs[0].WithoutGroup()}, History: e.Record.Plan.History}
+	record := &Record{Plan: p, Timeline: timeline.NewTimeline(e.Record.Settled), Inputs: make([]InputState, 1), Settled: e.Record.Settled, Piece: firstPiece}
+	record.Inputs[0].Method = e.Record.Inputs[0].Method
+	return &Read{Record: record, judges: true}
 }
 
-// judged finds for entries of groups those that judge for them: those of the wholes, or
-// new ones. For a single group, whose past is its own, it reads but a day of all.
-func (b *Reader) judged(ctx context.Context, entries []*Read, end timeline.Minute) []*Read {
+// withJudges assigns to the Reads of groups those that judge for them: those of the
+// wholes, or new ones. For a single group it reads only a day of the whole, because the
+// rest of its history is its own.
+func (b *Reader) withJudges(ctx context.Context, entries []*Read, end timeline.Minute) []*Read {
 	var judges, others []*Read
 	for _, e := range entries {
 		if e.Record.Plan.Groups != nil {
@@ -51,7 +46,7 @@ func (b *Reader) judged(ctx context.Context, entries []*Read, end timeline.Minut
 	}
 	groups := map[*Read]int{}
 	for _, e := range others {
-		if e.Err != nil || !e.ofGroup() {
+		if e.Err != nil || !e.countsGroup() {
 			continue
 		}
 		i := slices.IndexFunc(judges, func(w *Read) bool { return w.judgesFor(e) })
@@ -61,7 +56,8 @@ func (b *Reader) judged(ctx context.Context, entries []*Read, end timeline.Minut
 			judges[i].Err = b.choose(ctx, judges[i], end)
 		}
 		e.whole = judges[i]
-		if groups[e.whole]++; e.whole.judges {
+		groups[e.whole]++
+		if e.whole.judges {
 			e.whole.Record.Settled = min(e.whole.Record.Settled, e.Record.Settled)
 		}
 	}
@@ -73,15 +69,10 @@ func (b *Reader) judged(ctx context.Context, entries []*Read, end timeline.Minut
 	return append(judges, others...)
 }
 
-// follow lets parts of a group follow what was ruled for the whole.
-func (e *Read) follow(parts, whole []InputState) {
+// follow makes the counters of a group follow the rulings for the whole.
+func (e *Read) follow(inputs, whole []InputState) {
 	if e.whole == nil || e.whole.Err != nil || whole == nil {
 		return
 	}
-	switch a := parts[0].Counting.(type) {
-	case *counters.Raw:
-		a.Followed = whole[0].Counting.(*counters.Raw).Rulings
-	case *counters.Targets:
-		a.Followed = whole[0].Counting.(*counters.Targets).Rulings
-	}
+	counters.Follow(inputs[0].Counting, whole[0].Counting)
 }

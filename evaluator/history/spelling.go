@@ -12,12 +12,12 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Without is a selector without its matchers of a label.
-func Without(s slo.Selector, name string) slo.Selector {
+// DropMatchers returns a selector without its matchers of a label.
+func DropMatchers(s slo.Selector, name string) slo.Selector {
 	return slo.NewSelector(slices.DeleteFunc(slices.Clone(s.Matchers()), func(m *labels.Matcher) bool { return m.Name == name })...)
 }
 
-// MatcherOf is the first matcher of a label.
+// MatcherOf returns the first matcher of a label.
 func MatcherOf(s slo.Selector, name string) *labels.Matcher {
 	i := slices.IndexFunc(s.Matchers(), func(m *labels.Matcher) bool { return m.Name == name })
 	return s.Matchers()[i]
@@ -28,7 +28,7 @@ func matchesAll(s slo.Selector, name, text string) bool {
 	return !slices.ContainsFunc(s.Matchers(), func(m *labels.Matcher) bool { return m.Name == name && !m.Matches(text) })
 }
 
-// Alternatives is the matcher of a label with more texts.
+// Alternatives returns the matcher of a label with more texts.
 func Alternatives(name string, s slo.Selector, more []string) string {
 	m := MatcherOf(s, name)
 	pattern := m.Value
@@ -41,19 +41,20 @@ func Alternatives(name string, s slo.Selector, more []string) string {
 	return name + `=~"` + pattern + `"`
 }
 
-// quotedForPattern is a text as a pattern that matches it, in a form that needs no
-// escapes in PromQL or YAML.
+// quotedForPattern returns a pattern that matches a text, in a form that needs no escapes
+// in PromQL or YAML.
 func quotedForPattern(text string) string {
 	return strings.NewReplacer(`\.`, "[.]", `\+`, "[+]").Replace(regexp.QuoteMeta(text))
 }
 
-// Spellings are of the texts of a label le those of the bound that a selector selects,
-// and of these the ones that it does not match.
+// Spellings returns the texts of the bound that a selector selects, and those of them
+// that it does not match.
 func Spellings(s slo.Selector, texts []string) (same, missed []string) {
 	bound, _ := s.Bound()
 	for _, text := range texts {
 		if v, err := strconv.ParseFloat(text, 64); err == nil && slo.SameBound(v, bound) {
-			if same = append(same, text); !matchesAll(s, labels.BucketLabel, text) {
+			same = append(same, text)
+			if !matchesAll(s, labels.BucketLabel, text) {
 				missed = append(missed, text)
 			}
 		}
@@ -61,7 +62,7 @@ func Spellings(s slo.Selector, texts []string) (same, missed []string) {
 	return same, missed
 }
 
-// TextsOf are the values of a label in an answer, in order.
+// TextsOf returns the values of a label in an answer, in order.
 func TextsOf(answer []backend.Series, name string) (out []string) {
 	for _, row := range answer {
 		if text := row.Labels[name]; text != "" {

@@ -13,11 +13,11 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// startsOf asks when the processes of targets began, by the samples in (from, to].
+// startsOf queries the start times of targets, by the samples in (from, to].
 func (b *Reader) startsOf(ctx context.Context, targets []string, from, to timeline.Minute) (counting.Starts, error) {
 	out := counting.Starts{}
 	byTarget := map[string][]counting.RawSeries{}
-	for keys := range slices.Chunk(targets, names) {
+	for keys := range slices.Chunk(targets, maxTargets) {
 		for _, key := range keys {
 			out[key] = nil
 		}
@@ -37,10 +37,10 @@ func (b *Reader) startsOf(ctx context.Context, targets []string, from, to timeli
 	return out, nil
 }
 
-// startSeries reads the start times of targets. What is too much for an answer is asked
-// for in halves; a backend that refuses it all the same says nothing of processes.
+// startSeries reads the start times of targets. If an answer is too large, it queries
+// halves. If the backend refuses the query, no start times are known.
 func (b *Reader) startSeries(ctx context.Context, keys []string, from, to timeline.Minute) ([]counting.RawSeries, error) {
-	selector, ok := b.ofTargets(startTime, keys)
+	selector, ok := b.targetSelector(startTime, keys)
 	if !ok {
 		return nil, nil // there are no target labels
 	}
@@ -73,17 +73,17 @@ func (b *Reader) startSeries(ctx context.Context, keys []string, from, to timeli
 	return out, nil
 }
 
-// newStarts are the starts of a backend in the slots that the newest cycle settles,
-// which what counts the same targets shares.
+// newStarts contains the start times of a backend in the slots that the newest cycle
+// settles. All plans that count the same targets share them.
 type newStarts struct {
-	mu       sync.Mutex // not held while anything is read
+	mu       sync.Mutex // not held during queries
 	from, to timeline.Minute
 	starts   counting.Starts
-	used     map[string]bool // targets that were asked for
+	used     map[string]bool // targets that were queried
 }
 
-// Renew reads the starts of a cycle that settles slots up to an instant, for the targets
-// that the last one counted.
+// Renew reads the start times for a cycle that settles slots up to an instant, for the
+// targets of the last cycle.
 func (n *newStarts) Renew(ctx context.Context, b *Reader, to timeline.Minute) (err error) {
 	defer b.Rescue(&err)
 	n.mu.Lock()
@@ -92,7 +92,10 @@ func (n *newStarts) Renew(ctx context.Context, b *Reader, to timeline.Minute) (e
 		return nil
 	}
 	targets := slices.Sorted(maps.Keys(n.used))
-	n.from, n.to, n.starts, n.used = max(n.to, to-oneByOne), to, counting.Starts{}, map[string]bool{}
+	n.from = max(n.to, to-singleSlots)
+	n.to = to
+	n.starts = counting.Starts{}
+	n.used = map[string]bool{}
 	from := n.from
 	n.mu.Unlock()
 	read, err := b.startsOf(ctx, targets, from, to)
@@ -102,24 +105,24 @@ func (n *newStarts) Renew(ctx context.Context, b *Reader, to timeline.Minute) (e
 	return err
 }
 
-// Release forgets the starts of a cycle that ended, but not for which targets it asked.
+// Release removes the start times after a cycle, but not the names of the targets.
 func (n *newStarts) Release() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.from, n.starts = n.to, counting.Starts{}
 }
 
-// of are the starts of targets in (from, to], of which those that are not read yet are
-// read; ok says that the cycle settles these slots.
-func (n *newStarts) of(ctx context.Context, b *Reader, targets []string, from, to timeline.Minute) (out counting.Starts, ok bool, err error) {
-	out, ok = n.have(targets, from, to)
+// get returns the start times of targets in (from, to]. It reads those that are missing.
+// ok reports that the cycle settles these slots.
+func (n *newStarts) get(ctx context.Context, b *Reader, targets []string, from, to timeline.Minute) (out counting.Starts, ok bool, err error) {
+	out, ok = n.cached(targets, from, to)
 	if !ok {
 		return nil, false, nil
 	}
 	if len(out) == len(targets) {
 		return out, true, nil
 	}
-	if err := b.complete(ctx, out, targets, from, to); err != nil {
+	if err := b.addMissing(ctx, out, targets, from, to); err != nil {
 		return nil, true, err
 	}
 	n.mu.Lock()
@@ -130,9 +133,9 @@ func (n *newStarts) of(ctx context.Context, b *Reader, targets []string, from, t
 	return out, true, nil
 }
 
-// have are those of the starts that are read; ok says that the cycle settles the slots
-// of (from, to].
-func (n *newStarts) have(targets []string, from, to timeline.Minute) (out counting.Starts, ok bool) {
+// cached returns the start times that are already read. ok reports that the cycle settles
+// the slots of (from, to].
+func (n *newStarts) cached(targets []string, from, to timeline.Minute) (out counting.Starts, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if from < n.from || to > n.to || n.from == n.to {
@@ -148,8 +151,8 @@ func (n *newStarts) have(targets []string, from, to timeline.Minute) (out counti
 	return out, true
 }
 
-// complete reads the starts of targets that are not in s yet.
-func (b *Reader) complete(ctx context.Context, s counting.Starts, targets []string, from, to timeline.Minute) error {
+// addMissing reads the start times of targets that are not in s yet.
+func (b *Reader) addMissing(ctx context.Context, s counting.Starts, targets []string, from, to timeline.Minute) error {
 	var missing []string
 	for _, key := range targets {
 		if _, read := s[key]; !read {
@@ -166,16 +169,16 @@ func (b *Reader) complete(ctx context.Context, s counting.Starts, targets []stri
 	return err
 }
 
-// begun are the starts of the targets whose counters batches hold, in the slots of a
-// reading that settle. Those who count in one reading share them.
-func (b *Reader) begun(ctx context.Context, e *Read, r *batch, batches [][]counting.RawSeries, settled timeline.Minute) (counting.Starts, error) {
+// startsFor returns the start times of the targets in batches, in the slots that settle.
+// Reads in one round share them.
+func (b *Reader) startsFor(ctx context.Context, e *Read, r *batch, batches [][]counting.RawSeries, settled timeline.Minute) (counting.Starts, error) {
 	to := min(r.to, settled)
 	if e.whole != nil || to <= r.from { // the whole judges, or nothing settles
 		return nil, nil
 	}
 	var targets []string
 	for i, batch := range batches {
-		if e.Record.Plan.Inputs[i].Fresh == nil {
+		if e.Record.Plan.Inputs[i].NewMethod == nil {
 			for j := range batch {
 				targets = append(targets, batch[j].Target)
 			}
@@ -183,8 +186,8 @@ func (b *Reader) begun(ctx context.Context, e *Read, r *batch, batches [][]count
 	}
 	slices.Sort(targets)
 	targets = slices.Compact(targets)
-	if out, ok, err := b.NewStarts.of(ctx, b, targets, r.from, to); ok || err != nil {
+	if out, ok, err := b.NewStarts.get(ctx, b, targets, r.from, to); ok || err != nil {
 		return out, err
 	}
-	return r.starts, b.complete(ctx, r.starts, targets, r.from, to)
+	return r.starts, b.addMissing(ctx, r.starts, targets, r.from, to)
 }

@@ -20,19 +20,18 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// leastGrowth is how often two counters must have grown alike to be copies of one:
-// those that stand still are alike by chance.
+// leastGrowth is the number of equal rises from which two counters count as copies.
+// Counters that don't rise are equal by chance.
 const leastGrowth = 3
 
-// replicaName is what labels of replicas are called. Counters of one process with
-// the same samples at the same times may count alike, as those of the phases of
-// requests do; with a label of such a name they are copies.
+// replicaName matches usual names of replica labels. Counters of one process with the
+// same samples at the same times may be different, such as those of the phases of
+// requests. With a label of such a name they are copies.
 var replicaName = regexp.MustCompile(`(?i)replica|prometheus|monitor|scrape|receive|agent`)
 
-// TwinLabel returns the label by which a batch has each counter twice or more, as
-// several replicas of a Prometheus scrape it, or "". The labels of replicas that
-// are configured are not in the batch, and those of targets tell processes apart,
-// which may count alike.
+// TwinLabel returns the label in which copies of each counter differ, as if several
+// replicas of a Prometheus scraped it, or "". Configured replica labels are not in the
+// batch. Target labels don't count, because different processes may have equal counters.
 func (b *Reader) TwinLabel(batch []counting.RawSeries) string {
 	names := map[string]bool{}
 	for i := range batch {
@@ -49,8 +48,7 @@ func (b *Reader) TwinLabel(batch []counting.RawSeries) string {
 	return ""
 }
 
-// allTwins reports whether all counters that grow have a copy that differs in a
-// label.
+// allTwins reports whether each counter that rises has a copy that differs in a label.
 func allTwins(batch []counting.RawSeries, name string) bool {
 	byRest := map[uint64][]*counting.RawSeries{}
 	var buf []byte
@@ -66,13 +64,13 @@ func allTwins(batch []counting.RawSeries, name string) bool {
 	found := false
 	for i := range batch {
 		s := &batch[i]
-		if growth(s.Samples) < leastGrowth {
+		if countRises(s.Samples) < leastGrowth {
 			continue
 		}
 		var rest uint64
 		rest, buf = s.Labels.HashWithoutLabels(buf, name)
 		if !slices.ContainsFunc(byRest[rest], func(o *counting.RawSeries) bool {
-			return o != s && o.Labels.Get(name) != s.Labels.Get(name) && copies(s.Samples, o.Samples, replicaName.MatchString(name))
+			return o != s && o.Labels.Get(name) != s.Labels.Get(name) && sameCounter(s.Samples, o.Samples, replicaName.MatchString(name))
 		}) {
 			return false
 		}
@@ -81,8 +79,8 @@ func allTwins(batch []counting.RawSeries, name string) bool {
 	return found
 }
 
-// findTwins finds the counters that a book has twice, in the newest long piece of
-// history: in a cycle there are too few samples to say.
+// findTwins finds copies of counters in the newest long piece of history. A cycle has too
+// few samples for it.
 func (b *Reader) findTwins(ctx context.Context, e *Read, r *batch, batches [][]counting.RawSeries, settled timeline.Minute) {
 	if r.to-r.from < timeline.Minutes(TwinsLength) || r.to <= settled-24*60 {
 		return
@@ -91,19 +89,20 @@ func (b *Reader) findTwins(ctx context.Context, e *Read, r *batch, batches [][]c
 		p := &e.Record.Inputs[i]
 		_, given := p.Counting.(*gauges.Increments)
 		switch {
-		case !given && m.Fresh != nil:
+		case !given && m.NewMethod != nil:
 		case p.Method == evaluator.MethodRaw && len(batches[i]) <= MostTwins:
-			p.Twin = b.TwinLabel(batches[i])
+			p.TwinLabel = b.TwinLabel(batches[i])
 		default:
-			if label, err := b.TwinsOfTarget(ctx, m.ClockQuery().Own, r.to); err == nil {
-				p.Twin = label
+			if label, err := b.TargetTwinLabel(ctx, m.ClockQuery().Own, r.to); err == nil {
+				p.TwinLabel = label
 			}
 		}
 	}
 }
 
-// TwinsOfTarget is twinLabel of one target: of all there are too many series to read.
-func (b *Reader) TwinsOfTarget(ctx context.Context, s slo.Selector, at timeline.Minute) (string, error) {
+// TargetTwinLabel returns TwinLabel of one target, because all targets have too many
+// series to read.
+func (b *Reader) TargetTwinLabel(ctx context.Context, s slo.Selector, at timeline.Minute) (string, error) {
 	one, err := b.Query(ctx, fmt.Sprintf("topk(1, count by (%s) (%s) <= %d)", slo.LabelList(b.TargetLabels...), s, MostTwins), at.Time())
 	if err != nil || len(one) == 0 {
 		return "", err
@@ -116,14 +115,14 @@ func (b *Reader) TwinsOfTarget(ctx context.Context, s slo.Selector, at timeline.
 }
 
 const (
-	// TwinsLength is how much of series is read to find copies of them.
+	// TwinsLength is the length of series that are read to find copies.
 	TwinsLength = 15 * time.Minute
-	// MostTwins is how many series are read for that.
+	// MostTwins is the number of series that are read to find copies.
 	MostTwins = 2000
 )
 
-// growth is how many samples are higher than the one before.
-func growth(samples []backend.Sample) int {
+// countRises counts the samples that are higher than the one before.
+func countRises(samples []backend.Sample) int {
 	n := 0
 	for i := 1; i < len(samples); i++ {
 		if samples[i].V > samples[i-1].V {
@@ -133,10 +132,10 @@ func growth(samples []backend.Sample) int {
 	return n
 }
 
-// copies reports whether two series are samples of one counter: each value of one
-// is between those of the other that are around it in time. A fall in either
-// says nothing, nor do samples at the same time, unless they are asked for.
-func copies(a, b []backend.Sample, atOnce bool) bool {
+// sameCounter reports whether two series are samples of one counter: each value of one is
+// between those around it in the other. It ignores falls, and samples at the same time
+// unless atOnce is set.
+func sameCounter(a, b []backend.Sample, atOnce bool) bool {
 	n := 0
 	for _, s := range a {
 		i, same := slices.BinarySearchFunc(b, s.T, func(o backend.Sample, t int64) int { return cmp.Compare(o.T, t) })

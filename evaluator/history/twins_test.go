@@ -11,8 +11,8 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/counting"
 )
 
-// TestTwinLabel finds the label of replicas that nobody configured, and no label by
-// which different counters differ.
+// TestTwinLabel finds the label of replicas that is not configured, and no label in which
+// different counters differ.
 func TestTwinLabel(t *testing.T) {
 	type series struct {
 		labels string
@@ -47,7 +47,7 @@ func TestTwinLabel(t *testing.T) {
 	}
 }
 
-// labelsOf reads a=b,c=d.
+// labelsOf parses a=b,c=d.
 func labelsOf(text string) labels.Labels {
 	out := map[string]string{"__name__": "x_total", "job": "shop"}
 	for pair := range strings.SplitSeq(text, ",") {

@@ -64,7 +64,7 @@ func (x *inspector) undecided(ctx context.Context) error {
 	whole := *x.slo
 	whole.Groups, whole.Slice, whole.NoDataBad = nil, nil, false
 	l := plan.New("", &whole, timeline.Minutes(x.Settle), length)
-	e := &history.Read{Record: history.NewRecord(l, x.end.Add(-length), plan.NewestLeadIn)}
+	e := &history.Read{Record: history.NewRecord(l, x.end.Add(-length), plan.ShortLeadIn)}
 	x.Advance(ctx, []*history.Read{e}, x.end, false)
 	if e.Err != nil {
 		return x.told(e.Err, "sli."+x.slo.Indicator.Kind())

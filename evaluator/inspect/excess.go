@@ -38,7 +38,7 @@ func (x *inspector) excess(ctx context.Context, m *plan.Input) error {
 	const day = 24 * 60
 	some, one := grown(part, day)
 	all, two := grown(counting.RoleTotal, 2*day)
-	if m.Fresh != nil || !one || !two {
+	if m.NewMethod != nil || !one || !two {
 		return nil
 	}
 	events, _, err := x.number(ctx, some, x.end)

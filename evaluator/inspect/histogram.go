@@ -16,7 +16,7 @@ func (x *inspector) histogram(ctx context.Context, l slo.Latency) (subject, erro
 	const field = "sli.latency.histogram"
 	c, _ := l.Measure().(slo.Counters)
 	classic, _ := c.Total.Plain()
-	out := subject{plan.Query{Role: counting.RoleTotal, Selector: classic}.Named(), field, true}
+	out := subject{plan.Query{Role: counting.RoleTotal, Selector: classic}.Prepared(), field, true}
 	texts, err := x.BoundTexts(ctx, l, x.end)
 	if err != nil {
 		return out, err
@@ -24,7 +24,7 @@ func (x *inspector) histogram(ctx context.Context, l slo.Latency) (subject, erro
 	bounds := history.BoundsOf(texts)
 	if len(bounds) == 0 {
 		if found, err := x.estimates(ctx, l); err != nil || found {
-			return subject{plan.Query{Role: counting.RoleTotal, Selector: l.Histogram}.Named(), field, false}, err
+			return subject{plan.Query{Role: counting.RoleTotal, Selector: l.Histogram}.Prepared(), field, false}, err
 		}
 		if found, err := x.now(ctx, out); err != nil || !found {
 			return out, err

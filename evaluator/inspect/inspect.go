@@ -247,7 +247,7 @@ func (x *inspector) journey(ctx context.Context) error {
 	for _, m := range meters {
 		queries := slices.DeleteFunc(slices.Clone(m.Queries), func(q plan.Query) bool { return q.Role&m.Clock() == 0 })
 		if m.Native != nil {
-			queries = append(queries, plan.Query{Selector: m.Native.Histogram}.Named())
+			queries = append(queries, plan.Query{Selector: m.Native.Histogram}.Prepared())
 		}
 		for _, q := range queries {
 			s := subject{Query: q, field: "worst_of"}

@@ -27,8 +27,8 @@ func (x *inspector) seldom(ctx context.Context, s subject) error {
 		if l, is := x.slo.Indicator.Measure().(slo.Levels); is && l.Remember > 0 || x.slo.Indicator.Kind() == "runs" {
 			return nil // the last value goes on
 		}
-		all := history.Instants(s.Expr)
-		selectors, often = nil, history.AsksMore(s.Expr, all)
+		all := history.InstantSelectors(s.Expr)
+		selectors, often = nil, history.HasRanges(s.Expr, all)
 		for _, v := range all {
 			selectors = append(selectors, slo.NewSelector(v.LabelMatchers...))
 		}

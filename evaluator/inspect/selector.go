@@ -27,7 +27,7 @@ func (x *inspector) bucket(ctx context.Context, s subject) error {
 	if !ok {
 		return nil
 	}
-	texts, err := x.texts(ctx, history.Without(s.Selector, labels.BucketLabel), labels.BucketLabel)
+	texts, err := x.texts(ctx, history.DropMatchers(s.Selector, labels.BucketLabel), labels.BucketLabel)
 	if err != nil || len(texts) == 0 {
 		return err
 	}

@@ -15,7 +15,7 @@ func (x *inspector) twins(ctx context.Context, s subject) error {
 	}
 	label := ""
 	if n > history.MostTwins {
-		label, err = x.TwinsOfTarget(ctx, s.Selector, x.end)
+		label, err = x.TargetTwinLabel(ctx, s.Selector, x.end)
 	} else if answer, failed := x.Query(ctx, s.Selector.Range(history.TwinsLength), x.end.Time()); failed != nil {
 		err = failed
 	} else {

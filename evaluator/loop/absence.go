@@ -43,7 +43,7 @@ func findAbsences(ctx context.Context, b *history.Reader, jobs []*job, end timel
 			if len(found) == maxAsked {
 				continue
 			}
-			cause = b.Cause(ctx, clock.Selector, *l.book.Inputs[i].Until(), end)
+			cause = b.Cause(ctx, clock.Selector, *l.book.Inputs[i].NewestTime(), end)
 			found[clock.Text()] = cause
 		}
 		l.absence = absence{cause, end}

@@ -144,8 +144,8 @@ func (e *Loop) readEntries(ctx context.Context, b *lane, entries []*history.Read
 	for pause := time.Second; len(entries) > 0 && admit(ctx, admission); pause = min(2*pause, time.Minute) {
 		end := e.behindNow()
 		for _, en := range entries {
-			if en.Done = false; (errors.Is(en.Err, backend.ErrPartial) || en.Record.Broken != nil) && en.Fresh != nil {
-				en.Record = en.Fresh() // what it holds may be a part
+			if en.Done = false; (errors.Is(en.Err, backend.ErrPartial) || en.Record.Broken != nil) && en.Restart != nil {
+				en.Record = en.Restart() // what it holds may be a part
 			}
 			end = max(end, en.Record.Settled)
 		}
@@ -188,7 +188,7 @@ func (e *Loop) newEntry(l *job, span stage) *history.Read {
 			return nil
 		}
 		fresh := func() *history.Record { return history.NewRecord(l.Plan, end.Add(-l.recent), l.NewestLeadIn()) }
-		return &history.Read{Record: fresh(), Fresh: fresh}
+		return &history.Read{Record: fresh(), Restart: fresh}
 	}
 	return e.wholeEntry(l, end)
 }
@@ -201,7 +201,7 @@ func (e *Loop) wholeEntry(l *job, end timeline.Minute) *history.Read {
 	left := int64(end - k.Settled)
 	e.progress.of.Add(left)
 	l.left.Store(left)
-	return &history.Read{Record: k, Fresh: fresh, Read: func(minutes timeline.Minute) {
+	return &history.Read{Record: k, Restart: fresh, Progress: func(minutes timeline.Minute) {
 		step := min(int64(minutes), left)
 		left -= step
 		e.progress.read.Add(step)
@@ -211,8 +211,8 @@ func (e *Loop) wholeEntry(l *job, end timeline.Minute) *history.Read {
 
 // finish tells that nothing is left to read.
 func finish(en *history.Read) {
-	if en.Read != nil {
-		en.Read(math.MaxInt32)
+	if en.Progress != nil {
+		en.Progress(math.MaxInt32)
 	}
 }
 
@@ -298,12 +298,12 @@ func (e *Loop) takeOver(l *job) {
 			l.next = nil // the newest samples are lost, so that counting would not go on rightly
 			return
 		}
-		l.next.Recent.Reread()
+		l.next.Recent.EndReread()
 	}
 	changed := 0
 	if l.book != nil && l.nextSpan != stageNewest && !l.preview {
 		changed = l.book.Timeline.CountDifferences(l.next.Timeline, l.book.Timeline.Start(), min(l.book.Settled, l.next.Settled))
-		l.lane.Counted.Late.WithLabelValues("reread").Add(float64(changed))
+		l.lane.Metrics.Late.WithLabelValues("reread").Add(float64(changed))
 	}
 	for _, t := range e.byJob[l] {
 		if e.NewJudge != nil && (l.preview || changed > 0 || t.undated) {
@@ -313,7 +313,7 @@ func (e *Loop) takeOver(l *job) {
 	}
 	l.book, l.next, l.preview = l.next, nil, l.nextSpan == stageNewest
 	if l.nextSpan != stageNewest {
-		l.book.Remember()
+		l.book.SaveCheckpoint()
 	}
 }
 
@@ -349,7 +349,7 @@ func (e *Loop) rereadOld(ctx context.Context, b *lane) {
 		var entries []*history.Read
 		for _, l := range family {
 			if waiting >= maxRereads || l.book == nil || l.preview || l.rereading || l.next != nil || l.look.waits(l, e.end) ||
-				l.book.Settled < l.book.Past.Settled.Add(rereadAfter)+spread(family) {
+				l.book.Settled < l.book.Checkpoint.Settled.Add(rereadAfter)+spread(family) {
 				continue
 			}
 			l.rereading = true
@@ -372,7 +372,7 @@ func rereadEntry(l *job) *history.Read {
 	en := &history.Read{Record: l.book.Reread()}
 	if id, known := l.lane.Identity(); known && id.Kind == backend.KindThanos { // of others nobody knows that a part is missing
 		before := l.book.Reread()
-		en.Fresh = before.Clone
+		en.Restart = before.Clone
 	}
 	return en
 }
@@ -413,7 +413,7 @@ func (e *Loop) rereadWhole(ctx context.Context, family []*job) int {
 		}
 		from, outgrown := e.behindNow().Add(-l.History), l.book.Outgrown
 		fresh := func() *history.Record { return wholeBook(l.Plan, from, outgrown) }
-		en := &history.Read{Record: fresh(), Fresh: fresh}
+		en := &history.Read{Record: fresh(), Restart: fresh}
 		entries = append(entries, en)
 	}
 	if len(entries) > 0 {
@@ -431,7 +431,7 @@ func (e *Loop) rereadWhole(ctx context.Context, family []*job) int {
 func wholeBook(l *plan.Plan, from timeline.Minute, outgrown bool) *history.Record {
 	k := history.NewRecord(l, from, l.LeadIn)
 	for i := range k.Inputs {
-		if outgrown && l.Inputs[i].Fresh == nil {
+		if outgrown && l.Inputs[i].NewMethod == nil {
 			k.Inputs[i].Method = evaluator.MethodAggregated
 		}
 	}

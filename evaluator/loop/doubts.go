@@ -35,7 +35,7 @@ func (t *followed) goodExceeds(v *timeline.Timeline, end timeline.Minute) *evalu
 // duplicated is the doubt about counters that replicas have twice.
 func (t *followed) duplicated(*timeline.Timeline, timeline.Minute) *evaluator.Doubt {
 	for i := range t.job.book.Inputs {
-		if label := t.job.book.Inputs[i].Twin; label != "" {
+		if label := t.job.book.Inputs[i].TwinLabel; label != "" {
 			return &evaluator.Doubt{Code: evaluator.DoubtDuplicated, Message: fmt.Sprintf(
 				"%s has each counter more than once, as replicas see it, which differ in the label %s: all events count as often; write replica_labels: [%s] in the configuration of the backend",
 				t.job.Inputs[i].ClockText(), label, label)}
@@ -58,7 +58,7 @@ func (t *followed) exceeds(v *timeline.Timeline, end timeline.Minute, counted co
 			of = k.Recent.Timeline(i)
 			start = of.Start()
 		}
-		if x := evaluator.ExcessOf(of, start, min(k.Settled, of.End()), k.ScrapeOf(), counted == counting.RoleGood|counting.RoleTotal); x != nil {
+		if x := evaluator.ExcessOf(of, start, min(k.Settled, of.End()), k.ScrapeInterval(), counted == counting.RoleGood|counting.RoleTotal); x != nil {
 			d := x.Doubt(code, kind)
 			return &d
 		}

@@ -66,7 +66,7 @@ func (e *Loop) Fill(slos []*slo.SLO, end timeline.Minute, f func(m timeline.Minu
 		k.Timeline = filled[start].Clone()
 		k.Settled = end - 2
 		k.Inputs[0] = history.InputState{Choice: plan.Choice{Method: evaluator.MethodRaw}, Counting: counters.NewRaw(l.Inputs[0].Clock()), Newest: end.Millis()}
-		k.Remember()
+		k.SaveCheckpoint()
 		l.book = k
 		e.evaluateAll(l, end)
 	}
@@ -81,7 +81,7 @@ func (e *Loop) Cycle(ctx context.Context, end timeline.Minute) bool {
 // Remember lets each ledger keep what a reread begins with.
 func (e *Loop) Remember() {
 	for _, l := range e.jobs {
-		l.book.Remember()
+		l.book.SaveCheckpoint()
 	}
 }
 

@@ -64,7 +64,7 @@ func (e *Loop) regroup(ctx context.Context, l *job) {
 			}
 		}
 		for id, g := range before {
-			if e.leave(g); l.healthy() && !l.book.Has(t.slo, g.slo.Group) {
+			if e.leave(g); l.healthy() && !l.book.HasGroup(t.slo, g.slo.Group) {
 				e.retired[id] = l.book.Timeline.End()
 			}
 		}

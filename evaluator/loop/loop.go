@@ -334,10 +334,10 @@ func (e *Loop) newTrack(s *slo.SLO) (*followed, *job) {
 	if l == nil {
 		p := plan.New(key, s, timeline.Minutes(b.Settle), e.history(s))
 		if e.explained == s {
-			p.Witness = e.witness
+			p.Recorder = e.witness
 		}
 		if whole := e.tracks[s.Service+"/"+s.Name]; len(s.Group) > 0 && whole != nil && whole.job.book != nil {
-			p.Like = whole.job.book.Choices()
+			p.WholeChoices = whole.job.book.Choices()
 		}
 		l = newJob(p, b, e.pageWindow(s).Duration()+recentMore)
 		e.jobs[key] = l

@@ -35,7 +35,7 @@ func findSpellings(ctx context.Context, b *history.Reader, jobs []*job, end time
 				if _, isBucket := q.Selector.Bound(); !isBucket || q.Way == plan.SlotValues || m.Indicator.Kind() == "latency" {
 					continue
 				}
-				all := history.Without(q.Selector, labels.BucketLabel)
+				all := history.DropMatchers(q.Selector, labels.BucketLabel)
 				if _, asked := known[all.String()]; !asked {
 					answer, err := b.Query(ctx, fmt.Sprintf("group by (le) (%s)", all), end.Time())
 					if err != nil {

@@ -15,8 +15,8 @@ func (t *followed) dataState(end timeline.Minute, longest slo.Window) (evaluator
 	k := t.job.book
 	for i := range k.Inputs {
 		p, text := &k.Inputs[i], t.job.Inputs[i].ClockText()
-		switch until := p.Until(); {
-		case p.Silent(end) && p.Nan != 0 && end.Time().Sub(time.UnixMilli(p.Nan)) <= p.Silence():
+		switch until := p.NewestTime(); {
+		case p.Silent(end) && p.NewestNaN != 0 && end.Time().Sub(time.UnixMilli(p.NewestNaN)) <= p.Silence():
 			return evaluator.StateNoTraffic, "NaN: " + text + " has nothing to measure", until
 		case !p.Silent(end) || t.job.AbsentBad && k.Timeline.Sum(k.Settled-1, k.Settled).Known > 0:
 		case until == nil:

@@ -5,15 +5,15 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Combine makes one slot of the slots of all meters.
+// Combine returns one slot for the slots of all inputs.
 type Combine func(slots []timeline.Slot) timeline.Slot
 
-// InputsOf are the meters of an SLO, and what their slots make together; nil for
-// one meter.
+// InputsOf returns the inputs of an SLO, and how their slots are combined; nil for one
+// input.
 func InputsOf(s *slo.SLO) ([]*Input, Combine) {
 	if _, ok := s.Indicator.Measure().(slo.Parts); !ok {
 		m := NewInput(s.Indicator)
-		m.within(s.Group)
+		m.restrictTo(s.Group)
 		if s.Groups != nil {
 			for i := range m.Queries {
 				m.Queries[i].By = s.Groups.By
@@ -21,13 +21,13 @@ func InputsOf(s *slo.SLO) ([]*Input, Combine) {
 		}
 		return []*Input{m}, nil
 	}
-	var meters []*Input
-	join := worstOf(s, &meters)
-	return meters, join
+	var inputs []*Input
+	join := worstOf(s, &inputs)
+	return inputs, join
 }
 
-// worstOf adds the meters of an SLO's parts, and of the parts of these.
-func worstOf(s *slo.SLO, meters *[]*Input) Combine {
+// worstOf adds the inputs of an SLO's parts, and of the parts of these.
+func worstOf(s *slo.SLO, inputs *[]*Input) Combine {
 	parts, ok := s.Indicator.Measure().(slo.Parts)
 	if !ok {
 		m := NewInput(s.Indicator)
@@ -35,13 +35,13 @@ func worstOf(s *slo.SLO, meters *[]*Input) Combine {
 		if s.Slice != nil {
 			m.target = s.Slice.Target
 		}
-		at := len(*meters)
-		*meters = append(*meters, m)
+		at := len(*inputs)
+		*inputs = append(*inputs, m)
 		return func(slots []timeline.Slot) timeline.Slot { return asEvent(slots[at], m.target) }
 	}
 	var all []Combine
 	for _, p := range parts {
-		all = append(all, worstOf(p, meters))
+		all = append(all, worstOf(p, inputs))
 	}
 	return func(slots []timeline.Slot) timeline.Slot {
 		worst := timeline.Slot{Total: 1, Known: true}
@@ -57,8 +57,8 @@ func worstOf(s *slo.SLO, meters *[]*Input) Combine {
 	}
 }
 
-// asEvent makes one event of a slot, a bad one when less than the target of its
-// events are good.
+// asEvent returns a slot as one event. The event is bad if the share of good events is
+// below the target.
 func asEvent(s timeline.Slot, target slo.Objective) timeline.Slot {
 	out := timeline.Slot{Known: s.Known || s.Total > 0 || s.Bad > 0}
 	if out.Known {
@@ -72,32 +72,33 @@ func asEvent(s timeline.Slot, target slo.Objective) timeline.Slot {
 
 func fails(s timeline.Slot, target slo.Objective) bool { return target.BurnRate(s.Bad, s.Total) > 1 }
 
-// InputSlots are the slots of all meters at a time.
+// InputSlots contains the slots of all inputs for one minute.
 type InputSlots []timeline.Slot
 
-// Keep is for how long slots are recorded, in minutes: the longest slice, and
-// what a late scrape may still make known. It is more where samples come seldom.
-const Keep = 60 + 30
+// RecentLength is the time in minutes for which single slots of inputs are kept: the
+// longest slice, and the time in which a late scrape may still make slots known. It is
+// longer if samples come seldom.
+const RecentLength = 60 + 30
 
-// One is what the slots of all meters make together.
-func (l *Plan) One(all InputSlots) timeline.Slot {
-	if l.Combine != nil {
-		return l.Combine(all)
+// SlotOf returns the slot that the slots of all inputs make together.
+func (p *Plan) SlotOf(all InputSlots) timeline.Slot {
+	if p.Combine != nil {
+		return p.Combine(all)
 	}
 	return all[0]
 }
 
-// Derived reports whether the ledger's slots are made of the meters'.
-func (l *Plan) Derived() bool { return l.Combine != nil || l.Slice != nil || l.AbsentBad }
+// Derived reports whether the slots of the SLO differ from those of its input.
+func (p *Plan) Derived() bool { return p.Combine != nil || p.Slice != nil || p.AbsentBad }
 
-// SliceOf is the event that a slice of time is: none when nothing of it is
-// known, and a bad one when data that should be there is gone in it and it has no
-// events.
-func (l *Plan) SliceOf(whole timeline.Slot, known, gone bool) (total, bad float64) {
+// SliceEvent returns the event of a slice. There is none if no slot of the slice is known
+// and it has no events. Without events, the slice is bad if data that should be there is
+// gone.
+func (p *Plan) SliceEvent(whole timeline.Slot, known, gone bool) (total, bad float64) {
 	if !known && whole.Total == 0 && whole.Bad <= 0 {
 		return 0, 0
 	}
-	if fails(whole, l.Slice.Target) || gone && whole.Total == 0 {
+	if fails(whole, p.Slice.Target) || gone && whole.Total == 0 {
 		return 1, 1
 	}
 	return 1, 0

@@ -9,12 +9,12 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// TestSliceWithoutTotalIsBad: a slice with bad events alone is bad.
+// TestSliceWithoutTotalIsBad checks that a slice with bad events alone is bad.
 func TestSliceWithoutTotalIsBad(t *testing.T) {
 	target, err := slo.ParseObjective("95")
 	require.NoError(t, err)
 	l := &Plan{Slice: &slo.Slice{Target: target}}
-	total, bad := l.SliceOf(timeline.Slot{Bad: 3}, true, false)
+	total, bad := l.SliceEvent(timeline.Slot{Bad: 3}, true, false)
 	require.Equal(t, [2]float64{1, 1}, [2]float64{total, bad})
 	require.Equal(t, timeline.Slot{Total: 1, Bad: 1, Known: true}, asEvent(timeline.Slot{Bad: 3, Known: true}, target))
 }

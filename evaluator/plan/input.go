@@ -14,55 +14,54 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// NativeQuery asks for the native histograms that hold good and total in one.
+// NativeQuery returns the query for the native histograms that contain good and total.
 func (m *Input) NativeQuery() Query {
-	return Query{Selector: m.Native.Histogram, Only: m.Queries[0].Only}.Named()
+	return Query{Selector: m.Native.Histogram, Only: m.Queries[0].Only}.Prepared()
 }
 
-// Input is a way of counting the slots of an SLO, or of a part of one that is
-// made of others.
+// Input is a way to count the slots of an SLO, or of a part of one.
 type Input struct {
 	Indicator slo.Indicator
 	Queries   []Query
-	Counted   counting.Role          // of good, bad and total those that are counted
+	Counted   counting.Role          // two of good, bad and total, or all
 	remember  timeline.Minute        // how much is read before a timeline
-	Absence   timeline.Minute        // for how long what is gone counts; 0 where it does not
-	Fresh     func() counting.Method // nil for counters, which a backend's limits choose
-	Exact     bool                   // as far as the measure goes
-	Native    *slo.Native            // histograms that hold good and total in one; nil for none
-	sparse    bool                   // it may be without events for long
-	target    slo.Objective          // below which a slot is bad for what it is a part of
+	Absence   timeline.Minute        // for how long absent data counts; 0 if it does not
+	NewMethod func() counting.Method // returns a new method; nil for counters, whose method depends on the backend's limits
+	Exact     bool                   // the indicator is not an estimate
+	Native    *slo.Native            // histograms that contain good and total; nil for none
+	sparse    bool                   // it may have no events for a long time
+	target    slo.Objective          // slots below it are bad events of the whole SLO
 }
 
-// Way is how a query is asked.
+// Way is the kind of a query.
 type Way uint8
 
-// The ways to ask.
+// The kinds of queries.
 const (
-	RawSamples Way = iota // the samples of series, as they are
+	RawSamples Way = iota // the samples of series
 	TargetSums            // the sums of each target's series at the ends of slots
 	SlotValues            // the values of an expression at the ends of slots
 )
 
-// Query is what is asked of a backend, and what its answer counts.
+// Query is a query to a backend, with the role of its answer.
 type Query struct {
 	Role     counting.Role
 	Weight   float64
 	Way      Way
-	Selector slo.Selector      // of rawSamples and targetSums
-	Expr     string            // of slotValues
-	Paces    []gauges.Pace     // of expr; nil where each value is there for 5 minutes
-	Only     []*labels.Matcher // what of an answer counts
-	By       []string          // names of labels that an answer tells apart beside the target's
+	Selector slo.Selector      // for RawSamples and TargetSums
+	Expr     string            // for SlotValues
+	Paces    []gauges.Pace     // of Expr; nil if each value lasts 5 minutes
+	Only     []*labels.Matcher // the part of the answer that counts
+	By       []string          // labels to separate in sums, in addition to the target labels
 
-	known string       // its text, which is asked for often
-	Own   slo.Selector // with what counts of it only
+	text string       // cached, because it is needed often
+	Own  slo.Selector // Selector and Only together
 }
 
-// Text is what a reading tells queries apart by.
-func (q *Query) Text() string { return q.known }
+// Text returns the text by which queries are compared.
+func (q *Query) Text() string { return q.text }
 
-// OwnText is the text of what of an answer counts.
+// OwnText returns the text of the part of the answer that counts.
 func (q *Query) OwnText() string {
 	if q.Way == SlotValues {
 		return q.Expr
@@ -70,16 +69,16 @@ func (q *Query) OwnText() string {
 	return q.Own.String()
 }
 
-// Named is the query with what follows from it.
-func (q Query) Named() Query {
-	q.known = q.Expr
+// Prepared returns the query with the fields that follow from others.
+func (q Query) Prepared() Query {
+	q.text = q.Expr
 	if q.Way != SlotValues {
-		q.known, q.Own = q.Selector.String(), q.Selector.With(q.Only...)
+		q.text, q.Own = q.Selector.String(), q.Selector.With(q.Only...)
 	}
 	return q
 }
 
-// NewInput makes the meter of an indicator that is no worst_of.
+// NewInput returns the input of an indicator other than worst_of.
 func NewInput(i slo.Indicator) *Input {
 	m := &Input{Indicator: i, remember: counting.LeadIn, Exact: true, sparse: i.Kind() == "runs"}
 	switch measure := i.Measure().(type) {
@@ -93,30 +92,30 @@ func NewInput(i slo.Indicator) *Input {
 		m.count(counting.RoleGood, measure.Good)
 		m.count(counting.RoleBad, measure.Bad)
 		m.count(counting.RoleTotal, measure.Total)
-		m.Fresh = func() counting.Method { return gauges.NewIncrements(m.Clock(), measure.PerSecond) }
+		m.NewMethod = func() counting.Method { return gauges.NewIncrements(m.Clock(), measure.PerSecond) }
 	case slo.States:
-		m.ask(Query{Role: counting.RoleTotal, Way: RawSamples, Selector: measure.Gauge})
-		m.Fresh = func() counting.Method { return gauges.NewProbe(measure.Absent) }
+		m.add(Query{Role: counting.RoleTotal, Way: RawSamples, Selector: measure.Gauge})
+		m.NewMethod = func() counting.Method { return gauges.NewProbe(measure.Absent) }
 		if measure.Absent {
 			m.remember = timeline.Minutes(slo.Remembrance)
 			m.Absence = m.remember
 		}
 	case slo.Levels:
-		m.ask(Query{Role: counting.RoleTotal, Way: SlotValues, Expr: measure.Query})
-		m.Fresh = func() counting.Method { return gauges.NewValues(measure) }
+		m.add(Query{Role: counting.RoleTotal, Way: SlotValues, Expr: measure.Query})
+		m.NewMethod = func() counting.Method { return gauges.NewValues(measure) }
 		m.remember = timeline.Minutes(measure.Remember)
 		if measure.Absent {
 			m.remember = timeline.Minutes(slo.Remembrance)
 		}
 		m.Absence = m.remember
 	case slo.Runs:
-		m.ask(Query{Role: counting.RoleTotal, Way: SlotValues, Expr: measure.LastSuccess})
-		m.Fresh = func() counting.Method { return gauges.NewRuns(measure) }
+		m.add(Query{Role: counting.RoleTotal, Way: SlotValues, Expr: measure.LastSuccess})
+		m.NewMethod = func() counting.Method { return gauges.NewRuns(measure) }
 		m.remember = timeline.Minutes(measure.Every + measure.Grace + slo.Remembrance)
 		m.Absence = m.remember
 	case slo.Rates:
 		m.Exact, m.remember = false, 0
-		m.Fresh = func() counting.Method { return &gauges.Rates{Clock: m.Clock()} }
+		m.NewMethod = func() counting.Method { return &gauges.Rates{Clock: m.Clock()} }
 		m.rate(counting.RoleGood, measure.Good)
 		m.rate(counting.RoleBad, measure.Bad)
 		m.rate(counting.RoleTotal, measure.Total)
@@ -124,27 +123,27 @@ func NewInput(i slo.Indicator) *Input {
 	return m
 }
 
-func (m *Input) ask(q Query) {
+func (m *Input) add(q Query) {
 	q.Weight = 1
-	m.Queries = append(m.Queries, q.Named())
+	m.Queries = append(m.Queries, q.Prepared())
 	m.Counted |= q.Role | counting.RoleBad
 }
 
 func (m *Input) count(r counting.Role, c slo.Counter) {
 	for _, t := range c {
-		m.Queries = append(m.Queries, Query{Role: r, Weight: t.Weight, Selector: t.Selector}.Named())
+		m.Queries = append(m.Queries, Query{Role: r, Weight: t.Weight, Selector: t.Selector}.Prepared())
 		m.Counted |= r
 	}
 }
 
 func (m *Input) rate(r counting.Role, x slo.Rate) {
 	if x.Query != "" {
-		m.Queries = append(m.Queries, Query{Role: r, Weight: x.Factor, Way: SlotValues, Expr: x.Query}.Named())
+		m.Queries = append(m.Queries, Query{Role: r, Weight: x.Factor, Way: SlotValues, Expr: x.Query}.Prepared())
 		m.Counted |= r
 	}
 }
 
-// Clock is the role whose samples tell which slots are known.
+// Clock returns the roles whose samples make slots known.
 func (m *Input) Clock() counting.Role {
 	if m.Counted&counting.RoleTotal != 0 {
 		return counting.RoleTotal
@@ -152,8 +151,8 @@ func (m *Input) Clock() counting.Role {
 	return counting.RoleGood | counting.RoleBad
 }
 
-// CountText is a query for how many series of a text have samples at an instant; they
-// are none where there are none.
+// CountText returns a query for the number of series of a text at an instant. Its answer
+// is empty if there are none.
 func (m *Input) CountText(text string) string {
 	if m.Native != nil {
 		return "count(" + text + ") or count(" + m.Native.Histogram.With(m.Queries[0].Only...).String() + ")"
@@ -161,7 +160,7 @@ func (m *Input) CountText(text string) string {
 	return "count(" + text + ")"
 }
 
-// OwnText is clockText, of a group's series alone.
+// OwnText returns ClockText for the series of a group only.
 func (m *Input) OwnText() string {
 	if q := m.ClockQuery(); q != nil && !q.Selector.IsZero() {
 		return q.Selector.With(q.Only...).String()
@@ -169,7 +168,7 @@ func (m *Input) OwnText() string {
 	return m.ClockText()
 }
 
-// ClockText is what of the backend tells that there is data.
+// ClockText returns the text of the query whose samples show that there is data.
 func (m *Input) ClockText() string {
 	if q := m.ClockQuery(); q != nil {
 		return q.Text()
@@ -177,7 +176,8 @@ func (m *Input) ClockText() string {
 	return ""
 }
 
-// ClockQuery is the last of the queries whose samples tell that there is data; nil without any.
+// ClockQuery returns the last of the queries whose samples show that there is data, or
+// nil.
 func (m *Input) ClockQuery() *Query {
 	for i := range slices.Backward(m.Queries) {
 		if m.Queries[i].Role&m.Clock() != 0 {
@@ -187,7 +187,7 @@ func (m *Input) ClockQuery() *Query {
 	return nil
 }
 
-// key tells meters apart that count differently.
+// key returns a text that differs for inputs that count differently.
 func (m *Input) key() string {
 	parts := []string{m.Indicator.Kind(), m.target.RatioText(), strconv.FormatInt(int64(m.remember), 10)}
 	for _, f := range m.Indicator.Fields() {
@@ -201,32 +201,42 @@ func (m *Input) key() string {
 	return strings.Join(parts, "\xff")
 }
 
-// within makes of a meter that of one group: it counts what has the group's
-// labels.
-func (m *Input) within(group map[string]string) {
+// restrictTo makes the input count only the series of a group.
+func (m *Input) restrictTo(group map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(group)) {
 		only := labels.MustNewMatcher(labels.MatchEqual, name, group[name])
 		for i := range m.Queries {
 			m.Queries[i].Only = append(m.Queries[i].Only, only)
 			m.Queries[i].By = append(m.Queries[i].By, name)
-			m.Queries[i] = m.Queries[i].Named()
+			m.Queries[i] = m.Queries[i].Prepared()
 		}
 	}
 }
 
-// OfGroup reports whether a meter counts one group.
-func (m *Input) OfGroup() bool { return len(m.Queries[0].Only) > 0 }
+// IsGroup reports whether the input counts one group.
+func (m *Input) IsGroup() bool { return len(m.Queries[0].Only) > 0 }
 
-// Paced reports whether a meter takes what is there at the ends of slots.
+// Paced reports whether the input uses only the values at the ends of slots.
 func (m *Input) Paced() bool {
 	l, is := m.Indicator.Measure().(slo.Levels)
 	return is && l.Remember == 0
 }
 
-// Asked is what is asked for the slot that ends at an instant.
-func (q *Query) Asked(end timeline.Minute) string {
+// ExprAt returns the expression to query for the slot that ends at an instant.
+func (q *Query) ExprAt(end timeline.Minute) string {
 	if p := gauges.PaceAt(q.Paces, end); p.Expr != "" {
 		return p.Expr
 	}
 	return q.Expr
+}
+
+// WithoutGroup returns a copy of the input that counts the series of all groups.
+func (m *Input) WithoutGroup() *Input {
+	out := *m
+	out.Queries = slices.Clone(m.Queries)
+	for i := range out.Queries {
+		out.Queries[i].Only = nil
+		out.Queries[i] = out.Queries[i].Prepared()
+	}
+	return &out
 }

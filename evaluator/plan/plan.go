@@ -11,53 +11,53 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Cells are the smallest times that are told apart among folded slots and among
-// others: of slices one holds nothing without the rest.
-func (l *Plan) Cells() (coarse, fine timeline.Minute) {
-	if l.Slice == nil {
+// Cells returns the smallest lengths of time that can be compared, among folded slots and
+// among others. A slice can only be compared as a whole.
+func (p *Plan) Cells() (coarse, fine timeline.Minute) {
+	if p.Slice == nil {
 		return timeline.Quarter, 1
 	}
-	fine = timeline.Minutes(l.Slice.Length.Duration())
+	fine = timeline.Minutes(p.Slice.Length.Duration())
 	for coarse = fine; coarse%timeline.Quarter != 0; {
 		coarse += fine
 	}
 	return coarse, fine
 }
 
-// Plan says which queries an SLO needs and how their samples become events. SLOs with
+// Plan defines which queries an SLO needs and how their samples become events. SLOs with
 // equal queries and history share one. It does not change.
 type Plan struct {
-	Key       string
-	Inputs    []*Input // as many as the SLO is made of
-	Combine   Combine  // what their slots make together; nil for one
-	Slice     *slo.Slice
-	AbsentBad bool // slots that are not known are bad, as long as some were of late
-	History   time.Duration
-	Settle    timeline.Minute    // for how long slots are read again
-	LeadIn    timeline.Minute    // read before it, so that the first slots are right
-	Groups    *slo.Groups        // what the SLO is split by; nil unless it is
-	Like      []Choice           // how the whole is counted, of which this is a group; nil where there is none
-	Witness   *counting.Recorder // of how it is counted; nil but for Explain
+	Key          string
+	Inputs       []*Input // one for each part of the SLO
+	Combine      Combine  // combines their slots; nil for one input
+	Slice        *slo.Slice
+	AbsentBad    bool // unknown slots are bad, while recent ones are known
+	History      time.Duration
+	Settle       timeline.Minute    // for how long slots are read again
+	LeadIn       timeline.Minute    // read before the timeline, so that the first slots are right
+	Groups       *slo.Groups        // what the SLO is split by, or nil
+	WholeChoices []Choice           // how the whole of a group is counted; nil if this is not a group
+	Recorder     *counting.Recorder // nil except for Explain
 }
 
-// New makes the plan of an SLO. Slots settle after settle, and history is how far its
-// timeline goes back.
+// New returns the plan of an SLO. Slots settle after settle, and the timeline has the
+// length history.
 func New(key string, s *slo.SLO, settle timeline.Minute, history time.Duration) *Plan {
-	l := &Plan{Key: key, Settle: settle, Slice: s.Slice, AbsentBad: s.NoDataBad, Groups: s.Groups, History: history}
-	l.Inputs, l.Combine = InputsOf(s)
-	for _, m := range l.Inputs {
-		l.LeadIn = max(l.LeadIn, m.remember)
+	p := &Plan{Key: key, Settle: settle, Slice: s.Slice, AbsentBad: s.NoDataBad, Groups: s.Groups, History: history}
+	p.Inputs, p.Combine = InputsOf(s)
+	for _, m := range p.Inputs {
+		p.LeadIn = max(p.LeadIn, m.remember)
 	}
-	if l.Slice != nil {
-		l.LeadIn = max(l.LeadIn, Keep)
+	if p.Slice != nil {
+		p.LeadIn = max(p.LeadIn, RecentLength)
 	}
-	if l.AbsentBad {
-		l.LeadIn = max(l.LeadIn, timeline.Minutes(slo.Remembrance))
+	if p.AbsentBad {
+		p.LeadIn = max(p.LeadIn, timeline.Minutes(slo.Remembrance))
 	}
-	return l
+	return p
 }
 
-// Key tells ledgers apart.
+// Key returns a text that differs for SLOs with different plans.
 func Key(s *slo.SLO, backend string, history time.Duration) string {
 	parts := []string{backend, history.String(), strconv.FormatBool(s.NoDataBad), s.Indicator.Kind()}
 	if s.Groups != nil {
@@ -66,16 +66,17 @@ func Key(s *slo.SLO, backend string, history time.Duration) string {
 	if s.Slice != nil {
 		parts = append(parts, s.Slice.Length.String(), s.Slice.Target.RatioText())
 	}
-	meters, _ := InputsOf(s)
-	for _, m := range meters {
+	inputs, _ := InputsOf(s)
+	for _, m := range inputs {
 		parts = append(parts, m.key())
 	}
 	return strings.Join(parts, "\xff")
 }
 
-// Selectors are those of a plan's queries; the zero Selector stands for an expression.
-func (l *Plan) Selectors() (out []slo.Selector) {
-	for _, m := range l.Inputs {
+// Selectors returns the selectors of a plan's queries. The zero Selector stands for an
+// expression.
+func (p *Plan) Selectors() (out []slo.Selector) {
+	for _, m := range p.Inputs {
 		for i := range m.Queries {
 			out = append(out, m.Queries[i].Selector)
 		}
@@ -83,25 +84,25 @@ func (l *Plan) Selectors() (out []slo.Selector) {
 	return out
 }
 
-// Choice is how a meter's events are counted.
+// Choice is how the events of an input are counted.
 type Choice struct {
-	Method    string   // MethodRaw, MethodAggregated or MethodEvaluated; "" before that is chosen
-	Spellings []string // of the threshold's bucket, beside the usual ones
+	Method    string   // MethodRaw, MethodAggregated or MethodEvaluated; "" before it is chosen
+	Spellings []string // texts of the bound of the threshold's bucket, other than the usual ones
 }
 
-// Sparse reports whether the ledger may be without events for long.
-func (l *Plan) Sparse() bool {
-	return slices.ContainsFunc(l.Inputs, func(m *Input) bool { return m.sparse })
+// Sparse reports whether the SLO may have no events for a long time.
+func (p *Plan) Sparse() bool {
+	return slices.ContainsFunc(p.Inputs, func(m *Input) bool { return m.sparse })
 }
 
-// NewestLeadIn is what is read before the newest part, in minutes.
-const NewestLeadIn = 60
+// ShortLeadIn is the time in minutes that is usually read before the newest part.
+const ShortLeadIn = 60
 
-// NewestLeadIn is what a ledger reads before its newest part. What counts as bad
-// for days when it is gone needs all of them.
-func (l *Plan) NewestLeadIn() timeline.Minute {
-	if l.LeadIn > counting.LeadIn {
-		return l.LeadIn
+// NewestLeadIn returns the time that is read before the newest part of a timeline. If
+// absent data counts as bad for days, all of them are read.
+func (p *Plan) NewestLeadIn() timeline.Minute {
+	if p.LeadIn > counting.LeadIn {
+		return p.LeadIn
 	}
-	return NewestLeadIn
+	return ShortLeadIn
 }

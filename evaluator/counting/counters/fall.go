@@ -46,7 +46,7 @@ const deciding = 2
 // fell, and of the others.
 type sides struct{ fellFrom, fellTo, othersFrom, othersTo float64 }
 
-// judge returns the verdict about counters that fell. plausible is what they can have
+// judge returns the verdict about counters that fell. plausible is how much they can have
 // counted since the scrape before. near means that the scrapes are closer than usual, gap
 // that some between them are missing.
 func (s sides) judge(plausible float64, near, gap bool) verdict {

@@ -37,7 +37,7 @@ type evidence struct {
 	back     bool               // counters that fell are at their old height again
 	regained map[uint64]float64 // amounts of parts that come back, by series
 	sum      float64            // of all counters
-	// plausible is what counters of the process can have counted since the last scrape.
+	// plausible is how much counters of the process can have counted since the last scrape.
 	plausible float64
 	whole     bool // some series is in both scrapes, and none ended in between
 	gap       bool // scrapes are missing
@@ -371,11 +371,11 @@ func Prepare(a counting.Method, recorder *counting.Recorder, judges bool) {
 	var rulings **counting.Rulings
 	switch a := a.(type) {
 	case *Raw:
-		a.Recorder = recorder
-		rulings = &a.Rulings
+		a.recorder = recorder
+		rulings = &a.rulings
 	case *Targets:
-		a.Recorder = recorder
-		rulings = &a.Rulings
+		a.recorder = recorder
+		rulings = &a.rulings
 	default:
 		return
 	}
@@ -389,8 +389,8 @@ func Prepare(a counting.Method, recorder *counting.Recorder, judges bool) {
 func Follow(a, whole counting.Method) {
 	switch a := a.(type) {
 	case *Raw:
-		a.Followed = whole.(*Raw).Rulings
+		a.followed = whole.(*Raw).rulings
 	case *Targets:
-		a.Followed = whole.(*Targets).Rulings
+		a.followed = whole.(*Targets).rulings
 	}
 }

@@ -19,9 +19,9 @@ import (
 type Raw struct {
 	clock    counting.Role // the roles whose samples make a slot known
 	targets  map[string]*target
-	Recorder *counting.Recorder // nil except for Explain
-	Rulings  *counting.Rulings  // to write, of an SLO that is split into groups; else nil
-	Followed *counting.Rulings  // to follow in the next feed of a group; else nil
+	recorder *counting.Recorder // nil except for Explain
+	rulings  *counting.Rulings  // to write, of an SLO that is split into groups; else nil
+	followed *counting.Rulings  // to follow in the next feed of a group; else nil
 	starts   counting.Starts    // for the next feed
 }
 
@@ -48,7 +48,7 @@ func NewRaw(clock counting.Role) *Raw {
 
 // Clone implements counting.Method.
 func (r *Raw) Clone() counting.Method {
-	out := &Raw{clock: r.clock, targets: make(map[string]*target, len(r.targets)), Recorder: r.Recorder, Rulings: r.Rulings.Clone()}
+	out := &Raw{clock: r.clock, targets: make(map[string]*target, len(r.targets)), recorder: r.recorder, rulings: r.rulings.Clone()}
 	processes := map[*process]*process{}
 	for key, t := range r.targets {
 		copied := *t
@@ -69,9 +69,9 @@ func (r *Raw) Clone() counting.Method {
 // Feed implements counting.Method.
 func (r *Raw) Feed(batch []counting.RawSeries, from, to timeline.Minute) *counting.Events {
 	out := counting.NewEvents(r.clock, from, to)
-	out.Attach(r.Recorder, r.Rulings, r.Followed, r.starts)
-	r.Rulings.Extend(from.Millis(), to.Millis())
-	r.Followed, r.starts = nil, nil
+	out.Attach(r.recorder, r.rulings, r.followed, r.starts)
+	r.rulings.Extend(from.Millis(), to.Millis())
+	r.followed, r.starts = nil, nil
 	byTarget := map[string][]cursor{}
 	for i := range batch {
 		s := &batch[i]

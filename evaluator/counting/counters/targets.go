@@ -18,9 +18,9 @@ import (
 type Targets struct {
 	clock    counting.Role
 	sums     map[uint64]*targetSum
-	Recorder *counting.Recorder // same as in Raw
-	Rulings  *counting.Rulings  // same as in Raw
-	Followed *counting.Rulings  // same as in Raw
+	recorder *counting.Recorder // same as in Raw
+	rulings  *counting.Rulings  // same as in Raw
+	followed *counting.Rulings  // same as in Raw
 	starts   counting.Starts    // same as in Raw
 	targets  map[string]presence
 }
@@ -56,7 +56,7 @@ func NewTargets(clock counting.Role) *Targets {
 
 // Clone implements counting.Method.
 func (t *Targets) Clone() counting.Method {
-	out := &Targets{clock: t.clock, sums: make(map[uint64]*targetSum, len(t.sums)), Recorder: t.Recorder, Rulings: t.Rulings.Clone(), targets: maps.Clone(t.targets)}
+	out := &Targets{clock: t.clock, sums: make(map[uint64]*targetSum, len(t.sums)), recorder: t.recorder, rulings: t.rulings.Clone(), targets: maps.Clone(t.targets)}
 	for key, s := range t.sums {
 		copied := *s
 		if s.fall != nil {
@@ -85,9 +85,9 @@ func (t *Targets) Hold(_ []counting.RawSeries, _, settled timeline.Minute) timel
 // Feed implements counting.Method.
 func (t *Targets) Feed(batch []counting.RawSeries, from, to timeline.Minute) *counting.Events {
 	out := counting.NewEvents(t.clock, from, to)
-	out.Attach(t.Recorder, t.Rulings, t.Followed, t.starts)
-	t.Rulings.Extend(from.Millis(), to.Millis())
-	t.Followed, t.starts = nil, nil
+	out.Attach(t.recorder, t.rulings, t.followed, t.starts)
+	t.rulings.Extend(from.Millis(), to.Millis())
+	t.followed, t.starts = nil, nil
 	byTarget := map[string][]sumCursor{}
 	for i := range batch {
 		raw := &batch[i]
