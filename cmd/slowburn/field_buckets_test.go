@@ -491,7 +491,7 @@ func TestFindingsWithoutChecks(t *testing.T) {
 	finding := counting.Finding{Time: at, Kind: counting.FindReset, Series: map[string]string{"__name__": "x_seconds_bucket"}, Counts: []string{"good"}, Events: 3}
 	b := &proofPage{}
 	b.findings(&explain.Proof{Findings: explain.Findings{
-		Kinds: []explain.KindOf{{Kind: counting.FindReset, Count: 1, Events: map[string]float64{"good": 3, "total": 8}}},
+		Kinds: []explain.KindSummary{{Kind: counting.FindReset, Count: 1, Events: map[string]float64{"good": 3, "total": 8}}},
 		List:  []counting.Finding{finding},
 	}})
 	require.Regexp(t, `FOUND +KIND +GOOD +TOTAL +MEANING\s+1 +reset +3 +8 +it fell`, b.String())

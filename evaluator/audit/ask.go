@@ -18,18 +18,18 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// auditQuery is what is asked of a backend for audits.
+// auditQuery is one query of audits.
 type auditQuery struct {
 	to       timeline.Minute
 	way      history.AuditWay
 	selector slo.Selector
-	by       []string // labels that tell apart what the audits count
+	by       []string // labels in which the audits differ
 	answer   history.Answer
 }
 
-// AskAll asks the queries of audits, each once: of series that are among others
-// no more than those. Audits that have no answer when ctx ends stay undone.
-func AskAll(ctx context.Context, b *history.Reader, due []Audit) {
+// QueryAll sends the queries of audits, each once. It does not query series that another
+// query includes. Audits without an answer when ctx ends are not done.
+func QueryAll(ctx context.Context, b *history.Reader, due []Audit) {
 	type round struct {
 		to  timeline.Minute
 		way history.AuditWay
@@ -37,39 +37,39 @@ func AskAll(ctx context.Context, b *history.Reader, due []Audit) {
 	var order []round
 	audits := map[round][]*Audit{}
 	for i := range due {
-		at := round{due[i].hour.To, due[i].way}
-		if audits[at] == nil {
-			order = append(order, at)
+		r := round{due[i].hour.To, due[i].way}
+		if audits[r] == nil {
+			order = append(order, r)
 		}
-		audits[at] = append(audits[at], &due[i])
+		audits[r] = append(audits[r], &due[i])
 	}
-	for _, at := range order {
-		queries := auditQueries(audits[at])
+	for _, r := range order {
+		queries := auditQueries(audits[r])
 		for i := range queries {
 			q := &queries[i]
-			q.to, q.way = at.to, at.way
-			q.answer.Series, q.answer.Err = askAudit(ctx, b, q)
+			q.to, q.way = r.to, r.way
+			q.answer.Series, q.answer.Err = sendAudit(ctx, b, q)
 		}
 		if ctx.Err() != nil {
 			return
 		}
-		for _, a := range audits[at] {
-			a.take(queries)
+		for _, a := range audits[r] {
+			a.read(queries)
 		}
 	}
 }
 
-// auditQueries are the queries of audits.
+// auditQueries returns the queries of audits.
 func auditQueries(audits []*Audit) []auditQuery {
 	var all []plan.Query
 	for _, a := range audits {
 		all = append(all, a.queries...)
 	}
-	// What has fewer matchers comes first: it may hold the others.
+	// Selectors with fewer matchers come first, because they may include the others.
 	slices.SortStableFunc(all, func(a, b plan.Query) int { return len(a.Selector.Matchers()) - len(b.Selector.Matchers()) })
 	var out []auditQuery
 	for _, q := range all {
-		i, more := holding(out, q.Selector)
+		i, more := including(out, q.Selector)
 		if i < 0 {
 			i, out = len(out), append(out, auditQuery{selector: q.Selector})
 		}
@@ -82,10 +82,10 @@ func auditQueries(audits []*Audit) []auditQuery {
 	return out
 }
 
-// holding is the first audit query that holds the series of a selector, and what more
-// they match; -1 for none. Names and bounds of buckets are not told apart: sums of
-// increases have no names, and a bound has several texts.
-func holding(all []auditQuery, s slo.Selector) (int, []*labels.Matcher) {
+// including returns the index of the first query that includes the series of a selector,
+// and the matchers that select them there; -1 for none. Names and bounds of buckets must
+// be equal, because sums of increases have no names, and a bound has several texts.
+func including(all []auditQuery, s slo.Selector) (int, []*labels.Matcher) {
 	for i := range all {
 		more, ok := all[i].selector.More(s)
 		if ok && !slices.ContainsFunc(more, func(m *labels.Matcher) bool {
@@ -97,7 +97,7 @@ func holding(all []auditQuery, s slo.Selector) (int, []*labels.Matcher) {
 	return -1, nil
 }
 
-// auditText is a query of audits as PromQL.
+// auditText returns a query of audits as PromQL.
 func auditText(b *history.Reader, q *auditQuery) string {
 	s, by := q.selector, ""
 	if len(q.by) > 0 {
@@ -115,14 +115,14 @@ func auditText(b *history.Reader, q *auditQuery) string {
 		return fmt.Sprintf("sum %s(increase((sum by (%s) (%s))[%s:1m]))", by, slo.LabelList(names...), b.Deduplicate(s, s.String()), slo.Window(length))
 	case history.AuditHistograms:
 		return "sum " + by + "(increase(" + s.Range(length) + "))"
-	case history.AuditSums: // without a sample at the beginning, which older backends take in
+	case history.AuditSums: // without a sample at the beginning, which older backends include
 		return "sum " + by + "(" + b.Deduplicate(s, "sum_over_time("+s.Range(length-time.Millisecond)+")") + ")"
 	}
 	return "sum " + by + "(" + b.Deduplicate(s, "increase("+s.Range(length)+")") + ")"
 }
 
-// askAudit asks a query of audits.
-func askAudit(ctx context.Context, b *history.Reader, q *auditQuery) ([]counting.RawSeries, error) {
+// sendAudit sends a query of audits.
+func sendAudit(ctx context.Context, b *history.Reader, q *auditQuery) ([]counting.RawSeries, error) {
 	if q.way == history.AuditHistograms {
 		found, err := b.QueryRange(ctx, auditText(b, q), q.to, q.to, 1)
 		return b.RawSeries(found), err
@@ -134,12 +134,12 @@ func askAudit(ctx context.Context, b *history.Reader, q *auditQuery) ([]counting
 	return b.RawSeries(found), err
 }
 
-// take takes over what was answered about an audit's counters.
-func (a *Audit) take(queries []auditQuery) {
+// read adds up the answers about an audit's counters.
+func (a *Audit) read(queries []auditQuery) {
 	a.Done = true
 	native := a.Plan.Inputs[a.Part].Native
 	for _, q := range a.queries {
-		i, more := holding(queries, q.Selector)
+		i, more := including(queries, q.Selector)
 		answer := &queries[i].answer
 		if answer.Err != nil {
 			a.Err = answer.Err

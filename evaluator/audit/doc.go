@@ -1,3 +1,3 @@
-// Package audit holds an hour of what was counted against the backend's own count of
-// it, and says where the two differ more than is explained.
+// Package audit compares an hour of counts with the backend's own count of it, and
+// reports differences that are not explained.
 package audit

@@ -19,18 +19,17 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Check holds what was counted by a counter against what the backend says of
-// it in one direct query.
+// Check compares the count of a counter with the backend's own result of one query.
 type Check struct {
 	Counter        string    `json:"counter"` // good, bad or total
 	Query          string    `json:"query"`
 	Time           time.Time `json:"time"`
 	Counted        float64   `json:"counted"`
-	Direct         *float64  `json:"direct"`          // null when there is no answer
+	Direct         *float64  `json:"direct"`          // null if there is no answer
 	Unavailable    string    `json:"unavailable"`     // why there is none
 	Difference     *float64  `json:"difference"`      // Counted - Direct
-	Parts          []Part    `json:"parts"`           // what explains the difference
-	Remainder      *float64  `json:"remainder"`       // of the difference, not explained
+	Parts          []Part    `json:"parts"`           // explain the difference
+	Remainder      *float64  `json:"remainder"`       // the rest of the difference
 	RemainderShare *float64  `json:"remainder_share"` // of Counted
 }
 
@@ -41,15 +40,14 @@ type Part struct {
 	Text   string  `json:"text"`
 }
 
-// Checks asks the backend for the increase of each counter of a ledger that counts
-// by counters, each once.
-func Checks(ctx context.Context, b *history.Reader, k *history.Record, w *counting.Recorder, sum timeline.Sum) []Check {
+// Checks queries the increase of each counter of a plan that counts by counters.
+func Checks(ctx context.Context, b *history.Reader, record *history.Record, recorder *counting.Recorder, sum timeline.Sum) []Check {
 	out := []Check{}
-	m := k.Plan.Inputs[0]
-	if m.Native != nil && k.Inputs[0].Native {
-		return out // increase() of the classic series says nothing of them
+	m := record.Plan.Inputs[0]
+	if m.Native != nil && record.Inputs[0].Native {
+		return out // increase() of the classic series does not include them
 	}
-	if k.Plan.Derived() || m.NewMethod != nil || slices.ContainsFunc(m.Queries, func(q plan.Query) bool { return q.Weight != 1 }) {
+	if record.Plan.Derived() || m.NewMethod != nil || slices.ContainsFunc(m.Queries, func(q plan.Query) bool { return q.Weight != 1 }) {
 		return out
 	}
 	counted := map[counting.Role]float64{counting.RoleGood: sum.Total - sum.Bad, counting.RoleBad: sum.Bad, counting.RoleTotal: sum.Total}
@@ -59,35 +57,35 @@ func Checks(ctx context.Context, b *history.Reader, k *history.Record, w *counti
 		for _, q := range m.Queries {
 			if q.Role == r {
 				selector := q.Selector.With(q.Only...)
-				grown = append(grown, b.Increase(selector, w.To-w.From))
-				spellings = append(spellings, boundSpellings(ctx, b, selector, w)...)
+				grown = append(grown, b.Increase(selector, recorder.To-recorder.From))
+				spellings = append(spellings, boundSpellings(ctx, b, selector, recorder)...)
 			}
 		}
 		if len(grown) == 0 {
 			continue
 		}
 		c := Check{
-			Counter: r.Names()[0], Query: strings.Join(grown, " + "), Time: w.To.Time(),
+			Counter: r.Names()[0], Query: strings.Join(grown, " + "), Time: recorder.To.Time(),
 			Counted: counted[r], Parts: []Part{},
 		}
-		switch answer, err := directly(ctx, b, c.Query, w, r); {
+		switch answer, err := queryNumber(ctx, b, c.Query, recorder, r); {
 		case len(spellings) > 1:
 			c.Unavailable = "le is written as " + strings.Join(spellings, " and ") + ", and increase() takes that for several counters"
 		case err != nil:
 			c.Unavailable = err.Error()
 		default:
-			c.compare(answer, partsOf(w, r, k.Inputs[0].Method, id.Kind))
+			c.compare(answer, partsOf(recorder, r, record.Inputs[0].Method, id.Kind))
 		}
 		out = append(out, c)
 	}
 	return out
 }
 
-// boundSpellings are the texts by which the bound of a bucket is written in a window, if
-// a selector selects one by several; an error is told by others.
-func boundSpellings(ctx context.Context, b *history.Reader, s slo.Selector, w *counting.Recorder) (texts []string) {
+// boundSpellings returns the texts of the bound of a bucket in a window, if a selector
+// selects several. It ignores errors, because other queries report them.
+func boundSpellings(ctx context.Context, b *history.Reader, s slo.Selector, recorder *counting.Recorder) (texts []string) {
 	if s.IsRespelled() {
-		answer, _ := b.Query(ctx, "group by (le) (last_over_time("+s.Range(time.Duration(w.To-w.From)*time.Minute)+"))", w.To.Time())
+		answer, _ := b.Query(ctx, "group by (le) (last_over_time("+s.Range(time.Duration(recorder.To-recorder.From)*time.Minute)+"))", recorder.To.Time())
 		for _, v := range answer {
 			texts = append(texts, v.Labels[labels.BucketLabel])
 		}
@@ -96,10 +94,10 @@ func boundSpellings(ctx context.Context, b *history.Reader, s slo.Selector, w *c
 	return texts
 }
 
-// directly is the answer to a check's query. No series grew by 0.
-func directly(ctx context.Context, b *history.Reader, query string, w *counting.Recorder, r counting.Role) (float64, error) {
+// queryNumber returns the answer to a check's query. Without series it returns 0.
+func queryNumber(ctx context.Context, b *history.Reader, query string, recorder *counting.Recorder, r counting.Role) (float64, error) {
 	samples := 0
-	for _, t := range w.Series {
+	for _, t := range recorder.Series {
 		if t.Roles&r != 0 {
 			samples += t.Samples
 		}
@@ -107,7 +105,7 @@ func directly(ctx context.Context, b *history.Reader, query string, w *counting.
 	if samples > b.MaxSamples {
 		return 0, fmt.Errorf("it would load %d samples at once, and max_samples is %d", samples, b.MaxSamples)
 	}
-	answer, err := b.Query(ctx, query, w.To.Time())
+	answer, err := b.Query(ctx, query, recorder.To.Time())
 	switch {
 	case err != nil:
 		return 0, err
@@ -119,7 +117,7 @@ func directly(ctx context.Context, b *history.Reader, query string, w *counting.
 	return answer[0].Samples[0].V, nil
 }
 
-// compare explains the difference by parts.
+// compare stores the difference, and explains it by parts.
 func (c *Check) compare(direct float64, parts []Part) {
 	difference := c.Counted - direct
 	remainder := difference
@@ -136,26 +134,26 @@ func (c *Check) compare(direct float64, parts []Part) {
 	}
 }
 
-// partsOf are what a counter is counted beyond what increase() says of it.
-func partsOf(w *counting.Recorder, r counting.Role, method, kind string) []Part {
+// partsOf returns the events of a counter that increase() does not count.
+func partsOf(recorder *counting.Recorder, r counting.Role, method, kind string) []Part {
 	if method == evaluator.MethodAggregated {
-		return nil // sums don't show what single counters did
+		return nil // sums don't show single counters
 	}
 	var births, apart, before, extrapolation float64
-	for _, key := range slices.Sorted(maps.Keys(w.Series)) { // for the sums to be the same each time
-		t := w.Series[key]
+	for _, key := range slices.Sorted(maps.Keys(recorder.Series)) { // equal order, so that the sums are equal each time
+		t := recorder.Series[key]
 		if t.Roles&r == 0 {
 			continue
 		}
 		births += t.Births
 		apart += t.Extra - t.Births
 		before += t.GrownBefore
-		extrapolation += extrapolated(t, w.From.Millis(), w.To.Millis())
+		extrapolation += extrapolated(t, recorder.From.Millis(), recorder.To.Millis())
 	}
 	out := []Part{{"restarts", apart, "of series back from zero, or lower without a restart"}}
 	if kind == backend.KindVictoriaMetrics {
-		// It looks before the window by itself, extrapolates nothing, and has a
-		// rule of its own for births.
+		// It looks before the window by itself, does not extrapolate, and has its own
+		// rule for births.
 		return out
 	}
 	return append([]Part{{"births", births, "what new series begin with, which increase() leaves out"}}, append(out,
@@ -163,10 +161,10 @@ func partsOf(w *counting.Recorder, r counting.Role, method, kind string) []Part 
 		Part{"extrapolation", -extrapolation, "what increase() adds at the window's ends"})...)
 }
 
-// extrapolated is what increase() adds to what a series grew by in (from, to].
-// It takes it to grow on at the same rate to the window's ends, unless they are
-// more than 1.1 of the usual time between samples away: then for half of that;
-// and never to have been below zero.
+// extrapolated returns the events that increase() adds to the growth of a series in
+// (from, to]. It assumes the same rate up to the window's ends. If an end is more than
+// 1.1 of the usual time between samples away, it adds half of the usual time. It never
+// extrapolates below zero.
 func extrapolated(t *counting.SeriesStats, from, to int64) float64 {
 	if t.Samples < 2 {
 		return 0

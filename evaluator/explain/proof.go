@@ -13,8 +13,8 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// Proof is how the numbers of one SLO over its own window came about. It is
-// what `explain -o json` prints, a contract as that of Report.
+// Proof contains how the numbers of one SLO over its own window are computed. `explain -o
+// json` prints it. Its JSON is a contract, as that of Report.
 type Proof struct {
 	Format      int                 `json:"format"` // 1
 	EvaluatedAt time.Time           `json:"evaluated_at"`
@@ -28,28 +28,28 @@ type Proof struct {
 	Queries     []backend.Query     `json:"queries"` // in the order in which they were sent
 	Arithmetic  []Step              `json:"arithmetic"`
 	Checks      []Check             `json:"checks"` // one per counter
-	Notes       []string            `json:"notes"`  // what else to know
+	Notes       []string            `json:"notes"`  // notes for readers
 	Problems    []evaluator.Problem `json:"problems"`
 }
 
-// Slots are those of the window, a minute each.
+// Slots counts the slots of the window, one a minute.
 type Slots struct {
 	Count    int     `json:"count"`
 	Known    int     `json:"known"`
-	Coverage float64 `json:"coverage"` // Known of Count, 0 to 1
+	Coverage float64 `json:"coverage"` // share of known slots, 0 to 1
 	Single   int     `json:"single"`   // summed one by one
 	Quarters int     `json:"quarters"` // summed in quarters of an hour, 15 slots each
 	Excluded int     `json:"excluded"`
 }
 
-// Counted are events.
+// Counted contains numbers of events.
 type Counted struct {
 	Total float64 `json:"total"`
 	Good  float64 `json:"good"`
 	Bad   float64 `json:"bad"`
 }
 
-// Samples are those of the window that were counted.
+// Samples counts the samples of the window.
 type Samples struct {
 	Count  int        `json:"count"`
 	Series int        `json:"series"`
@@ -57,23 +57,24 @@ type Samples struct {
 	Last   *time.Time `json:"last"`
 }
 
-// Findings are what the samples of the window hold beside plain increments.
+// Findings contains the observations in the samples of the window that are more than
+// plain increments.
 type Findings struct {
-	Kinds   []KindOf           `json:"kinds"`    // all of them, found or not
-	List    []counting.Finding `json:"list"`     // by time; of each kind the largest 1000
-	LeftOut int                `json:"left_out"` // of the list
+	Kinds   []KindSummary      `json:"kinds"`    // all kinds, with or without findings
+	List    []counting.Finding `json:"list"`     // by time; the largest 1000 of each kind
+	LeftOut int                `json:"left_out"` // missing in the list
 }
 
-// KindOf sums up the findings of a kind.
-type KindOf struct {
+// KindSummary sums up the findings of a kind.
+type KindSummary struct {
 	Kind    counting.FindingKind `json:"kind"`
 	Count   int                  `json:"count"`
-	Events  map[string]float64   `json:"events"`  // by what is counted; of ambiguous those that were not
-	Longest float64              `json:"longest"` // gap, in seconds
+	Events  map[string]float64   `json:"events"`  // by role; for ambiguous the events that were not counted
+	Longest float64              `json:"longest"` // longest gap, in seconds
 }
 
-// Step is one number with the formula that gives it. The words in the formula
-// are the keys of Inputs, but for those that are undefined.
+// Step is one number with its formula. The words in the formula are the keys of Inputs,
+// except undefined ones.
 type Step struct {
 	Name    string             `json:"name"`
 	Formula string             `json:"formula"`
@@ -81,8 +82,8 @@ type Step struct {
 	Value   *float64           `json:"value"`
 }
 
-// Account fills in what the timeline holds.
-func (p *Proof) Account(sum timeline.Sum) {
+// AddCounts fills in the numbers of the timeline.
+func (p *Proof) AddCounts(sum timeline.Sum) {
 	p.Slots.Count, p.Slots.Known, p.Slots.Coverage = int(sum.End-sum.Start), sum.Known, sum.Coverage()
 	p.Slots.Excluded = sum.Excluded
 	p.Slots.Single = p.Slots.Count - p.Slots.Quarters*timeline.Quarter
@@ -90,8 +91,8 @@ func (p *Proof) Account(sum timeline.Sum) {
 	p.Events = Counted{Total: sum.Total, Good: sum.Total - bad, Bad: bad}
 }
 
-// Witnessed fills in what the samples hold.
-func (p *Proof) Witnessed(w *counting.Recorder) {
+// AddSamples fills in the numbers of the samples.
+func (p *Proof) AddSamples(w *counting.Recorder) {
 	first, last := int64(math.MaxInt64), int64(0)
 	for _, t := range w.Series {
 		if t.Samples > 0 {
@@ -106,7 +107,7 @@ func (p *Proof) Witnessed(w *counting.Recorder) {
 	}
 	p.Findings.List = []counting.Finding{}
 	for _, kind := range counting.FindingKinds {
-		k := KindOf{Kind: kind, Events: map[string]float64{}}
+		k := KindSummary{Kind: kind, Events: map[string]float64{}}
 		if f := w.Findings[kind]; f != nil {
 			f.Trim()
 			k.Count, k.Longest = f.Count, f.Longest
@@ -123,10 +124,10 @@ func (p *Proof) Witnessed(w *counting.Recorder) {
 	})
 }
 
-// Arithmetic spells out how the numbers of a status follow from the counts.
+// Arithmetic returns the steps from the counts to the numbers of a status.
 func Arithmetic(s *evaluator.Status, sum timeline.Sum) []Step {
 	own := s.Windows[len(s.Windows)-1]
-	own.Total = max(own.Total, own.Bad) // as burn rates and budgets take it
+	own.Total = max(own.Total, own.Bad) // as burn rates and budgets use it
 	good, coverage := own.Total-own.Bad, own.Coverage
 	type in = map[string]float64
 	steps := []Step{
@@ -153,8 +154,8 @@ func Arithmetic(s *evaluator.Status, sum timeline.Sum) []Step {
 	return steps
 }
 
-// Note adds what else there is to know about the numbers.
-func (p *Proof) Note(sum timeline.Sum) {
+// AddNotes adds notes about the numbers for readers.
+func (p *Proof) AddNotes(sum timeline.Sum) {
 	p.Notes = []string{}
 	unit := p.SLO.Unit()
 	add := func(format string, args ...any) { p.Notes = append(p.Notes, fmt.Sprintf(format, args...)) }

@@ -15,24 +15,24 @@ import (
 )
 
 const (
-	// countedSamples is about how many samples are counted to find what no evidence can
-	// decide.
+	// countedSamples is about the number of samples that are counted to find undecided
+	// events.
 	countedSamples = 50_000
-	// shortestCounted is what is counted of an SLO of many series.
+	// shortestCounted is the shortest time that is counted, for an SLO of many series.
 	shortestCounted = time.Hour
 )
 
-// trialLength is how much of the newest data a trial counts.
+// trialLength is the length of the newest data that a trial counts.
 const trialLength = 10 * time.Minute
 
-// trial counts the newest slots as the service does. That it refuses to is a
-// concern, unless another says why.
+// trial counts the newest slots as the service does. If the service would refuse to, that
+// is a finding, unless another one explains it.
 func (x *inspector) trial(ctx context.Context) error {
 	if slices.ContainsFunc(x.findings, func(c slo.Finding) bool { return c.Wrong }) {
 		return nil
 	}
-	l := plan.New("", x.slo, timeline.Minutes(x.Settle), trialLength)
-	e := &history.Read{Record: history.NewRecord(l, x.end-timeline.Minutes(trialLength), 0)}
+	p := plan.New("", x.slo, timeline.Minutes(x.Settle), trialLength)
+	e := &history.Read{Record: history.NewRecord(p, x.end-timeline.Minutes(trialLength), 0)}
 	x.Advance(ctx, []*history.Read{e}, x.end, false)
 	field := "sli." + x.slo.Indicator.Kind()
 	switch x.slo.Indicator.(type) {
@@ -41,11 +41,11 @@ func (x *inspector) trial(ctx context.Context) error {
 	case *slo.WorstOf:
 		field = "worst_of"
 	}
-	return x.told(e.Err, field)
+	return x.refused(e.Err, field)
 }
 
-// undecided counts the newest part of an SLO's counters, a day at most, as the service
-// does. What it can't decide is a concern.
+// undecided counts the newest part of an SLO's counters, up to a day, as the service
+// does. Undecided events are a finding.
 func (x *inspector) undecided(ctx context.Context) error {
 	if _, counters := x.slo.Indicator.Measure().(slo.Counters); !counters || slices.ContainsFunc(x.findings, func(c slo.Finding) bool { return c.Wrong }) {
 		return nil
@@ -55,19 +55,21 @@ func (x *inspector) undecided(ctx context.Context) error {
 	for _, q := range m.Queries {
 		n, _, err := x.number(ctx, "count("+q.Text()+")", x.end)
 		if err != nil {
-			return x.told(err, fieldOf(x.slo.Indicator, q.Role))
+			return x.refused(err, fieldOf(x.slo.Indicator, q.Role))
 		}
 		series += n
 	}
 	enough := time.Duration(countedSamples/(2*max(series, 1))) * time.Minute // two scrapes a minute
 	length := min(24*time.Hour, max(enough, shortestCounted)).Truncate(time.Hour)
 	whole := *x.slo
-	whole.Groups, whole.Slice, whole.NoDataBad = nil, nil, false
+	whole.Groups = nil
+	whole.Slice = nil
+	whole.NoDataBad = false
 	l := plan.New("", &whole, timeline.Minutes(x.Settle), length)
 	e := &history.Read{Record: history.NewRecord(l, x.end.Add(-length), plan.ShortLeadIn)}
 	x.Advance(ctx, []*history.Read{e}, x.end, false)
 	if e.Err != nil {
-		return x.told(e.Err, "sli."+x.slo.Indicator.Kind())
+		return x.refused(e.Err, "sli."+x.slo.Indicator.Kind())
 	}
 	x.audited(ctx, e.Record)
 	if text := e.Record.Impossible(x.end); text != "" {
@@ -90,11 +92,12 @@ func (x *inspector) undecided(ctx context.Context) error {
 	return nil
 }
 
-// leftUndecided is the concern about counters that began again or lost a part.
+// leftUndecided adds the finding about counters that restarted or lost a part.
 func (x *inspector) leftUndecided(kind counting.FindingKind, left counting.UndecidedSlot, m *plan.Input, length time.Duration) {
 	r := counting.RoleBad
 	if left.Total > 0 {
-		if r = counting.RoleTotal; m.Counted&counting.RoleTotal == 0 {
+		r = counting.RoleTotal
+		if m.Counted&counting.RoleTotal == 0 {
 			r = counting.RoleGood
 		}
 	}
@@ -110,9 +113,9 @@ func (x *inspector) leftUndecided(kind counting.FindingKind, left counting.Undec
 		evaluator.Times(left.Counters), last)
 }
 
-// pushed asks whether counters come by a Pushgateway, without the time at which the
-// process that pushed them began: each run of a batch begins at zero, and nothing says
-// so of one that counts as much as the last one or more.
+// pushed finds counters that come through a Pushgateway without the start time of the
+// process that pushed them. Each run of a batch begins at zero, but that is not visible
+// if the next run counts at least as much.
 func (x *inspector) pushed(ctx context.Context, s subject) error {
 	on := " on (" + slo.LabelList(x.TargetLabels...) + ") "
 	n, found, err := x.number(ctx, "count("+s.Text()+" and"+on+"changes(push_time_seconds[1d]) > 0 unless"+on+"process_start_time_seconds)", x.end)
@@ -125,14 +128,15 @@ func (x *inspector) pushed(ctx context.Context, s subject) error {
 	return nil
 }
 
-// audited audits the last two hours. That both differ is a concern.
-func (x *inspector) audited(ctx context.Context, k *history.Record) {
-	due := audit.Round{Backend: x.Reader, Audits: audit.Log(nil).Due(k)}
-	due.Ask(ctx)
+// audited audits the last two hours. It is a finding if both differ.
+func (x *inspector) audited(ctx context.Context, record *history.Record) {
+	due := audit.Round{Backend: x.Reader, Audits: audit.Log(nil).Due(record)}
+	due.Run(ctx)
 	id, _ := x.Identity()
 	var r audit.Result
 	for i := range due.Audits {
-		if r, _ = due.Audits[i].Result(id.Kind); !due.Audits[i].Done || r.Differs == "" {
+		r, _ = due.Audits[i].Result(id.Kind)
+		if !due.Audits[i].Done || r.Differs == "" {
 			return
 		}
 	}

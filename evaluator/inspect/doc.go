@@ -1,4 +1,3 @@
-// Package inspect asks a backend whether SLOs make sense there, for `slowburn check`:
-// whether there are series, for how long and how often, and whether their numbers can
-// be trusted.
+// Package inspect checks SLOs against a backend, for `slowburn check`: whether there are
+// series, since when and how often, and whether their numbers can be trusted.
 package inspect

@@ -11,8 +11,8 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// excess asks whether more bad or good events were counted in a day than events, those
-// of the day before included: some may be counted before they are judged.
+// excess finds more bad or good events in a day than all events in that day and the one
+// before. Some events may be counted before they are judged.
 func (x *inspector) excess(ctx context.Context, m *plan.Input) error {
 	part, code := counting.RoleBad, "bad"
 	switch m.Counted {

@@ -10,8 +10,8 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// histogram asks what buckets a histogram has, and gives what tells that there
-// is one: the count of a classic one, or the native one itself.
+// histogram checks the buckets of a histogram. It returns the subject that shows that
+// there is one: the count of a classic histogram, or the native one itself.
 func (x *inspector) histogram(ctx context.Context, l slo.Latency) (subject, error) {
 	const field = "sli.latency.histogram"
 	c, _ := l.Measure().(slo.Counters)
@@ -26,7 +26,7 @@ func (x *inspector) histogram(ctx context.Context, l slo.Latency) (subject, erro
 		if found, err := x.estimates(ctx, l); err != nil || found {
 			return subject{plan.Query{Role: counting.RoleTotal, Selector: l.Histogram}.Prepared(), field, false}, err
 		}
-		if found, err := x.now(ctx, out); err != nil || !found {
+		if found, err := x.exists(ctx, out); err != nil || !found {
 			return out, err
 		}
 	}
@@ -38,7 +38,7 @@ func (x *inspector) histogram(ctx context.Context, l slo.Latency) (subject, erro
 	return out, x.layouts(ctx, l, classic, texts)
 }
 
-// unlikely finds what a histogram can hold and is probably not meant.
+// unlikely finds histograms and thresholds that are possible but probably not intended.
 func (x *inspector) unlikely(l slo.Latency, bounds []float64) {
 	finite := history.FiniteBounds(bounds)
 	if slo.SameBound(l.Threshold, finite[len(finite)-1]) {
@@ -51,7 +51,7 @@ func (x *inspector) unlikely(l slo.Latency, bounds []float64) {
 	}
 }
 
-// layouts asks whether some histograms lack the bucket that others have.
+// layouts finds histograms that lack the bucket that others have.
 func (x *inspector) layouts(ctx context.Context, l slo.Latency, count slo.Selector, texts []string) error {
 	var p history.InputState
 	if p.Spell(l, texts) {
@@ -69,8 +69,8 @@ func (x *inspector) layouts(ctx context.Context, l slo.Latency, count slo.Select
 	return err
 }
 
-// estimates asks whether a threshold is within a bucket of a native histogram. It
-// reports whether there is one.
+// estimates finds a threshold within a bucket of a native histogram. It reports whether
+// there is one.
 func (x *inspector) estimates(ctx context.Context, l slo.Latency) (found bool, err error) {
 	answer, err := x.QueryRange(ctx, "sum("+l.Histogram.String()+")", x.end, x.end, 1)
 	for _, v := range answer {

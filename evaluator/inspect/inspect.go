@@ -21,32 +21,32 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Options say where SLOs are inspected, and how.
+// Options contains the readers, and the functions that depend on the alerting of SLOs.
 type Options struct {
 	Readers  []*history.Reader // of all backends
 	ReaderOf func(*slo.SLO) *history.Reader
-	Shortest func(*slo.SLO) slo.Window // of the windows that alerts look at
+	Shortest func(*slo.SLO) slo.Window // the shortest window of its alerts
 	Blind    func(s *slo.SLO, least time.Duration) []string
 	End      timeline.Minute // the newest slot that should be complete
 }
 
-// SLOs asks the backends whether SLOs make sense there: whether there are series for
-// them, for how long and how often; and what their histograms and groups are. The
-// findings are in the order of the SLOs. The error is one of a whole backend.
-func SLOs(ctx context.Context, slos []*slo.SLO, o Options) ([]slo.Finding, error) {
+// SLOs checks SLOs against their backends: whether there are series for them, since when
+// and how often, and their histograms and groups. Findings are in the order of the SLOs.
+// An error concerns a whole backend.
+func SLOs(ctx context.Context, slos []*slo.SLO, options Options) ([]slo.Finding, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	findings := make([][]slo.Finding, len(slos))
-	asked := map[*history.Reader]*answers{}
-	for _, r := range o.Readers {
-		asked[r] = &answers{Reader: r, known: map[string]answer{}}
+	byReader := map[*history.Reader]*answers{}
+	for _, r := range options.Readers {
+		byReader[r] = &answers{Reader: r, known: map[string]answer{}}
 	}
 	places, workers := make(chan int), sync.WaitGroup{}
-	for _, r := range o.Readers {
+	for _, r := range options.Readers {
 		for range r.MaxConcurrency {
 			workers.Go(func() {
 				for i := range places {
-					x := inspector{answers: asked[o.ReaderOf(slos[i])], slo: slos[i], end: o.End, short: o.Shortest(slos[i]), blind: o.Blind}
+					x := inspector{answers: byReader[options.ReaderOf(slos[i])], slo: slos[i], end: options.End, short: options.Shortest(slos[i]), blind: options.Blind}
 					if err := x.inspect(ctx); err != nil {
 						cancel(err)
 					}
@@ -66,14 +66,14 @@ func SLOs(ctx context.Context, slos []*slo.SLO, o Options) ([]slo.Finding, error
 	return slices.Concat(findings...), nil
 }
 
-// answers are what a backend said, for SLOs that ask the same.
+// answers caches the answers of a backend, because SLOs share queries.
 type answers struct {
 	*history.Reader
 	mu    sync.Mutex
 	known map[string]answer
 }
 
-// answer is what a query was answered.
+// answer is the answer to a query.
 type answer struct {
 	series []backend.Series
 	err    error
@@ -94,7 +94,7 @@ func (a *answers) ask(ctx context.Context, promql string, at timeline.Minute) ([
 	return known.series, known.err
 }
 
-// number is the largest value of an answer, and whether there is any.
+// number returns the largest value of an answer, and whether there is any.
 func (a *answers) number(ctx context.Context, promql string, at timeline.Minute) (float64, bool, error) {
 	series, err := a.ask(ctx, promql, at)
 	largest, found := 0.0, false
@@ -106,12 +106,12 @@ func (a *answers) number(ctx context.Context, promql string, at timeline.Minute)
 	return largest, found, err
 }
 
-// inspector asks about one SLO.
+// inspector checks one SLO.
 type inspector struct {
 	*answers
 	slo      *slo.SLO
 	end      timeline.Minute
-	short    slo.Window // the shortest that alerts look at
+	short    slo.Window // the shortest window of its alerts
 	blind    func(s *slo.SLO, least time.Duration) []string
 	findings []slo.Finding
 }
@@ -120,21 +120,21 @@ func (x *inspector) concern(wrong bool, field, hint, format string, args ...any)
 	x.findings = append(x.findings, slo.Finding{SLO: x.slo, Field: field, Wrong: wrong, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
-// fault is a concern about what the evaluation of the SLO refuses.
+// fault adds a finding that the evaluation of the SLO would refuse.
 func (x *inspector) fault(field string, fault backend.MismatchError) {
 	x.concern(true, field, fault.Hint, "%s", fault.Message)
 }
 
-// subject is something that an SLO is about: series, or values of an expression.
+// subject is a query of an SLO: for series, or for values of an expression.
 type subject struct {
 	plan.Query
 	field   string
 	counter bool
 }
 
-// over is the subject over a length of time, as PromQL. Values are looked at
-// every 15 minutes, for less than a day every 5.
-func (s subject) over(d time.Duration) string {
+// ranged returns the subject over a length of time, as PromQL. It has values each 15
+// minutes, or each 5 for less than a day.
+func (s subject) ranged(d time.Duration) string {
 	switch {
 	case s.Way == plan.RawSamples:
 		return s.Selector.Range(d)
@@ -144,7 +144,7 @@ func (s subject) over(d time.Duration) string {
 	return fmt.Sprintf("(%s)[%s:5m]", s.Expr, slo.Window(d))
 }
 
-// fieldOf is the place in an SLO file of what an indicator asks for in a role.
+// fieldOf returns the field of an SLO file for a role of an indicator.
 func fieldOf(i slo.Indicator, r counting.Role) string {
 	kind := i.Kind()
 	names := map[string][3]string{
@@ -159,8 +159,8 @@ func fieldOf(i slo.Indicator, r counting.Role) string {
 	return "sli." + kind
 }
 
-// inspect asks all there is to ask. The error is one of the whole backend; what
-// it refuses is a concern.
+// inspect runs all checks. An error concerns the whole backend. A refused query is a
+// finding.
 func (x *inspector) inspect(ctx context.Context) error {
 	ask := x.indicator
 	if _, isJourney := x.slo.Indicator.Measure().(slo.Parts); isJourney {
@@ -175,7 +175,7 @@ func (x *inspector) inspect(ctx context.Context) error {
 	return x.undecided(ctx)
 }
 
-// indicator asks about what is measured.
+// indicator checks the queries of the indicator.
 func (x *inspector) indicator(ctx context.Context) error {
 	var all []subject
 	m := plan.NewInput(x.slo.Indicator)
@@ -187,7 +187,7 @@ func (x *inspector) indicator(ctx context.Context) error {
 	if l, ok := x.slo.Indicator.(slo.Latency); ok {
 		one, err := x.histogram(ctx, l)
 		if err != nil {
-			return x.told(err, "sli.latency.histogram")
+			return x.refused(err, "sli.latency.histogram")
 		}
 		all = []subject{one}
 	}
@@ -197,7 +197,7 @@ func (x *inspector) indicator(ctx context.Context) error {
 		if err == nil && s.counter {
 			err = x.bucket(ctx, s)
 		}
-		if err == nil { // of an expression without values the range may be too short, and samples may come late
+		if err == nil { // if an expression has no values, its range may be too short or samples late
 			err = x.samples(ctx, s)
 		}
 		if err == nil {
@@ -210,22 +210,23 @@ func (x *inspector) indicator(ctx context.Context) error {
 			err = x.groups(ctx, s)
 		}
 		if err == nil && found && s.counter && s.Role&m.Clock() != 0 {
-			if err = x.twins(ctx, s); err == nil {
+			err = x.twins(ctx, s)
+			if err == nil {
 				err = x.pushed(ctx, s)
 			}
 		}
 		if err == nil && found && s.Role == counting.RoleTotal {
 			err = x.values(ctx, s)
 		}
-		if err := x.told(err, s.field); err != nil {
+		if err := x.refused(err, s.field); err != nil {
 			return err
 		}
 	}
-	return x.told(x.excess(ctx, m), fieldOf(x.slo.Indicator, counting.RoleTotal))
+	return x.refused(x.excess(ctx, m), fieldOf(x.slo.Indicator, counting.RoleTotal))
 }
 
-// told makes a concern of an error that speaks of a query alone.
-func (x *inspector) told(err error, field string) error {
+// refused turns an error of a single query into a finding.
+func (x *inspector) refused(err error, field string) error {
 	var fault backend.MismatchError
 	switch {
 	case err == nil:
@@ -240,41 +241,41 @@ func (x *inspector) told(err error, field string) error {
 	return fmt.Errorf("asking backend %s about %s: %w", x.Name, x.slo.ID(), err)
 }
 
-// journey asks how long the parts of an SLO of others go back. All else is asked
-// for the parts themselves.
+// journey checks how far the parts of an SLO of several go back. The parts themselves are
+// checked for the rest.
 func (x *inspector) journey(ctx context.Context) error {
-	meters, _ := plan.InputsOf(x.slo)
-	for _, m := range meters {
+	inputs, _ := plan.InputsOf(x.slo)
+	for _, m := range inputs {
 		queries := slices.DeleteFunc(slices.Clone(m.Queries), func(q plan.Query) bool { return q.Role&m.Clock() == 0 })
 		if m.Native != nil {
 			queries = append(queries, plan.Query{Selector: m.Native.Histogram}.Prepared())
 		}
 		for _, q := range queries {
 			s := subject{Query: q, field: "worst_of"}
-			if found, err := x.now(ctx, s); err != nil || !found {
-				continue // a concern about the part
+			if found, err := x.exists(ctx, s); err != nil || !found {
+				continue // a finding of the part
 			}
 			if lasting, err := x.lasts(ctx, s); err != nil || !lasting {
-				return x.told(err, s.field)
+				return x.refused(err, s.field)
 			}
 		}
 	}
 	return nil
 }
 
-func (x *inspector) now(ctx context.Context, s subject) (bool, error) {
+func (x *inspector) exists(ctx context.Context, s subject) (bool, error) {
 	_, found, err := x.number(ctx, "count("+s.Text()+")", x.end)
 	return found, err
 }
 
-// present reports whether there is something now. That there was nothing for a
-// day is a concern, but for counters of a part of the events, which may be born
-// by the first of them.
+// present reports whether the subject has series now. If there were none for a day, that
+// is a finding, except for counters of some of the events, which may begin with the first
+// event.
 func (x *inspector) present(ctx context.Context, s subject) (bool, error) {
-	if found, err := x.now(ctx, s); err != nil || found {
+	if found, err := x.exists(ctx, s); err != nil || found {
 		return found, err
 	}
-	_, found, err := x.number(ctx, "count(last_over_time("+s.over(24*time.Hour)+"))", x.end)
+	_, found, err := x.number(ctx, "count(last_over_time("+s.ranged(24*time.Hour)+"))", x.end)
 	if err != nil || found {
 		return false, err
 	}
@@ -291,9 +292,9 @@ func (x *inspector) present(ctx context.Context, s subject) (bool, error) {
 	return false, err
 }
 
-// absence tells why no series match a selector: none has the name, or none of
-// the name has one of the labels. It is "" for a part of the events whose labels
-// are there and may have its values.
+// absence returns why no series match a selector: there is no metric of the name, or none
+// with one of the labels. It returns "" for some of the events if the labels exist and
+// may get such values.
 func (x *inspector) absence(ctx context.Context, s subject) (string, error) {
 	var name *labels.Matcher
 	for _, m := range s.Selector.Matchers() {
@@ -304,11 +305,11 @@ func (x *inspector) absence(ctx context.Context, s subject) (string, error) {
 	if name == nil {
 		return "the selector names no metric", nil
 	}
-	among := func(more ...*labels.Matcher) (bool, error) {
+	exists := func(more ...*labels.Matcher) (bool, error) {
 		_, found, err := x.number(ctx, "count("+slo.NewSelector(name).With(more...).String()+")", x.end)
 		return found, err
 	}
-	if found, err := among(); err != nil || !found {
+	if found, err := exists(); err != nil || !found {
 		return "there are no series by the name " + name.Value + " now", err
 	}
 	part := s.counter && s.Role != counting.RoleTotal
@@ -316,10 +317,10 @@ func (x *inspector) absence(ctx context.Context, s subject) (string, error) {
 		if m == name {
 			continue
 		}
-		if found, err := among(labels.MustNewMatcher(labels.MatchNotEqual, m.Name, "")); err != nil || !found && !m.Matches("") {
+		if found, err := exists(labels.MustNewMatcher(labels.MatchNotEqual, m.Name, "")); err != nil || !found && !m.Matches("") {
 			return fmt.Sprintf("no series of %s has a label %s", name.Value, m.Name), err
 		}
-		if found, err := among(m); !part && (err != nil || !found) {
+		if found, err := exists(m); !part && (err != nil || !found) {
 			return fmt.Sprintf("there are series of %s, but none with %s", name.Value, m), err
 		}
 	}
@@ -329,22 +330,22 @@ func (x *inspector) absence(ctx context.Context, s subject) (string, error) {
 	return "there are series of " + name.Value + ", but none with all these labels", nil
 }
 
-// perWindow is how many samples a window should have of each series.
+// perWindow is the number of samples of each series that a window should have.
 const perWindow = 4
 
-// samples asks how often samples come, of series that have been there for an
-// hour, and whether counters grow.
+// samples checks how often samples come, of series that exist for an hour, and whether
+// counters grow.
 func (x *inspector) samples(ctx context.Context, s subject) error {
 	selectors := []slo.Selector{s.Selector}
 	if s.Way == plan.SlotValues {
 		if _, rates := x.slo.Indicator.Measure().(slo.Rates); !rates {
-			return nil // a value is one of the last five minutes
+			return nil // a value is at most five minutes old
 		}
 		selectors = selectorsIn(s.Expr)
 	}
 	for _, selector := range selectors {
 		if selector.Name() == "" {
-			continue // functions drop the name, which may be all that tells series apart
+			continue // functions drop the name, and without it series may be equal
 		}
 		each, found, err := x.cadence(ctx, selector, time.Hour)
 		if err != nil || !found {
@@ -372,12 +373,12 @@ func (x *inspector) samples(ctx context.Context, s subject) error {
 	return nil
 }
 
-// tolerance is how much later than once a minute samples may be on average, for
-// some of them are missed.
+// tolerance is how much later than each minute samples may be on average, because some
+// are missed.
 const tolerance = 3 * time.Second
 
-// selectorsIn are the selectors over ranges in an expression; those of MetricsQL
-// alone are not found.
+// selectorsIn returns the selectors over ranges in an expression. It finds none in
+// MetricsQL.
 func selectorsIn(expr string) []slo.Selector {
 	e, err := parser.NewParser(parser.Options{}).ParseExpr(expr)
 	if err != nil {
@@ -400,7 +401,7 @@ func selectorsIn(expr string) []slo.Selector {
 	return out
 }
 
-// groups asks whether what an SLO is split by is there, and how often.
+// groups checks the labels that split an SLO, and the number of groups.
 func (x *inspector) groups(ctx context.Context, s subject) error {
 	g := x.slo.Groups
 	if g == nil {
@@ -434,15 +435,15 @@ func (x *inspector) groups(ctx context.Context, s subject) error {
 	return nil
 }
 
-// lasts asks whether there is something for as long as the SLO's window, and
-// finds the oldest where there is not.
+// lasts checks whether the subject goes back as far as the SLO's window, and finds the
+// oldest data if it does not.
 func (x *inspector) lasts(ctx context.Context, s subject) (bool, error) {
 	window := x.slo.Window.Length.Duration()
 	slack := min(max(window/100, 5*time.Minute), 6*time.Hour).Round(time.Minute)
-	there := func(at timeline.Minute) (bool, error) { // where there is much, the first tells, and cheaply
+	there := func(at timeline.Minute) (bool, error) { // with many series, the first query is cheap and enough
 		_, found, err := x.number(ctx, "count("+s.Text()+")", at)
 		if err == nil && !found {
-			_, found, err = x.number(ctx, "count(last_over_time("+s.over(slack)+"))", at)
+			_, found, err = x.number(ctx, "count(last_over_time("+s.ranged(slack)+"))", at)
 		}
 		return found, err
 	}
@@ -477,7 +478,7 @@ func (x *inspector) lasts(ctx context.Context, s subject) (bool, error) {
 	return false, nil
 }
 
-// roughly is a length of time in the largest unit of which it has two.
+// roughly returns a length of time in the largest unit of which it has two.
 func roughly(d time.Duration) string {
 	for _, unit := range []time.Duration{24 * time.Hour, time.Hour} {
 		if d >= 2*unit {

@@ -16,7 +16,7 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// estimated finds expressions whose events are estimated.
+// estimated finds expressions whose events are estimates.
 func (x *inspector) estimated() {
 	rates, _ := x.slo.Indicator.Measure().(slo.Rates)
 	for i, r := range []slo.Rate{rates.Good, rates.Bad, rates.Total} {
@@ -31,12 +31,12 @@ func (x *inspector) estimated() {
 	}
 }
 
-// manyChanges is how often a gauge changes in an hour without falling, before it is
-// taken for a counter.
+// manyChanges is the number of changes in an hour without a fall from which a gauge looks
+// like a counter.
 const manyChanges = 10
 
-// grows finds a counter where gauges of increments should be: each sample would count
-// all events since its process began.
+// grows finds counters in place of gauges of increments. Each of their samples would
+// count all events since the start of the process.
 func (x *inspector) grows(ctx context.Context, s subject, selector slo.Selector) error {
 	hour := selector.Range(time.Hour)
 	changes, found, err := x.number(ctx, fmt.Sprintf("max(changes(%s) unless (resets(%s) > 0))", hour, hour), x.end)
@@ -46,15 +46,14 @@ func (x *inspector) grows(ctx context.Context, s subject, selector slo.Selector)
 	return err
 }
 
-// maxFalls is the share of samples that are lower than the one before, above
-// which no process restarts so often.
+// maxFalls is the share of falling samples that is too high for restarts of processes.
 const maxFalls = 0.2
 
-// gaugeHint is what to write for gauges.
+// gaugeHint is the hint for gauges.
 const gaugeHint = "write type: delta where each sample is the number of events since the one before, type: rate for events per second; any other gauge is for an SLO of threshold"
 
-// noCounter finds gauges where counters should be: what falls all the time, what is a
-// gauge by its metadata and does not rise as counters do, and a total that never changes.
+// noCounter finds gauges in place of counters: series that fall often, gauges by their
+// metadata that don't rise like counters, and a total that never changes.
 func (x *inspector) noCounter(ctx context.Context, s subject) error {
 	hour, day := s.Selector.Range(time.Hour), s.Selector.Range(24*time.Hour)
 	falls, found, err := x.number(ctx, fmt.Sprintf("max(resets(%s) / count_over_time(%s))", hour, hour), x.end)
@@ -77,7 +76,7 @@ func (x *inspector) noCounter(ctx context.Context, s subject) error {
 		return nil
 	}
 	length := slo.Window(2 * time.Hour)
-	if named.MatchString(s.Selector.Name()) {
+	if counterName.MatchString(s.Selector.Name()) {
 		length = slo.Window(24 * time.Hour)
 	}
 	long := s.Selector.Range(length.Duration())
@@ -88,11 +87,11 @@ func (x *inspector) noCounter(ctx context.Context, s subject) error {
 	return err
 }
 
-// named is a name that counters have; they may be quiet for hours.
-var named = regexp.MustCompile(`_(total|count|bucket)$`)
+// counterName matches usual names of counters, which may be idle for hours.
+var counterName = regexp.MustCompile(`_(total|count|bucket)$`)
 
-// metricType is the type of a metric by the metadata that its targets gave, "" when
-// there is none, or there are several.
+// metricType returns the type of a metric by the metadata of its targets; "" if there is
+// none, or several.
 func (x *inspector) metricType(ctx context.Context, name string) string {
 	var answer struct {
 		Data map[string][]struct {

@@ -19,13 +19,13 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// seldom asks whether samples come less often than what is scraped: each 5 minutes.
-// They count as well, but windows with fewer than four of them have no burn rate.
+// seldom finds samples that come less often than each 5 minutes. They count too, but
+// windows with fewer than four of them have no burn rate.
 func (x *inspector) seldom(ctx context.Context, s subject) error {
 	selectors, often := []slo.Selector{s.Selector}, false
 	if s.Way == plan.SlotValues {
 		if l, is := x.slo.Indicator.Measure().(slo.Levels); is && l.Remember > 0 || x.slo.Indicator.Kind() == "runs" {
-			return nil // the last value goes on
+			return nil // the last value stays
 		}
 		all := history.InstantSelectors(s.Expr)
 		selectors, often = nil, history.HasRanges(s.Expr, all)
@@ -46,11 +46,13 @@ func (x *inspector) seldom(ctx context.Context, s subject) error {
 		if !found {
 			continue
 		}
-		if each = each.Round(time.Minute); each <= scrape {
+		each = each.Round(time.Minute)
+		if each <= scrape {
 			often = true
 			continue
 		}
-		if seldom[i] = each; least == 0 || each < least {
+		seldom[i] = each
+		if least == 0 || each < least {
 			least = each
 		}
 	}
@@ -63,8 +65,8 @@ func (x *inspector) seldom(ctx context.Context, s subject) error {
 	return nil
 }
 
-// seldomConcern is about a selector whose samples come seldom, in what has new values
-// each least, or 0 for often.
+// seldomConcern adds a finding about a selector whose samples come seldom. least is how
+// often the whole query has new values, or 0 for often.
 func (x *inspector) seldomConcern(s subject, selector slo.Selector, each, least time.Duration) {
 	lasts := fmt.Sprintf("last_over_time(%s)", selector.Range((2*each).Round(time.Minute)+counting.MaxScrape*time.Millisecond))
 	message := fmt.Sprintf("samples of %s come every %s", selector, model.Duration(each))
@@ -89,8 +91,8 @@ func (x *inspector) seldomConcern(s subject, selector slo.Selector, each, least 
 	x.concern(false, s.field, hint, "%s", message)
 }
 
-// cadence is the usual time between two samples of the series of a selector that has
-// the most in a length of time: the median. What has fewer than three is not known.
+// cadence returns the median time between two samples of the selector's series with the
+// most samples in a length of time. It reports false for fewer than three samples.
 func (x *inspector) cadence(ctx context.Context, selector slo.Selector, length time.Duration) (each time.Duration, found bool, err error) {
 	rows, err := x.ask(ctx, "topk(1, count_over_time("+selector.Range(length)+"))", x.end)
 	if err != nil || len(rows) == 0 {

@@ -14,14 +14,14 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// texts are the values of a label among series, in order.
+// texts returns the values of a label among series, in order.
 func (x *inspector) texts(ctx context.Context, s slo.Selector, name string) ([]string, error) {
 	rows, err := x.ask(ctx, fmt.Sprintf("group by (%s) (%s)", name, s), x.end)
 	return history.TextsOf(rows, name), err
 }
 
-// bucket asks whether the bucket that a selector names by le is there, and under
-// which texts.
+// bucket checks whether the bucket that a selector names by le exists, and under which
+// texts.
 func (x *inspector) bucket(ctx context.Context, s subject) error {
 	bound, ok := s.Selector.Bound()
 	if !ok {
@@ -45,23 +45,23 @@ func (x *inspector) bucket(ctx context.Context, s subject) error {
 	return nil
 }
 
-// noBucket says that a matcher matches no bucket, and which are near.
+// noBucket describes a matcher that matches no bucket, and the buckets around it.
 func noBucket(matcher, name string, bound float64, bounds []float64) string {
 	return strings.Replace(history.NearestBounds(slo.Latency{Text: slo.BoundText(bound), Threshold: bound, Histogram: slo.NewSelector(
 		labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, name))}, bounds), "threshold "+slo.BoundText(bound), matcher, 1)
 }
 
-// statusCodes are codes that HTTP has, as labels have them.
+// statusCodes contains usual HTTP codes, as labels have them.
 var statusCodes = []string{"200", "201", "204", "301", "302", "304", "400", "401", "403", "404", "408", "409", "429", "499", "500", "501", "502", "503", "504"}
 
-// statusCode is a label value that is a code of HTTP, or a class of them.
+// These match a label value that is an HTTP code, or a class of codes.
 var (
 	statusCode  = regexp.MustCompile(`^[1-5][0-9][0-9]$`)
 	statusClass = regexp.MustCompile(`^[1-5]([xX][xX])$`)
 )
 
-// unmatchable finds a matcher of a status code that matches none that can be, in
-// the form that the values there have.
+// unmatchable finds a matcher of a status code that can't match any code in the format of
+// the existing values.
 func (x *inspector) unmatchable(ctx context.Context, s subject, name *labels.Matcher) (string, error) {
 	for _, m := range s.Selector.Matchers() {
 		if m == name || m.Type != labels.MatchEqual && m.Type != labels.MatchRegexp {

@@ -7,7 +7,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/history"
 )
 
-// twins asks whether a backend has each counter twice.
+// twins checks whether a backend has several copies of each counter.
 func (x *inspector) twins(ctx context.Context, s subject) error {
 	n, _, err := x.number(ctx, "count("+s.Text()+")", x.end)
 	if err != nil || n < 2 {

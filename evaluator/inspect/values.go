@@ -13,7 +13,7 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// values asks whether the values of what is measured can be what the indicator says.
+// values checks whether the values fit the indicator.
 func (x *inspector) values(ctx context.Context, s subject) error {
 	switch m := x.slo.Indicator.Measure().(type) {
 	case slo.States:
@@ -29,7 +29,7 @@ func (x *inspector) values(ctx context.Context, s subject) error {
 	return nil
 }
 
-// states asks whether a gauge of states had other values than 0 and 1 in a day.
+// states checks whether a gauge of states had values other than 0 and 1 in a day.
 func (x *inspector) states(ctx context.Context, s subject) error {
 	rows, err := x.ask(ctx, fmt.Sprintf("topk(1, last_over_time(((%s != 0) != 1)[1d:5m]))", s.Text()), x.end)
 	if err != nil || len(rows) == 0 || len(rows[0].Samples) == 0 {
@@ -45,7 +45,7 @@ func (x *inspector) states(ctx context.Context, s subject) error {
 	return err
 }
 
-// times asks whether a query gives the times of what goes on, and is of use.
+// times checks whether a query returns usable times.
 func (x *inspector) times(ctx context.Context, s subject, every time.Duration) error {
 	rows, err := x.ask(ctx, s.Expr, x.end)
 	values := history.NumbersOf(rows)
@@ -68,8 +68,8 @@ func (x *inspector) times(ctx context.Context, s subject, every time.Duration) e
 	return x.singleRuns(ctx, s, every)
 }
 
-// singleRuns asks whether each series is of one run: none changes in the time of a
-// few runs, while new ones come.
+// singleRuns finds series of single runs: none changes in the time of a few runs, while
+// new ones appear.
 func (x *inspector) singleRuns(ctx context.Context, s subject, every time.Duration) error {
 	length := slo.Window(min(3*every, slo.MaxWindow.Duration()).Round(time.Minute))
 	step := model.Duration(max(every/20, time.Minute).Round(time.Minute))
@@ -87,20 +87,19 @@ func (x *inspector) singleRuns(ctx context.Context, s subject, every time.Durati
 	return nil
 }
 
-// laterShare is the share of events above which it matters that they are counted
-// later.
+// laterShare is the share of events counted later from which that is a finding.
 const laterShare = 0.1
 
-// laterGood asks whether good events are counted later than all events, as where a
-// run is counted when it begins and again when it ends.
+// laterGood finds good events that are counted later than all events, such as runs that
+// are counted when they begin and again when they end.
 func (x *inspector) laterGood(ctx context.Context, c slo.Counters) error {
 	good, ok := c.Good.Plain()
 	total, isPlain := c.Total.Plain()
 	if !ok || !isPlain || good.Name() == total.Name() || c.Native != nil {
 		return nil
 	}
-	// Each window shares half with the next: what grows between two samples is in one of
-	// them at least.
+	// Each window shares half with the next, so that growth between two samples is in at
+	// least one of them.
 	grown := func(s slo.Selector) string { return x.Increase(s, 10) }
 	more, found, err := x.number(ctx, fmt.Sprintf("sum_over_time(clamp_min(%s - (%s or vector(0)), 0)[1d:5m]) / 2", grown(good), grown(total)), x.end)
 	if err != nil || !found {
@@ -111,7 +110,7 @@ func (x *inspector) laterGood(ctx context.Context, c slo.Counters) error {
 	if err != nil || all == 0 || more < laterShare*all {
 		return err
 	}
-	if of, _, err := x.number(ctx, x.Increase(good, day), x.end); err != nil || of > (1+laterShare)*all {
+	if goods, _, err := x.number(ctx, x.Increase(good, day), x.end); err != nil || goods > (1+laterShare)*all {
 		return err // they are more, not later
 	}
 	x.concern(false, "sli.events.good", "count both when an event ends: write a counter of the bad ones, or total as good plus bad",

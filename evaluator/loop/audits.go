@@ -25,7 +25,7 @@ func (e *Loop) audit(parent context.Context, b *lane, jobs []*job) {
 	}
 	b.auditing = true
 	e.started.Go(func() {
-		b.Safely(func() { due.Ask(parent) })
+		b.Safely(func() { due.Run(parent) })
 		select {
 		case e.audits <- auditsDone{b, due.Audits}:
 		case <-parent.Done():
@@ -45,7 +45,7 @@ func (e *Loop) auditOnce(ctx context.Context) {
 				due.Audits = append(due.Audits, l.audits.Due(l.book)...)
 			}
 		}
-		due.Ask(ctx)
+		due.Run(ctx)
 		e.takeAudits(auditsDone{b, due.Audits})
 	}
 }
@@ -70,7 +70,7 @@ func (e *Loop) takeAudits(done auditsDone) {
 			e.metrics.audits.WithLabelValues(done.lane.Name, o).Inc()
 		}
 		if l := e.jobOf(a.Plan); l != nil {
-			l.audits = l.audits.Note(len(l.Inputs), a.Part, r)
+			l.audits = l.audits.Add(len(l.Inputs), a.Part, r)
 		}
 	}
 }

@@ -42,10 +42,10 @@ func (e *Loop) Explain(ctx context.Context, s *slo.SLO, at time.Time) (*explain.
 		counted = l.book.Timeline.Sum(w.From, w.To)
 		p.Slots.Quarters = int(max(0, l.book.Timeline.FineFrom-w.From) / timeline.Quarter)
 	}
-	p.Account(sum)
-	p.Witnessed(w)
+	p.AddCounts(sum)
+	p.AddSamples(w)
 	p.Arithmetic = explain.Arithmetic(&p.SLO, sum)
-	p.Note(sum)
+	p.AddNotes(sum)
 	p.Notes = append(p.Notes, l.notes()...)
 	if l.err == nil {
 		p.Checks = explain.Checks(ctx, b.Reader, l.book, w, counted)

@@ -77,7 +77,7 @@ func TestExplain(t *testing.T) {
 		{Time: at(40), Kind: counting.FindRebirth, Series: series("b", "500"), Counts: both, Events: 9},
 	}, p.Findings.List)
 	type by = map[string]float64
-	require.Equal(t, []explain.KindOf{
+	require.Equal(t, []explain.KindSummary{
 		{Kind: counting.FindReset, Count: 1, Events: by{"total": 4}},
 		{Kind: counting.FindBirth, Count: 1, Events: by{"bad": 7, "total": 7}},
 		{Kind: counting.FindRebirth, Count: 1, Events: by{"bad": 9, "total": 9}},
