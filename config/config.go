@@ -114,9 +114,7 @@ func (c *Config) Sources() []Source {
 			sources[i] = s.Git
 			continue
 		}
-		d := NewDirectory(promconfig.JoinDir(c.dir, s.Directory), s.Backends)
-		d.name = s.Directory
-		sources[i] = d
+		sources[i] = NewDirectoryIn(c.dir, s.Directory, s.Backends)
 	}
 	return sources
 }

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	promconfig "github.com/prometheus/common/config"
+
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 )
 
@@ -43,6 +45,12 @@ const maxDepth = 100
 // backends, or all when there are none.
 func NewDirectory(path string, backends []string) *Directory {
 	return &Directory{name: path, path: path, backends: backends, poll: directoryPoll}
+}
+
+// NewDirectoryIn makes the source of a path that is relative to base, but named without
+// it.
+func NewDirectoryIn(base, path string, backends []string) *Directory {
+	return &Directory{name: path, path: promconfig.JoinDir(base, path), backends: backends, poll: directoryPoll}
 }
 
 // Name implements Source: the path as it is configured.

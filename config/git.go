@@ -26,7 +26,7 @@ type Git struct {
 	MaxSize        int           // in bytes, of what is fetched at once; 0 for the default
 	MaxFiles       int           // likewise, in files, directories and commits
 
-	name string // "" for the URL
+	Label string // its name; "" for the URL
 
 	mu   sync.Mutex
 	tree Tree   // the last one that was read well
@@ -35,7 +35,7 @@ type Git struct {
 
 // Name implements Source: the repository's URL, which holds no credentials, and
 // the branch and the path when the configuration names the repository twice.
-func (g *Git) Name() string { return cmp.Or(g.name, g.URL) }
+func (g *Git) Name() string { return cmp.Or(g.Label, g.URL) }
 
 // Read implements Source. It downloads a commit once.
 func (g *Git) Read(ctx context.Context) (Tree, error) {

@@ -217,7 +217,7 @@ func nameApart(specs []Spec) {
 	}
 	for _, s := range specs {
 		if s.Git != nil && times[s.Git.URL] > 1 {
-			s.Git.name = strings.TrimSuffix(s.Git.URL+" "+s.Git.Branch+":"+s.Git.Path, ":")
+			s.Git.Label = strings.TrimSuffix(s.Git.URL+" "+s.Git.Branch+":"+s.Git.Path, ":")
 		}
 	}
 }

@@ -116,13 +116,17 @@ func TestParseDefaults(t *testing.T) {
 // TestSources reads files of a directory that is named relative to the file.
 func TestSources(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir+"/slos/a.yaml", "1")
+	require.NoError(t, os.Mkdir(dir+"/slos", 0o755))
+	require.NoError(t, os.WriteFile(dir+"/slos/a.yaml", []byte("1"), 0o644))
 	c, findings := Parse(dir+"/slowburn.yaml", []byte("specs: [directory: ./slos, {git: {url: 'https://x.example.org/y'}}]\nbackends: [{url: 'http://p'}]\n"))
 	require.Empty(t, findings)
 	sources := c.Sources()
 	require.Len(t, sources, 2)
 	require.Equal(t, "./slos", sources[0].Name())
-	require.Equal(t, map[string]string{dir + "/slos/a.yaml": "1"}, texts(t, sources[0]))
+	tree, err := sources[0].Read(t.Context())
+	require.NoError(t, err)
+	require.Len(t, tree.Files, 1)
+	require.Equal(t, dir+"/slos/a.yaml", tree.Files[0].Name)
 	require.Equal(t, "https://x.example.org/y", sources[1].Name())
 }
 
@@ -152,7 +156,9 @@ func TestParseFindings(t *testing.T) {
 	require.NotEmpty(t, files)
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			_, findings := Parse(filepath.Base(file), []byte(read(t, file)))
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			_, findings := Parse(filepath.Base(file), text)
 			var got strings.Builder
 			for _, f := range findings {
 				got.WriteString(f.Text())
@@ -170,7 +176,7 @@ func TestHTTP(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	dir := t.TempDir()
-	write(t, dir+"/password", "hunter2\n")
+	require.NoError(t, os.WriteFile(dir+"/password", []byte("hunter2\n"), 0o600))
 	c, findings := Parse(dir+"/slowburn.yaml", []byte("specs: [directory: slos]\nbackends:\n  - url: "+server.URL+
 		"\n    http: {basic_auth: {username: me, password_file: password}, http_headers: {x-scope-orgid: {values: [a]}}}\n"))
 	require.Empty(t, findings)
