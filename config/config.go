@@ -1,3 +1,13 @@
+// Package config reads the program's own file, which names the backends and where SLO
+// files come from.
+//
+// A use, from the file to the SLO files of its first source:
+//
+//	c, findings := config.Parse("slowburn.yaml", text)
+//	for _, f := range findings { fmt.Println(f) }
+//	sources := c.Sources()
+//	tree, err := sources[0].Read(ctx)
+//	for _, f := range tree.Files { fmt.Println(f.Name) }
 package config
 
 import (
@@ -6,6 +16,8 @@ import (
 	"time"
 
 	promconfig "github.com/prometheus/common/config"
+
+	"github.com/slowburn-slo/slowburn/config/source"
 )
 
 // Config is the program's own file.
@@ -35,9 +47,9 @@ type Limits struct {
 
 // Spec is one place where SLO files are: a directory or a Git repository.
 type Spec struct {
-	Directory string   // a directory or a file, as it is configured; "" for Git
-	Git       *Git     // nil for a directory
-	Backends  []string // names of the backends that its SLOs may use; empty for all
+	Directory string      // a directory or a file, as it is configured; "" for Git
+	Git       *source.Git // nil for a directory
+	Backends  []string    // names of the backends that its SLOs may use; empty for all
 }
 
 // Backend is a server that answers the Prometheus query API.
@@ -103,18 +115,18 @@ func defaultBackend() Backend {
 	}
 }
 
-func defaultGit() *Git { return &Git{Branch: "main", Interval: time.Minute} }
+func defaultGit() *source.Git { return &source.Git{Branch: "main", Interval: time.Minute} }
 
 // Sources are the places of SLO files, in the order of the file.
-func (c *Config) Sources() []Source {
-	sources := make([]Source, len(c.Specs))
+func (c *Config) Sources() []source.Source {
+	sources := make([]source.Source, len(c.Specs))
 	for i, s := range c.Specs {
 		if s.Git != nil {
 			s.Git.MaxSize, s.Git.MaxFiles = c.GitSize, c.GitFiles
 			sources[i] = s.Git
 			continue
 		}
-		sources[i] = NewDirectoryIn(c.dir, s.Directory, s.Backends)
+		sources[i] = source.NewDirectoryIn(c.dir, s.Directory, s.Backends)
 	}
 	return sources
 }
@@ -124,9 +136,9 @@ func checkURL(text string) error {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		return problem{"url", "the URL is not one such as http://prometheus:9090", ""}
+		return source.FieldError{Field: "url", Message: "the URL is not one such as http://prometheus:9090", Hint: ""}
 	case u.User != nil:
-		return problem{"url", credentialsInURL, "put them below http:, as basic_auth"}
+		return source.FieldError{Field: "url", Message: source.CredentialsInURL, Hint: "put them below http:, as basic_auth"}
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return errors.New("the URL has a query or a fragment")
 	}

@@ -15,6 +15,7 @@ import (
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 
+	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 )
 
@@ -222,16 +223,14 @@ func nameApart(specs []Spec) {
 	}
 }
 
-func (p *parser) git(spec yamlfile.Map) *Git {
+func (p *parser) git(spec yamlfile.Map) *source.Git {
 	m := spec.Get("git").Map("url", "branch", "path", "interval", "token_file", "token_env", "ssh_key_file", "known_hosts_file")
 	g := defaultGit()
 	if !m.Require("url").Present() {
 		return g
 	}
 	g.URL = m.Get("url").Text()
-	if r, err := parseRemote(g.URL); err == nil && r.transport == "file" && !scheme.MatchString(g.URL) {
-		g.URL = promconfig.JoinDir(p.config.dir, g.URL)
-	}
+	g.ResolveIn(p.config.dir)
 	if b := m.Get("branch"); b.Present() {
 		g.Branch = b.Text()
 	}
@@ -241,14 +240,13 @@ func (p *parser) git(spec yamlfile.Map) *Git {
 	g.TokenEnv = m.Get("token_env").Text()
 	g.SSHKeyFile = p.path(m.Get("ssh_key_file"))
 	g.KnownHostsFile = p.path(m.Get("known_hosts_file"))
-	_, problems := g.check()
-	for _, wrong := range problems {
-		at := m.Get(wrong.field)
+	for _, wrong := range g.Check() {
+		at := m.Get(wrong.Field)
 		switch {
 		case !at.Present():
-			spec.Key("git").Errorf(wrong.hint, "%s", wrong.message)
+			spec.Key("git").Errorf(wrong.Hint, "%s", wrong.Message)
 		case at.IsScalar(): // others have their finding
-			at.Errorf(wrong.hint, "%s", wrong.message)
+			at.Errorf(wrong.Hint, "%s", wrong.Message)
 		}
 	}
 	return g
@@ -279,9 +277,9 @@ func address(v yamlfile.Value, prefix string) string {
 	if !v.IsScalar() || !v.Present() {
 		return text
 	}
-	var wrong problem
+	var wrong source.FieldError
 	if err := checkURL(strings.TrimPrefix(text, prefix)); errors.As(err, &wrong) {
-		v.Errorf(wrong.hint, "%s", wrong.message)
+		v.Errorf(wrong.Hint, "%s", wrong.Message)
 	} else if err != nil {
 		v.Errorf("", "%s", err)
 	}

@@ -13,6 +13,7 @@ import (
 	promconfig "github.com/prometheus/common/config"
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/golden"
 )
 
@@ -74,11 +75,11 @@ func TestParse(t *testing.T) {
 		Specs: []Spec{
 			{Directory: "./slos"},
 			{Directory: "/abs/slos", Backends: []string{"eu"}},
-			{Git: &Git{URL: "https://git.example.org/slos.git", Branch: "live", Path: "slos", Interval: 5 * time.Minute,
+			{Git: &source.Git{URL: "https://git.example.org/slos.git", Branch: "live", Path: "slos", Interval: 5 * time.Minute,
 				TokenFile: "/etc/slowburn/secrets/token", Backends: []string{"eu", "us"}}, Backends: []string{"eu", "us"}},
-			{Git: &Git{URL: "git@git.example.org:slos.git", Branch: "main", Interval: time.Minute,
+			{Git: &source.Git{URL: "git@git.example.org:slos.git", Branch: "main", Interval: time.Minute,
 				SSHKeyFile: "/etc/slowburn/id", KnownHostsFile: "/etc/known_hosts"}},
-			{Git: &Git{URL: "/etc/slos.git", Branch: "main", Interval: time.Minute}},
+			{Git: &source.Git{URL: "/etc/slos.git", Branch: "main", Interval: time.Minute}},
 		},
 		Backends: []Backend{
 			{Name: "eu", URL: "https://eu.example.org/prometheus", Kind: "thanos", Method: "raw", HTTP: eu, Offset: time.Minute, Settle: 5 * time.Minute,
@@ -221,8 +222,7 @@ func FuzzParse(f *testing.F) {
 		for _, s := range c.Specs {
 			require.NotEqual(t, s.Git == nil, s.Directory == "")
 			if s.Git != nil {
-				_, problems := s.Git.check()
-				require.Empty(t, problems)
+				require.Empty(t, s.Git.Check())
 			}
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 )
 
@@ -137,7 +138,7 @@ func hideSecrets(text string, findings []yamlfile.Finding) {
 		if part, secret := parts[f.Line]; secret {
 			part.hide(f, lines[f.Line-1])
 		}
-		if f.Message == credentialsInURL {
+		if f.Message == source.CredentialsInURL {
 			f.Snippet = ""
 		}
 		f.Message, f.Hint = without(words, f.Message), without(words, f.Hint)

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -17,8 +17,8 @@ import (
 // directory when it was loaded. A later commit changes the time of no SLO that was there.
 func TestWhenAnSLOCame(t *testing.T) {
 	came := map[string]time.Time{}
-	of := func(source config.Source) *reloader {
-		r := newReloader([]config.Source{source}, alerting.BuiltIn().Check, newLogger(t.Output()), prometheus.NewRegistry())
+	of := func(from source.Source) *reloader {
+		r := newReloader([]source.Source{from}, alerting.BuiltIn().Check, newLogger(t.Output()), prometheus.NewRegistry())
 		reads(t, r)
 		r.apply = func(slos []*slo.SLO, _ []evaluator.Problem) {
 			clear(came)
@@ -35,7 +35,7 @@ func TestWhenAnSLOCame(t *testing.T) {
 		repo.commit(files...)
 	}
 	commit(1, "checkout.yaml", checkout("99"))
-	git := of(&config.Git{URL: "file://" + repo.dir, Branch: "main", Interval: time.Second})
+	git := of(&source.Git{URL: "file://" + repo.dir, Branch: "main", Interval: time.Second})
 	_, err := git.first(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, map[string]time.Time{"availability": at(1)}, came)
@@ -46,7 +46,7 @@ func TestWhenAnSLOCame(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "checkout.yaml", checkout("99"))
 	begun := time.Now().UTC()
-	files := of(config.NewDirectory(dir, nil))
+	files := of(source.NewDirectory(dir, nil))
 	_, err = files.first(t.Context())
 	require.NoError(t, err)
 	require.False(t, came["availability"].Before(begun) || came["availability"].After(time.Now()))

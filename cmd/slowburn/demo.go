@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom/shop"
 )
@@ -46,7 +47,7 @@ func demo(ctx context.Context, s streams, listen string) (err error) {
 		return err
 	}
 	defer listener.Close() // closed already when all went well
-	scratch, err := config.NewScratch("demo")
+	scratch, err := source.NewScratch("demo")
 	if err != nil {
 		return failure("making a directory for the demo: %w", err)
 	}

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 )
 
@@ -23,7 +23,7 @@ const (
 
 // feed is a source that one goroutine reads, whenever somebody asks for it.
 type feed struct {
-	source config.Source
+	source source.Source
 	wake   chan struct{} // has room for one
 
 	mu   sync.Mutex
@@ -39,11 +39,11 @@ type round struct {
 
 // reading is the outcome of a round.
 type reading struct {
-	tree config.Tree
+	tree source.Tree
 	err  error
 
 	rescued bool        // good and bad are there
-	good    config.Tree // what ReadGood gave
+	good    source.Tree // what ReadGood gave
 	bad     error       // likewise
 }
 
@@ -130,19 +130,19 @@ func (r *reloader) follow(ctx context.Context, f *feed) {
 }
 
 // read reads a source, outside of the lock, and notes what that gave.
-func (r *reloader) read(ctx context.Context, source config.Source) {
+func (r *reloader) read(ctx context.Context, from source.Source) {
 	limited, cancel := context.WithTimeout(ctx, r.deadline)
 	defer cancel()
 	var got reading
-	got.tree, got.err = source.Read(limited)
+	got.tree, got.err = from.Read(limited)
 	if got.err != nil && limited.Err() != nil {
-		got.err = fmt.Errorf("reading %s took longer than %s", source.Name(), r.deadline)
+		got.err = fmt.Errorf("reading %s took longer than %s", from.Name(), r.deadline)
 	}
 	r.mu.Lock()
-	wanted := r.wanted[source]
+	wanted := r.wanted[from]
 	r.mu.Unlock()
 	if wanted && limited.Err() == nil {
-		got.good, got.bad = source.ReadGood(limited, func(tree config.Tree) bool { return r.accepts(source, tree) })
+		got.good, got.bad = from.ReadGood(limited, func(tree source.Tree) bool { return r.accepts(from, tree) })
 		got.rescued = true
 	}
 	if ctx.Err() != nil {
@@ -151,24 +151,24 @@ func (r *reloader) read(ctx context.Context, source config.Source) {
 	got.rescued = got.rescued || limited.Err() != nil // another reading would end the same way
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.newest[source] = got
+	r.newest[from] = got
 }
 
 // accepts reports whether a tree of a source has no error beside what the others have.
-func (r *reloader) accepts(source config.Source, tree config.Tree) bool {
+func (r *reloader) accepts(from source.Source, tree source.Tree) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	trees := map[config.Source]config.Tree{}
+	trees := map[source.Source]source.Tree{}
 	for other, got := range r.newest {
 		trees[other] = got.tree
 		if got.err != nil {
 			trees[other] = r.good[other]
 		}
 	}
-	trees[source] = tree
+	trees[from] = tree
 	for _, f := range r.load(r.files(trees)).Findings {
-		if f.Source == source.Name() && f.Severity == yamlfile.Error {
-			r.since[source.Name()] = tree.Committed // the newest first
+		if f.Source == from.Name() && f.Severity == yamlfile.Error {
+			r.since[from.Name()] = tree.Committed // the newest first
 			return false
 		}
 	}

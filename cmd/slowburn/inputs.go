@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/slo/spec"
@@ -136,7 +137,7 @@ func read(ctx context.Context, s streams, paths []string, cfg *config.Config) (*
 	for i, path := range paths {
 		switch {
 		case path != "-":
-			sources = append(sources, config.NewDirectory(path, nil))
+			sources = append(sources, source.NewDirectory(path, nil))
 		case slices.Contains(paths[:i], "-"):
 			return nil, usage("standard input can be read only once")
 		default:
@@ -204,7 +205,7 @@ func readAll(ctx context.Context, in io.Reader) ([]byte, error) {
 }
 
 // filesOf are a source's files for the parser.
-func filesOf(t config.Tree) []spec.File {
+func filesOf(t source.Tree) []spec.File {
 	files := make([]spec.File, len(t.Files))
 	for i, f := range t.Files {
 		files[i] = spec.File{Name: f.Name, Text: f.Text, Source: t.Source, Revision: t.Revision, Backends: t.Backends, Came: t.Committed}

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -24,8 +24,8 @@ func TestSinceWhenCommitsAreRejected(t *testing.T) {
 		repo.commit("checkout.yaml", checkout(objective))
 	}
 	begin := func() (*reloader, *[]evaluator.Problem) {
-		git := &config.Git{URL: "file://" + repo.dir, Branch: "main", Interval: time.Second}
-		r := newReloader([]config.Source{git}, alerting.BuiltIn().Check, newLogger(t.Output()), prometheus.NewRegistry())
+		git := &source.Git{URL: "file://" + repo.dir, Branch: "main", Interval: time.Second}
+		r := newReloader([]source.Source{git}, alerting.BuiltIn().Check, newLogger(t.Output()), prometheus.NewRegistry())
 		reads(t, r)
 		problems := &[]evaluator.Problem{}
 		r.apply = func(_ []*slo.SLO, found []evaluator.Problem) { *problems = found }

@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -26,7 +26,7 @@ import (
 // newest tree can't be read, or has errors, keeps its last good one; one that
 // never was good gives what is good of it.
 type reloader struct {
-	sources []config.Source
+	sources []source.Source
 	limits  spec.Limits
 	check   func([]*slo.SLO) []slo.Finding // finds more than the parser
 	apply   func([]*slo.SLO, []evaluator.Problem)
@@ -38,10 +38,10 @@ type reloader struct {
 	patience  time.Duration // of a reload with slow sources, before it takes over the others
 
 	mu      sync.Mutex // never held while a source is read
-	newest  map[config.Source]reading
-	wanted  map[config.Source]bool // whose newest tree is bad, and which never was whole
-	good    map[config.Source]config.Tree
-	partial map[config.Source]bool // whose good tree is what could be rescued
+	newest  map[source.Source]reading
+	wanted  map[source.Source]bool // whose newest tree is bad, and which never was whole
+	good    map[source.Source]source.Tree
+	partial map[source.Source]bool // whose good tree is what could be rescued
 	told    string                 // the problems that the log knows
 	came    map[string]time.Time   // when SLOs came, by their ids
 	since   map[string]time.Time   // since when sources have errors, by their names
@@ -52,7 +52,7 @@ type reloader struct {
 	info     *prometheus.GaugeVec
 }
 
-func newReloader(sources []config.Source, check func([]*slo.SLO) []slo.Finding, log *slog.Logger, reg prometheus.Registerer) *reloader {
+func newReloader(sources []source.Source, check func([]*slo.SLO) []slo.Finding, log *slog.Logger, reg prometheus.Registerer) *reloader {
 	f := promauto.With(reg)
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		return f.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
@@ -63,8 +63,8 @@ func newReloader(sources []config.Source, check func([]*slo.SLO) []slo.Finding, 
 	}
 	return &reloader{
 		sources: sources, check: check, log: log, feeds: feeds, unsettled: make(chan struct{}, 1), deadline: sourceDeadline, patience: patience,
-		newest: map[config.Source]reading{}, wanted: map[config.Source]bool{},
-		good: map[config.Source]config.Tree{}, came: map[string]time.Time{}, since: map[string]time.Time{},
+		newest: map[source.Source]reading{}, wanted: map[source.Source]bool{},
+		good: map[source.Source]source.Tree{}, came: map[string]time.Time{}, since: map[string]time.Time{},
 		loaded:   gauge("slowburn_source_last_load_successful", "Whether the last load of a source was good.", "source"),
 		lastGood: gauge("slowburn_source_last_good_load_timestamp_seconds", "When a source was last loaded whole.", "source"),
 		info:     gauge("slowburn_source_info", "1, with the revision of a source that is live.", "source", "revision"),
@@ -216,7 +216,7 @@ func (e findingsError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-func (r *reloader) files(trees map[config.Source]config.Tree) []spec.File {
+func (r *reloader) files(trees map[source.Source]source.Tree) []spec.File {
 	var files []spec.File
 	for _, source := range r.sources {
 		files = append(files, filesOf(trees[source])...)

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo/spec"
@@ -17,8 +17,8 @@ import (
 // collected is the outcome of one reading of all sources.
 type collected struct {
 	set      *spec.Set // of what can be used
-	trees    map[config.Source]config.Tree
-	partial  map[config.Source]bool // the tree was never whole
+	trees    map[source.Source]source.Tree
+	partial  map[source.Source]bool // the tree was never whole
 	problems []evaluator.Problem    // of the newest files
 	findings []yamlfile.Finding     // likewise
 	unread   error                  // of the first source that can't be read
@@ -28,7 +28,7 @@ type collected struct {
 // collect chooses what can be used of what the sources gave last. A source with errors
 // keeps its last good tree, or gives what can be rescued when it has none.
 func (r *reloader) collect() collected {
-	c := collected{trees: map[config.Source]config.Tree{}, partial: map[config.Source]bool{}}
+	c := collected{trees: map[source.Source]source.Tree{}, partial: map[source.Source]bool{}}
 	bad := map[string]bool{}
 	for _, source := range r.sources {
 		got, is := r.newest[source]
@@ -88,7 +88,7 @@ func (r *reloader) date(c *collected, bad map[string]bool) {
 }
 
 // modified is the newest change of some files of a tree.
-func modified(tree config.Tree, of map[[2]string]bool) time.Time {
+func modified(tree source.Tree, of map[[2]string]bool) time.Time {
 	var newest time.Time
 	for _, f := range tree.Files {
 		if of[[2]string{tree.Source, f.Name}] && f.Modified.After(newest) {
@@ -100,7 +100,7 @@ func modified(tree config.Tree, of map[[2]string]bool) time.Time {
 
 // fallBack replaces the trees of bad sources until all that is left is good.
 func (r *reloader) fallBack(c *collected, bad map[string]bool) {
-	newest := map[config.Source]config.Tree{}
+	newest := map[source.Source]source.Tree{}
 	whole := true // every source has a tree that was accepted
 	for _, f := range r.feeds {
 		source := f.source
@@ -156,8 +156,8 @@ func (r *reloader) rescue(f *feed, c *collected) {
 
 // dropBad takes files with errors out of the trees, or takes them as they were
 // before, until no error is left. It returns the names of these files.
-func (r *reloader) dropBad(c *collected) map[config.Source][]string {
-	unused := map[config.Source][]string{}
+func (r *reloader) dropBad(c *collected) map[source.Source][]string {
+	unused := map[source.Source][]string{}
 	for {
 		c.set = r.load(r.files(c.trees))
 		bad := map[[2]string]bool{}
@@ -184,10 +184,10 @@ func (r *reloader) dropBad(c *collected) map[config.Source][]string {
 // without is a tree in which bad files are as they were before, or missing. A
 // file of defaults takes all files that it is for with it: without their
 // defaults they are other SLOs.
-func without(tree, before config.Tree, bad map[[2]string]bool) (rest config.Tree, names []string) {
+func without(tree, before source.Tree, bad map[[2]string]bool) (rest source.Tree, names []string) {
 	rest = tree
 	rest.Files = nil
-	older := map[string]config.File{}
+	older := map[string]source.File{}
 	for _, f := range before.Files {
 		older[f.Name] = f
 	}
@@ -198,7 +198,7 @@ func without(tree, before config.Tree, bad map[[2]string]bool) (rest config.Tree
 		}
 		names = append(names, f.Name)
 		if old, is := older[f.Name]; is && !bytes.Equal(old.Text, f.Text) {
-			tree.Files = slices.Concat(tree.Files[:i], []config.File{old}, tree.Files[i+1:])
+			tree.Files = slices.Concat(tree.Files[:i], []source.File{old}, tree.Files[i+1:])
 		} else {
 			missing[f.Name] = true
 		}
@@ -228,7 +228,7 @@ func lacksDefaults(name string, missing map[string]bool) bool {
 }
 
 // notUsed says what of the newest tree of a source is not used, "" when all is.
-func notUsed(newest, used config.Tree, files []string) string {
+func notUsed(newest, used source.Tree, files []string) string {
 	slices.Sort(files)
 	files = slices.Compact(files)
 	var text []string

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -114,14 +114,14 @@ func reads(t *testing.T, r *reloader) {
 
 // reloaderOf is a reloader of directories, with what it hands on.
 func reloaderOf(t *testing.T, dirs ...string) (r *reloader, ids func() []string, problems *[]evaluator.Problem) {
-	var sources []config.Source
+	var sources []source.Source
 	for _, dir := range dirs {
-		sources = append(sources, config.NewDirectory(dir, nil))
+		sources = append(sources, source.NewDirectory(dir, nil))
 	}
 	return reloaderOfSources(t, sources...)
 }
 
-func reloaderOfSources(t *testing.T, sources ...config.Source) (r *reloader, ids func() []string, problems *[]evaluator.Problem) {
+func reloaderOfSources(t *testing.T, sources ...source.Source) (r *reloader, ids func() []string, problems *[]evaluator.Problem) {
 	r = newReloader(sources, alerting.BuiltIn().Check, newLogger(t.Output()), prometheus.NewRegistry())
 	reads(t, r)
 	var mu sync.Mutex

@@ -23,6 +23,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/dashboards/web"
 	"github.com/slowburn-slo/slowburn/evaluator"
@@ -170,7 +171,7 @@ func (sv *service) run(ctx context.Context) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	if err := config.ClearScratch(); err != nil {
+	if err := source.ClearScratch(); err != nil {
 		sv.log.Warn("Temporary directories of a process that was killed stay", "err", err)
 	}
 	p, err := sv.newParts(sv.cfg)
@@ -352,7 +353,7 @@ func (sv *service) watchConfig(ctx context.Context) {
 	if sv.configFile == "" {
 		return
 	}
-	for file := config.NewDirectory(sv.configFile, nil); file.Wait(ctx) == nil; {
+	for file := source.NewDirectory(sv.configFile, nil); file.Wait(ctx) == nil; {
 		_, _ = file.Read(ctx) // what Wait compares with; reload reads for itself
 		_ = sv.reload(ctx)    // the log, a metric and the page tell
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -129,8 +129,8 @@ func TestASlowNewConfiguration(t *testing.T) {
 // source that takes too long is reported, and was not read.
 func TestASlowSourceIsTakenOver(t *testing.T) {
 	t.Parallel()
-	good := config.NewDirectory(filepath.Dir(write(t, t.TempDir(), "checkout.yaml", checkout("99"))), nil)
-	slow := &gated{Directory: config.NewDirectory(filepath.Dir(write(t, t.TempDir(), "slow.yaml", other("slow", "99"))), nil), gate: make(chan struct{})}
+	good := source.NewDirectory(filepath.Dir(write(t, t.TempDir(), "checkout.yaml", checkout("99"))), nil)
+	slow := &gated{Directory: source.NewDirectory(filepath.Dir(write(t, t.TempDir(), "slow.yaml", other("slow", "99"))), nil), gate: make(chan struct{})}
 	r, ids, problems := reloaderOfSources(t, slow, good)
 	r.patience = 2 * time.Second
 	_, err := r.first(t.Context())
@@ -161,8 +161,8 @@ func TestWhoAsksMayGo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "checkout.yaml", checkout("99"))
-	good := config.NewDirectory(dir, nil)
-	slow := &gated{Directory: config.NewDirectory(t.TempDir(), nil), gate: make(chan struct{})}
+	good := source.NewDirectory(dir, nil)
+	slow := &gated{Directory: source.NewDirectory(t.TempDir(), nil), gate: make(chan struct{})}
 	r, ids, _ := reloaderOfSources(t, slow, good)
 	r.patience = time.Millisecond
 	_, err := r.first(t.Context())
@@ -190,10 +190,10 @@ func TestManySlowSourcesAreTakenOverTogether(t *testing.T) {
 	const many = 40
 	gate, read := make(chan struct{}), new(sync.WaitGroup)
 	read.Add(many)
-	var sources []config.Source
+	var sources []source.Source
 	for i := range many {
 		file := write(t, t.TempDir(), "slow.yaml", other(fmt.Sprintf("slow%d", i), "99"))
-		sources = append(sources, &gated{Directory: config.NewDirectory(filepath.Dir(file), nil), gate: gate, read: read.Done})
+		sources = append(sources, &gated{Directory: source.NewDirectory(filepath.Dir(file), nil), gate: gate, read: read.Done})
 	}
 	r, ids, _ := reloaderOfSources(t, sources...)
 	apply, times := r.apply, 0 // with the lock of r held
@@ -214,15 +214,15 @@ func TestManySlowSourcesAreTakenOverTogether(t *testing.T) {
 
 // gated is a directory that is read when a gate opens.
 type gated struct {
-	*config.Directory
+	*source.Directory
 	gate chan struct{}
 	read func() // is called once it has been read; nil for nothing
 }
 
-func (g *gated) Read(ctx context.Context) (config.Tree, error) {
+func (g *gated) Read(ctx context.Context) (source.Tree, error) {
 	select {
 	case <-ctx.Done():
-		return config.Tree{}, ctx.Err()
+		return source.Tree{}, ctx.Err()
 	case <-g.gate:
 	}
 	if g.read != nil {

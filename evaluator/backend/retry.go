@@ -55,7 +55,7 @@ func (p *patience) persist(ctx context.Context, try func() error) error {
 		if err == nil || !passes(err, p.now().Sub(sent)) || ctx.Err() != nil {
 			return err
 		}
-		spread := time.Duration((0.5 + rand.Float64()) * float64(pause)) // queries that failed together are not tried together
+		spread := time.Duration((0.5 + rand.Float64()) * float64(pause)) //nolint:gosec // queries that failed together are not tried together
 		after := max(spread, RetryAfter(err))
 		if after > left {
 			return err

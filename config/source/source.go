@@ -1,14 +1,11 @@
-// Package config says where SLO files come from, and reads the program's own
-// file, which names those places and the backends.
+// Package source says where SLO files come from: directories, and branches of Git
+// repositories, within limits.
 //
-// A use, from the program's file to the SLO files of its first source:
+// A use:
 //
-//	c, findings := config.Parse("slowburn.yaml", text)
-//	for _, f := range findings { fmt.Println(f) }
-//	sources := c.Sources()
-//	tree, err := sources[0].Read(ctx)
+//	tree, err := source.NewDirectory("./slos", nil).Read(ctx)
 //	for _, f := range tree.Files { fmt.Println(f.Name) }
-package config
+package source
 
 import (
 	"cmp"

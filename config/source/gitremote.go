@@ -1,4 +1,4 @@
-package config
+package source
 
 import (
 	"errors"
@@ -9,16 +9,18 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	promconfig "github.com/prometheus/common/config"
 )
 
-// problem is something wrong with the fields of a Git.
-type problem struct{ field, message, hint string }
+// FieldError is something wrong with a field of an address or of a Git.
+type FieldError struct{ Field, Message, Hint string }
 
-func (p problem) Error() string {
-	if p.hint == "" {
-		return p.message
+func (p FieldError) Error() string {
+	if p.Hint == "" {
+		return p.Message
 	}
-	return p.message + "; " + p.hint
+	return p.Message + "; " + p.Hint
 }
 
 // remote is a repository's address, made safe.
@@ -36,15 +38,15 @@ var (
 	control   = regexp.MustCompile(`[\x00-\x1f\x7f]`)
 )
 
-const (
-	credentialsInURL = "the URL has credentials in it"
-	tokenHint        = "put the token into token_file or token_env"
-)
+// CredentialsInURL is the message about a URL that holds a password.
+const CredentialsInURL = "the URL has credentials in it"
+
+const tokenHint = "put the token into token_file or token_env"
 
 // parseRemote reads a repository's address. It refuses what git would take for
 // an option or for a program to run.
 func parseRemote(text string) (remote, error) {
-	fail := func(message, hint string) (remote, error) { return remote{}, problem{"url", message, hint} }
+	fail := func(message, hint string) (remote, error) { return remote{}, FieldError{"url", message, hint} }
 	switch {
 	case text == "":
 		return fail("url is missing", "")
@@ -72,7 +74,7 @@ func parseRemote(text string) (remote, error) {
 }
 
 func parseURL(text string) (remote, error) {
-	fail := func(message, hint string) (remote, error) { return remote{}, problem{"url", message, hint} }
+	fail := func(message, hint string) (remote, error) { return remote{}, FieldError{"url", message, hint} }
 	u, err := url.Parse(text)
 	if err != nil {
 		return fail("the URL is not one", "") // the error would repeat what may hold a password
@@ -83,7 +85,7 @@ func parseURL(text string) (remote, error) {
 	case !slices.Contains([]string{"https", "http", "ssh", "file"}, name):
 		return fail(fmt.Sprintf("transport %q is not supported", name), "use https, ssh or file")
 	case password || u.User != nil && name != "ssh":
-		return fail(credentialsInURL, tokenHint)
+		return fail(CredentialsInURL, tokenHint)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return fail("the URL has a query or a fragment", "")
 	case name == "file" && u.Host != "":
@@ -99,16 +101,29 @@ func parseURL(text string) (remote, error) {
 	return remote{transport: name, address: text, loopback: u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()}, nil
 }
 
-// check says what is wrong with the fields.
-func (g *Git) check() (remote, []problem) {
-	var problems []problem
+// Check returns what is wrong with the fields.
+func (g *Git) Check() []FieldError {
+	_, problems := g.remote()
+	return problems
+}
+
+// ResolveIn makes a relative path of the repository one below base.
+func (g *Git) ResolveIn(base string) {
+	if r, err := parseRemote(g.URL); err == nil && r.transport == "file" && !scheme.MatchString(g.URL) {
+		g.URL = promconfig.JoinDir(base, g.URL)
+	}
+}
+
+// remote returns the address, and what is wrong with the fields.
+func (g *Git) remote() (remote, []FieldError) {
+	var problems []FieldError
 	add := func(wrong bool, field, message, hint string) {
 		if wrong {
-			problems = append(problems, problem{field, message, hint})
+			problems = append(problems, FieldError{field, message, hint})
 		}
 	}
 	r, err := parseRemote(g.URL)
-	if p, ok := errors.AsType[problem](err); ok {
+	if p, ok := errors.AsType[FieldError](err); ok {
 		problems = append(problems, p)
 	}
 	add(g.Branch == "" || unsafeRef.MatchString(g.Branch), "branch", fmt.Sprintf("%q is not the name of a branch", g.Branch), "")

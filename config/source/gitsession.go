@@ -1,4 +1,4 @@
-package config
+package source
 
 import (
 	"cmp"
@@ -35,7 +35,7 @@ const sshCommand = "ssh -F /dev/null -i key" +
 
 // open makes a session. Its caller closes it.
 func (g *Git) open(ctx context.Context) (*session, error) {
-	remote, problems := g.check()
+	remote, problems := g.remote()
 	if len(problems) > 0 {
 		return nil, problems[0]
 	}
