@@ -31,11 +31,15 @@ func play(c scenario.Scenario, policy string, seed uint64) scenario.Played {
 
 // TestScenarios plays each with several seeds, holds what the default policy gives
 // against what it must, and what both policies give against docs/explanation/alerts.md.
+// With -short it plays each fourth.
 func TestScenarios(t *testing.T) {
 	all := scenario.All()
 	rows := make([][]string, len(all))
 	t.Run("play", func(t *testing.T) {
 		for i, c := range all {
+			if testing.Short() && i%4 != 0 {
+				continue
+			}
 			t.Run(c.Name, func(t *testing.T) {
 				t.Parallel()
 				for _, policy := range []string{"classic", DefaultPolicy} {
@@ -52,7 +56,15 @@ func TestScenarios(t *testing.T) {
 			})
 		}
 	})
-	golden.RequirePart(t, "../docs/explanation/alerts.md", "scenarios", scenario.Header+strings.Join(slices.Concat(rows...), ""))
+	const page, part = "../docs/explanation/alerts.md", "scenarios"
+	if testing.Short() {
+		table := golden.Part(t, page, part)
+		for _, row := range slices.Concat(rows...) {
+			require.Contains(t, table, row)
+		}
+		return
+	}
+	golden.RequirePart(t, page, part, scenario.Header+strings.Join(slices.Concat(rows...), ""))
 }
 
 // TestPoliciesScale: an outage and nothing at all, over other windows.
