@@ -34,9 +34,9 @@ reproducible: ## Build the last commit in two directories, and compare.
 demo: build ## Run slowburn on an embedded Prometheus with a simulated shop.
 	@bin/slowburn demo
 
-# The tests of cmd wait for minutes of the clock to pass, and so begin first, beside two
-# other packages.
-packages = -p 3 $(TESTFLAGS) ./cmd/... ./...
+# The packages whose tests take longest begin first: those of cmd wait for minutes of the
+# clock to pass, the two others compute.
+packages = -p 3 $(TESTFLAGS) ./cmd/... ./evaluator/loop ./alerting/rules ./...
 
 .PHONY: test
 test: test-needs test-build ## Run the tests, after installing what they need (8 min; more the first time).

@@ -16,7 +16,8 @@ import (
 // backtest of 30 d looks back.
 const healthyDays = 41
 
-// after is a timeline with slots behind begin. Before it all are like before.
+// after returns a timeline with these slots after begin. All slots before it are as
+// before says.
 func after(before timeline.Slot, slots []timeline.Slot) *timeline.Timeline {
 	t := timeline.NewTimeline(begin - healthyDays*24*60)
 	for t.End() < begin {
@@ -28,7 +29,7 @@ func after(before timeline.Slot, slots []timeline.Slot) *timeline.Timeline {
 	return t
 }
 
-// backtestOf is one of n slots behind begin.
+// backtestOf plays n slots after begin.
 func backtestOf(n int, names []string, objectives ...slo.Objective) *Backtest {
 	return &Backtest{Policies: BuiltIn(), Names: names, Objectives: objectives, From: begin, To: begin + timeline.Minute(n)}
 }

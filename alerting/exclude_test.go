@@ -11,7 +11,7 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// excluding is an SLO that excludes the slots (from, to] behind begin.
+// excluding returns an SLO that excludes the slots (from, to] after begin.
 func excluding(s *slo.SLO, edges ...int) *slo.SLO {
 	out := *s
 	for i := 0; i < len(edges); i += 2 {
@@ -34,9 +34,10 @@ func (f *follower) seeAllWithout(slots []timeline.Slot) []evaluator.FiringAlert 
 	return f.judge(f.slo, f.timeline.ViewFor(f.slo), f.settled)
 }
 
-// TestASpentBudgetOfAnHourThatIsExcluded: 30 minutes of 40 bad events spend the 600 that may be bad in
-// an hour, after 15. Of the 300 slots that are excluded behind them the last 240 have an hour
-// before them in which nothing counts, and the ticket goes on.
+// TestASpentBudgetOfAnHourThatIsExcluded has 30 minutes of 40 bad events. They spend
+// the 600 that may be bad in an hour after 15 minutes. Of the 300 excluded slots after
+// them the last 240 have an hour before them in which nothing counts. The ticket goes
+// on.
 func TestASpentBudgetOfAnHourThatIsExcluded(t *testing.T) {
 	s := excluding(daySLO(t), 150, 450)
 	s.Window = slo.Rolling(slo.Window(time.Hour))
@@ -115,8 +116,8 @@ func TestAnExclusionResolves(t *testing.T) {
 	}
 }
 
-// TestAnExclusionEndsWhatIsHeld: while history is read anew a page is held, but not in excluded
-// time.
+// TestAnExclusionEndsWhatIsHeld rereads history. A page is held meanwhile, but not in
+// excluded time.
 func TestAnExclusionEndsWhatIsHeld(t *testing.T) {
 	for excluded, want := range map[bool][]string{false: {"ErrorBudgetBurn"}, true: nil} {
 		x := newTeller(t)

@@ -76,8 +76,8 @@ func TestLateSamplesHoldNoPage(t *testing.T) {
 	require.Empty(t, x.shown)
 }
 
-// TestForgettingBitByBit: what counts is what was known when the ticket began, however
-// little is known in the reports that confirm it since.
+// TestForgettingBitByBit confirms a ticket by reports that cover less and less. What
+// was known when the ticket began counts.
 func TestForgettingBitByBit(t *testing.T) {
 	x := newTeller(t)
 	since := x.now

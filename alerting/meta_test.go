@@ -155,8 +155,8 @@ func TestNoDataIsAnAlertAfterATime(t *testing.T) {
 	require.Empty(t, firing, "the whole tells of its groups")
 }
 
-// TestNobodyMissesDataInExcludedTime, nor in the quarter of an hour behind it. What was
-// missed before goes on.
+// TestNobodyMissesDataInExcludedTime has no alert about data in excluded time and in
+// the quarter of an hour after it. An alert that began before goes on.
 func TestNobodyMissesDataInExcludedTime(t *testing.T) {
 	x := newTeller(t)
 	gone := x.about(evaluator.StateNoData, 0.5, 0)

@@ -157,7 +157,7 @@ type clock struct{ time.Time }
 
 func (c *clock) get() time.Time { return c.Time }
 
-// queued is what a sender would post now.
+// queued returns what a sender would post now.
 func queued(s *Sender) []Alert {
 	s.post()
 	select {
@@ -286,9 +286,10 @@ func TestSenderForgetsWhatIsRemoved(t *testing.T) {
 	require.Empty(t, queued(s))
 }
 
-// TestAChangedConfigurationHoldsWhatFires: the sender of a new configuration goes on
-// with the alerts of the old one while history is read anew. Of a group that is not
-// found yet its whole is asked; an SLO that is in no file any more is left at once.
+// TestAChangedConfigurationHoldsWhatFires gives the sender of a new configuration the
+// alerts of the old one. It goes on with them while history is reread. For a group
+// that is not found yet its whole decides. An alert of an SLO that is in no file any
+// more ends at once.
 func TestAChangedConfigurationHoldsWhatFires(t *testing.T) {
 	at := time.Date(2026, 11, 22, 6, 0, 0, 0, time.UTC)
 	now := &clock{at.Add(30 * time.Second)}

@@ -72,7 +72,7 @@ func (f *follower) seeAll(slots []timeline.Slot, unsure int) []evaluator.FiringA
 	return f.judge(f.slo, f.timeline, f.settled)
 }
 
-// firesAt is what a process says that starts at the end of the slots.
+// firesAt returns what a process reports that starts at the end of the slots.
 func firesAt(s *slo.SLO, slots []timeline.Slot, unsure int) []evaluator.FiringAlert {
 	return follow(s).see(slots, unsure)
 }

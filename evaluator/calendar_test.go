@@ -211,8 +211,8 @@ func TestEndedPeriods(t *testing.T) {
 	require.False(t, p.More)
 }
 
-// TestEndedPeriodsWithGaps: a month of which nothing is known stays between others,
-// and the oldest are left out behind 120.
+// TestEndedPeriodsWithGaps has a month without any known slot between others. It
+// stays. Only 120 periods are kept, so the oldest go.
 func TestEndedPeriodsWithGaps(t *testing.T) {
 	s := monthly(t, slo.Month, "UTC")
 	now := timeline.MinuteOf(utc(2026, 12, 2))

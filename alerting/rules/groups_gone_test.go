@@ -157,9 +157,9 @@ func goneAgree(t *testing.T, s *slo.SLO, w *world, n int) {
 	}
 }
 
-// TestGoneGroupsAreForgotten has a tenant whose last slot with data ended so long
-// ago that it is forgotten behind minute 10, in what rules recorded of it and in the
-// series. The evaluator leaves it then, and the rules record nothing more of it.
+// TestGoneGroupsAreForgotten has a tenant whose last slot with data is forgotten after
+// minute 10: so long ago did it end, in what rules recorded of it and in the series.
+// The evaluator leaves it then, and the rules record nothing more of it.
 func TestGoneGroupsAreForgotten(t *testing.T) {
 	for _, kind := range agedKinds() {
 		s := grouped(kindCase{text: []string{kind.text}}.slo(t), "tenant")

@@ -95,8 +95,8 @@ func runRanks(t *testing.T, db *memprom.DB, s *slo.SLO, from, to time.Time, leas
 	}
 }
 
-// record writes a rule's results until an instant, with a stale marker behind
-// each stretch.
+// record writes a rule's results until an instant, with a stale marker after each
+// stretch.
 func record(t *testing.T, db *memprom.DB, r rulefmt.Rule, result *promql.Result, until time.Time, interval time.Duration) {
 	t.Helper()
 	matrix, err := result.Matrix()
@@ -125,7 +125,7 @@ func record(t *testing.T, db *memprom.DB, r rulefmt.Rule, result *promql.Result,
 	}
 }
 
-// ended are samples by their times, with a stale marker behind each stretch that is
+// ended returns samples by their times, with a stale marker after each stretch that is
 // over at an instant.
 func ended(of map[int64]float64, interval time.Duration, until time.Time) []memprom.Sample {
 	var samples []memprom.Sample

@@ -113,8 +113,8 @@ func during(c scenario.Scenario) (from, to timeline.Minute) {
 	return timeline.Minute(c.Incidents[0][0] - day), timeline.Minute(min(last+2*day, scenario.Minutes))
 }
 
-// evalInParts evaluates the rules behind those of slots: what tiers and alerts read,
-// series by series, and these instant by instant.
+// evalInParts evaluates the rules that read those of slots. What tiers and alerts read
+// is evaluated series by series, tiers and alerts instant by instant.
 func evalInParts(t *testing.T, db *memprom.DB, s *slo.SLO, start, from, to time.Time) {
 	t.Helper()
 	file, errs := rulefmt.Parse(ruleText(t, s), false, model.UTF8Validation, parser.NewParser(parser.Options{}), slog.New(slog.DiscardHandler))

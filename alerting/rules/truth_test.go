@@ -218,7 +218,7 @@ func (p *pattern) evaluate(end time.Time) *timeline.Timeline {
 	return out
 }
 
-// want is what the evaluator counts.
+// want returns what the evaluator counts.
 func (p *pattern) want(from, to timeline.Minute) (total, bad float64) {
 	half := timeline.MinuteOf(truthHalf)
 	a, b := p.early.Sum(min(from, half), min(to, half)), p.late.Sum(max(from, half), max(to, half))
@@ -289,7 +289,7 @@ func (p *pattern) doubt(service truth.Service, w *truth.World, from time.Time) {
 	}
 }
 
-// doubtIn is what makes a window doubtful, "" for nothing.
+// doubtIn returns the causes that make a window doubtful, "" for none.
 func (p *pattern) doubtIn(from, to timeline.Minute) string {
 	var all []string
 	for m := from + 1; m <= to; m++ {

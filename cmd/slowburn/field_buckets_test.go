@@ -94,6 +94,7 @@ func TestOneBucketUnderTwoTexts(t *testing.T) {
 
 // TestRulesOfOneBucketUnderTwoTexts: half of the requests are slow, and 2 % may be.
 func TestRulesOfOneBucketUnderTwoTexts(t *testing.T) {
+	t.Parallel()
 	f := openBucketCase(t, "le-both")
 	dir := t.TempDir()
 	code, _, errs := f.run("generate", "rules", f.file, "-o", dir)
@@ -280,6 +281,7 @@ func TestHistogramsWithoutBuckets(t *testing.T) {
 // TestCheckPassesNothingThatStatusRefuses holds in all cases that what can't be
 // evaluated is an error of check, at a line of the SLO.
 func TestCheckPassesNothingThatStatusRefuses(t *testing.T) {
+	t.Parallel()
 	refusals := 0
 	for _, c := range fieldCases() {
 		t.Run(c.name, func(t *testing.T) {

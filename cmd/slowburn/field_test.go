@@ -91,22 +91,22 @@ func (f *field) run(args ...string) (code int, out, errs string) {
 	return code, stdout.String(), stderr.String()
 }
 
-// check is what check says.
+// check returns the output of slowburn check.
 func (f *field) check(more ...string) (code int, findings string) {
 	f.t.Helper()
 	code, out, errs := f.run(append([]string{"check", f.file, "--backend", f.url}, more...)...)
 	return code, out + errs
 }
 
-// validate is what validate says.
+// validate returns the output of slowburn validate.
 func (f *field) validate(more ...string) (code int, findings string) {
 	f.t.Helper()
 	code, out, errs := f.run(append([]string{"validate", f.file}, more...)...)
 	return code, out + errs
 }
 
-// status is what is known of each SLO so long after the data begins, by its name;
-// a slot is evaluated 30 s after its end.
+// status returns the status of each SLO so long after the data begins, by its name. A
+// slot is evaluated 30 s after its end.
 func (f *field) status(after time.Duration) map[string]evaluator.Status {
 	f.t.Helper()
 	_, out, errs := f.run("status", f.file, "--backend", f.url, "--at", f.at(after+30*time.Second).Format(time.RFC3339), "-o", "json")

@@ -136,15 +136,15 @@ func (e *slots) recorded(name, matchers, id string) map[time.Time]float64 {
 	return out
 }
 
-// slot is what the evaluator counted in one slot: what the SLO's own window,
-// which began before there was any data, holds more at its end than before.
+// slot returns what the evaluator counted in one slot: by how much the SLO's own
+// window, which began before any data, holds more at the slot's end than before.
 func (e *slots) slot(id string, end time.Time) (total, bad float64) {
 	now, before := e.at(end).slo(id).Windows, e.at(end.Add(-time.Minute)).slo(id).Windows
 	a, b := now[len(now)-1], before[len(before)-1]
 	return a.Total - b.Total, a.Bad - b.Bad
 }
 
-// at is what `slowburn status` says of an instant.
+// at returns what `slowburn status` reports for an instant.
 func (e *slots) at(end time.Time) api {
 	e.t.Helper()
 	r, known := e.reports[end]

@@ -319,7 +319,7 @@ type schemaError struct {
 	message string
 }
 
-// schemaErrors are what a schema has against a YAML file.
+// schemaErrors returns the errors that a schema finds in a YAML file.
 func schemaErrors(t *testing.T, schema *jsonschema.Schema, text []byte) []schemaError {
 	t.Helper()
 	var out []schemaError

@@ -120,8 +120,8 @@ func ask(t *testing.T, prom *servers.Server, promql string, at time.Time) [][][2
 	return out
 }
 
-// grown is what the counters of processes that began with the test counted
-// until an instant, by their last raw samples.
+// grown returns what counters of processes that began with the test had counted by an
+// instant, by their last raw samples.
 func grown(t *testing.T, prom *servers.Server, selector string, at time.Time) float64 {
 	t.Helper()
 	sum := 0.0

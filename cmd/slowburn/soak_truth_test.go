@@ -60,7 +60,7 @@ func newSoakWorld(rng *rand.Rand, start time.Time, length time.Duration) *soakWo
 // slotOf is the slot in which an instant lies.
 func slotOf(at time.Time) int64 { return (at.Unix() + 59) / 60 }
 
-// counts is what happened in (start, end], which are full minutes.
+// counts returns what happened in (start, end], which are full minutes.
 func (w *soakWorld) counts(service string, start, end time.Time) (total, bad float64) {
 	for slot := slotOf(start) + 1; slot <= slotOf(end); slot++ {
 		total += float64(soakCame * soakSteps)

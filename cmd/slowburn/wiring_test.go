@@ -54,8 +54,8 @@ func TestPoliciesOfTheConfiguration(t *testing.T) {
 	require.Equal(t, "last", fires[0].Tier)
 }
 
-// TestRedirectsStayOnTheHost: what leads to another host, another port or away from TLS
-// is an error that names it, and is sent nothing.
+// TestRedirectsStayOnTheHost redirects to another host, another port and away from
+// TLS. Each is an error that names the address, and nothing is sent there.
 func TestRedirectsStayOnTheHost(t *testing.T) {
 	sent := make(chan string, 10)
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { sent <- r.Header.Get("Authorization") }))

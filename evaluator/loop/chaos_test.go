@@ -308,9 +308,9 @@ func without(worlds map[string]*truth.World, from, to time.Time) map[string]*tru
 	return out
 }
 
-// TestABackendThatLosesItsLastHour is no matter to who counted that hour. Only
-// the minute that was not read yet is unknown, and its events count with the
-// next samples.
+// TestABackendThatLosesItsLastHour changes nothing for a process that counted that
+// hour. Only the minute that was not read yet is unknown, and its events count with
+// the next samples.
 func TestABackendThatLosesItsLastHour(t *testing.T) {
 	worlds := chaosWorlds()
 	c := newChaos(t, prometheusWith(t, servers.Newest(t), worlds), worlds)

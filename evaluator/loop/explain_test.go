@@ -107,9 +107,9 @@ func TestExplainArithmetic(t *testing.T) {
 	require.Equal(t, map[string]float64{"bad": 16, "allowed": 24}, p.Arithmetic[5].Inputs)
 }
 
-// TestExplainCheck works out what Prometheus' increase() says of each series
-// in (0, 60]. Its first sample is a minute behind the start, so it adds a minute
-// at the rate of the 59 that it has.
+// TestExplainCheck works out what Prometheus' increase() returns for each series in
+// (0, 60]. Its first sample is a minute after the start, so it adds a minute at the
+// rate of the 59 that it has.
 func TestExplainCheck(t *testing.T) {
 	server := httptest.NewServer(embedded(t, time.Minute, eventful).Handler())
 	defer server.Close()

@@ -33,7 +33,7 @@ func (e *Loop) Tick(ctx context.Context) {
 	e.publish()
 }
 
-// TakeOver waits for what is read anew, and takes it over.
+// TakeOver waits for what is being reread, and takes it over.
 func (e *Loop) TakeOver(ctx context.Context) { e.warmUp(ctx, <-e.warmed) }
 
 // cold reports whether some history is not read.

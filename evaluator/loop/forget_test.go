@@ -96,7 +96,7 @@ func forgettable(t *testing.T) []*slo.SLO {
 	return set.SLOs
 }
 
-// numbers are what a report says of SLOs, without what may be said beside it.
+// numbers are those that a report has of SLOs, without its notes.
 func numbers(t *testing.T, r *evaluator.Report) map[string]string {
 	t.Helper()
 	out := map[string]string{}

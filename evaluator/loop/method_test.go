@@ -48,8 +48,8 @@ func TestTheMethodFollowsTheNumberOfSeries(t *testing.T) {
 	}
 }
 
-// TestAnSLOThatOutgrowsTheLimit is counted by raw samples until its history is
-// read anew in sums; no number is wrong meanwhile, and the log says it once.
+// TestAnSLOThatOutgrowsTheLimit is counted by raw samples until its history is reread
+// in sums. No number is wrong meanwhile, and the log has one line about it.
 func TestAnSLOThatOutgrowsTheLimit(t *testing.T) {
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))

@@ -148,8 +148,8 @@ func TestSamplesOfOneInstant(t *testing.T) {
 	require.Equal(t, [2]float64{60, 660}, [2]float64{s.Windows[1].Bad, s.Windows[1].Total}, s.StateReason)
 }
 
-// TestAFaultEndsNoProcess: an SLO whose counting panics is unknown, with the reason, and
-// counted; the others go on, and its history is read anew.
+// TestAFaultEndsNoProcess has an SLO whose counting panics. It is unknown, with the
+// reason, and the panic is counted. The other SLOs go on, and its history is reread.
 func TestAFaultEndsNoProcess(t *testing.T) {
 	backend := httptest.NewServer(embedded(t, time.Minute, `
 		requests_total{instance="a",code="200"} 0+10x200

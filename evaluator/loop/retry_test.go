@@ -40,7 +40,7 @@ func (f *flaky) RoundTrip(r *http.Request) (*http.Response, error) {
 	return transport{says(f.status, f.body, f.header...)}.RoundTrip(r)
 }
 
-// once evaluates many SLOs once, with patience, behind something flaky. It gives how
+// once evaluates many SLOs once, with patience, on a flaky backend. It returns how
 // long that took.
 func once(t *testing.T, f *flaky) (*evaluator.Report, time.Duration) {
 	t.Helper()

@@ -12,9 +12,9 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// TestStretch: five days of 10 events a minute, of which one is bad in the slots behind
-// 100 to 200 and 7000 to 7100. The slots behind 7040 to 7060 are unknown, those behind
-// 7080 to 7100 are excluded, and those up to 2880 are folded.
+// TestStretch has five days of 10 events a minute, one of them bad in the slots (100,
+// 200] and (7000, 7100]. The slots (7040, 7060] are unknown, (7080, 7100] are
+// excluded, and those up to 2880 are folded.
 func TestStretch(t *testing.T) {
 	begin := timeline.MinuteOf(time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC))
 	tl := timeline.NewTimeline(begin)

@@ -38,8 +38,8 @@ func database(t *testing.T) *memprom.DB {
 	return db
 }
 
-// storeNative writes the histograms of a world as native ones, with the classic
-// boundary as their only one, until an instant, and as classic ones behind it.
+// storeNative writes the histograms of a world: until an instant as native ones, with
+// the classic boundary as their only one, and after it as classic ones.
 func storeNative(t *testing.T, app storage.Appender, w *truth.World, until time.Time) {
 	t.Helper()
 	good := map[string]map[int64]float64{}
@@ -293,8 +293,7 @@ const fleetSLOs = `{name: probe, sli: {probe: {metric: up}}}
 {name: fresh, sli: {freshness: {timestamp: success, max_age: 2h}}}
 {name: runs, sli: {runs: {last_success: success, every: 1h, grace: 10m}}}`
 
-// events are what is to be counted of an SLO in the slots behind the n-th, up to
-// the m-th.
+// events returns what is to be counted for an SLO in the slots (n, m].
 func (f *fleet) events(name string, n, m int) (bad, total float64) {
 	known := [2]int64{}
 	for slot := range m {

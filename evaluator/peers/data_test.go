@@ -49,7 +49,7 @@ type feeder struct {
 	next   []int // of each series
 }
 
-// newFeeder sends what is behind an instant.
+// newFeeder sends what is after an instant.
 func newFeeder(series []*truth.Series, after time.Time, urls ...string) *feeder {
 	f := &feeder{urls: urls, series: series, next: make([]int, len(series))}
 	for i, s := range series {

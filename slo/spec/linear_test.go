@@ -16,7 +16,7 @@ func loadOne(sli string) *Set {
 	return Load([]File{{Name: "slo.yaml", Text: []byte("apiVersion: slowburn/v1\nservice: s\nslos:\n- name: a\n  objective: 99\n  sli: " + sli + "\n")}})
 }
 
-// measuredBad is what the parser makes of an expression for bad events.
+// measuredBad returns what the parser makes of an expression for bad events.
 func measuredBad(t *testing.T, expr string) slo.Measure {
 	t.Helper()
 	set := loadOne("{events: {total: t_total, bad: '" + strings.ReplaceAll(expr, "'", "''") + "'}}")

@@ -106,9 +106,9 @@ func specs(t *testing.T) []spec {
 	return out
 }
 
-// count is what the raw samples of a selector say: the increases between
-// neighbouring samples, a fall being a counter that begins again, and what a
-// series has counted when it is born later than the first scrape.
+// count returns what the raw samples of a selector contain: the increases between
+// neighbouring samples, where a fall is a counter that begins again, and what a series
+// has counted when it is born later than the first scrape.
 func count(t *testing.T, db *memprom.DB, selector string, from, to time.Time) float64 {
 	t.Helper()
 	matchers, err := parser.NewParser(parser.Options{}).ParseMetricSelector(selector)
