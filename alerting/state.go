@@ -171,7 +171,7 @@ func (d decider) longest() time.Duration {
 		}
 	}
 	if !d.quiet {
-		longest = max(longest, evaluator.HistoryOf(d.slo.Window))
+		longest = max(longest, evaluator.HistoryLength(d.slo.Window))
 	}
 	return longest
 }

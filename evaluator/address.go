@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Path is where the SLO's page is below the address of the service:
-// "/slo/checkout/availability", or "/slo/checkout/availability?tenant=acme" of a
-// group, whose labels may have any values.
+// Path returns the address of the SLO's page, below that of the service:
+// "/slo/checkout/availability". For a group it is
+// "/slo/checkout/availability?tenant=acme", because its labels may have any values.
 func (s *Status) Path() string {
 	path := "/slo/" + url.PathEscape(s.Service) + "/" + url.PathEscape(s.SLO)
 	if len(s.Group) == 0 {
@@ -20,8 +20,8 @@ func (s *Status) Path() string {
 	return path + "?" + group.Encode()
 }
 
-// PathBetween is where the SLO's page is and shows a time too: with the parameters
-// from and to.
+// PathBetween returns the address of the SLO's page for a time, by the parameters from
+// and to.
 func (s *Status) PathBetween(from, to time.Time) string {
 	path, sign := s.Path(), "?"
 	if !s.Timed() {
@@ -33,14 +33,13 @@ func (s *Status) PathBetween(from, to time.Time) string {
 	return path + sign + "from=" + from.UTC().Format(time.RFC3339) + "&to=" + to.UTC().Format(time.RFC3339)
 }
 
-// Timed reports whether the SLO's page takes a time. That of a group with a label
-// from or to does not: there these are the label.
+// Timed reports whether the SLO's page has these parameters. If a group has a label from
+// or to, they are the label instead.
 func (s *Status) Timed() bool {
 	_, from := s.Group["from"]
 	_, to := s.Group["to"]
 	return !from && !to
 }
 
-// Whole is the id of the SLO that the SLO is a group of, and its own id when it
-// is none.
-func (s *Status) Whole() string { return s.Service + "/" + s.SLO }
+// WholeID returns the id of the whole SLO of a group, or the SLO's own id.
+func (s *Status) WholeID() string { return s.Service + "/" + s.SLO }

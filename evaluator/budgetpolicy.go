@@ -4,7 +4,7 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// policySteps are the steps of an SLO's policy while its budget is unknown.
+// policySteps returns the steps of an SLO's policy while its budget is unknown.
 func policySteps(s *slo.SLO) []PolicyStep {
 	out := make([]PolicyStep, 0, len(s.BudgetPolicy))
 	for _, step := range s.BudgetPolicy {
@@ -13,7 +13,7 @@ func policySteps(s *slo.SLO) []PolicyStep {
 	return out
 }
 
-// unknownGate is the gate of an SLO whose budget is unknown.
+// unknownGate returns the gate of an SLO whose budget is unknown.
 func unknownGate(s *slo.SLO) string {
 	if len(s.BudgetPolicy) == 0 {
 		return string(slo.GateOpen)
@@ -21,11 +21,11 @@ func unknownGate(s *slo.SLO) string {
 	return GateUnknown
 }
 
-// gates are the gates, the mildest first.
+// gates returns the gates, the mildest first.
 func gates() []slo.Gate { return []slo.Gate{slo.GateOpen, slo.GateWarn, slo.GateBlock} }
 
-// SetGate finds the steps of the policy that are active, and what the strictest
-// asks for. A gate is open only when the numbers are those of now.
+// SetGate fills in the active steps of the policy, and the gate of the strictest one. The
+// gate is open only if the numbers are current.
 func (s *Status) SetGate() {
 	s.Policy, s.Gate = policySteps(s.Spec), unknownGate(s.Spec)
 	left := s.Budget.Remaining
@@ -35,7 +35,8 @@ func (s *Status) SetGate() {
 	strictest := 0
 	for i := range s.Policy {
 		step := &s.Policy[i]
-		if step.Active = *left < step.RemainingBelow; !step.Active {
+		step.Active = *left < step.RemainingBelow
+		if !step.Active {
 			continue
 		}
 		for rank, g := range gates() {
@@ -49,8 +50,8 @@ func (s *Status) SetGate() {
 	}
 }
 
-// gateNumber is the gate as a metric gives it: 0 open, 1 warn, 2 block; nil when
-// it is unknown, or there is no policy.
+// gateNumber returns the value of the gate's metric: 0 open, 1 warn, 2 block. It returns
+// nil if the gate is unknown, or there is no policy.
 func gateNumber(s *Status) *float64 {
 	if len(s.Policy) == 0 {
 		return nil

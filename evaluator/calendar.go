@@ -7,15 +7,16 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// PeriodAt is the period that holds an instant. Its edges are whole quarters of
-// an hour, so that the grid has them for ever; in all zones of today they are.
+// PeriodAt returns the calendar period that contains an instant. Its edges are rounded
+// down to quarters of an hour, so that folded slots have them. In all present time zones
+// they are exact.
 func PeriodAt(p slo.Period, at timeline.Minute) timeline.Period {
 	start, end := p.At(at.Time())
 	from, to := timeline.MinuteOf(start), timeline.MinuteOf(end)
 	return timeline.Period{Start: from - from%timeline.Quarter, End: to - to%timeline.Quarter}
 }
 
-// OwnStart is where an SLO's own window begins that ends with an instant.
+// OwnStart returns the start of the SLO's own window that ends at an instant.
 func OwnStart(p slo.Period, end timeline.Minute) timeline.Minute {
 	if p.IsRolling() {
 		return timeline.WindowStart(p.Length.Duration(), end)
@@ -23,16 +24,15 @@ func OwnStart(p slo.Period, end timeline.Minute) timeline.Minute {
 	return PeriodAt(p, end).Start
 }
 
-// Bases of projections.
+// The bases of projections.
 const (
 	basisWeeks  = "same weekday hours of the last 4 weeks"
 	basisLinear = "linear"
 )
 
-// calendarBudget is the budget of the period p, of which sum is what happened so
-// far, at sum.End:
+// calendarBudget returns the budget of the period p, given the sum of the period so far:
 //
-//	projected_total   N + what is expected until the end of the period
+//	projected_total   N + the expected events until the end of the period
 //	allowed           (1-o) * projected_total
 //	consumed          B / allowed
 //	remaining         1 - consumed
@@ -50,7 +50,9 @@ func calendarBudget(t *timeline.Timeline, sum timeline.Sum, p timeline.Period, s
 	share := budgetOf(projected, sum.Bad, s.Objective)
 	out.Allowed, out.Consumed, out.Remaining = &share.Allowed, &share.Consumed, &share.Remaining
 	soFar := budgetOf(sum.Total, sum.Bad, s.Objective)
-	out.SoFar, out.ProjectedTotal, out.ProjectionBasis = &soFar, &projected, &basis
+	out.SoFar = &soFar
+	out.ProjectedTotal = &projected
+	out.ProjectionBasis = &basis
 	return out
 }
 
@@ -59,11 +61,11 @@ func budgetOf(total, bad float64, o slo.Objective) BudgetShare {
 	return BudgetShare{Allowed: o.Allowed(max(total, bad)), Consumed: consumed, Remaining: 1 - consumed}
 }
 
-// project tells how many events are expected in the rest of a period, and by
-// what: those of the same hours of the week in the last four weeks, when each of
-// these is known well enough, else as many a minute as in the period so far.
-// Either way what is not known or was excluded is taken to be as the rest, and what
-// will be excluded has none.
+// project returns the number of events expected in the rest of a period, and the basis of
+// the projection. The basis is the same hours of the week in the last four weeks if each
+// of these is known well enough. Otherwise it is the mean rate of the period so far.
+// Unknown and excluded slots count like the others, and slots that will be excluded have
+// no events.
 func project(t *timeline.Timeline, sum timeline.Sum, p timeline.Period, s *slo.SLO) (events float64, basis string) {
 	coming := notExcluded(s, sum.End, p.End)
 	w := newWeeks(t, sum.End, s.Window)
@@ -87,7 +89,7 @@ func project(t *timeline.Timeline, sum timeline.Sum, p timeline.Period, s *slo.S
 	return events, basisWeeks
 }
 
-// notExcluded are the times of (from, to] that no exclusion excludes.
+// notExcluded returns the times of (from, to] that no exclusion excludes.
 func notExcluded(s *slo.SLO, from, to timeline.Minute) []timeline.Period {
 	var out []timeline.Period
 	for _, x := range slo.Excluded(s.Exclusions, from.Time(), max(from, to).Time()) {
@@ -102,9 +104,9 @@ func notExcluded(s *slo.SLO, from, to timeline.Minute) []timeline.Period {
 	return out
 }
 
-// weeks are the four weeks before an instant, by the wall clock of a zone: what
-// happened at the same time of the day counts as the same hour, whatever clocks
-// were changed. Minutes of the wall clock are written as if it were UTC.
+// weeks contains the four weeks before an instant, by the wall clock of a zone. The same
+// time of day is the same hour, whether or not clocks were changed. Minutes of the wall
+// clock are written as if they were UTC.
 type weeks struct {
 	timeline *timeline.Timeline
 	now      timeline.Minute
@@ -128,11 +130,11 @@ func (w weeks) known() bool {
 	return true
 }
 
-// wall is what the clock on the wall shows at an instant.
+// wall returns the time of the wall clock at an instant.
 func (w weeks) wall(at timeline.Minute) timeline.Minute { return at.Add(w.window.Offset(at.Time())) }
 
-// instant is when the clock on the wall showed a time, on the grid of old slots.
-// Where clocks skip it or show it twice it is one of those beside.
+// instant returns when the wall clock showed a time, on the grid of old slots. If clocks
+// skip the time or show it twice, it returns one of the instants next to it.
 func (w weeks) instant(wall timeline.Minute) timeline.Minute {
 	if wall == w.wall(w.now) {
 		return w.now
@@ -142,7 +144,7 @@ func (w weeks) instant(wall timeline.Minute) timeline.Minute {
 	return min(at, w.now)
 }
 
-// steady is the end of the stretch of (from, to] in which no clock is changed.
+// steady returns the end of the first part of (from, to] in which no clock is changed.
 func (w weeks) steady(from, to timeline.Minute) timeline.Minute {
 	offset := w.window.Offset(from.Time())
 	same := func(at timeline.Minute) bool { return w.window.Offset(at.Time()) == offset }
@@ -163,7 +165,7 @@ func (w weeks) steady(from, to timeline.Minute) timeline.Minute {
 	return to
 }
 
-// expect is how many events to expect in a stretch of the wall clock.
+// expect returns the number of events to expect in a time of the wall clock.
 func (w weeks) expect(from, length timeline.Minute) float64 {
 	all := w.rate(0, week)
 	events := all * float64(length/week*week)
@@ -171,7 +173,7 @@ func (w weeks) expect(from, length timeline.Minute) float64 {
 	for begin, rest := ((from-now)%week+week)%week, length%week; rest > 0; {
 		n := min(rest, week-begin)
 		rate := w.rate(begin, begin+n)
-		if math.IsNaN(rate) { // of this hour nothing is known
+		if math.IsNaN(rate) { // no slot of this hour is known
 			rate = all
 		}
 		events += rate * float64(n)
@@ -180,8 +182,8 @@ func (w weeks) expect(from, length timeline.Minute) float64 {
 	return events
 }
 
-// rate is how many events a minute there were in a stretch of each of the four
-// weeks, counted from their start; NaN when none of it counts.
+// rate returns the events a minute in a part of each of the four weeks, counted from the
+// start of the week. It returns NaN if no slot counts.
 func (w weeks) rate(from, to timeline.Minute) float64 {
 	total, known := 0.0, 0
 	now := w.wall(w.now)
@@ -193,9 +195,9 @@ func (w weeks) rate(from, to timeline.Minute) float64 {
 	return total / float64(known)
 }
 
-// calendarExhaustion is the time until the budget of the projected whole period is
-// spent when coming slots are as those since basis; nil when that is not before
-// the period's end, where the budget starts anew.
+// calendarExhaustion returns the time in seconds until the budget of the projected whole
+// period is spent, if coming slots are like those since basis. It returns nil if that is
+// not before the end of the period, where a new budget starts.
 func calendarExhaustion(t *timeline.Timeline, sum timeline.Sum, b *Budget, o slo.Objective, basis timeline.Minute) *float64 {
 	projected, recent := *b.ProjectedTotal, t.Sum(basis, sum.End)
 	if recent.Known == 0 || projected <= 0 {
@@ -221,35 +223,36 @@ func calendarExhaustion(t *timeline.Timeline, sum timeline.Sum, b *Budget, o slo
 	return &seconds
 }
 
-// Ended is a period that ended, and what happened in it.
+// Ended is a period that ended, with its events.
 type Ended struct {
 	timeline.Period
 	Sum timeline.Sum
 }
 
-// EndedPeriods are periods that ended, one after the other, the newest first. Of
-// those between others nothing may be known; the oldest is one of which something
-// is, as soon as all are there.
+// EndedPeriods contains consecutive periods that ended, the newest first. A period
+// between others may be unknown. The oldest one is known as soon as all are there.
 type EndedPeriods struct {
-	Spec *slo.SLO // one of those that have them
+	Spec *slo.SLO // one of the SLOs that share the periods
 	List []Ended
-	Done bool    // of those before nothing is known, or they are left out
-	More bool    // they are left out
-	was  []Ended // as they were before all was read again
+	Done bool    // all older periods are unknown, or left out
+	More bool    // older periods are left out
+	old  []Ended // the List before it was reset
 }
 
-// Again has all of them read again.
-func (p *EndedPeriods) Again() {
-	if len(p.List) >= len(p.was) {
-		p.was = p.List
+// Reset removes the periods, so that all are read again.
+func (p *EndedPeriods) Reset() {
+	if len(p.List) >= len(p.old) {
+		p.old = p.List
 	}
-	p.List, p.Done, p.More = nil, false, false
+	p.List = nil
+	p.Done = false
+	p.More = false
 }
 
-// known is a period that was read, as it was before when more was known of it then.
-// before reports whether something was known of the time before it.
+// known returns a period that was read, or its old numbers if more of it was known then.
+// before reports whether any earlier time was known.
 func (p *EndedPeriods) known(e Ended) (known Ended, before bool) {
-	for _, w := range p.was {
+	for _, w := range p.old {
 		if w.Period == e.Period && w.Sum.Known > e.Sum.Known {
 			e.Sum = w.Sum
 		}
@@ -258,11 +261,11 @@ func (p *EndedPeriods) known(e Ended) (known Ended, before bool) {
 	return e, before
 }
 
-// MaxPeriods is how many periods that ended are shown: ten years of months, which
-// is more than anybody looks at and little enough to send with each answer.
+// MaxPeriods is the largest number of ended periods: ten years of months. That is enough
+// for readers, and small enough for each answer.
 const MaxPeriods = 120
 
-// Next is the period to look at before those there are, at an instant.
+// Next returns the period to read next, older than the others, at an instant.
 func (p *EndedPeriods) Next(window slo.Period, at timeline.Minute) timeline.Period {
 	if n := len(p.List); n > 0 {
 		return PeriodAt(window, p.List[n-1].Start)
@@ -270,9 +273,9 @@ func (p *EndedPeriods) Next(window slo.Period, at timeline.Minute) timeline.Peri
 	return PeriodAt(window, PeriodAt(window, at).Start)
 }
 
-// Before adds the period before those there are. older tells whether the backend
-// has data from before it; of one that is known it is needed for the last only.
-func (p *EndedPeriods) Before(e Ended, older bool) {
+// AddOlder adds the period before the others. older reports that the backend has data
+// from before it. It is needed only if the period is unknown or the last one.
+func (p *EndedPeriods) AddOlder(e Ended, older bool) {
 	e, was := p.known(e)
 	older = older || was
 	p.List = append(p.List, e)
@@ -281,14 +284,14 @@ func (p *EndedPeriods) Before(e Ended, older bool) {
 	p.trim()
 }
 
-// trim drops the oldest of which nothing is known, when all are there.
+// trim removes the oldest unknown periods, if all are there.
 func (p *EndedPeriods) trim() {
 	for n := len(p.List); p.Done && n > 0 && p.List[n-1].Sum.Known == 0; n = len(p.List) {
 		p.List = p.List[:n-1]
 	}
 }
 
-// Renew takes over the newest period that ended from a timeline that holds it.
+// Renew takes the newest ended period from a timeline that contains it.
 func (p *EndedPeriods) Renew(window slo.Period, t *timeline.Timeline, at timeline.Minute) {
 	last := PeriodAt(window, PeriodAt(window, at).Start)
 	if last.Start < t.Start() {
@@ -309,7 +312,7 @@ func (p *EndedPeriods) Renew(window slo.Period, t *timeline.Timeline, at timelin
 	p.trim()
 }
 
-// Statuses are the periods as people see them, each by the objective of its end.
+// Statuses returns the periods for readers, each with the objective of its end.
 func (p *EndedPeriods) Statuses(s *slo.SLO) []PeriodStatus {
 	out := make([]PeriodStatus, len(p.List))
 	for i, e := range p.List {

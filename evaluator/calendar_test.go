@@ -10,7 +10,7 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// monthly is an SLO of 99.9 % a calendar period.
+// monthly returns an SLO of 99.9 % a calendar period.
 func monthly(t *testing.T, c slo.Calendar, zone string) *slo.SLO {
 	t.Helper()
 	window, err := slo.NewCalendar(c, zone)
@@ -20,7 +20,7 @@ func monthly(t *testing.T, c slo.Calendar, zone string) *slo.SLO {
 	return &slo.SLO{Service: "shop", Name: "availability", Objective: o, Window: window}
 }
 
-// counted is a timeline of known slots.
+// counted returns a timeline of known slots.
 func counted(from, to time.Time, f func(at time.Time) (total, bad float64)) *timeline.Timeline {
 	tl := timeline.NewTimeline(timeline.MinuteOf(from))
 	for at := from; at.Before(to); at = at.Add(time.Minute) {
@@ -40,9 +40,9 @@ func utc(year int, month time.Month, day int) time.Time {
 	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
 }
 
-// TestCalendarBudgetWorkedOut after ten days of a November with 10 events a
-// minute, of which in the last six hours each hundredth is bad: 144,000 events so
-// far, 36 of them bad, and three times as many events in the whole month.
+// TestCalendarBudgetWorkedOut has ten days of a November with 10 events a minute. In the
+// last six hours each hundredth event is bad. So far there are 144,000 events, 36 of them
+// bad, and three times as many events in the whole month.
 func TestCalendarBudgetWorkedOut(t *testing.T) {
 	s := monthly(t, slo.Month, "UTC")
 	now := utc(2026, 11, 11)
@@ -77,8 +77,8 @@ func TestCalendarBudgetWorkedOut(t *testing.T) {
 	require.Equal(t, utc(2026, 11, 1).Add(10*24*time.Hour/32), st.History[0].End)
 }
 
-// TestCalendarExhaustionEndsWithThePeriod: what would be spent in the next one is
-// not spent.
+// TestCalendarExhaustionEndsWithThePeriod checks that the time is nil if the budget would
+// be spent in the next period.
 func TestCalendarExhaustionEndsWithThePeriod(t *testing.T) {
 	s := monthly(t, slo.Month, "UTC")
 	// 50 bad events an hour in the last 6 h, of 432 allowed.
@@ -100,7 +100,7 @@ func TestCalendarExhaustionEndsWithThePeriod(t *testing.T) {
 		b := computed(s, counted(utc(2026, 11, 1), tt.now, bad(tt.now))).Budget
 		require.Equal(t, tt.spent, b.ExhaustedInSeconds != nil, tt.now)
 	}
-	// At the end of the month the whole is what was.
+	// At the end of the month the projection equals the count.
 	now := utc(2026, 12, 1)
 	b := computed(s, counted(utc(2026, 11, 1), now, bad(now))).Budget
 	require.Equal(t, 432_000.0, *b.ProjectedTotal)
@@ -108,8 +108,8 @@ func TestCalendarExhaustionEndsWithThePeriod(t *testing.T) {
 	require.Nil(t, b.ExhaustedInSeconds)
 }
 
-// TestProjectionByTheWeek with 10 events a minute from Monday to Friday and one on
-// Saturday and Sunday: November 2026 has 21 days of the former and 9 of the latter.
+// TestProjectionByTheWeek has 10 events a minute from Monday to Friday and one on
+// Saturday and Sunday. November 2026 has 21 of the former days and 9 of the latter.
 func TestProjectionByTheWeek(t *testing.T) {
 	s := monthly(t, slo.Month, "UTC")
 	traffic := func(at time.Time) (float64, float64) {
@@ -129,8 +129,8 @@ func TestProjectionByTheWeek(t *testing.T) {
 	}
 }
 
-// TestProjectionByTheWallClock has an event a minute in the first hour of each day
-// in Berlin, whose clocks go back in the part of October that is to come.
+// TestProjectionByTheWallClock has an event a minute in the first hour of each day in
+// Berlin, whose clocks go back in the coming part of October.
 func TestProjectionByTheWallClock(t *testing.T) {
 	s := monthly(t, slo.Month, "Europe/Berlin")
 	zone, err := time.LoadLocation("Europe/Berlin")
@@ -147,8 +147,8 @@ func TestProjectionByTheWallClock(t *testing.T) {
 	require.InDelta(t, 31*60, *b.ProjectedTotal, 1e-6)
 }
 
-// TestProjectionNeedsFourWeeks that are known: an outage of a day in one of them
-// makes it linear.
+// TestProjectionNeedsFourWeeks checks that an outage of a day in one of the four weeks
+// makes the projection linear.
 func TestProjectionNeedsFourWeeks(t *testing.T) {
 	s := monthly(t, slo.Month, "UTC")
 	now := utc(2026, 11, 21)
@@ -162,7 +162,7 @@ func TestProjectionNeedsFourWeeks(t *testing.T) {
 	require.InDelta(t, 288_000+10*288_000/19.0, *b.ProjectedTotal, 1e-6)
 }
 
-// TestCalendarBudgetOfTheUnknown is unknown, not untouched.
+// TestCalendarBudgetOfTheUnknown checks that an unknown budget is not untouched.
 func TestCalendarBudgetOfTheUnknown(t *testing.T) {
 	s := monthly(t, slo.Year, "Asia/Kathmandu")
 	tl := timeline.NewTimeline(timeline.MinuteOf(utc(2025, 12, 1)))
@@ -174,12 +174,13 @@ func TestCalendarBudgetOfTheUnknown(t *testing.T) {
 	require.Nil(t, b.SoFar)
 	require.Nil(t, b.ProjectedTotal)
 	require.Equal(t, "2025-12-31T18:15:00Z", b.PeriodStart.Format(time.RFC3339))
-	// While the beginning of the period is not read, neither.
+	// The same holds while the beginning of the period is not read.
 	late := counted(utc(2026, 1, 5), utc(2026, 1, 10), func(time.Time) (float64, float64) { return 1, 0 })
 	require.Nil(t, computed(s, late).Budget.Remaining)
 }
 
-// TestEndedPeriods of a process that goes on are those that one reads that starts.
+// TestEndedPeriods checks that a running process has the same periods as one that starts
+// and reads them.
 func TestEndedPeriods(t *testing.T) {
 	s := monthly(t, slo.Month, "UTC")
 	old, err := slo.ParseObjective("99")
@@ -205,7 +206,7 @@ func TestEndedPeriods(t *testing.T) {
 	require.True(t, got[0].Complete)
 	require.False(t, p.Done, "September may be known")
 	require.Equal(t, utc(2026, 9, 1), p.Next(s.Window, tl.End()).Start.Time())
-	p.Before(Ended{Period: p.Next(s.Window, tl.End())}, false)
+	p.AddOlder(Ended{Period: p.Next(s.Window, tl.End())}, false)
 	require.True(t, p.Done)
 	require.Len(t, p.List, 2)
 	require.False(t, p.More)
@@ -219,7 +220,7 @@ func TestEndedPeriodsWithGaps(t *testing.T) {
 	p := &EndedPeriods{}
 	read := func(known int, older bool) {
 		next := p.Next(s.Window, now)
-		p.Before(Ended{next, timeline.Sum{Start: next.Start, End: next.End, Known: known}}, older)
+		p.AddOlder(Ended{next, timeline.Sum{Start: next.Start, End: next.End, Known: known}}, older)
 	}
 	read(1, false)
 	read(0, true)
@@ -240,7 +241,7 @@ func TestEndedPeriodsWithGaps(t *testing.T) {
 	}
 	read(1, true)
 	require.True(t, p.Done && p.More)
-	// One that is up for a month more leaves out what the last has read.
+	// A process that runs a month longer drops the oldest.
 	p.More = false
 	tl := counted(utc(2026, 12, 1), utc(2027, 1, 1).Add(time.Minute), func(time.Time) (float64, float64) { return 1, 0 })
 	p.Renew(s.Window, tl, tl.End())
@@ -248,9 +249,9 @@ func TestEndedPeriodsWithGaps(t *testing.T) {
 	require.True(t, p.More)
 }
 
-// TestProjectionOfExcludedTime: 10 events a minute, 14,400 a day, of which the 5th
-// was excluded and the 20th will be. On the 11th nine days have counted, and 19 of
-// the 20 that are left will, whether by the mean of the month or by the weeks.
+// TestProjectionOfExcludedTime has 10 events a minute, 14,400 a day. The 5th was excluded
+// and the 20th will be. On the 11th nine days have counted, and 19 of the 20 that are
+// left will, by both bases.
 func TestProjectionOfExcludedTime(t *testing.T) {
 	s := monthly(t, slo.Month, "UTC")
 	for _, day := range []int{5, 20} {

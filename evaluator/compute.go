@@ -7,8 +7,8 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Compute fills in what follows from the timeline at the instant end: windows,
-// budget and history. The last of the windows is the SLO's own.
+// Compute fills in the windows, the budget and the history at the instant end, from the
+// timeline. The last of the windows is the SLO's own.
 func (s *Status) Compute(t *timeline.Timeline, end timeline.Minute, windows []slo.Window) {
 	o := s.Spec.Objective
 	s.Windows = make([]WindowStatus, 0, len(windows))
@@ -38,7 +38,7 @@ func (s *Status) spend(t *timeline.Timeline, whole timeline.Sum, read bool) {
 		p = PeriodAt(s.Spec.Window, end)
 		s.Budget = calendarBudget(t, whole, p, s.Spec)
 	case read:
-		s.Budget = budget(whole, o)
+		s.Budget = rollingBudget(whole, o)
 	}
 	basis := 6 * time.Hour
 	for _, a := range s.Alerts {
@@ -61,8 +61,8 @@ func (s *Status) spend(t *timeline.Timeline, whole timeline.Sum, read bool) {
 	s.History = history(t, end, p)
 }
 
-// windowStatus is the status of a window. Its ratios are undefined while a part
-// of it is not read yet.
+// windowStatus returns the status of a window. Its ratios are undefined while a part of
+// it is not read yet.
 func windowStatus(sum timeline.Sum, name string, length time.Duration, o slo.Objective, read bool) WindowStatus {
 	out := WindowStatus{
 		Name: name, Seconds: int64(length / time.Second),
@@ -78,7 +78,7 @@ func windowStatus(sum timeline.Sum, name string, length time.Duration, o slo.Obj
 	return out
 }
 
-// sliOf is the share of the events of a window that are good, nil without events.
+// sliOf returns the share of good events in a window, or nil without events.
 func sliOf(sum timeline.Sum) *float64 {
 	if sum.Events() <= 0 {
 		return nil
@@ -87,39 +87,39 @@ func sliOf(sum timeline.Sum) *float64 {
 	return &sli
 }
 
-// BurnRate is the burn rate of a window: 0 when it is known and nothing
-// happened, nil when no slot of it is known, or it has fewer than four samples where
-// these come seldom.
+// BurnRate returns the burn rate of a window. It is 0 if the window is known and has no
+// events. It is nil if no slot is known, or if samples come seldom and the window has
+// fewer than four.
 func BurnRate(sum timeline.Sum, o slo.Objective) *float64 {
 	if sum.Known == 0 || sum.Few {
 		return nil
 	}
-	rate := consumed(sum, o)
+	rate := consumedShare(sum, o)
 	return &rate
 }
 
-func budget(whole timeline.Sum, o slo.Objective) Budget {
+func rollingBudget(whole timeline.Sum, o slo.Objective) Budget {
 	if whole.Known == 0 {
 		return Budget{}
 	}
-	allowed, share := o.Allowed(whole.Events()), consumed(whole, o)
+	allowed, share := o.Allowed(whole.Events()), consumedShare(whole, o)
 	remaining := 1 - share
 	return Budget{Allowed: &allowed, Consumed: &share, Remaining: &remaining}
 }
 
-// consumed is the share of the budget of a rolling window that is consumed: its burn
-// rate. It is not inlined, so that BurnRate is, whose rates take no memory then.
+// consumedShare returns the consumed share of the budget of a rolling window, which is
+// its burn rate. It is not inlined, so that BurnRate is, whose rates take no memory then.
 //
 //go:noinline
-func consumed(whole timeline.Sum, o slo.Objective) float64 {
+func consumedShare(whole timeline.Sum, o slo.Objective) float64 {
 	return o.BurnRate(max(whole.Bad, 0), whole.Total)
 }
 
-// exhaustion is the time until the budget is spent when coming slots are as
-// those since basis, and old slots leave the window; nil when that does not
-// happen within the window. It looks at each quarter of an hour of the coming
-// day and at each hour after it, and where the budget is spent by then, at the
-// minutes in between. It passes days over in which that can't be.
+// exhaustion returns the time in seconds until the budget is spent, if coming slots are
+// like those since basis, and old slots leave the window. It returns nil if that does not
+// happen within the window. It checks each quarter of an hour of the coming day, and each
+// hour after it. When it finds the budget spent, it checks the minutes in between. It
+// skips days in which that is impossible.
 func exhaustion(t *timeline.Timeline, end timeline.Minute, s *slo.SLO, basis timeline.Minute) *float64 {
 	f, ok := newForecast(t, end, s, basis)
 	if !ok {
@@ -149,7 +149,7 @@ func exhaustion(t *timeline.Timeline, end timeline.Minute, s *slo.SLO, basis tim
 	return nil
 }
 
-// forecast is what a rolling window will hold when coming slots are as the last ones.
+// forecast describes the coming content of a rolling window.
 type forecast struct {
 	timeline   *timeline.Timeline
 	at, days   timeline.Cursor // of minutes, and of whole days
@@ -160,8 +160,8 @@ type forecast struct {
 	now        timeline.Running
 }
 
-// newForecast takes coming slots to be as those since basis. ok is false where none of
-// them is known.
+// newForecast returns a forecast in which coming slots are like those since basis. ok is
+// false if none of these is known.
 func newForecast(t *timeline.Timeline, end timeline.Minute, s *slo.SLO, basis timeline.Minute) (f forecast, ok bool) {
 	recent := t.Sum(basis, end)
 	known := float64(recent.Known)
@@ -173,7 +173,7 @@ func newForecast(t *timeline.Timeline, end timeline.Minute, s *slo.SLO, basis ti
 	}, known > 0
 }
 
-// spent reports whether the budget is spent so many minutes ahead.
+// spent reports whether the budget is spent this many minutes ahead.
 func (f *forecast) spent(ahead timeline.Minute) bool {
 	_, then := f.at.At(f.end - f.window + ahead)
 	coming := float64(f.timeline.Open(f.end, f.end+ahead))
@@ -181,15 +181,15 @@ func (f *forecast) spent(ahead timeline.Minute) bool {
 	return f.burn(then, coming, n) >= 1
 }
 
-// burn is the burn rate of n events: of those bad ones that came after then, and of
-// those in so many coming slots.
+// burn returns the burn rate of n events. Bad are those after then, and those in the
+// coming slots.
 func (f *forecast) burn(then timeline.Running, coming, n float64) float64 {
 	return f.objective.BurnRate(max(f.now.Bad.Minus(then.Bad).Events(), 0)+f.bad*coming, n)
 }
 
-// unspent reports whether the budget surely is spent at no instant from one to another:
-// not even with the bad events of the first and those that come until the last, among
-// the events that are left at the last and come until the first.
+// unspent reports whether the budget is certainly not spent at any instant from one to
+// another. It compares the most bad events, of the window at from and those until to,
+// with the fewest events, of the window at to and those until from.
 func (f *forecast) unspent(from, to timeline.Minute) bool {
 	if f.timeline.Falls() {
 		return false
@@ -200,11 +200,11 @@ func (f *forecast) unspent(from, to timeline.Minute) bool {
 	return f.burn(most, float64(f.timeline.Open(f.end, f.end+to)), n) < 1
 }
 
-// Buckets is the number of equal parts of a window that pictures show.
+// Buckets is the number of equal parts of a window in pictures.
 const Buckets = 96
 
-// history are the parts of a window until end. Of a calendar period that goes on
-// they are about as long as those of the whole are.
+// history returns the parts of a window until end. Parts of a calendar period that has
+// not ended are about as long as those of the whole.
 func history(t *timeline.Timeline, end timeline.Minute, p timeline.Period) []Bucket {
 	length := end - p.Start
 	return Parts(t, end, length, min(max(Buckets*length/(p.End-p.Start), 1), length))
@@ -226,7 +226,7 @@ func (s *Status) FillBurning(t *timeline.Timeline, end timeline.Minute) {
 	s.Burning = Parts(t, end, n*each, n)
 }
 
-// Parts are n equal parts of a length that ends at end.
+// Parts returns n equal parts of a length that ends at end.
 func Parts(t *timeline.Timeline, end, length, n timeline.Minute) []Bucket {
 	out := make([]Bucket, n)
 	l := timeline.Cursor{Timeline: t}
@@ -243,7 +243,7 @@ func Parts(t *timeline.Timeline, end, length, n timeline.Minute) []Bucket {
 	return out
 }
 
-// NewStatus is all of a status that does not depend on the timeline.
+// NewStatus returns a status with the fields that don't depend on the timeline.
 func NewStatus(s *slo.SLO, backend string) Status {
 	out := Status{
 		ID: s.ID(), Service: s.Service, SLO: s.Name, Group: orEmpty(s.Group),
@@ -273,9 +273,9 @@ func orEmpty(m map[string]string) map[string]string {
 	return m
 }
 
-// OfTimes tells what values must be for an indicator to take them for values: those
-// in milliseconds are none.
-func OfTimes(i slo.Indicator) string {
+// TimesHint returns which values an indicator accepts as values, for those of times:
+// times in milliseconds are none.
+func TimesHint(i slo.Indicator) string {
 	_, isRuns := i.Measure().(slo.Runs)
 	if i.Kind() == "freshness" || isRuns {
 		return " with a time of the past in seconds"

@@ -11,7 +11,8 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// TestWhatIsComputedTakesNoMoreMemoryForALongerWindow, once the timeline is there.
+// TestWhatIsComputedTakesNoMoreMemoryForALongerWindow compares the memory of Compute for
+// windows of different length.
 func TestWhatIsComputedTakesNoMoreMemoryForALongerWindow(t *testing.T) {
 	objective, err := slo.ParseObjective("99.9")
 	require.NoError(t, err)
@@ -32,7 +33,7 @@ func TestWhatIsComputedTakesNoMoreMemoryForALongerWindow(t *testing.T) {
 	require.Equal(t, allocated(7), allocated(98)) // a name of three digits takes memory
 }
 
-// TestWindowsOfWhatWasNeverRead are as long as their names say, whenever they end.
+// TestWindowsOfWhatWasNeverRead checks that unread windows are as long as their names.
 func TestWindowsOfWhatWasNeverRead(t *testing.T) {
 	end := timeline.MinuteOf(time.Date(2026, 11, 30, 10, 40, 0, 0, time.UTC))
 	objective, err := slo.ParseObjective("99.9")
@@ -49,8 +50,8 @@ func TestWindowsOfWhatWasNeverRead(t *testing.T) {
 	}
 }
 
-// TestExhaustionOfAView: of a budget of 60 bad events 12 are left, and 1 comes a
-// minute that counts; the second half of each hour does not.
+// TestExhaustionOfAView has 12 bad events left of a budget of 60, and 1 comes in each
+// minute that counts. The second half of each hour does not count.
 func TestExhaustionOfAView(t *testing.T) {
 	objective, err := slo.ParseObjective("90")
 	require.NoError(t, err)
@@ -67,20 +68,21 @@ func TestExhaustionOfAView(t *testing.T) {
 		half.Times = append(half.Times, timeinterval.TimeRange{StartMinute: h*60 + 30, EndMinute: h*60 + 60})
 	}
 	spec := &slo.SLO{Objective: objective, Window: slo.Rolling(slo.Window(600 * time.Minute)), Exclusions: []slo.Exclusion{{Intervals: []timeinterval.TimeInterval{half}}}}
-	// In (0, 600] 300 slots count; of those behind 500 that are 500-510 and 540-570.
+	// In (0, 600] 300 slots count; after 500 those are 500-510 and 540-570.
 	v := tl.ViewFor(spec)
 	require.Equal(t, 40.0, v.Sum(0, 600).Bad)
 	// It is overspent already: 30 are allowed.
 	require.Equal(t, 0.0, *exhaustion(v, 600, spec, 540))
-	// With 80 % 60 are allowed. Until 630 all that counts is bad, for as much as
-	// leaves the window: 60 are reached with slot 20.
+	// With 80 % 60 are allowed. Until 630 all slots that count are bad, as many as leave
+	// the window. 60 are reached with slot 20.
 	spec.Objective, err = slo.ParseObjective("80")
 	require.NoError(t, err)
 	require.Equal(t, 20.0*60, *exhaustion(v, 600, spec, 540))
-	// With 70 % 90 are allowed; 70 by 630, and 90 by 680, for nothing counts until 660.
+	// With 70 % 90 are allowed; 70 by 630, and 90 by 680, because no slot counts until
+	// 660.
 	spec.Objective, err = slo.ParseObjective("70")
 	require.NoError(t, err)
 	require.Equal(t, 80.0*60, *exhaustion(v, 600, spec, 540))
-	// Where nothing counted lately nobody knows.
+	// It is unknown if no recent slot counts.
 	require.Nil(t, exhaustion(v, 600, spec, 570))
 }

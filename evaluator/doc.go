@@ -1,4 +1,4 @@
-// Package evaluator has the words for what a backend says about SLOs at an instant: the
-// Report with the Status of each SLO, its windows, budget, doubts and what fires; and how
-// these follow from a timeline. It computes only. Package loop makes reports.
+// Package evaluator defines the Report about SLOs at an instant: the Status of each SLO
+// with its windows, budget, doubts and firing alerts, and how these follow from a
+// timeline. It only computes. Package loop makes reports.
 package evaluator

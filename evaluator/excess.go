@@ -8,41 +8,46 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// An indicator may count more bad or good events than events: when its total leaves
-// some out. What two counters say at different moments is no such excess. It evens
-// out: within a scrape where one is read before the other, within hours where
-// events are counted as they start and judged as they end.
+// An indicator may count more bad or good events than events, if its total leaves some
+// out. A difference between two counters at one moment is no such excess. It evens out:
+// within a scrape if one is read before the other, or within hours if events are counted
+// when they start and judged when they end.
 
-// Excess is more of some events than of all events.
+// Excess is a time with more bad or good events than events.
 type Excess struct {
 	since, until timeline.Minute
 	part, total  float64 // in (since, until]
 }
 
 const (
-	// leastUnit is how much later events may be judged than counted where events go
-	// on all the time, in minutes; or four scrapes, if that is longer.
+	// leastUnit is how much later events may be judged than counted if there are events
+	// all the time, in minutes. Four scrapes may be longer.
 	leastUnit = timeline.Minute(5)
-	// evensOut is the same where they do not.
-	evensOut = timeline.Minute(24 * 60)
-	// steadily is for how long before there must be events in each unit to say that they
-	// go on, in minutes.
-	steadily = timeline.Minute(60)
-	// LeastExcess is how many events an excess has at least, and leastLasting one that
-	// lasts.
-	LeastExcess, leastLasting = 10, 3
-	// ExcessShare is the share of the events that a lasting excess has at least.
-	ExcessShare = 0.01
+	// slowUnit is the same if there are not.
+	slowUnit = timeline.Minute(24 * 60)
+	// steadyTime is the time before, in minutes, in which each unit must have events to
+	// count as events all the time.
+	steadyTime = timeline.Minute(60)
+	// leastExcess is the least number of events of an excess, and leastLasting that of
+	// one that lasts.
+	leastExcess, leastLasting = 10, 3
+	// excessShare is the least share of the events of an excess that lasts.
+	excessShare = 0.01
 )
 
-// balance is what was counted up to the boundaries of equal units.
+// Exceeds reports whether so many events are an excess over a total.
+func Exceeds(events, total float64) bool {
+	return events >= leastExcess && events-total > excessShare*total
+}
+
+// balance contains the events up to the boundaries of equal units.
 type balance struct {
 	from, unit  timeline.Minute
 	part, total []float64
 }
 
-// balanceOf is the balance of a timeline from about one instant to another, of the
-// bad events or of the good ones.
+// balanceOf returns the balance of a timeline from about one instant to another, for the
+// bad events or for the good ones.
 func balanceOf(t *timeline.Timeline, from, to, unit timeline.Minute, good bool) balance {
 	n := max(int((to-max(from, t.Start()))/unit), 0)
 	b := balance{from: to - unit*timeline.Minute(n), unit: unit, part: make([]float64, n+1), total: make([]float64, n+1)}
@@ -59,19 +64,19 @@ func balanceOf(t *timeline.Timeline, from, to, unit timeline.Minute, good bool) 
 	return b
 }
 
-// at is where a unit begins.
+// at returns the start of a unit.
 func (b balance) at(i int) timeline.Minute { return b.from + b.unit*timeline.Minute(i) }
 
-// exceeds reports whether parts are more than the events of two units and of the one
-// before them, though there were events in each unit before these: what was in the
-// making there can't be as much.
+// exceeds reports whether the bad or good events of two units are more than the events of
+// these and the unit before, although each earlier unit had events. Events judged later
+// can't be as many.
 func (b balance) exceeds(i int) bool {
-	steady := int(max(steadily/b.unit, 6))
+	steady := int(max(steadyTime/b.unit, 6))
 	if i < 3+steady {
 		return false
 	}
 	part, total := b.part[i]-b.part[i-2], b.total[i]-b.total[i-3]
-	if part-total < LeastExcess+0.05*total {
+	if part-total < leastExcess+0.05*total {
 		return false
 	}
 	for j := i - 3 - steady; j < i-3; j++ {
@@ -82,8 +87,7 @@ func (b balance) exceeds(i int) bool {
 	return true
 }
 
-// runs are the excesses in order, of which each lasts as long as there is another in
-// each next unit.
+// runs returns the excesses in order. An excess lasts while each next unit has one.
 func (b balance) runs() []Excess {
 	var out []Excess
 	for i := range b.part {
@@ -107,8 +111,8 @@ func (b balance) excess(from, to int) Excess {
 	return Excess{b.at(from), b.at(to), b.part[to] - b.part[from], b.total[to] - b.total[from]}
 }
 
-// lasting is the excess at the end of a balance beyond all that was in the making in
-// its first day, nil when there is none to speak of.
+// lasting returns the excess at the end of a balance, beyond the events of its first day
+// that may be judged later. It returns nil if that is too small.
 func (b balance) lasting() *Excess {
 	last := len(b.part) - 1
 	if last < 1 {
@@ -117,27 +121,27 @@ func (b balance) lasting() *Excess {
 	highest, since := math.Inf(-1), 0
 	for i := range last {
 		ahead := b.part[i] - b.total[i]
-		if ahead > highest && b.at(i) <= b.from+evensOut {
+		if ahead > highest && b.at(i) <= b.from+slowUnit {
 			highest = ahead
 		}
-		if ahead <= highest { // where it begins it is as high as that for the last time
+		if ahead <= highest { // at its start it is as high as that for the last time
 			since = i
 		}
 	}
-	if total := b.total[last] - b.total[0]; b.part[last]-b.total[last]-highest <= max(ExcessShare*total, leastLasting) {
+	if total := b.total[last] - b.total[0]; b.part[last]-b.total[last]-highest <= max(excessShare*total, leastLasting) {
 		return nil
 	}
 	found := b.excess(since, last)
 	return &found
 }
 
-// ExcessOf is the excess of the bad events of a timeline, or of the good ones, at an
-// instant: one that lasts, one of bad events in the hour before, or those that are a
-// share of a window. nil is none.
+// ExcessOf returns the excess of the bad or good events of a timeline at an instant: one
+// that lasts, one of bad events in the hour before, or those that are a share of a
+// window. It returns nil if there is none.
 func ExcessOf(t *timeline.Timeline, start, at, scrape timeline.Minute, good bool) *Excess {
 	unit := max(leastUnit, 4*scrape)
 	slow := max(timeline.Quarter, unit+(timeline.Quarter-unit%timeline.Quarter)%timeline.Quarter)
-	begin := min(start, at-2*evensOut)
+	begin := min(start, at-2*slowUnit)
 	whole, floor := t.Sum(begin, at), at-at%timeline.Quarter
 	if good && -whole.Bad > leastLasting || !good && whole.Bad-whole.Total > leastLasting {
 		if lasts := balanceOf(t, begin, floor, slow, good).lasting(); lasts != nil {
@@ -149,24 +153,24 @@ func ExcessOf(t *timeline.Timeline, start, at, scrape timeline.Minute, good bool
 		return nil
 	}
 	var found *Excess
-	if now := balanceOf(t, at-max(60, 2*unit)-3*unit-max(steadily, 6*unit), at, unit, good).runs(); len(now) > 0 {
+	if now := balanceOf(t, at-max(60, 2*unit)-3*unit-max(steadyTime, 6*unit), at, unit, good).runs(); len(now) > 0 {
 		found = &now[len(now)-1]
 		found.begin(t, unit, good)
 	}
 	own := t.Sum(start, floor)
-	if found == nil && own.Bad <= max(ExcessShare*own.Total, LeastExcess) {
+	if found == nil && own.Bad <= max(excessShare*own.Total, leastExcess) {
 		return nil
 	}
 	runs := balanceOf(t, start, floor, slow, good).runs()
 	for i := range runs {
 		runs[i].begin(t, slow, good)
 	}
-	return together(runs, found, own.Total)
+	return mergeExcesses(runs, found, own.Total)
 }
 
-// together makes the excesses of a window one, from the first on: if they are a share
-// of its events, or the last goes on in the one of now.
-func together(runs []Excess, now *Excess, total float64) *Excess {
+// mergeExcesses returns one excess for those of a window, from the first on, if they are
+// a share of its events. If the last one continues until now, it returns that.
+func mergeExcesses(runs []Excess, now *Excess, total float64) *Excess {
 	if len(runs) == 0 {
 		return now
 	}
@@ -176,7 +180,7 @@ func together(runs []Excess, now *Excess, total float64) *Excess {
 		all.part, all.total = all.part+r.part, all.total+r.total
 	}
 	switch {
-	case all.part-all.total > ExcessShare*total:
+	case all.part-all.total > excessShare*total:
 		return &all
 	case now != nil && last.until >= now.since:
 		return &last
@@ -184,8 +188,8 @@ func together(runs []Excess, now *Excess, total float64) *Excess {
 	return now
 }
 
-// begin moves the beginning of an excess to the slot with which it begins, as far as
-// slots are kept singly: within a unit of where it was found.
+// begin moves the start of an excess to its first slot. It moves it by at most a unit,
+// and only if slots are single.
 func (x *Excess) begin(t *timeline.Timeline, unit timeline.Minute, good bool) {
 	more := func(end timeline.Minute) bool {
 		slot := t.Sum(end-1, end)
@@ -208,17 +212,17 @@ func (x *Excess) begin(t *timeline.Timeline, unit timeline.Minute, good bool) {
 	}
 }
 
-// Doubt makes a doubt of an excess.
+// Doubt returns the doubt about an excess.
 func (x *Excess) Doubt(code DoubtCode, kind string) Doubt {
 	since := x.since.Time()
 	return Doubt{Code: code, Since: &since, Message: fmt.Sprintf("%s %s events and %s events in all were counted from %s to %s: the total leaves some out",
 		PlainCount(x.part), kind, PlainCount(x.total), ClockText(x.since), ClockText(x.until))}
 }
 
-// PlainCount is a number of events for people, to three decimals.
+// PlainCount returns a number of events for people, with three decimals.
 func PlainCount(events float64) string {
 	return strconv.FormatFloat(math.Round(events*1000)/1000, 'f', -1, 64)
 }
 
-// ClockText is an instant for people.
+// ClockText returns an instant for people.
 func ClockText(at timeline.Minute) string { return at.Time().Format("2006-01-02 15:04 MST") }

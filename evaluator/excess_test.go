@@ -10,9 +10,9 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// TestBadWithoutTotalSpends: 5 bad events a minute for the last two hours of a day, and
-// no event that the total counts. At 99.9 % they burn 1,000 times as fast as is
-// allowed, over a rolling window and in a calendar period.
+// TestBadWithoutTotalSpends has 5 bad events a minute for the last two hours of a day,
+// and no event in the total. At 99.9 % they burn 1,000 times as fast as allowed, over a
+// rolling window and in a calendar period.
 func TestBadWithoutTotalSpends(t *testing.T) {
 	now := utc(2026, 11, 2)
 	tl := counted(utc(2026, 11, 1), now, func(at time.Time) (float64, float64) {
@@ -35,8 +35,8 @@ func TestBadWithoutTotalSpends(t *testing.T) {
 	require.InDelta(t, 1000, computed(month, tl).Budget.SoFar.Consumed, 1e-9)
 }
 
-// TestExcess has two days of 10 events in each minute, and at the end what makes a
-// doubt or does not.
+// TestExcess has two days of 10 events in each minute, and at the end slots that make a
+// doubt or do not.
 func TestExcess(t *testing.T) {
 	type slots func(before time.Duration) (total, bad float64) // before the end
 	even := func(time.Duration) (float64, float64) { return 10, 0 }

@@ -6,14 +6,17 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// Exclude fills in what is excluded of the SLO's own window.
-func (s *Status) Exclude(t *timeline.Timeline, end timeline.Minute, v *timeline.View) {
+// FillExcluded fills in the excluded part of the SLO's own window.
+func (s *Status) FillExcluded(t *timeline.Timeline, end timeline.Minute, v *timeline.View) {
 	if len(s.Windows) == 0 || len(s.Spec.Exclusions) == 0 {
 		return
 	}
 	start := timeline.MinuteOf(s.Windows[len(s.Windows)-1].Start)
 	gone := t.Removed(start, end)
-	s.Excluded.Total, s.Excluded.Bad, s.Excluded.Slots, s.Excluded.Now = gone.Total, gone.Bad, gone.Excluded, t.Excludes(end)
+	s.Excluded.Total = gone.Total
+	s.Excluded.Bad = gone.Bad
+	s.Excluded.Slots = gone.Excluded
+	s.Excluded.Now = t.Excludes(end)
 	for _, x := range v.Spans {
 		if timeline.MinuteOf(x.To) > start && timeline.MinuteOf(x.From) < end {
 			s.Excluded.Spans = append(s.Excluded.Spans, x)

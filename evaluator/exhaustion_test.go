@@ -19,10 +19,10 @@ func exhaustible(tb testing.TB, window slo.Window) *slo.SLO {
 	return &slo.SLO{Objective: objective, Window: slo.Rolling(window)}
 }
 
-// TestExhaustionPassesNothingOver: when a busy first day has left the window, 4,320 of
-// 4,320,000 requests in 30 days may be bad. In one hour 4,100 were. A correction of -500
-// in hour 31, that hour 33 takes back, leaves the window before it: then 4,600 are left
-// for two hours.
+// TestExhaustionPassesNothingOver checks that a short time without budget is found. When
+// a busy first day has left the window, 4,320 of 4,320,000 requests in 30 days may be
+// bad. In one hour 4,100 were. A correction of -500 in hour 31, which hour 33 takes back,
+// leaves the window before it. Then 4,600 are left for two hours.
 func TestExhaustionPassesNothingOver(t *testing.T) {
 	tl := timeline.NewTimeline(0)
 	for m := range timeline.Minute(30 * 24 * 60) {
@@ -45,13 +45,13 @@ func TestExhaustionPassesNothingOver(t *testing.T) {
 	spec, since := exhaustible(t, spec.DefaultWindow), tl.End()-6*60
 	require.Equal(t, (30*60+1)*60.0, *exhaustion(tl, tl.End(), spec, since))
 
-	tl.Fold(0, 30*60+15) // the correction is in the last quarter of an hour that is folded
+	tl.Fold(0, 30*60+15) // the correction is in the last folded quarter of an hour
 	require.Equal(t, (30*60+15)*60.0, *exhaustion(tl, tl.End(), spec, since))
 	require.Equal(t, (30*60+15)*60.0, *exhaustion(timeline.Merge(tl.Clone(), tl, nil), tl.End(), spec, since))
 }
 
-// TestExhaustionAgainstEachInstant holds it against the budget at each instant that it
-// is said to look at.
+// TestExhaustionAgainstEachInstant compares it with the budget at each instant that it
+// must check.
 func TestExhaustionAgainstEachInstant(t *testing.T) {
 	const window = 9 * 24 * 60
 	spec := exhaustible(t, window*slo.Window(time.Minute))

@@ -7,24 +7,25 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// BudgetLeft is what is left of an SLO's budget at an instant.
+// BudgetLeft is the rest of an SLO's budget at an instant.
 type BudgetLeft struct {
-	Remaining float64         // as Budget has it
-	Read      bool            // the SLO's own window lies in what was read
+	Remaining float64         // same as in Budget
+	Read      bool            // the SLO's own window was read
 	Coverage  float64         // of the SLO's own window so far
-	PeriodEnd timeline.Minute // when the budget starts anew; 0 for a rolling window
+	PeriodEnd timeline.Minute // when a new budget starts; 0 for a rolling window
 }
 
-// LeftAt is what is left of the budget of an SLO at an instant of its timeline. ok is
-// false where a part of the SLO's own window is not read, or nothing of it is known.
+// LeftAt returns the rest of the budget of an SLO at an instant of its timeline. ok is
+// false if a part of the SLO's own window is not read, or no slot of it is known.
 func LeftAt(t *timeline.Timeline, s *slo.SLO, end timeline.Minute) (left BudgetLeft, ok bool) {
 	whole := t.Sum(OwnStart(s.Window, end), end)
-	if left.Read = whole.Start >= t.Start(); !left.Read || whole.Known == 0 {
+	left.Read = whole.Start >= t.Start()
+	if !left.Read || whole.Known == 0 {
 		return left, false
 	}
 	left.Coverage = whole.Coverage()
 	if s.Window.IsRolling() {
-		left.Remaining = 1 - consumed(whole, s.Objective)
+		left.Remaining = 1 - consumedShare(whole, s.Objective)
 		return left, true
 	}
 	p := PeriodAt(s.Window, end)
@@ -33,8 +34,8 @@ func LeftAt(t *timeline.Timeline, s *slo.SLO, end timeline.Minute) (left BudgetL
 	return left, true
 }
 
-// HistoryOf is how much of the past an SLO's own window asks for.
-func HistoryOf(p slo.Period) time.Duration {
+// HistoryLength returns how much of the past an SLO's own window needs.
+func HistoryLength(p slo.Period) time.Duration {
 	if p.IsRolling() {
 		return p.Length.Duration()
 	}

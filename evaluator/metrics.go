@@ -9,8 +9,9 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// Metrics are the numbers of a report's SLOs, one family after the other, so that only one of
-// them is in memory. An SLO that is gone leaves no series, and what is undefined is absent.
+// Metrics returns the metrics of a report's SLOs, one family after the other, so that
+// only one of them is in memory. Removed SLOs have no series, and undefined numbers are
+// absent.
 func Metrics(r *Report) iter.Seq[*dto.MetricFamily] {
 	return func(yield func(*dto.MetricFamily) bool) {
 		base := make([][]*dto.LabelPair, len(r.SLOs))
@@ -19,14 +20,14 @@ func Metrics(r *Report) iter.Seq[*dto.MetricFamily] {
 		}
 		for _, m := range sloMetrics() {
 			f := &dto.MetricFamily{Name: &m.name, Help: &m.help, Type: dto.MetricType_GAUGE.Enum()}
-			var at int // of the SLO
+			var at int // index of the SLO
 			give := func(v *float64, pairs ...string) {
 				if v != nil {
 					f.Metric = append(f.Metric, gaugeOf(*v, base[at], pairs))
 				}
 			}
 			for at = range r.SLOs {
-				m.of(&r.SLOs[at], give)
+				m.write(&r.SLOs[at], give)
 			}
 			if len(f.Metric) > 0 && !yield(f) {
 				return
@@ -35,7 +36,7 @@ func Metrics(r *Report) iter.Seq[*dto.MetricFamily] {
 	}
 }
 
-// sharedLabels are the labels that all series of an SLO have.
+// sharedLabels returns the labels of all series of an SLO.
 func sharedLabels(s *Status) []*dto.LabelPair {
 	all := map[string]string{"slo_id": s.ID, "slo_service": s.Service, "slo": s.SLO}
 	maps.Copy(all, s.Group)
@@ -46,7 +47,7 @@ func sharedLabels(s *Status) []*dto.LabelPair {
 	return out
 }
 
-// gaugeOf is a series. Of two values of a label the last one counts.
+// gaugeOf returns a series. If a label has two values, it has the last one.
 func gaugeOf(v float64, base []*dto.LabelPair, pairs []string) *dto.Metric {
 	labels := make([]*dto.LabelPair, len(base), len(base)+len(pairs)/2)
 	copy(labels, base)
@@ -65,21 +66,21 @@ func gaugeOf(v float64, base []*dto.LabelPair, pairs []string) *dto.Metric {
 	return &dto.Metric{Label: labels, Gauge: &dto.Gauge{Value: &v}}
 }
 
-// sloMetric is a family: what it means, and the series that an SLO has in it.
+// sloMetric is a family with its name and help. write adds the series of an SLO.
 type sloMetric struct {
 	name, help string
-	of         func(s *Status, give giver)
+	write      func(s *Status, give giver)
 }
 
-// giver takes a series with labels of its own, which are pairs of a name and a value. Without
-// a value there is no series.
+// giver adds a series with labels of its own, which are pairs of a name and a value. It
+// adds nothing without a value.
 type giver func(v *float64, pairs ...string)
 
 func sloMetrics() []sloMetric {
 	return slices.Concat(fileMetrics(), stateMetrics(), windowMetrics())
 }
 
-// fileMetrics are those of what the SLO file says.
+// fileMetrics returns the families about the SLO file.
 func fileMetrics() []sloMetric {
 	return []sloMetric{
 		{"slo_info", "1, with what the SLO file says; join with * on(slo_id) group_left(...).", func(s *Status, give giver) {
@@ -104,7 +105,7 @@ func fileMetrics() []sloMetric {
 	}
 }
 
-// stateMetrics are those of the data and of what fires.
+// stateMetrics returns the families about the data and the alerts.
 func stateMetrics() []sloMetric {
 	return []sloMetric{
 		{"slo_budget_policy_gate", "What the budget policy asks for: 0 nothing, 1 warn, 2 block; absent when the budget is unknown.", func(s *Status, give giver) { give(gateNumber(s)) }},
@@ -135,7 +136,7 @@ func stateMetrics() []sloMetric {
 // evaluated reports whether an SLO has numbers.
 func evaluated(s *Status) bool { return len(s.Windows) > 0 && !s.At.IsZero() }
 
-// windowMetrics are those of the SLO's own window and its budget.
+// windowMetrics returns the families about the SLO's own window and its budget.
 func windowMetrics() []sloMetric {
 	own := func(of func(*Status, *WindowStatus, giver)) func(*Status, giver) {
 		return func(s *Status, give giver) {
@@ -156,7 +157,7 @@ func windowMetrics() []sloMetric {
 		{"slo_error_budget_events", "Bad events that the whole window allows.", own(func(s *Status, _ *WindowStatus, give giver) { give(s.Budget.Allowed) })},
 		{"slo_error_budget_remaining_ratio", "The error budget left: 1 untouched, 0 spent, negative overspent.", own(func(s *Status, _ *WindowStatus, give giver) { give(s.Budget.Remaining) })},
 		{"slo_error_budget_exhaustion_seconds", "Time until the error budget is spent at the present rate; absent when it never will.", own(func(s *Status, _ *WindowStatus, give giver) { give(s.Budget.ExhaustedInSeconds) })},
-		{"slo_period_end_timestamp_seconds", "When the calendar window ends and its budget starts anew; absent for rolling windows.", own(func(s *Status, _ *WindowStatus, give giver) {
+		{"slo_period_end_timestamp_seconds", "When the calendar window ends and its budget starts again; absent for rolling windows.", own(func(s *Status, _ *WindowStatus, give giver) {
 			if end := s.Budget.PeriodEnd; end != nil {
 				give(new(float64(end.Unix())))
 			}
@@ -164,7 +165,7 @@ func windowMetrics() []sloMetric {
 	}
 }
 
-// oneIf is 1 for what is so, else 0.
+// oneIf returns 1 for true, else 0.
 func oneIf(is bool) *float64 {
 	v := 0.0
 	if is {
@@ -173,11 +174,11 @@ func oneIf(is bool) *float64 {
 	return &v
 }
 
-// alertKind is what the metric slo_alert_firing tells apart.
+// alertKind contains the labels of the metric slo_alert_firing.
 type alertKind struct{ name, severity string }
 
-// alertsOf reports of each kind of alert whether it fires: of burn alerts always, of the
-// others only while they do, so that an SLO has no more than 20 series.
+// alertsOf returns whether each kind of alert fires. It always returns burn alerts, but
+// the others only while they fire, so that an SLO has no more than 20 series.
 func alertsOf(s *Status) map[alertKind]bool {
 	out := map[alertKind]bool{}
 	if s.Spec != nil {

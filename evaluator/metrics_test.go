@@ -13,13 +13,13 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// gathererOf gives the metrics of a report in order, or what is wrong with them.
+// gathererOf returns the metrics of a report in order, or an error about them.
 func gathererOf(r *Report) prometheus.Gatherer {
 	return prometheus.Gatherers{prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return slices.Collect(Metrics(r)), nil })}
 }
 
-// TestAlertsOfAnSLOAreToldApart in metrics: those about the burn rate are there always,
-// under the name that the SLO file gives them, the others while they fire.
+// TestAlertsOfAnSLOAreToldApart checks the metrics of alerts. Those about the burn rate
+// always exist, with the name from the SLO file. The others exist while they fire.
 func TestAlertsOfAnSLOAreToldApart(t *testing.T) {
 	status := Status{ID: "shop/a", Spec: &slo.SLO{Alerting: slo.Alerting{Name: "ShopBurns"}}, Alerts: []FiringAlert{
 		{Name: "ShopBurns", Severity: "page", Windows: []string{"1h", "5m"}}, {Name: "SLONoData", Severity: "page"},
@@ -43,7 +43,8 @@ func TestAlertsOfAnSLOAreToldApart(t *testing.T) {
 	require.Equal(t, map[[2]string]float64{{"ShopBurns", "page"}: 1, {"ShopBurns", "ticket"}: 0, {"SLONoData", "page"}: 1}, got)
 }
 
-// TestDoubtsInMetrics: there is a series for each doubt, and none where there is none.
+// TestDoubtsInMetrics checks that each doubt has a series, and that there is none without
+// a doubt.
 func TestDoubtsInMetrics(t *testing.T) {
 	reg := gathererOf(&Report{SLOs: []Status{
 		{ID: "s/a", Service: "s", SLO: "a", State: StateOK, Doubts: []Doubt{{Code: DoubtAmbiguous}, {Code: DoubtAudit}}},

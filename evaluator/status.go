@@ -6,15 +6,15 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// BackendInfo is what is known of a backend.
+// BackendInfo describes a backend.
 type BackendInfo struct {
 	Name    string
 	Kind    string // prometheus, victoriametrics, thanos, mimir
-	Version string // "" when it does not tell
+	Version string // "" if the backend does not report it
 }
 
-// Report is what `status -o json` prints and GET /api/v1/slos answers. Its
-// JSON is a contract with other people's scripts: fields are added, never
+// Report contains the status of all SLOs. `status -o json` prints it, and GET
+// /api/v1/slos returns it. Its JSON is a contract with scripts: fields are added, never
 // changed. Undefined numbers are null, never 0 or NaN.
 type Report struct {
 	Format      int       `json:"format"` // 1
@@ -22,11 +22,11 @@ type Report struct {
 	SLOs        []Status  `json:"slos"` // sorted by ID
 	Problems    []Problem `json:"problems"`
 
-	Backends []BackendInfo `json:"-"` // those that said what they are
+	Backends []BackendInfo `json:"-"` // those whose kind is known
 	Retired  []string      `json:"-"` // ids of groups that were retired in the last hour
 }
 
-// Status is what is known about one SLO at one instant.
+// Status describes one SLO at one instant.
 type Status struct {
 	ID          string            `json:"id"`
 	Service     string            `json:"service"`
@@ -42,47 +42,47 @@ type Status struct {
 	State       State             `json:"state"`
 	StateReason string            `json:"state_reason"`
 	StateSince  *time.Time        `json:"state_since"`
-	Doubts      []Doubt           `json:"doubts"`     // reasons why the numbers may be wrong, in the order of DoubtCodes
+	Doubts      []Doubt           `json:"doubts"`     // reasons why the numbers may be wrong, in the order of doubtCodes
 	DataUntil   *time.Time        `json:"data_until"` // time of the newest sample
 	Method      string            `json:"method"`     // how the events are counted: MethodRaw or MethodAggregated
 	Exact       bool              `json:"exact"`
-	Windows     []WindowStatus    `json:"windows"` // the policy's, the SLO's own last
+	Windows     []WindowStatus    `json:"windows"` // the policy's; the SLO's own is the last
 	Budget      Budget            `json:"budget"`
 	Policy      []PolicyStep      `json:"budget_policy"` // the mildest first
 	Gate        string            `json:"gate"`          // of the strictest active step: "", warn, block, or unknown
 	Excluded    Excluded          `json:"excluded"`
-	Groups      *GroupsStatus     `json:"groups"`       // of an SLO that is split by labels, of which this is the whole; null for others
+	Groups      *GroupsStatus     `json:"groups"`       // of a whole SLO that is split by labels; null for others
 	Periods     []PeriodStatus    `json:"periods"`      // that ended, newest first; null while they are not read
-	MorePeriods bool              `json:"more_periods"` // there are older ones, which are left out
+	MorePeriods bool              `json:"more_periods"` // older ones exist, and are left out
 	Alerts      []FiringAlert     `json:"alerts"`
 	Backend     string            `json:"backend"`
 	Source      string            `json:"source"`
 	Revision    string            `json:"revision"`
 
 	Spec    *slo.SLO  `json:"-"`
-	Missing *Missing  `json:"-"` // nil while there is data; as last seen while the backend can't be read
-	Cause   string    `json:"-"` // of an SLO without data, in few words; "" when it can't be told
-	At      time.Time `json:"-"` // the instant of the numbers; zero when there never were any
+	Missing *Missing  `json:"-"` // nil while there is data; the last known one while the backend can't be read
+	Cause   string    `json:"-"` // why an SLO has no data, in few words; "" if unknown
+	At      time.Time `json:"-"` // the instant of the numbers; zero before the first
 	History []Bucket  `json:"-"` // the SLO's own window so far in equal parts, oldest first
-	Failing *Failing  `json:"-"` // the newest value of a threshold that was bad; nil for none, and for other indicators
-	Burning []Bucket  `json:"-"` // since the long window began by which the gravest alert fires; nil without one
+	Failing *Failing  `json:"-"` // the newest bad value of a threshold; nil for none, and for other indicators
+	Burning []Bucket  `json:"-"` // since the start of the long window of the gravest alert; nil without one
 }
 
-// Failing is a value that was bad.
+// Failing is a bad value.
 type Failing struct {
 	Value float64
 	At    time.Time // the end of the slot
 }
 
-// Missing is that an SLO has no data.
+// Missing describes an SLO without data.
 type Missing struct {
-	Since  time.Time // of the newest sample; when the SLO came, without any
-	Never  bool      // there was none
+	Since  time.Time // time of the newest sample or, without any, of the SLO's appearance
+	Never  bool      // there was no sample
 	Reason string
-	At     time.Time // when it was seen last
+	At     time.Time // when that was last checked
 }
 
-// Unit is what is counted, for people: "events", "minutes".
+// Unit returns the unit of the counts, for people: "events", "minutes".
 func (s *Status) Unit() string {
 	if s.Spec == nil {
 		return "events"
@@ -90,13 +90,13 @@ func (s *Status) Unit() string {
 	return s.Spec.Unit()
 }
 
-// The methods of counting; docs/explanation/counting.md says what each can't know.
+// The methods of counting. docs/explanation/counting.md describes the limits of each.
 const (
 	// MethodRaw reads the raw samples of each counter.
 	MethodRaw = "raw"
 	// MethodAggregated reads sums of the counters of each target.
 	MethodAggregated = "aggregated"
-	// MethodEvaluated takes the values of an expression at the ends of slots.
+	// MethodEvaluated uses the values of an expression at the ends of slots.
 	MethodEvaluated = "evaluated"
 )
 
@@ -109,11 +109,11 @@ const (
 	StateStale       State = "stale"        // the whole backend's newest sample is too old
 	StateWarming     State = "warming"      // history is still being read
 	StateNoData      State = "no_data"      // no series
-	StateNoTraffic   State = "no_traffic"   // known, and nothing happened
+	StateNoTraffic   State = "no_traffic"   // the slots are known, and have no events
 	StateOK          State = "ok"
 )
 
-// States are all states, in the order of their precedence.
+// States contains all states, in the order of their precedence.
 var States = []State{StateQueryFailed, StateStale, StateWarming, StateNoData, StateNoTraffic, StateOK}
 
 // WindowStatus is one window that ends at the instant of evaluation.
@@ -124,7 +124,7 @@ type WindowStatus struct {
 	End      time.Time `json:"end"`
 	Total    float64   `json:"total"`
 	Bad      float64   `json:"bad"`
-	Coverage float64   `json:"coverage"` // share of the slots that are known, 0 to 1
+	Coverage float64   `json:"coverage"` // share of known slots, 0 to 1
 	SLI      *float64  `json:"sli"`
 	BurnRate *float64  `json:"burn_rate"`
 }
@@ -134,26 +134,26 @@ type Budget struct {
 	Allowed            *float64 `json:"allowed"`              // bad events
 	Consumed           *float64 `json:"consumed"`             // ratio of Allowed
 	Remaining          *float64 `json:"remaining"`            // 1 untouched, 0 spent, negative overspent
-	ExhaustedInSeconds *float64 `json:"exhausted_in_seconds"` // null when not within the window
+	ExhaustedInSeconds *float64 `json:"exhausted_in_seconds"` // null if not within the window
 	Basis              string   `json:"basis"`                // the window whose rates are projected: "6h"
 
-	// Of a calendar period, whose Allowed, Consumed and Remaining are those of the
-	// projected whole; null for a rolling window.
-	SoFar           *BudgetShare `json:"so_far"`           // of what was earned so far
+	// These are for a calendar period only, and null for a rolling window. Allowed,
+	// Consumed and Remaining of a calendar period are those of the projected whole.
+	SoFar           *BudgetShare `json:"so_far"`           // by the events so far
 	ProjectedTotal  *float64     `json:"projected_total"`  // events
 	ProjectionBasis *string      `json:"projection_basis"` // "same weekday hours of the last 4 weeks" or "linear"
 	PeriodStart     *time.Time   `json:"period_start"`
 	PeriodEnd       *time.Time   `json:"period_end"`
 }
 
-// BudgetShare is an error budget and what became of it.
+// BudgetShare is an error budget and its use.
 type BudgetShare struct {
 	Allowed   float64 `json:"allowed"`
 	Consumed  float64 `json:"consumed"`
 	Remaining float64 `json:"remaining"`
 }
 
-// PeriodStatus is a calendar period that ended, with the numbers of its end.
+// PeriodStatus is a calendar period that ended, with the numbers at its end.
 type PeriodStatus struct {
 	Name      string    `json:"name"` // "2026-11", "2026-W47", "2026-Q4" or "2026"
 	Start     time.Time `json:"start"`
@@ -162,15 +162,14 @@ type PeriodStatus struct {
 	Bad       float64   `json:"bad"`
 	Coverage  float64   `json:"coverage"`
 	SLI       *float64  `json:"sli"`
-	Objective float64   `json:"objective"` // that of the period's end
-	Allowed   *float64  `json:"allowed"`   // null, as are those below, when nothing is known
+	Objective float64   `json:"objective"` // at the period's end
+	Allowed   *float64  `json:"allowed"`   // null if no slot is known, as are the next two
 	Consumed  *float64  `json:"consumed"`
 	Remaining *float64  `json:"remaining"`
 	Complete  bool      `json:"complete"` // each slot is known
 }
 
-// Excluded are the slots of the SLO's own window that exclusions exclude, and the
-// events that these removed.
+// Excluded describes the excluded slots of the SLO's own window, and their events.
 type Excluded struct {
 	Total float64     `json:"total"`
 	Bad   float64     `json:"bad"`
@@ -181,19 +180,19 @@ type Excluded struct {
 	Spans []slo.Span `json:"-"` // of the window, in order
 }
 
-// GroupsStatus tells of the groups of an SLO, which are SLOs of their own.
+// GroupsStatus describes the groups of an SLO, which are SLOs of their own.
 type GroupsStatus struct {
 	By      []string `json:"by"` // names of labels
 	Count   int      `json:"count"`
-	LeftOut int      `json:"left_out"` // more than the limit
+	LeftOut int      `json:"left_out"` // beyond the limit
 }
 
-// Exclusion is one that an SLO file names. What several exclude is removed by the
-// first of them, so that their numbers add up to those of Excluded.
+// Exclusion is an exclusion of an SLO file. If several exclude a slot, the first of them
+// removes it, so that their numbers add up to those of Excluded.
 type Exclusion struct {
-	From   *time.Time `json:"from"` // null when it recurs
+	From   *time.Time `json:"from"` // null if it recurs
 	To     *time.Time `json:"to"`
-	Total  float64    `json:"total"` // events that it removed of the SLO's own window, all its times together
+	Total  float64    `json:"total"` // removed events of the SLO's own window, of all its times together
 	Bad    float64    `json:"bad"`
 	Slots  int        `json:"slots"`
 	Reason string     `json:"reason"`
@@ -203,41 +202,40 @@ type Exclusion struct {
 	Line   int        `json:"line"`
 }
 
-// PolicyStep is what people agreed to do when less than RemainingBelow of the
-// budget remains.
+// PolicyStep is an agreed action if less than RemainingBelow of the budget remains.
 type PolicyStep struct {
 	RemainingBelow float64 `json:"remaining_below"` // ratio
 	Action         string  `json:"action"`
 	Gate           string  `json:"gate"`   // "", warn or block
-	Active         bool    `json:"active"` // false when the budget is unknown
+	Active         bool    `json:"active"` // false if the budget is unknown
 }
 
 // GateUnknown is the gate of an SLO with a policy whose budget is unknown.
 const GateUnknown = "unknown"
 
-// FiringAlert is an alert that fires for the SLO. A burn alert fires by a tier of the
-// policy; the alerts about the data and the budget have no tier and no windows.
+// FiringAlert is a firing alert of the SLO. A burn alert fires by a tier of the policy.
+// Alerts about the data and the budget have no tier and no windows.
 type FiringAlert struct {
 	Name        string    `json:"name"`     // the alertname: "ErrorBudgetBurn"
 	Severity    string    `json:"severity"` // "page" or "ticket"
 	Tier        string    `json:"tier"`     // "fast"; "" without one
 	Since       time.Time `json:"since"`    // end of the slot in which the episode began
-	Older       bool      `json:"older"`    // it began at Since or before: more was not read
+	Older       bool      `json:"older"`    // it began at Since or before: earlier slots were not read
 	Windows     []string  `json:"windows"`  // long, short
 	Summary     string    `json:"summary"`  // as it is sent
 	Description string    `json:"description"`
 
-	Holds          bool              `json:"-"` // a tier holds in the newest slot; else the alert only lingers
-	Until          time.Time         `json:"-"` // when it ends unless a tier holds again
-	Held           time.Time         `json:"-"` // the last instant at which the numbers said so: of a burn rate the end of the last slot in which the tier held or was kept firing
-	Row            int               `json:"-"` // bad runs in a row, where its tier counts these
-	RemainingBelow float64           `json:"-"` // ratio; of the step of the budget policy that it is about
+	Holds          bool              `json:"-"` // a tier holds in the newest slot; otherwise the alert only lingers
+	Until          time.Time         `json:"-"` // when it ends, unless a tier holds again
+	Held           time.Time         `json:"-"` // last instant at which the numbers confirmed it; for a burn rate the end of the last slot in which the tier held or was kept firing
+	Row            int               `json:"-"` // bad runs in a row, for a tier that counts these
+	RemainingBelow float64           `json:"-"` // ratio; of its step of the budget policy
 	Among          string            `json:"-"` // which groups of a whole fire: "3 of 60 hosts: db-1, db-7, web-2"
 	Annotations    map[string]string `json:"-"` // all that are sent
 
-	Known    map[string]float64 `json:"-"` // the shares of its windows that were known when it began, by their names; "" is the SLO's own
-	Waits    string             `json:"-"` // why it is held though the numbers do not confirm it; "" when they do
-	Recalled time.Time          `json:"-"` // when an Alertmanager had it that another process posted; zero when this one saw it fire
+	Known    map[string]float64 `json:"-"` // known shares of its windows when it began, by their names; "" is the SLO's own
+	Waits    string             `json:"-"` // why it is held without confirming numbers; "" if they confirm it
+	Recalled time.Time          `json:"-"` // when an Alertmanager had it from another process; zero if this process saw it fire
 }
 
 // Burns reports whether the alert is about the burn rate, by a tier of the policy.
@@ -261,5 +259,5 @@ type Problem struct {
 	Message  string `json:"message"`
 	Hint     string `json:"hint"`
 
-	Since time.Time `json:"-"` // since when its source has errors, by commits or files; zero where these don't say
+	Since time.Time `json:"-"` // since when its source has errors, by commits or files; zero if unknown
 }

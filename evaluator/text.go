@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// ForPeople is a number with at most two decimals, and commas between thousands.
+// ForPeople returns a number with at most two decimals, and commas between thousands.
 func ForPeople(n float64) string {
 	text := strconv.FormatFloat(math.Round(100*n)/100, 'f', -1, 64)
 	whole, _, _ := strings.Cut(text, ".")
@@ -16,5 +16,5 @@ func ForPeople(n float64) string {
 	return text
 }
 
-// MinuteFormat is how messages write instants.
+// MinuteFormat is the format of instants in messages.
 const MinuteFormat = "2006-01-02 15:04 MST"

@@ -24,7 +24,6 @@ import (
 var unfinished = []string{
 	"alerting",
 	"cmd",
-	"evaluator/*",
 	"evaluator/loop",
 	"evaluator/memprom",
 	"evaluator/peers",

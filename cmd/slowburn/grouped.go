@@ -27,7 +27,7 @@ func arrange(r *evaluator.Report) (rows []*evaluator.Status, notes []string) {
 	for i := range r.SLOs {
 		s := &r.SLOs[i]
 		if len(s.Group) > 0 {
-			groups[s.Whole()] = append(groups[s.Whole()], s)
+			groups[s.WholeID()] = append(groups[s.WholeID()], s)
 		} else {
 			heads = append(heads, s)
 		}

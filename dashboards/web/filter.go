@@ -75,7 +75,7 @@ func (f filter) of(r *evaluator.Report) filter {
 	f.troubled = map[string]bool{}
 	for i := range r.SLOs {
 		if st := &r.SLOs[i]; len(st.Group) > 0 && f.order.Condition(st) < triage.Doubtful {
-			f.troubled[st.Whole()] = true
+			f.troubled[st.WholeID()] = true
 		}
 	}
 	return f
@@ -84,7 +84,7 @@ func (f filter) of(r *evaluator.Report) filter {
 // has reports whether the filter chooses s.
 func (f filter) has(s *evaluator.Status) bool {
 	if f.service != "" && f.service != s.Service || f.slo != "" && f.slo != s.SLO ||
-		f.owner != "" && f.owner != s.Owner || f.whole != "" && (len(s.Group) == 0 || f.whole != s.Whole()) || !f.hasState(s) {
+		f.owner != "" && f.owner != s.Owner || f.whole != "" && (len(s.Group) == 0 || f.whole != s.WholeID()) || !f.hasState(s) {
 		return false
 	}
 	for _, l := range f.labels {

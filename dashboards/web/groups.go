@@ -54,7 +54,7 @@ func newBlocks(chosen []*evaluator.Status, o triage.Order) []block {
 		if len(st.Group) == 0 {
 			continue
 		}
-		if i, ok := at[st.Whole()]; ok {
+		if i, ok := at[st.WholeID()]; ok {
 			out[i].groups = append(out[i].groups, st)
 		} else {
 			out = append(out, block{head: st})
@@ -184,7 +184,7 @@ func (s *server) groupsTable(head *row, whole *evaluator.Status, report *evaluat
 	}
 	var groups []*evaluator.Status
 	for i := range report.SLOs {
-		if st := &report.SLOs[i]; len(st.Group) > 0 && st.Whole() == whole.ID {
+		if st := &report.SLOs[i]; len(st.Group) > 0 && st.WholeID() == whole.ID {
 			groups = append(groups, st)
 		}
 	}

@@ -42,11 +42,11 @@ func (x *inspector) excess(ctx context.Context, m *plan.Input) error {
 		return nil
 	}
 	events, _, err := x.number(ctx, some, x.end)
-	if err != nil || events < evaluator.LeastExcess {
+	if err != nil || !evaluator.Exceeds(events, 0) {
 		return err
 	}
 	total, _, err := x.number(ctx, all, x.end)
-	if err != nil || events-total <= evaluator.ExcessShare*total {
+	if err != nil || !evaluator.Exceeds(events, total) {
 		return err
 	}
 	x.concern(false, fieldOf(x.slo.Indicator, counting.RoleTotal), "it must count all events, the bad ones among them; or give good and bad",

@@ -409,7 +409,7 @@ func (e *Loop) rereadWhole(ctx context.Context, family []*job) int {
 		}
 		l.rereading = true
 		for _, p := range l.ended {
-			p.Again()
+			p.Reset()
 		}
 		from, outgrown := e.behindNow().Add(-l.History), l.book.Outgrown
 		fresh := func() *history.Record { return wholeBook(l.Plan, from, outgrown) }

@@ -62,9 +62,9 @@ func TestShareOfWhatIsUndecided(t *testing.T) {
 // TestADoubtIsAReason of a state that has none.
 func TestADoubtIsAReason(t *testing.T) {
 	var s evaluator.Status
-	s.Doubt(nil)
-	s.Doubt(&evaluator.Doubt{Code: evaluator.DoubtEstimated, Message: "first"})
-	s.Doubt(&evaluator.Doubt{Code: evaluator.DoubtAmbiguous, Message: "second"})
+	s.AddDoubt(nil)
+	s.AddDoubt(&evaluator.Doubt{Code: evaluator.DoubtEstimated, Message: "first"})
+	s.AddDoubt(&evaluator.Doubt{Code: evaluator.DoubtAmbiguous, Message: "second"})
 	require.Equal(t, "first", s.StateReason)
 	require.Equal(t, []evaluator.Doubt{{Code: evaluator.DoubtAmbiguous, Message: "second"}, {Code: evaluator.DoubtEstimated, Message: "first"}}, s.Doubts, "in the order of the codes")
 }

@@ -79,7 +79,7 @@ func (e *Loop) evaluate(t *followed, end timeline.Minute, alerts []evaluator.Fir
 	t.status.Compute(v, end, e.Windows(s))
 	t.status.FillBurning(v, end)
 	t.status.Doubts = t.doubtsOf(v, end)
-	t.status.Exclude(v, end, &t.view)
+	t.status.FillExcluded(v, end, &t.view)
 	t.pastOf(end)
 	state, reason, since := t.dataState(end, e.pageWindow(t.slo))
 	if state == evaluator.StateNoData {
@@ -96,7 +96,7 @@ func (e *Loop) evaluate(t *followed, end timeline.Minute, alerts []evaluator.Fir
 	if state == evaluator.StateNoData {
 		t.status.Cause = l.absence.cause
 	}
-	t.status.Doubt(t.ambiguous(v, end))
+	t.status.AddDoubt(t.ambiguous(v, end))
 	t.status.SetGate()
 }
 

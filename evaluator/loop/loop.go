@@ -362,9 +362,9 @@ func (e *Loop) keyOf(s *slo.SLO) string { return plan.Key(s, e.backendOf(s).Name
 // history is how far back an SLO's timeline goes.
 func (e *Loop) history(s *slo.SLO) time.Duration {
 	if e.NewJudge == nil {
-		return evaluator.HistoryOf(s.Window)
+		return evaluator.HistoryLength(s.Window)
 	}
-	return max(evaluator.HistoryOf(s.Window), e.Lookback(s))
+	return max(evaluator.HistoryLength(s.Window), e.Lookback(s))
 }
 
 func (e *Loop) backendOf(s *slo.SLO) *lane {

@@ -244,7 +244,7 @@ func (e *Loop) takePast(r periodRead) {
 		l.pastRetry = at + pastRetryAfter
 		return
 	}
-	all.Before(r.ended, r.older)
+	all.AddOlder(r.ended, r.older)
 	if !all.Done {
 		return
 	}

@@ -20,7 +20,7 @@ func (t *followed) dataState(end timeline.Minute, longest slo.Window) (evaluator
 			return evaluator.StateNoTraffic, "NaN: " + text + " has nothing to measure", until
 		case !p.Silent(end) || t.job.AbsentBad && k.Timeline.Sum(k.Settled-1, k.Settled).Known > 0:
 		case until == nil:
-			return evaluator.StateNoData, "no series match " + text + evaluator.OfTimes(t.slo.Indicator), nil
+			return evaluator.StateNoData, "no series match " + text + evaluator.TimesHint(t.slo.Indicator), nil
 		default:
 			reason := fmt.Sprintf("no samples of %s since %s", text, until.Format("2006-01-02 15:04 MST"))
 			if cause := t.job.absence.cause; cause != "" {
