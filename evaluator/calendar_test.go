@@ -20,8 +20,8 @@ func monthly(t *testing.T, c slo.Calendar, zone string) *slo.SLO {
 	return &slo.SLO{Service: "shop", Name: "availability", Objective: o, Window: window}
 }
 
-// counted returns a timeline of known slots.
-func counted(from, to time.Time, f func(at time.Time) (total, bad float64)) *timeline.Timeline {
+// knownSlots returns a timeline of known slots.
+func knownSlots(from, to time.Time, f func(at time.Time) (total, bad float64)) *timeline.Timeline {
 	tl := timeline.NewTimeline(timeline.MinuteOf(from))
 	for at := from; at.Before(to); at = at.Add(time.Minute) {
 		total, bad := f(at)
@@ -46,7 +46,7 @@ func utc(year int, month time.Month, day int) time.Time {
 func TestCalendarBudgetWorkedOut(t *testing.T) {
 	s := monthly(t, slo.Month, "UTC")
 	now := utc(2026, 11, 11)
-	tl := counted(utc(2026, 11, 1), now, func(at time.Time) (float64, float64) {
+	tl := knownSlots(utc(2026, 11, 1), now, func(at time.Time) (float64, float64) {
 		if now.Sub(at) <= 6*time.Hour && at.Minute()%10 == 0 {
 			return 10, 1
 		}
@@ -97,12 +97,12 @@ func TestCalendarExhaustionEndsWithThePeriod(t *testing.T) {
 		{utc(2026, 12, 1).Add(-2 * time.Hour), false}, // 300 and 100 more
 		{utc(2026, 12, 1).Add(-3 * time.Hour), true},  // 300 and 150 more
 	} {
-		b := computed(s, counted(utc(2026, 11, 1), tt.now, bad(tt.now))).Budget
+		b := computed(s, knownSlots(utc(2026, 11, 1), tt.now, bad(tt.now))).Budget
 		require.Equal(t, tt.spent, b.ExhaustedInSeconds != nil, tt.now)
 	}
 	// At the end of the month the projection equals the count.
 	now := utc(2026, 12, 1)
-	b := computed(s, counted(utc(2026, 11, 1), now, bad(now))).Budget
+	b := computed(s, knownSlots(utc(2026, 11, 1), now, bad(now))).Budget
 	require.Equal(t, 432_000.0, *b.ProjectedTotal)
 	require.Equal(t, b.SoFar.Remaining, *b.Remaining)
 	require.Nil(t, b.ExhaustedInSeconds)
@@ -119,7 +119,7 @@ func TestProjectionByTheWeek(t *testing.T) {
 		return 10, 0
 	}
 	for _, now := range []time.Time{utc(2026, 11, 11), utc(2026, 11, 14).Add(7*time.Hour + 13*time.Minute), utc(2026, 11, 29).Add(time.Minute)} {
-		b := computed(s, counted(now.Add(-40*24*time.Hour), now, traffic)).Budget
+		b := computed(s, knownSlots(now.Add(-40*24*time.Hour), now, traffic)).Budget
 		require.Equal(t, "same weekday hours of the last 4 weeks", *b.ProjectionBasis)
 		if now.Minute() == 0 {
 			require.InDelta(t, 21*14_400+9*1_440, *b.ProjectedTotal, 1e-6)
@@ -136,7 +136,7 @@ func TestProjectionByTheWallClock(t *testing.T) {
 	zone, err := time.LoadLocation("Europe/Berlin")
 	require.NoError(t, err)
 	now := time.Date(2026, 10, 20, 12, 30, 0, 0, zone)
-	tl := counted(now.Add(-40*24*time.Hour), now, func(at time.Time) (float64, float64) {
+	tl := knownSlots(now.Add(-40*24*time.Hour), now, func(at time.Time) (float64, float64) {
 		if at.In(zone).Hour() == 0 {
 			return 1, 0
 		}
@@ -175,7 +175,7 @@ func TestCalendarBudgetOfTheUnknown(t *testing.T) {
 	require.Nil(t, b.ProjectedTotal)
 	require.Equal(t, "2025-12-31T18:15:00Z", b.PeriodStart.Format(time.RFC3339))
 	// The same holds while the beginning of the period is not read.
-	late := counted(utc(2026, 1, 5), utc(2026, 1, 10), func(time.Time) (float64, float64) { return 1, 0 })
+	late := knownSlots(utc(2026, 1, 5), utc(2026, 1, 10), func(time.Time) (float64, float64) { return 1, 0 })
 	require.Nil(t, computed(s, late).Budget.Remaining)
 }
 
@@ -186,7 +186,7 @@ func TestEndedPeriods(t *testing.T) {
 	old, err := slo.ParseObjective("99")
 	require.NoError(t, err)
 	s.PastObjectives = []slo.PastObjective{{Until: utc(2026, 11, 1), Objective: old}}
-	tl := counted(utc(2026, 10, 1), utc(2026, 12, 2), func(at time.Time) (float64, float64) {
+	tl := knownSlots(utc(2026, 10, 1), utc(2026, 12, 2), func(at time.Time) (float64, float64) {
 		if at.Hour() == 0 && at.Minute() == 0 {
 			return 100, 1
 		}
@@ -243,7 +243,7 @@ func TestEndedPeriodsWithGaps(t *testing.T) {
 	require.True(t, p.Done && p.More)
 	// A process that runs a month longer drops the oldest.
 	p.More = false
-	tl := counted(utc(2026, 12, 1), utc(2027, 1, 1).Add(time.Minute), func(time.Time) (float64, float64) { return 1, 0 })
+	tl := knownSlots(utc(2026, 12, 1), utc(2027, 1, 1).Add(time.Minute), func(time.Time) (float64, float64) { return 1, 0 })
 	p.Renew(s.Window, tl, tl.End())
 	require.Len(t, p.List, MaxPeriods)
 	require.True(t, p.More)
@@ -259,7 +259,7 @@ func TestProjectionOfExcludedTime(t *testing.T) {
 	}
 	even := func(time.Time) (float64, float64) { return 10, 0 }
 	for basis, since := range map[string]time.Time{"linear": utc(2026, 11, 1), "same weekday hours of the last 4 weeks": utc(2026, 10, 1)} {
-		b := computed(s, counted(since, utc(2026, 11, 11), even).ViewFor(s)).Budget
+		b := computed(s, knownSlots(since, utc(2026, 11, 11), even).ViewFor(s)).Budget
 		require.Equal(t, basis, *b.ProjectionBasis)
 		require.InDelta(t, 28*14_400, *b.ProjectedTotal, 1e-6, basis)
 		require.InDelta(t, 9*14_400*s.Objective.Budget(), b.SoFar.Allowed, 1e-9, basis)

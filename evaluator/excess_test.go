@@ -15,7 +15,7 @@ import (
 // rolling window and in a calendar period.
 func TestBadWithoutTotalSpends(t *testing.T) {
 	now := utc(2026, 11, 2)
-	tl := counted(utc(2026, 11, 1), now, func(at time.Time) (float64, float64) {
+	tl := knownSlots(utc(2026, 11, 1), now, func(at time.Time) (float64, float64) {
 		if now.Sub(at) <= 2*time.Hour {
 			return 0, 5
 		}
@@ -110,7 +110,7 @@ func TestExcess(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			end := utc(2026, 11, 3)
-			tl := counted(utc(2026, 11, 1), end, func(at time.Time) (float64, float64) { return tt.slots(end.Sub(at)) })
+			tl := knownSlots(utc(2026, 11, 1), end, func(at time.Time) (float64, float64) { return tt.slots(end.Sub(at)) })
 			x := ExcessOf(tl, timeline.MinuteOf(utc(2026, 11, 2)), tl.End(), 1, tt.good)
 			if tt.since == 0 {
 				require.Nil(t, x)

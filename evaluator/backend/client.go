@@ -108,7 +108,7 @@ func (c *Client) send(ctx context.Context, path string, form url.Values) ([]Seri
 		defer c.Rescue(&err)
 		var a result
 		err = share.decoding(func() (err error) {
-			a, err = decodeAnswer(body, &ration{take: func(n int64) error { return share.take(ctx, n) }})
+			a, err = decodeAnswer(body, &memoryRation{take: func(n int64) error { return share.take(ctx, n) }})
 			return err
 		})
 		if err == nil && ranges && a.kind != matrixType {
@@ -215,7 +215,7 @@ type result struct {
 // decodeAnswer reads {"status", "data": {"resultType", "result": [...]}, "warnings"}. It
 // returns an error if the answer is cut off, or marked as partial. VictoriaMetrics marks
 // it by isPartial.
-func decodeAnswer(r io.Reader, ration *ration) (result, error) {
+func decodeAnswer(r io.Reader, ration *memoryRation) (result, error) {
 	dec := jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	var out result
 	var status, message string
@@ -277,7 +277,7 @@ func decodeRest(dec *jsontext.Decoder) error {
 	return errors.New("more follows after its end")
 }
 
-func decodeData(dec *jsontext.Decoder, ration *ration) (result, error) {
+func decodeData(dec *jsontext.Decoder, ration *memoryRation) (result, error) {
 	var out result
 	err := eachField(dec, func(key string) (err error) {
 		switch {
@@ -296,7 +296,7 @@ func decodeData(dec *jsontext.Decoder, ration *ration) (result, error) {
 	return out, err
 }
 
-func decodeSeries(dec *jsontext.Decoder, ration *ration) (Series, error) {
+func decodeSeries(dec *jsontext.Decoder, ration *memoryRation) (Series, error) {
 	v := Series{Labels: map[string]string{}}
 	if err := ration.add(seriesBytes); err != nil {
 		return v, err

@@ -124,14 +124,14 @@ const (
 	takeBytes      = 64 << 10 // reserved at once
 )
 
-// ration counts the bytes of decoded values, and reserves them in steps.
-type ration struct {
+// memoryRation counts the bytes of decoded values, and reserves them in steps.
+type memoryRation struct {
 	take  func(bytes int64) error // nil for no limit
 	bytes int64
 }
 
 // add adds a number of bytes.
-func (r *ration) add(bytes int64) error {
+func (r *memoryRation) add(bytes int64) error {
 	r.bytes += bytes
 	if r.bytes < takeBytes || r.take == nil {
 		return nil

@@ -84,7 +84,9 @@ type Step struct {
 
 // AddCounts fills in the numbers of the timeline.
 func (p *Proof) AddCounts(sum timeline.Sum) {
-	p.Slots.Count, p.Slots.Known, p.Slots.Coverage = int(sum.End-sum.Start), sum.Known, sum.Coverage()
+	p.Slots.Count = int(sum.End - sum.Start)
+	p.Slots.Known = sum.Known
+	p.Slots.Coverage = sum.Coverage()
 	p.Slots.Excluded = sum.Excluded
 	p.Slots.Single = p.Slots.Count - p.Slots.Quarters*timeline.Quarter
 	bad := max(sum.Bad, 0)

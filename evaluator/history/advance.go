@@ -130,7 +130,7 @@ func (b *Reader) advancePiece(ctx context.Context, due []*Read, p piece, cycle b
 }
 
 // readFor sends the queries of several Reads about (from, to].
-func (b *Reader) readFor(ctx context.Context, due []*Read, from, to, step timeline.Minute) (*batch, error) {
+func (b *Reader) readFor(ctx context.Context, due []*Read, from, to, step timeline.Minute) (*round, error) {
 	var queries []plan.Query
 	paces := map[paceRange][]gauges.Pace{}
 	for _, e := range due {
@@ -183,7 +183,7 @@ func nextPiece(entries []*Read, settled, end timeline.Minute) (due []*Read, from
 }
 
 // countSafely counts a batch. If that panics for one Read, the others continue.
-func (b *Reader) countSafely(ctx context.Context, e *Read, r *batch, settled timeline.Minute) (err error) {
+func (b *Reader) countSafely(ctx context.Context, e *Read, r *round, settled timeline.Minute) (err error) {
 	defer func() {
 		if _, is := errors.AsType[backend.FaultError](err); is {
 			e.fail(err)
@@ -200,7 +200,7 @@ func (e *Read) fail(err error) {
 
 // count counts a batch. Slots up to settled are final. The last batch of an advance also
 // counts the slots after them.
-func (b *Reader) count(ctx context.Context, e *Read, r *batch, settled timeline.Minute) error {
+func (b *Reader) count(ctx context.Context, e *Read, r *round, settled timeline.Minute) error {
 	record := e.Record
 	batches, err := b.batches(ctx, e, r)
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// batch contains the answers of one round of queries, for all Reads in it.
-type batch struct {
+// round contains the answers of one round of queries, for all Reads in it.
+type round struct {
 	from, to timeline.Minute
 	step     timeline.Minute // between the slots of queried values: 1, unless those between are known
 	answers  []Answer
@@ -38,8 +38,8 @@ type Answer struct {
 
 // read sends queries, each once, about (from, to]; for values at each step. An error
 // concerns the whole backend, or a range that is too long.
-func (b *Reader) read(ctx context.Context, queries []plan.Query, from, to, step timeline.Minute) (*batch, error) {
-	r := &batch{from: from, to: to, step: step, sizes: map[string]map[uint64][]backend.Sample{}, starts: counting.Starts{}}
+func (b *Reader) read(ctx context.Context, queries []plan.Query, from, to, step timeline.Minute) (*round, error) {
+	r := &round{from: from, to: to, step: step, sizes: map[string]map[uint64][]backend.Sample{}, starts: counting.Starts{}}
 	for _, s := range widest(rawSelectors(queries)) {
 		answer, err := b.Query(ctx, s.Range(time.Duration(to-from)*time.Minute), to.Time())
 		if err := r.add(plan.Query{Selector: s}.Prepared(), b.RawSeries(counting.DropImpossible(answer)), err); err != nil {
@@ -172,7 +172,7 @@ func OwnError(p *plan.Plan, err error) error {
 
 // add stores an answer. An error that concerns only this query ends only the Reads that
 // need it.
-func (r *batch) add(q plan.Query, series []counting.RawSeries, err error) error {
+func (r *round) add(q plan.Query, series []counting.RawSeries, err error) error {
 	if s := counting.FindDuplicate(series); err == nil && s != nil {
 		err = backend.MalformedError("the answer has the series " + backend.Shown(s.Labels.String()) + " twice")
 	}
@@ -188,7 +188,7 @@ func (r *batch) add(q plan.Query, series []counting.RawSeries, err error) error 
 const histogramSamples = 10
 
 // samples returns the number of samples in the batch.
-func (r *batch) samples() int {
+func (r *round) samples() int {
 	n := 0
 	for _, a := range r.answers {
 		for _, s := range a.Series {
@@ -227,7 +227,7 @@ func valuesOf(lbls map[string]string, names []string) string {
 
 // series returns the series of queries, with their roles. A series of two queries has
 // both roles.
-func (r *batch) series(queries []plan.Query) ([]counting.RawSeries, error) {
+func (r *round) series(queries []plan.Query) ([]counting.RawSeries, error) {
 	var out []counting.RawSeries
 	type identity struct {
 		key         uint64
@@ -266,7 +266,7 @@ func (r *batch) series(queries []plan.Query) ([]counting.RawSeries, error) {
 
 // find returns the answer that contains a query's series, and the matchers that select
 // them there.
-func (r *batch) find(q plan.Query) (*Answer, []*labels.Matcher) {
+func (r *round) find(q plan.Query) (*Answer, []*labels.Matcher) {
 	for i := range r.answers {
 		a := &r.answers[i]
 		if a.query.Way != q.Way {

@@ -52,7 +52,7 @@ func (r *Record) QueriesOf(i int) []plan.Query {
 }
 
 // batches returns the series of each input of a Read.
-func (b *Reader) batches(ctx context.Context, e *Read, r *batch) ([][]counting.RawSeries, error) {
+func (b *Reader) batches(ctx context.Context, e *Read, r *round) ([][]counting.RawSeries, error) {
 	record, live := e.Record, 0
 	out := make([][]counting.RawSeries, len(record.Inputs))
 	for i, m := range e.Record.Plan.Inputs {
@@ -84,7 +84,7 @@ func (b *Reader) batches(ctx context.Context, e *Read, r *batch) ([][]counting.R
 }
 
 // observations returns the series of histograms, classic or native.
-func (b *Reader) observations(ctx context.Context, e *Read, i int, batch []counting.RawSeries, r *batch) ([]counting.RawSeries, error) {
+func (b *Reader) observations(ctx context.Context, e *Read, i int, batch []counting.RawSeries, r *round) ([]counting.RawSeries, error) {
 	m, p := e.Record.Plan.Inputs[i], &e.Record.Inputs[i]
 	if p.Native && p.Method == evaluator.MethodRaw {
 		native, err := r.series([]plan.Query{m.NativeQuery()})
@@ -111,7 +111,7 @@ func (b *Reader) observations(ctx context.Context, e *Read, i int, batch []count
 
 // addBetween adds the values between the queried slots, which an earlier query returned.
 // It stores the newest values for the next time.
-func (p *InputState) addBetween(batch []counting.RawSeries, r *batch, settled timeline.Minute) []counting.RawSeries {
+func (p *InputState) addBetween(batch []counting.RawSeries, r *round, settled timeline.Minute) []counting.RawSeries {
 	if r.step > 1 {
 		at := map[uint64]int{}
 		for i, s := range batch {

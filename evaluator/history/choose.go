@@ -145,7 +145,7 @@ func (b *Reader) Increase(s slo.Selector, length timeline.Minute) string {
 }
 
 // perTarget queries an aggregation of a selector's counters by target.
-func (b *Reader) perTarget(ctx context.Context, operation string, q plan.Query, r *batch) ([]counting.RawSeries, error) {
+func (b *Reader) perTarget(ctx context.Context, operation string, q plan.Query, r *round) ([]counting.RawSeries, error) {
 	counters, by := b.Deduplicate(q.Selector, q.Selector.String()), slices.Concat(b.TargetLabels, q.By)
 	answer, err := b.QueryRange(ctx, fmt.Sprintf("%s by (%s) (%s)", operation, slo.LabelList(by...), counters), r.from, r.to, 1)
 	for _, v := range answer {
@@ -155,7 +155,7 @@ func (b *Reader) perTarget(ctx context.Context, operation string, q plan.Query, 
 }
 
 // size reads the numbers of counters in the sums of a batch, if they matter.
-func (b *Reader) size(ctx context.Context, e *Read, i int, batch []counting.RawSeries, r *batch) error {
+func (b *Reader) size(ctx context.Context, e *Read, i int, batch []counting.RawSeries, r *round) error {
 	a, ok := e.Record.Inputs[i].Counting.(*counters.Targets)
 	if !ok || !a.NeedsSizes(batch, e.Record.Settled) {
 		return nil

@@ -18,8 +18,8 @@ import (
 // it is no longer followed. It is longer if absent data counts.
 const retireAfter = 24 * time.Hour
 
-// group is a group of an SLO, as its samples show it.
-type group struct {
+// groupState is a group of an SLO, as its samples show it.
+type groupState struct {
 	Values []string // of the labels that the SLO is split by
 	newest int64    // time of the newest sample, in milliseconds
 }
@@ -31,7 +31,7 @@ func (r *Record) noteGroups(batches [][]counting.RawSeries) {
 		return
 	}
 	if r.Groups == nil {
-		r.Groups = map[string]group{}
+		r.Groups = map[string]groupState{}
 	}
 	newest := int64(0)
 	for i := range batches[0] {
@@ -49,13 +49,13 @@ func (r *Record) noteGroups(batches [][]counting.RawSeries) {
 		if g, known := r.Groups[key]; known && g.newest >= last || slices.Contains(values, "") {
 			continue
 		}
-		r.Groups[key] = group{values, last}
+		r.Groups[key] = groupState{values, last}
 	}
 	gone := max(timeline.Minute(0).Add(retireAfter), r.Plan.Inputs[0].Absence)
 	if r.Plan.AbsentBad {
 		gone = max(gone, timeline.Minutes(slo.Remembrance))
 	}
-	maps.DeleteFunc(r.Groups, func(_ string, g group) bool { return g.newest < newest-gone.Millis() })
+	maps.DeleteFunc(r.Groups, func(_ string, g groupState) bool { return g.newest < newest-gone.Millis() })
 }
 
 // groupKey returns a text that differs for the groups of an SLO.

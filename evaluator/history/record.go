@@ -39,7 +39,7 @@ type Record struct {
 	Timeline   *timeline.Timeline
 	Inputs     []InputState // one for each input of the plan
 	Recent     *recentSlots // of the settled slots; nil unless the plan combines slots
-	Groups     map[string]group
+	Groups     map[string]groupState
 	Broken     error              // why it can't be continued; nil if it can
 	Outgrown   bool               // it has more series than may be read raw
 	Settled    timeline.Minute    // slots up to here are final; before the timeline while the lead-in is read

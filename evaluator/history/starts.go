@@ -171,7 +171,7 @@ func (b *Reader) addMissing(ctx context.Context, s counting.Starts, targets []st
 
 // startsFor returns the start times of the targets in batches, in the slots that settle.
 // Reads in one round share them.
-func (b *Reader) startsFor(ctx context.Context, e *Read, r *batch, batches [][]counting.RawSeries, settled timeline.Minute) (counting.Starts, error) {
+func (b *Reader) startsFor(ctx context.Context, e *Read, r *round, batches [][]counting.RawSeries, settled timeline.Minute) (counting.Starts, error) {
 	to := min(r.to, settled)
 	if e.whole != nil || to <= r.from { // the whole judges, or nothing settles
 		return nil, nil

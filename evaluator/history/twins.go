@@ -81,7 +81,7 @@ func allTwins(batch []counting.RawSeries, name string) bool {
 
 // findTwins finds copies of counters in the newest long piece of history. A cycle has too
 // few samples for it.
-func (b *Reader) findTwins(ctx context.Context, e *Read, r *batch, batches [][]counting.RawSeries, settled timeline.Minute) {
+func (b *Reader) findTwins(ctx context.Context, e *Read, r *round, batches [][]counting.RawSeries, settled timeline.Minute) {
 	if r.to-r.from < timeline.Minutes(TwinsLength) || r.to <= settled-24*60 {
 		return
 	}

@@ -39,7 +39,7 @@ func SLOs(ctx context.Context, slos []*slo.SLO, options Options) ([]slo.Finding,
 	findings := make([][]slo.Finding, len(slos))
 	byReader := map[*history.Reader]*answers{}
 	for _, r := range options.Readers {
-		byReader[r] = &answers{Reader: r, known: map[string]answer{}}
+		byReader[r] = &answers{Reader: r, known: map[string]cachedAnswer{}}
 	}
 	places, workers := make(chan int), sync.WaitGroup{}
 	for _, r := range options.Readers {
@@ -70,11 +70,11 @@ func SLOs(ctx context.Context, slos []*slo.SLO, options Options) ([]slo.Finding,
 type answers struct {
 	*history.Reader
 	mu    sync.Mutex
-	known map[string]answer
+	known map[string]cachedAnswer
 }
 
-// answer is the answer to a query.
-type answer struct {
+// cachedAnswer is the answer to a query.
+type cachedAnswer struct {
 	series []backend.Series
 	err    error
 }

@@ -52,9 +52,9 @@ func TestTimelineKeepsPartsOfEventsExactly(t *testing.T) {
 	})
 }
 
-// events draws a count: usually small and whole, sometimes a fraction, negative or
+// drawEvents draws a count: usually small and whole, sometimes a fraction, negative or
 // very large. All their sums are exact.
-func events(rt *rapid.T, label string) float64 {
+func drawEvents(rt *rapid.T, label string) float64 {
 	return rapid.OneOf(
 		rapid.Map(rapid.IntRange(0, 3000), func(n int) float64 { return float64(n) }),
 		rapid.Map(rapid.IntRange(-1e6, 1e6), func(n int) float64 { return float64(n) / 1024 }),
@@ -194,7 +194,7 @@ func TestTimelineAgainstPlainSlots(t *testing.T) {
 			switch rapid.IntRange(0, 5).Draw(rt, "step") {
 			case 0, 1, 2:
 				for range rapid.IntRange(1, 40).Draw(rt, "n") {
-					s := Slot{Total: events(rt, "total"), Bad: events(rt, "bad"), Known: rapid.Bool().Draw(rt, "known")}
+					s := Slot{Total: drawEvents(rt, "total"), Bad: drawEvents(rt, "bad"), Known: rapid.Bool().Draw(rt, "known")}
 					plain, folded = append(plain, s), folded+0
 					tl.Append(s)
 				}

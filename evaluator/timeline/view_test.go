@@ -88,7 +88,7 @@ func TestViewAgainstPlainSlots(t *testing.T) {
 			tl.Truncate(settled)
 			plain = plain[:settled]
 			for range rapid.IntRange(3, 90).Draw(rt, "slots") {
-				s := Slot{Total: events(rt, "total"), Bad: events(rt, "bad"), Known: rapid.Bool().Draw(rt, "known")}
+				s := Slot{Total: drawEvents(rt, "total"), Bad: drawEvents(rt, "bad"), Known: rapid.Bool().Draw(rt, "known")}
 				tl.Append(s)
 				plain = append(plain, s)
 			}

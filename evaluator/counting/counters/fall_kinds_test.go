@@ -170,7 +170,7 @@ func TestKindsOfFalls(t *testing.T) {
 					for _, c := range got.Unproven {
 						got.Resolve(c)
 					}
-					total := sum(got.Total)
+					total := sumOf(got.Total)
 					require.LessOrEqual(t, total, e.truth+e.likely+1)
 					require.GreaterOrEqual(t, total, e.truth-2*steps*e.slack-1)
 					if e.falls > 0 {
@@ -235,8 +235,8 @@ func TestCountersThatExpire(t *testing.T) {
 		for _, l := range got.Undecided {
 			left += l.Bad
 		}
-		require.Equal(t, 5.0*(scrapes-1), sum(got.Total))
-		require.LessOrEqual(t, sum(got.Bad), truth)
-		require.Equal(t, truth, sum(got.Bad)+left, "seed %d", seed)
+		require.Equal(t, 5.0*(scrapes-1), sumOf(got.Total))
+		require.LessOrEqual(t, sumOf(got.Bad), truth)
+		require.Equal(t, truth, sumOf(got.Bad)+left, "seed %d", seed)
 	}
 }

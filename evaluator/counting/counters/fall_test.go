@@ -187,7 +187,7 @@ func TestFalls(t *testing.T) {
 			for _, l := range got.Undecided {
 				left += l.Total
 			}
-			require.Equal(t, [3]float64{tt.total, tt.bad, tt.undecided}, [3]float64{sum(got.Total), sum(got.Bad), left})
+			require.Equal(t, [3]float64{tt.total, tt.bad, tt.undecided}, [3]float64{sumOf(got.Total), sumOf(got.Bad), left})
 		})
 	}
 }

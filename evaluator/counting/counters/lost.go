@@ -12,14 +12,14 @@ import (
 // down is scraped again. The part was counted before. So it counts nothing, and is
 // ambiguous, because it may also be new.
 
-// lost is a part that left counters at one scrape. It is remembered for a day.
-type lost struct {
+// lostPart is a part that left counters at one scrape. It is remembered for a day.
+type lostPart struct {
 	at       int64              // when it left
 	bySeries map[uint64]float64 // amount by series
 	leaps    uint8              // how often less than half of it came back
 }
 
-func (l *lost) total() float64 {
+func (l *lostPart) total() float64 {
 	sum := 0.0
 	for _, v := range l.bySeries {
 		sum += v
@@ -35,12 +35,12 @@ func (p *process) lose(key uint64, f fallen) {
 	if f.verdict != reduced || f.value >= f.height {
 		return
 	}
-	i := slices.IndexFunc(p.lost, func(l lost) bool { return l.at == f.at })
+	i := slices.IndexFunc(p.lost, func(l lostPart) bool { return l.at == f.at })
 	if i < 0 {
 		if len(p.lost) == mostLost {
 			p.lost = slices.Delete(p.lost, 0, 1)
 		}
-		i, p.lost = len(p.lost), append(p.lost, lost{at: f.at, bySeries: map[uint64]float64{}})
+		i, p.lost = len(p.lost), append(p.lost, lostPart{at: f.at, bySeries: map[uint64]float64{}})
 	}
 	p.lost[i].bySeries[key], p.shrank = f.height-f.value, f.at
 }
@@ -71,7 +71,7 @@ func (p *process) miss(together []*cursor, now int64, out *counting.Events) {
 // regain returns the amount that counters get back in an implausible leap, by series. It
 // forgets the parts that came back.
 func (p *process) regain(together []*cursor, plausible float64, now int64) map[uint64]float64 {
-	p.lost = slices.DeleteFunc(p.lost, func(l lost) bool { return now-l.at > counting.Memory || len(l.bySeries) == 0 })
+	p.lost = slices.DeleteFunc(p.lost, func(l lostPart) bool { return now-l.at > counting.Memory || len(l.bySeries) == 0 })
 	if len(p.lost) == 0 {
 		return nil
 	}
@@ -180,7 +180,7 @@ func (p *process) forgetLost(key uint64) {
 	}
 }
 
-func cloneLost(all []lost) []lost {
+func cloneLost(all []lostPart) []lostPart {
 	all = slices.Clone(all)
 	for i := range all {
 		all[i].bySeries = maps.Clone(all[i].bySeries)

@@ -19,7 +19,7 @@ type process struct {
 	growth    counting.Recent[float32]
 	peak      peak
 	falls     map[uint64]fallen // not decided yet, by series
-	lost      []lost            // parts that left, in the order of time
+	lost      []lostPart        // parts that left, in the order of time
 	shrank    int64             // when the last part left; 0 for never
 	leaps     uint8             // scrapes in a row in which parts came back
 	lowered   int64             // time of the last sample lower than the one before

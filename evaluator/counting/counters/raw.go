@@ -29,14 +29,14 @@ type Raw struct {
 // It is several if those labels are missing, or if two replicas of a Prometheus scrape
 // the same process.
 type target struct {
-	series  map[uint64]*series
+	series  map[uint64]*seriesState
 	last    int64  // time of the last sample
 	replica string // replica of the last sample
 	better  int64  // time of the last sample of a replica earlier in order, since then
 }
 
-// series is the state of a counter.
-type series struct {
+// seriesState is the state of a counter.
+type seriesState struct {
 	process *process
 	last    backend.Sample // its time is 0 before the first
 }
@@ -52,14 +52,14 @@ func (r *Raw) Clone() counting.Method {
 	processes := map[*process]*process{}
 	for key, t := range r.targets {
 		copied := *t
-		copied.series = make(map[uint64]*series, len(t.series))
+		copied.series = make(map[uint64]*seriesState, len(t.series))
 		for k, s := range t.series {
 			if processes[s.process] == nil {
 				p := *s.process
 				p.falls, p.lost = maps.Clone(p.falls), cloneLost(p.lost)
 				processes[s.process] = &p
 			}
-			copied.series[k] = &series{process: processes[s.process], last: s.last}
+			copied.series[k] = &seriesState{process: processes[s.process], last: s.last}
 		}
 		out.targets[key] = &copied
 	}
@@ -95,7 +95,7 @@ func (r *Raw) Feed(batch []counting.RawSeries, from, to timeline.Minute) *counti
 type cursor struct {
 	raw     *counting.RawSeries
 	samples []backend.Sample
-	series  *series
+	series  *seriesState
 }
 
 // feed counts the scrapes of a target.
@@ -130,7 +130,7 @@ func (t *target) feed(cursors []cursor, out *counting.Events) {
 // scrape counts one scrape of a target.
 func (t *target) scrape(together []*cursor, now int64, out *counting.Events) {
 	if t.series == nil || now-t.last > counting.Memory { // forgotten, so it counts as new
-		t.series = map[uint64]*series{}
+		t.series = map[uint64]*seriesState{}
 	}
 	t.last = now
 	t.admit(together, now)
@@ -211,7 +211,7 @@ func (t *target) admit(together []*cursor, now int64) {
 	}
 	for _, c := range together {
 		if c.series == nil {
-			c.series = &series{process: home}
+			c.series = &seriesState{process: home}
 			t.series[c.raw.Key] = c.series
 		}
 	}
@@ -232,7 +232,7 @@ func gather(cursors []*cursor, p *process) int {
 // Forget implements counting.Method.
 func (r *Raw) Forget(now, before int64) {
 	for key, t := range r.targets {
-		maps.DeleteFunc(t.series, func(key uint64, s *series) bool {
+		maps.DeleteFunc(t.series, func(key uint64, s *seriesState) bool {
 			if s.last.T > before {
 				return false
 			}

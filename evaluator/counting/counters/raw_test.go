@@ -187,8 +187,8 @@ func TestKnownSlots(t *testing.T) {
 	require.Equal(t, want, got.Known)
 }
 
-// at returns a series of a target without target labels, with values at times in seconds.
-func at(name string, roles counting.Role, interval, first int64, values ...float64) counting.RawSeries {
+// rawSeries returns a series of a target without target labels, with values at times in seconds.
+func rawSeries(name string, roles counting.Role, interval, first int64, values ...float64) counting.RawSeries {
 	s := series1(name, roles)
 	for i, v := range values {
 		if v != none {
@@ -202,18 +202,18 @@ func at(name string, roles counting.Role, interval, first int64, values ...float
 // their own scrapes, births and restarts.
 func TestProcessesThatNoLabelTellsApart(t *testing.T) {
 	got := NewRaw(counting.RoleTotal).Feed([]counting.RawSeries{
-		at("total{a}", counting.RoleTotal, 60, 10, 1e7, 1e7+5, none, 1e7+15, 1e7+20), // one scrape is missing
-		at("total{b}", counting.RoleTotal, 60, 25, 500, 7, 9, 11, 13),                // restarts meanwhile
-		at("bad{a}", counting.RoleBad, 60, 10, none, none, none, none, 3),            // the first error
+		rawSeries("total{a}", counting.RoleTotal, 60, 10, 1e7, 1e7+5, none, 1e7+15, 1e7+20), // one scrape is missing
+		rawSeries("total{b}", counting.RoleTotal, 60, 25, 500, 7, 9, 11, 13),                // restarts meanwhile
+		rawSeries("bad{a}", counting.RoleBad, 60, 10, none, none, none, none, 3),            // the first error
 	}, 0, 10)
-	require.Equal(t, 20+7+6.0, sum(got.Total))
-	require.Equal(t, 3.0, sum(got.Bad))
+	require.Equal(t, 20+7+6.0, sumOf(got.Total))
+	require.Equal(t, 3.0, sumOf(got.Bad))
 	require.Equal(t, 1, got.Births)
 
 	// Two that are scraped each 5 min, half a minute apart, leave no gap.
 	got = NewRaw(counting.RoleTotal).Feed([]counting.RawSeries{
-		at("total{a}", counting.RoleTotal, 300, 10, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
-		at("total{b}", counting.RoleTotal, 300, 40, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
+		rawSeries("total{a}", counting.RoleTotal, 300, 10, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
+		rawSeries("total{b}", counting.RoleTotal, 300, 40, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
 	}, 0, 46)
 	require.NotContains(t, got.Known, false)
 }
@@ -222,10 +222,10 @@ func TestProcessesThatNoLabelTellsApart(t *testing.T) {
 // own part.
 func TestReplicasWhoseSamplesAlternate(t *testing.T) {
 	got := NewRaw(counting.RoleTotal).Feed([]counting.RawSeries{
-		at("total{x}", counting.RoleTotal, 60, 10, 100, none, 7, 8),
-		at("total{y}", counting.RoleTotal, 60, 10, 100, 101, none, 150), // seen since x was
+		rawSeries("total{x}", counting.RoleTotal, 60, 10, 100, none, 7, 8),
+		rawSeries("total{y}", counting.RoleTotal, 60, 10, 100, 101, none, 150), // seen since x was
 	}, 0, 5)
-	require.Equal(t, 7+1+1+49.0, sum(got.Total))
+	require.Equal(t, 7+1+1+49.0, sumOf(got.Total))
 }
 
 func TestSmallPartsOfEventsAddUp(t *testing.T) {
@@ -233,8 +233,8 @@ func TestSmallPartsOfEventsAddUp(t *testing.T) {
 	for i := range 1001 {
 		values = append(values, float64(i)*0.0004)
 	}
-	got := NewRaw(counting.RoleTotal).Feed([]counting.RawSeries{at("seconds_total", counting.RoleTotal, 60, 0, values...)}, 0, 1000)
-	require.InDelta(t, 0.4, sum(got.Total), 1.0/1024)
+	got := NewRaw(counting.RoleTotal).Feed([]counting.RawSeries{rawSeries("seconds_total", counting.RoleTotal, 60, 0, values...)}, 0, 1000)
+	require.InDelta(t, 0.4, sumOf(got.Total), 1.0/1024)
 }
 
 func TestASampleThatCameTwiceCountsOnce(t *testing.T) {
@@ -244,7 +244,7 @@ func TestASampleThatCameTwiceCountsOnce(t *testing.T) {
 	require.Equal(t, []float64{0, 3}, got.Total)
 }
 
-func sum(values []float64) float64 {
+func sumOf(values []float64) float64 {
 	total := 0.0
 	for _, v := range values {
 		total += v

@@ -23,8 +23,8 @@ func startTimes(began ...float64) []backend.Sample {
 	return out
 }
 
-// each returns the same number n times.
-func each(v float64, n int) []float64 { return growing(v, 0, n) }
+// repeated returns the same number n times.
+func repeated(v float64, n int) []float64 { return growing(v, 0, n) }
 
 // TestProcessesThatSayThatTheyBegan checks counters whose restart only the start time of
 // their process shows.
@@ -39,7 +39,7 @@ func TestProcessesThatSayThatTheyBegan(t *testing.T) {
 	}{
 		{
 			name:   "with the values of before",
-			series: map[string][]float64{"total": each(50, 4), "bad": each(3, 4)},
+			series: map[string][]float64{"total": repeated(50, 4), "bad": repeated(3, 4)},
 			began:  []float64{-100, -100, 2.5, 2.5},
 			total:  50, bad: 3,
 		},
@@ -63,19 +63,19 @@ func TestProcessesThatSayThatTheyBegan(t *testing.T) {
 		},
 		{
 			name:   "with each scrape",
-			series: map[string][]float64{"total": each(5, 5), "bad": each(5, 5)},
+			series: map[string][]float64{"total": repeated(5, 5), "bad": repeated(5, 5)},
 			began:  []float64{-100, 1.5, 2.5, 3.5, 4.5},
 			total:  4 * 5, bad: 4 * 5,
 		},
 		{
 			name:   "long before it is seen, as what pushes at its end",
-			series: map[string][]float64{"total": joined(each(1000, 6), each(1005, 3), each(1010, 3))},
+			series: map[string][]float64{"total": joined(repeated(1000, 6), repeated(1005, 3), repeated(1010, 3))},
 			began:  []float64{-100, -100, -100, -100, -100, -100, 4, 4, 4, 7, 7, 7},
 			total:  1005 + 1010,
 		},
 		{
 			name:   "by a clock that is 15 s ahead",
-			series: map[string][]float64{"total": each(50, 4)},
+			series: map[string][]float64{"total": repeated(50, 4)},
 			began:  []float64{-100, -100, 3.5, 3.5},
 			total:  50,
 		},
@@ -93,7 +93,7 @@ func TestProcessesThatSayThatTheyBegan(t *testing.T) {
 		},
 		{
 			name:   "after the first scrape, which lacks its start time",
-			series: map[string][]float64{"total": each(50, 5)},
+			series: map[string][]float64{"total": repeated(50, 5)},
 			began:  []float64{-100, -100, none, 2.5, 2.5},
 			total:  50,
 		},
@@ -105,19 +105,19 @@ func TestProcessesThatSayThatTheyBegan(t *testing.T) {
 		},
 		{
 			name:   "twice, as an exporter does that keeps what it holds",
-			series: map[string][]float64{"total": each(2e6, 8)},
+			series: map[string][]float64{"total": repeated(2e6, 8)},
 			began:  []float64{long, long, 2.5, 2.5, 2.5, 5.5, 5.5, 5.5},
 			total:  0, undecided: 4e6,
 		},
 		{
 			name:   "for an instant each hour, with the same values",
-			series: map[string][]float64{"total": each(1000, 360)},
-			began:  joined(each(-60, 120), each(119.6, 120), each(239.6, 120)),
+			series: map[string][]float64{"total": repeated(1000, 360)},
+			began:  joined(repeated(-60, 120), repeated(119.6, 120), repeated(239.6, 120)),
 			total:  2000,
 		},
 		{
 			name:   "by a clock that is wrong",
-			series: map[string][]float64{"total": each(50, 4)},
+			series: map[string][]float64{"total": repeated(50, 4)},
 			began:  []float64{-100, -100, 9, 9},
 			total:  0,
 		},
@@ -129,8 +129,8 @@ func TestProcessesThatSayThatTheyBegan(t *testing.T) {
 		},
 		{
 			name:   "while an error came back with what it was hours before",
-			series: map[string][]float64{"total": each(20, 400), "bad": joined([]float64{2}, each(none, 398), []float64{2})},
-			began:  joined([]float64{-100}, each(1.5, 399)),
+			series: map[string][]float64{"total": repeated(20, 400), "bad": joined([]float64{2}, repeated(none, 398), []float64{2})},
+			began:  joined([]float64{-100}, repeated(1.5, 399)),
 			total:  20, bad: 2,
 		},
 		{
@@ -142,18 +142,18 @@ func TestProcessesThatSayThatTheyBegan(t *testing.T) {
 		{
 			name:   "and restored its state",
 			series: map[string][]float64{"total": joined(growing(1e6, 300, 10), growing(1_003_000, 300, 3))},
-			began:  joined(each(-100, 10), each(10.5, 3)),
+			began:  joined(repeated(-100, 10), repeated(10.5, 3)),
 			total:  12 * 300,
 		},
 		{
 			name:   "and restored a little less, which is told",
 			series: map[string][]float64{"total": joined(growing(1e6, 300, 10), growing(980_000, 300, 4))},
-			began:  joined(each(-100, 10), each(10.5, 4)),
+			began:  joined(repeated(-100, 10), repeated(10.5, 4)),
 			total:  9*300 + 3*300, undecided: 980_000,
 		},
 		{
 			name:   "and was idle for longer than it is remembered: it may have restored its state",
-			series: map[string][]float64{"total": each(50, 4)},
+			series: map[string][]float64{"total": repeated(50, 4)},
 			began:  []float64{long, long, 2.5, 2.5},
 			total:  0, undecided: 50,
 		},
@@ -182,7 +182,7 @@ func TestProcessesThatSayThatTheyBegan(t *testing.T) {
 			for _, l := range got.Undecided {
 				left += l.Total
 			}
-			require.Equal(t, [3]float64{tt.total, tt.bad, tt.undecided}, [3]float64{sum(got.Total), sum(got.Bad), left})
+			require.Equal(t, [3]float64{tt.total, tt.bad, tt.undecided}, [3]float64{sumOf(got.Total), sumOf(got.Bad), left})
 		})
 	}
 }
@@ -195,10 +195,10 @@ func TestSumsOfProcessesThatSayThatTheyBegan(t *testing.T) {
 		began []float64 // minutes
 		want  []float64
 	}{
-		{"with the sum of before", each(50, 4), []float64{-100, -100, 1.5, 1.5}, []float64{0, 0, 50, 0}},
+		{"with the sum of before", repeated(50, 4), []float64{-100, -100, 1.5, 1.5}, []float64{0, 0, 50, 0}},
 		{"with a higher one", []float64{10, 20, 30, 45, 50}, []float64{-100, -100, -100, 2.5, 2.5}, []float64{0, 10, 10, 45, 5}},
 		{"with a lower one, at once", []float64{40, 50, 47, 60}, []float64{-100, -100, 1.5, 1.5}, []float64{0, 10, 47, 13}},
-		{"with each sum", each(5, 4), []float64{-100, 0.5, 1.5, 2.5}, []float64{0, 5, 5, 5}},
+		{"with each sum", repeated(5, 4), []float64{-100, 0.5, 1.5, 2.5}, []float64{0, 5, 5, 5}},
 		{"and restored its state", []float64{1e6, 1e6 + 600, 1e6 + 1200, 1e6 + 1800}, []float64{-100, -100, 1.5, 1.5}, []float64{0, 600, 600, 600}},
 		{
 			// After the restart the backend shows 400,000 of the 1,000,120 for 5 minutes
@@ -240,7 +240,7 @@ func TestStartsInPieces(t *testing.T) {
 	c := NewRaw(counting.RoleTotal)
 	c.starts = begun
 	whole := c.Feed(series, 0, 6)
-	require.Equal(t, 100+140.0+0+10+150+151+1+152+152+100+100, sum(whole.Total))
+	require.Equal(t, 100+140.0+0+10+150+151+1+152+152+100+100, sumOf(whole.Total))
 	for cut := timeline.Minute(1); cut < 6; cut++ {
 		c := NewRaw(counting.RoleTotal)
 		c.starts = begun
@@ -323,7 +323,7 @@ func TestSumsThatLinger(t *testing.T) {
 			a := NewTargets(counting.RoleTotal)
 			a.starts = begun
 			got := a.Feed([]counting.RawSeries{total, bad}, first-1, first+9)
-			require.Equal(t, 20+8*20.0, sum(got.Total))
+			require.Equal(t, 20+8*20.0, sumOf(got.Total))
 			require.Equal(t, tt.want, got.Bad)
 		})
 	}

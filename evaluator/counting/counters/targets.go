@@ -321,7 +321,9 @@ func (s *targetSum) delta(raw *counting.RawSeries, x backend.Sample, more float6
 
 // fell records a fall, and returns the events that are certain.
 func (s *targetSum) fell(c counting.Unproven, fewer bool, out *counting.Events) float64 {
-	v, last, plausible := c.Value, s.last, s.plausible(c.At)
+	v := c.Value
+	last := s.last
+	plausible := s.plausible(c.At)
 	f := s.fall
 	if f == nil {
 		f = &fallen{since: last.T, height: last.V}
