@@ -15,9 +15,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/servers"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // sentAlert is an alert as Alertmanager's API lists it, or as it notifies of it.
@@ -170,7 +170,7 @@ web: {external_url: https://slo.example.org}
 	require.Equal(t, http.StatusOK, code)
 	bad := 7 * min(to.Sub(began), over.Sub(began)).Minutes()
 	total := 100 * (to.Sub(began) + 55*time.Minute).Minutes()
-	require.Contains(t, body, fmt.Sprintf(`<dd>%s</dd><dd class="sub">of %s;`, figures.Count(bad), figures.Count(total)))
+	require.Contains(t, body, fmt.Sprintf(`<dd>%s</dd><dd class="sub">of %s;`, humanize.Count(bad), humanize.Count(total)))
 }
 
 // alertmanager is a real one that tells of each change within a second or two.

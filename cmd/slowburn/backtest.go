@@ -10,10 +10,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 type backtestFlags struct {
@@ -69,7 +69,7 @@ func (f *backtestFlags) test(policies alerting.Policies, settled timeline.Minute
 	to := settled.Time()
 	var err error
 	if f.to != "" {
-		if to, err = figures.ParseTime(f.to); err != nil {
+		if to, err = humanize.ParseTime(f.to); err != nil {
 			return nil, usage("--to: %w", err)
 		}
 		if to.After(now) {
@@ -78,7 +78,7 @@ func (f *backtestFlags) test(policies alerting.Policies, settled timeline.Minute
 	}
 	from := to.Add(-backtestSpan)
 	if f.from != "" {
-		if from, err = figures.ParseTime(f.from); err != nil {
+		if from, err = humanize.ParseTime(f.from); err != nil {
 			return nil, usage("--from: %w", err)
 		}
 	}

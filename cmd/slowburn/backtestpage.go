@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // paper is what the results of a backtest are written on, for a terminal or for a
@@ -89,13 +89,13 @@ func arrangeTested(r *alerting.BacktestReport, results map[string][]*alerting.Te
 
 // printTested prints what is to say of an SLO.
 func printTested(p paper, r *alerting.BacktestReport, s *alerting.TestedSLO, results []*alerting.TestResult) {
-	p.title(fmt.Sprintf("%s, %s %% over %s", s.ID, figures.Objective(s.Objective), s.Window))
+	p.title(fmt.Sprintf("%s, %s %% over %s", s.ID, humanize.Objective(s.Objective), s.Window))
 	if len(results) == 0 {
 		p.text("No results: " + printable(s.Error) + ".")
 		return
 	}
 	p.text(fmt.Sprintf("%s of %s %s were bad, %s good; %s of the time is known.",
-		count(s.Bad), count(s.Total), s.Unit, plain(figures.SLI(s.SLI, s.Objective)), plain(figures.Percent(&s.Coverage))))
+		count(s.Bad), count(s.Total), s.Unit, plain(humanize.SLI(s.SLI, s.Objective)), plain(humanize.Percent(&s.Coverage))))
 	p.picture(chart(r, s, results))
 	p.grid(summary(results)...)
 	if len(results) == 1 {
@@ -111,7 +111,7 @@ func printTested(p paper, r *alerting.BacktestReport, s *alerting.TestedSLO, res
 	}
 	suggested := "No objective is suggested: "
 	if o := s.Suggestion.Objective; o != nil {
-		suggested = fmt.Sprintf("The history supports %s %%: ", figures.Objective(*o))
+		suggested = fmt.Sprintf("The history supports %s %%: ", humanize.Objective(*o))
 	}
 	p.text(suggested + plain(s.Suggestion.Reason) + ".")
 }
@@ -124,8 +124,8 @@ func summary(results []*alerting.TestResult) []column {
 	}
 	for _, of := range results {
 		for i, cell := range []string{
-			figures.Objective(of.Objective) + " %", of.Policy, count(of.Pages), perWeek(of.PagesPerWeek), count(of.Tickets),
-			count(of.False), fmt.Sprintf("%d of %d", of.Missed, len(of.Incidents)), secondsText(of.Detection), figures.Percent(of.Remaining),
+			humanize.Objective(of.Objective) + " %", of.Policy, count(of.Pages), perWeek(of.PagesPerWeek), count(of.Tickets),
+			count(of.False), fmt.Sprintf("%d of %d", of.Missed, len(of.Incidents)), secondsText(of.Detection), humanize.Percent(of.Remaining),
 		} {
 			columns[i].cells = append(columns[i].cells, plain(cell))
 		}
@@ -137,7 +137,7 @@ func perWeek(v *float64) string {
 	if v == nil {
 		return "-"
 	}
-	return figures.Fixed(*v, 1)
+	return humanize.Fixed(*v, 1)
 }
 
 // shownIncidents is how many incidents of an objective people see.
@@ -155,13 +155,13 @@ func printIncidents(p paper, unit string, results []*alerting.TestResult) {
 	worst = worst[:min(len(worst), shownIncidents)]
 	slices.Sort(worst)
 	if len(worst) == 0 {
-		p.text(fmt.Sprintf("No incident took 1 %% of the budget of %s %%.", figures.Objective(results[0].Objective)))
+		p.text(fmt.Sprintf("No incident took 1 %% of the budget of %s %%.", humanize.Objective(results[0].Objective)))
 		return
 	}
-	columns := []column{{head: "INCIDENT AT " + figures.Objective(results[0].Objective) + " %"}, {head: "LASTED", right: true}, {head: "BAD", right: true}, {head: "BUDGET", right: true}}
+	columns := []column{{head: "INCIDENT AT " + humanize.Objective(results[0].Objective) + " %"}, {head: "LASTED", right: true}, {head: "BAD", right: true}, {head: "BUDGET", right: true}}
 	for _, i := range worst {
 		in := &all[i]
-		for c, cell := range []string{in.Start.Format("2006-01-02 15:04"), durationText(in.End.Sub(in.Start)), count(in.Bad), plain(figures.Percent(in.Consumed))} {
+		for c, cell := range []string{in.Start.Format("2006-01-02 15:04"), durationText(in.End.Sub(in.Start)), count(in.Bad), plain(humanize.Percent(in.Consumed))} {
 			columns[c].cells = append(columns[c].cells, cell)
 		}
 	}
@@ -173,7 +173,7 @@ func printIncidents(p paper, unit string, results []*alerting.TestResult) {
 		columns = append(columns, c)
 	}
 	p.grid(columns...)
-	if each := plain(figures.Percent(all[0].Consumed)); unit == "runs" && !slices.ContainsFunc(all, func(in alerting.Incident) bool { return in.Bad != 1 || plain(figures.Percent(in.Consumed)) != each }) {
+	if each := plain(humanize.Percent(all[0].Consumed)); unit == "runs" && !slices.ContainsFunc(all, func(in alerting.Incident) bool { return in.Bad != 1 || plain(humanize.Percent(in.Consumed)) != each }) {
 		p.text(fmt.Sprintf("%s took %s of the budget each.", plural(len(all), "bad run"), each))
 	}
 	if more := len(all) - len(worst); more > 0 {
@@ -196,7 +196,7 @@ func printEpisodes(p paper, all []alerting.Episode) {
 		if e.End != nil {
 			fired = durationText(e.End.Sub(e.Start))
 		}
-		for i, cell := range []string{e.Start.Format("2006-01-02 15:04"), fired, e.Severity, e.Tier, count(e.Bad), figures.Percent(e.Consumed), figures.BurnRate(e.PeakBurnRate)} {
+		for i, cell := range []string{e.Start.Format("2006-01-02 15:04"), fired, e.Severity, e.Tier, count(e.Bad), humanize.Percent(e.Consumed), humanize.BurnRate(e.PeakBurnRate)} {
 			columns[i].cells = append(columns[i].cells, plain(cell))
 		}
 	}
@@ -230,7 +230,7 @@ func detection(in *alerting.Incident) string {
 	case *in.Detection > 0:
 		after = "after " + secondsText(in.Detection)
 	}
-	return fmt.Sprintf("%s %s, %s", in.Severity, after, plain(figures.Percent(in.Before)))
+	return fmt.Sprintf("%s %s, %s", in.Severity, after, plain(humanize.Percent(in.Before)))
 }
 
 func secondsText(v *float64) string {
@@ -240,7 +240,7 @@ func secondsText(v *float64) string {
 	return durationText(time.Duration(*v) * time.Second)
 }
 
-func durationText(d time.Duration) string { return plain(figures.Duration(d)) }
+func durationText(d time.Duration) string { return plain(humanize.Duration(d)) }
 
 // heights are those of burn rates below 1/4, 1/2, 1, 2, 4, 8, 16, and above.
 var heights = []rune("▁▂▃▄▅▆▇█")
@@ -251,7 +251,7 @@ func chart(r *alerting.BacktestReport, s *alerting.TestedSLO, results []*alertin
 	labels := []string{"burn rate"}
 	rows := []string{heightsOf(s)}
 	for _, of := range results {
-		labels = append(labels, fmt.Sprintf("%s %% %s", figures.Objective(of.Objective), of.Policy))
+		labels = append(labels, fmt.Sprintf("%s %% %s", humanize.Objective(of.Objective), of.Policy))
 		rows = append(rows, marks(r, s, of))
 	}
 	_, lines := rowsOf([]column{{cells: labels}, {cells: rows}})

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // printPeriods prints the calendar periods that ended of each SLO, the newest
@@ -53,13 +53,13 @@ func (b *proofPage) periods(list []evaluator.PeriodStatus) {
 		{head: "BAD", right: true}, {head: "ALLOWED", right: true}, {head: "TOTAL", right: true}, {head: "KNOWN", right: true},
 	}
 	for _, p := range list {
-		bad, allowed, total := figures.Dash, figures.Dash, figures.Dash
+		bad, allowed, total := humanize.Dash, humanize.Dash, humanize.Dash
 		if p.Remaining != nil {
-			bad, allowed, total = figures.Count(p.Bad), figures.Count(*p.Allowed), figures.Count(p.Total)
+			bad, allowed, total = humanize.Count(p.Bad), humanize.Count(*p.Allowed), humanize.Count(p.Total)
 		}
 		for i, cell := range []string{
-			p.Name, figures.Objective(p.Objective) + " %", figures.SLI(p.SLI, p.Objective), figures.Percent(p.Remaining),
-			bad, allowed, total, figures.Percent(&p.Coverage),
+			p.Name, humanize.Objective(p.Objective) + " %", humanize.SLI(p.SLI, p.Objective), humanize.Percent(p.Remaining),
+			bad, allowed, total, humanize.Percent(&p.Coverage),
 		} {
 			columns[i].cells = append(columns[i].cells, plain(cell))
 		}
@@ -72,5 +72,5 @@ func newBudgetIn(s *evaluator.Status, now time.Time) string {
 	if s.Budget.PeriodEnd == nil {
 		return ""
 	}
-	return strings.TrimSpace(plain(figures.Duration(s.Budget.PeriodEnd.Sub(now).Truncate(time.Minute))))
+	return strings.TrimSpace(plain(humanize.Duration(s.Budget.PeriodEnd.Sub(now).Truncate(time.Minute))))
 }

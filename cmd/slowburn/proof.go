@@ -15,10 +15,10 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/counting"
 	"github.com/slowburn-slo/slowburn/evaluator/explain"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // proofPage is the text of a proof.
@@ -36,7 +36,7 @@ func printProof(w io.Writer, p *explain.Proof, sc screen) error {
 		over = fmt.Sprintf("the %s in %s, which ends at %s", s.Window, s.Spec.Window.Zone, minuteText(*at))
 	}
 	b.line("", fmt.Sprintf("%s: %s %% of the %s good over %s, at %s",
-		s.ID, figures.Objective(s.Objective), s.Unit(), over, minuteText(p.EvaluatedAt)))
+		s.ID, humanize.Objective(s.Objective), s.Unit(), over, minuteText(p.EvaluatedAt)))
 	source := cmp.Or(s.Source, "-")
 	if s.Revision != "" {
 		source += fmt.Sprintf(" at commit %.12s", s.Revision)
@@ -75,7 +75,7 @@ func (b *proofPage) grid(columns ...column) {
 }
 
 // count is a number of events, or of anything else that is counted.
-func count[T int | float64](n T) string { return plain(figures.Count(float64(n))) }
+func count[T int | float64](n T) string { return plain(humanize.Count(float64(n))) }
 
 func minuteText(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 MST") }
 
@@ -150,11 +150,11 @@ func figure(name string, v *float64, objective float64) string {
 	case "objective":
 		return strconv.FormatFloat(objective, 'f', -1, 64)
 	case "sli":
-		return plain(figures.SLI(v, objective))
+		return plain(humanize.SLI(v, objective))
 	case "coverage", "consumed", "remaining", "consumed_so_far", "remaining_so_far":
-		return plain(figures.Percent(v))
+		return plain(humanize.Percent(v))
 	case "burn_rate":
-		return plain(figures.BurnRate(v))
+		return plain(humanize.BurnRate(v))
 	}
 	if v == nil {
 		return "-"
@@ -215,7 +215,7 @@ func (b *proofPage) findings(p *explain.Proof) {
 }
 
 func length(seconds float64) string {
-	return plain(figures.Duration(time.Duration(math.Round(seconds)) * time.Second))
+	return plain(humanize.Duration(time.Duration(math.Round(seconds)) * time.Second))
 }
 
 // shownFindings is how many findings people see.
@@ -336,7 +336,7 @@ func (b *proofPage) check(c *explain.Check) {
 	left := "  not explained"
 	if c.RemainderShare != nil {
 		share := math.Abs(*c.RemainderShare)
-		left += ", " + plain(figures.Percent(&share)) + " of what was counted"
+		left += ", " + plain(humanize.Percent(&share)) + " of what was counted"
 	}
 	numbers, texts = append(numbers, *c.Remainder), append(texts, left)
 	decimals := 0
@@ -347,7 +347,7 @@ func (b *proofPage) check(c *explain.Check) {
 	}
 	cells := make([]string, len(numbers))
 	for i, v := range numbers {
-		cells[i] = plain(figures.Fixed(v, decimals))
+		cells[i] = plain(humanize.Fixed(v, decimals))
 		if i >= 2 && v > 0 && strings.Trim(cells[i], "0.") != "" {
 			cells[i] = "+" + cells[i]
 		}

@@ -6,10 +6,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
@@ -83,7 +83,7 @@ func (f *statusFlags) instant() (time.Time, error) {
 	if err := checkOutput(f.output, "table", "json"); err != nil || f.at == "" {
 		return now, err
 	}
-	at, err := figures.ParseTime(f.at)
+	at, err := humanize.ParseTime(f.at)
 	switch {
 	case err != nil:
 		return now, usage("--at: %w", err)

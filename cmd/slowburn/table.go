@@ -15,9 +15,9 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // screen is what a table is written for.
@@ -196,7 +196,7 @@ func newTable(slos []*evaluator.Status, now time.Time, d detail) *table {
 	add("SERVICE", false, func(s *evaluator.Status) string { return s.Service })
 	add("SLO", false, nameOf)
 	if d.objective {
-		add("OBJECTIVE", true, func(s *evaluator.Status) string { return plain(figures.Objective(s.Objective) + " %") })
+		add("OBJECTIVE", true, func(s *evaluator.Status) string { return plain(humanize.Objective(s.Objective) + " %") })
 	}
 	window, oneWindow := common(slos, func(s *evaluator.Status) string { return s.Window })
 	if oneWindow {
@@ -204,18 +204,18 @@ func newTable(slos []*evaluator.Status, now time.Time, d detail) *table {
 	} else if window = ""; d.window {
 		add("WINDOW", true, func(s *evaluator.Status) string { return s.Window })
 	}
-	add(window+"SLI", true, func(s *evaluator.Status) string { return doubt(s) + plain(figures.SLI(own(s).SLI, s.Objective)) })
+	add(window+"SLI", true, func(s *evaluator.Status) string { return doubt(s) + plain(humanize.SLI(own(s).SLI, s.Objective)) })
 	left := "LEFT"
 	if d.budget {
 		left = "BUDGET LEFT"
 	}
-	add(left, true, func(s *evaluator.Status) string { return plain(figures.Percent(s.Budget.Remaining)) })
+	add(left, true, func(s *evaluator.Status) string { return plain(humanize.Percent(s.Budget.Remaining)) })
 	if d.bar {
 		add("", false, func(s *evaluator.Status) string { return bar(s.Budget.Remaining) })
 	}
 	burnWindow, oneBurn := common(slos, func(s *evaluator.Status) string { return recent(s).Name })
 	add(strings.TrimSpace("BURN "+burnWindow), true, func(s *evaluator.Status) string {
-		rate := plain(figures.BurnRate(recent(s).BurnRate))
+		rate := plain(humanize.BurnRate(recent(s).BurnRate))
 		if oneBurn || !d.window || recent(s).BurnRate == nil {
 			return rate
 		}
@@ -397,7 +397,7 @@ func endsIn(s *evaluator.Status) string {
 	case at == nil:
 		return "-"
 	default:
-		return plain(figures.Duration(time.Duration(*at * float64(time.Second)).Truncate(time.Minute)))
+		return plain(humanize.Duration(time.Duration(*at * float64(time.Second)).Truncate(time.Minute)))
 	}
 }
 
@@ -405,7 +405,7 @@ func endsIn(s *evaluator.Status) string {
 func events(s *evaluator.Status, now time.Time, withSince bool) string {
 	var out []string
 	add := func(what string, at *time.Time) {
-		since := figures.NewMoment(at, now)
+		since := humanize.NewMoment(at, now)
 		switch {
 		case since != nil && withSince:
 			what += " since " + since.Text
@@ -468,7 +468,7 @@ func printable(text string) string {
 // plain is a figure in the characters of a keyboard, for grep and for
 // terminals.
 func plain(figure string) string {
-	return strings.NewReplacer(figures.Space, " ", figures.Minus, "-", figures.Dash, "-").Replace(figure)
+	return strings.NewReplacer(humanize.Space, " ", humanize.Minus, "-", humanize.Dash, "-").Replace(figure)
 }
 
 // bar is a picture of the budget that is left; none when that is unknown. It is

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // The least that remains of a name and of what fires where there is little room.
@@ -38,7 +38,7 @@ func (t *table) shortenNames(width int) {
 // outageLine says why all SLOs of a backend are unknown.
 func outageLine(o *triage.Outage, now time.Time) string {
 	since := ""
-	if m := figures.NewMoment(o.Since, now); m != nil {
+	if m := humanize.NewMoment(o.Since, now); m != nil {
 		since = " since " + m.Text
 	}
 	return fmt.Sprintf("backend %s can't be read%s (%s): %s unknown", o.Backend, since, printable(o.Cause), plural(o.SLOs, "SLO"))

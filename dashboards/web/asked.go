@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // timeRange is a time that a page is asked for.
@@ -38,7 +38,7 @@ func parseRange(st *evaluator.Status, query url.Values, now time.Time) (*timeRan
 		}
 		var err error
 		// The + of a zone is a space in a query.
-		if *end.at, err = figures.ParseTime(strings.ReplaceAll(query.Get(end.name), " ", "+")); err != nil {
+		if *end.at, err = humanize.ParseTime(strings.ReplaceAll(query.Get(end.name), " ", "+")); err != nil {
 			return nil, fmt.Errorf("%s: %w", end.name, err)
 		}
 	}
@@ -72,9 +72,9 @@ func (s *server) writeNoSuchTime(w io.Writer, d *detailed, err error) (int, erro
 
 // stretch is the time that a page is asked for.
 type stretch struct {
-	From, To                     *figures.Moment // of the numbers, or as asked for when there are none
-	Notes                        []string        // what is missing of it
-	Known                        bool            // some of it is, and so are the numbers
+	From, To                     *humanize.Moment // of the numbers, or as asked for when there are none
+	Notes                        []string         // what is missing of it
+	Known                        bool             // some of it is, and so are the numbers
 	Total, Bad, Good, Share      string
 	Allowed, Burn, Taken, Budget string
 	Chart                        *chart
@@ -90,7 +90,7 @@ const (
 
 func (s *server) stretch(ctx context.Context, st *evaluator.Status, asked timeRange) *stretch {
 	now := s.Now()
-	out := &stretch{From: figures.NewMoment(&asked.from, now), To: figures.NewMoment(&asked.to, now), Plain: s.prefix + st.Path()}
+	out := &stretch{From: humanize.NewMoment(&asked.from, now), To: humanize.NewMoment(&asked.to, now), Plain: s.prefix + st.Path()}
 	select {
 	case s.looks <- struct{}{}:
 		defer func() { <-s.looks }()
@@ -118,12 +118,12 @@ func (s *server) stretch(ctx context.Context, st *evaluator.Status, asked timeRa
 		return out
 	}
 	start, end := sum.Start.Time(), sum.End.Time()
-	out.From, out.To = figures.NewMoment(&start, now), figures.NewMoment(&end, now)
+	out.From, out.To = humanize.NewMoment(&start, now), humanize.NewMoment(&end, now)
 	if counts := length - sum.Excluded; sum.Known < counts {
-		out.note("Known minutes: %s of %s.", figures.Count(float64(sum.Known)), figures.Count(float64(counts)))
+		out.note("Known minutes: %s of %s.", humanize.Count(float64(sum.Known)), humanize.Count(float64(counts)))
 	}
 	if sum.Excluded > 0 {
-		out.note("Excluded minutes: %s.", figures.Count(float64(sum.Excluded)))
+		out.note("Excluded minutes: %s.", humanize.Count(float64(sum.Excluded)))
 	}
 	out.count(st, sum)
 	out.Chart = shareChart(st, found.Parts, found.Excluded)
@@ -133,17 +133,17 @@ func (s *server) stretch(ctx context.Context, st *evaluator.Status, asked timeRa
 // count fills in the numbers.
 func (p *stretch) count(st *evaluator.Status, sum timeline.Sum) {
 	allowed, bad := allowedRatio(st.Objective), max(sum.Bad, 0)
-	p.Known, p.Allowed, p.Budget = sum.Known > 0, figures.Share(allowed), "the "+st.Window+" budget, as it is now"
-	p.Total, p.Bad, p.Good, p.Share = figures.Count(sum.Total), figures.Count(bad), figures.Count(max(sum.Total-bad, 0)), figures.Dash
-	p.Burn, p.Taken = figures.BurnRate(new(0.0)), figures.Dash
+	p.Known, p.Allowed, p.Budget = sum.Known > 0, humanize.Share(allowed), "the "+st.Window+" budget, as it is now"
+	p.Total, p.Bad, p.Good, p.Share = humanize.Count(sum.Total), humanize.Count(bad), humanize.Count(max(sum.Total-bad, 0)), humanize.Dash
+	p.Burn, p.Taken = humanize.BurnRate(new(0.0)), humanize.Dash
 	if share := slo.BadShare(bad, sum.Total); max(sum.Total, bad) > 0 {
-		p.Share, p.Burn = figures.Share(share), figures.BurnRate(new(share/allowed))
+		p.Share, p.Burn = humanize.Share(share), humanize.BurnRate(new(share/allowed))
 	}
 	if st.Budget.PeriodEnd != nil {
 		p.Budget = "the projected " + st.Window + "'s budget"
 	}
 	if all := st.Budget.Allowed; all != nil && *all > 0 {
-		p.Taken = figures.Share(bad / *all)
+		p.Taken = humanize.Share(bad / *all)
 	}
 }
 

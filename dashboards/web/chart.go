@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // bar is the budget left as a picture: zero stands at a quarter of its width,
@@ -68,14 +68,14 @@ func newBar(st *evaluator.Status) bar {
 	if left == nil {
 		return bar{Kind: "unknown", Label: "budget unknown"}
 	}
-	b := bar{X: barZero, Kind: "fine", Label: figures.Percent(left) + " of the budget left"}
+	b := bar{X: barZero, Kind: "fine", Label: humanize.Percent(left) + " of the budget left"}
 	switch {
 	case *left < 0:
 		b.Width = min(int(math.Ceil(-*left*barFull)), barZero)
 		b.X -= b.Width
 		b.Cut = -*left*barFull > barZero
 		over := -*left
-		b.Kind, b.Label = "spent", "overspent by "+figures.Percent(&over)+" of the budget"
+		b.Kind, b.Label = "spent", "overspent by "+humanize.Percent(&over)+" of the budget"
 	default:
 		b.Width = int(math.Ceil(math.Min(*left, 1) * barFull))
 		if *left < 0.25 {
@@ -182,7 +182,7 @@ func sparkLabel(parts, over, missing int, worst float64) string {
 	if parts == 0 {
 		return "no history"
 	}
-	label := fmt.Sprintf("burn rate over the window: above 1 in %d of %d parts, at most %s", over, parts, figures.BurnRate(&worst))
+	label := fmt.Sprintf("burn rate over the window: above 1 in %d of %d parts, at most %s", over, parts, humanize.BurnRate(&worst))
 	if missing > 0 {
 		label += fmt.Sprintf(", %d unknown", missing)
 	}
@@ -197,7 +197,7 @@ func partBurn(p part, allowed float64) float64 {
 // allowedRatio is 1-o from the decimal digits of the objective, so that a part
 // with just what is allowed is not taken for one with more.
 func allowedRatio(objective float64) float64 {
-	o, err := slo.ParseObjective(figures.Objective(objective))
+	o, err := slo.ParseObjective(humanize.Objective(objective))
 	if err != nil { // not an objective of an SLO file
 		return 1 - objective
 	}

@@ -12,10 +12,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // detailPage is the page of one SLO.
@@ -48,7 +48,7 @@ type detailPage struct {
 	Method      string
 	Inexact     bool
 	State       string
-	DataUntil   *figures.Moment
+	DataUntil   *humanize.Moment
 	Dated       bool   // the reason of the state says since when it is so
 	JSON        string // address of this SLO in the API
 	Whole       string // address of the SLO that this is a group of
@@ -73,7 +73,7 @@ type link struct {
 // windowRow is a window in the table of the page.
 type windowRow struct {
 	Name                      string
-	Start, End                *figures.Moment
+	Start, End                *humanize.Moment
 	Total, Bad, Coverage, SLI string
 	Burn                      burn
 	Own                       bool
@@ -81,8 +81,8 @@ type windowRow struct {
 
 // exclusion is one that excludes some of the window.
 type exclusion struct {
-	From, To       *figures.Moment // nil when it recurs
-	Total, Bad     string          // events that it removed
+	From, To       *humanize.Moment // nil when it recurs
+	Total, Bad     string           // events that it removed
 	Reason, Ticket string
 	Href           string // of the ticket, when that is a link
 	Place          string // file and line
@@ -129,11 +129,11 @@ func (s *server) writeDetail(w io.Writer, d *detailed) (status int, err error) {
 	p := detailPage{
 		frame: s.frame(st.ID, report), Row: s.row(st, now),
 		Description: st.Description, Links: newLinks(st.Links), Labels: pairs(st.Group, st.Labels),
-		Allowed: figures.Dash, Consumed: figures.Percent(st.Budget.Consumed),
+		Allowed: humanize.Dash, Consumed: humanize.Percent(st.Budget.Consumed),
 		Source: st.Source, Revision: st.Revision, Backend: st.Backend,
 		Budgeting: budgetingOf(st), Method: methodOf(st), Inexact: !st.Exact && ownWindow(st).SLI != nil, Unit: unitOf(st), Over: over(st),
 		Ended: endedRows(st), Unread: st.Periods == nil, MoreEnded: st.MorePeriods,
-		State: stateWords(st.State), DataUntil: figures.NewMoment(st.DataUntil, now),
+		State: stateWords(st.State), DataUntil: humanize.NewMoment(st.DataUntil, now),
 		Dated: st.StateSince != nil && strings.Contains(st.StateReason, st.StateSince.UTC().Format("2006-01-02 15:04")),
 		JSON:  s.prefix + "/api/v1/slos?" + apiQuery(st).Encode(),
 	}
@@ -188,14 +188,14 @@ func unitOf(st *evaluator.Status) string {
 // spent tells what the budget allows, and what became of it.
 func (p *detailPage) spent(st *evaluator.Status) {
 	if st.Budget.Allowed != nil {
-		p.Allowed = figures.Count(*st.Budget.Allowed) + " bad " + p.Unit + " in "
+		p.Allowed = humanize.Count(*st.Budget.Allowed) + " bad " + p.Unit + " in "
 		if p.Period != nil {
 			p.Allowed += "the projected whole "
 		}
 		p.Allowed += st.Window
 	}
 	if st.Budget.Consumed != nil {
-		p.Consumed += ", " + figures.Count(ownWindow(st).Bad) + " bad " + p.Unit
+		p.Consumed += ", " + humanize.Count(ownWindow(st).Bad) + " bad " + p.Unit
 	}
 }
 
@@ -223,15 +223,15 @@ func (p *detailPage) describe(spec *slo.SLO) {
 // exclude tells what is excluded, and by whom.
 func (p *detailPage) exclude(x *evaluator.Excluded, now time.Time) {
 	if x.Slots > 0 {
-		p.Excluded = figures.Duration(time.Duration(x.Slots)*time.Minute) + " with " + figures.Count(x.Total) + " " + p.Unit + ", " + figures.Count(x.Bad) + " of them bad"
+		p.Excluded = humanize.Duration(time.Duration(x.Slots)*time.Minute) + " with " + humanize.Count(x.Total) + " " + p.Unit + ", " + humanize.Count(x.Bad) + " of them bad"
 		if x.Now {
 			p.Excluded += "; the present is excluded"
 		}
 	}
 	for _, e := range x.By {
 		p.Exclusions = append(p.Exclusions, exclusion{
-			From: figures.NewMoment(e.From, now), To: figures.NewMoment(e.To, now),
-			Total: figures.Count(e.Total), Bad: figures.Count(e.Bad),
+			From: humanize.NewMoment(e.From, now), To: humanize.NewMoment(e.To, now),
+			Total: humanize.Count(e.Total), Bad: humanize.Count(e.Bad),
 			Reason: e.Reason, Ticket: e.Ticket, Href: safeHref(e.Ticket), Place: fmt.Sprintf("%s:%d", e.File, e.Line),
 		})
 	}
@@ -241,7 +241,7 @@ func (p *detailPage) exclude(x *evaluator.Excluded, now time.Time) {
 func (p *detailPage) policy(st *evaluator.Status) {
 	for _, step := range st.Policy {
 		below := step.RemainingBelow
-		p.Policy = append(p.Policy, policyStep{"less than " + figures.Percent(&below), step.Action, step.Gate, step.Active})
+		p.Policy = append(p.Policy, policyStep{"less than " + humanize.Percent(&below), step.Action, step.Gate, step.Active})
 		p.Gate = st.Gate
 	}
 	if len(p.Policy) > 0 && p.Gate == "" {
@@ -251,12 +251,12 @@ func (p *detailPage) policy(st *evaluator.Status) {
 
 func newWindowRow(st *evaluator.Status, w evaluator.WindowStatus, now time.Time) windowRow {
 	row := windowRow{
-		Name: w.Name, Start: figures.NewMoment(&w.Start, now), End: figures.NewMoment(&w.End, now),
-		Total: figures.Count(w.Total), Bad: figures.Count(w.Bad), Coverage: figures.Percent(&w.Coverage),
-		SLI: figures.SLI(w.SLI, st.Objective), Burn: newBurn(st, w),
+		Name: w.Name, Start: humanize.NewMoment(&w.Start, now), End: humanize.NewMoment(&w.End, now),
+		Total: humanize.Count(w.Total), Bad: humanize.Count(w.Bad), Coverage: humanize.Percent(&w.Coverage),
+		SLI: humanize.SLI(w.SLI, st.Objective), Burn: newBurn(st, w),
 	}
 	if w.Coverage == 0 { // nothing is known to have been nothing
-		row.Total, row.Bad = figures.Dash, figures.Dash
+		row.Total, row.Bad = humanize.Dash, humanize.Dash
 	}
 	return row
 }

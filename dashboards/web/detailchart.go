@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // chart is a picture over an SLO's window: 1000 wide and chartHeight high,
@@ -67,14 +67,14 @@ func budgetChart(st *evaluator.Status) *chart {
 	width := filled(st, parts)
 	c := &chart{Rule: fixed(y(0)), X: timeTicks(parts[0].Start, wholeEnd(st, parts)), Excluded: excludedPath(st, parts)}
 	for v := 1.0; v >= bottom-1e-9; v -= step {
-		c.Y = append(c.Y, tick{At: fixed(y(v)), Text: figures.Percent(&v)})
+		c.Y = append(c.Y, tick{At: fixed(y(v)), Text: humanize.Percent(&v)})
 	}
 	if step > 1 { // zero is between two steps
-		c.Y = append(c.Y, tick{At: fixed(y(0)), Text: "0" + figures.Space + "%"})
+		c.Y = append(c.Y, tick{At: fixed(y(0)), Text: "0" + humanize.Space + "%"})
 	}
 	c.drawLeft(parts, left, width, y)
 	c.Label = "Budget remaining, from 100 % at " + parts[0].Start.UTC().Format("2 Jan 15:04") + " to " +
-		figures.Percent(&left[len(left)-1]) + " at " + parts[len(parts)-1].End.UTC().Format("2 Jan 15:04") + " UTC"
+		humanize.Percent(&left[len(left)-1]) + " at " + parts[len(parts)-1].End.UTC().Format("2 Jan 15:04") + " UTC"
 	return c
 }
 
@@ -104,7 +104,7 @@ func (c *chart) drawLeft(parts []part, left []float64, width float64, y func(flo
 			area.WriteString("L" + to + " " + fixed(y(max(left[i], 0))))
 			over.WriteString("L" + to + " " + fixed(y(min(left[i], 0))))
 		}
-		c.add(each, i, p, figures.Percent(&left[i])+" left after "+p.End.UTC().Format("2 Jan 15:04"))
+		c.add(each, i, p, humanize.Percent(&left[i])+" left after "+p.End.UTC().Format("2 Jan 15:04"))
 	}
 	if drawn {
 		area.WriteString("V" + c.Rule + "Z")
@@ -131,12 +131,12 @@ func errorChart(st *evaluator.Status) *chart {
 	y := func(burn float64) float64 { return chartHeight * (1 - logScale(burn, most)) }
 
 	width := filled(st, parts)
-	c := &chart{Rule: fixed(y(1)), X: timeTicks(parts[0].Start, wholeEnd(st, parts)), Excluded: excludedPath(st, parts), Y: []tick{{At: fixed(chartHeight), Text: "0" + figures.Space + "%"}}}
+	c := &chart{Rule: fixed(y(1)), X: timeTicks(parts[0].Start, wholeEnd(st, parts)), Excluded: excludedPath(st, parts), Y: []tick{{At: fixed(chartHeight), Text: "0" + humanize.Space + "%"}}}
 	for burn := 1.0; burn <= most && burn*allowed <= 1; burn *= 10 {
-		c.Y = append(c.Y, tick{At: fixed(y(burn)), Text: figures.Share(burn * allowed)})
+		c.Y = append(c.Y, tick{At: fixed(y(burn)), Text: humanize.Share(burn * allowed)})
 	}
 	if top := partBurn(parts[worst], allowed); top > 1 {
-		c.addTop(y(top), figures.Share(top*allowed))
+		c.addTop(y(top), humanize.Share(top*allowed))
 	}
 	var under, over strings.Builder
 	for i, p := range parts {
@@ -233,7 +233,7 @@ func partText(p part) string {
 	case p.Total <= 0 && p.Bad <= 0:
 		return "no events " + spanText(p)
 	}
-	return figures.Share(slo.BadShare(p.Bad, p.Total)) + " bad (" + figures.Count(p.Bad) + " of " + figures.Count(p.Total) + ") " + spanText(p)
+	return humanize.Share(slo.BadShare(p.Bad, p.Total)) + " bad (" + humanize.Count(p.Bad) + " of " + humanize.Count(p.Total) + ") " + spanText(p)
 }
 
 func spanText(p part) string {

@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // budgetingOf says how the budget is counted.
@@ -17,7 +17,7 @@ func budgetingOf(st *evaluator.Status) string {
 		return st.Budgeting
 	}
 	s := st.Spec.Slice
-	return fmt.Sprintf("%s of %s, bad when less than %s%s%% of their events are good", st.Budgeting, s.Length, figures.Objective(s.Target.Ratio()), figures.Space)
+	return fmt.Sprintf("%s of %s, bad when less than %s%s%% of their events are good", st.Budgeting, s.Length, humanize.Objective(s.Target.Ratio()), humanize.Space)
 }
 
 // over is the window for the sentence "over 30d".
@@ -43,7 +43,7 @@ func methodOf(st *evaluator.Status) string {
 
 // period is a calendar period on its way.
 type period struct {
-	Start, End *figures.Moment
+	Start, End *humanize.Moment
 	From, To   string // with their dates
 	Projected  string
 	SoFar      string
@@ -54,19 +54,19 @@ func periodOf(st *evaluator.Status, unit string, now time.Time) *period {
 	if b.PeriodEnd == nil {
 		return nil
 	}
-	p := &period{Start: figures.NewMoment(b.PeriodStart, now), End: figures.NewMoment(b.PeriodEnd, now)}
+	p := &period{Start: humanize.NewMoment(b.PeriodStart, now), End: humanize.NewMoment(b.PeriodEnd, now)}
 	if b.PeriodStart != nil {
 		p.From = at(*b.PeriodStart)
 	}
 	p.To = at(*b.PeriodEnd)
 	if b.ProjectedTotal != nil {
-		p.Projected = figures.Count(*b.ProjectedTotal) + " " + unit
+		p.Projected = humanize.Count(*b.ProjectedTotal) + " " + unit
 		if b.ProjectionBasis != nil {
 			p.Projected += " (" + *b.ProjectionBasis + ")"
 		}
 	}
 	if b.SoFar != nil {
-		p.SoFar = fmt.Sprintf("%s bad %s allowed, %s consumed", figures.Count(b.SoFar.Allowed), unit, figures.Percent(&b.SoFar.Consumed))
+		p.SoFar = fmt.Sprintf("%s bad %s allowed, %s consumed", humanize.Count(b.SoFar.Allowed), unit, humanize.Percent(&b.SoFar.Consumed))
 	}
 	return p
 }
@@ -82,12 +82,12 @@ func endedRows(st *evaluator.Status) []endedRow {
 	var out []endedRow
 	for _, p := range st.Periods {
 		e := endedRow{
-			Name: p.Name, Objective: figures.Objective(p.Objective) + figures.Space + "%", SLI: figures.SLI(p.SLI, p.Objective),
-			Remaining: figures.Percent(p.Remaining), Coverage: figures.Percent(&p.Coverage),
-			Bad: figures.Dash, Allowed: figures.Dash, Total: figures.Dash,
+			Name: p.Name, Objective: humanize.Objective(p.Objective) + humanize.Space + "%", SLI: humanize.SLI(p.SLI, p.Objective),
+			Remaining: humanize.Percent(p.Remaining), Coverage: humanize.Percent(&p.Coverage),
+			Bad: humanize.Dash, Allowed: humanize.Dash, Total: humanize.Dash,
 		}
 		if p.Remaining != nil {
-			e.Bad, e.Allowed, e.Total = figures.Count(p.Bad), figures.Count(*p.Allowed), figures.Count(p.Total)
+			e.Bad, e.Allowed, e.Total = humanize.Count(p.Bad), humanize.Count(*p.Allowed), humanize.Count(p.Total)
 			e.Overspent, e.Thin = *p.Remaining < 0, p.Coverage < wellKnown
 		}
 		out = append(out, e)
@@ -99,7 +99,7 @@ func endedRows(st *evaluator.Status) []endedRow {
 func pastObjectives(spec *slo.SLO) string {
 	var out []string
 	for _, p := range slices.Backward(spec.PastObjectives) {
-		out = append(out, figures.Objective(p.Objective.Ratio())+figures.Space+"% until "+p.Until.UTC().Format("2006-01-02 15:04"))
+		out = append(out, humanize.Objective(p.Objective.Ratio())+humanize.Space+"% until "+p.Until.UTC().Format("2006-01-02 15:04"))
 	}
 	return strings.Join(out, ", ")
 }

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // frame surrounds the content of every page.
@@ -25,8 +25,8 @@ type frame struct {
 	CSS, JS  string
 	Icon     string
 	Version  string
-	Live     bool            // refreshes itself
-	At       *figures.Moment // of the evaluation; nil before the first
+	Live     bool             // refreshes itself
+	At       *humanize.Moment // of the evaluation; nil before the first
 	Age      string
 	Late     bool // older than evaluations should get
 	Sources  []source
@@ -76,7 +76,7 @@ func newProblems(found []evaluator.Problem, chosen func(evaluator.Problem) bool)
 // outage is a backend that gives no answer.
 type outage struct {
 	Backend, Cause, Reason, SLOs string
-	Since                        *figures.Moment
+	Since                        *humanize.Moment
 }
 
 func newOutages(report *evaluator.Report, now time.Time) []outage {
@@ -85,11 +85,11 @@ func newOutages(report *evaluator.Report, now time.Time) []outage {
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		o := found[name]
 		slos := o.SLOs - o.Groups
-		text := figures.Count(float64(slos)) + " " + plural(slos, "SLO", "SLOs")
+		text := humanize.Count(float64(slos)) + " " + plural(slos, "SLO", "SLOs")
 		if o.Groups > 0 {
-			text += ", " + figures.Count(float64(o.Groups)) + " " + plural(o.Groups, "group", "groups")
+			text += ", " + humanize.Count(float64(o.Groups)) + " " + plural(o.Groups, "group", "groups")
 		}
-		out = append(out, outage{name, o.Cause, o.Reason, text, figures.NewMoment(o.Since, now)})
+		out = append(out, outage{name, o.Cause, o.Reason, text, humanize.NewMoment(o.Since, now)})
 	}
 	return out
 }
@@ -123,12 +123,12 @@ func (s *server) frame(title string, report *evaluator.Report) frame {
 	f := frame{
 		Title: title, Home: s.prefix + "/", API: s.prefix + "/api/v1/slos", Metrics: s.prefix + "/metrics",
 		CSS: s.assetURL("slowburn.css"), JS: s.assetURL("slowburn.js"), Icon: s.assetURL("icon.svg"),
-		Version: s.Version, At: figures.NewMoment(&report.EvaluatedAt, now), Outages: newOutages(report, now),
+		Version: s.Version, At: humanize.NewMoment(&report.EvaluatedAt, now), Outages: newOutages(report, now),
 		Problems: newProblems(report.Problems, func(evaluator.Problem) bool { return true }),
 	}
 	if f.At != nil {
 		age := max(now.Sub(report.EvaluatedAt), 0)
-		f.Age, f.Late = figures.Duration(age.Truncate(time.Second)), age > lateAfter
+		f.Age, f.Late = humanize.Duration(age.Truncate(time.Second)), age > lateAfter
 	}
 	for i := range report.SLOs {
 		st := &report.SLOs[i]

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // alert is a firing alert, in the words that were sent.
@@ -17,7 +17,7 @@ type alert struct {
 	Severity, Icon, Tier string
 	Kind                 string // how it is painted: page or ticket
 	Summary, Description string
-	Since                *figures.Moment
+	Since                *humanize.Moment
 	For                  string
 	Before               string // " or before" of an alert that is older than what was read
 	Windows              string
@@ -29,7 +29,7 @@ func newAlerts(st *evaluator.Status, now time.Time) []alert {
 	var out []alert
 	for _, a := range st.Alerts {
 		n := alert{
-			Severity: a.Severity, Icon: "◆", Kind: alerting.Ticket, Tier: a.Tier, Since: figures.NewMoment(&a.Since, now),
+			Severity: a.Severity, Icon: "◆", Kind: alerting.Ticket, Tier: a.Tier, Since: humanize.NewMoment(&a.Since, now),
 			For: ageText(now.Sub(a.Since)), Windows: strings.Join(a.Windows, " and "),
 			Summary: cmp.Or(a.Summary, a.Name, a.Severity), Description: a.Description, Course: course(st, a, now),
 		}
@@ -51,7 +51,7 @@ func ageText(d time.Duration) string {
 	if d < unit {
 		unit = time.Second
 	}
-	return figures.Duration(d.Truncate(unit))
+	return humanize.Duration(d.Truncate(unit))
 }
 
 // present is how bad it is now, over the shortest window of the alert that fires or
@@ -68,7 +68,7 @@ func (s *server) newPresent(st *evaluator.Status, unit string, now time.Time) *p
 	if a := worstBurn(st); a != nil {
 		name = a.Windows[len(a.Windows)-1]
 	} else if b := s.order().Nearest(st); b != nil && !unknown(st) {
-		name, text = b.Tier.Short.String(), "no alert fires yet; a "+b.Tier.Severity+" does at "+figures.BurnRate(&b.Tier.Factor)+" times"
+		name, text = b.Tier.Short.String(), "no alert fires yet; a "+b.Tier.Severity+" does at "+humanize.BurnRate(&b.Tier.Factor)+" times"
 	}
 	i := slices.IndexFunc(st.Windows, func(w evaluator.WindowStatus) bool { return w.Name == name })
 	if i < 0 {
@@ -77,16 +77,16 @@ func (s *server) newPresent(st *evaluator.Status, unit string, now time.Time) *p
 	w, allowed := st.Windows[i], allowedRatio(st.Objective)
 	name = w.Name
 	if w.Coverage > 0 && w.Coverage < wellKnown {
-		name += " (" + figures.Percent(&w.Coverage) + " known)"
+		name += " (" + humanize.Percent(&w.Coverage) + " known)"
 	}
-	p := &present{When: "Now, last " + name, Share: "unknown", Allowed: figures.Share(allowed), Text: text}
+	p := &present{When: "Now, last " + name, Share: "unknown", Allowed: humanize.Share(allowed), Text: text}
 	past, verb := outdated(st, now), " fail"
 	last := calmSince(st)
 	switch {
 	case past:
-		verb, p.When, p.Text = " failed", "Last known, "+name+" until "+figures.NewMoment(&w.End, now).Text, "nothing newer is known"
+		verb, p.When, p.Text = " failed", "Last known, "+name+" until "+humanize.NewMoment(&w.End, now).Text, "nothing newer is known"
 	case !last.IsZero() && w.Bad > 0:
-		verb, p.Text = " failed", "within that since "+figures.NewMoment(&last, now).Text
+		verb, p.Text = " failed", "within that since "+humanize.NewMoment(&last, now).Text
 	}
 	switch {
 	case w.Coverage == 0:
@@ -99,9 +99,9 @@ func (s *server) newPresent(st *evaluator.Status, unit string, now time.Time) *p
 		}
 	default:
 		share := min(w.Bad/max(w.Total, w.Bad), 1)
-		p.Share, p.Bad = figures.Share(share)+verb, share > allowed && !past
+		p.Share, p.Bad = humanize.Share(share)+verb, share > allowed && !past
 		if w.BurnRate != nil {
-			p.Rate = figures.BurnRate(w.BurnRate)
+			p.Rate = humanize.BurnRate(w.BurnRate)
 		}
 	}
 	return p
@@ -141,10 +141,10 @@ func course(st *evaluator.Status, a evaluator.FiringAlert, now time.Time) string
 	if soonest := st.At.Add(time.Minute); until.Before(soonest) {
 		until = soonest
 	}
-	end := figures.NewMoment(&until, now)
+	end := humanize.NewMoment(&until, now)
 	text := "It has stopped holding"
 	if calm {
-		text = "Nothing failed beyond what is allowed since " + figures.NewMoment(&last, now).Text
+		text = "Nothing failed beyond what is allowed since " + humanize.NewMoment(&last, now).Text
 	}
 	return text + "; the " + a.Severity + " ends about " + end.Text + " if it stays so."
 }
@@ -179,4 +179,4 @@ func lastBad(st *evaluator.Status) time.Time {
 }
 
 // burningBadge names what is about to fire.
-func burningBadge(b triage.Burn) string { return "Burning " + figures.BurnRate(&b.Rate) + "×" }
+func burningBadge(b triage.Burn) string { return "Burning " + humanize.BurnRate(&b.Rate) + "×" }

@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/dashboards/figures"
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // row is an SLO as the list and the head of its own page show it.
@@ -24,14 +24,14 @@ type row struct {
 	Mark       string            // how its badge is painted: of a folded whole, the worst of it and its groups
 	Icon       string
 	Badge      string
-	Since      *figures.Moment // of the alert or the state that the badge tells
+	Since      *humanize.Moment // of the alert or the state that the badge tells
 	ID         string
 	Service    string
 	Name       string // the id without the service
 	Href       string
 	Owner      string
 	State      string // of the data, "" when it is fine
-	StateSince *figures.Moment
+	StateSince *humanize.Moment
 	Reason     string // of the state
 	Objective  string
 	SLI        string
@@ -81,11 +81,11 @@ func (s *server) row(st *evaluator.Status, now time.Time) row {
 		Name:      name,
 		Href:      s.prefix + st.Path(),
 		Owner:     st.Owner,
-		Objective: figures.Objective(st.Objective) + figures.Space + "%",
-		SLI:       figures.SLI(ownWindow(st).SLI, st.Objective),
+		Objective: humanize.Objective(st.Objective) + humanize.Space + "%",
+		SLI:       humanize.SLI(ownWindow(st).SLI, st.Objective),
 		Window:    st.Window,
 		Over:      overText(st),
-		Remaining: figures.Percent(st.Budget.Remaining),
+		Remaining: humanize.Percent(st.Budget.Remaining),
 		Meaning:   "left",
 		Burns:     burns(st),
 		Estimated: !st.Exact && ownWindow(st).SLI != nil,
@@ -97,10 +97,10 @@ func (s *server) row(st *evaluator.Status, now time.Time) row {
 	r.Kind, r.Icon, r.Badge = s.kindOf(st)
 	r.Mark = r.Kind
 	if a := shownAlert(st, r.Kind); a != nil {
-		r.Since = figures.NewMoment(&a.Since, now)
+		r.Since = humanize.NewMoment(&a.Since, now)
 	}
 	if st.State != evaluator.StateOK {
-		r.State, r.StateSince, r.Reason = stateWords(st.State), figures.NewMoment(st.StateSince, now), st.StateReason
+		r.State, r.StateSince, r.Reason = stateWords(st.State), humanize.NewMoment(st.StateSince, now), st.StateReason
 		if r.Badge == r.State {
 			r.Since = r.StateSince
 		}
@@ -127,8 +127,8 @@ func knownText(st *evaluator.Status) string {
 		unit, size = "h", time.Hour
 	}
 	known := float64(length) * own.Coverage / float64(size)
-	return fmt.Sprintf("known %s of %s%s%s", strings.TrimSuffix(figures.Fixed(known, 1), ".0"),
-		strings.TrimSuffix(figures.Fixed(float64(length)/float64(size), 1), ".0"), figures.Space, unit)
+	return fmt.Sprintf("known %s of %s%s%s", strings.TrimSuffix(humanize.Fixed(known, 1), ".0"),
+		strings.TrimSuffix(humanize.Fixed(float64(length)/float64(size), 1), ".0"), humanize.Space, unit)
 }
 
 // overText says over what time an SLO's numbers are.
@@ -223,11 +223,11 @@ func ends(b *evaluator.Budget) (text, title string) {
 	case b.Remaining != nil && *b.Remaining <= 0:
 		return "spent", "nothing of the budget is left"
 	case b.Remaining == nil:
-		return figures.Dash, "unknown"
+		return humanize.Dash, "unknown"
 	case b.ExhaustedInSeconds == nil:
-		return figures.Dash, "the whole " + span + ", " + basis
+		return humanize.Dash, "the whole " + span + ", " + basis
 	}
-	return figures.Duration(time.Duration(*b.ExhaustedInSeconds * float64(time.Second))), basis
+	return humanize.Duration(time.Duration(*b.ExhaustedInSeconds * float64(time.Second))), basis
 }
 
 // burns are the burn rates over the long windows of the alert tiers, which are
@@ -259,7 +259,7 @@ func burns(st *evaluator.Status) []burn {
 }
 
 func newBurn(st *evaluator.Status, w evaluator.WindowStatus) burn {
-	b := burn{Window: w.Name, Text: figures.BurnRate(w.BurnRate), Hot: w.BurnRate != nil && *w.BurnRate > 1}
+	b := burn{Window: w.Name, Text: humanize.BurnRate(w.BurnRate), Hot: w.BurnRate != nil && *w.BurnRate > 1}
 	for _, a := range st.Alerts {
 		if b.Firing != alerting.Page && slices.Contains(a.Windows, w.Name) {
 			b.Firing = alerting.Ticket

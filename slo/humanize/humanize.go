@@ -1,11 +1,11 @@
-// Package figures writes numbers and times for people, and reads times of theirs, the
+// Package humanize writes numbers and times for people, and reads times of theirs, the
 // same on pages and on the command line. Undefined is Dash, and no number is rounded to one that
 // means something else, such as 100 %.
 //
 // A use:
 //
-//	fmt.Println(figures.SLI(window.SLI, status.Objective)) // 99.871 %
-package figures
+//	fmt.Println(humanize.SLI(window.SLI, status.Objective)) // 99.871 %
+package humanize
 
 import (
 	"fmt"
