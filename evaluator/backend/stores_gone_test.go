@@ -16,14 +16,14 @@ import (
 // not missed if another has its data.
 func TestStoresOfTimesOfTheirOwn(t *testing.T) {
 	begin := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
-	of := func(component, name string, from, to int) thanosStore {
+	store := func(component, name string, from, to int) thanosStore {
 		return thanosStore{
 			Name: name, component: component, alike: component + " ",
 			MinTime: begin.Add(time.Duration(from) * time.Hour).UnixMilli(), MaxTime: begin.Add(time.Duration(to) * time.Hour).UnixMilli(),
 		}
 	}
-	old, recent, again := of("store", "old", -999, -500), of("store", "recent", -500, -2), of("store", "again", -500, -2)
-	a, b := of("sidecar", "a", -48, 99), of("sidecar", "b", -48, 99)
+	old, recent, again := store("store", "old", -999, -500), store("store", "recent", -500, -2), store("store", "again", -500, -2)
+	a, b := store("sidecar", "a", -48, 99), store("sidecar", "b", -48, 99)
 	failing := recent
 	failing.LastError = json.RawMessage(`"connection refused"`)
 	renamed := recent

@@ -22,15 +22,15 @@ func KeepOld(next, old *Record) bool {
 	coarse, fine := next.Plan.Cells()
 	c := timeline.Comparison{Old: timeline.Cursor{Timeline: old.Timeline}, Next: timeline.Cursor{Timeline: next.Timeline}, Absent: next.absences(), Coarse: coarse, Fine: fine}
 	to := min(next.Settled, old.Settled) - next.patience()
-	lost, open := c.LostPeriods(max(next.Timeline.Start(), old.Timeline.Start()), to)
+	missing, open := c.LostPeriods(max(next.Timeline.Start(), old.Timeline.Start()), to)
 	if open {
-		old.Kept = timeline.JoinPeriods(append(old.Kept, lost...))
+		old.Kept = timeline.JoinPeriods(append(old.Kept, missing...))
 		return false
 	}
-	if len(lost) > 0 {
-		next.Timeline = timeline.Merge(next.Timeline, old.Timeline, lost)
-		next.Undecided = next.Undecided.Filter(lost, false).Plus(old.Undecided.Filter(lost, true))
-		next.Kept = timeline.JoinPeriods(append(next.Kept, lost...))
+	if len(missing) > 0 {
+		next.Timeline = timeline.Merge(next.Timeline, old.Timeline, missing)
+		next.Undecided = next.Undecided.Filter(missing, false).Plus(old.Undecided.Filter(missing, true))
+		next.Kept = timeline.JoinPeriods(append(next.Kept, missing...))
 	}
 	next.Recent.keepOld(old.Recent, to)
 	for key, g := range old.Groups {

@@ -65,8 +65,8 @@ func (x *inspector) undecided(ctx context.Context) error {
 	whole.Groups = nil
 	whole.Slice = nil
 	whole.NoDataBad = false
-	l := plan.New("", &whole, timeline.Minutes(x.Settle), length)
-	e := &history.Read{Record: history.NewRecord(l, x.end.Add(-length), plan.ShortLeadIn)}
+	p := plan.New("", &whole, timeline.Minutes(x.Settle), length)
+	e := &history.Read{Record: history.NewRecord(p, x.end.Add(-length), plan.ShortLeadIn)}
 	x.Advance(ctx, []*history.Read{e}, x.end, false)
 	if e.Err != nil {
 		return x.refused(e.Err, "sli."+x.slo.Indicator.Kind())
@@ -78,13 +78,13 @@ func (x *inspector) undecided(ctx context.Context) error {
 	sum := e.Record.Timeline.Sum(e.Record.Timeline.Start(), x.end)
 	all := e.Record.Undecided.Plus(e.Record.Unsettled)
 	for _, kind := range []counting.FindingKind{counting.FindRebirth, counting.FindReset} {
-		var of counting.Undecided
-		for _, l := range all {
-			if l.Kind == kind {
-				of = append(of, l)
+		var events counting.Undecided
+		for _, slot := range all {
+			if slot.Kind == kind {
+				events = append(events, slot)
 			}
 		}
-		left, _ := of.Sum(e.Record.Timeline, sum.Start, sum.End)
+		left, _ := events.Sum(e.Record.Timeline, sum.Start, sum.End)
 		if _, _, tooMuch := left.Share(sum); tooMuch {
 			x.leftUndecided(kind, left, m, length)
 		}

@@ -58,13 +58,13 @@ func (x *inspector) layouts(ctx context.Context, l slo.Latency, count slo.Select
 		x.concern(false, "sli.latency.threshold", "slowburn counts it, and the rules that it generates do not find it",
 			"the bucket at %s of %s is written le=%q", l.Text, l.Histogram, p.Spellings[0])
 	}
-	with, _, err := x.number(ctx, "count(count without (le) ("+l.Bucket(p.Spellings...).String()+"))", x.end)
+	having, _, err := x.number(ctx, "count(count without (le) ("+l.Bucket(p.Spellings...).String()+"))", x.end)
 	if err != nil {
 		return err
 	}
 	all, _, err := x.number(ctx, "count("+count.String()+")", x.end)
-	if err == nil && with < all {
-		x.concern(true, "sli.latency.threshold", "", "threshold %s is no bucket of %g of the %g histograms %s", l.Text, all-with, all, l.Histogram)
+	if err == nil && having < all {
+		x.concern(true, "sli.latency.threshold", "", "threshold %s is no bucket of %g of the %g histograms %s", l.Text, all-having, all, l.Histogram)
 	}
 	return err
 }

@@ -73,12 +73,12 @@ func (x *inspector) times(ctx context.Context, s subject, every time.Duration) e
 func (x *inspector) singleRuns(ctx context.Context, s subject, every time.Duration) error {
 	length := slo.Window(min(3*every, slo.MaxWindow.Duration()).Round(time.Minute))
 	step := model.Duration(max(every/20, time.Minute).Round(time.Minute))
-	over := fmt.Sprintf("(%s)[%s:%s]", s.Expr, length, step)
-	changed, found, err := x.number(ctx, "max(changes("+over+"))", x.end)
+	ranged := fmt.Sprintf("(%s)[%s:%s]", s.Expr, length, step)
+	changed, found, err := x.number(ctx, "max(changes("+ranged+"))", x.end)
 	if err != nil || !found || changed > 0 {
 		return err
 	}
-	all, _, err := x.number(ctx, fmt.Sprintf("count(last_over_time(%s) > %d)", over, x.end.Time().Add(-length.Duration()).Unix()), x.end)
+	all, _, err := x.number(ctx, fmt.Sprintf("count(last_over_time(%s) > %d)", ranged, x.end.Time().Add(-length.Duration()).Unix()), x.end)
 	if err != nil || all < 2 {
 		return err
 	}

@@ -13,8 +13,8 @@ import (
 func TestSliceWithoutTotalIsBad(t *testing.T) {
 	target, err := slo.ParseObjective("95")
 	require.NoError(t, err)
-	l := &Plan{Slice: &slo.Slice{Target: target}}
-	total, bad := l.SliceEvent(timeline.Slot{Bad: 3}, true, false)
+	p := &Plan{Slice: &slo.Slice{Target: target}}
+	total, bad := p.SliceEvent(timeline.Slot{Bad: 3}, true, false)
 	require.Equal(t, [2]float64{1, 1}, [2]float64{total, bad})
 	require.Equal(t, timeline.Slot{Total: 1, Bad: 1, Known: true}, asEvent(timeline.Slot{Bad: 3, Known: true}, target))
 }

@@ -321,21 +321,21 @@ type peak struct {
 
 // push adds the growth of a scrape. The growth of an idle process is ignored: it may have
 // counted it in many scrapes, and shown it at once.
-func (k *peak) push(now int64, grown float64, still bool) {
+func (p *peak) push(now int64, grown float64, still bool) {
 	const half = counting.Memory / 2
-	if n := int32(now / half); n != k.half {
-		k.before = 0
-		if n == k.half+1 {
-			k.before = k.this
+	if n := int32(now / half); n != p.half {
+		p.before = 0
+		if n == p.half+1 {
+			p.before = p.this
 		}
-		k.half, k.this = n, 0
+		p.half, p.this = n, 0
 	}
 	if !still {
-		k.this = max(k.this, float32(grown))
+		p.this = max(p.this, float32(grown))
 	}
 }
 
-func (k *peak) most() float32 { return max(k.this, k.before) }
+func (p *peak) most() float32 { return max(p.this, p.before) }
 
 // tick marks the time since the last sample of a clock series as known, or records a gap.
 func (p *process) tick(together []*cursor, now int64, out *counting.Events) {
