@@ -21,8 +21,9 @@ const (
 )
 
 const (
-	// An audit differs if the counts differ by more than this share and this number.
-	differingShare  = 0.05
+	// differingShare is the share of events by which the counts of an audit must differ.
+	differingShare = 0.05
+	// differingEvents is the number of events by which they must differ too.
 	differingEvents = 10
 )
 

@@ -81,7 +81,7 @@ func (c *Client) QueryRange(ctx context.Context, promql string, from, to, step t
 	})
 }
 
-// suited sends a query with the parameters for the kind of backend.
+// queryAs sends a query with the parameters for the kind of backend.
 func (c *Client) queryAs(ctx context.Context, path string, form url.Values) ([]Series, error) {
 	id, err := c.identify(ctx)
 	var out []Series
@@ -97,7 +97,7 @@ func (c *Client) queryAs(ctx context.Context, path string, form url.Values) ([]S
 
 func unixText(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
 
-// ask sends a query and decodes the answer.
+// send sends a query and decodes the answer.
 func (c *Client) send(ctx context.Context, path string, form url.Values) ([]Series, error) {
 	form.Set("timeout", c.Timeout.String())
 	ranges := strings.HasSuffix(path, "_range") || strings.HasSuffix(form.Get("query"), "]") // a range such as x[5m]
@@ -195,7 +195,7 @@ func (c *Client) exchange(req *http.Request, decode func(io.Reader) error) error
 	return nil
 }
 
-// plain returns a transport error without the URL, which may contain a password.
+// withoutURL returns a transport error without the URL, which may contain a password.
 func withoutURL(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
@@ -203,7 +203,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-// matrix is the type of an answer with samples over a time.
+// matrixType is the type of an answer with samples over a time.
 const matrixType = "matrix"
 
 // result is the answer to a query.
@@ -357,7 +357,7 @@ func decodePair(dec *jsontext.Decoder) (Sample, bool, error) {
 	return Sample{T: int64(seconds*1000 + 0.5), V: v}, !math.IsNaN(v), nil
 }
 
-// object calls f for each key of an object. f must read the value.
+// eachField calls f for each key of an object. f must read the value.
 func eachField(dec *jsontext.Decoder, f func(key string) error) error {
 	if err := expectToken(dec, '{'); err != nil {
 		return err
@@ -375,7 +375,7 @@ func eachField(dec *jsontext.Decoder, f func(key string) error) error {
 	return err
 }
 
-// array calls f for each element. f must read it.
+// eachElement calls f for each element. f must read it.
 func eachElement(dec *jsontext.Decoder, f func() error) error {
 	if err := expectToken(dec, '['); err != nil {
 		return err

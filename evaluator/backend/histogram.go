@@ -65,7 +65,7 @@ func decodeBucket(dec *jsontext.Decoder) (Bucket, error) {
 	return Bucket{fields[1], fields[2], fields[3]}, nil
 }
 
-// number reads a number, which may be written as text.
+// readNumber reads a number, which may be written as text.
 func readNumber(dec *jsontext.Decoder) (float64, error) {
 	token, err := dec.ReadToken()
 	if err != nil {

@@ -65,7 +65,7 @@ func Refused(err error) bool {
 	return ok && q.concernsQuery()
 }
 
-// ofQuery reports whether the status concerns only the query.
+// concernsQuery reports whether the status concerns only the query.
 func (e *queryError) concernsQuery() bool {
 	switch e.status {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge:

@@ -82,7 +82,7 @@ type missedStore struct {
 	at time.Time
 }
 
-// replicas are the labels of replicas in usual setups.
+// replicaLabels are the labels of replicas in usual setups.
 var replicaLabels = []string{"replica", "prometheus_replica", "__replica__", "rule_replica", "receive_replica"}
 
 // Missing returns an error if a Thanos may lack samples of (from, to] that selectors
