@@ -9,8 +9,8 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting/scenario"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
-	"github.com/slowburn-slo/slowburn/golden"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/golden"
 )
 
 // play evaluates a scenario minute by minute, as a process that is up.

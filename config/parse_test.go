@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/config/source"
-	"github.com/slowburn-slo/slowburn/golden"
+	"github.com/slowburn-slo/slowburn/slo/golden"
 )
 
 // full uses every key, and differs from the defaults everywhere.

@@ -14,7 +14,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/golden"
+	"github.com/slowburn-slo/slowburn/slo/golden"
 )
 
 func made(t *testing.T) map[string][]byte {

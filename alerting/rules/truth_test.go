@@ -25,8 +25,8 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/evaluator/truth"
-	"github.com/slowburn-slo/slowburn/golden"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/golden"
 )
 
 // The truth that rules are held against: the last days of each simulated service.

@@ -12,7 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
-	"github.com/slowburn-slo/slowburn/golden"
+	"github.com/slowburn-slo/slowburn/slo/golden"
 )
 
 // TestMain lets scripts run this program as slowburn. Many tests at a time, for

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/golden"
+	"github.com/slowburn-slo/slowburn/slo/golden"
 )
 
 const manual = "../../docs/reference/commands.md"

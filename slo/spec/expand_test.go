@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
-	"github.com/slowburn-slo/slowburn/golden"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/golden"
 )
 
 // TestExpandedFilesMeanTheSame expands every case and reads it again.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/golden"
+	"github.com/slowburn-slo/slowburn/slo/golden"
 )
 
 // TestPart reads one of two parts of a document.
