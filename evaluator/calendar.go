@@ -2,6 +2,7 @@ package evaluator
 
 import (
 	"math"
+	"slices"
 
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -229,13 +230,13 @@ type Ended struct {
 	Sum timeline.Sum
 }
 
-// EndedPeriods contains consecutive periods that ended, the newest first. A period
-// between others may be unknown. The oldest one is known as soon as all are there.
+// EndedPeriods contains consecutive periods that ended, the newest first, back to the
+// first one of which nothing is known.
 type EndedPeriods struct {
 	Spec *slo.SLO // one of the SLOs that share the periods
 	List []Ended
-	Done bool    // all older periods are unknown, or left out
-	More bool    // older periods are left out
+	Done bool    // all older periods are left out
+	More bool    // something of them is known
 	old  []Ended // the List before it was reset
 }
 
@@ -250,15 +251,13 @@ func (p *EndedPeriods) Reset() {
 }
 
 // known returns a period that was read, or its old numbers if more of it was known then.
-// before reports whether any earlier time was known.
-func (p *EndedPeriods) known(e Ended) (known Ended, before bool) {
+func (p *EndedPeriods) known(e Ended) Ended {
 	for _, w := range p.old {
 		if w.Period == e.Period && w.Sum.Known > e.Sum.Known {
 			e.Sum = w.Sum
 		}
-		before = before || w.End <= e.Start && w.Sum.Known > 0
 	}
-	return e, before
+	return e
 }
 
 // MaxPeriods is the largest number of ended periods: ten years of months. That is enough
@@ -273,21 +272,27 @@ func (p *EndedPeriods) Next(window slo.Period, at timeline.Minute) timeline.Peri
 	return PeriodAt(window, PeriodAt(window, at).Start)
 }
 
-// AddOlder adds the period before the others. older reports that the backend has data
-// from before it. It is needed only if the period is unknown or the last one.
-func (p *EndedPeriods) AddOlder(e Ended, older bool) {
-	e, was := p.known(e)
-	older = older || was
-	p.List = append(p.List, e)
-	full := len(p.List) >= MaxPeriods
-	p.Done, p.More = full || e.Sum.Known == 0 && !older, full && older
-	p.trim()
+// AddOlder adds the period before the others. The first one of which nothing is known is
+// the end, and so is one more than MaxPeriods: they are left out.
+func (p *EndedPeriods) AddOlder(e Ended) {
+	e = p.known(e)
+	switch known := e.Sum.Known > 0; {
+	case len(p.List) == MaxPeriods:
+		p.Done = true
+		p.More = known
+	case !known:
+		p.Done = true
+	default:
+		p.List = append(p.List, e)
+	}
 }
 
-// trim removes the oldest unknown periods, if all are there.
+// trim leaves out the first unknown period and all before it.
 func (p *EndedPeriods) trim() {
-	for n := len(p.List); p.Done && n > 0 && p.List[n-1].Sum.Known == 0; n = len(p.List) {
-		p.List = p.List[:n-1]
+	if i := slices.IndexFunc(p.List, func(e Ended) bool { return e.Sum.Known == 0 }); i >= 0 {
+		p.List = p.List[:i]
+		p.Done = true
+		p.More = false
 	}
 }
 

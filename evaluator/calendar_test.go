@@ -206,40 +206,46 @@ func TestEndedPeriods(t *testing.T) {
 	require.True(t, got[0].Complete)
 	require.False(t, p.Done, "September may be known")
 	require.Equal(t, utc(2026, 9, 1), p.Next(s.Window, tl.End()).Start.Time())
-	p.AddOlder(Ended{Period: p.Next(s.Window, tl.End())}, false)
+	p.AddOlder(Ended{Period: p.Next(s.Window, tl.End())})
 	require.True(t, p.Done)
 	require.Len(t, p.List, 2)
 	require.False(t, p.More)
 }
 
-// TestEndedPeriodsWithGaps has a month without any known slot between others. It
-// stays. Only 120 periods are kept, so the oldest go.
-func TestEndedPeriodsWithGaps(t *testing.T) {
+// TestEndedPeriodsEnd at the first month of which nothing is known. Only 120 periods are
+// kept, so the oldest go.
+func TestEndedPeriodsEnd(t *testing.T) {
 	s := monthly(t, slo.Month, "UTC")
 	now := timeline.MinuteOf(utc(2026, 12, 2))
 	p := &EndedPeriods{}
-	read := func(known int, older bool) {
+	read := func(known int) {
 		next := p.Next(s.Window, now)
-		p.AddOlder(Ended{next, timeline.Sum{Start: next.Start, End: next.End, Known: known}}, older)
+		p.AddOlder(Ended{next, timeline.Sum{Start: next.Start, End: next.End, Known: known}})
 	}
-	read(1, false)
-	read(0, true)
-	read(0, true)
-	read(1, false)
-	read(0, false)
+	read(1)
+	read(1)
+	require.False(t, p.Done)
+	read(0)
 	require.True(t, p.Done)
+	require.False(t, p.More)
 	got := p.Statuses(s)
-	require.Len(t, got, 4)
-	require.Equal(t, "2026-09", got[2].Name)
-	require.Nil(t, got[2].Remaining)
-	require.Equal(t, 1.0, *got[3].Remaining)
+	require.Equal(t, []string{"2026-11", "2026-10"}, []string{got[0].Name, got[1].Name})
+	require.Equal(t, 1.0, *got[1].Remaining)
+
+	// What was known of a month stays when it is read again without data.
+	p.Reset()
+	read(1)
+	read(0)
+	require.Len(t, p.List, 2)
+	require.False(t, p.Done)
 
 	*p = EndedPeriods{}
-	for range MaxPeriods - 1 {
-		read(1, false)
+	for range MaxPeriods {
+		read(1)
 		require.False(t, p.Done)
 	}
-	read(1, true)
+	read(1)
+	require.Len(t, p.List, MaxPeriods)
 	require.True(t, p.Done && p.More)
 	// A process that runs a month longer drops the oldest.
 	p.More = false

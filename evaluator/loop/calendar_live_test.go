@@ -90,8 +90,8 @@ func TestCalendarPeriodsAgainstTheTruth(t *testing.T) {
 }
 
 // TestCalendarTheSameWhoeverCounts has a process that is up while a week ends, one
-// that was down then, and one that starts say the same to the byte, although there
-// is no data for three weeks, beyond which there is some.
+// that was down then, and one that starts say the same to the byte. There is no
+// data for three weeks, which end the periods, though there is some before them.
 func TestCalendarTheSameWhoeverCounts(t *testing.T) {
 	// A bubble's clock begins on 1 January 2000, a Saturday. In Kwajalein the week
 	// ends at noon in UTC on Sunday.
@@ -134,15 +134,15 @@ func TestCalendarTheSameWhoeverCounts(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, text(r), text(long.Report()), "the one that was up at %s", at)
 			require.Equal(t, text(r), text(down.Report()), "the one that starts before %s", at)
-			// Those that end on 28 November and 5, 12, 19 and 26 December: there is
-			// data from 22 November to 2 December, and from 22 December on.
-			weeks := []bool{true, false, false, true, true}
+			// There is data from 22 November to 2 December, and from 22 December on. So the
+			// week that ends on 26 December is the last before one without any.
+			weeks := 1
 			if m > 36*60 {
-				weeks = append([]bool{true}, weeks...)
+				weeks = 2
 			}
-			require.Len(t, r.SLOs[1].Periods, len(weeks), r.SLOs[1].ID)
-			for i, p := range r.SLOs[1].Periods {
-				require.Equal(t, weeks[i], p.Remaining != nil && p.Coverage > 0, p.Name)
+			require.Len(t, r.SLOs[1].Periods, weeks, r.SLOs[1].ID)
+			for _, p := range r.SLOs[1].Periods {
+				require.True(t, p.Remaining != nil && p.Coverage > 0, p.Name)
 			}
 			require.False(t, r.SLOs[1].MorePeriods)
 			require.Len(t, r.SLOs[0].Periods, 2, "December and November")

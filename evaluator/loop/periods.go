@@ -15,17 +15,15 @@ import (
 )
 
 // Calendar periods that ended lie before what timelines hold. They are read one by
-// one, and only their sums are kept. At the first of which nothing is known the
-// backend is asked how far back its data goes.
+// one, back to the first of which nothing is known, and only their sums are kept.
 
 // periodReader are jobs that are read together and look back in periods of one
 // kind, in which the same is excluded.
 type periodReader struct {
-	jobs   []*job
-	spec   *slo.SLO // one of those that have such periods
-	next   timeline.Period
-	read   int              // periods before next that are there already
-	oldest *timeline.Minute // of the backend's data; nil before it is asked for
+	jobs []*job
+	spec *slo.SLO // one of those that have such periods
+	next timeline.Period
+	read int // periods after next that are there already
 }
 
 // periodRead is what reading a period brought, or the end of a backend's reading.
@@ -35,7 +33,6 @@ type periodRead struct {
 	job     *job
 	spec    *slo.SLO
 	ended   evaluator.Ended
-	older   bool // there is data from before the period, if that was asked
 	err     error
 }
 
@@ -112,7 +109,7 @@ func (e *Loop) lookBacks(b *lane, at timeline.Minute) []*periodReader {
 // place among others that read.
 func (k *periodReader) run(ctx context.Context, places chan struct{}, tell func(periodRead)) {
 	b := k.jobs[0].lane
-	for ; len(k.jobs) > 0 && k.read < evaluator.MaxPeriods && admit(ctx, places); k.read++ {
+	for ; len(k.jobs) > 0 && k.read <= evaluator.MaxPeriods && admit(ctx, places); k.read++ {
 		var entries []*history.Read
 		for _, l := range k.jobs {
 			entries = append(entries, &history.Read{Record: history.NewRecord(l.Plan, k.next.Start, l.LeadIn)})
@@ -124,9 +121,6 @@ func (k *periodReader) run(ctx context.Context, places chan struct{}, tell func(
 			if en.Err == nil {
 				r.ended.Sum = en.Record.Timeline.ViewFor(k.spec).Sum(k.next.Start, k.next.End)
 			}
-			if r.err == nil && (r.ended.Sum.Known == 0 || k.read+1 == evaluator.MaxPeriods) {
-				r.older, r.err = k.older(ctx)
-			}
 			reads = append(reads, r)
 		}
 		<-places
@@ -136,53 +130,11 @@ func (k *periodReader) run(ctx context.Context, places chan struct{}, tell func(
 		k.jobs = nil
 		for _, r := range reads {
 			tell(r)
-			if r.err == nil && (r.ended.Sum.Known > 0 || r.older) {
+			if r.err == nil && r.ended.Sum.Known > 0 {
 				k.jobs = append(k.jobs, r.job)
 			}
 		}
 		k.next = evaluator.PeriodAt(k.spec.Window, k.next.Start)
-	}
-}
-
-const (
-	// farthest is how long before a gap older data is looked for, in minutes: ten
-	// years, for which few keep anything.
-	farthest = timeline.Minute(10 * 365 * 24 * 60)
-	// strides are between two looks, in minutes: ten years of them are fewer than
-	// the 11,000 points that backends give.
-	strides = 8 * 60
-	// leastFar is how long it is looked for at least, when a backend refuses more: 28
-	// days, which all allow.
-	leastFar = farthest >> 7
-)
-
-// older reports whether the backend has data from before the next period. It looks
-// at an instant every eight hours, once, and only as far back as the backend
-// allows.
-func (k *periodReader) older(ctx context.Context) (bool, error) {
-	if k.oldest != nil {
-		return *k.oldest <= k.next.Start, nil
-	}
-	l := k.jobs[0]
-	promql := l.Inputs[0].CountText(l.Inputs[0].ClockText())
-	to := k.next.Start - k.next.Start%strides
-	for length := farthest; ; length /= 2 {
-		from := to - length
-		found, err := l.lane.QueryRange(ctx, promql, from-from%strides, to, strides)
-		if err != nil && (backend.Refused(err) || backend.TookLong(err)) && length > leastFar {
-			continue
-		}
-		if err != nil {
-			return false, fmt.Errorf("asking for the oldest data: %w", err)
-		}
-		oldest := k.next.Start + 1
-		for _, v := range found {
-			for _, s := range v.Samples {
-				oldest = min(oldest, timeline.MinuteOf(time.UnixMilli(s.T)))
-			}
-		}
-		k.oldest = &oldest
-		return oldest <= k.next.Start, nil
 	}
 }
 
@@ -244,7 +196,7 @@ func (e *Loop) takePast(r periodRead) {
 		l.pastRetry = at + pastRetryAfter
 		return
 	}
-	all.AddOlder(r.ended, r.older)
+	all.AddOlder(r.ended)
 	if !all.Done {
 		return
 	}
