@@ -91,9 +91,9 @@ web: {config_file: web.yml}
 		require.Equal(t, http.StatusUnauthorized, code, "POST %s", path)
 	}
 
-	s.untilState(20*time.Second, "basic/availability", evaluator.StateOK)
-	s.untilState(20*time.Second, "bearer/availability", evaluator.StateOK)
-	r := s.untilState(20*time.Second, "wrong/availability", evaluator.StateQueryFailed)
+	s.untilState(waitLimit, "basic/availability", evaluator.StateOK)
+	s.untilState(waitLimit, "bearer/availability", evaluator.StateOK)
+	r := s.untilState(waitLimit, "wrong/availability", evaluator.StateQueryFailed)
 	require.Contains(t, r.slo("wrong/availability").StateReason, "the backend answers 401: Unauthorized")
 	until(t, 20*time.Second, "an alert is taken", func() bool { return alerts.Load() > 0 })
 

@@ -131,6 +131,10 @@ func (l *logBuffer) count(text string) int {
 	return n
 }
 
+// waitLimit is how long a test waits for what takes a second on a quiet machine. Only a
+// failed test waits as long.
+const waitLimit = 2 * time.Minute
+
 // until waits for a condition.
 func until(t *testing.T, limit time.Duration, what string, holds func() bool) {
 	t.Helper()

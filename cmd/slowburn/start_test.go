@@ -80,7 +80,7 @@ func TestServeStartsBeforeItsBackend(t *testing.T) {
 	s := serving(t, "--specs", dir, "--backend", "http://"+address)
 	const up = `slowburn_backend_up{backend="default"}`
 
-	r := s.untilState(10*time.Second, "checkout/availability", evaluator.StateQueryFailed)
+	r := s.untilState(waitLimit, "checkout/availability", evaluator.StateQueryFailed)
 	require.Contains(t, r.SLOs[0].StateReason, "connection refused")
 	require.Nil(t, r.SLOs[0].Budget.Remaining)
 	until(t, 20*time.Second, "four tries", func() bool {
@@ -143,7 +143,7 @@ func TestServeOutlivesItsBackend(t *testing.T) {
 
 	gone.Store(false)
 	s.untilState(90*time.Second, "checkout/availability", evaluator.StateOK)
-	s.untilState(10*time.Second, "checkout/other", evaluator.StateOK)
+	s.untilState(waitLimit, "checkout/other", evaluator.StateOK)
 	require.Equal(t, 1.0, s.metrics()[up])
 	require.Equal(t, 1, s.log.count("Backend can be read again"))
 }
@@ -212,10 +212,10 @@ latency_seconds_bucket{job="checkout",instance="a",le="0.3"} 0+60x120`))
 	write(t, dir, "slos/a.yaml", text)
 	s := serving(t, "--config", write(t, dir, "slowburn.yaml",
 		"specs: [{directory: ./slos}]\nbackends: [{url: '"+server.URL+"', offset: 5s, settle: 1m, max_concurrency: 2}]\n"))
-	r := s.untilState(20*time.Second, "checkout/availability", evaluator.StateOK)
-	s.untilState(20*time.Second, "checkout/a9", evaluator.StateOK)
+	r := s.untilState(waitLimit, "checkout/availability", evaluator.StateOK)
+	s.untilState(waitLimit, "checkout/a9", evaluator.StateOK)
 	began := r.EvaluatedAt
-	s.untilState(20*time.Second, "checkout/a0", evaluator.StateQueryFailed)
+	s.untilState(waitLimit, "checkout/a0", evaluator.StateQueryFailed)
 
 	s.untilState(5*time.Minute, "checkout/a9", evaluator.StateQueryFailed)
 	r = s.report()
