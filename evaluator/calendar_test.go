@@ -255,6 +255,30 @@ func TestEndedPeriodsEnd(t *testing.T) {
 	require.True(t, p.More)
 }
 
+// TestAnUnknownMonthEndsThePeriods has a process that is up through a month without data
+// report the same as one that starts after it.
+func TestAnUnknownMonthEndsThePeriods(t *testing.T) {
+	s := monthly(t, slo.Month, "UTC")
+	tl := knownSlots(utc(2026, 10, 1), utc(2026, 11, 1), func(time.Time) (float64, float64) { return 1, 0 })
+	up := &EndedPeriods{}
+	tl.Append(timeline.Slot{})
+	up.Renew(s.Window, tl, tl.End())
+	require.Len(t, up.Statuses(s), 1, "October")
+	for range 30 * 24 * 60 {
+		tl.Append(timeline.Slot{})
+	}
+	up.Renew(s.Window, tl, tl.End())
+
+	started := &EndedPeriods{}
+	november := started.Next(s.Window, tl.End())
+	require.Equal(t, utc(2026, 11, 1), november.Start.Time())
+	started.AddOlder(Ended{november, tl.Sum(november.Start, november.End)})
+	for _, p := range []*EndedPeriods{up, started} {
+		require.Empty(t, p.Statuses(s))
+		require.True(t, p.Done)
+	}
+}
+
 // TestProjectionOfExcludedTime has 10 events a minute, 14,400 a day. The 5th was excluded
 // and the 20th will be. On the 11th nine days have counted, and 19 of the 20 that are
 // left will, by both bases.

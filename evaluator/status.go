@@ -53,7 +53,7 @@ type Status struct {
 	Excluded    Excluded          `json:"excluded"`
 	Groups      *GroupsStatus     `json:"groups"`       // of a whole SLO that is split by labels; null for others
 	Periods     []PeriodStatus    `json:"periods"`      // that ended, newest first; null while they are not read
-	MorePeriods bool              `json:"more_periods"` // older ones exist, and are left out
+	MorePeriods bool              `json:"more_periods"` // there are more than MaxPeriods, and older ones are left out
 	Alerts      []FiringAlert     `json:"alerts"`
 	Backend     string            `json:"backend"`
 	Source      string            `json:"source"`
