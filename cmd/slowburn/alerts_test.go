@@ -152,7 +152,7 @@ web: {external_url: https://slo.example.org}
 	require.Equal(t, began.Add(5*time.Minute), resolved.StartsAt.UTC())
 	require.Greater(t, resolved.EndsAt, over.Add(time.Minute), "one good slot, and settled")
 	require.Less(t, resolved.EndsAt, over.Add(3*time.Minute), "told, not run out")
-	until(t, time.Minute, "both replicas see the end", func() bool { return a.paging()+b.paging() == 0 })
+	until(t, waitLimit, "both replicas see the end", func() bool { return a.paging()+b.paging() == 0 })
 	sentA, sentB := a.sent(am), b.sent(am)
 	if !testing.Short() {
 		until(t, 2*time.Minute, "and say it once more", func() bool { return a.sent(am) > sentA && b.sent(am) > sentB })
@@ -228,7 +228,7 @@ func (s *served) untilSent(am *servers.Server) {
 // other at one instant.
 func requireSameJSON(t *testing.T, a, b *served) {
 	t.Helper()
-	until(t, time.Minute, "reports of one instant", func() bool {
+	until(t, waitLimit, "reports of one instant", func() bool {
 		x, y := a.report(), b.report()
 		const read = `"state":"ok"`
 		if !x.EvaluatedAt.Equal(y.EvaluatedAt) || !strings.Contains(x.raw["checkout/availability"], read) || !strings.Contains(y.raw["checkout/availability"], read) {

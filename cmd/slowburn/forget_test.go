@@ -117,7 +117,7 @@ slos:
 	const exhausted = "ErrorBudgetExhausted"
 
 	s := serving(t, "--config", config)
-	until(t, time.Minute, "a ticket", func() bool { return am.spent() > 0 })
+	until(t, waitLimit, "a ticket", func() bool { return am.spent() > 0 })
 	own := func(r api) evaluator.WindowStatus {
 		windows := r.slo("checkout/availability").Windows
 		return windows[len(windows)-1]
@@ -142,7 +142,7 @@ slos:
 	<-s.ended
 
 	again := serving(t, "--config", config)
-	until(t, time.Minute, "numbers", func() bool { return again.report().slo("checkout/availability").State == evaluator.StateOK })
+	until(t, waitLimit, "numbers", func() bool { return again.report().slo("checkout/availability").State == evaluator.StateOK })
 	require.InDelta(t, 6.0/72, own(again.report()).Coverage, 0.01)
 	require.Contains(t, doubts(*again.report().slo("checkout/availability")), evaluator.DoubtPartlyKnown)
 	posted = am.spent()

@@ -99,10 +99,10 @@ func TestANewConfigurationGoesOnWithAlerts(t *testing.T) {
 	}
 	s, _ := running(t, "--config", configure(burning.URL))
 	all := []string{"page", "ticket", "ticket"} // two burn, and the budget is spent
-	until(t, time.Minute, "all three fire", func() bool { return slices.Equal(all, severities(listAlerts(t, am))) })
+	until(t, waitLimit, "all three fire", func() bool { return slices.Equal(all, severities(listAlerts(t, am))) })
 	configure(silent.URL)
 	held := regexp.MustCompile("held because (the history that decides is still being read|the backend can't be read)")
-	until(t, time.Minute, "all three are held by who knows nothing yet, and posted", func() bool {
+	until(t, waitLimit, "all three are held by who knows nothing yet, and posted", func() bool {
 		alerts := s.report().slo("checkout/availability").Alerts
 		shown := slices.DeleteFunc(alerts, func(a evaluator.FiringAlert) bool { return !held.MatchString(a.Description) })
 		return len(shown) == 3 && s.sent(am) >= 3

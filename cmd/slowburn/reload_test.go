@@ -30,7 +30,7 @@ func TestServeFollowsADirectory(t *testing.T) {
 	slos := filepath.Join(dir, "slos")
 	write(t, slos, "checkout.yaml", checkout("99.9"))
 	s := serving(t, "--config", write(t, dir, "slowburn.yaml", "specs: [{directory: ./slos}]\nbackends: [{url: '"+checkoutServer(t).URL+"'}]\n"))
-	s.untilState(time.Minute, "checkout/availability", "ok")
+	s.untilState(waitLimit, "checkout/availability", "ok")
 	const loaded = `slowburn_source_last_load_successful{source="./slos"}`
 	require.Equal(t, 1.0, s.metrics()[loaded])
 

@@ -35,7 +35,7 @@ func TestServeStartsBesideABadFile(t *testing.T) {
 	require.NoError(t, os.Symlink("/etc/passwd", filepath.Join(slos, "link.yaml")))
 	s := serving(t, "--config", write(t, dir, "slowburn.yaml", "specs: [{directory: ./slos}]\nbackends: [{url: '"+checkoutServer(t).URL+"'}]\n"))
 	const loaded = `slowburn_source_last_load_successful{source="./slos"}`
-	s.untilState(time.Minute, "checkout/availability", evaluator.StateOK)
+	s.untilState(waitLimit, "checkout/availability", evaluator.StateOK)
 	require.Equal(t, []string{"checkout/availability"}, s.report().ids())
 	require.Equal(t, 0.0, s.metrics()[loaded])
 	require.Contains(t, s.metrics(), `slowburn_source_info{revision="",source="./slos"}`)

@@ -48,7 +48,7 @@ func requireRulesAgree(t *testing.T, prom *servers.Server, slos string) {
 	if _, text := get(t, prom.URL+"/metrics"); !strings.Contains(text, `handler="/api/v1/query_range"`) {
 		askRange(t, prom, true) // else the series would be born in the slot that is compared first
 	}
-	until(t, time.Minute, "a scrape", func() bool { return len(ask(t, prom, `up{job="self"}`, time.Now())) > 0 })
+	until(t, waitLimit, "a scrape", func() bool { return len(ask(t, prom, `up{job="self"}`, time.Now())) > 0 })
 	// The rules can't know the slot in which scraping began: nothing happens in it.
 	began := time.Now().Truncate(time.Minute)
 	until(t, 2*time.Minute, "the next slot", func() bool { return time.Since(began) > 62*time.Second })

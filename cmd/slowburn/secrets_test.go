@@ -95,7 +95,7 @@ web: {config_file: web.yml}
 	s.untilState(waitLimit, "bearer/availability", evaluator.StateOK)
 	r := s.untilState(waitLimit, "wrong/availability", evaluator.StateQueryFailed)
 	require.Contains(t, r.slo("wrong/availability").StateReason, "the backend answers 401: Unauthorized")
-	until(t, 20*time.Second, "an alert is taken", func() bool { return alerts.Load() > 0 })
+	until(t, waitLimit, "an alert is taken", func() bool { return alerts.Load() > 0 })
 
 	shown := s.log.String()
 	for _, path := range []string{"/", "/slo/wrong/availability", "/slo/basic/availability", "/api/v1/slos", "/metrics"} {

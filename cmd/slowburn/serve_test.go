@@ -147,7 +147,7 @@ func TestServeCountsWhatAPrometheusScrapes(t *testing.T) {
 func serveAndCount(t *testing.T, prom *servers.Server) {
 	const ranges = `prometheus_http_requests_total{job="self",handler="/api/v1/query_range"}`
 	askRange(t, prom, true)
-	until(t, time.Minute, "the first range query is scraped", func() bool {
+	until(t, waitLimit, "the first range query is scraped", func() bool {
 		r := ask(t, prom, ranges+` == 1 and on () up{job="node"} == 1`, time.Now())
 		return len(r) == 1
 	})

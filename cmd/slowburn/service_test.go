@@ -88,7 +88,7 @@ func (s *served) await(args []string) {
 		}
 	})
 	address := regexp.MustCompile(`msg=Serving address=(\S+)`)
-	until(t, time.Minute, "serving", func() bool {
+	until(t, waitLimit, "serving", func() bool {
 		found := address.FindStringSubmatch(s.log.String())
 		if found != nil {
 			s.URL = "http://" + found[1]

@@ -83,7 +83,7 @@ func TestServeStartsBeforeItsBackend(t *testing.T) {
 	r := s.untilState(waitLimit, "checkout/availability", evaluator.StateQueryFailed)
 	require.Contains(t, r.SLOs[0].StateReason, "connection refused")
 	require.Nil(t, r.SLOs[0].Budget.Remaining)
-	until(t, 20*time.Second, "four tries", func() bool {
+	until(t, waitLimit, "four tries", func() bool {
 		return s.metrics()[`slowburn_backend_requests_total{backend="default",outcome="error"}`] >= 4
 	})
 	require.Equal(t, 0.0, s.metrics()[up])
@@ -94,8 +94,8 @@ func TestServeStartsBeforeItsBackend(t *testing.T) {
 	server := &httptest.Server{Listener: l, Config: &http.Server{Handler: checkoutDB(t).Handler(), ReadHeaderTimeout: time.Minute}}
 	server.Start()
 	defer server.Close()
-	s.untilState(time.Minute, "checkout/availability", evaluator.StateOK)
-	s.untilState(time.Minute, "checkout/other", evaluator.StateOK)
+	s.untilState(waitLimit, "checkout/availability", evaluator.StateOK)
+	s.untilState(waitLimit, "checkout/other", evaluator.StateOK)
 	require.Equal(t, 1.0, s.metrics()[up])
 	require.Equal(t, 1, s.log.count("Backend can be read again"))
 }
@@ -120,14 +120,14 @@ func TestServeOutlivesItsBackend(t *testing.T) {
 	write(t, dir, "slos/a.yaml", checkout("99.9"))
 	write(t, dir, "slos/b.yaml", strings.Replace(checkout("99"), "availability", "other", 1))
 	s := serving(t, "--config", write(t, dir, "slowburn.yaml", "specs: [{directory: ./slos}]\nbackends: [{url: '"+server.URL+"', offset: 5s, settle: 1m}]\n"))
-	good := s.untilState(time.Minute, "checkout/availability", evaluator.StateOK)
+	good := s.untilState(waitLimit, "checkout/availability", evaluator.StateOK)
 	const up = `slowburn_backend_up{backend="default"}`
 	require.Equal(t, 1.0, s.metrics()[up])
 
 	gone.Store(true)
 	r := s.untilState(90*time.Second, "checkout/availability", evaluator.StateQueryFailed)
 	first := r.EvaluatedAt
-	until(t, 90*time.Second, "another cycle", func() bool {
+	until(t, waitLimit, "another cycle", func() bool {
 		r = s.report()
 		return r.EvaluatedAt.After(first)
 	})
