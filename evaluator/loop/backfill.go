@@ -28,8 +28,7 @@ type stage uint8
 const (
 	stageNewest stage = iota // the longest page window
 	stageWhole
-	stageAgain  // read before; late data may have changed it
-	stageSingle // some quarters of an hour, whose slots exclusions need
+	stageAgain // read before; late data may have changed it
 )
 
 // historyRead is what a round of reading brought: books, or why not yet.
@@ -150,6 +149,9 @@ func (e *Loop) readEntries(ctx context.Context, b *lane, entries []*history.Read
 			end = max(end, en.Record.Settled)
 		}
 		b.Advance(ctx, entries, end, false)
+		if span != stageNewest { // which is shown at once
+			e.catchUp(ctx, b, entries, end)
+		}
 		<-admission // others go first while this one pauses
 		tried()
 		select {
@@ -166,6 +168,23 @@ func (e *Loop) readEntries(ctx context.Context, b *lane, entries []*history.Read
 			backend.Wait(ctx, after)
 		}
 	}
+}
+
+// catchUp reads the slots that became due while a history up to end was read. A cycle
+// has them already, and its numbers are not replaced by older ones.
+func (e *Loop) catchUp(ctx context.Context, b *lane, entries []*history.Read, end timeline.Minute) {
+	now := e.behindNow()
+	if now <= end {
+		return
+	}
+	var read []*history.Read
+	for _, en := range entries {
+		if en.Err == nil {
+			en.Done = false
+			read = append(read, en)
+		}
+	}
+	b.Advance(ctx, read, now, false)
 }
 
 // copied are entries as they are now: those that failed are read again while the
@@ -218,10 +237,6 @@ func finish(en *history.Read) {
 
 // warmUp takes over what a round of reading brought.
 func (e *Loop) warmUp(ctx context.Context, w historyRead) {
-	if w.span == stageSingle {
-		e.takeCuts(w.entries)
-		return
-	}
 	for _, en := range w.entries {
 		l := e.jobOf(en.Record.Plan)
 		if l == nil {
@@ -240,18 +255,23 @@ func (e *Loop) warmUp(ctx context.Context, w historyRead) {
 			continue // all of it came first
 		}
 		l.next, l.nextSpan = en.Record, w.span
-		// The instant of a book that was read for long may lie before what is
-		// published. The next cycle brings it up to date.
-		if l.book == nil || !b.busy && en.Record.Timeline.End() >= l.book.Timeline.End() {
-			e.takeOver(l)
-			for _, t := range e.byJob[l] {
-				e.note(t, nil)
-			}
-			l.settle(nil)
-			e.evaluateAll(l, l.book.Timeline.End())
-			e.regroup(ctx, l)
-		}
+		e.showNext(ctx, l)
 	}
+}
+
+// showNext evaluates a job's history that was read, if it is as new as what is published
+// and no cycle is under way. Otherwise the end of the cycle, or the next one, does.
+func (e *Loop) showNext(ctx context.Context, l *job) {
+	if l.next == nil || l.book != nil && (l.lane.busy || l.next.Timeline.End() < l.book.Timeline.End()) {
+		return
+	}
+	e.takeOver(l)
+	for _, t := range e.byJob[l] {
+		e.note(t, nil)
+	}
+	l.settle(nil)
+	e.evaluateAll(l, l.book.Timeline.End())
+	e.regroup(ctx, l)
 }
 
 // notWarm shows why a ledger's history is not read.
@@ -306,9 +326,9 @@ func (e *Loop) takeOver(l *job) {
 		l.lane.Metrics.Late.WithLabelValues("reread").Add(float64(changed))
 	}
 	for _, t := range e.byJob[l] {
-		if e.NewJudge != nil && (l.preview || changed > 0 || t.undated) {
-			t.rejudged = !l.preview && !t.undated
-			t.judge, t.undated = e.NewJudge(), false
+		if e.NewJudge != nil && (l.preview || changed > 0 || t.inexact) {
+			t.rejudged = !l.preview && !t.inexact
+			t.judge = e.NewJudge()
 		}
 	}
 	l.book, l.next, l.preview = l.next, nil, l.nextSpan == stageNewest
@@ -320,7 +340,7 @@ func (e *Loop) takeOver(l *job) {
 // release ends what reads a ledger's history.
 func (l *job) release() {
 	l.stop()
-	l.stop, l.rereading, l.cutting = func() {}, false, false
+	l.stop, l.rereading = func() {}, false
 }
 
 // rereadAfter is the time between two rereads of a ledger's newest history.

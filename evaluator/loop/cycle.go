@@ -86,6 +86,9 @@ func (e *Loop) finish(ctx context.Context, c *cycle) {
 			e.regroup(ctx, l)
 		}
 	}
+	for _, l := range e.jobsOf(b) {
+		e.showNext(ctx, l)
+	}
 	e.publish()
 	e.metrics.cycles.Observe(e.Now().Sub(c.begin).Seconds())
 	e.rereadOutgrown(ctx, c.jobs)
