@@ -19,11 +19,10 @@ type followed struct {
 	told    bool                 // the log says that it fails
 	doubted []evaluator.Doubt    // that the log has
 	view    timeline.View        // of the ledger's timeline, where something is excluded
-	rough   []timeline.Minute    // quarters of an hour whose slots the view lacks
+	inexact bool                 // the view lacks single slots that an exclusion cuts
 	begun   timeline.Minute      // when it was first followed
 
-	replayed bool             // a judge looks back over slots that are folded
-	undated  bool             // it may have dated an alert wrong
+	cutsRead bool             // history is or was read again for these slots
 	rejudged bool             // a judge took the place of another, of slots that are folded
 	status   evaluator.Status // as last evaluated
 }
@@ -33,7 +32,6 @@ func (t *followed) judged() []evaluator.FiringAlert {
 	alerts := []evaluator.FiringAlert{}
 	if k := t.job.book; t.judge != nil {
 		alerts = append(alerts, t.judge(t.spec(k.Timeline.End()), t.timeline(), k.Settled)...)
-		t.date(alerts)
 		if t.rejudged {
 			keepDates(alerts, t.status.Alerts)
 		}
@@ -119,7 +117,6 @@ func (e *Loop) evaluateAll(l *job, end timeline.Minute) {
 	var tracks []*followed
 	var alerts [][]evaluator.FiringAlert
 	for _, t := range e.byJob[l] {
-		e.refine(t)
 		tracks, alerts = append(tracks, t), append(alerts, t.judged())
 	}
 	l.keepCuts(tracks)

@@ -31,7 +31,6 @@ type job struct {
 	ended     []*evaluator.EndedPeriods
 	pastRetry timeline.Minute // when periods that ended are tried again
 	cuts      timeline.Cuts
-	cutting   bool // slots of quarters that exclusions cut are being read
 	absence   absence
 	audits    audit.Log
 	spelling  spelling

@@ -264,11 +264,11 @@ func (e *Loop) apply(ctx context.Context) {
 		if old := tracks[s.ID()]; old != nil && old.job == l && old.slo.Window == s.Window && sameExclusions(old.slo, s) {
 			t.judge, t.told, t.leftOut = old.judge, old.told, old.leftOut
 			t.doubted = old.doubted
-			t.rough, t.replayed, t.undated = old.rough, old.replayed, old.undated
+			t.inexact, t.cutsRead = old.inexact, old.cutsRead
 			if l.err != nil {
 				t.status = old.status
 			}
-		} else if t.replayed = old != nil && old.job == l; l.err != nil {
+		} else if l.err != nil {
 			t.fail(l.err)
 		}
 		if old := tracks[s.ID()]; old != nil {

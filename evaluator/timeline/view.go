@@ -114,15 +114,15 @@ func separate(each [][]ExcludedTime) []ExcludedTime {
 // for good. It is longer than the longest gap between scrapes that leaves slots known.
 const FinalAge = 60
 
-// Update returns the view of a timeline whose slots up to settled are final. It also
-// returns the folded quarters of an hour that an exclusion cuts and whose single slots
-// are not kept. The view that it returned before is no longer valid.
-func (v *View) Update(t *Timeline, singles Cuts, settled Minute, s *slo.SLO) (*Timeline, []Minute) {
+// Update returns the view of a timeline whose slots up to settled are final. It is exact
+// unless an exclusion cuts a folded quarter of an hour whose single slots are not in
+// singles. The view that it returned before is no longer valid.
+func (v *View) Update(t *Timeline, singles Cuts, settled Minute, s *slo.SLO) (view *Timeline, exact bool) {
 	v.find(s, t.Start(), t.End().Add(s.Window.Length.Duration()))
 	if v.timeline != t {
 		v.timeline, v.holes = t, nil
 	}
-	e := edgeFinder{Cursor: Cursor{Timeline: t}, cuts: singles}
+	e := edgeFinder{Cursor: Cursor{Timeline: t}, cuts: singles, exact: true}
 	holes, done := v.holes, t.Start()
 	var sum Running
 	var reached Minute // the start of the next hole if it touches the last, and the sum up to there
@@ -150,20 +150,20 @@ func (v *View) Update(t *Timeline, singles Cuts, settled Minute, s *slo.SLO) (*T
 		sum.excluded += int32(h.to - h.from)
 		h.after = sum
 		holes = append(holes, h)
-		if a.To <= settled-FinalAge && len(e.missing) == 0 {
+		if a.To <= settled-FinalAge && e.exact {
 			v.holes = holes
 		}
 	}
 	out := *t
 	out.mask = &mask{holes, v.Times}
-	return &out, e.missing
+	return &out, e.exact
 }
 
 // edgeFinder finds the sums at the edges of exclusions.
 type edgeFinder struct {
 	Cursor
-	cuts    Cuts
-	missing []Minute // quarters of an hour
+	cuts  Cuts
+	exact bool // no quarter of an hour lacked its slots
 }
 
 // at returns the sum up to m. If the slots around m are folded, it uses the next boundary
@@ -182,9 +182,7 @@ func (e *edgeFinder) at(m Minute, begins bool) (Minute, Running) {
 	if c, ok := e.cuts[floor]; ok && c.fits(before, after) {
 		return m, before.plus(c[m-floor-1])
 	}
-	if len(e.missing) == 0 || e.missing[len(e.missing)-1] != floor {
-		e.missing = append(e.missing, floor)
-	}
+	e.exact = false
 	if begins {
 		return next, after
 	}
