@@ -1,7 +1,6 @@
 package evaluator
 
 import (
-	"math"
 	"slices"
 
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
@@ -24,12 +23,6 @@ func OwnStart(p slo.Period, end timeline.Minute) timeline.Minute {
 	}
 	return PeriodAt(p, end).Start
 }
-
-// The bases of projections.
-const (
-	basisWeeks  = "same weekday hours of the last 4 weeks"
-	basisLinear = "linear"
-)
 
 // calendarBudget returns the budget of the period p, given the sum of the period so far:
 //
@@ -62,32 +55,16 @@ func budgetOf(total, bad float64, o slo.Objective) BudgetShare {
 	return BudgetShare{Allowed: o.Allowed(max(total, bad)), Consumed: consumed, Remaining: 1 - consumed}
 }
 
-// project returns the number of events expected in the rest of a period, and the basis of
-// the projection. The basis is the same hours of the week in the last four weeks if each
-// of these is known well enough. Otherwise it is the mean rate of the period so far.
-// Unknown and excluded slots count like the others, and slots that will be excluded have
-// no events.
+// project returns the number of events expected in the rest of a period: as many a minute
+// as in the known slots of the trailing window of nominal length, or of the period so far
+// if that is longer. Times that will be excluded have no events.
 func project(t *timeline.Timeline, sum timeline.Sum, p timeline.Period, s *slo.SLO) (events float64, basis string) {
-	coming := notExcluded(s, sum.End, p.End)
-	w := newWeeks(t, sum.End, s.Window)
-	all := w.rate(0, week)
-	if !w.known() || math.IsNaN(all) {
-		counted := float64(sum.Known)
-		for _, c := range coming {
-			if counted > 0 {
-				events += sum.Total / counted * float64(c.End-c.Start)
-			}
-		}
-		return events, basisLinear
+	trailing := timeline.WindowStart(s.Window.Length.Duration(), sum.End)
+	recent := t.Sum(min(trailing, sum.Start), sum.End)
+	for _, c := range notExcluded(s, sum.End, p.End) {
+		events += recent.Total / float64(recent.Known) * float64(c.End-c.Start)
 	}
-	for _, c := range coming {
-		for from := c.Start; from < c.End; {
-			to := w.steady(from, c.End)
-			events += w.expect(w.wall(from), to-from)
-			from = to
-		}
-	}
-	return events, basisWeeks
+	return events, "traffic of the last " + s.Window.Length.String()
 }
 
 // notExcluded returns the times of (from, to] that no exclusion excludes.
@@ -103,97 +80,6 @@ func notExcluded(s *slo.SLO, from, to timeline.Minute) []timeline.Period {
 		out = append(out, timeline.Period{Start: from, End: to})
 	}
 	return out
-}
-
-// weeks contains the four weeks before an instant, by the wall clock of a zone. The same
-// time of day is the same hour, whether or not clocks were changed. Minutes of the wall
-// clock are written as if they were UTC.
-type weeks struct {
-	timeline *timeline.Timeline
-	now      timeline.Minute
-	window   slo.Period
-}
-
-const week = timeline.Minute(7 * 24 * 60)
-
-func newWeeks(t *timeline.Timeline, now timeline.Minute, window slo.Period) weeks {
-	return weeks{t, now, window}
-}
-
-func (w weeks) known() bool {
-	now := w.wall(w.now)
-	for n := timeline.Minute(1); n <= 4; n++ {
-		sum := w.timeline.Sum(w.instant(now-n*week), w.instant(now-(n-1)*week))
-		if sum.Start < w.timeline.Start() || !sum.MostlyKnown() {
-			return false
-		}
-	}
-	return true
-}
-
-// wall returns the time of the wall clock at an instant.
-func (w weeks) wall(at timeline.Minute) timeline.Minute { return at.Add(w.window.Offset(at.Time())) }
-
-// instant returns when the wall clock showed a time, on the grid of old slots. If clocks
-// skip the time or show it twice, it returns one of the instants next to it.
-func (w weeks) instant(wall timeline.Minute) timeline.Minute {
-	if wall == w.wall(w.now) {
-		return w.now
-	}
-	at := wall.Add(-w.window.Offset(wall.Add(-w.window.Offset(wall.Time())).Time()))
-	at -= at % timeline.Quarter
-	return min(at, w.now)
-}
-
-// steady returns the end of the first part of (from, to] in which no clock is changed.
-func (w weeks) steady(from, to timeline.Minute) timeline.Minute {
-	offset := w.window.Offset(from.Time())
-	same := func(at timeline.Minute) bool { return w.window.Offset(at.Time()) == offset }
-	for at := from; at < to; {
-		next := min(at+week, to)
-		if !same(next) {
-			for next-at > 1 {
-				if middle := at + (next-at)/2; same(middle) {
-					at = middle
-				} else {
-					next = middle
-				}
-			}
-			return next
-		}
-		at = next
-	}
-	return to
-}
-
-// expect returns the number of events to expect in a time of the wall clock.
-func (w weeks) expect(from, length timeline.Minute) float64 {
-	all := w.rate(0, week)
-	events := all * float64(length/week*week)
-	now := w.wall(w.now)
-	for begin, rest := ((from-now)%week+week)%week, length%week; rest > 0; {
-		n := min(rest, week-begin)
-		rate := w.rate(begin, begin+n)
-		if math.IsNaN(rate) { // no slot of this hour is known
-			rate = all
-		}
-		events += rate * float64(n)
-		begin, rest = 0, rest-n
-	}
-	return events
-}
-
-// rate returns the events a minute in a part of each of the four weeks, counted from the
-// start of the week. It returns NaN if no slot counts.
-func (w weeks) rate(from, to timeline.Minute) float64 {
-	total, known := 0.0, 0
-	now := w.wall(w.now)
-	for n := timeline.Minute(4); n >= 1; n-- {
-		sum := w.timeline.Sum(w.instant(now-n*week+from), w.instant(now-n*week+to))
-		total += sum.Total
-		known += sum.Known
-	}
-	return total / float64(known)
 }
 
 // calendarExhaustion returns the time in seconds until the budget of the projected whole

@@ -61,7 +61,7 @@ func TestCalendarBudgetWorkedOut(t *testing.T) {
 	require.InDelta(t, 0.25, *own.BurnRate, 1e-12)
 
 	b := st.Budget
-	require.Equal(t, "linear", *b.ProjectionBasis)
+	require.Equal(t, "traffic of the last 30d", *b.ProjectionBasis)
 	require.InDelta(t, 432_000, *b.ProjectedTotal, 1e-6)
 	require.InDelta(t, 432, *b.Allowed, 1e-9)
 	require.InDelta(t, 36.0/432, *b.Consumed, 1e-12)
@@ -108,9 +108,11 @@ func TestCalendarExhaustionEndsWithThePeriod(t *testing.T) {
 	require.Nil(t, b.ExhaustedInSeconds)
 }
 
-// TestProjectionByTheWeek has 10 events a minute from Monday to Friday and one on
-// Saturday and Sunday. November 2026 has 21 of the former days and 9 of the latter.
-func TestProjectionByTheWeek(t *testing.T) {
+// TestProjectionOfTheLastMonth has 10 events a minute from Monday to Friday and one on
+// Saturday and Sunday. On 11 November 2026 seven days of the former and three of the
+// latter are over. The last 30 days had 22 and 8 of them, so the 20 days to come get
+// 10,944 events each.
+func TestProjectionOfTheLastMonth(t *testing.T) {
 	s := monthly(t, slo.Month, "UTC")
 	traffic := func(at time.Time) (float64, float64) {
 		if at.Weekday() == time.Saturday || at.Weekday() == time.Sunday {
@@ -118,48 +120,44 @@ func TestProjectionByTheWeek(t *testing.T) {
 		}
 		return 10, 0
 	}
-	for _, now := range []time.Time{utc(2026, 11, 11), utc(2026, 11, 14).Add(7*time.Hour + 13*time.Minute), utc(2026, 11, 29).Add(time.Minute)} {
-		b := computed(s, knownSlots(now.Add(-40*24*time.Hour), now, traffic)).Budget
-		require.Equal(t, "same weekday hours of the last 4 weeks", *b.ProjectionBasis)
-		if now.Minute() == 0 {
-			require.InDelta(t, 21*14_400+9*1_440, *b.ProjectedTotal, 1e-6)
-		} else { // edges of the past lie on quarters of an hour
-			require.InDelta(t, 21*14_400+9*1_440, *b.ProjectedTotal, 15*10)
-		}
-	}
+	now := utc(2026, 11, 11)
+	b := computed(s, knownSlots(now.Add(-40*24*time.Hour), now, traffic)).Budget
+	require.Equal(t, "traffic of the last 30d", *b.ProjectionBasis)
+	require.InDelta(t, 7*14_400+3*1_440+20*10_944, *b.ProjectedTotal, 1e-6)
 }
 
-// TestProjectionByTheWallClock has an event a minute in the first hour of each day in
-// Berlin, whose clocks go back in the coming part of October.
-func TestProjectionByTheWallClock(t *testing.T) {
-	s := monthly(t, slo.Month, "Europe/Berlin")
-	zone, err := time.LoadLocation("Europe/Berlin")
-	require.NoError(t, err)
-	now := time.Date(2026, 10, 20, 12, 30, 0, 0, zone)
-	tl := knownSlots(now.Add(-40*24*time.Hour), now, func(at time.Time) (float64, float64) {
-		if at.In(zone).Hour() == 0 {
-			return 1, 0
-		}
-		return 0, 0
-	})
-	b := computed(s, tl).Budget
-	require.Equal(t, basisWeeks, *b.ProjectionBasis)
-	require.InDelta(t, 31*60, *b.ProjectedTotal, 1e-6)
-}
-
-// TestProjectionNeedsFourWeeks checks that an outage of a day in one of the four weeks
-// makes the projection linear.
-func TestProjectionNeedsFourWeeks(t *testing.T) {
+// TestProjectionOfTheKnown has an outage of a day in the last 30 days, of which nothing
+// is known.
+func TestProjectionOfTheKnown(t *testing.T) {
 	s := monthly(t, slo.Month, "UTC")
 	now := utc(2026, 11, 21)
 	tl := timeline.NewTimeline(timeline.MinuteOf(utc(2026, 10, 10)))
 	for m := tl.Start(); m < timeline.MinuteOf(now); m++ {
-		tl.Append(timeline.Slot{Total: 10, Known: m.Time().Day() != 15})
+		if m.Time().Day() == 15 {
+			tl.Append(timeline.Slot{})
+		} else {
+			tl.Append(timeline.Slot{Total: 10, Known: true})
+		}
 	}
 	b := computed(s, tl).Budget
-	require.Equal(t, "linear", *b.ProjectionBasis)
 	// 20 days of 14,400 events, of which 19 are known, and 10 to come.
-	require.InDelta(t, 288_000+10*288_000/19.0, *b.ProjectedTotal, 1e-6)
+	require.InDelta(t, 29*14_400, *b.ProjectedTotal, 1e-6)
+}
+
+// TestProjectionAtTheEndOfALongMonth has a month of 31 days of which the first day alone
+// is known. It is before the last 30 days, and what is left gets traffic all the same.
+func TestProjectionAtTheEndOfALongMonth(t *testing.T) {
+	s := monthly(t, slo.Month, "UTC")
+	tl := timeline.NewTimeline(timeline.MinuteOf(utc(2026, 10, 1)))
+	for m := tl.Start(); m < timeline.MinuteOf(utc(2026, 10, 31).Add(12*time.Hour)); m++ {
+		if m.Time().Day() == 1 {
+			tl.Append(timeline.Slot{Total: 10, Known: true})
+		} else {
+			tl.Append(timeline.Slot{})
+		}
+	}
+	b := computed(s, tl).Budget
+	require.InDelta(t, 14_400+7_200, *b.ProjectedTotal, 1e-6)
 }
 
 // TestCalendarBudgetOfTheUnknown checks that an unknown budget is not untouched.
@@ -281,17 +279,16 @@ func TestAnUnknownMonthEndsThePeriods(t *testing.T) {
 
 // TestProjectionOfExcludedTime has 10 events a minute, 14,400 a day. The 5th was excluded
 // and the 20th will be. On the 11th nine days have counted, and 19 of the 20 that are
-// left will, by both bases.
+// left will, whether or not there is traffic of the month before.
 func TestProjectionOfExcludedTime(t *testing.T) {
 	s := monthly(t, slo.Month, "UTC")
 	for _, day := range []int{5, 20} {
 		s.Exclusions = append(s.Exclusions, slo.Exclusion{From: utc(2026, 11, day), To: utc(2026, 11, day+1)})
 	}
 	even := func(time.Time) (float64, float64) { return 10, 0 }
-	for basis, since := range map[string]time.Time{"linear": utc(2026, 11, 1), "same weekday hours of the last 4 weeks": utc(2026, 10, 1)} {
+	for _, since := range []time.Time{utc(2026, 11, 1), utc(2026, 10, 1)} {
 		b := computed(s, knownSlots(since, utc(2026, 11, 11), even).ViewFor(s)).Budget
-		require.Equal(t, basis, *b.ProjectionBasis)
-		require.InDelta(t, 28*14_400, *b.ProjectedTotal, 1e-6, basis)
-		require.InDelta(t, 9*14_400*s.Objective.Budget(), b.SoFar.Allowed, 1e-9, basis)
+		require.InDelta(t, 28*14_400, *b.ProjectedTotal, 1e-6, since)
+		require.InDelta(t, 9*14_400*s.Objective.Budget(), b.SoFar.Allowed, 1e-9, since)
 	}
 }

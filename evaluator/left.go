@@ -39,5 +39,5 @@ func HistoryLength(p slo.Period) time.Duration {
 	if p.IsRolling() {
 		return p.Length.Duration()
 	}
-	return max(p.Longest(), 29*24*time.Hour) // the last four weeks, and changes of the clock
+	return p.Longest()
 }

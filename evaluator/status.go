@@ -141,7 +141,7 @@ type Budget struct {
 	// Consumed and Remaining of a calendar period are those of the projected whole.
 	SoFar           *BudgetShare `json:"so_far"`           // by the events so far
 	ProjectedTotal  *float64     `json:"projected_total"`  // events
-	ProjectionBasis *string      `json:"projection_basis"` // "same weekday hours of the last 4 weeks" or "linear"
+	ProjectionBasis *string      `json:"projection_basis"` // such as "traffic of the last 30d"
 	PeriodStart     *time.Time   `json:"period_start"`
 	PeriodEnd       *time.Time   `json:"period_end"`
 }

@@ -82,15 +82,6 @@ func (p Period) At(t time.Time) (start, end time.Time) {
 	return start.UTC(), end.UTC()
 }
 
-// Offset is how far the clocks of a calendar period's zone are ahead of UTC.
-func (p Period) Offset(t time.Time) time.Duration {
-	zone, err := Location(p.Zone)
-	if err != nil {
-		return 0
-	}
-	return offsetAt(t, zone)
-}
-
 // Longest is a length that no period exceeds. Of a calendar period it holds a day
 // more than the calendar, for clocks that are changed.
 func (p Period) Longest() time.Duration {

@@ -33,7 +33,7 @@ func calendarSample(t testing.TB) *evaluator.Report {
 	own.Name, own.Start, own.Seconds = "month", start, int64(evaluated.Sub(start)/time.Second)
 	b := &st.Budget
 	b.PeriodStart, b.PeriodEnd = &start, &end
-	b.ProjectedTotal, b.ProjectionBasis = new(own.Total*1.4), new("same weekday hours of the last 4 weeks")
+	b.ProjectedTotal, b.ProjectionBasis = new(own.Total*1.4), new("traffic of the last 30d")
 	b.SoFar = &evaluator.BudgetShare{Allowed: *b.Allowed, Consumed: *b.Consumed, Remaining: *b.Remaining}
 	*b.Allowed *= 1.4
 	*b.Consumed /= 1.4
@@ -56,7 +56,7 @@ func TestCalendarPage(t *testing.T) {
 	body := strings.ReplaceAll(rec.Body.String(), "\u00a0", " ")
 	for _, text := range []string{
 		"; then the budget resets", "in the projected whole month",
-		"(same weekday hours of the last 4 weeks)", "Periods that ended", ">2026-10</th>", ">2026-09</th>", "−100 %", ">50 %</td>",
+		"(traffic of the last 30d)", "Periods that ended", ">2026-10</th>", ">2026-09</th>", "−100 %", ">50 %</td>",
 		`>2026-08</th><td class="num" data-label="Objective">99 %</td><td class="num" data-label="SLI">–</td><td class="num" data-label="Budget left">–</td>`,
 		"Older ones are left out.",
 	} {

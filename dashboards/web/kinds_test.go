@@ -72,12 +72,12 @@ func TestDetailOfACalendarPeriod(t *testing.T) {
 		s.Budget.PeriodStart = new(time.Date(2026, 10, 31, 23, 0, 0, 0, time.UTC))
 		s.Budget.PeriodEnd = new(time.Date(2026, 11, 30, 23, 0, 0, 0, time.UTC))
 		s.Budget.SoFar = &evaluator.BudgetShare{Allowed: 8000, Consumed: 1.5}
-		s.Budget.ProjectedTotal, s.Budget.ProjectionBasis = new(10368000.0), new("linear")
+		s.Budget.ProjectedTotal, s.Budget.ProjectionBasis = new(10368000.0), new("traffic of the last 30d")
 		s.Periods = []evaluator.PeriodStatus{{Name: "2026-10", Objective: 0.99, SLI: new(0.98), Total: 1000, Bad: 20, Allowed: new(10.0), Remaining: new(-1.0), Coverage: 0.5}, {Name: "2026-09", Objective: 0.99, SLI: new(1.0), Total: 1000, Allowed: new(10.0), Remaining: new(1.0), Coverage: 0.95}}
 	})
 	for _, want := range []string{
 		"this month in Europe/Berlin", "10,368 bad requests in the projected whole month", "8,000 bad requests allowed, 150\u00a0% consumed",
-		"10,368,000 requests (linear)", `datetime="2026-11-30T23:00:00Z"`, `<th scope="row">2026-10</th>`, "98.00\u00a0%", "−100\u00a0% <small class=\"known\">of what is known</small>", "data-label=\"Budget left\">100\u00a0%</td>",
+		"10,368,000 requests (traffic of the last 30d)", `datetime="2026-11-30T23:00:00Z"`, `<th scope="row">2026-10</th>`, "98.00\u00a0%", "−100\u00a0% <small class=\"known\">of what is known</small>", "data-label=\"Budget left\">100\u00a0%</td>",
 	} {
 		require.Contains(t, body, want)
 	}
