@@ -37,7 +37,7 @@ func (a Alert) id() string {
 // and the rest.
 func (a Alert) rank() int {
 	switch {
-	case a.fired.Severity != Page: // whatever its label severity is called
+	case a.fired.Severity != slo.Page: // whatever its label severity is called
 		return 2
 	case strings.HasSuffix(a.Labels["slo_id"], "}"):
 		return 1
@@ -87,7 +87,7 @@ func newAlert(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) 
 
 // blindLabels are the labels of the alert that a backend can't be read.
 func blindLabels(backend string) map[string]string {
-	return map[string]string{"alertname": slo.BlindAlert, "backend": backend, "severity": Ticket}
+	return map[string]string{"alertname": slo.BlindAlert, "backend": backend, "severity": slo.Ticket}
 }
 
 // annotationsOf returns the annotations of an alert.

@@ -35,7 +35,7 @@ func TestAlertSaysWhatATiredPersonNeeds(t *testing.T) {
 		Budget:  evaluator.Budget{Allowed: &allowed, Remaining: &remaining},
 		Spec:    &slo.SLO{Objective: objective},
 	}
-	fires := evaluator.FiringAlert{Severity: Page, Tier: "fast", Since: since, Windows: []string{"1h", "5m"}}
+	fires := evaluator.FiringAlert{Severity: slo.Page, Tier: "fast", Since: since, Windows: []string{"1h", "5m"}}
 	a := alertOf(&status, fires, "https://slo.example.org/")
 	require.Equal(t, map[string]string{
 		"alertname": "ErrorBudgetBurn", "slo_id": "checkout/availability", "slo_service": "checkout",
@@ -79,7 +79,7 @@ slos:
 		Windows: []evaluator.WindowStatus{{Name: "5m"}, {Name: "1h", Total: 48160, Bad: 870, BurnRate: &burn, End: since.Add(time.Hour)}},
 		Budget:  evaluator.Budget{Allowed: &allowed, Remaining: &remaining, ExhaustedInSeconds: &left},
 	}
-	says := alertOf(&status, evaluator.FiringAlert{Severity: Page, Tier: "fast", Since: since, Windows: []string{"1h", "5m"}}, "").Annotations
+	says := alertOf(&status, evaluator.FiringAlert{Severity: slo.Page, Tier: "fast", Since: since, Windows: []string{"1h", "5m"}}, "").Annotations
 	page, err := os.ReadFile("../docs/reference/alerts.md")
 	require.NoError(t, err)
 	text := strings.Join(strings.Fields(string(page)), " ")
@@ -94,12 +94,12 @@ func TestAnAlertThatIsKeptFiring(t *testing.T) {
 		Service: "checkout", SLO: "availability", Window: "30d", Spec: policySLO(t),
 		Windows: []evaluator.WindowStatus{{Name: "5m", Total: 300, BurnRate: &burn, End: since.Add(20 * time.Minute)}},
 	}
-	got := alertOf(&status, evaluator.FiringAlert{Severity: Page, Tier: "outage", Since: since, Windows: []string{"5m", "5m"}}, "").Annotations
+	got := alertOf(&status, evaluator.FiringAlert{Severity: slo.Page, Tier: "outage", Since: since, Windows: []string{"5m", "5m"}}, "").Annotations
 	require.Equal(t, "checkout availability no longer burns its error budget too fast", got["summary"])
 	require.Equal(t, "It is over: only 0 % of the events in the last 5m failed (0 of 300; 0.1 % may). The alert began at 14:02 UTC on 20 Nov.", got["description"])
 
 	status.ID, status.Group = `checkout/availability{tenant="acme"}`, map[string]string{"tenant": "acme"}
-	fires := evaluator.FiringAlert{Severity: Page, Tier: "outage", Since: since, Windows: []string{"5m", "5m"}}
+	fires := evaluator.FiringAlert{Severity: slo.Page, Tier: "outage", Since: since, Windows: []string{"5m", "5m"}}
 	require.Equal(t, `checkout/availability{tenant="acme"} no longer burns its error budget too fast`, alertOf(&status, fires, "").Annotations["summary"])
 	burn = 1.004
 	require.Equal(t, `checkout/availability{tenant="acme"} burns its error budget 1.004x too fast`, alertOf(&status, fires, "").Annotations["summary"])
@@ -128,9 +128,9 @@ slos:
 		"alertname": "CheckoutBurns", "slo_id": "checkout/availability", "slo_service": "checkout", "slo": "availability",
 		"severity": "critical", "tier": "1", "region": "eu", "team": "payments", "pager": "night",
 	}
-	require.Equal(t, want, alertOf(&status, evaluator.FiringAlert{Severity: Page, Windows: []string{"1h", "5m"}}, "").Labels)
+	require.Equal(t, want, alertOf(&status, evaluator.FiringAlert{Severity: slo.Page, Windows: []string{"1h", "5m"}}, "").Labels)
 	want["severity"], want["pager"] = "ticket", "none"
-	require.Equal(t, want, alertOf(&status, evaluator.FiringAlert{Severity: Ticket, Windows: []string{"1d", "2h"}}, "").Labels)
+	require.Equal(t, want, alertOf(&status, evaluator.FiringAlert{Severity: slo.Ticket, Windows: []string{"1d", "2h"}}, "").Labels)
 }
 
 // TestAlertLeadsToTheTimeOfTheIncident: from an hour before 14:02 on 20 Nov 2026,
@@ -170,7 +170,7 @@ func TestAlertSaysWhatChanged(t *testing.T) {
 			}},
 		},
 	}
-	fires := evaluator.FiringAlert{Severity: Page, Tier: "fast", Since: end.Add(-time.Hour), Windows: []string{"1h", "5m"}}
+	fires := evaluator.FiringAlert{Severity: slo.Page, Tier: "fast", Since: end.Add(-time.Hour), Windows: []string{"1h", "5m"}}
 	got := alertOf(&status, fires, "").Annotations
 	require.Equal(t, map[string]string{
 		"summary": "18x, unknown left", "team": "", "tier": "fast (1h, 5m)", "revision": "4f2c",
@@ -189,7 +189,7 @@ func TestAlertOfAGroup(t *testing.T) {
 		ID: `checkout/availability{tenant="a&b"}`, Service: "checkout", SLO: "availability", Window: "30d",
 		Group: map[string]string{"tenant": "a&b"}, Spec: &slo.SLO{Objective: objective},
 	}
-	a := alertOf(&status, evaluator.FiringAlert{Severity: Page, Tier: "fast", Windows: []string{"1h", "5m"}}, "https://slo.example.org/below")
+	a := alertOf(&status, evaluator.FiringAlert{Severity: slo.Page, Tier: "fast", Windows: []string{"1h", "5m"}}, "https://slo.example.org/below")
 	require.Equal(t, "https://slo.example.org/below/slo/checkout/availability?tenant=a%26b", a.Annotations["slo_url"])
 	require.Equal(t, a.GeneratorURL, a.Annotations["slo_url"])
 	require.Equal(t, `checkout/availability{tenant="a&b"} burns its error budget`, a.Annotations["summary"])
@@ -198,7 +198,7 @@ func TestAlertOfAGroup(t *testing.T) {
 
 	since := time.Date(2026, 11, 20, 14, 2, 0, 0, time.UTC)
 	status.Windows = []evaluator.WindowStatus{{Name: "1h", End: since.Add(time.Hour)}}
-	fires := evaluator.FiringAlert{Severity: Page, Tier: "fast", Since: since, Windows: []string{"1h", "5m"}}
+	fires := evaluator.FiringAlert{Severity: slo.Page, Tier: "fast", Since: since, Windows: []string{"1h", "5m"}}
 	a = alertOf(&status, fires, "https://slo.example.org/below")
 	require.Equal(t, "https://slo.example.org/below/slo/checkout/availability?tenant=a%26b&from=2026-11-20T13:02:00Z&to=2026-11-20T15:02:00Z",
 		a.Annotations["slo_url"])
@@ -219,7 +219,7 @@ func TestAnAlertSaysSinceWhenHonestly(t *testing.T) {
 	x := newTeller(t)
 	s := x.about(evaluator.StateOK, 0.5, 20)
 	s.Spec.Indicator = slo.Threshold{}
-	f := evaluator.FiringAlert{Name: slo.DefaultAlertName, Severity: Page, Tier: "slow", Since: x.now, Windows: []string{"3d", "1d"}}
+	f := evaluator.FiringAlert{Name: slo.DefaultAlertName, Severity: slo.Page, Tier: "slow", Since: x.now, Windows: []string{"3d", "1d"}}
 	require.Regexp(t, `of the minutes in the last 3d failed .*\. The alert began at 03:00 UTC on 25 Nov\.`, factsOf(&s, f).Text)
 	require.Equal(t, "03:00 UTC on 25 Nov", factsOf(&s, f).Since)
 	f.Older = true

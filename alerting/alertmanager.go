@@ -19,22 +19,22 @@ var alertmanagerConfig string
 // of a route and its receivers. Its matchers are of what the SLOs call severities,
 // page and ticket without any; the error is that a word means both.
 func AlertmanagerConfig(slos []*slo.SLO) (string, error) {
-	words := map[string]map[string]string{Page: {}, Ticket: {}} // by severity, of each word an SLO
+	words := map[string]map[string]string{slo.Page: {}, slo.Ticket: {}} // by severity, of each word an SLO
 	if len(slos) == 0 {
-		words = map[string]map[string]string{Page: {Page: ""}, Ticket: {Ticket: ""}}
+		words = map[string]map[string]string{slo.Page: {slo.Page: ""}, slo.Ticket: {slo.Ticket: ""}}
 	}
 	for _, s := range slices.Backward(slos) { // the first is named
 		for severity, of := range words {
 			of[s.Alerting.Severity(severity).Label] = s.ID()
 		}
 	}
-	for word, page := range words[Page] {
-		if ticket, both := words[Ticket][word]; both {
+	for word, page := range words[slo.Page] {
+		if ticket, both := words[slo.Ticket][word]; both {
 			return "", fmt.Errorf("severity %q is that of pages for %s and of tickets for %s: no route can tell them apart", word, page, ticket)
 		}
 	}
-	page := severityMatcher(slices.Sorted(maps.Keys(words[Page])))
-	ticket := severityMatcher(slices.Sorted(maps.Keys(words[Ticket])))
+	page := severityMatcher(slices.Sorted(maps.Keys(words[slo.Page])))
+	ticket := severityMatcher(slices.Sorted(maps.Keys(words[slo.Ticket])))
 	return strings.NewReplacer( // not what slowburn's own rules say
 		`slo_id!="", severity="page"`, `slo_id!="", `+page,
 		`slo_id!="", severity="ticket"`, `slo_id!="", `+ticket,

@@ -115,14 +115,14 @@ func TestAlertmanagerConfigMakesOneNotificationOfOneProblem(t *testing.T) {
 	}
 	meta := func(name, backend string) Alert {
 		now := time.Now()
-		labels := map[string]string{"alertname": name, "backend": backend, "severity": Ticket}
+		labels := map[string]string{"alertname": name, "backend": backend, "severity": slo.Ticket}
 		if name == "SLONoData" {
 			labels["slo_id"], labels["slo_service"], labels["slo"] = backend+"/slo", backend, "slo"
 		}
 		return Alert{Labels: labels, StartsAt: now, EndsAt: now.Add(time.Hour)}
 	}
 
-	both := []string{Page, Ticket}
+	both := []string{slo.Page, slo.Ticket}
 	says(both, both, both)
 	require.NoError(t, s.receivers[0].try(t.Context(), []Alert{meta("SLOBlind", "eu"), meta("SLONoData", "eu")}))
 	soon("pager ErrorBudgetBurn checkout/latency critical firing", 4)
@@ -148,7 +148,7 @@ func TestAlertmanagerConfigMakesOneNotificationOfOneProblem(t *testing.T) {
 		"tickets SLONoData eu/slo ticket firing",
 	}, h.firing(), "a page takes the place of its ticket and of those of its groups; who can't see one SLO knows what another lacks")
 
-	says([]string{Ticket}, []string{Ticket}, nil)
+	says([]string{slo.Ticket}, []string{slo.Ticket}, nil)
 	soon("pager ErrorBudgetBurn checkout/availability page resolved", 1)
 	soon("pager ErrorBudgetBurn checkout/latency critical resolved", 1)
 	soon("tickets ErrorBudgetBurn checkout/availability ticket firing", 1)

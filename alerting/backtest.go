@@ -240,8 +240,8 @@ func episodes(p Policies, s *slo.SLO, t *timeline.Timeline, from, to timeline.Mi
 	}
 	begin, _ := d.first(t, from)
 	for at, st := range d.replay(state{}, t, begin, to) {
-		see(Page, st.page, at)
-		see(Ticket, st.ticket, at)
+		see(slo.Page, st.page, at)
+		see(slo.Ticket, st.ticket, at)
 	}
 	for _, e := range open {
 		if e != nil {
@@ -271,7 +271,7 @@ func (r *TestResult) relate(s *slo.SLO, t *timeline.Timeline, to timeline.Minute
 				start := in.Start
 				e.IncidentStart, since = &start, min(since, in.start)
 			}
-			if in.Severity == "" || in.known && e.Severity == Page && e.start > in.start {
+			if in.Severity == "" || in.known && e.Severity == slo.Page && e.start > in.start {
 				in.detected(e, s, t)
 			}
 		}
@@ -293,7 +293,7 @@ func (r *TestResult) leave(at timeline.Minute) {
 // detected notes the first episode that is about an incident, or the first page that
 // begins in it where a ticket fires already: that tells nobody of it.
 func (in *Incident) detected(e *Episode, s *slo.SLO, t *timeline.Timeline) {
-	in.Severity, in.known = e.Severity, e.Severity == Ticket && e.start <= in.start
+	in.Severity, in.known = e.Severity, e.Severity == slo.Ticket && e.start <= in.start
 	after := max(e.Start.Sub(in.Start)-time.Minute, 0).Seconds()
 	in.Detection = &after
 	in.Before = spent(max(t.Sum(in.start, max(e.start, in.start)).Bad, 0), s, t, e.start)
@@ -318,7 +318,7 @@ func (r *TestResult) count(from timeline.Minute, known int) {
 		if e.start <= from {
 			continue
 		}
-		if e.Severity == Page {
+		if e.Severity == slo.Page {
 			r.Pages++
 		} else {
 			r.Tickets++

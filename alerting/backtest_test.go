@@ -73,7 +73,7 @@ func TestBacktest(t *testing.T) {
 	// are more than 1.44 %. The half hour that ends 29 minutes after the last holds
 	// it. All five minutes fail at the peak.
 	page, ticket := r.Episodes[0], r.Episodes[1]
-	require.Equal(t, []string{Page, "fast"}, []string{page.Severity, page.Tier})
+	require.Equal(t, []string{slo.Page, "fast"}, []string{page.Severity, page.Tier})
 	require.Equal(t, slotAt(723), page.Start)
 	require.Equal(t, instantOf(770), page.End)
 	require.Equal(t, 6000.0, page.Bad)
@@ -83,7 +83,7 @@ func TestBacktest(t *testing.T) {
 	// The ticket begins with the 15th, for 4,500 are more than 0.3 % of the 1,440,000
 	// of a day. The six hours have more than 360 bad events until 739 leaves. Two
 	// hours of 120,000 events have 5 % at their peak.
-	require.Equal(t, []string{Ticket, "daily"}, []string{ticket.Severity, ticket.Tier})
+	require.Equal(t, []string{slo.Ticket, "daily"}, []string{ticket.Severity, ticket.Tier})
 	require.Equal(t, slotAt(735), ticket.Start)
 	require.Equal(t, instantOf(1099), ticket.End)
 	require.InDelta(t, 50, *ticket.PeakBurnRate, 1e-9)
@@ -93,7 +93,7 @@ func TestBacktest(t *testing.T) {
 	require.Equal(t, []time.Time{slotAt(720), slotAt(740)}, []time.Time{in.Start, in.End})
 	require.Equal(t, []float64{20_000, 6000}, []float64{in.Total, in.Bad})
 	require.InDelta(t, 6000.0/43205, *in.Consumed, 1e-12)
-	require.Equal(t, Page, in.Severity)
+	require.Equal(t, slo.Page, in.Severity)
 	require.Equal(t, secondsOf(2), in.Detection)
 	require.InDelta(t, 900.0/43203, *in.Before, 1e-12)
 }
@@ -170,7 +170,7 @@ func TestBacktestGoesOnFromBefore(t *testing.T) {
 // goes on for a day, and is no false alarm. Nor is a page missed that ended.
 func TestBacktestBeginsBetweenAnIncidentAndItsEnd(t *testing.T) {
 	s := policySLO(t)
-	s.Alerting.Policy = DefaultPolicy
+	s.Alerting.Policy = slo.DefaultPolicy
 	of := func(from int, slots []timeline.Slot) TestResult {
 		b := &Backtest{Policies: BuiltIn(), From: begin + timeline.Minute(from), To: begin + timeline.Minute(len(slots))}
 		_, results := b.Test(loop.Past{SLO: s, Timeline: after(healthy, slots)})
@@ -186,17 +186,17 @@ func TestBacktestBeginsBetweenAnIncidentAndItsEnd(t *testing.T) {
 	r = of(800, slotsOf(720, healthy, 20, failing, 355, healthy, 2, failing, 400, healthy))
 	require.Empty(t, r.Episodes)
 	require.Len(t, r.Incidents, 1, "it got worse once more")
-	require.Equal(t, Page, r.Incidents[0].Severity)
+	require.Equal(t, slo.Page, r.Incidents[0].Severity)
 }
 
 // TestBacktestOfAPageWhileATicketIsOpen: the ticket of an incident eight hours ago
 // tells nobody of the next. Its page comes with the third bad minute.
 func TestBacktestOfAPageWhileATicketIsOpen(t *testing.T) {
 	timeline := after(healthy, slotsOf(60, healthy, 40, failing, 480, healthy, 40, failing, 100, healthy))
-	_, results := backtestOf(720, []string{DefaultPolicy}).Test(loop.Past{SLO: policySLO(t), Timeline: timeline})
+	_, results := backtestOf(720, []string{slo.DefaultPolicy}).Test(loop.Past{SLO: policySLO(t), Timeline: timeline})
 	require.Len(t, results[0].Incidents, 2)
 	second := results[0].Incidents[1]
-	require.Equal(t, Page, second.Severity)
+	require.Equal(t, slo.Page, second.Severity)
 	require.Equal(t, secondsOf(2), second.Detection)
 }
 

@@ -123,7 +123,7 @@ func (p Policies) neverPages(s *slo.SLO) []string {
 	}
 	why, longest := fmt.Sprintf("its windows are more than a quarter of %s", s.Window), slo.Window(0)
 	for _, t := range p.Tiers(s) {
-		if t.Severity != Page {
+		if t.Severity != slo.Page {
 			continue
 		}
 		if t.Runs > 0 {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
@@ -82,13 +83,13 @@ slos:
 	require.Empty(t, set.Findings)
 	policies := BuiltIn()
 	policies["mine"] = Policy{"mine", []Tier{
-		{Name: "fast", Severity: Page, Factor: 14.4, Long: hour, Short: 5 * minute},
-		{Name: "dead", Severity: Page, BadShare: 0.95, Long: 5 * minute, Short: 5 * minute, MinBudget: 0.002},
-		{Name: "trend", Severity: Ticket, Factor: 1, Long: 7 * day, Short: day},
+		{Name: "fast", Severity: slo.Page, Factor: 14.4, Long: hour, Short: 5 * minute},
+		{Name: "dead", Severity: slo.Page, BadShare: 0.95, Long: 5 * minute, Short: 5 * minute, MinBudget: 0.002},
+		{Name: "trend", Severity: slo.Ticket, Factor: 1, Long: 7 * day, Short: day},
 	}}
-	policies["slow"] = Policy{"slow", []Tier{{Name: "trend", Severity: Ticket, Factor: 1, Long: 7 * day, Short: day}}}
-	policies["counts"] = Policy{"counts", []Tier{{Name: "fast", Severity: Page, Factor: 14.4, Long: hour, Short: 5 * minute, MinBad: 61}}}
-	policies["sure"] = Policy{"sure", []Tier{{Name: "fast", Severity: Page, Factor: 6, Long: hour, Short: 5 * minute, Significance: 1e-5}}}
+	policies["slow"] = Policy{"slow", []Tier{{Name: "trend", Severity: slo.Ticket, Factor: 1, Long: 7 * day, Short: day}}}
+	policies["counts"] = Policy{"counts", []Tier{{Name: "fast", Severity: slo.Page, Factor: 14.4, Long: hour, Short: 5 * minute, MinBad: 61}}}
+	policies["sure"] = Policy{"sure", []Tier{{Name: "fast", Severity: slo.Page, Factor: 6, Long: hour, Short: 5 * minute, Significance: 1e-5}}}
 	set.Add(policies.Check(set.SLOs)...)
 	var got []string
 	for _, f := range set.Findings {

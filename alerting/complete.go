@@ -174,7 +174,7 @@ func (c *Completer) blind(r *evaluator.Report, now time.Time) map[string]*evalua
 			which = ", such as " + b.first
 		}
 		out[name] = &evaluator.FiringAlert{
-			Name: slo.BlindAlert, Severity: Ticket, Since: b.since.Add(blindFor), Windows: []string{},
+			Name: slo.BlindAlert, Severity: slo.Ticket, Since: b.since.Add(blindFor), Windows: []string{},
 			Annotations: map[string]string{
 				"summary": fmt.Sprintf("slowburn can't see %d of %d SLOs of backend %s%s", b.failing, b.all, name, which),
 				"description": fmt.Sprintf("For %s it can't tell how they do, and none of their alerts can begin: %s.",

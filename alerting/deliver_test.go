@@ -24,6 +24,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/servers"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // TestARefusedPostKeepsNoOtherAlertBack: more alerts than one post takes, one of
@@ -70,7 +71,7 @@ func TestTheQueueHoldsTheNewestState(t *testing.T) {
 // critical.
 func TestWhatInhibitsIsPostedFirst(t *testing.T) {
 	b := newBoard(time.Now)
-	b.show(t, time.Now(), evaluator.StateOK, Page, Ticket)
+	b.show(t, time.Now(), evaluator.StateOK, slo.Page, slo.Ticket)
 	whole := b.report.SLOs[0]
 	group, other := whole, whole
 	group.ID, other.ID, other.Spec = `checkout/availability{tenant="acme"}`, "other/availability", policySLO(t)
@@ -125,31 +126,31 @@ func TestABlindReplicaBringsNothingBack(t *testing.T) {
 		r.queue = make(chan []Alert, 1)
 	}
 	am := restart()
-	says(blind, evaluator.StateOK, Page, Ticket)
-	says(healthy, evaluator.StateOK, Page, Ticket)
-	says(blind, evaluator.StateQueryFailed, Page, Ticket)
+	says(blind, evaluator.StateOK, slo.Page, slo.Ticket)
+	says(healthy, evaluator.StateOK, slo.Page, slo.Ticket)
+	says(blind, evaluator.StateQueryFailed, slo.Page, slo.Ticket)
 	alerts := listed(t, am)
 	require.Len(t, alerts, 2)
 	require.Contains(t, alerts[0].Annotations["description"], "the backend can't be read", "it is kept alive")
 
 	am = restart()
 	require.Empty(t, listed(t, am))
-	says(blind, evaluator.StateQueryFailed, Page, Ticket)
+	says(blind, evaluator.StateQueryFailed, slo.Page, slo.Ticket)
 	require.Len(t, listed(t, am), 2)
 
-	says(healthy, evaluator.StateOK, Ticket)
+	says(healthy, evaluator.StateOK, slo.Ticket)
 	for range 2 {
-		says(blind, evaluator.StateQueryFailed, Page, Ticket)
+		says(blind, evaluator.StateQueryFailed, slo.Page, slo.Ticket)
 		alerts = listed(t, am)
 		require.Len(t, alerts, 1)
-		require.Equal(t, Ticket, alerts[0].Labels["severity"])
+		require.Equal(t, slo.Ticket, alerts[0].Labels["severity"])
 	}
 
 	changed := b.sender(Alertmanager{proxy.URL, http.DefaultClient})
 	changed.TakeOver(blind)
 	says(changed, evaluator.StateWarming)
 	require.Len(t, listed(t, am), 1, "a change of the configuration brings nothing back either")
-	says(changed, evaluator.StateOK, Page, Ticket)
+	says(changed, evaluator.StateOK, slo.Page, slo.Ticket)
 	require.Len(t, listed(t, am), 2, "it sees again")
 }
 
@@ -182,7 +183,7 @@ func TestOldNumbersHoldNothingBack(t *testing.T) {
 		stop := start(t, s)
 		says := func(at time.Duration, state evaluator.State, slos ...string) {
 			<-time.After(time.Until(begun.Add(at))) // of the bubble's own clock
-			b.show(t, time.Now(), state, Page)
+			b.show(t, time.Now(), state, slo.Page)
 			first := b.report.SLOs[0]
 			first.Alerts[0].Since = begun
 			b.report.SLOs = nil
@@ -234,7 +235,7 @@ func TestLateDataKeepsNoNewEpisodeBack(t *testing.T) {
 			_ = json.NewEncoder(w).Encode(map[string]any{"uptime": uptime})
 		default:
 			if now.Before(ends) {
-				alerts = append(alerts, Alert{Labels: map[string]string{"alertname": "ErrorBudgetBurn", "slo_id": "checkout/availability", "severity": Page}})
+				alerts = append(alerts, Alert{Labels: map[string]string{"alertname": "ErrorBudgetBurn", "slo_id": "checkout/availability", "severity": slo.Page}})
 			}
 			_ = json.NewEncoder(w).Encode(alerts)
 		}
@@ -260,17 +261,17 @@ func TestLateDataKeepsNoNewEpisodeBack(t *testing.T) {
 		r.queue = make(chan []Alert, 1)
 		return now.Before(ends)
 	}
-	require.True(t, says(time.Minute, Page))
-	require.True(t, says(time.Minute, Page))
+	require.True(t, says(time.Minute, slo.Page))
+	require.True(t, says(time.Minute, slo.Page))
 	require.True(t, says(time.Minute), "it runs out")
 	since = now.Add(30 * time.Minute)
-	require.True(t, says(30*time.Minute, Page), "another episode")
+	require.True(t, says(30*time.Minute, slo.Page), "another episode")
 	down = true
 	for range 6 {
-		says(time.Minute, Page)
+		says(time.Minute, slo.Page)
 	}
 	down = false
-	require.True(t, says(time.Minute, Page), "it was not reached for longer than the alert lives")
+	require.True(t, says(time.Minute, slo.Page), "it was not reached for longer than the alert lives")
 }
 
 // TestEachAddressOfAName is an Alertmanager: new ones are told at once of what
@@ -280,7 +281,7 @@ func TestEachAddressOfAName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
 		b := newBoard(time.Now)
-		b.show(t, begun.Add(2*time.Minute), evaluator.StateOK, Page) // current all the time
+		b.show(t, begun.Add(2*time.Minute), evaluator.StateOK, slo.Page) // current all the time
 		lookups := [][]string{{"::1", "10.0.0.2", "::ffff:10.0.0.1", "10.0.0.2"}, {"10.0.0.2", "10.0.0.3"}, nil, {"10.0.0.3", "10.0.0.2"}}
 		var mu sync.Mutex
 		posts := map[string][]float64{}

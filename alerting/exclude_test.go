@@ -97,7 +97,7 @@ func TestAnExclusionResolves(t *testing.T) {
 		now := slotAt(0)
 		b := newBoard(func() time.Time { return now })
 		s := b.sender()
-		b.show(t, now, evaluator.StateOK, Page)
+		b.show(t, now, evaluator.StateOK, slo.Page)
 		s.update(b.get(), now)
 		require.Len(t, s.firing, 1)
 		now = slotAt(2)
@@ -122,7 +122,7 @@ func TestAnExclusionEndsWhatIsHeld(t *testing.T) {
 	for excluded, want := range map[bool][]string{false: {"ErrorBudgetBurn"}, true: nil} {
 		x := newTeller(t)
 		s := x.about(evaluator.StateOK, 0.5, 20)
-		s.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: Page, Tier: "fast", Since: x.now, Held: x.now.Add(time.Minute), Windows: []string{"3d", "3d"}}}
+		s.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: slo.Page, Tier: "fast", Since: x.now, Held: x.now.Add(time.Minute), Windows: []string{"3d", "3d"}}}
 		firing, _ := x.see(1, s)
 		require.Equal(t, []string{"ErrorBudgetBurn"}, firing)
 		s.Alerts, s.State, s.Excluded.Now = nil, evaluator.StateWarming, excluded

@@ -22,7 +22,7 @@ func TestFailingValue(t *testing.T) {
 		Spec:    &slo.SLO{Objective: objective, Indicator: slo.Threshold{Query: "queue_length", Op: "<=", Value: 100}},
 		Failing: &evaluator.Failing{Value: 512, At: since.Add(58 * time.Minute)},
 	}
-	fires := evaluator.FiringAlert{Severity: Page, Tier: "fast", Since: since, Windows: []string{"1h", "5m"}}
+	fires := evaluator.FiringAlert{Severity: slo.Page, Tier: "fast", Since: since, Windows: []string{"1h", "5m"}}
 	require.Contains(t, alertOf(&s, fires, "").Annotations["description"], "queue_length was 512 at 15:00 UTC (<= 100 is good).")
 	s.Failing.At = since.Add(-2 * time.Hour)
 	require.NotContains(t, alertOf(&s, fires, "").Annotations["description"], "512")

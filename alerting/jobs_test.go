@@ -51,10 +51,10 @@ func TestAJobThatIsMissed(t *testing.T) {
 			}
 			want := map[string]int{}
 			if step.ticket > 0 {
-				want[Ticket] = step.ticket
+				want[slo.Ticket] = step.ticket
 			}
 			if step.page > 0 {
-				want[Page] = step.page
+				want[slo.Page] = step.page
 			}
 			require.Equal(t, want, got, step.at)
 		}
@@ -75,7 +75,7 @@ func TestAJobOfAMonth(t *testing.T) {
 // TestOwnPoliciesCountRuns, each with numbers of its own; an SLO of requests has no runs.
 func TestOwnPoliciesCountRuns(t *testing.T) {
 	p := BuiltIn()
-	p["patient"] = Policy{"patient", []Tier{{Name: "third", Severity: Page, Runs: 3}}}
+	p["patient"] = Policy{"patient", []Tier{{Name: "third", Severity: slo.Page, Runs: 3}}}
 	s := nightly(t)
 	s.Alerting.Policy = "patient"
 	slots := slotsOf(nights(10, 0.0, 3, 1.0)...)
@@ -98,7 +98,7 @@ func TestOwnPoliciesCountRuns(t *testing.T) {
 	journey := policySLO(t)
 	journey.Alerting.Policy = ""
 	journey.Indicator = &slo.WorstOf{Parts: []*slo.SLO{nightly(t), nightly(t)}}
-	require.Equal(t, DefaultPolicy, p.of(journey).Name, "bad runs of two jobs are no two in a row")
+	require.Equal(t, slo.DefaultPolicy, p.of(journey).Name, "bad runs of two jobs are no two in a row")
 }
 
 // TestABacktestOfAJob: of 30 runs 8.8 %, 2.64, may be missed: each takes 38 %. The page
@@ -129,7 +129,7 @@ func TestWhatAJobsAlertSays(t *testing.T) {
 		Windows: []evaluator.WindowStatus{{Name: "3d", Seconds: 3 * 86400, Total: 2, Bad: 2, BurnRate: &burn, End: since}, {Name: "30d"}},
 		Budget:  evaluator.Budget{Allowed: &allowed, Remaining: &remaining},
 	}
-	a := alertOf(&status, evaluator.FiringAlert{Severity: Page, Tier: "again", Since: since, Row: 2, Windows: []string{"3d", "3d"}}, "")
+	a := alertOf(&status, evaluator.FiringAlert{Severity: slo.Page, Tier: "again", Since: since, Row: 2, Windows: []string{"3d", "3d"}}, "")
 	require.Equal(t, "db backup: 2 runs in a row were missed", a.Annotations["summary"])
 	require.Equal(t, "Backs up the database. 2 runs in a row were missed. The alert began at 03:00 UTC on 20 Nov and ends with the next good run. "+
 		"The last 3d took 76 % of the 30d budget; 24 % of it is left.", a.Annotations["description"])
@@ -185,7 +185,7 @@ func TestAlertsAboutWhatFinishesLater(t *testing.T) {
 			}
 			sum := 0.0
 			for _, e := range r.Episodes {
-				if e.Severity == Page {
+				if e.Severity == slo.Page {
 					sum += e.Bad
 				}
 				require.Equal(t, fails == 0, e.IncidentStart == nil, "%s of %s after %d", e.Severity, e.Start, takes)

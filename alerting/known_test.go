@@ -17,7 +17,7 @@ func TestForgettingEndsNoTicketOfABudget(t *testing.T) {
 	for _, left := range []float64{0.0083, 0.6, 0.9} {
 		x := newTeller(t)
 		spent := x.about(evaluator.StateOK, -0.1, 0)
-		spent.Alerts = []evaluator.FiringAlert{{Name: slo.ExhaustedAlert, Severity: Ticket}, {Name: slo.PolicyAlert, Severity: Ticket, RemainingBelow: 0.25}}
+		spent.Alerts = []evaluator.FiringAlert{{Name: slo.ExhaustedAlert, Severity: slo.Ticket}, {Name: slo.PolicyAlert, Severity: slo.Ticket, RemainingBelow: 0.25}}
 		tickets := []string{"ErrorBudgetExhausted", "ErrorBudgetPolicy"}
 		firing, _ := x.see(1, spent)
 		require.Equal(t, tickets, firing)
@@ -49,7 +49,7 @@ func TestForgettingEndsNoTicketOfABudget(t *testing.T) {
 func TestForgettingAboutHalf(t *testing.T) {
 	x := newTeller(t)
 	spent, unknown := x.about(evaluator.StateOK, -0.1, 0), x.about(evaluator.StateOK, -0.1, 0)
-	spent.Alerts = []evaluator.FiringAlert{{Name: slo.ExhaustedAlert, Severity: Ticket}}
+	spent.Alerts = []evaluator.FiringAlert{{Name: slo.ExhaustedAlert, Severity: slo.Ticket}}
 	spent.Windows[1].Coverage, unknown.Windows[1].Coverage = 0.52, 0.48
 	for _, s := range []evaluator.Status{spent, unknown} {
 		firing, resolved := x.see(1, s)
@@ -67,7 +67,7 @@ func TestLateSamplesHoldNoPage(t *testing.T) {
 	x := newTeller(t)
 	s := x.about(evaluator.StateOK, 0.5, 20)
 	s.Windows = append([]evaluator.WindowStatus{{Name: "5m", Seconds: 300, End: x.now, Coverage: 0.6}}, s.Windows...)
-	s.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: Page, Tier: "outage", Since: x.now, Held: x.now.Add(time.Minute), Windows: []string{"5m", "5m"}}}
+	s.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: slo.Page, Tier: "outage", Since: x.now, Held: x.now.Add(time.Minute), Windows: []string{"5m", "5m"}}}
 	firing, _ := x.see(1, s)
 	require.Equal(t, []string{"ErrorBudgetBurn"}, firing)
 	s.Alerts, s.Windows[0].Coverage = nil, 0.4
@@ -84,7 +84,7 @@ func TestForgettingBitByBit(t *testing.T) {
 	for _, known := range []float64{1, 0.97, 0.94, 0.91} {
 		spent := x.about(evaluator.StateOK, -0.1, 0)
 		spent.Windows[1].Coverage = known
-		spent.Alerts = []evaluator.FiringAlert{{Name: slo.ExhaustedAlert, Severity: Ticket, Since: since}}
+		spent.Alerts = []evaluator.FiringAlert{{Name: slo.ExhaustedAlert, Severity: slo.Ticket, Since: since}}
 		_, _ = x.see(1, spent)
 	}
 	fine := x.about(evaluator.StateOK, 0.8, 0)
@@ -98,7 +98,7 @@ func TestForgettingBitByBit(t *testing.T) {
 func TestForgettingEndsNoForecast(t *testing.T) {
 	x := newTeller(t)
 	soon := x.about(evaluator.StateOK, 0.1, 1.5)
-	soon.Alerts = []evaluator.FiringAlert{{Name: slo.ForecastAlert, Severity: Ticket}}
+	soon.Alerts = []evaluator.FiringAlert{{Name: slo.ForecastAlert, Severity: slo.Ticket}}
 	firing, _ := x.see(1, soon)
 	require.Equal(t, []string{"ErrorBudgetForecast"}, firing)
 	fine := x.about(evaluator.StateOK, 0.1, 0)
@@ -114,7 +114,7 @@ func TestANewPeriodEndsTheTicketOfTheOldOne(t *testing.T) {
 	start := x.now.Add(-24 * time.Hour)
 	spent := x.about(evaluator.StateOK, -0.1, 0)
 	spent.Budget.PeriodStart = &start
-	spent.Alerts = []evaluator.FiringAlert{{Name: slo.ExhaustedAlert, Severity: Ticket}}
+	spent.Alerts = []evaluator.FiringAlert{{Name: slo.ExhaustedAlert, Severity: slo.Ticket}}
 	firing, _ := x.see(1, spent)
 	require.Equal(t, []string{"ErrorBudgetExhausted"}, firing)
 	fine := x.about(evaluator.StateOK, 0.8, 0)
@@ -131,7 +131,7 @@ func TestForgettingResolvesNoBurnAlert(t *testing.T) {
 		s := x.about(evaluator.StateOK, 0.5, 0)
 		s.Windows = append([]evaluator.WindowStatus{{Name: "1d", Seconds: 86400, End: x.now, Coverage: 1}}, s.Windows...)
 		at := x.now.Add(time.Minute)
-		s.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: Ticket, Tier: "trickle", Since: x.now, Held: at, Windows: []string{"3d", "1d"}}}
+		s.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: slo.Ticket, Tier: "trickle", Since: x.now, Held: at, Windows: []string{"3d", "1d"}}}
 		return s
 	}
 	for name, c := range map[string]struct {

@@ -115,5 +115,5 @@ func (s *Sender) rejected(problems []evaluator.Problem, firing map[string]Alert,
 
 // rejectedLabels are the labels of the alert that files of a source are rejected.
 func rejectedLabels(source string) map[string]string {
-	return map[string]string{"alertname": slo.RejectedAlert, "source": source, "severity": Ticket}
+	return map[string]string{"alertname": slo.RejectedAlert, "source": source, "severity": slo.Ticket}
 }

@@ -143,12 +143,12 @@ func TestNoDataIsAnAlertAfterATime(t *testing.T) {
 	}
 
 	own := x.about(evaluator.StateNoData, 0.5, 0)
-	own.Spec.Alerting.NoData = slo.NoData{Severity: Page, For: time.Hour}
+	own.Spec.Alerting.NoData = slo.NoData{Severity: slo.Page, For: time.Hour}
 	firing, _ = x.see(59, own)
 	require.Empty(t, firing)
 	_, _ = x.see(1, own)
 	for _, a := range x.sender.firing {
-		require.Equal(t, Page, a.Labels["severity"])
+		require.Equal(t, slo.Page, a.Labels["severity"])
 	}
 	own.Group = map[string]string{"tenant": "acme"}
 	firing, _ = newTeller(t).see(90, own)
@@ -352,7 +352,7 @@ func TestAnAlertOfAGroupsBudget(t *testing.T) {
 	x := newTeller(t)
 	group := x.about(evaluator.StateOK, -0.1, 0)
 	group.ID, group.Group = `checkout/availability{tenant="acme"}`, map[string]string{"tenant": "acme"}
-	group.Alerts = []evaluator.FiringAlert{{Name: slo.ExhaustedAlert, Severity: Ticket, Since: x.now, Windows: []string{}}}
+	group.Alerts = []evaluator.FiringAlert{{Name: slo.ExhaustedAlert, Severity: slo.Ticket, Since: x.now, Windows: []string{}}}
 	firing, _ := x.see(1, group)
 	require.Equal(t, []string{"ErrorBudgetExhausted"}, firing)
 	for _, a := range x.sender.firing {
@@ -414,8 +414,8 @@ func TestWhatIsSentIsShown(t *testing.T) {
 	status.StateSince = &since
 	status.Spec.BudgetPolicy = []slo.BudgetStep{{Below: 0.25, Action: "freeze"}}
 	status.Alerts = []evaluator.FiringAlert{
-		{Name: slo.DefaultAlertName, Severity: Page, Tier: "fast", Windows: []string{"1h", "5m"}, Since: since, Held: x.now},
-		{Name: slo.ExhaustedAlert, Severity: Ticket, Since: since}, {Name: slo.PolicyAlert, Severity: Ticket, RemainingBelow: 0.25, Since: since},
+		{Name: slo.DefaultAlertName, Severity: slo.Page, Tier: "fast", Windows: []string{"1h", "5m"}, Since: since, Held: x.now},
+		{Name: slo.ExhaustedAlert, Severity: slo.Ticket, Since: since}, {Name: slo.PolicyAlert, Severity: slo.Ticket, RemainingBelow: 0.25, Since: since},
 	}
 	blind := x.about(evaluator.StateQueryFailed, 0.5, 0)
 	blind.ID, blind.Backend, blind.StateSince = "checkout/blind", "far", &since
@@ -452,14 +452,14 @@ func TestAWholeNamesItsWorstGroups(t *testing.T) {
 			s.Groups = &evaluator.GroupsStatus{By: []string{"host"}, Count: 5}
 		}
 		if fires {
-			s.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: Page, Tier: "slow", Windows: []string{"3d", "1d"}, Held: x.now}}
+			s.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: slo.Page, Tier: "slow", Windows: []string{"3d", "1d"}, Held: x.now}}
 		}
 		return s
 	}
 	r := &evaluator.Report{EvaluatedAt: x.now, SLOs: []evaluator.Status{
 		of("", 20, true), of("db-1", 90, true), of("db-2", 99, true), of("db-7", 50, true), of("web-2", 95, true), of("web-3", 20, true),
 	}}
-	r.SLOs[2].Alerts[0].Severity = Ticket // which the page is not about
+	r.SLOs[2].Alerts[0].Severity = slo.Ticket // which the page is not about
 	x.report(r)
 	require.Equal(t, "checkout availability burns its error budget 20x too fast (4 of 5 hosts: web-2, db-1, db-7 ...)", r.SLOs[0].Alerts[0].Summary)
 	require.Equal(t, `checkout/availability{host="db-1"} burns its error budget 90x too fast`, r.SLOs[1].Alerts[0].Summary)
@@ -479,7 +479,7 @@ func TestAGroupIsHeldWhileItsWholeIsRead(t *testing.T) {
 	}
 	group := x.about(evaluator.StateOK, 0.5, 20)
 	group.ID, group.Group = `checkout/availability{host="db-1"}`, map[string]string{"host": "db-1"}
-	group.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: Page, Tier: "slow", Windows: []string{"3d", "1d"}, Held: x.now}}
+	group.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: slo.Page, Tier: "slow", Windows: []string{"3d", "1d"}, Held: x.now}}
 	report(evaluator.StateOK, group)
 	report(evaluator.StateWarming)
 	group.Alerts, group.State = nil, evaluator.StateWarming

@@ -16,13 +16,6 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// The severities of alerts: a page wakes somebody, a ticket waits for the
-// working day.
-const (
-	Page   = "page"
-	Ticket = "ticket"
-)
-
 // Policy is when to wake somebody, as data. An alert of a severity fires while
 // any tier of it does.
 type Policy struct {
@@ -51,15 +44,9 @@ type Tier struct {
 // Policies are the policies that SLOs can choose, by name.
 type Policies map[string]Policy
 
-// The policies of SLOs that name none: of runs, and of all others.
-const (
-	DefaultPolicy = slo.DefaultPolicy
-	JobsPolicy    = slo.JobsPolicy
-)
-
 // BuiltIn are the policies that are there without a word of configuration.
 func BuiltIn() Policies {
-	return Policies{"classic": Classic(), DefaultPolicy: Default(), JobsPolicy: Jobs()}
+	return Policies{"classic": Classic(), slo.DefaultPolicy: Default(), slo.JobsPolicy: Jobs()}
 }
 
 const (
@@ -72,10 +59,10 @@ const (
 // (chapter 5, "Alerting on SLOs").
 func Classic() Policy {
 	return Policy{"classic", []Tier{
-		{Name: "fast", Severity: Page, Factor: 14.4, Long: hour, Short: 5 * minute},
-		{Name: "slow", Severity: Page, Factor: 6, Long: 6 * hour, Short: 30 * minute},
-		{Name: "daily", Severity: Ticket, Factor: 3, Long: day, Short: 2 * hour},
-		{Name: "trend", Severity: Ticket, Factor: 1, Long: 3 * day, Short: 6 * hour},
+		{Name: "fast", Severity: slo.Page, Factor: 14.4, Long: hour, Short: 5 * minute},
+		{Name: "slow", Severity: slo.Page, Factor: 6, Long: 6 * hour, Short: 30 * minute},
+		{Name: "daily", Severity: slo.Ticket, Factor: 3, Long: day, Short: 2 * hour},
+		{Name: "trend", Severity: slo.Ticket, Factor: 1, Long: 3 * day, Short: 6 * hour},
 	}}
 }
 
@@ -91,23 +78,23 @@ func Classic() Policy {
 //     happens each night is one thing, and its low reset makes one ticket of what
 //     is about as much as is allowed.
 func Default() Policy {
-	return Policy{DefaultPolicy, []Tier{
-		{Name: "fast", Severity: Page, Factor: 14.4, Long: hour, Short: 5 * minute,
+	return Policy{slo.DefaultPolicy, []Tier{
+		{Name: "fast", Severity: slo.Page, Factor: 14.4, Long: hour, Short: 5 * minute,
 			KeepFiringFor: 10 * time.Minute, MinBudget: 0.01, Significance: 1e-5},
-		{Name: "slow", Severity: Page, Factor: 6, Long: 6 * hour, Short: 15 * minute, MinBudget: 0.025, Significance: 1e-5},
-		{Name: "outage", Severity: Page, BadShare: outageShare, Long: 5 * minute, Short: 5 * minute,
+		{Name: "slow", Severity: slo.Page, Factor: 6, Long: 6 * hour, Short: 15 * minute, MinBudget: 0.025, Significance: 1e-5},
+		{Name: "outage", Severity: slo.Page, BadShare: outageShare, Long: 5 * minute, Short: 5 * minute,
 			KeepFiringFor: 10 * time.Minute, MinBad: 5, Significance: 1e-5},
-		{Name: "daily", Severity: Ticket, Factor: 3, Long: day, Short: 2 * hour, MinBudget: 0.05, Significance: 1e-4},
-		{Name: "trickle", Severity: Ticket, Factor: 1, Long: 3 * day, Short: day, Reset: 0.75, MinBudget: 0.05, Significance: 1e-4},
+		{Name: "daily", Severity: slo.Ticket, Factor: 3, Long: day, Short: 2 * hour, MinBudget: 0.05, Significance: 1e-4},
+		{Name: "trickle", Severity: slo.Ticket, Factor: 1, Long: 3 * day, Short: day, Reset: 0.75, MinBudget: 0.05, Significance: 1e-4},
 	}}
 }
 
 // Jobs is the policy for runs of jobs, which are too few for a rate: one that is missed
 // or fails is a ticket, two in a row are a page, until the next good one.
 func Jobs() Policy {
-	return Policy{JobsPolicy, []Tier{
-		{Name: "again", Severity: Page, Runs: 2},
-		{Name: "missed", Severity: Ticket, Runs: 1},
+	return Policy{slo.JobsPolicy, []Tier{
+		{Name: "again", Severity: slo.Page, Runs: 2},
+		{Name: "missed", Severity: slo.Ticket, Runs: 1},
 	}}
 }
 
@@ -221,10 +208,10 @@ func (p Policies) of(s *slo.SLO) Policy {
 	if own, ok := p[s.Alerting.Policy]; ok {
 		return own
 	}
-	if jobs, ok := p[JobsPolicy]; ok && s.Alerting.Policy == "" && countsRuns(s) {
+	if jobs, ok := p[slo.JobsPolicy]; ok && s.Alerting.Policy == "" && countsRuns(s) {
 		return jobs
 	}
-	return p[DefaultPolicy]
+	return p[slo.DefaultPolicy]
 }
 
 // Windows are the windows to publish for an SLO: those of its tiers, each once
@@ -264,7 +251,7 @@ func (p Policies) PageWindow(s *slo.SLO) slo.Window { return PageWindow(p.Tiers(
 func PageWindow(tiers []Tier) slo.Window {
 	longest := slo.Window(0)
 	for _, t := range tiers {
-		if t.Severity == Page {
+		if t.Severity == slo.Page {
 			longest = max(longest, t.Long)
 		}
 	}

@@ -42,49 +42,49 @@ func TestClassicWindows(t *testing.T) {
 	}{
 		{hour, []row{
 			// 5 s and 30 s both become 5 m: one page, at the lower factor.
-			{"slow", Page, 6, 5 * minute, 5 * minute},
-			{"daily", Ticket, 3, 5 * minute, 5 * minute},
-			{"trend", Ticket, 1, 10 * minute, 5 * minute},
+			{"slow", slo.Page, 6, 5 * minute, 5 * minute},
+			{"daily", slo.Ticket, 3, 5 * minute, 5 * minute},
+			{"trend", slo.Ticket, 1, 10 * minute, 5 * minute},
 		}},
 		{day, []row{ // 2 m, 12 m, 48 m, 144 m
-			{"fast", Page, 14.4, 5 * minute, 5 * minute},
-			{"slow", Page, 6, 15 * minute, 5 * minute},
-			{"daily", Ticket, 3, hour, 5 * minute},
-			{"trend", Ticket, 1, 6 * hour, 30 * minute},
+			{"fast", slo.Page, 14.4, 5 * minute, 5 * minute},
+			{"slow", slo.Page, 6, 15 * minute, 5 * minute},
+			{"daily", slo.Ticket, 3, hour, 5 * minute},
+			{"trend", slo.Ticket, 1, 6 * hour, 30 * minute},
 		}},
 		{22 * hour, []row{ // 1.8 m, 11 m, 44 m; 132 m becomes 6 h, over 5.5 h
-			{"fast", Page, 14.4, 5 * minute, 5 * minute},
-			{"slow", Page, 6, 15 * minute, 5 * minute},
-			{"daily", Ticket, 3, hour, 5 * minute},
+			{"fast", slo.Page, 14.4, 5 * minute, 5 * minute},
+			{"slow", slo.Page, 6, 15 * minute, 5 * minute},
+			{"daily", slo.Ticket, 3, hour, 5 * minute},
 		}},
 		{7 * day, []row{ // 14 m, 84 m, 5.6 h, 16.8 h
-			{"fast", Page, 14.4, 15 * minute, 5 * minute},
-			{"slow", Page, 6, 2 * hour, 10 * minute},
-			{"daily", Ticket, 3, 6 * hour, 30 * minute},
-			{"trend", Ticket, 1, day, 2 * hour},
+			{"fast", slo.Page, 14.4, 15 * minute, 5 * minute},
+			{"slow", slo.Page, 6, 2 * hour, 10 * minute},
+			{"daily", slo.Ticket, 3, 6 * hour, 30 * minute},
+			{"trend", slo.Ticket, 1, day, 2 * hour},
 		}},
 		{28 * day, []row{ // 56 m, 5.6 h, 22.4 h, 67.2 h
-			{"fast", Page, 14.4, hour, 5 * minute},
-			{"slow", Page, 6, 6 * hour, 30 * minute},
-			{"daily", Ticket, 3, day, 2 * hour},
-			{"trend", Ticket, 1, 3 * day, 6 * hour},
+			{"fast", slo.Page, 14.4, hour, 5 * minute},
+			{"slow", slo.Page, 6, 6 * hour, 30 * minute},
+			{"daily", slo.Ticket, 3, day, 2 * hour},
+			{"trend", slo.Ticket, 1, 3 * day, 6 * hour},
 		}},
 		{30 * day, []row{
-			{"fast", Page, 14.4, hour, 5 * minute},
-			{"slow", Page, 6, 6 * hour, 30 * minute},
-			{"daily", Ticket, 3, day, 2 * hour},
-			{"trend", Ticket, 1, 3 * day, 6 * hour},
+			{"fast", slo.Page, 14.4, hour, 5 * minute},
+			{"slow", slo.Page, 6, 6 * hour, 30 * minute},
+			{"daily", slo.Ticket, 3, day, 2 * hour},
+			{"trend", slo.Ticket, 1, 3 * day, 6 * hour},
 		}},
 		{90 * day, []row{ // 3 h, 18 h, 3 d, 9 d
-			{"fast", Page, 14.4, 6 * hour, 30 * minute},
-			{"slow", Page, 6, day, 2 * hour},
-			{"daily", Ticket, 3, 3 * day, 6 * hour},
-			{"trend", Ticket, 1, 7 * day, day},
+			{"fast", slo.Page, 14.4, 6 * hour, 30 * minute},
+			{"slow", slo.Page, 6, day, 2 * hour},
+			{"daily", slo.Ticket, 3, 3 * day, 6 * hour},
+			{"trend", slo.Ticket, 1, 7 * day, day},
 		}},
 		{365 * day, []row{ // 12.2 h, 73 h, 12.2 d, 36.5 d
-			{"fast", Page, 14.4, day, 2 * hour},
-			{"slow", Page, 6, 7 * day, day},
-			{"trend", Ticket, 1, 7 * day, day},
+			{"fast", slo.Page, 14.4, day, 2 * hour},
+			{"slow", slo.Page, 6, 7 * day, day},
+			{"trend", slo.Ticket, 1, 7 * day, day},
 		}},
 	}
 	for _, tt := range tests {
@@ -119,9 +119,9 @@ func TestClassicFactors(t *testing.T) {
 // At 50 % both pages of an hour's SLO are the same outage rule, told once.
 func TestClassicMergesOutageRules(t *testing.T) {
 	require.Equal(t, []row{
-		{"fast", Page, 1.9, 5 * minute, 5 * minute},
-		{"daily", Ticket, 1.9, 5 * minute, 5 * minute},
-		{"trend", Ticket, 1, 10 * minute, 5 * minute},
+		{"fast", slo.Page, 1.9, 5 * minute, 5 * minute},
+		{"daily", slo.Ticket, 1.9, 5 * minute, 5 * minute},
+		{"trend", slo.Ticket, 1, 10 * minute, 5 * minute},
 	}, classic(hour, objective(t, "50")))
 }
 
@@ -184,7 +184,7 @@ func TestDefaultWindows(t *testing.T) {
 // would take 15 %.
 func TestATrickleOfAYear(t *testing.T) {
 	s := policySLO(t)
-	s.Window, s.Alerting.Policy = slo.Rolling(365*day), DefaultPolicy
+	s.Window, s.Alerting.Policy = slo.Rolling(365*day), slo.DefaultPolicy
 	const days = 24 * 60
 	slots := slotsOf(30*days, timeline.Slot{Total: 10_000, Known: true}, 8*days, timeline.Slot{Total: 10_000, Bad: 15, Known: true})
 	got := firesAt(s, slots, 0)
@@ -194,8 +194,8 @@ func TestATrickleOfAYear(t *testing.T) {
 
 // Tiers of the same windows are one only where nothing fires by the other alone.
 func TestTiersThatAskForLessStay(t *testing.T) {
-	hard := Tier{Name: "hard", Severity: Page, Factor: 14.4, Long: hour, Short: 5 * minute}
-	soft := Tier{Name: "soft", Severity: Page, Factor: 6, Long: hour, Short: 5 * minute}
+	hard := Tier{Name: "hard", Severity: slo.Page, Factor: 14.4, Long: hour, Short: 5 * minute}
+	soft := Tier{Name: "soft", Severity: slo.Page, Factor: 6, Long: hour, Short: 5 * minute}
 	s := &slo.SLO{Window: slo.Rolling(30 * day), Objective: objective(t, "99.9"), Alerting: slo.Alerting{Policy: "mine"}}
 	of := func(tiers ...Tier) []string {
 		var names []string
@@ -215,7 +215,7 @@ func TestTiersThatAskForLessStay(t *testing.T) {
 		require.Equal(t, []string{"hard", "soft"}, of(hard, more))
 		ask(&hard)
 		require.Equal(t, []string{"soft"}, of(hard, more))
-		hard = Tier{Name: "hard", Severity: Page, Factor: 14.4, Long: hour, Short: 5 * minute}
+		hard = Tier{Name: "hard", Severity: slo.Page, Factor: 14.4, Long: hour, Short: 5 * minute}
 	}
 	hard.KeepFiringFor = 10 * time.Minute
 	require.Equal(t, []string{"hard", "soft"}, of(hard, soft))

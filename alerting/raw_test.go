@@ -15,6 +15,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/evaluator/truth"
+	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
@@ -97,7 +98,7 @@ func TestWhatOperatorsDoIsNoIncident(t *testing.T) {
 	failing := truth.Service{Down: out, Bad: func(t truth.Time) float64 { return map[bool]float64{true: 0.3, false: 0.0005}[out(t)] }}
 	var pages []Episode
 	for _, e := range episodesOf(t, failing)[0].Episodes {
-		if e.Severity == Page {
+		if e.Severity == slo.Page {
 			pages = append(pages, e)
 		}
 	}

@@ -168,11 +168,11 @@ func recognise(s *evaluator.Status, a listing) (evaluator.FiringAlert, bool) {
 // is written as in the annotation.
 func sendable(s *evaluator.Status, tier string) []evaluator.FiringAlert {
 	out := []evaluator.FiringAlert{
-		{Name: slo.ExhaustedAlert, Severity: Ticket}, {Name: slo.ForecastAlert, Severity: Ticket},
+		{Name: slo.ExhaustedAlert, Severity: slo.Ticket}, {Name: slo.ForecastAlert, Severity: slo.Ticket},
 		{Name: slo.NoDataAlert, Severity: s.Spec.Alerting.NoData.SeverityName()},
 	}
 	for _, step := range s.Spec.BudgetPolicy {
-		out = append(out, evaluator.FiringAlert{Name: slo.PolicyAlert, Severity: Ticket, RemainingBelow: step.Below})
+		out = append(out, evaluator.FiringAlert{Name: slo.PolicyAlert, Severity: slo.Ticket, RemainingBelow: step.Below})
 	}
 	for i := range out {
 		out[i].Windows = []string{}
@@ -183,7 +183,7 @@ func sendable(s *evaluator.Status, tier string) []evaluator.FiringAlert {
 	if len(windows) != 2 || slices.ContainsFunc(windows, unknown) || len(name) > 63 || strings.ContainsFunc(name, unicode.IsControl) {
 		return out
 	}
-	for _, severity := range []string{Page, Ticket} {
+	for _, severity := range []string{slo.Page, slo.Ticket} {
 		out = append(out, evaluator.FiringAlert{Name: s.Spec.Alerting.AlertName(), Severity: severity, Tier: name, Windows: windows})
 	}
 	return out

@@ -36,7 +36,7 @@ func TestARestartKeepsATicketThatItCannotJudge(t *testing.T) {
 		since := time.Now().UTC().Truncate(time.Second).Add(-3 * time.Hour)
 		b := newBoard(time.Now)
 		first := b.sender(to)
-		spent := evaluator.FiringAlert{Name: slo.ExhaustedAlert, Severity: Ticket, Since: since, Windows: []string{}}
+		spent := evaluator.FiringAlert{Name: slo.ExhaustedAlert, Severity: slo.Ticket, Since: since, Windows: []string{}}
 		b.budget(t, 1, spent)
 		first.post()
 		require.NoError(t, first.receivers[0].try(t.Context(), <-first.receivers[0].queue))
@@ -157,7 +157,7 @@ func TestWhatARestartTakesOver(t *testing.T) {
 	for older, want := range map[bool]time.Duration{true: time.Hour, false: 30 * time.Minute} {
 		s := x.about(evaluator.StateOK, 0.5, 20)
 		s.Alerts = []evaluator.FiringAlert{{
-			Name: slo.DefaultAlertName, Severity: Page, Tier: "slow", Since: x.now.Add(-30 * time.Minute), Older: older, Windows: []string{"3d", "30d"}, Held: x.now,
+			Name: slo.DefaultAlertName, Severity: slo.Page, Tier: "slow", Since: x.now.Add(-30 * time.Minute), Older: older, Windows: []string{"3d", "30d"}, Held: x.now,
 		}}
 		r := &evaluator.Report{EvaluatedAt: x.now, SLOs: []evaluator.Status{s}}
 		recall("30d 1, 3d 1", "slow (3d, 30d)").Complete(r)
@@ -218,7 +218,7 @@ func TestARestartMissesTheSameData(t *testing.T) {
 	c := NewCompleter("")
 	never := x.about(evaluator.StateNoData, 0, 0)
 	never.Missing = &evaluator.Missing{Since: x.now, Never: true, Reason: "no series match x", At: x.now}
-	labels := newAlert(&never, evaluator.FiringAlert{Name: slo.NoDataAlert, Severity: Ticket}, "").Labels
+	labels := newAlert(&never, evaluator.FiringAlert{Name: slo.NoDataAlert, Severity: slo.Ticket}, "").Labels
 	c.Recall([]listing{{Alert: Alert{Labels: labels, StartsAt: x.now.Add(-time.Hour)}, UpdatedAt: x.now, answered: x.now}})
 	for minutes := range 20 {
 		at := x.now.Add(time.Duration(minutes) * time.Minute)
@@ -238,7 +238,7 @@ func TestARestartMissesTheSameData(t *testing.T) {
 func TestAClockThatIsSetBackResolvesNothing(t *testing.T) {
 	x := newTeller(t)
 	burning := x.about(evaluator.StateOK, 0.5, 20)
-	burning.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: Page, Tier: "fast", Windows: []string{"3d", "1d"}, Held: x.now}}
+	burning.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: slo.Page, Tier: "fast", Windows: []string{"3d", "1d"}, Held: x.now}}
 	firing, _ := x.see(0, burning)
 	require.Equal(t, []string{"ErrorBudgetBurn"}, firing)
 	firing, resolved := x.see(-60, x.about(evaluator.StateWarming, 0.5, 0))

@@ -42,12 +42,12 @@ func TestScenarios(t *testing.T) {
 			}
 			t.Run(c.Name, func(t *testing.T) {
 				t.Parallel()
-				for _, policy := range []string{"classic", DefaultPolicy} {
+				for _, policy := range []string{"classic", slo.DefaultPolicy} {
 					var row scenario.Tally
 					for seed := range uint64(5) {
 						p := play(c, policy, seed)
 						one := c.Tally(p)
-						if row.Add(one); policy == DefaultPolicy {
+						if row.Add(one); policy == slo.DefaultPolicy {
 							require.Empty(t, c.Wrong(one, 0), "seed %d: %v", seed, p.Episodes)
 						}
 					}
@@ -74,7 +74,7 @@ func TestPoliciesScale(t *testing.T) {
 	for _, window := range []slo.Period{slo.Rolling(day), slo.Rolling(7 * day), slo.Rolling(90 * day), slo.Rolling(365 * day), month} {
 		c := scenario.All()[0] // all fail for half an hour
 		c.Window = window
-		p := play(c, DefaultPolicy, 1)
+		p := play(c, slo.DefaultPolicy, 1)
 		got := c.Tally(p)
 		require.Equal(t, []int{1}, got.Pages, "%s: %v", window, p.Episodes)
 		require.LessOrEqual(t, got.ToPage[0], 5, window)

@@ -102,7 +102,7 @@ func TestAlertmanager(t *testing.T) {
 	am := servers.Alertmanager(t, "")
 	b := newBoard(time.Now)
 	at := time.Now().UTC().Truncate(time.Second)
-	b.show(t, at, evaluator.StateOK, Page, Ticket)
+	b.show(t, at, evaluator.StateOK, slo.Page, slo.Ticket)
 	first, second := b.sender(Alertmanager{am.URL, http.DefaultClient}), b.sender(Alertmanager{am.URL, http.DefaultClient})
 	defer start(t, first)()
 	defer start(t, second)()
@@ -120,7 +120,7 @@ func TestAlertmanager(t *testing.T) {
 	got := listed(t, am)
 	require.Len(t, got, 2)
 	page := got[0]
-	if page.Labels["severity"] == Ticket {
+	if page.Labels["severity"] == slo.Ticket {
 		page = got[1]
 	}
 	require.Equal(t, map[string]string{
@@ -139,7 +139,7 @@ func TestAlertmanager(t *testing.T) {
 	require.InDelta(t, 300, time.Until(page.EndsAt).Seconds(), 30)
 
 	// The page ends. A replica that starts now saw nothing fire: it says nothing.
-	b.show(t, at, evaluator.StateOK, Ticket)
+	b.show(t, at, evaluator.StateOK, slo.Ticket)
 	third := b.sender(Alertmanager{am.URL, http.DefaultClient})
 	defer start(t, third)()
 	third.Wake()
@@ -149,7 +149,7 @@ func TestAlertmanager(t *testing.T) {
 	// Those that saw it resolve it.
 	first.Wake()
 	soon(func() bool { got = listed(t, am); return len(got) == 1 }, "the page is gone")
-	require.Equal(t, Ticket, got[0].Labels["severity"])
+	require.Equal(t, slo.Ticket, got[0].Labels["severity"])
 }
 
 // clock is a time that a test sets.
@@ -175,10 +175,10 @@ func TestSenderHoldsWhatItCannotSee(t *testing.T) {
 	now := &clock{at.Add(30 * time.Second)}
 	b := newBoard(now.get)
 	s := b.sender(Alertmanager{"http://am", nil})
-	b.show(t, at, evaluator.StateOK, Page)
+	b.show(t, at, evaluator.StateOK, slo.Page)
 	require.Len(t, queued(s), 1)
 
-	b.show(t, at, evaluator.StateQueryFailed, Page)
+	b.show(t, at, evaluator.StateQueryFailed, slo.Page)
 	now.Time = at.Add(time.Hour)
 	got := queued(s)
 	require.Len(t, got, 2)
@@ -216,7 +216,7 @@ func TestSenderResolves(t *testing.T) {
 			now.Time = at.Add(30 * time.Second)
 			b := newBoard(now.get)
 			s := b.sender(Alertmanager{"http://am", nil})
-			b.show(t, at, evaluator.StateOK, Page)
+			b.show(t, at, evaluator.StateOK, slo.Page)
 			require.Len(t, queued(s), 1)
 			b.show(t, at.Add(tt.later), tt.state)
 			ended := now.Add(tt.later)
@@ -255,7 +255,7 @@ func TestSenderResolvesByCurrentNumbersOnly(t *testing.T) {
 				}
 				return queued(s)
 			}
-			require.Len(t, says(false, Page), 1)
+			require.Len(t, says(false, slo.Page), 1)
 			require.Empty(t, says(true), "it ended, says a replica that lags")
 			ended := now.Time
 			require.Empty(t, says(true))
@@ -267,9 +267,9 @@ func TestSenderResolvesByCurrentNumbersOnly(t *testing.T) {
 			require.Empty(t, says(true))
 			require.Len(t, says(false), 1)
 			require.Empty(t, says(false), "for five minutes")
-			require.Len(t, says(true, Page), 1, "what begins is told however late")
+			require.Len(t, says(true, slo.Page), 1, "what begins is told however late")
 			require.Empty(t, says(true), "ended again")
-			got := says(false, Page)
+			got := says(false, slo.Page)
 			require.Len(t, got, 1)
 			require.True(t, got[0].EndsAt.After(now.Time))
 		})
@@ -280,7 +280,7 @@ func TestSenderResolvesByCurrentNumbersOnly(t *testing.T) {
 func TestSenderForgetsWhatIsRemoved(t *testing.T) {
 	b := newBoard(time.Now)
 	s := b.sender(Alertmanager{"http://am", nil})
-	b.show(t, time.Now(), evaluator.StateOK, Page)
+	b.show(t, time.Now(), evaluator.StateOK, slo.Page)
 	require.Len(t, queued(s), 1)
 	b.report = &evaluator.Report{EvaluatedAt: time.Now()}
 	require.Empty(t, queued(s))
@@ -306,7 +306,7 @@ func TestAChangedConfigurationHoldsWhatFires(t *testing.T) {
 	}
 	const group = `checkout/availability{tenant="acme"}`
 	old := b.sender(Alertmanager{"http://am", nil})
-	shows(evaluator.StateOK, []string{"checkout/availability", group, "gone/gone"}, Ticket)
+	shows(evaluator.StateOK, []string{"checkout/availability", group, "gone/gone"}, slo.Ticket)
 	require.Len(t, queued(old), 3)
 
 	s := b.sender(Alertmanager{"http://am", nil})
@@ -359,7 +359,7 @@ func TestSenderRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoard(time.Now)
 		begun := time.Now()
-		b.show(t, begun.Add(2*time.Minute), evaluator.StateOK, Page) // current all the time
+		b.show(t, begun.Add(2*time.Minute), evaluator.StateOK, slo.Page) // current all the time
 		var tries, posts []time.Duration
 		down := Alertmanager{"http://user:secret@down", post(func(*http.Request) error {
 			tries = append(tries, time.Since(begun))
@@ -401,10 +401,10 @@ func TestSenderDrains(t *testing.T) {
 		dead := post(func(r *http.Request) error { <-r.Context().Done(); return r.Context().Err() })
 		s := b.sender(Alertmanager{"http://slow", slow.client()}, Alertmanager{"http://dead", dead.client()})
 		stop := start(t, s)
-		b.show(t, time.Now(), evaluator.StateOK, Page)
+		b.show(t, time.Now(), evaluator.StateOK, slo.Page)
 		s.Wake()
 		synctest.Wait()
-		b.show(t, time.Now(), evaluator.StateOK, Page, Ticket)
+		b.show(t, time.Now(), evaluator.StateOK, slo.Page, slo.Ticket)
 		s.Wake()
 		synctest.Wait() // what is new waits for the first post
 		begun := time.Now()

@@ -168,7 +168,7 @@ func (d decider) spends(final, newest spending) []evaluator.FiringAlert {
 			return nil
 		}
 		out = append(out, evaluator.FiringAlert{
-			Name: name, Severity: Ticket, Since: s.since.Time(), Older: s.older, Windows: []string{},
+			Name: name, Severity: slo.Ticket, Since: s.since.Time(), Older: s.older, Windows: []string{},
 		})
 		return &out[len(out)-1]
 	}

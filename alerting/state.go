@@ -9,7 +9,6 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
-	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -36,7 +35,7 @@ func (p Policies) Lookback(s *slo.SLO) time.Duration { return lookback + newDeci
 // policy, replays the last seven days, or as much more as it takes to know what
 // fires and since when, each later one the new slots. So a process that was
 // restarted, and a second replica, say the same.
-func (p Policies) NewJudge() loop.Judge {
+func (p Policies) NewJudge() evaluator.Judge {
 	at := timeline.Minute(0)
 	var final state
 	var d decider
@@ -57,7 +56,7 @@ func (p Policies) NewJudge() loop.Judge {
 			}
 		}
 		name := s.Alerting.AlertName()
-		burns := append(firing(sure.page, newest.page, Page), firing(sure.ticket, newest.ticket, Ticket)...)
+		burns := append(firing(sure.page, newest.page, slo.Page), firing(sure.ticket, newest.ticket, slo.Ticket)...)
 		for i := range burns {
 			burns[i].Name = name
 			burns[i].Until = burns[i].Until.Add(time.Duration(t.End()-settled) * time.Minute) // only settled slots end it
@@ -233,13 +232,13 @@ func (d decider) step(st state, t *timeline.Timeline, end timeline.Minute) state
 			st.tiers[i] = d.next(st.tiers[i], tier, t, end)
 		}
 	}
-	st.page = d.episode(st.page, st.tiers, Page, end)
-	st.ticket = d.episode(st.ticket, st.tiers, Ticket, end)
+	st.page = d.episode(st.page, st.tiers, slo.Page, end)
+	st.ticket = d.episode(st.ticket, st.tiers, slo.Ticket, end)
 	if st.page.since == end {
-		st.page.older = d.older(st.tiers, Page, t)
+		st.page.older = d.older(st.tiers, slo.Page, t)
 	}
 	if st.ticket.since == end {
-		st.ticket.older = d.older(st.tiers, Ticket, t)
+		st.ticket.older = d.older(st.tiers, slo.Ticket, t)
 	}
 	st.spending = d.spend(st.spending, st.page.firing || st.ticket.firing, t, end)
 	return st

@@ -39,7 +39,7 @@ type follower struct {
 	slo      *slo.SLO
 	timeline *timeline.Timeline
 	settled  timeline.Minute
-	judge    loop.Judge
+	judge    evaluator.Judge
 }
 
 func follow(s *slo.SLO) *follower { return followBy(BuiltIn(), s) }
@@ -97,8 +97,8 @@ func TestAlertsBeginWhenBothWindowsExceed(t *testing.T) {
 	// three it has 1.5 %, more than the 1.44 % that 14.4 times 0.1 % are. The three
 	// days, of which half a one is known, have 900 of 723,000, more than 0.1 %.
 	require.Empty(t, firesAt(s, slotsOf(720, healthy, 2, failing), 0))
-	page := evaluator.FiringAlert{Name: slo.DefaultAlertName, Severity: Page, Tier: "fast", Since: slotAt(723), Windows: []string{"1h", "5m"}, Held: slotAt(723), Holds: true, Until: slotAt(724)}
-	ticket := evaluator.FiringAlert{Name: slo.DefaultAlertName, Severity: Ticket, Tier: "trend", Since: slotAt(723), Windows: []string{"3d", "6h"}, Held: slotAt(723), Holds: true, Until: slotAt(724)}
+	page := evaluator.FiringAlert{Name: slo.DefaultAlertName, Severity: slo.Page, Tier: "fast", Since: slotAt(723), Windows: []string{"1h", "5m"}, Held: slotAt(723), Holds: true, Until: slotAt(724)}
+	ticket := evaluator.FiringAlert{Name: slo.DefaultAlertName, Severity: slo.Ticket, Tier: "trend", Since: slotAt(723), Windows: []string{"3d", "6h"}, Held: slotAt(723), Holds: true, Until: slotAt(724)}
 	require.Equal(t, []evaluator.FiringAlert{page, ticket}, firesAt(s, slotsOf(720, healthy, 3, failing), 0))
 
 	// After eight, the day has 2,400 of 728,000, more than 0.3 %: the ticket's
@@ -150,10 +150,10 @@ func TestABurnAlertIsDatedHonestly(t *testing.T) {
 		slots []timeline.Slot
 		want  []dated
 	}{
-		"within":     {slotsOf(1500, failing), []dated{{Page, 60, true}, {Ticket, 1440, true}}},
-		"goes on":    {slotsOf(1500, failing, 60, healthy, 30, failing), []dated{{Page, 1561, false}, {Ticket, 1440, true}}},
-		"the second": {slotsOf(2000, failing, 2880, healthy, 30, failing), []dated{{Page, 4883, false}, {Ticket, 4882, false}}},
-		"behind it":  {slotsOf(5000, healthy, 30, failing), []dated{{Page, 5003, false}, {Ticket, 5015, false}}},
+		"within":     {slotsOf(1500, failing), []dated{{slo.Page, 60, true}, {slo.Ticket, 1440, true}}},
+		"goes on":    {slotsOf(1500, failing, 60, healthy, 30, failing), []dated{{slo.Page, 1561, false}, {slo.Ticket, 1440, true}}},
+		"the second": {slotsOf(2000, failing, 2880, healthy, 30, failing), []dated{{slo.Page, 4883, false}, {slo.Ticket, 4882, false}}},
+		"behind it":  {slotsOf(5000, healthy, 30, failing), []dated{{slo.Page, 5003, false}, {slo.Ticket, 5015, false}}},
 	} {
 		timeline := timeline.NewTimeline(begin)
 		judge := BuiltIn().NewJudge()
@@ -174,7 +174,7 @@ func TestABurnAlertIsDatedHonestly(t *testing.T) {
 func pages(alerts []evaluator.FiringAlert) []evaluator.FiringAlert {
 	var out []evaluator.FiringAlert
 	for _, a := range alerts {
-		if a.Severity == Page {
+		if a.Severity == slo.Page {
 			out = append(out, a)
 		}
 	}
@@ -189,7 +189,7 @@ func TestAlertsEndByCompleteWindows(t *testing.T) {
 	incident := func(after ...any) []timeline.Slot {
 		return slotsOf(append([]any{720, healthy, 20, failing}, after...)...)
 	}
-	require.Equal(t, []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: Page, Tier: "slow", Since: slotAt(723), Windows: []string{"6h", "30m"}, Held: slotAt(769), Holds: true, Until: slotAt(770)}},
+	require.Equal(t, []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: slo.Page, Tier: "slow", Since: slotAt(723), Windows: []string{"6h", "30m"}, Held: slotAt(769), Holds: true, Until: slotAt(770)}},
 		pages(firesAt(s, incident(29, healthy), 0)))
 	require.Empty(t, pages(firesAt(s, incident(30, healthy), 0)))
 	// Slots that may change yet end nothing.
@@ -221,7 +221,7 @@ func TestDisabledSeverityNeverFires(t *testing.T) {
 	f.slo = &muted
 	got := f.see(slotsOf(720, healthy, 4, failing), 0)
 	require.Len(t, got, 1)
-	require.Equal(t, Ticket, got[0].Severity)
+	require.Equal(t, slo.Ticket, got[0].Severity)
 	require.Equal(t, slotAt(723), got[0].Since)
 	f.slo = s
 	require.Equal(t, slotAt(723), pages(f.see(slotsOf(720, healthy, 5, failing), 0))[0].Since)
@@ -306,7 +306,7 @@ func TestAlertsOfAChangedObjective(t *testing.T) {
 func TestTheTimesOfATier(t *testing.T) {
 	s := policySLO(t)
 	s.Alerting.Policy = "mine"
-	p := Policies{"mine": {"mine", []Tier{{Name: "fast", Severity: Page, Factor: 10, Long: hour, Short: 5 * minute,
+	p := Policies{"mine": {"mine", []Tier{{Name: "fast", Severity: slo.Page, Factor: 10, Long: hour, Short: 5 * minute,
 		For: 3 * time.Minute, KeepFiringFor: 4 * time.Minute, MinBad: 1000}}}}
 	slots := slotsOf(720, healthy, 10, failing, 20, healthy)
 	live := followBy(p, s)
@@ -347,7 +347,7 @@ func TestTheTimesOfATier(t *testing.T) {
 func TestATierGoesOnAboveItsReset(t *testing.T) {
 	s := policySLO(t)
 	s.Alerting.Policy = "mine"
-	p := Policies{"mine": {"mine", []Tier{{Name: "fast", Severity: Page, Factor: 20, Reset: 16, Long: hour, Short: 5 * minute, MinBad: 1000}}}}
+	p := Policies{"mine": {"mine", []Tier{{Name: "fast", Severity: slo.Page, Factor: 20, Reset: 16, Long: hour, Short: 5 * minute, MinBad: 1000}}}}
 	less := timeline.Slot{Total: 1000, Bad: 17, Known: true}
 	over := timeline.Slot{Total: 1000, Bad: 15, Known: true}
 	require.Empty(t, followBy(p, s).see(slotsOf(720, healthy, 3, failing), 0), "900 bad ones")
@@ -361,7 +361,7 @@ func TestATierGoesOnAboveItsReset(t *testing.T) {
 // them long after the page is over, and one more that fails is no second page.
 func TestEvidenceIsUsedOnce(t *testing.T) {
 	s := policySLO(t)
-	s.Alerting.Policy = DefaultPolicy
+	s.Alerting.Policy = slo.DefaultPolicy
 	one := timeline.Slot{Total: 1, Known: true}
 	bad := timeline.Slot{Total: 1, Bad: 1, Known: true}
 	slots := slotsOf(720, one, 4, bad, 25, one, 1, bad, 5, one)
@@ -369,7 +369,7 @@ func TestEvidenceIsUsedOnce(t *testing.T) {
 	pages := map[int]bool{}
 	for n := 700; n <= len(slots); n++ {
 		for _, a := range live.see(slots[:n], 0) {
-			pages[n] = pages[n] || a.Severity == Page
+			pages[n] = pages[n] || a.Severity == slo.Page
 		}
 	}
 	require.Len(t, pages, 15, "from the fourth, at 724, for 5 min of the short window and 10 more")

@@ -42,7 +42,7 @@ func (s *Status) spend(t *timeline.Timeline, whole timeline.Sum, read bool) {
 	}
 	basis := 6 * time.Hour
 	for _, a := range s.Alerts {
-		if a.Severity == "page" && a.Burns() {
+		if a.Severity == slo.Page && a.Burns() {
 			basis = time.Hour
 		}
 	}
@@ -271,14 +271,4 @@ func orEmpty(m map[string]string) map[string]string {
 		return map[string]string{}
 	}
 	return m
-}
-
-// TimesHint returns which values an indicator accepts as values, for those of times:
-// times in milliseconds are none.
-func TimesHint(i slo.Indicator) string {
-	_, isRuns := i.Measure().(slo.Runs)
-	if i.Kind() == "freshness" || isRuns {
-		return " with a time of the past in seconds"
-	}
-	return ""
 }

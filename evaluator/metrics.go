@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	dto "github.com/prometheus/client_model/go"
+
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // Metrics returns the metrics of a report's SLOs, one family after the other, so that
@@ -183,7 +185,7 @@ func alertsOf(s *Status) map[alertKind]bool {
 	out := map[alertKind]bool{}
 	if s.Spec != nil {
 		name := s.Spec.Alerting.AlertName()
-		out[alertKind{name, "page"}], out[alertKind{name, "ticket"}] = false, false
+		out[alertKind{name, slo.Page}], out[alertKind{name, slo.Ticket}] = false, false
 	}
 	for _, a := range s.Alerts {
 		out[alertKind{a.Name, a.Severity}] = true

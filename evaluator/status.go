@@ -3,6 +3,7 @@ package evaluator
 import (
 	"time"
 
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -240,6 +241,11 @@ type FiringAlert struct {
 
 // Burns reports whether the alert is about the burn rate, by a tier of the policy.
 func (a FiringAlert) Burns() bool { return len(a.Windows) > 0 }
+
+// Judge returns the alerts of an SLO that fire at the end of a timeline whose slots up to
+// settled are final. It is called once a cycle. The slots after the last call's settled
+// are not folded yet, nor is any slot at the first call.
+type Judge func(s *slo.SLO, t *timeline.Timeline, settled timeline.Minute) []FiringAlert
 
 // Bucket is a part of a time, for pictures.
 type Bucket struct {

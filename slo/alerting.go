@@ -6,6 +6,12 @@ import (
 	"time"
 )
 
+// The severities of alerts. A page wakes somebody, a ticket waits for the working day.
+const (
+	Page   = "page"
+	Ticket = "ticket"
+)
+
 // What alerts are called unless an SLO says otherwise.
 const (
 	DefaultPolicy    = "default"
@@ -38,15 +44,15 @@ type Alerting struct {
 
 // NoData is how it is told that nothing is known of an SLO.
 type NoData struct {
-	Severity string        // "page"; "" for a ticket
+	Severity string        // Page; "" for a ticket
 	For      time.Duration // 0 for DefaultNoDataFor
 }
 
 // DefaultNoDataFor is for how long nothing is known before that is an alert.
 const DefaultNoDataFor = 15 * time.Minute
 
-// SeverityName is the severity: "page" or "ticket".
-func (n NoData) SeverityName() string { return cmp.Or(n.Severity, "ticket") }
+// SeverityName is the severity: Page or Ticket.
+func (n NoData) SeverityName() string { return cmp.Or(n.Severity, Ticket) }
 
 // After is for how long nothing is known before that is an alert.
 func (n NoData) After() time.Duration { return cmp.Or(n.For, DefaultNoDataFor) }
@@ -58,10 +64,10 @@ type AlertSeverity struct {
 	Labels   map[string]string // on them, over those of Alerting
 }
 
-// Severity is what alerts of a severity are like: "page" or "ticket".
+// Severity is what alerts of a severity are like: Page or Ticket.
 func (a Alerting) Severity(name string) AlertSeverity {
 	out := a.Ticket
-	if name == "page" {
+	if name == Page {
 		out = a.Page
 	}
 	out.Label = cmp.Or(out.Label, name)

@@ -151,7 +151,7 @@ func (c *comparison) of(query string) string {
 func (c *comparison) evaluate(end int) (*evaluator.Status, *timeline.Timeline) {
 	var tl *timeline.Timeline
 	o := evaluatorOptions(c.url)
-	o.NewJudge = func() loop.Judge {
+	o.NewJudge = func() evaluator.Judge {
 		return func(_ *slo.SLO, t *timeline.Timeline, _ timeline.Minute) []evaluator.FiringAlert {
 			tl = t
 			return nil

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -13,7 +12,7 @@ import (
 // notification: which tier holds is an annotation, not a label. After each
 // comes the rule that records whether it fires.
 func (w *ruleWriter) alerts() {
-	for _, severity := range []string{alerting.Page, alerting.Ticket} {
+	for _, severity := range []string{slo.Page, slo.Ticket} {
 		tiers := w.firingTiers(severity)
 		if len(tiers) == 0 || w.s.Alerting.Severity(severity).Disabled {
 			continue

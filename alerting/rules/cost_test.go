@@ -44,8 +44,8 @@ func TestRulesCost(t *testing.T) {
 		naming    Naming
 		thousands float64
 	}{
-		{8, alerting.DefaultPolicy, "", 500}, {1, alerting.DefaultPolicy, Sloth, 420},
-		{1, "classic", "", 300}, {1, alerting.DefaultPolicy, "", 350}, {8, "classic", "", 500}, {1, alerting.DefaultPolicy, Pyrra, 390},
+		{8, slo.DefaultPolicy, "", 500}, {1, slo.DefaultPolicy, Sloth, 420},
+		{1, "classic", "", 300}, {1, slo.DefaultPolicy, "", 350}, {8, "classic", "", 500}, {1, slo.DefaultPolicy, Pyrra, 390},
 	}
 	if testing.Short() {
 		cases = cases[:2]

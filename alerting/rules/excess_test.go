@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // TestBadWithoutTotal has 60 bad requests a minute for two hours, and a total that
@@ -16,7 +17,7 @@ func TestBadWithoutTotal(t *testing.T) {
 	b := newBackend(t)
 	b.load(0, 30*time.Second, `bad_total{job="a",instance="i"} 0+30x240`, `succeeded_total{job="a",instance="i"} 500+0x240`)
 	s := withWindow(example(t, "", "bad_total", "succeeded_total"), 6*hour)
-	s.Objective, s.Alerting.Policy = objective(t, "99"), alerting.DefaultPolicy
+	s.Objective, s.Alerting.Policy = objective(t, "99"), slo.DefaultPolicy
 	b.run(s, Options{Alerts: true, Policies: alerting.BuiltIn(), Naming: Sloth}, 30*time.Second, 2*time.Hour)
 	at := 2*time.Hour - 30*time.Second
 	bad := b.value(`slo_window_events{result="bad"}`, at)

@@ -16,7 +16,6 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
-	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -251,7 +250,7 @@ func evaluateGroups(t *testing.T, url string, s *slo.SLO, end time.Time) ([]eval
 	t.Helper()
 	timelines := map[string]*timeline.Timeline{}
 	o := evaluatorOptions(url)
-	o.NewJudge = func() loop.Judge {
+	o.NewJudge = func() evaluator.Judge {
 		return func(s *slo.SLO, t *timeline.Timeline, _ timeline.Minute) []evaluator.FiringAlert {
 			timelines[s.ID()] = t
 			return nil

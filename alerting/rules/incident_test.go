@@ -11,7 +11,6 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
-	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -78,8 +77,8 @@ func TestIncident(t *testing.T) {
 		begins, ends   int
 	}
 	for policy, episodes := range map[string][]episode{
-		"classic":              {{alerting.Page, "fast", 1441, 1465}, {alerting.Ticket, "daily", 1442, 1490}},
-		alerting.DefaultPolicy: {{alerting.Page, "fast", 1441, 1475}, {alerting.Ticket, "daily", 1442, 1580}},
+		"classic":         {{slo.Page, "fast", 1441, 1465}, {slo.Ticket, "daily", 1442, 1490}},
+		slo.DefaultPolicy: {{slo.Page, "fast", 1441, 1475}, {slo.Ticket, "daily", 1442, 1580}},
 	} {
 		t.Run(policy, func(t *testing.T) {
 			db := incidentDay(t)
@@ -135,7 +134,7 @@ func between(t *testing.T, from, got time.Time, length time.Duration) {
 // a budget of 8,640, of which 5 % are 432. There are 396 with the sixth slot and 456
 // with the seventh.
 func TestIncidentOverAMonth(t *testing.T) {
-	for policy, minutes := range map[string][2]int{"classic": {1490, 1445}, alerting.DefaultPolicy: {1475, 1447}} {
+	for policy, minutes := range map[string][2]int{"classic": {1490, 1445}, slo.DefaultPolicy: {1475, 1447}} {
 		t.Run(policy, func(t *testing.T) {
 			ends, ticketBegins := minutes[0], minutes[1]
 			db := incidentDay(t)
@@ -148,7 +147,7 @@ func TestIncidentOverAMonth(t *testing.T) {
 			firing := func(severity string) []memprom.Sample {
 				return recorded(t, db, `ALERTS{alertstate="firing",severity="`+severity+`"}`)
 			}
-			page, ticket := firing(alerting.Page), firing(alerting.Ticket)
+			page, ticket := firing(slo.Page), firing(slo.Ticket)
 			between(t, at(1443).Add(30*time.Second), page[0].Time, time.Minute)
 			between(t, at(ends-1).Add(30*time.Second), page[len(page)-1].Time, time.Minute)
 			between(t, at(1455), ticket[0].Time, 6*time.Minute)
@@ -158,7 +157,7 @@ func TestIncidentOverAMonth(t *testing.T) {
 					since[a.Severity] = a.Since
 				}
 			}
-			require.Equal(t, map[string]time.Time{alerting.Page: at(1443), alerting.Ticket: at(ticketBegins)}, since)
+			require.Equal(t, map[string]time.Time{slo.Page: at(1443), slo.Ticket: at(ticketBegins)}, since)
 		})
 	}
 }
@@ -168,7 +167,7 @@ func TestQuietDay(t *testing.T) {
 	db := incidentDay(t)
 	server := httptest.NewServer(db.Handler())
 	defer server.Close()
-	policies := []string{alerting.DefaultPolicy, "classic"}
+	policies := []string{slo.DefaultPolicy, "classic"}
 	if testing.Short() {
 		policies = policies[:1]
 	}
@@ -186,7 +185,7 @@ func TestQuietDay(t *testing.T) {
 		}
 		o := evaluatorOptions(server.URL)
 		judged := 0
-		o.NewJudge = func() loop.Judge {
+		o.NewJudge = func() evaluator.Judge {
 			judge := alerting.BuiltIn().NewJudge()
 			return func(s *slo.SLO, tl *timeline.Timeline, _ timeline.Minute) []evaluator.FiringAlert {
 				for end := timeline.MinuteOf(epoch); end <= tl.End(); end++ {

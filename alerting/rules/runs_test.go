@@ -42,7 +42,7 @@ func runsAtRandom(r *rand.Rand, n int) []timeline.Slot {
 func ofRuns(t *testing.T, more string) (*slo.SLO, alerting.Policies) {
 	p := alerting.BuiltIn()
 	p["patient"] = alerting.Policy{Name: "patient", Tiers: []alerting.Tier{
-		{Name: "again", Severity: alerting.Page, Runs: 2}, {Name: "worse", Severity: alerting.Page, Runs: 4}, {Name: "third", Severity: alerting.Ticket, Runs: 3},
+		{Name: "again", Severity: slo.Page, Runs: 2}, {Name: "worse", Severity: slo.Page, Runs: 4}, {Name: "third", Severity: slo.Ticket, Runs: 3},
 	}}
 	s := kindCase{text: []string{`{name: last, sli: {runs: {succeeded: 'requests_total{code="200"}', failed: 'requests_total{code="500"}'}}` + more + `}`}}.slo(t)
 	return s, p
@@ -73,8 +73,8 @@ func TestRunsInARowAgree(t *testing.T) {
 			group := *s
 			group.Groups = nil
 			want := judged(&group, p, all)
-			require.Greater(t, len(spans(want[alerting.Page])), 3)
-			require.Greater(t, len(spans(want[alerting.Ticket])), 3)
+			require.Greater(t, len(spans(want[slo.Page])), 3)
+			require.Greater(t, len(spans(want[slo.Ticket])), 3)
 			b.requireFired(want, `tenant=""`)
 			b.requireFired(judged(&group, p, slots["a"]), `tenant="a"`)
 			b.requireFired(judged(&group, p, slots["b"]), `tenant="b"`)
@@ -92,7 +92,7 @@ func TestRunsInARowOfANightlyJob(t *testing.T) {
 	// missed at 1:05 and 2:05.
 	b.load(20*time.Second, time.Minute, fmt.Sprintf("job_timestamp_seconds %dx189 %dx50", epoch, epoch+190*60))
 	b.run(s, Options{Alerts: true, Policies: alerting.BuiltIn()}, 45*time.Second, 4*time.Hour)
-	b.requireFired(map[string][]int{alerting.Ticket: minutes(65, 190), alerting.Page: minutes(125, 190)}, `slo="last"`)
+	b.requireFired(map[string][]int{slo.Ticket: minutes(65, 190), slo.Page: minutes(125, 190)}, `slo="last"`)
 	text, err := File("x", []*slo.SLO{s}, Options{Alerts: true, Policies: alerting.BuiltIn()})
 	require.NoError(t, err)
 	require.Contains(t, string(text), `summary: "s last: {{ if gt $value 1.0 }}{{ $value | printf \"%.0f\" }} runs in a row were missed{{ else }}a run was missed{{ end }}"`)

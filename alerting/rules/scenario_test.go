@@ -16,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"gopkg.in/yaml.v3"
 
-	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/alerting/scenario"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom/ruler"
@@ -49,7 +48,7 @@ func TestScenarios(t *testing.T) {
 			if c.Name == "72/h, 1 in 10 fails for 1 d" {
 				c.Pages[1] = 30 // failures of one page are evidence for the next
 			}
-			s := c.SLO(alerting.DefaultPolicy)
+			s := c.SLO(slo.DefaultPolicy)
 			s.Indicator = example(t, "", "bad_total", "all_total").Indicator
 			if len(s.Exclusions) > 0 {
 				require.NotEmpty(t, Refusal(s), "rules don't carry excluded time")
@@ -91,7 +90,7 @@ func playRules(t *testing.T, c scenario.Scenario, s *slo.SLO) scenario.Played {
 	from, to := during(c)
 	evalInParts(t, db, s, start.Time(), (scenario.Begin + from).Time(), (scenario.Begin + to).Time())
 	firing := map[timeline.Minute][]string{}
-	for _, severity := range []string{alerting.Page, alerting.Ticket} {
+	for _, severity := range []string{slo.Page, slo.Ticket} {
 		for _, x := range recorded(t, db, `ALERTS{alertstate="firing",severity="`+severity+`"}`) {
 			m := slotAt(x.Time) - scenario.Begin - 1
 			firing[m] = append(firing[m], severity)

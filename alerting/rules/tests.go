@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/evaluator/loop"
+	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -214,7 +214,7 @@ func stricter(policies alerting.Policies) alerting.Policies {
 
 // drop leaves out the severities for which there is no minute, and says why.
 func (p *proof) drop(minutes map[string]int, why string) {
-	for _, severity := range []string{alerting.Page, alerting.Ticket} {
+	for _, severity := range []string{slo.Page, slo.Ticket} {
 		if _, has := p.begins[severity]; has && minutes[severity] == 0 {
 			p.never = append(p.never, p.s.ID()+" ("+severity+"): "+why)
 			delete(p.begins, severity)
@@ -227,7 +227,7 @@ type run struct {
 	p        *proof
 	flood    float64
 	timeline *timeline.Timeline
-	judge    loop.Judge
+	judge    evaluator.Judge
 }
 
 // newRun has a timeline behind it for as long as a judge looks back, known or not,
@@ -286,7 +286,7 @@ func (p *proof) write(b *bytes.Buffer) {
 		writeInput(b, in.labels, in.values())
 	}
 	b.WriteString("    promql_expr_test:\n")
-	for _, severity := range []string{alerting.Page, alerting.Ticket} {
+	for _, severity := range []string{slo.Page, slo.Ticket} {
 		if p.begins[severity] > 0 {
 			p.expect(b, severity, calm, false)
 			p.expect(b, severity, p.begins[severity], true)
@@ -310,7 +310,7 @@ func (p *proof) write(b *bytes.Buffer) {
 		writeInput(b, labels.FromStrings("__name__", "other"), fmt.Sprintf("1x%d", quiet))
 	}
 	b.WriteString("    promql_expr_test:\n")
-	for _, severity := range []string{alerting.Page, alerting.Ticket} {
+	for _, severity := range []string{slo.Page, slo.Ticket} {
 		if p.begins[severity] > 0 {
 			p.expect(b, severity, quiet, false)
 		}

@@ -20,10 +20,10 @@ import (
 // significance. Over 6 h its windows are 5 m to 1 h long.
 func demanding() alerting.Policies {
 	return alerting.Policies{"demanding": {Name: "demanding", Tiers: []alerting.Tier{
-		{Name: "fast", Severity: alerting.Page, Factor: 9.7, Long: 60 * hour, Short: 10 * hour, KeepFiringFor: 10 * time.Minute, MinBad: 20, MinBudget: 0.05},
-		{Name: "slow", Severity: alerting.Page, Factor: 4.1, Reset: 1.3, Long: 120 * hour, Short: 20 * hour, For: 3 * time.Minute},
-		{Name: "outage", Severity: alerting.Page, BadShare: 0.95, Long: 5 * minute, Short: 5 * minute, For: time.Minute, KeepFiringFor: 2 * time.Minute, MinBad: 5},
-		{Name: "trickle", Severity: alerting.Ticket, Factor: 1.1, Reset: 0.45, Long: 120 * hour, Short: 60 * hour, MinBudget: 0.08},
+		{Name: "fast", Severity: slo.Page, Factor: 9.7, Long: 60 * hour, Short: 10 * hour, KeepFiringFor: 10 * time.Minute, MinBad: 20, MinBudget: 0.05},
+		{Name: "slow", Severity: slo.Page, Factor: 4.1, Reset: 1.3, Long: 120 * hour, Short: 20 * hour, For: 3 * time.Minute},
+		{Name: "outage", Severity: slo.Page, BadShare: 0.95, Long: 5 * minute, Short: 5 * minute, For: time.Minute, KeepFiringFor: 2 * time.Minute, MinBad: 5},
+		{Name: "trickle", Severity: slo.Ticket, Factor: 1.1, Reset: 0.45, Long: 120 * hour, Short: 60 * hour, MinBudget: 0.08},
 	}}}
 }
 
@@ -126,7 +126,7 @@ func TestTiersAgree(t *testing.T) {
 				}
 			}
 			b.run(s, Options{Alerts: true, Policies: p}, 45*time.Second, (n+2)*time.Minute)
-			t.Log(spans(judged(s, p, all)[alerting.Page]), spans(judged(s, p, all)[alerting.Ticket]))
+			t.Log(spans(judged(s, p, all)[slo.Page]), spans(judged(s, p, all)[slo.Ticket]))
 			b.requireFired(judged(s, p, all), `tenant=""`)
 			b.requireFired(judged(s, p, slots["a"]), `tenant="a"`)
 			other := *s
@@ -145,7 +145,7 @@ func TestTiersAgree(t *testing.T) {
 
 func (b *ruleEngine) requireFired(want map[string][]int, matchers string) {
 	b.t.Helper()
-	for _, severity := range []string{alerting.Page, alerting.Ticket} {
+	for _, severity := range []string{slo.Page, slo.Ticket} {
 		require.Equal(b.t, spans(want[severity]), spans(b.fired(matchers+fmt.Sprintf(",severity=%q", severity))), "%s of %s", severity, matchers)
 	}
 }

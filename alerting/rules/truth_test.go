@@ -21,7 +21,6 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
-	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/evaluator/truth"
@@ -207,7 +206,7 @@ func (p *pattern) evaluate(end time.Time) *timeline.Timeline {
 	var out *timeline.Timeline
 	o := evaluatorOptions(server.URL)
 	o.Backends[0].ReplicaLabels = []string{"prometheus_replica"}
-	o.NewJudge = func() loop.Judge {
+	o.NewJudge = func() evaluator.Judge {
 		return func(_ *slo.SLO, t *timeline.Timeline, _ timeline.Minute) []evaluator.FiringAlert {
 			out = t
 			return nil

@@ -120,7 +120,7 @@ func TestVMAlertMetricsQL(t *testing.T) {
 func TestVMAlertIncident(t *testing.T) {
 	db := incidentDay(t)
 	s := withWindow(example(t, "", `requests_total{code="500"}`, "requests_total"), 2*day)
-	s.Alerting.Policy = alerting.DefaultPolicy
+	s.Alerting.Policy = slo.DefaultPolicy
 	from, to := at(1437), at(1480)
 	alertsReplayed(t, replayed(t, servers.NewestVictoriaMetrics(t), db, s, epoch, to), db, s, alerting.BuiltIn(), from, to)
 	alerts := recorded(t, db, `ALERTS{alertstate="firing",severity="page"}`)
@@ -148,8 +148,8 @@ func TestVMAlertTiersAgree(t *testing.T) {
 		want[tenant] = judged(&own, p, slots)
 		require.NoError(t, db.Load(t.Context(), epoch.Add(20*time.Second), time.Minute, strings.Join(countersOf(fmt.Sprintf("tenant=%q", tenant), slots), "\n")))
 	}
-	require.Greater(t, len(spans(want["a"][alerting.Page])), 1)
-	require.NotEmpty(t, want["a"][alerting.Ticket])
+	require.Greater(t, len(spans(want["a"][slo.Page])), 1)
+	require.NotEmpty(t, want["a"][slo.Ticket])
 	vm := replayed(t, servers.NewestVictoriaMetrics(t), db, s, epoch, at(n+2))
 	alertsReplayed(t, vm, db, s, p, at(calm), at(n+3))
 	for tenant, by := range want {

@@ -295,7 +295,7 @@ func marks(r *alerting.BacktestReport, s *alerting.TestedSLO, of *alerting.TestR
 			}
 			switch {
 			case !e.Start.Before(sum.End.Time().Add(time.Minute)) || !end.After(sum.Start.Time()):
-			case e.Severity == alerting.Page:
+			case e.Severity == slo.Page:
 				mark = "!"
 			case mark != "!":
 				mark = "~"

@@ -121,7 +121,7 @@ func TestDemoIncident(t *testing.T) {
 		}
 		for after := time.Duration(0); after < 25*time.Minute; after += time.Minute {
 			alerts := shopReport(t, url, []*slo.SLO{s}, live.Add(after)).SLOs[0].Alerts
-			switch pages := len(alerts) > 0 && alerts[0].Severity == alerting.Page; {
+			switch pages := len(alerts) > 0 && alerts[0].Severity == slo.Page; {
 			case pages && fired == 0:
 				fired = after
 			case !pages && fired > 0 && resolved == 0:

@@ -17,6 +17,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
@@ -135,11 +136,11 @@ func rank(s *evaluator.Status) int {
 		return slices.ContainsFunc(s.Alerts, func(a evaluator.FiringAlert) bool { return a.Severity == severity })
 	}
 	switch {
-	case fires("page"):
+	case fires(slo.Page):
 		return rankPage
 	case s.Budget.Remaining != nil && *s.Budget.Remaining <= 0:
 		return rankSpent
-	case fires("ticket"):
+	case fires(slo.Ticket):
 		return rankTicket
 	case s.State != evaluator.StateOK && s.State != evaluator.StateNoTraffic || s.Budget.Remaining == nil:
 		return rankUnknown
@@ -420,7 +421,7 @@ func events(s *evaluator.Status, now time.Time, withSince bool) string {
 		}
 	}
 	for _, a := range s.Alerts {
-		if a.Burns() && (a.Severity == "page" || rank(s) != rankPage) { // a page says it all
+		if a.Burns() && (a.Severity == slo.Page || rank(s) != rankPage) { // a page says it all
 			add(a.Severity, &a.Since)
 			older(a)
 		}

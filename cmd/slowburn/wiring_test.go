@@ -158,7 +158,7 @@ alertmanagers:
 	require.NoError(t, err)
 	spec := spec.Load([]spec.File{{Name: "checkout.yaml", Text: []byte(checkout("99"))}}).SLOs[0]
 	report := &evaluator.Report{EvaluatedAt: time.Now(), SLOs: []evaluator.Status{{
-		ID: "checkout/availability", State: evaluator.StateOK, Spec: spec, Alerts: []evaluator.FiringAlert{{Name: "ErrorBudgetBurn", Severity: alerting.Page}},
+		ID: "checkout/availability", State: evaluator.StateOK, Spec: spec, Alerts: []evaluator.FiringAlert{{Name: "ErrorBudgetBurn", Severity: slo.Page}},
 	}}}
 	sender := alerting.NewSender(alerting.SenderOptions{
 		Alertmanagers: alertmanagers, Report: func() *evaluator.Report { return report }, Log: slog.New(slog.DiscardHandler),

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // filter chooses SLOs. Zero fields choose all.
@@ -106,9 +106,9 @@ func (f filter) hasState(s *evaluator.Status) bool {
 	case filterFiring:
 		return len(s.Alerts) > 0
 	case filterPage:
-		return triage.Fires(s, alerting.Page)
+		return triage.Fires(s, slo.Page)
 	case filterTicket:
-		return len(s.Alerts) > 0 && !triage.Fires(s, alerting.Page)
+		return len(s.Alerts) > 0 && !triage.Fires(s, slo.Page)
 	case filterOverspent:
 		return overspent(s)
 	case filterBurning:

@@ -12,9 +12,9 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 const (
@@ -140,7 +140,7 @@ func matter(groups []*evaluator.Status) []tally {
 	}
 	for _, st := range groups {
 		switch {
-		case triage.Fires(st, alerting.Page):
+		case triage.Fires(st, slo.Page):
 			all[0].N++
 		case overspent(st):
 			all[1].N++

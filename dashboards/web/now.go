@@ -6,9 +6,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
@@ -29,15 +29,15 @@ func newAlerts(st *evaluator.Status, now time.Time) []alert {
 	var out []alert
 	for _, a := range st.Alerts {
 		n := alert{
-			Severity: a.Severity, Icon: "◆", Kind: alerting.Ticket, Tier: a.Tier, Since: humanize.NewMoment(&a.Since, now),
+			Severity: a.Severity, Icon: "◆", Kind: slo.Ticket, Tier: a.Tier, Since: humanize.NewMoment(&a.Since, now),
 			For: ageText(now.Sub(a.Since)), Windows: strings.Join(a.Windows, " and "),
 			Summary: cmp.Or(a.Summary, a.Name, a.Severity), Description: a.Description, Course: course(st, a, now),
 		}
 		if a.Older {
 			n.Before, n.For = " or before", n.For+" or more"
 		}
-		if a.Severity == alerting.Page {
-			n.Icon, n.Kind = "▲", alerting.Page
+		if a.Severity == slo.Page {
+			n.Icon, n.Kind = "▲", slo.Page
 		}
 		out = append(out, n)
 	}
@@ -111,7 +111,7 @@ func (s *server) newPresent(st *evaluator.Status, unit string, now time.Time) *p
 func worstBurn(st *evaluator.Status) *evaluator.FiringAlert {
 	var worst *evaluator.FiringAlert
 	for i, a := range st.Alerts {
-		if a.Burns() && (worst == nil || a.Severity == alerting.Page && worst.Severity != alerting.Page) {
+		if a.Burns() && (worst == nil || a.Severity == slo.Page && worst.Severity != slo.Page) {
 			worst = &st.Alerts[i]
 		}
 	}

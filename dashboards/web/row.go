@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -152,7 +151,7 @@ func shownAlert(st *evaluator.Status, kind string) *evaluator.FiringAlert {
 	i := slices.IndexFunc(st.Alerts, func(a evaluator.FiringAlert) bool {
 		switch kind {
 		case "page":
-			return a.Severity == alerting.Page
+			return a.Severity == slo.Page
 		case "spent":
 			return a.Name == slo.ExhaustedAlert
 		}
@@ -261,10 +260,10 @@ func burns(st *evaluator.Status) []burn {
 func newBurn(st *evaluator.Status, w evaluator.WindowStatus) burn {
 	b := burn{Window: w.Name, Text: humanize.BurnRate(w.BurnRate), Hot: w.BurnRate != nil && *w.BurnRate > 1}
 	for _, a := range st.Alerts {
-		if b.Firing != alerting.Page && slices.Contains(a.Windows, w.Name) {
-			b.Firing = alerting.Ticket
-			if a.Severity == alerting.Page {
-				b.Firing = alerting.Page
+		if b.Firing != slo.Page && slices.Contains(a.Windows, w.Name) {
+			b.Firing = slo.Ticket
+			if a.Severity == slo.Page {
+				b.Firing = slo.Page
 			}
 		}
 	}

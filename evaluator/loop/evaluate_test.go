@@ -256,7 +256,7 @@ func TestTheTimeAroundAnAlert(t *testing.T) {
 	o := options(server.URL, func() time.Time { return at(300) })
 	o.Registerer = nil
 	o.Lookback = func(*slo.SLO) time.Duration { return 5 * time.Hour }
-	o.NewJudge = func() loop.Judge {
+	o.NewJudge = func() evaluator.Judge {
 		return func(*slo.SLO, *timeline.Timeline, timeline.Minute) []evaluator.FiringAlert {
 			return []evaluator.FiringAlert{{Severity: "page", Since: at(110), Windows: []string{"1h", "5m"}}}
 		}

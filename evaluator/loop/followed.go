@@ -13,7 +13,7 @@ import (
 type followed struct {
 	slo     *slo.SLO
 	job     *job
-	judge   Judge
+	judge   evaluator.Judge
 	groups  map[string]*followed // of an SLO that is split, by their ids
 	leftOut int                  // groups that are more than the limit
 	told    bool                 // the log says that it fails

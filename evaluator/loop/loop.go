@@ -43,7 +43,7 @@ type Options struct {
 	Blind func(s *slo.SLO, least time.Duration) []string
 	// NewJudge makes a Judge for an SLO whose timeline begins anew. Nil judges
 	// nothing.
-	NewJudge func() Judge
+	NewJudge func() evaluator.Judge
 	// Alerts completes the alerts of a report before it is published: it names and
 	// describes what the Judges found, and adds what else fires. Nil does nothing.
 	Alerts func(*evaluator.Report)
@@ -60,11 +60,6 @@ type Options struct {
 	Registerer prometheus.Registerer
 	Now        func() time.Time
 }
-
-// Judge says what fires for an SLO at the end of a timeline whose slots up to
-// settled are final. It is called once a cycle; the slots behind the last call's
-// settled are not folded yet, at the first call none is.
-type Judge func(s *slo.SLO, t *timeline.Timeline, settled timeline.Minute) []evaluator.FiringAlert
 
 // Loop evaluates SLOs.
 type Loop struct {

@@ -20,7 +20,7 @@ func (t *followed) dataState(end timeline.Minute, longest slo.Window) (evaluator
 			return evaluator.StateNoTraffic, "NaN: " + text + " has nothing to measure", until
 		case !p.Silent(end) || t.job.AbsentBad && k.Timeline.Sum(k.Settled-1, k.Settled).Known > 0:
 		case until == nil:
-			return evaluator.StateNoData, "no series match " + text + evaluator.TimesHint(t.slo.Indicator), nil
+			return evaluator.StateNoData, "no series match " + text + timesHint(t.slo.Indicator), nil
 		default:
 			reason := fmt.Sprintf("no samples of %s since %s", text, until.Format("2006-01-02 15:04 MST"))
 			if cause := t.job.absence.cause; cause != "" {
@@ -35,6 +35,16 @@ func (t *followed) dataState(end timeline.Minute, longest slo.Window) (evaluator
 		return evaluator.StateNoTraffic, "no events in the last " + longest.String(), t.lastTraffic(end)
 	}
 	return evaluator.StateOK, "", t.knownSince(end)
+}
+
+// timesHint returns which values an indicator accepts as values, for those of times:
+// times in milliseconds are none.
+func timesHint(i slo.Indicator) string {
+	_, isRuns := i.Measure().(slo.Runs)
+	if i.Kind() == "freshness" || isRuns {
+		return " with a time of the past in seconds"
+	}
+	return ""
 }
 
 // lastTraffic is the end of the last quarter of an hour with events.

@@ -60,7 +60,7 @@ func (p *parsed) parseAlerting(f fields, s *slo.SLO) slo.Alerting {
 // parseNoDataAlert reads how it is told that nothing is known.
 func parseNoDataAlert(v yamlfile.Value) slo.NoData {
 	m := v.Map("severity", "for")
-	n := slo.NoData{Severity: unless("ticket", oneOf(m.Get("severity"), "severity", "page", "ticket"))}
+	n := slo.NoData{Severity: unless(slo.Ticket, oneOf(m.Get("severity"), "severity", slo.Page, slo.Ticket))}
 	if after := m.Get("for"); after.Present() {
 		if n.For = parseDuration(after, "for", time.Minute); n.For == slo.DefaultNoDataFor {
 			n.For = 0
@@ -89,7 +89,7 @@ func parseSeverities(v yamlfile.Value, a *slo.Alerting) {
 			at.Errorf("", "severity %s is empty", e.name)
 		}
 	}
-	if label := a.Severity("page").Label; label == a.Severity("ticket").Label {
+	if label := a.Severity(slo.Page).Label; label == a.Severity(slo.Ticket).Label {
 		v.Errorf("alerts are told apart by it; to have no tickets write ticket: {disabled: true}", "pages and tickets both have the severity %q", label)
 	}
 }

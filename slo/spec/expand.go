@@ -171,7 +171,7 @@ func expanded(s *slo.SLO) expandedSLO {
 	a := s.Alerting
 	x.Alerting = expandedAlerting{
 		Policy: cmp.Or(a.Policy, s.UsualPolicy()), Name: a.AlertName(), Labels: a.Labels, Annotations: a.Annotations,
-		Severities: map[string]string{"page": a.Severity("page").Label, "ticket": a.Severity("ticket").Label},
+		Severities: map[string]string{slo.Page: a.Severity(slo.Page).Label, slo.Ticket: a.Severity(slo.Ticket).Label},
 		Page:       expandedSeverity{a.Page.Disabled, a.Page.Labels}, Ticket: expandedSeverity{a.Ticket.Disabled, a.Ticket.Labels},
 		NoData: expandedNoData{a.NoData.SeverityName(), model.Duration(a.NoData.After()).String()},
 	}

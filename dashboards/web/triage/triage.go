@@ -51,7 +51,7 @@ func (o Order) Once() Order {
 // Condition returns the worst problem of an SLO.
 func (o Order) Condition(st *evaluator.Status) Condition {
 	switch {
-	case Fires(st, alerting.Page):
+	case Fires(st, slo.Page):
 		return Page
 	case st.Budget.Remaining != nil && *st.Budget.Remaining <= 0:
 		return Spent
@@ -131,7 +131,7 @@ func (o Order) Nearest(st *evaluator.Status) *Burn {
 
 func (b Burn) worse(than Burn) bool {
 	if b.Tier.Severity != than.Tier.Severity {
-		return b.Tier.Severity == alerting.Page
+		return b.Tier.Severity == slo.Page
 	}
 	return b.Rate/b.Tier.Factor > than.Rate/than.Tier.Factor
 }

@@ -40,8 +40,8 @@ func objective(text string) slo.Objective {
 
 func TestWorstFirst(t *testing.T) {
 	page, spent, ticket, unknown, doubtful := status("page", 0.9), status("spent", -0.2), status("ticket", 0.9), status("unknown", 0.1), status("doubtful", 0.99)
-	page.Alerts = []evaluator.FiringAlert{{Severity: alerting.Ticket}, {Severity: alerting.Page}}
-	ticket.Alerts = []evaluator.FiringAlert{{Severity: alerting.Ticket}}
+	page.Alerts = []evaluator.FiringAlert{{Severity: slo.Ticket}, {Severity: slo.Page}}
+	ticket.Alerts = []evaluator.FiringAlert{{Severity: slo.Ticket}}
 	unknown.State = evaluator.StateStale
 	doubtful.Doubts = []evaluator.Doubt{{Code: evaluator.DoubtAudit}}
 	burning := status("burning", 0.95, 13.2, 13.2, 13.2)
