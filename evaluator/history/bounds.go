@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/mismatch"
 	"github.com/slowburn-slo/slowburn/evaluator/plan"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -46,18 +48,6 @@ func (b *Reader) BoundTexts(ctx context.Context, l slo.Latency, at timeline.Minu
 	return out, nil
 }
 
-// BoundsOf returns the boundaries of texts, ascending.
-func BoundsOf(texts []string) []float64 {
-	var out []float64
-	for _, text := range texts {
-		if le, err := strconv.ParseFloat(text, 64); err == nil {
-			out = append(out, le)
-		}
-	}
-	slices.Sort(out)
-	return slices.CompactFunc(out, slo.SameBound)
-}
-
 // checkInput finds unusual texts of the bound of a threshold's bucket. It returns an
 // error for a histogram of unknown unit, and for times that are no times.
 func (b *Reader) checkInput(ctx context.Context, m *plan.Input, p *InputState, at timeline.Minute) error {
@@ -75,7 +65,7 @@ func (b *Reader) checkInput(ctx context.Context, m *plan.Input, p *InputState, a
 		}
 	}
 	texts, err := b.BoundTexts(ctx, l, at)
-	switch fault, ok := unitFault(l, BoundsOf(texts)); {
+	switch fault, ok := mismatch.UnitFault(l, mismatch.BoundsOf(texts)); {
 	case backend.Refused(err):
 		return nil
 	case err != nil:
@@ -84,5 +74,44 @@ func (b *Reader) checkInput(ctx context.Context, m *plan.Input, p *InputState, a
 		return fault
 	}
 	p.Spell(l, texts)
+	return nil
+}
+
+// bucketError returns the error for histograms that lack the bucket at the threshold, or
+// errRespelled if it has another text.
+func (b *Reader) bucketError(ctx context.Context, l slo.Latency, p *InputState, found counting.Histograms, at timeline.Minute) error {
+	texts, err := b.BoundTexts(ctx, l, at)
+	switch fault, ok := mismatch.BucketFault(l, mismatch.BoundsOf(texts)); {
+	case err != nil:
+		return err
+	case p.Spell(l, texts):
+		return errRespelled
+	case ok:
+		return fault
+	case len(found.Lacking) == found.Counts:
+		return backend.MismatchError{Message: fmt.Sprintf("threshold %s is no bucket of %s any more: its newest samples have none there", l.Text, l.Histogram)}
+	}
+	return backend.MismatchError{Message: fmt.Sprintf("threshold %s is no bucket of %d of the %d histograms %s, such as %s",
+		l.Text, len(found.Lacking), found.Counts, l.Histogram, found.Lacking[0])}
+}
+
+// checkTimes returns an error if a query for times has no times now.
+func (b *Reader) checkTimes(ctx context.Context, m *plan.Input, at timeline.Minute) error {
+	switch m.Indicator.Measure().(type) {
+	case slo.Runs:
+	case slo.Levels:
+		if _, ok := m.Indicator.(slo.Freshness); !ok {
+			return nil
+		}
+	default:
+		return nil
+	}
+	answer, err := b.Query(ctx, m.Queries[0].Expr, at.Time())
+	if err != nil && !backend.Refused(err) {
+		return fmt.Errorf("querying %s: %w", m.Queries[0].Expr, err)
+	}
+	if fault, ok := mismatch.TimeFault(m.Queries[0].Expr, mismatch.NumbersOf(answer), at.Time()); ok {
+		return fault
+	}
 	return nil
 }

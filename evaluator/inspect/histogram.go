@@ -6,6 +6,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator/counting"
 	"github.com/slowburn-slo/slowburn/evaluator/history"
+	"github.com/slowburn-slo/slowburn/evaluator/mismatch"
 	"github.com/slowburn-slo/slowburn/evaluator/plan"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -21,7 +22,7 @@ func (x *inspector) histogram(ctx context.Context, l slo.Latency) (subject, erro
 	if err != nil {
 		return out, err
 	}
-	bounds := history.BoundsOf(texts)
+	bounds := mismatch.BoundsOf(texts)
 	if len(bounds) == 0 {
 		if found, err := x.estimates(ctx, l); err != nil || found {
 			return subject{plan.Query{Role: counting.RoleTotal, Selector: l.Histogram}.Prepared(), field, false}, err
@@ -30,7 +31,7 @@ func (x *inspector) histogram(ctx context.Context, l slo.Latency) (subject, erro
 			return out, err
 		}
 	}
-	if fault, ok := history.BucketFault(l, bounds); ok {
+	if fault, ok := mismatch.BucketFault(l, bounds); ok {
 		x.fault("sli.latency.threshold", fault)
 		return out, nil
 	}
@@ -40,7 +41,7 @@ func (x *inspector) histogram(ctx context.Context, l slo.Latency) (subject, erro
 
 // unlikely finds histograms and thresholds that are possible but probably not intended.
 func (x *inspector) unlikely(l slo.Latency, bounds []float64) {
-	finite := history.FiniteBounds(bounds)
+	finite := mismatch.FiniteBounds(bounds)
 	if slo.SameBound(l.Threshold, finite[len(finite)-1]) {
 		x.concern(false, "sli.latency.threshold", "give the histogram buckets above it, to tell what is a little slow from what hangs",
 			"threshold %s is the last bucket of %s: nothing slower can be told apart", l.Text, l.Histogram)
@@ -77,7 +78,7 @@ func (x *inspector) estimates(ctx context.Context, l slo.Latency) (found bool, e
 		for _, h := range v.Histograms {
 			found = true
 			if _, b := h.UpTo(l.Threshold); b.Count > 0 {
-				x.concern(false, "sli.latency.threshold", fmt.Sprintf("%s and %s are exact", history.Boundary(l, b.Lower), history.Boundary(l, b.Upper)),
+				x.concern(false, "sli.latency.threshold", fmt.Sprintf("%s and %s are exact", mismatch.Boundary(l, b.Lower), mismatch.Boundary(l, b.Upper)),
 					"threshold %s is within a bucket of %s: the counts are estimates", l.Text, l.Histogram)
 			}
 		}

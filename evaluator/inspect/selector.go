@@ -10,14 +10,14 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/slowburn-slo/slowburn/evaluator/history"
+	"github.com/slowburn-slo/slowburn/evaluator/mismatch"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // texts returns the values of a label among series, in order.
 func (x *inspector) texts(ctx context.Context, s slo.Selector, name string) ([]string, error) {
 	rows, err := x.ask(ctx, fmt.Sprintf("group by (%s) (%s)", name, s), x.end)
-	return history.TextsOf(rows, name), err
+	return mismatch.TextsOf(rows, name), err
 }
 
 // bucket checks whether the bucket that a selector names by le exists, and under which
@@ -27,16 +27,16 @@ func (x *inspector) bucket(ctx context.Context, s subject) error {
 	if !ok {
 		return nil
 	}
-	texts, err := x.texts(ctx, history.DropMatchers(s.Selector, labels.BucketLabel), labels.BucketLabel)
+	texts, err := x.texts(ctx, mismatch.DropMatchers(s.Selector, labels.BucketLabel), labels.BucketLabel)
 	if err != nil || len(texts) == 0 {
 		return err
 	}
-	same, missed := history.Spellings(s.Selector, texts)
-	written := history.MatcherOf(s.Selector, labels.BucketLabel).String()
-	hint := "write " + history.Alternatives(labels.BucketLabel, s.Selector, missed) + ", or an SLO of latency, which finds a bucket by its bound"
+	same, missed := mismatch.Spellings(s.Selector, texts)
+	written := mismatch.MatcherOf(s.Selector, labels.BucketLabel).String()
+	hint := "write " + mismatch.Alternatives(labels.BucketLabel, s.Selector, missed) + ", or an SLO of latency, which finds a bucket by its bound"
 	switch {
 	case len(same) == 0:
-		x.concern(true, s.field, "", "%s", noBucket(written, s.Selector.Name(), bound, history.BoundsOf(texts)))
+		x.concern(true, s.field, "", "%s", noBucket(written, s.Selector.Name(), bound, mismatch.BoundsOf(texts)))
 	case len(missed) == len(same):
 		x.concern(true, s.field, hint, "no bucket of %s is written %s now: the same bound is written le=%q", s.Selector.Name(), written, missed[0])
 	case len(missed) > 0:
@@ -47,7 +47,7 @@ func (x *inspector) bucket(ctx context.Context, s subject) error {
 
 // noBucket describes a matcher that matches no bucket, and the buckets around it.
 func noBucket(matcher, name string, bound float64, bounds []float64) string {
-	return strings.Replace(history.NearestBounds(slo.Latency{Text: slo.BoundText(bound), Threshold: bound, Histogram: slo.NewSelector(
+	return strings.Replace(mismatch.NearestBounds(slo.Latency{Text: slo.BoundText(bound), Threshold: bound, Histogram: slo.NewSelector(
 		labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, name))}, bounds), "threshold "+slo.BoundText(bound), matcher, 1)
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/prometheus/common/model"
 
-	"github.com/slowburn-slo/slowburn/evaluator/history"
+	"github.com/slowburn-slo/slowburn/evaluator/mismatch"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -48,8 +48,8 @@ func (x *inspector) states(ctx context.Context, s subject) error {
 // times checks whether a query returns usable times.
 func (x *inspector) times(ctx context.Context, s subject, every time.Duration) error {
 	rows, err := x.ask(ctx, s.Expr, x.end)
-	values := history.NumbersOf(rows)
-	if fault, ok := history.TimeFault(s.Expr, values, x.end.Time()); err != nil || ok {
+	values := mismatch.NumbersOf(rows)
+	if fault, ok := mismatch.TimeFault(s.Expr, values, x.end.Time()); err != nil || ok {
 		if ok {
 			x.fault(s.field, fault)
 		}

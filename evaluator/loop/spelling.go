@@ -8,6 +8,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/history"
+	"github.com/slowburn-slo/slowburn/evaluator/mismatch"
 	"github.com/slowburn-slo/slowburn/evaluator/plan"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
@@ -35,17 +36,17 @@ func findSpellings(ctx context.Context, b *history.Reader, jobs []*job, end time
 				if _, isBucket := q.Selector.Bound(); !isBucket || q.Way == plan.SlotValues || m.Indicator.Kind() == "latency" {
 					continue
 				}
-				all := history.DropMatchers(q.Selector, labels.BucketLabel)
+				all := mismatch.DropMatchers(q.Selector, labels.BucketLabel)
 				if _, asked := known[all.String()]; !asked {
 					answer, err := b.Query(ctx, fmt.Sprintf("group by (le) (%s)", all), end.Time())
 					if err != nil {
 						return
 					}
-					known[all.String()] = history.TextsOf(answer, labels.BucketLabel)
+					known[all.String()] = mismatch.TextsOf(answer, labels.BucketLabel)
 				}
-				if _, more := history.Spellings(q.Selector, known[all.String()]); len(more) > 0 && missed == "" {
+				if _, more := mismatch.Spellings(q.Selector, known[all.String()]); len(more) > 0 && missed == "" {
 					missed = fmt.Sprintf("%s has the bucket %s also as le=%q, which is not counted: write %s", q.Selector.Name(),
-						history.MatcherOf(q.Selector, labels.BucketLabel), more[0], history.Alternatives(labels.BucketLabel, q.Selector, more))
+						mismatch.MatcherOf(q.Selector, labels.BucketLabel), more[0], mismatch.Alternatives(labels.BucketLabel, q.Selector, more))
 				}
 			}
 		}

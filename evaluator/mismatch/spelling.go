@@ -1,4 +1,4 @@
-package history
+package mismatch
 
 import (
 	"regexp"
