@@ -23,7 +23,6 @@ import (
 var unfinished = []string{
 	"alerting",
 	"cmd",
-	"evaluator/loop",
 	"evaluator/memprom",
 	"evaluator/peers",
 	"evaluator/servers",

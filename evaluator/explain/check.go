@@ -40,8 +40,8 @@ type Part struct {
 	Text   string  `json:"text"`
 }
 
-// Checks queries the increase of each counter of a plan that counts by counters.
-func Checks(ctx context.Context, b *history.Reader, record *history.Record, recorder *counting.Recorder, sum timeline.Sum) []Check {
+// checks queries the increase of each counter of a plan that counts by counters.
+func checks(ctx context.Context, b *history.Reader, record *history.Record, recorder *counting.Recorder, sum timeline.Sum) []Check {
 	out := []Check{}
 	m := record.Plan.Inputs[0]
 	if m.Native != nil && record.Inputs[0].Native {

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -10,6 +11,8 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
 	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/history"
+	"github.com/slowburn-slo/slowburn/evaluator/plan"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
@@ -82,8 +85,38 @@ type Step struct {
 	Value   *float64           `json:"value"`
 }
 
-// AddCounts fills in the numbers of the timeline.
-func (p *Proof) AddCounts(sum timeline.Sum) {
+// Evidence contains the parts of a Proof.
+type Evidence struct {
+	Status   evaluator.Status
+	Plan     *plan.Plan
+	Record   *history.Record    // nil if the SLO could not be read
+	Sum      timeline.Sum       // the events of the window without the excluded ones
+	Recorder *counting.Recorder // the samples and findings of the window
+	Queries  *[]backend.Query   // all that were sent; those of the checks are added
+	Problems []evaluator.Problem
+}
+
+// Prove proves the numbers of a status. It asks the backend to count the window by its own
+// means.
+func Prove(ctx context.Context, b *history.Reader, at time.Time, e Evidence) *Proof {
+	p := &Proof{
+		Format: 1, EvaluatedAt: at, SLO: e.Status, Start: e.Recorder.From.Time(), End: e.Recorder.To.Time(),
+		Arithmetic: arithmetic(&e.Status, e.Sum), Checks: []Check{}, Problems: e.Problems,
+	}
+	if e.Record != nil {
+		p.Slots.Quarters = int(max(0, e.Record.Timeline.FineFrom-e.Recorder.From) / timeline.Quarter)
+		p.Checks = checks(ctx, b, e.Record, e.Recorder, e.Record.Timeline.Sum(e.Recorder.From, e.Recorder.To))
+	}
+	p.addCounts(e.Sum)
+	p.addSamples(e.Recorder)
+	p.addNotes(e.Sum)
+	p.Notes = append(p.Notes, methodNotes(e.Plan, e.Record)...)
+	p.Queries = *e.Queries
+	return p
+}
+
+// addCounts fills in the numbers of the timeline.
+func (p *Proof) addCounts(sum timeline.Sum) {
 	p.Slots.Count = int(sum.End - sum.Start)
 	p.Slots.Known = sum.Known
 	p.Slots.Coverage = sum.Coverage()
@@ -93,8 +126,8 @@ func (p *Proof) AddCounts(sum timeline.Sum) {
 	p.Events = Counted{Total: sum.Total, Good: sum.Total - bad, Bad: bad}
 }
 
-// AddSamples fills in the numbers of the samples.
-func (p *Proof) AddSamples(w *counting.Recorder) {
+// addSamples fills in the numbers of the samples.
+func (p *Proof) addSamples(w *counting.Recorder) {
 	first, last := int64(math.MaxInt64), int64(0)
 	for _, t := range w.Series {
 		if t.Samples > 0 {
@@ -126,8 +159,8 @@ func (p *Proof) AddSamples(w *counting.Recorder) {
 	})
 }
 
-// Arithmetic returns the steps from the counts to the numbers of a status.
-func Arithmetic(s *evaluator.Status, sum timeline.Sum) []Step {
+// arithmetic returns the steps from the counts to the numbers of a status.
+func arithmetic(s *evaluator.Status, sum timeline.Sum) []Step {
 	own := s.Windows[len(s.Windows)-1]
 	own.Total = max(own.Total, own.Bad) // as burn rates and budgets use it
 	good, coverage := own.Total-own.Bad, own.Coverage
@@ -156,8 +189,8 @@ func Arithmetic(s *evaluator.Status, sum timeline.Sum) []Step {
 	return steps
 }
 
-// AddNotes adds notes about the numbers for readers.
-func (p *Proof) AddNotes(sum timeline.Sum) {
+// addNotes adds notes about the numbers for readers.
+func (p *Proof) addNotes(sum timeline.Sum) {
 	p.Notes = []string{}
 	unit := p.SLO.Unit()
 	add := func(format string, args ...any) { p.Notes = append(p.Notes, fmt.Sprintf(format, args...)) }

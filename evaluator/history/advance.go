@@ -19,7 +19,7 @@ import (
 type Read struct {
 	Record *Record
 	Err    error
-	Done   bool
+	done   bool // up to the end
 
 	Restart func() *Record     // returns the Record as it was before any read; nil if it is not reread
 	trial   []*counting.Events // events of each input after the settled slots; nil for none
@@ -52,6 +52,7 @@ func (b *Reader) Advance(ctx context.Context, entries []*Read, end timeline.Minu
 	}
 	from := end
 	for _, e := range entries {
+		e.begin()
 		from = min(from, e.Record.Settled)
 	}
 	selectors := func() (out []slo.Selector) {
@@ -75,6 +76,15 @@ func (b *Reader) Advance(ctx context.Context, entries []*Read, end timeline.Minu
 			e.Err = err
 		}
 	}
+}
+
+// begin prepares for an Advance. A Record that may hold a part of what there was, or that
+// is broken, is made again.
+func (e *Read) begin() {
+	if (errors.Is(e.Err, backend.ErrPartial) || e.Record.Broken != nil) && e.Restart != nil {
+		e.Record = e.Restart()
+	}
+	e.done = false
 }
 
 // advanceWhole does the work of Advance for a backend without missing stores.
@@ -120,10 +130,10 @@ func (b *Reader) advancePiece(ctx context.Context, due []*Read, p piece, cycle b
 	}
 	for _, e := range due {
 		e.Record.adapt(r.samples(), p.to-p.from, b.MaxSamples)
-		e.Done = p.to == p.end
+		e.done = p.to == p.end
 		e.Err = b.countSafely(ctx, e, r, p.settled)
 		if errors.Is(e.Err, errRespelled) {
-			e.Err, e.Done = nil, false // it is read again
+			e.Err, e.done = nil, false // it is read again
 		}
 	}
 	b.resolve(ctx, due)
@@ -163,19 +173,19 @@ func stepOf(due []*Read, from, to, settled timeline.Minute) timeline.Minute {
 func nextPiece(entries []*Read, settled, end timeline.Minute) (due []*Read, from, to timeline.Minute) {
 	from, to = end, end
 	for _, e := range entries {
-		if e.Err == nil && !e.Done {
+		if e.Err == nil && !e.done {
 			from = min(from, e.Record.Settled)
 		}
 	}
 	if from < settled {
 		for _, e := range entries {
-			if e.Err == nil && !e.Done && e.Record.Settled == from {
+			if e.Err == nil && !e.done && e.Record.Settled == from {
 				to = min(to, from+e.Record.Piece)
 			}
 		}
 	}
 	for _, e := range entries {
-		if e.Err == nil && !e.Done && (e.Record.Settled < to || to == end) {
+		if e.Err == nil && !e.done && (e.Record.Settled < to || to == end) {
 			due = append(due, e)
 		}
 	}
@@ -210,7 +220,7 @@ func (b *Reader) count(ctx context.Context, e *Read, r *round, settled timeline.
 	if err != nil {
 		return err
 	}
-	if e.Done {
+	if e.done {
 		if err := b.checkExpected(e); err != nil {
 			return err
 		}
@@ -222,7 +232,7 @@ func (b *Reader) count(ctx context.Context, e *Read, r *round, settled timeline.
 	from := max(record.Settled, record.Timeline.Start())
 	e.before = record.Timeline.Slots(from)
 	record.Timeline.Truncate(from)
-	if e.Done {
+	if e.done {
 		for i := range record.Inputs {
 			settled = min(settled, record.Inputs[i].Counting.Hold(batches[i], r.to, settled))
 		}
@@ -238,7 +248,7 @@ func (b *Reader) count(ctx context.Context, e *Read, r *round, settled timeline.
 		record.pending = feed(e.Record.Plan, record.Inputs, batches, at, upTo)
 		at = upTo
 	}
-	if e.Done && r.to > at {
+	if e.done && r.to > at {
 		e.inputs = cloneInputs(record.Inputs)
 		if e.whole != nil {
 			e.follow(e.inputs, e.whole.latest())
@@ -339,7 +349,7 @@ func (b *Reader) keep(e *Read) {
 	}
 	for i, was := range e.before {
 		is := record.Timeline.Sum(from+timeline.Minute(i), from+timeline.Minute(i)+1)
-		if e.Done && (is.Total != was.Total || is.Bad != was.Bad) {
+		if e.done && (is.Total != was.Total || is.Bad != was.Bad) {
 			b.Metrics.Late.WithLabelValues("settling").Inc()
 		}
 	}

@@ -74,12 +74,12 @@ func (b *Reader) batches(ctx context.Context, e *Read, r *round) ([][]counting.R
 		if m.NewMethod == nil && p.Method == evaluator.MethodRaw {
 			live += liveIn(m, batch, r.to)
 		}
-		if m.Queries[0].Way == plan.SlotValues && e.Done {
+		if m.Queries[0].Way == plan.SlotValues && e.done {
 			batch = p.addBetween(batch, r, r.to-timeline.Minutes(b.Settle)-1)
 		}
 		out[i] = batch
 	}
-	record.Outgrown = e.Done && b.Method != evaluator.MethodRaw && b.MaxSeries > 0 && live > b.MaxSeries
+	record.Outgrown = e.done && b.Method != evaluator.MethodRaw && b.MaxSeries > 0 && live > b.MaxSeries
 	return out, nil
 }
 
@@ -95,15 +95,15 @@ func (b *Reader) observations(ctx context.Context, e *Read, i int, batch []count
 		var found, inexact bool
 		batch, found, inexact = counting.AddNative(batch, native, m.Native)
 		p.Inexact = p.Inexact || inexact
-		if e.Done {
+		if e.done {
 			p.Native, p.mixed = found || silent, found && !silent
 		}
-	} else if e.Done && liveIn(m, batch, r.to) == 0 {
+	} else if e.done && liveIn(m, batch, r.to) == 0 {
 		p.Native = true // they may have become native
 	}
 	// An old layout of buckets is no error: its observations are unknown.
 	batch, found := counting.PairBuckets(batch)
-	if len(found.Lacking) > 0 && e.Done {
+	if len(found.Lacking) > 0 && e.done {
 		return nil, b.bucketError(ctx, m.Indicator.(slo.Latency), p, found, r.to)
 	}
 	return batch, nil

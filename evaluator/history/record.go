@@ -125,6 +125,18 @@ func NewRecord(p *plan.Plan, start, leadIn timeline.Minute) *Record {
 	return r
 }
 
+// NewWholeRecord returns an empty Record with the lead-in of its plan. Counters are
+// counted in sums of targets if sums is set.
+func NewWholeRecord(p *plan.Plan, start timeline.Minute, sums bool) *Record {
+	r := NewRecord(p, start, p.LeadIn)
+	for i := range r.Inputs {
+		if sums && p.Inputs[i].NewMethod == nil {
+			r.Inputs[i].Method = evaluator.MethodAggregated
+		}
+	}
+	return r
+}
+
 // Reread returns a Record that continues from the checkpoint.
 func (r *Record) Reread() *Record {
 	t := r.Timeline.Clone()

@@ -31,7 +31,7 @@ func (x *inspector) trial(ctx context.Context) error {
 	if slices.ContainsFunc(x.findings, func(c slo.Finding) bool { return c.Wrong }) {
 		return nil
 	}
-	p := plan.New("", x.slo, timeline.Minutes(x.Settle), trialLength)
+	p := plan.New(x.slo, plan.Options{Settle: timeline.Minutes(x.Settle), History: trialLength})
 	e := &history.Read{Record: history.NewRecord(p, x.end-timeline.Minutes(trialLength), 0)}
 	x.Advance(ctx, []*history.Read{e}, x.end, false)
 	field := "sli." + x.slo.Indicator.Kind()
@@ -65,7 +65,7 @@ func (x *inspector) undecided(ctx context.Context) error {
 	whole.Groups = nil
 	whole.Slice = nil
 	whole.NoDataBad = false
-	p := plan.New("", &whole, timeline.Minutes(x.Settle), length)
+	p := plan.New(&whole, plan.Options{Settle: timeline.Minutes(x.Settle), History: length})
 	e := &history.Read{Record: history.NewRecord(p, x.end.Add(-length), plan.ShortLeadIn)}
 	x.Advance(ctx, []*history.Read{e}, x.end, false)
 	if e.Err != nil {

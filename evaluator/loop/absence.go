@@ -9,43 +9,44 @@ import (
 )
 
 const (
-	// askAgain is how long it is not asked again what became of targets, in minutes.
-	askAgain = 5
-	// maxAsked bounds for how many selectors that is asked at once: when all of a
-	// backend is silent, the first tell enough.
-	maxAsked = 20
+	// absenceRetry is the time in minutes between two queries about the targets of a
+	// silent job.
+	absenceRetry = 5
+	// maxAbsenceQueries bounds the number of selectors whose targets are queried at
+	// once. If all of a backend is silent, the first few are enough.
+	maxAbsenceQueries = 20
 )
 
-// absence is why a part of a ledger has no data, as far as its targets tell.
+// absence is the cause, by its targets, why an input of a job has no data.
 type absence struct {
 	cause string
 	asked timeline.Minute
 }
 
-// findAbsences asks what became of the targets of those jobs that are silent.
+// findAbsences finds the cause for each silent job.
 func findAbsences(ctx context.Context, b *history.Reader, jobs []*job, end timeline.Minute) {
 	found := map[string]string{}
-	for _, l := range jobs {
-		if l.err != nil {
+	for _, j := range jobs {
+		if j.err != nil {
 			continue
 		}
-		i := slices.IndexFunc(l.book.Inputs, func(p history.InputState) bool { return p.Silent(end) })
-		if i < 0 || l.book.Inputs[i].Newest == 0 {
-			l.absence = absence{}
+		i := slices.IndexFunc(j.record.Inputs, func(p history.InputState) bool { return p.Silent(end) })
+		if i < 0 || j.record.Inputs[i].Newest == 0 {
+			j.absence = absence{}
 			continue
 		}
-		clock := l.Inputs[i].ClockQuery()
-		if clock == nil || clock.Selector.IsZero() || l.absence.asked != 0 && end-l.absence.asked < askAgain {
+		clock := j.Inputs[i].ClockQuery()
+		if clock == nil || clock.Selector.IsZero() || j.absence.asked != 0 && end-j.absence.asked < absenceRetry {
 			continue
 		}
 		cause, known := found[clock.Text()]
 		if !known {
-			if len(found) == maxAsked {
+			if len(found) == maxAbsenceQueries {
 				continue
 			}
-			cause = b.Cause(ctx, clock.Selector, *l.book.Inputs[i].NewestTime(), end)
+			cause = b.Cause(ctx, clock.Selector, *j.record.Inputs[i].NewestTime(), end)
 			found[clock.Text()] = cause
 		}
-		l.absence = absence{cause, end}
+		j.absence = absence{cause, end}
 	}
 }

@@ -66,7 +66,7 @@ func auditCases() []auditCase {
 	steady := func(perMinute float64) func(float64) float64 {
 		return func(m float64) float64 { return 1e6 + perMinute*m }
 	}
-	// life is what a process counts that restarts each 100 minutes, and is up again with
+	// life is the counter of a process that restarts each 100 minutes, and is up again with
 	// the label sets that it had, at once about as high.
 	life := func(perMinute float64) func(float64) float64 {
 		return func(m float64) float64 { return math.Floor(perMinute * math.Mod(m+1050, 100)) }
@@ -232,7 +232,7 @@ func addNativeHistogram(t *testing.T, db *memprom.DB, name labels.Labels, sample
 	require.NoError(t, app.Commit())
 }
 
-// TestAuditsAgree: what is counted of each case is what the backend counts, but for
+// TestAuditsAgree: the counts of each case equal those of the backend, except for
 // what is explained.
 func TestAuditsAgree(t *testing.T) {
 	for _, c := range auditCases() {
@@ -243,7 +243,7 @@ func TestAuditsAgree(t *testing.T) {
 // everyFault has each fault tried.
 var everyFault = flag.Bool("faults", false, "show that audits find each of the faults, which takes some minutes")
 
-// fault is what takes a rule out of the code, and the cases that it counts wrong.
+// fault takes a rule out of the code. It has the cases that it counts wrong.
 type fault struct {
 	name  string
 	cases []string

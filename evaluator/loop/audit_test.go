@@ -22,7 +22,7 @@ import (
 
 // auditing is an evaluator of one SLO, and what counters of a day count each minute.
 type auditing struct {
-	*Loop
+	*state
 	t     *testing.T
 	job   *job
 	start timeline.Minute
@@ -59,16 +59,16 @@ func newAuditing(t *testing.T, series map[string]func(minute int) float64, hours
 	}
 	set := spec.Load([]spec.File{{Name: "slo.yaml", Text: []byte(auditedFile)}})
 	require.Empty(t, set.Findings)
-	e := New(Options{
+	st := newState(New(Options{
 		Backends: []backend.Config{{Name: "default", URL: server.URL, HTTP: http.DefaultClient, Timeout: time.Minute, MaxConcurrency: 1, MaxSamples: 5e7, Settle: 2 * time.Minute, TargetLabels: []string{"job", "instance"}}},
 		Windows:  func(s *slo.SLO) []slo.Window { return []slo.Window{s.Window.Length} },
 		Log:      slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(), Now: func() time.Time { return begin.Add(time.Duration(hours) * time.Hour) },
-	})
-	_, err = e.EvaluateAt(t.Context(), set.SLOs, begin.Add(time.Duration(hours)*time.Hour))
+	}))
+	_, err = st.evaluateOnce(t.Context(), set.SLOs, begin.Add(time.Duration(hours)*time.Hour))
 	require.NoError(t, err)
-	for _, l := range e.jobs {
-		l.audits = nil
-		return &auditing{e, t, l, timeline.MinuteOf(begin)}
+	for _, j := range st.jobs {
+		j.auditLog = nil
+		return &auditing{st, t, j, timeline.MinuteOf(begin)}
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func (a *auditing) wrong(slot func(minute int) (total, bad float64)) *auditing {
 		total, bad := slot(i)
 		tl.Append(timeline.Slot{Total: total, Bad: bad, Known: true})
 	}
-	a.job.book.Timeline, a.job.book.Inputs[0].Surpluses, a.job.book.Inputs[0].Hours = tl, nil, nil
+	a.job.record.Timeline, a.job.record.Inputs[0].Surpluses, a.job.record.Inputs[0].Hours = tl, nil, nil
 	return a
 }
 
@@ -88,17 +88,17 @@ func (a *auditing) wrong(slot func(minute int) (total, bad float64)) *auditing {
 // the doubts that there are after each.
 func (a *auditing) audits(ends ...int) (doubts []bool) {
 	a.t.Helper()
-	p := &a.job.book.Inputs[0]
+	p := &a.job.record.Inputs[0]
 	for _, end := range ends {
-		h, ok := a.job.book.Hour(0, a.start+timeline.Minute(end))
+		h, ok := a.job.record.Hour(0, a.start+timeline.Minute(end))
 		require.True(a.t, ok)
 		p.Hours = append(p.Hours, h)
-		due := a.job.audits.Due(a.job.book)
+		due := a.job.auditLog.Due(a.job.record)
 		require.Len(a.t, due, 1)
 		audit.QueryAll(a.t.Context(), a.job.lane.Reader, due)
 		require.NoError(a.t, due[0].Err)
-		a.takeAudits(auditsDone{a.job.lane, due})
-		doubts = append(doubts, a.byJob[a.job][0].audited(nil, 0) != nil)
+		a.takeAudits(auditResult{a.job.lane, due})
+		doubts = append(doubts, a.byJob[a.job][0].auditDoubt(nil, 0) != nil)
 	}
 	return doubts
 }
@@ -123,7 +123,7 @@ func TestAuditAgrees(t *testing.T) {
 				return 3000
 			},
 		}, hours)
-		due := a.job.audits.Due(a.job.book)
+		due := a.job.auditLog.Due(a.job.record)
 		require.NotEmpty(t, due, "after %d hours", hours)
 		audit.QueryAll(t.Context(), a.job.lane.Reader, due)
 		for i := range due {

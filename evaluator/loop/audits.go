@@ -8,56 +8,55 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// audit asks the backend for the audits that are due, beside its cycles. One that is
-// still under way, or a backend that is down, leaves them out.
-func (e *Loop) audit(parent context.Context, b *lane, jobs []*job) {
+// audit starts the audits that are due. It does nothing while others are under way or
+// the backend is down.
+func (st *state) audit(ctx context.Context, b *lane, jobs []*job) {
 	if b.auditing || b.down != nil || b.stale != nil {
 		return
 	}
 	due := audit.Round{Backend: b.Reader}
-	for _, l := range jobs {
-		if l.err == nil && l.book != nil && !l.preview && e.jobs[l.Key] == l {
-			due.Audits = append(due.Audits, l.audits.Due(l.book)...)
+	for _, j := range jobs {
+		if j.err == nil && j.record != nil && !j.newestOnly && st.jobs[j.Key] == j {
+			due.Audits = append(due.Audits, j.auditLog.Due(j.record)...)
 		}
 	}
 	if len(due.Audits) == 0 {
 		return
 	}
 	b.auditing = true
-	e.started.Go(func() {
-		b.Safely(func() { due.Run(parent) })
-		select {
-		case e.audits <- auditsDone{b, due.Audits}:
-		case <-parent.Done():
-		}
+	results := st.auditResults
+	st.started.Go(func() {
+		b.Safely(func() { due.Run(ctx) })
+		send(ctx, results, auditResult{b, due.Audits})
 	})
 }
 
-// auditOnce does the audits of who evaluates once, but of who proves a number.
-func (e *Loop) auditOnce(ctx context.Context) {
-	if e.witness != nil {
+// auditOnce runs all audits that are due and waits for them. It does nothing for
+// Explain, which has checks of its own.
+func (st *state) auditOnce(ctx context.Context) {
+	if st.recorder != nil {
 		return
 	}
-	for _, b := range e.backends {
+	for _, b := range st.lanes {
 		due := audit.Round{Backend: b.Reader}
-		for _, l := range e.jobsOf(b) {
-			if l.err == nil && l.book != nil {
-				due.Audits = append(due.Audits, l.audits.Due(l.book)...)
+		for _, j := range st.jobsOf(b) {
+			if j.err == nil && j.record != nil {
+				due.Audits = append(due.Audits, j.auditLog.Due(j.record)...)
 			}
 		}
 		due.Run(ctx)
-		e.takeAudits(auditsDone{b, due.Audits})
+		st.takeAudits(auditResult{b, due.Audits})
 	}
 }
 
-// auditsDone are audits of a lane that were asked for.
-type auditsDone struct {
+// auditResult contains audits of a lane that were run.
+type auditResult struct {
 	lane   *lane
 	audits []audit.Audit
 }
 
-// takeAudits takes over what audits found.
-func (e *Loop) takeAudits(done auditsDone) {
+// takeAudits stores the results of audits.
+func (st *state) takeAudits(done auditResult) {
 	done.lane.auditing = false
 	id, _ := done.lane.Identity()
 	for i := range done.audits {
@@ -67,15 +66,15 @@ func (e *Loop) takeAudits(done auditsDone) {
 		}
 		r, outcomes := a.Result(id.Kind)
 		for _, o := range outcomes {
-			e.metrics.audits.WithLabelValues(done.lane.Name, o).Inc()
+			st.metrics.audits.WithLabelValues(done.lane.Name, o).Inc()
 		}
-		if l := e.jobOf(a.Plan); l != nil {
-			l.audits = l.audits.Add(len(l.Inputs), a.Part, r)
+		if j := st.jobOf(a.Plan); j != nil {
+			j.auditLog = j.auditLog.Add(len(j.Inputs), a.Part, r)
 		}
 	}
 }
 
-// audited is the doubt about an SLO whose last audits differ.
-func (t *followed) audited(*timeline.Timeline, timeline.Minute) *evaluator.Doubt {
-	return t.job.audits.Doubt(t.job.book)
+// auditDoubt returns the doubt about an SLO whose last audits differ.
+func (t *followed) auditDoubt(*timeline.Timeline, timeline.Minute) *evaluator.Doubt {
+	return t.job.auditLog.Doubt(t.job.record)
 }

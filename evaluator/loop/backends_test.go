@@ -273,7 +273,7 @@ func TestEveryKindInEveryBackend(t *testing.T) {
 }
 
 // TestNativeHistogramsInPrometheus holds native histograms in the newest
-// Prometheus against the truth; its JSON of them is what the embedded one answers.
+// Prometheus against the truth. The embedded one answers with the same JSON.
 func TestNativeHistogramsInPrometheus(t *testing.T) {
 	service := truth.Scenarios()["hourly restarts latency"]
 	worlds := lastDays([]truth.Service{service})

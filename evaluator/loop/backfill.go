@@ -2,7 +2,6 @@ package loop
 
 import (
 	"context"
-	"errors"
 	"hash/fnv"
 	"math"
 	"slices"
@@ -13,101 +12,100 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
 	"github.com/slowburn-slo/slowburn/evaluator/history"
-	"github.com/slowburn-slo/slowburn/evaluator/plan"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// What is read beside the cycles: first the newest part of the history of every
-// new ledger, so that what pages is right within seconds, then the whole of it,
-// and later again what late data may have changed. Each reading fills a book of
-// its own, which the loop then takes over.
+// Goroutines read history while the cycles go on. First comes the newest part of every new
+// job, so that pages are right within seconds, then the whole of it. Later they read again
+// what late data may have changed. Each read fills a fresh record, which then replaces that
+// of the job.
 
-// stage is how much of its history a ledger's new book holds.
+// stage says how much of the history a fresh record has.
 type stage uint8
 
 const (
 	stageNewest stage = iota // the longest page window
 	stageWhole
-	stageAgain // read before; late data may have changed it
+	stageReread // read before; late data may have changed it
 )
 
-// historyRead is what a round of reading brought: books, or why not yet.
-type historyRead struct {
-	span    stage
+// backfillResult contains records that were read, or the errors.
+type backfillResult struct {
+	stage   stage
 	entries []*history.Read
 }
 
-// progress is how much history is read, in minutes of all jobs.
+// progress counts the minutes of history of all jobs.
 type progress struct{ read, of atomic.Int64 }
 
-// Progress is the share of the history that is read, from 0 to 1.
-func (e *Loop) Progress() float64 {
-	of := e.progress.of.Load()
+// Progress returns the share of the history that is read, from 0 to 1.
+func (l *Loop) Progress() float64 {
+	of := l.progress.of.Load()
 	if of == 0 {
 		return 1
 	}
-	return min(1, float64(e.progress.read.Load())/float64(of))
+	return min(1, float64(l.progress.read.Load())/float64(of))
 }
 
-// noteEvery is the time between two words of the log about progress.
-const noteEvery = 30 * time.Second
+// logProgressEvery is the time between two log lines about progress.
+const logProgressEvery = 30 * time.Second
 
-// noteProgress logs how much history is read, when that takes long. What can't be
-// read has its own word of the log, and makes no progress.
-func (e *Loop) noteProgress() {
-	share := e.Progress()
+// logProgress logs how much history is read, if that takes long. A backend that can't be
+// read has a log line of its own, and makes no progress.
+func (st *state) logProgress() {
+	share := st.Progress()
 	switch {
-	case share == 1 && e.noted.IsZero():
+	case share == 1 && st.progressLogged.IsZero():
 		return
 	case share == 1:
-		done := e.progress.of.Load() // what comes is counted from nothing
-		e.progress.of.Add(-done)
-		e.progress.read.Add(-done)
-		e.noted = time.Time{}
-		e.Log.Info("All history is read")
-	case e.noted.IsZero():
-		e.noted, e.notedShare = e.Now(), -1
-	case e.Now().Sub(e.noted) >= noteEvery && int(100*share) != e.notedShare:
-		e.noted, e.notedShare = e.Now(), int(100*share)
-		e.Log.Info("Reading history", "percent", e.notedShare)
+		done := st.progress.of.Load() // later reads count from zero
+		st.progress.of.Add(-done)
+		st.progress.read.Add(-done)
+		st.progressLogged = time.Time{}
+		st.Log.Info("All history is read")
+	case st.progressLogged.IsZero():
+		st.progressLogged, st.loggedShare = st.Now(), -1
+	case st.Now().Sub(st.progressLogged) >= logProgressEvery && int(100*share) != st.loggedShare:
+		st.progressLogged, st.loggedShare = st.Now(), int(100*share)
+		st.Log.Info("Reading history", "percent", st.loggedShare)
 	}
 }
 
-// readHistory reads the history of new jobs beside the loop, again and again
-// until it succeeds. Nobody's whole history is read before everybody's newest
-// part was tried.
-func (e *Loop) readHistory(ctx context.Context, begun []*job) {
-	for _, b := range e.backends {
+// readHistory starts to read the history of new jobs, and repeats it until it succeeds.
+// The newest part of each job is tried before the whole of any.
+func (st *state) readHistory(ctx context.Context, begun []*job) {
+	l := st.Loop
+	for _, b := range st.lanes {
 		var first sync.WaitGroup
 		var mine []*job
-		for _, l := range begun {
-			if l.lane == b {
-				mine = append(mine, l)
+		for _, j := range begun {
+			if j.lane == b {
+				mine = append(mine, j)
 			}
 		}
 		for _, family := range families(mine) {
-			ctx, done := e.stoppable(ctx, family)
+			ctx, done := st.stoppable(ctx, family)
 			first.Add(1)
-			e.started.Go(func() {
+			st.started.Go(func() {
 				defer done()
 				tried := sync.OnceFunc(first.Done)
 				defer tried()
-				e.readNew(ctx, family, stageNewest, tried)
+				l.readNew(ctx, family, stageNewest, tried)
 				tried()
 				first.Wait()
-				e.readNew(ctx, family, stageWhole, func() {})
+				l.readNew(ctx, family, stageWhole, func() {})
 			})
 		}
 	}
 }
 
-// stoppable makes a context that ends when every ledger of a family is stopped.
-func (e *Loop) stoppable(ctx context.Context, family []*job) (context.Context, context.CancelFunc) {
+// stoppable returns a context that ends when every job of a family is stopped.
+func (st *state) stoppable(ctx context.Context, family []*job) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	left := len(family)
-	for _, l := range family {
-		before := l.stop
-		l.stop = func() {
+	for _, j := range family {
+		before := j.stop
+		j.stop = func() {
 			before()
 			if left--; left == 0 {
 				cancel()
@@ -117,46 +115,41 @@ func (e *Loop) stoppable(ctx context.Context, family []*job) (context.Context, c
 	return ctx, cancel
 }
 
-// readNew reads new books of a family's jobs.
-func (e *Loop) readNew(ctx context.Context, family []*job, span stage, tried func()) {
+// readNew reads the history of a family's jobs into new records.
+func (l *Loop) readNew(ctx context.Context, family []*job, span stage, tried func()) {
 	var entries []*history.Read
-	for _, l := range family {
-		if en := e.newEntry(l, span); en != nil {
+	for _, j := range family {
+		if en := l.newEntry(j, span); en != nil {
 			entries = append(entries, en)
 		}
 	}
-	e.readEntries(ctx, family[0].lane, entries, span, tried)
+	l.readEntries(ctx, family[0].lane, entries, span, tried)
 }
 
-// readEntries reads the books of a family's jobs until it has all of them;
-// tried is called after each try.
-func (e *Loop) readEntries(ctx context.Context, b *lane, entries []*history.Read, span stage, tried func()) {
+// readEntries reads records until all succeeded, and sends them to backfilled. It calls
+// tried after each try.
+func (l *Loop) readEntries(ctx context.Context, b *lane, entries []*history.Read, span stage, tried func()) {
 	if len(entries) == 0 {
 		return
 	}
-	all, admission := slices.Clone(entries), b.places(span)
+	all, admission := slices.Clone(entries), b.slots(span)
 	defer func() {
 		for _, en := range all {
-			finish(en)
+			finishProgress(en)
 		}
 	}()
 	for pause := time.Second; len(entries) > 0 && admit(ctx, admission); pause = min(2*pause, time.Minute) {
-		end := e.behindNow()
+		end := l.newestEnd()
 		for _, en := range entries {
-			if en.Done = false; (errors.Is(en.Err, backend.ErrPartial) || en.Record.Broken != nil) && en.Restart != nil {
-				en.Record = en.Restart() // what it holds may be a part
-			}
 			end = max(end, en.Record.Settled)
 		}
 		b.Advance(ctx, entries, end, false)
 		if span != stageNewest { // which is shown at once
-			e.catchUp(ctx, b, entries, end)
+			l.catchUp(ctx, b, entries, end)
 		}
 		<-admission // others go first while this one pauses
 		tried()
-		select {
-		case e.warmed <- historyRead{span, copied(entries)}:
-		case <-ctx.Done():
+		if !send(ctx, l.backfilled, backfillResult{span, copies(entries)}) {
 			return
 		}
 		after := pause
@@ -170,26 +163,25 @@ func (e *Loop) readEntries(ctx context.Context, b *lane, entries []*history.Read
 	}
 }
 
-// catchUp reads the slots that became due while a history up to end was read. A cycle
-// has them already, and its numbers are not replaced by older ones.
-func (e *Loop) catchUp(ctx context.Context, b *lane, entries []*history.Read, end timeline.Minute) {
-	now := e.behindNow()
+// catchUp reads the slots that became due while the history up to end was read. A cycle
+// has read them already, and its numbers are not replaced by older ones.
+func (l *Loop) catchUp(ctx context.Context, b *lane, entries []*history.Read, end timeline.Minute) {
+	now := l.newestEnd()
 	if now <= end {
 		return
 	}
 	var read []*history.Read
 	for _, en := range entries {
 		if en.Err == nil {
-			en.Done = false
 			read = append(read, en)
 		}
 	}
 	b.Advance(ctx, read, now, false)
 }
 
-// copied are entries as they are now: those that failed are read again while the
-// loop looks at them.
-func copied(entries []*history.Read) []*history.Read {
+// copies returns the entries as they are now. Those that failed are read again while the
+// state uses the copies.
+func copies(entries []*history.Read) []*history.Read {
 	out := make([]*history.Read, len(entries))
 	for i, en := range entries {
 		c := *en
@@ -198,277 +190,265 @@ func copied(entries []*history.Read) []*history.Read {
 	return out
 }
 
-// newEntry makes the book that a reading of a span fills, or nil when the whole
-// history is not much longer.
-func (e *Loop) newEntry(l *job, span stage) *history.Read {
-	end := e.behindNow()
+// newEntry returns an empty record for a stage. It returns nil for the newest part if
+// the whole history is not much longer.
+func (l *Loop) newEntry(j *job, span stage) *history.Read {
+	end := l.newestEnd()
 	if span == stageNewest {
-		if 4*l.recent >= l.History {
+		if 4*j.recent >= j.History {
 			return nil
 		}
-		fresh := func() *history.Record { return history.NewRecord(l.Plan, end.Add(-l.recent), l.NewestLeadIn()) }
+		fresh := func() *history.Record { return history.NewRecord(j.Plan, end.Add(-j.recent), j.NewestLeadIn()) }
 		return &history.Read{Record: fresh(), Restart: fresh}
 	}
-	return e.wholeEntry(l, end)
+	return l.wholeEntry(j, end)
 }
 
-// wholeEntry makes an empty book for all of a ledger's history before end, whose
-// filling counts as progress.
-func (e *Loop) wholeEntry(l *job, end timeline.Minute) *history.Read {
-	fresh := func() *history.Record { return history.NewRecord(l.Plan, end.Add(-l.History), l.LeadIn) }
-	k := fresh()
-	left := int64(end - k.Settled)
-	e.progress.of.Add(left)
-	l.left.Store(left)
-	return &history.Read{Record: k, Restart: fresh, Progress: func(minutes timeline.Minute) {
+// wholeEntry returns an empty record for all of a job's history before end. Reading it
+// counts as progress.
+func (l *Loop) wholeEntry(j *job, end timeline.Minute) *history.Read {
+	fresh := func() *history.Record { return history.NewRecord(j.Plan, end.Add(-j.History), j.LeadIn) }
+	rec := fresh()
+	left := int64(end - rec.Settled)
+	l.progress.of.Add(left)
+	j.left.Store(left)
+	return &history.Read{Record: rec, Restart: fresh, Progress: func(minutes timeline.Minute) {
 		step := min(int64(minutes), left)
 		left -= step
-		e.progress.read.Add(step)
-		l.left.Store(left)
+		l.progress.read.Add(step)
+		j.left.Store(left)
 	}}
 }
 
-// finish tells that nothing is left to read.
-func finish(en *history.Read) {
+// finishProgress counts all of an entry as read.
+func finishProgress(en *history.Read) {
 	if en.Progress != nil {
 		en.Progress(math.MaxInt32)
 	}
 }
 
-// warmUp takes over what a round of reading brought.
-func (e *Loop) warmUp(ctx context.Context, w historyRead) {
+// takeBackfill takes what was read: records and errors.
+func (st *state) takeBackfill(ctx context.Context, w backfillResult) {
 	for _, en := range w.entries {
-		l := e.jobOf(en.Record.Plan)
-		if l == nil {
+		j := st.jobOf(en.Record.Plan)
+		if j == nil {
 			continue
 		}
 		if en.Err != nil {
-			e.notWarm(l, en.Err)
+			st.failBackfill(j, en.Err)
 			continue
 		}
-		b := l.lane
+		b := j.lane
 		if b.down != nil { // it is not any more
 			b.down = nil
-			e.noteBackend(b)
+			st.logBackend(b)
 		}
-		if w.span == stageNewest && l.book != nil {
+		if w.stage == stageNewest && j.record != nil {
 			continue // all of it came first
 		}
-		l.next, l.nextSpan = en.Record, w.span
-		e.showNext(ctx, l)
+		j.fresh, j.freshStage = en.Record, w.stage
+		st.showFresh(ctx, j)
 	}
 }
 
-// showNext evaluates a job's history that was read, if it is as new as what is published
-// and no cycle is under way. Otherwise the end of the cycle, or the next one, does.
-func (e *Loop) showNext(ctx context.Context, l *job) {
-	if l.next == nil || l.book != nil && (l.lane.busy || l.next.Timeline.End() < l.book.Timeline.End()) {
+// showFresh replaces a job's record by the fresh one and evaluates it, if that is as new
+// as what is published and no cycle is under way. Otherwise the end of the cycle does,
+// or the next one.
+func (st *state) showFresh(ctx context.Context, j *job) {
+	if j.fresh == nil || j.record != nil && (j.lane.busy || j.fresh.Timeline.End() < j.record.Timeline.End()) {
 		return
 	}
-	e.takeOver(l)
-	for _, t := range e.byJob[l] {
-		e.note(t, nil)
+	st.replaceRecord(j)
+	for _, t := range st.byJob[j] {
+		st.logFailure(t, nil)
 	}
-	l.settle(nil)
-	e.evaluateAll(l, l.book.Timeline.End())
-	e.regroup(ctx, l)
+	j.setResult(nil)
+	st.evaluateAll(j, j.record.Timeline.End())
+	st.regroup(ctx, j)
 }
 
-// notWarm shows why a ledger's history is not read.
-func (e *Loop) notWarm(l *job, err error) {
-	own := backend.Refused(err) || e.answers(l.lane)
-	for _, t := range e.byJob[l] {
-		if l.book == nil {
+// failBackfill shows why a job's history is not read.
+func (st *state) failBackfill(j *job, err error) {
+	own := backend.Refused(err) || st.hasAnswered(j.lane)
+	for _, t := range st.byJob[j] {
+		if j.record == nil {
 			t.status.State, t.status.StateReason = evaluator.StateQueryFailed, err.Error()
 		}
-		if own && !l.rereading {
-			e.note(t, err)
+		if own && !j.rereading {
+			st.logFailure(t, err)
 		}
 	}
 	if !own {
-		l.lane.down = err
-		e.noteBackend(l.lane)
+		j.lane.down = err
+		st.logBackend(j.lane)
 	}
 }
 
-// answers reports whether a backend answered of late, as far as its jobs
-// that are read can tell.
-func (e *Loop) answers(b *lane) bool {
+// hasAnswered reports whether a backend answered recently, as far as its jobs show.
+func (st *state) hasAnswered(b *lane) bool {
 	if b.down != nil {
 		return false
 	}
-	for _, l := range e.jobs {
-		if l.lane == b && l.book != nil {
+	for _, j := range st.jobs {
+		if j.lane == b && j.record != nil {
 			return true
 		}
 	}
 	return false
 }
 
-// takeOver puts a book that was read in the place of the old one. No cycle may
-// be under way.
-func (e *Loop) takeOver(l *job) {
-	if l.next == nil {
+// replaceRecord replaces a job's record by the fresh one. No cycle may be under way.
+func (st *state) replaceRecord(j *job) {
+	if j.fresh == nil {
 		return
 	}
-	if l.nextSpan != stageNewest {
-		l.look.plan(l, e.end)
-		defer l.release()
-		if l.book != nil && !history.KeepOld(l.next, l.book) && !l.preview {
-			l.next = nil // the newest samples are lost, so that counting would not go on rightly
+	if j.freshStage != stageNewest {
+		j.search.plan(j, st.end)
+		defer j.endReads()
+		if j.record != nil && !history.KeepOld(j.fresh, j.record) && !j.newestOnly {
+			j.fresh = nil // the newest samples are lost, so that counting would not go on rightly
 			return
 		}
-		l.next.Recent.EndReread()
+		j.fresh.Recent.EndReread()
 	}
 	changed := 0
-	if l.book != nil && l.nextSpan != stageNewest && !l.preview {
-		changed = l.book.Timeline.CountDifferences(l.next.Timeline, l.book.Timeline.Start(), min(l.book.Settled, l.next.Settled))
-		l.lane.Metrics.Late.WithLabelValues("reread").Add(float64(changed))
+	if j.record != nil && j.freshStage != stageNewest && !j.newestOnly {
+		changed = j.record.Timeline.CountDifferences(j.fresh.Timeline, j.record.Timeline.Start(), min(j.record.Settled, j.fresh.Settled))
+		j.lane.Metrics.Late.WithLabelValues("reread").Add(float64(changed))
 	}
-	for _, t := range e.byJob[l] {
-		if e.NewJudge != nil && (l.preview || changed > 0 || t.inexact) {
-			t.rejudged = !l.preview && !t.inexact
-			t.judge = e.NewJudge()
+	for _, t := range st.byJob[j] {
+		if st.NewJudge != nil && (j.newestOnly || changed > 0 || t.inexact) {
+			t.rejudged = !j.newestOnly && !t.inexact
+			t.judge = st.NewJudge()
 		}
 	}
-	l.book, l.next, l.preview = l.next, nil, l.nextSpan == stageNewest
-	if l.nextSpan != stageNewest {
-		l.book.SaveCheckpoint()
+	j.record, j.fresh, j.newestOnly = j.fresh, nil, j.freshStage == stageNewest
+	if j.freshStage != stageNewest {
+		j.record.SaveCheckpoint()
 	}
 }
 
-// release ends what reads a ledger's history.
-func (l *job) release() {
-	l.stop()
-	l.stop, l.rereading = func() {}, false
+// endReads stops reading a job's history.
+func (j *job) endReads() {
+	j.stop()
+	j.stop, j.rereading = func() {}, false
 }
 
-// rereadAfter is the time between two rereads of a ledger's newest history.
+// rereadAfter is the time between two rereads of a job's newest history.
 const rereadAfter = 24 * time.Hour
 
-// maxRereads is how many jobs of a backend wait for a reread at a time; each
-// holds a copy of its timeline.
+// maxRereads bounds how many jobs of a backend wait for a reread. Each holds a copy of
+// its timeline.
 const maxRereads = 100
 
-// rereadOld reads again what a backend's jobs counted since their last
-// reread, when that is a day ago, one family after the other. Each has an hour of
-// its own, so that not all come at once.
-func (e *Loop) rereadOld(ctx context.Context, b *lane) {
+// rereadOld starts to read again what a backend's jobs counted since their last reread,
+// if that was a day ago. Each family has its own hour, so that not all come at once.
+func (st *state) rereadOld(ctx context.Context, b *lane) {
 	if b.busy {
 		return
 	}
-	jobs := e.jobsOf(b)
+	jobs := st.jobsOf(b)
 	waiting := 0
-	for _, l := range jobs {
-		if l.rereading {
+	for _, j := range jobs {
+		if j.rereading {
 			waiting++
 		}
 	}
 	for _, family := range families(jobs) {
 		var due []*job
 		var entries []*history.Read
-		for _, l := range family {
-			if waiting >= maxRereads || l.book == nil || l.preview || l.rereading || l.next != nil || l.look.waits(l, e.end) ||
-				l.book.Settled < l.book.Checkpoint.Settled.Add(rereadAfter)+spread(family) {
+		for _, j := range family {
+			if waiting >= maxRereads || j.record == nil || j.newestOnly || j.rereading || j.fresh != nil || j.search.waits(j, st.end) ||
+				j.record.Settled < j.record.Checkpoint.Settled.Add(rereadAfter)+spread(family) {
 				continue
 			}
-			l.rereading = true
-			due, entries = append(due, l), append(entries, rereadEntry(l))
+			j.rereading = true
+			due, entries = append(due, j), append(entries, rereadEntry(j))
 		}
 		if len(due) == 0 {
 			continue
 		}
 		waiting += len(due)
-		ctx, done := e.stoppable(ctx, due)
-		e.started.Go(func() {
+		ctx, done := st.stoppable(ctx, due)
+		l := st.Loop
+		st.started.Go(func() {
 			defer done()
-			e.readEntries(ctx, b, entries, stageAgain, func() {})
+			l.readEntries(ctx, b, entries, stageReread, func() {})
 		})
 	}
 }
 
-// rereadEntry reads again what a ledger counted since its last reread.
-func rereadEntry(l *job) *history.Read {
-	en := &history.Read{Record: l.book.Reread()}
-	if id, known := l.lane.Identity(); known && id.Kind == backend.KindThanos { // of others nobody knows that a part is missing
-		before := l.book.Reread()
+// rereadEntry returns a record to read again what a job counted since its last reread.
+func rereadEntry(j *job) *history.Read {
+	en := &history.Read{Record: j.record.Reread()}
+	if id, known := j.lane.Identity(); known && id.Kind == backend.KindThanos { // other kinds don't report that a part is missing
+		before := j.record.Reread()
 		en.Restart = before.Clone
 	}
 	return en
 }
 
-// spread is when in the hours after a day a family is read again, in minutes.
+// spread returns how many minutes after the end of a day a family is read again.
 func spread(family []*job) timeline.Minute {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(family[0].Inputs[0].ClockText())) // never fails
 	return timeline.Minute(h.Sum32() % (6 * 60))
 }
 
-// rereadAll reads the whole history of all jobs again.
-func (e *Loop) rereadAll(ctx context.Context) {
+// rereadAll starts to read the whole history of all jobs again.
+func (st *state) rereadAll(ctx context.Context) {
 	n := 0
-	for _, b := range e.backends {
-		for _, family := range families(e.jobsOf(b)) {
-			n += e.rereadWhole(ctx, family)
+	for _, b := range st.lanes {
+		for _, family := range families(st.jobsOf(b)) {
+			n += st.rereadWhole(ctx, family)
 		}
 	}
 	if n == 0 {
-		e.Log.Info("No history is read again: all is being read")
+		st.Log.Info("No history is read again: all is being read")
 		return
 	}
-	e.Log.Info("All history is read again", "counted", n)
+	st.Log.Info("All history is read again", "counted", n)
 }
 
-// rereadWhole reads the whole history of a family again, beside what goes on, but
-// of those that are being read. It tells how many that are.
-func (e *Loop) rereadWhole(ctx context.Context, family []*job) int {
+// rereadWhole starts to read the whole history of a family again, except jobs that are
+// being read. It returns the number of jobs.
+func (st *state) rereadWhole(ctx context.Context, family []*job) int {
 	var entries []*history.Read
-	for _, l := range family {
-		if l.book == nil || l.preview || l.rereading {
+	for _, j := range family {
+		if j.record == nil || j.newestOnly || j.rereading {
 			continue
 		}
-		l.rereading = true
-		for _, p := range l.ended {
+		j.rereading = true
+		for _, p := range j.endedPeriods {
 			p.Reset()
 		}
-		from, outgrown := e.behindNow().Add(-l.History), l.book.Outgrown
-		fresh := func() *history.Record { return wholeBook(l.Plan, from, outgrown) }
+		from, outgrown := st.newestEnd().Add(-j.History), j.record.Outgrown || j.inSums
+		fresh := func() *history.Record { return history.NewWholeRecord(j.Plan, from, outgrown) }
 		en := &history.Read{Record: fresh(), Restart: fresh}
 		entries = append(entries, en)
 	}
 	if len(entries) > 0 {
-		ctx, done := e.stoppable(ctx, family)
-		e.started.Go(func() {
+		ctx, done := st.stoppable(ctx, family)
+		l := st.Loop
+		st.started.Go(func() {
 			defer done()
-			e.readEntries(ctx, family[0].lane, entries, stageAgain, func() {})
+			l.readEntries(ctx, family[0].lane, entries, stageReread, func() {})
 		})
 	}
 	return len(entries)
 }
 
-// wholeBook makes an empty book of a ledger, which is counted in sums when it has
-// outgrown others.
-func wholeBook(l *plan.Plan, from timeline.Minute, outgrown bool) *history.Record {
-	k := history.NewRecord(l, from, l.LeadIn)
-	for i := range k.Inputs {
-		if outgrown && l.Inputs[i].NewMethod == nil {
-			k.Inputs[i].Method = evaluator.MethodAggregated
+// rereadOutgrown starts to read again, in sums of targets, those jobs that have too many
+// series to read them one by one, and those that a fault broke.
+func (st *state) rereadOutgrown(ctx context.Context, jobs []*job) {
+	for _, j := range jobs {
+		if st.jobs[j.Key] == j && j.record.Broken != nil && !j.rereading {
+			st.rereadWhole(ctx, []*job{j})
 		}
-	}
-	return k
-}
-
-// rereadOutgrown reads anew, in sums, what a cycle found to have more series than
-// may be read raw, and what a fault left in the middle.
-func (e *Loop) rereadOutgrown(ctx context.Context, jobs []*job) {
-	for _, l := range jobs {
-		if e.jobs[l.Key] == l && l.book.Broken != nil && !l.rereading {
-			e.rereadWhole(ctx, []*job{l})
-		}
-		if e.jobs[l.Key] == l && l.book.Outgrown && !l.rereading {
-			e.Log.Warn("An SLO has too many series to read them one by one, its history is read anew in sums of targets",
-				"slo_id", e.byJob[l][0].slo.ID(), "backend", l.lane.Name, "max_series", l.lane.MaxSeries)
-			e.rereadWhole(ctx, []*job{l})
+		if st.jobs[j.Key] == j && j.record.Outgrown && !j.rereading {
+			st.Log.Warn("An SLO has too many series to read them one by one, its history is read again in sums of targets",
+				"slo_id", st.byJob[j][0].slo.ID(), "backend", j.lane.Name, "max_series", j.lane.MaxSeries)
+			st.rereadWhole(ctx, []*job{j})
 		}
 	}
 }

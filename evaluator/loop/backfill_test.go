@@ -14,7 +14,7 @@ import (
 func TestProgressInTheLog(t *testing.T) {
 	now := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
 	var log strings.Builder
-	e := &Loop{Options: Options{
+	e := &state{Loop: &Loop{Options: Options{
 		Now: func() time.Time { return now },
 		Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
@@ -22,7 +22,7 @@ func TestProgressInTheLog(t *testing.T) {
 			}
 			return a
 		}})),
-	}}
+	}}}
 	for second := range 200 {
 		switch second {
 		case 1: // nothing is to be read before
@@ -32,7 +32,7 @@ func TestProgressInTheLog(t *testing.T) {
 		case 180:
 			e.progress.read.Store(300)
 		}
-		e.noteProgress()
+		e.logProgress()
 		now = now.Add(time.Second)
 	}
 	require.Equal(t, "msg=\"Reading history\" percent=0\nmsg=\"Reading history\" percent=33\nmsg=\"All history is read\"\n", log.String())

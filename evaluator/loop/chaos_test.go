@@ -124,7 +124,7 @@ func endless(w http.ResponseWriter, _ *http.Request) {
 
 const empty = `{"status":"success","data":{"resultType":"matrix","result":[]}}`
 
-// chaos is an evaluator behind a proxy, with a clock of the test's own.
+// chaos is an evaluator that reads through a proxy, with a clock of the test's own.
 type chaos struct {
 	*testing.T
 	*loop.Loop

@@ -3,7 +3,6 @@ package loop
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,16 +12,15 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
 	"github.com/slowburn-slo/slowburn/evaluator/history"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
-	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// cycle is the evaluation of a backend's jobs at an instant.
+// cycle evaluates a backend's jobs at an instant. The jobs belong to it until it ends.
 type cycle struct {
 	backend *lane
 	jobs    []*job // its own until it ends
 	end     timeline.Minute
 	begin   time.Time
-	down    error      // why there was no answer at all, before and behind it
+	down    error      // why there was no answer at all; nil if there was one
 	stale   *time.Time // as a backend's
 
 	broken   atomic.Int32          // queries in a row without an answer
@@ -30,83 +28,79 @@ type cycle struct {
 	fault    atomic.Pointer[error] // the last that was no refusal of one query
 }
 
-// begin starts a cycle of each backend that has none under way: one that hangs
-// keeps no other waiting.
-func (e *Loop) begin(ctx context.Context, end timeline.Minute) {
-	e.end = end
-	for _, b := range e.backends {
+// begin starts a cycle for each backend that has none under way. So a backend that hangs
+// delays no other.
+func (st *state) begin(ctx context.Context, end timeline.Minute) {
+	st.end = end
+	for _, b := range st.lanes {
 		if b.busy {
 			continue
 		}
-		c := &cycle{backend: b, end: end, begin: e.Now(), down: b.down}
-		for _, l := range e.jobs {
-			if l.lane != b {
+		c := &cycle{backend: b, end: end, begin: st.Now(), down: b.down}
+		for _, j := range st.jobs {
+			if j.lane != b {
 				continue
 			}
-			e.takeOver(l)
-			if l.book != nil && l.retry <= end {
-				c.jobs = append(c.jobs, l)
+			st.replaceRecord(j)
+			if j.record != nil && j.retry <= end {
+				c.jobs = append(c.jobs, j)
 			}
 		}
 		slices.SortFunc(c.jobs, func(x, y *job) int { return cmp.Compare(x.Key, y.Key) })
 		b.busy = true
-		e.started.Go(func() {
+		cycled := st.cycled
+		st.started.Go(func() {
 			b.Safely(func() { c.run(ctx) })
-			if ctx.Err() != nil {
-				return // what it found speaks of the end
-			}
-			select {
-			case e.cycled <- c:
-			case <-ctx.Done():
+			if ctx.Err() == nil { // else its errors are those of the end
+				send(ctx, cycled, c)
 			}
 		})
 	}
 }
 
 // finish evaluates what a cycle read, and publishes.
-func (e *Loop) finish(ctx context.Context, c *cycle) {
+func (st *state) finish(ctx context.Context, c *cycle) {
 	b := c.backend
 	b.busy, b.down, b.stale = false, c.down, c.stale
-	e.noteBackend(b)
-	for _, l := range c.jobs {
-		if e.jobs[l.Key] != l {
+	st.logBackend(b)
+	for _, j := range c.jobs {
+		if st.jobs[j.Key] != j {
 			continue // it was left meanwhile
 		}
-		for _, t := range e.byJob[l] {
-			e.note(t, l.err)
-			if l.err != nil {
-				t.fail(l.err)
+		for _, t := range st.byJob[j] {
+			st.logFailure(t, j.err)
+			if j.err != nil {
+				t.fail(j.err)
 			}
 		}
-		if l.err == nil {
-			e.evaluateAll(l, c.end)
-			for _, t := range e.byJob[l] {
-				e.noteDoubts(t)
+		if j.err == nil {
+			st.evaluateAll(j, c.end)
+			for _, t := range st.byJob[j] {
+				st.logDoubts(t)
 			}
-			e.regroup(ctx, l)
+			st.regroup(ctx, j)
 		}
 	}
-	for _, l := range e.jobsOf(b) {
-		e.showNext(ctx, l)
+	for _, j := range st.jobsOf(b) {
+		st.showFresh(ctx, j)
 	}
-	e.publish()
-	e.metrics.cycles.Observe(e.Now().Sub(c.begin).Seconds())
-	e.rereadOutgrown(ctx, c.jobs)
-	e.rereadOld(ctx, b)
-	e.readCuts(ctx, b)
-	e.readPast(ctx, b, c.end)
-	e.audit(ctx, b, c.jobs)
-	e.lookForLost(ctx, b, c.end)
-	e.noteKept(b)
+	st.publish()
+	st.metrics.cycles.Observe(st.Now().Sub(c.begin).Seconds())
+	st.rereadOutgrown(ctx, c.jobs)
+	st.rereadOld(ctx, b)
+	st.readCuts(ctx, b)
+	st.readPeriods(ctx, b, c.end)
+	st.audit(ctx, b, c.jobs)
+	st.searchLost(ctx, b, c.end)
+	st.logKept(b)
 }
 
-// idle waits for the cycles that are under way. It reports false when ctx ends
-// before.
-func (e *Loop) idle(ctx context.Context) bool {
-	for slices.ContainsFunc(e.backends, func(b *lane) bool { return b.busy }) {
+// idle waits for the cycles that are under way. It reports false if ctx ends before.
+func (st *state) idle(ctx context.Context) bool {
+	for slices.ContainsFunc(st.lanes, func(b *lane) bool { return b.busy }) {
 		select {
-		case c := <-e.cycled:
-			e.finish(ctx, c)
+		case c := <-st.cycled:
+			st.finish(ctx, c)
 		case <-ctx.Done():
 			return false
 		}
@@ -114,15 +108,15 @@ func (e *Loop) idle(ctx context.Context) bool {
 	return true
 }
 
-// families are the jobs that are read together, because what tells that they
-// have data is the same, in the order of the first.
+// families groups jobs that are read together, because the same query shows whether they
+// have data. They are in the order of their first job.
 func families(jobs []*job) [][]*job {
 	at := map[string]int{} // of a text, the family
 	var out [][]*job
-	for _, l := range jobs {
+	for _, j := range jobs {
 		home := len(out)
-		out = append(out, []*job{l})
-		for _, m := range l.Inputs {
+		out = append(out, []*job{j})
+		for _, m := range j.Inputs {
 			if i, ok := at[m.ClockText()]; ok && i != home {
 				into, from := min(i, home), max(i, home)
 				out[into], out[from] = append(out[into], out[from]...), nil
@@ -134,18 +128,19 @@ func families(jobs []*job) [][]*job {
 				home = into
 			}
 		}
-		for _, m := range l.Inputs {
+		for _, m := range j.Inputs {
 			at[m.ClockText()] = home
 		}
 	}
 	return slices.DeleteFunc(out, func(f []*job) bool { return f == nil })
 }
 
-// maxBroken is the number of failures that make a cycle give up on a backend.
+// maxBroken is the number of failures in a row after which a cycle gives up on a
+// backend.
 const maxBroken = 3
 
-// run advances the jobs. A backend that was down gets one query first, and
-// the others only when that one is answered.
+// run advances the jobs. A backend that was down gets one query first, and the others
+// only if that one is answered.
 func (c *cycle) run(ctx context.Context) {
 	b, due := c.backend, families(c.jobs)
 	if len(due) == 0 {
@@ -182,12 +177,12 @@ func (c *cycle) run(ctx context.Context) {
 		c.down = *err
 	}
 	well := c.down == nil && c.broken.Load() < maxBroken
-	for _, l := range c.jobs {
-		if l.err != nil && (well || backend.Refused(l.err)) {
-			l.backOff(c.end)
+	for _, j := range c.jobs {
+		if j.err != nil && (well || backend.Refused(j.err)) {
+			j.backOff(c.end)
 		}
 	}
-	if c.down == nil && slices.ContainsFunc(c.jobs, func(l *job) bool { return l.book.Silent(c.end) != nil }) {
+	if c.down == nil && slices.ContainsFunc(c.jobs, func(j *job) bool { return j.record.Silent(c.end) != nil }) {
 		c.stale = newestUp(ctx, b.Reader, c.end)
 	}
 	if c.down == nil && c.stale == nil {
@@ -199,20 +194,19 @@ func (c *cycle) run(ctx context.Context) {
 // advance advances a family, unless the cycle gave up on its backend.
 func (c *cycle) advance(ctx context.Context, family []*job) {
 	if c.broken.Load() >= maxBroken {
-		for _, l := range family {
-			l.settle(history.OwnError(l.Plan, *c.fault.Load()))
+		for _, j := range family {
+			j.setResult(history.OwnError(j.Plan, *c.fault.Load()))
 		}
 		return
 	}
 	entries := make([]*history.Read, len(family))
-	for i, l := range family {
-		l.changing.Lock()
-		defer l.changing.Unlock()
-		entries[i] = &history.Read{Record: l.book}
+	for i, j := range family {
+		defer j.hold()()
+		entries[i] = &history.Read{Record: j.record}
 	}
 	c.backend.Advance(ctx, entries, c.end, true)
 	for i, e := range entries {
-		family[i].settle(e.Err)
+		family[i].setResult(e.Err)
 		if e.Err == nil || backend.Refused(e.Err) {
 			c.answered.Store(true)
 			c.broken.Store(0)
@@ -225,9 +219,9 @@ func (c *cycle) advance(ctx context.Context, family []*job) {
 	}
 }
 
-// newestUp finds whether the whole backend lags: it has no sample of up, which
-// every Prometheus writes at each scrape, within the lookback of 5 min, but
-// had some in the last day. It returns the time of the newest, to 5 min.
+// newestUp finds whether the whole backend lags: it has no sample of up in the last 5
+// min, though every Prometheus writes one at each scrape, but had some in the last day.
+// It returns the time of the newest, to 5 min.
 func newestUp(ctx context.Context, b *history.Reader, end timeline.Minute) *time.Time {
 	fresh, err := b.Query(ctx, "count(up)", end.Time())
 	if err != nil || len(fresh) > 0 {
@@ -241,153 +235,58 @@ func newestUp(ctx context.Context, b *history.Reader, end timeline.Minute) *time
 	return &newest
 }
 
-// publish makes a report of all tracks.
-func (e *Loop) publish() {
-	r := &evaluator.Report{Format: 1, EvaluatedAt: e.end.Time(), SLOs: make([]evaluator.Status, 0, len(e.tracks)), Problems: append(slices.Clone(e.problems), leftOut(e.tracks)...), Backends: e.backendInfos(), Retired: e.retiredIDs()}
-	for _, t := range e.tracks {
+// publish makes a report of all SLOs that are followed.
+func (st *state) publish() {
+	r := &evaluator.Report{Format: 1, EvaluatedAt: st.end.Time(), SLOs: make([]evaluator.Status, 0, len(st.followed)), Problems: append(slices.Clone(st.problems), leftOutProblems(st.followed)...), Backends: st.backendInfos(), Retired: st.retiredIDs()}
+	for _, t := range st.followed {
 		r.SLOs = append(r.SLOs, t.status)
 	}
 	slices.SortFunc(r.SLOs, func(a, b evaluator.Status) int { return cmp.Compare(a.ID, b.ID) })
-	if e.Alerts != nil {
-		e.Alerts(r)
+	if st.Alerts != nil {
+		st.Alerts(r)
 	}
-	e.report.Store(r)
-	e.published, e.unpublished = e.Now(), false
-	if e.Publish != nil {
-		e.Publish(r)
+	st.report.Store(r)
+	st.published, st.unpublished = st.Now(), false
+	if st.Publish != nil {
+		st.Publish(r)
 	}
 }
 
-// note logs when an SLO's query begins to fail and when it is well again; one
-// that fails with its whole backend is the backend's to tell.
-func (e *Loop) note(t *followed, err error) {
+// logFailure logs when an SLO's query begins to fail and when it succeeds again. A
+// failure of the whole backend is logged once, by logBackend.
+func (st *state) logFailure(t *followed, err error) {
 	b := t.job.lane
 	failing := err != nil && (b.down == nil || backend.Refused(err))
 	switch {
-	case failing && !t.told:
-		e.Log.Warn("SLO can't be evaluated", "slo_id", t.slo.ID(), "backend", b.Name, "err", err)
-	case err == nil && t.told:
-		e.Log.Info("SLO is evaluated again", "slo_id", t.slo.ID(), "backend", b.Name)
+	case failing && !t.logged:
+		st.Log.Warn("SLO can't be evaluated", "slo_id", t.slo.ID(), "backend", b.Name, "err", err)
+	case err == nil && t.logged:
+		st.Log.Info("SLO is evaluated again", "slo_id", t.slo.ID(), "backend", b.Name)
 	}
-	t.told = failing || err != nil && t.told
+	t.logged = failing || err != nil && t.logged
 }
 
-// noteBackend logs when a backend begins to give no answers at all and when it
-// is well again.
-func (e *Loop) noteBackend(b *lane) {
+// logBackend logs when a backend gives no answers any more and when it does again.
+func (st *state) logBackend(b *lane) {
 	down := b.down != nil
-	if down == b.told {
+	if down == b.loggedDown {
 		return
 	}
-	b.told = down
+	b.loggedDown = down
 	if down {
 		b.Forget()
 	}
 	state, reason, up := evaluator.StateWarming, readingHistory, 1.0
 	if down {
 		state, reason, up = evaluator.StateQueryFailed, b.down.Error(), 0
-		e.Log.Error("Backend can't be read", "backend", b.Name, "err", b.down)
+		st.Log.Error("Backend can't be read", "backend", b.Name, "err", b.down)
 	} else {
-		e.Log.Info("Backend can be read again", "backend", b.Name)
+		st.Log.Info("Backend can be read again", "backend", b.Name)
 	}
-	e.metrics.up.WithLabelValues(b.Name).Set(up)
-	for _, t := range e.tracks {
-		if t.job.lane == b && t.job.book == nil && !t.told {
+	st.metrics.up.WithLabelValues(b.Name).Set(up)
+	for _, t := range st.followed {
+		if t.job.lane == b && t.job.record == nil && !t.logged {
 			t.status.State, t.status.StateReason = state, reason
-		}
-	}
-}
-
-// EvaluateAt evaluates SLOs once at an instant, or at the newest slot that
-// should be complete when that is earlier. An SLO that can't be evaluated is in
-// the state query_failed; only the end of ctx is an error.
-func (e *Loop) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Time) (*evaluator.Report, error) {
-	e.end = min(timeline.MinuteOf(at), e.behindNow())
-	evaluate := func(l *job) {
-		if l.err == nil {
-			e.evaluateAll(l, e.end) // and folds, while others are still read
-		}
-	}
-	e.readOnce(ctx, slos, evaluate)
-	var groups []*slo.SLO
-	for _, s := range slos {
-		t := e.tracks[s.ID()]
-		of, leftOut := groupsOf(s, t.job)
-		groups = append(groups, of...)
-		t.leftOut = leftOut
-	}
-	e.readOnce(ctx, groups, evaluate)
-	for _, s := range groups {
-		e.tracks[s.Service+"/"+s.Name].groups[s.ID()] = e.tracks[s.ID()]
-	}
-	e.auditOnce(ctx)
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("evaluating: %w", err)
-	}
-	e.conclude(ctx)
-	e.publish()
-	return e.Report(), nil
-}
-
-// readOnce reads the whole history of SLOs. It calls read, for one at a time, when
-// a ledger is read or has failed.
-func (e *Loop) readOnce(ctx context.Context, slos []*slo.SLO, read func(*job)) {
-	for _, s := range slos {
-		t, l := e.newTrack(s)
-		e.tracks[s.ID()] = t
-		e.byJob[l] = append(e.byJob[l], t)
-	}
-	var wg sync.WaitGroup
-	var mu sync.Mutex // of what belongs to the goroutine of Run
-	for _, b := range e.backends {
-		begun := slices.DeleteFunc(e.jobsOf(b), func(l *job) bool { return l.book != nil })
-		for _, family := range families(begun) {
-			var entries []*history.Read
-			for _, l := range family {
-				en := e.wholeEntry(l, e.end)
-				l.book = en.Record
-				entries = append(entries, en)
-			}
-			wg.Go(func() {
-				if !admit(ctx, b.readers) {
-					return
-				}
-				b.Advance(ctx, entries, e.end, false)
-				<-b.readers
-				mu.Lock()
-				defer mu.Unlock()
-				for i, en := range entries {
-					finish(en)
-					family[i].settle(en.Err)
-					read(family[i])
-				}
-			})
-		}
-	}
-	wg.Wait()
-}
-
-// conclude finds what is stale, and evaluates with that.
-func (e *Loop) conclude(ctx context.Context) {
-	for _, b := range e.backends {
-		if slices.ContainsFunc(e.jobsOf(b), func(l *job) bool { return l.err == nil && l.book.Silent(e.end) != nil }) {
-			b.stale = newestUp(ctx, b.Reader, e.end)
-		}
-		if b.stale == nil {
-			findAbsences(ctx, b.Reader, e.jobsOf(b), e.end)
-			findSpellings(ctx, b.Reader, e.jobsOf(b), e.end)
-		}
-		for _, l := range e.jobsOf(b) {
-			for _, t := range e.byJob[l] {
-				if l.err == nil {
-					e.evaluate(t, e.end, t.status.Alerts) // it may be stale
-					continue
-				}
-				s := t.spec(e.end)
-				t.status = evaluator.NewStatus(s, b.Name)
-				t.status.Compute(timeline.NewTimeline(e.end), e.end, e.Windows(s))
-				t.fail(l.err)
-			}
 		}
 	}
 }

@@ -29,7 +29,7 @@ import (
 // BenchmarkCycle10000 is one cycle of 10,000 SLOs over 30 d, each with counters
 // of its own and its timeline full, on a backend that answers at once: reading,
 // counting, alerts, windows, budgets and the report. It also reports the CPU
-// time of a cycle, and the memory that is in use behind it.
+// time of a cycle, and the memory that is in use after it.
 func BenchmarkCycle10000(b *testing.B) {
 	const n = 10_000
 	end := timeline.Minute(30_000_000)

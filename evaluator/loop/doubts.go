@@ -10,12 +10,12 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// doubtsOf are the doubts about a track's numbers, in the order of DoubtCodes. Each is
-// a function of what was read.
+// doubtsOf returns the doubts about an SLO's numbers, in the order of DoubtCodes. Each
+// follows from the samples alone.
 func (t *followed) doubtsOf(v *timeline.Timeline, end timeline.Minute) []evaluator.Doubt {
 	out := []evaluator.Doubt{}
 	for _, find := range []func(v *timeline.Timeline, end timeline.Minute) *evaluator.Doubt{
-		t.badExceeds, t.goodExceeds, t.duplicated, t.impossible, t.partlyKnown, t.estimated, t.audited,
+		t.badExceeds, t.goodExceeds, t.duplicated, t.impossible, t.partlyKnown, t.estimated, t.auditDoubt,
 	} {
 		if d := find(v, end); d != nil {
 			out = append(out, *d)
@@ -32,10 +32,11 @@ func (t *followed) goodExceeds(v *timeline.Timeline, end timeline.Minute) *evalu
 	return t.exceeds(v, end, counting.RoleGood|counting.RoleTotal, evaluator.DoubtGoodExceedsTotal, "good")
 }
 
-// duplicated is the doubt about counters that replicas have twice.
+// duplicated returns the doubt about counters that are read twice, once from each
+// replica.
 func (t *followed) duplicated(*timeline.Timeline, timeline.Minute) *evaluator.Doubt {
-	for i := range t.job.book.Inputs {
-		if label := t.job.book.Inputs[i].TwinLabel; label != "" {
+	for i := range t.job.record.Inputs {
+		if label := t.job.record.Inputs[i].TwinLabel; label != "" {
 			return &evaluator.Doubt{Code: evaluator.DoubtDuplicated, Message: fmt.Sprintf(
 				"%s has each counter more than once, as replicas see it, which differ in the label %s: all events count as often; write replica_labels: [%s] in the configuration of the backend",
 				t.job.Inputs[i].ClockText(), label, label)}
@@ -44,21 +45,21 @@ func (t *followed) duplicated(*timeline.Timeline, timeline.Minute) *evaluator.Do
 	return nil
 }
 
-// exceeds finds an excess in what a meter counts that counts two of good, bad and
-// total. Slots that are made of others don't show it: what is recorded does, of the
-// last hour.
+// exceeds finds an excess in inputs that count two of good, bad and total. Slots that
+// are combined from others don't show it. For these it looks at the recorded slots of
+// the last hour.
 func (t *followed) exceeds(v *timeline.Timeline, end timeline.Minute, counted counting.Role, code evaluator.DoubtCode, kind string) *evaluator.Doubt {
-	l, k := t.job, t.job.book
-	for i, m := range l.Inputs {
+	j, rec := t.job, t.job.record
+	for i, m := range j.Inputs {
 		if m.Counted != counted {
 			continue
 		}
 		of, start := v, evaluator.OwnStart(t.slo.Window, end)
-		if l.Combine != nil || l.Slice != nil {
-			of = k.Recent.Timeline(i)
+		if j.Combine != nil || j.Slice != nil {
+			of = rec.Recent.Timeline(i)
 			start = of.Start()
 		}
-		if x := evaluator.ExcessOf(of, start, min(k.Settled, of.End()), k.ScrapeInterval(), counted == counting.RoleGood|counting.RoleTotal); x != nil {
+		if x := evaluator.ExcessOf(of, start, min(rec.Settled, of.End()), rec.ScrapeInterval(), counted == counting.RoleGood|counting.RoleTotal); x != nil {
 			d := x.Doubt(code, kind)
 			return &d
 		}
@@ -66,12 +67,12 @@ func (t *followed) exceeds(v *timeline.Timeline, end timeline.Minute, counted co
 	return nil
 }
 
-// wellKnownShare is the share of a window that is known when nothing is said of it.
+// wellKnownShare is the known share of a window from which on there is no doubt.
 const wellKnownShare = 0.9
 
-// partlyKnown is the doubt about a number of which too little is known.
+// partlyKnown returns the doubt about a number if too little of it is known.
 func (t *followed) partlyKnown(v *timeline.Timeline, end timeline.Minute) *evaluator.Doubt {
-	for _, d := range []*evaluator.Doubt{t.missedDoubt(end), t.keptDoubt(end), t.goneDoubt(end)} {
+	for _, d := range []*evaluator.Doubt{t.respelledDoubt(end), t.keptDoubt(end), t.goneDoubt(end)} {
 		if d != nil {
 			return d
 		}
@@ -84,7 +85,7 @@ func (t *followed) partlyKnown(v *timeline.Timeline, end timeline.Minute) *evalu
 	return &evaluator.Doubt{Code: evaluator.DoubtPartlyKnown, Message: fmt.Sprintf("%.3g %% of the window is known; the numbers are of that part", 100*share)}
 }
 
-// goneDoubt is the doubt about an SLO whose backend lost a store.
+// goneDoubt returns the doubt about an SLO whose backend lost a store.
 func (t *followed) goneDoubt(end timeline.Minute) *evaluator.Doubt {
 	gone, at, is := t.job.lane.Lost(t.job.Selectors, evaluator.OwnStart(t.slo.Window, end), end)
 	if !is {
@@ -93,15 +94,15 @@ func (t *followed) goneDoubt(end timeline.Minute) *evaluator.Doubt {
 	return &evaluator.Doubt{Code: evaluator.DoubtPartlyKnown, Since: &at, Message: gone + ": its samples may be missing"}
 }
 
-// estimated is the doubt about events that are not counted one by one.
+// estimated returns the doubt about events that are not counted one by one.
 func (t *followed) estimated(*timeline.Timeline, timeline.Minute) *evaluator.Doubt {
-	l := t.job
-	if _, exact := l.book.Method(); exact {
+	j := t.job
+	if _, exact := j.record.Method(); exact {
 		return nil
 	}
 	message := "events between the bounds of histogram buckets are interpolated"
-	for i := range l.Inputs {
-		measure := l.Inputs[i].Indicator.Measure()
+	for i := range j.Inputs {
+		measure := j.Inputs[i].Indicator.Measure()
 		rates, isRate := measure.(slo.Rates)
 		recorded, _ := measure.(slo.Increments)
 		switch {
@@ -109,49 +110,50 @@ func (t *followed) estimated(*timeline.Timeline, timeline.Minute) *evaluator.Dou
 			message = fmt.Sprintf("an expression gives the events at the end of each minute; they are not counted one by one, because %s is no sum of counters", rates.Obstacle())
 		case recorded.PerSecond:
 			message = "recorded rates are averages; they count for the time between two samples"
-		case l.book.Inputs[i].Method == evaluator.MethodAggregated:
+		case j.record.Inputs[i].Method == evaluator.MethodAggregated:
 			message = "events are counted in the sums of each target's counters, because there are too many to read each"
 		}
 	}
 	return &evaluator.Doubt{Code: evaluator.DoubtEstimated, Message: message}
 }
 
-// noteDoubts logs which doubts about an SLO began and ended since the last time; none
-// while its history is read, which each SLO is in doubt for.
-func (e *Loop) noteDoubts(t *followed) {
-	if t.job.preview {
+// logDoubts logs which doubts about an SLO began and ended since the last call. It logs
+// none while the history is read.
+func (st *state) logDoubts(t *followed) {
+	if t.job.newestOnly {
 		return
 	}
 	has := func(all []evaluator.Doubt, code evaluator.DoubtCode) bool {
 		return slices.ContainsFunc(all, func(d evaluator.Doubt) bool { return d.Code == code && !d.OfBackend })
 	}
 	for _, d := range t.status.Doubts {
-		if !d.OfBackend && !has(t.doubted, d.Code) {
-			e.Log.Warn("SLO's number is in doubt", "slo_id", t.slo.ID(), "code", string(d.Code), "reason", d.Message)
+		if !d.OfBackend && !has(t.loggedDoubts, d.Code) {
+			st.Log.Warn("SLO's number is in doubt", "slo_id", t.slo.ID(), "code", string(d.Code), "reason", d.Message)
 		}
 	}
-	for _, d := range t.doubted {
+	for _, d := range t.loggedDoubts {
 		if !d.OfBackend && !has(t.status.Doubts, d.Code) {
-			e.Log.Info("SLO's number is in doubt no longer", "slo_id", t.slo.ID(), "code", string(d.Code))
+			st.Log.Info("SLO's number is in doubt no longer", "slo_id", t.slo.ID(), "code", string(d.Code))
 		}
 	}
-	t.doubted = t.status.Doubts
+	t.loggedDoubts = t.status.Doubts
 }
 
-// impossible is the doubt about a number for which samples were left out in the last
-// day: as much as a process that starts reads before its timeline.
+// impossible returns the doubt about a number for which samples of the last day were
+// ignored. A process that starts reads as much before its timeline.
 func (t *followed) impossible(_ *timeline.Timeline, end timeline.Minute) *evaluator.Doubt {
-	if text := t.job.book.Impossible(end); text != "" {
+	if text := t.job.record.Impossible(end); text != "" {
 		return &evaluator.Doubt{Code: evaluator.DoubtImpossible, Message: text}
 	}
 	return nil
 }
 
-// ambiguous is the doubt about an SLO whose counters left more undecided; nil for none.
+// ambiguous returns the doubt about an SLO whose counters left more undecided than is
+// allowed; nil for none.
 func (t *followed) ambiguous(v *timeline.Timeline, end timeline.Minute) *evaluator.Doubt {
-	k := t.job.book
+	rec := t.job.record
 	from := evaluator.OwnStart(t.slo.Window, end)
-	left, first := k.Undecided.Plus(k.Unsettled).Sum(v, from, end)
+	left, first := rec.Undecided.Plus(rec.Unsettled).Sum(v, from, end)
 	if left.Counters == 0 {
 		return nil
 	}

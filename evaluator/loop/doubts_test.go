@@ -18,11 +18,11 @@ import (
 // its message says in between, and none while history is read.
 func TestDoubtsAreLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
-	e := &Loop{Options: Options{Log: slog.New(slog.NewTextHandler(&log, nil))}}
-	x := &followed{slo: &slo.SLO{Service: "checkout", Name: "availability"}, job: &job{preview: true}}
+	e := &state{Loop: &Loop{Options: Options{Log: slog.New(slog.NewTextHandler(&log, nil))}}}
+	x := &followed{slo: &slo.SLO{Service: "checkout", Name: "availability"}, job: &job{newestOnly: true}}
 	x.status.Doubts = []evaluator.Doubt{{Code: evaluator.DoubtEstimated, Message: "while its history is read"}}
-	e.noteDoubts(x)
-	x.job.preview = false
+	e.logDoubts(x)
+	x.job.newestOnly = false
 	for _, doubts := range [][]evaluator.Doubt{
 		nil,
 		{{Code: evaluator.DoubtAmbiguous, Message: "3 events"}, {Code: evaluator.DoubtAudit, OfBackend: true}}, // which has a line of its own
@@ -30,7 +30,7 @@ func TestDoubtsAreLoggedOnce(t *testing.T) {
 		{{Code: evaluator.DoubtPartlyKnown, Message: "more is known"}},
 	} {
 		x.status.Doubts = doubts
-		e.noteDoubts(x)
+		e.logDoubts(x)
 	}
 	var lines []string
 	for line := range strings.Lines(log.String()) {

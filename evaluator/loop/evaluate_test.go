@@ -96,7 +96,7 @@ func TestNumbers(t *testing.T) {
 	s := evaluate(t, server.URL, load(t, "1h", events), at(60)).SLOs[0]
 
 	// Instance a: 60 minutes of 10. Instance b: 30 of 10, 4 after the restart,
-	// 29 of 10 behind it; and 20 errors, from zero.
+	// 29 of 10 after it; and 20 errors, from zero.
 	const total, bad = 600 + 300 + 4 + 290 + 20, 20
 	own := s.Windows[1]
 	require.Equal(t, "1h", own.Name)

@@ -9,17 +9,17 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// spec is the SLO as it was promised for an instant.
-func (t *followed) spec(end timeline.Minute) *slo.SLO { return t.slo.At(end.Time()) }
+// sloAt returns the SLO with the objective that was promised for an instant.
+func (t *followed) sloAt(end timeline.Minute) *slo.SLO { return t.slo.At(end.Time()) }
 
-// timeline is what the numbers of an SLO are computed from, until the ledger's
-// changes.
+// timeline returns the timeline without excluded slots. It is valid until the job's
+// timeline changes.
 func (t *followed) timeline() *timeline.Timeline {
-	k := t.job.book
+	rec := t.job.record
 	if len(t.slo.Exclusions) == 0 {
-		return k.Timeline
+		return rec.Timeline
 	}
-	v, exact := t.view.Update(k.Timeline, t.job.cuts, k.Settled, t.slo)
+	v, exact := t.view.Update(rec.Timeline, t.job.cuts, rec.Settled, t.slo)
 	t.inexact = !exact
 	return v
 }
@@ -31,40 +31,40 @@ func sameExclusions(a, b *slo.SLO) bool {
 	})
 }
 
-// keepCuts keeps the slots that are folded next and that exclusions cut.
-func (l *job) keepCuts(tracks []*followed) {
-	k := l.book
+// keepCuts stores the slots that are folded next and that exclusions cut.
+func (j *job) keepCuts(tracks []*followed) {
+	rec := j.record
 	for _, t := range tracks {
 		if len(t.slo.Exclusions) > 0 {
 			t.timeline()
-			if l.cuts == nil {
-				l.cuts = timeline.Cuts{}
+			if j.cuts == nil {
+				j.cuts = timeline.Cuts{}
 			}
-			l.cuts.Keep(k.Timeline, k.Settled-timeline.FineAge, t.view.Times)
+			j.cuts.Keep(rec.Timeline, rec.Settled-timeline.FineAge, t.view.Times)
 		}
 	}
-	l.cuts.Forget(k.Timeline.Start())
+	j.cuts.Forget(rec.Timeline.Start())
 }
 
 // readCuts reads the history of jobs again if their exclusions begin or end within folded
 // quarters of an hour, whose single slots are lost. Until that is done only the whole
-// quarters within an exclusion are excluded. What the backend has no longer is read once.
-func (e *Loop) readCuts(ctx context.Context, b *lane) {
-	for _, family := range families(e.jobsOf(b)) {
+// quarters within an exclusion are excluded. It is done once, because the backend may have lost it.
+func (st *state) readCuts(ctx context.Context, b *lane) {
+	for _, family := range families(st.jobsOf(b)) {
 		var due []*job
-		for _, l := range family {
-			if l.book == nil || l.err != nil || l.preview || l.rereading || l.next != nil {
+		for _, j := range family {
+			if j.record == nil || j.err != nil || j.newestOnly || j.rereading || j.fresh != nil {
 				continue
 			}
 			lacks := false
-			for _, t := range e.byJob[l] {
+			for _, t := range st.byJob[j] {
 				lacks = lacks || t.inexact && !t.cutsRead
 				t.cutsRead = t.cutsRead || t.inexact
 			}
 			if lacks {
-				due = append(due, l)
+				due = append(due, j)
 			}
 		}
-		e.rereadWhole(ctx, due)
+		st.rereadWhole(ctx, due)
 	}
 }

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"context"
+	"sync"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/counting"
@@ -12,34 +13,46 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
+// states are those of the Loops that tests step through.
+var states sync.Map
+
+func stateOf(l *Loop) *state {
+	st, _ := states.LoadOrStore(l, newState(l))
+	return st.(*state)
+}
+
 // Tick does what Run does when a minute is over, and waits until it is done and
 // all that is new was tried to be read.
-func (e *Loop) Tick(ctx context.Context) {
+func (l *Loop) Tick(ctx context.Context) {
+	st := stateOf(l)
 	select {
-	case <-e.changed:
-		e.end = max(e.end, e.behindNow())
-		e.apply(ctx)
+	case <-st.changed:
+		st.end = max(st.end, st.newestEnd())
+		st.apply(ctx)
 	default:
-		e.tick(ctx)
+		st.tick(ctx)
 	}
-	e.idle(ctx)
-	for e.cold() {
-		w := <-e.warmed
-		e.warmUp(ctx, w)
+	st.idle(ctx)
+	for st.cold() {
+		w := <-st.backfilled
+		st.takeBackfill(ctx, w)
 		if w.entries[0].Err != nil {
 			break
 		}
 	}
-	e.publish()
+	st.publish()
 }
 
 // TakeOver waits for what is being reread, and takes it over.
-func (e *Loop) TakeOver(ctx context.Context) { e.warmUp(ctx, <-e.warmed) }
+func (l *Loop) TakeOver(ctx context.Context) {
+	st := stateOf(l)
+	st.takeBackfill(ctx, <-st.backfilled)
+}
 
 // cold reports whether some history is not read.
-func (e *Loop) cold() bool {
-	for _, l := range e.jobs {
-		if l.book == nil || l.preview && l.next == nil {
+func (st *state) cold() bool {
+	for _, j := range st.jobs {
+		if j.record == nil || j.newestOnly && j.fresh == nil {
 			return true
 		}
 	}
@@ -48,40 +61,43 @@ func (e *Loop) cold() bool {
 
 // Fill takes SLOs over as if it had read their whole history before end, and
 // counted what f gives.
-func (e *Loop) Fill(slos []*slo.SLO, end timeline.Minute, f func(m timeline.Minute) timeline.Slot) {
-	e.end = end
+func (l *Loop) Fill(slos []*slo.SLO, end timeline.Minute, f func(m timeline.Minute) timeline.Slot) {
+	st := stateOf(l)
+	st.end = end
 	filled := map[timeline.Minute]*timeline.Timeline{} // by their start
 	for _, s := range slos {
-		t, l := e.newTrack(s)
-		e.tracks[s.ID()] = t
-		e.byJob[l] = append(e.byJob[l], t)
-		k := history.NewRecord(l.Plan, end.Add(-l.History), 0)
-		start := k.Timeline.Start()
+		t, j := st.newFollowed(s)
+		st.followed[s.ID()] = t
+		st.byJob[j] = append(st.byJob[j], t)
+		rec := history.NewRecord(j.Plan, end.Add(-j.History), 0)
+		start := rec.Timeline.Start()
 		if filled[start] == nil {
 			for m := start; m < end; m++ {
-				k.Timeline.Append(f(m))
+				rec.Timeline.Append(f(m))
 			}
-			filled[start] = k.Timeline
+			filled[start] = rec.Timeline
 		}
-		k.Timeline = filled[start].Clone()
-		k.Settled = end - 2
-		k.Inputs[0] = history.InputState{Choice: plan.Choice{Method: evaluator.MethodRaw}, Counting: counters.NewRaw(l.Inputs[0].Clock()), Newest: end.Millis()}
-		k.SaveCheckpoint()
-		l.book = k
-		e.evaluateAll(l, end)
+		rec.Timeline = filled[start].Clone()
+		rec.Settled = end - 2
+		rec.Inputs[0] = history.InputState{Choice: plan.Choice{Method: evaluator.MethodRaw}, Counting: counters.NewRaw(j.Inputs[0].Clock()), Newest: end.Millis()}
+		rec.SaveCheckpoint()
+		j.record = rec
+		st.evaluateAll(j, end)
 	}
 }
 
 // Cycle evaluates once, at end, and publishes.
-func (e *Loop) Cycle(ctx context.Context, end timeline.Minute) bool {
-	e.begin(ctx, end)
-	return e.idle(ctx)
+func (l *Loop) Cycle(ctx context.Context, end timeline.Minute) bool {
+	st := stateOf(l)
+	st.begin(ctx, end)
+	return st.idle(ctx)
 }
 
 // Remember lets each ledger keep what a reread begins with.
-func (e *Loop) Remember() {
-	for _, l := range e.jobs {
-		l.book.SaveCheckpoint()
+func (l *Loop) Remember() {
+	st := stateOf(l)
+	for _, j := range st.jobs {
+		j.record.SaveCheckpoint()
 	}
 }
 
@@ -93,7 +109,8 @@ func (f *faulty) Feed([]counting.RawSeries, timeline.Minute, timeline.Minute) *c
 }
 
 // Break puts a fault into what an SLO counts with.
-func (e *Loop) Break(id string) {
-	p := &e.tracks[id].job.book.Inputs[0]
+func (l *Loop) Break(id string) {
+	st := stateOf(l)
+	p := &st.followed[id].job.record.Inputs[0]
 	p.Counting = &faulty{p.Counting}
 }

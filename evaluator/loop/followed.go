@@ -9,29 +9,29 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// followed follows one SLO.
+// followed is one SLO with its last evaluation.
 type followed struct {
-	slo     *slo.SLO
-	job     *job
-	judge   evaluator.Judge
-	groups  map[string]*followed // of an SLO that is split, by their ids
-	leftOut int                  // groups that are more than the limit
-	told    bool                 // the log says that it fails
-	doubted []evaluator.Doubt    // that the log has
-	view    timeline.View        // of the ledger's timeline, where something is excluded
-	inexact bool                 // the view lacks single slots that an exclusion cuts
-	begun   timeline.Minute      // when it was first followed
+	slo          *slo.SLO
+	job          *job
+	judge        evaluator.Judge
+	groups       map[string]*followed // of an SLO that is split, by their ids
+	leftOut      int                  // groups that are more than the limit
+	logged       bool                 // a failure was logged
+	loggedDoubts []evaluator.Doubt    // that the log has
+	view         timeline.View        // of the job's timeline, if something is excluded
+	inexact      bool                 // the view lacks single slots that an exclusion cuts
+	begun        timeline.Minute      // when it was first followed
 
 	cutsRead bool             // history is or was read again for these slots
 	rejudged bool             // a judge took the place of another, of slots that are folded
 	status   evaluator.Status // as last evaluated
 }
 
-// judged asks the judge what fires, before slots are folded.
-func (t *followed) judged() []evaluator.FiringAlert {
+// judgedAlerts returns what fires. It is called before slots are folded.
+func (t *followed) judgedAlerts() []evaluator.FiringAlert {
 	alerts := []evaluator.FiringAlert{}
-	if k := t.job.book; t.judge != nil {
-		alerts = append(alerts, t.judge(t.spec(k.Timeline.End()), t.timeline(), k.Settled)...)
+	if rec := t.job.record; t.judge != nil {
+		alerts = append(alerts, t.judge(t.sloAt(rec.Timeline.End()), t.timeline(), rec.Settled)...)
 		if t.rejudged {
 			keepDates(alerts, t.status.Alerts)
 		}
@@ -40,8 +40,8 @@ func (t *followed) judged() []evaluator.FiringAlert {
 	return alerts
 }
 
-// keepDates keeps since when alerts fire that fired before. A judge that takes the place
-// of another may read less than that did, or folded slots.
+// keepDates keeps the beginnings of alerts that fired before. A new judge may read less
+// than the last one did, or folded slots.
 func keepDates(alerts, before []evaluator.FiringAlert) {
 	for i := range alerts {
 		a := &alerts[i]
@@ -54,7 +54,7 @@ func keepDates(alerts, before []evaluator.FiringAlert) {
 	}
 }
 
-// fail keeps the last good numbers of an SLO whose ledger can't be read.
+// fail keeps the last good numbers of an SLO whose job can't be read.
 func (t *followed) fail(err error) {
 	t.status.State, t.status.StateReason, t.status.StateSince = evaluator.StateQueryFailed, err.Error(), nil
 	if at := t.status.At; !at.IsZero() {
@@ -63,42 +63,43 @@ func (t *followed) fail(err error) {
 	t.status.SetGate()
 }
 
-// evaluate computes a track's status from its timeline.
-func (e *Loop) evaluate(t *followed, end timeline.Minute, alerts []evaluator.FiringAlert) {
-	l, s, missing := t.job, t.spec(end), t.status.Missing
-	t.status = evaluator.NewStatus(s, l.lane.Name)
+// evaluate computes an SLO's status from its timeline.
+func (st *state) evaluate(t *followed, end timeline.Minute, alerts []evaluator.FiringAlert) {
+	j, s, missing := t.job, t.sloAt(end), t.status.Missing
+	t.status = evaluator.NewStatus(s, j.lane.Name)
 	t.status.At = end.Time()
 	t.status.Groups = t.groupsStatus()
-	t.status.DataUntil = l.book.DataUntil()
-	t.status.Failing = l.book.Failing(s)
-	t.status.Method, t.status.Exact = l.book.Method()
+	t.status.DataUntil = j.record.DataUntil()
+	t.status.Failing = j.record.Failing(s)
+	t.status.Method, t.status.Exact = j.record.Method()
 	t.status.Alerts = alerts
 	v := t.timeline()
-	t.status.Compute(v, end, e.Windows(s))
+	t.status.Compute(v, end, st.Windows(s))
 	t.status.FillBurning(v, end)
 	t.status.Doubts = t.doubtsOf(v, end)
 	t.status.FillExcluded(v, end, &t.view)
-	t.pastOf(end)
-	state, reason, since := t.dataState(end, e.pageWindow(t.slo))
+	t.fillPeriods(end)
+	state, reason, since := t.dataState(end, st.pageWindow(t.slo))
 	if state == evaluator.StateNoData {
 		t.status.Missing = t.missing(since, reason, end)
 	}
-	if state == evaluator.StateNoData && l.lane.stale != nil {
+	if state == evaluator.StateNoData && j.lane.stale != nil {
 		t.status.Missing = missing
-		state, reason, since = evaluator.StateStale, "the backend has no newer samples of anything", l.lane.stale
+		state, reason, since = evaluator.StateStale, "the backend has no newer samples of anything", j.lane.stale
 	}
-	if l.preview && state != evaluator.StateStale {
+	if j.newestOnly && state != evaluator.StateStale {
 		state, reason, since = evaluator.StateWarming, t.warming(), nil
 	}
 	t.status.State, t.status.StateReason, t.status.StateSince = state, reason, since
 	if state == evaluator.StateNoData {
-		t.status.Cause = l.absence.cause
+		t.status.Cause = j.absence.cause
 	}
 	t.status.AddDoubt(t.ambiguous(v, end))
 	t.status.SetGate()
 }
 
-// missing is that there are no samples since the last, or since the SLO came.
+// missing says that there are no samples since last, or since the SLO was added if last
+// is nil.
 func (t *followed) missing(last *time.Time, reason string, end timeline.Minute) *evaluator.Missing {
 	out := &evaluator.Missing{Never: last == nil, Reason: reason, At: end.Time()}
 	switch {
@@ -112,24 +113,24 @@ func (t *followed) missing(last *time.Time, reason string, end timeline.Minute) 
 	return out
 }
 
-// evaluateAll evaluates the tracks of a ledger whose book went on.
-func (e *Loop) evaluateAll(l *job, end timeline.Minute) {
+// evaluateAll evaluates the SLOs of a job whose record advanced.
+func (st *state) evaluateAll(j *job, end timeline.Minute) {
 	var tracks []*followed
 	var alerts [][]evaluator.FiringAlert
-	for _, t := range e.byJob[l] {
-		tracks, alerts = append(tracks, t), append(alerts, t.judged())
+	for _, t := range st.byJob[j] {
+		tracks, alerts = append(tracks, t), append(alerts, t.judgedAlerts())
 	}
-	l.keepCuts(tracks)
-	l.book.Age(l.History) // before the numbers, so that a process that starts now gives the same
+	j.keepCuts(tracks)
+	j.record.Age(j.History) // before the numbers, so that a process that starts now gives the same
 	for i, t := range tracks {
-		e.evaluate(t, end, alerts[i])
+		st.evaluate(t, end, alerts[i])
 	}
 }
 
-// pageWindow is the longest window that pages.
-func (e *Loop) pageWindow(s *slo.SLO) slo.Window {
-	if e.PageWindow != nil {
-		return e.PageWindow(s)
+// pageWindow returns the longest window that pages.
+func (l *Loop) pageWindow(s *slo.SLO) slo.Window {
+	if l.PageWindow != nil {
+		return l.PageWindow(s)
 	}
 	return min(slo.Window(6*time.Hour), s.Window.Length)
 }
@@ -137,7 +138,7 @@ func (e *Loop) pageWindow(s *slo.SLO) slo.Window {
 // readingHistory is the reason of StateWarming.
 const readingHistory = "reading history"
 
-// warming is the reason of StateWarming, with how much is read.
+// warming returns the reason of StateWarming, with how much is read.
 func (t *followed) warming() string {
 	share := 1 - float64(t.job.left.Load())/float64(timeline.Minute(0).Add(t.job.History)+t.job.LeadIn)
 	return fmt.Sprintf("%s, %d %%", readingHistory, min(int(100*share), 99))

@@ -11,125 +11,125 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// retiredFor is for how long a report names a group that was retired, in minutes:
-// longer than whoever reads reports needs to see one.
+// retiredFor is the time in minutes for which a report names a retired group. It is
+// longer than the time between two looks at a report.
 const retiredFor = 60
 
-// groupsOf are the groups of an SLO, as SLOs, in the order of their values, and
-// how many more there are than the limit.
-func groupsOf(s *slo.SLO, l *job) (out []*slo.SLO, leftOut int) {
-	if s.Groups == nil || l == nil || l.book == nil {
+// groupsOf returns the groups of an SLO as SLOs, in the order of their values, and how
+// many more there are than the limit.
+func groupsOf(s *slo.SLO, j *job) (out []*slo.SLO, leftOut int) {
+	if s.Groups == nil || j == nil || j.record == nil {
 		return nil, 0
 	}
-	keys := slices.Sorted(maps.Keys(l.book.Groups))
+	keys := slices.Sorted(maps.Keys(j.record.Groups))
 	limit := min(len(keys), s.Groups.Limit)
 	for _, key := range keys[:limit] {
 		group := map[string]string{}
 		for i, name := range s.Groups.By {
-			group[name] = l.book.Groups[key].Values[i]
+			group[name] = j.record.Groups[key].Values[i]
 		}
 		out = append(out, s.Of(group))
 	}
 	return out, len(keys) - limit
 }
 
-// regroup follows the groups that appeared and leaves those that vanished, of the
-// SLOs of a ledger.
-func (e *Loop) regroup(ctx context.Context, l *job) {
-	if l.Groups == nil {
+// regroup follows the groups of a job's SLOs that appeared, and leaves those that
+// vanished.
+func (st *state) regroup(ctx context.Context, j *job) {
+	if j.Groups == nil {
 		return
 	}
 	var begun, unlike []*job
-	for _, t := range slices.Clone(e.byJob[l]) {
+	for _, t := range slices.Clone(st.byJob[j]) {
 		if t.slo.Groups == nil {
 			continue
 		}
 		before := t.groups
 		t.groups = map[string]*followed{}
-		slos, leftOut := groupsOf(t.slo, l)
+		slos, leftOut := groupsOf(t.slo, j)
 		for _, s := range slos {
 			id := s.ID()
 			if g := before[id]; g != nil {
 				t.groups[id] = g
 				delete(before, id)
-				if g.job.unlike(l) && !slices.Contains(unlike, g.job) {
-					g.job.book.Outgrown = true
+				if g.job.hasOtherMethod(j) && !slices.Contains(unlike, g.job) {
+					g.job.inSums = true
 					unlike = append(unlike, g.job)
 				}
 				continue
 			}
-			g, fresh := e.follow(s)
+			g, fresh := st.follow(s)
 			if t.groups[id] = g; fresh {
 				begun = append(begun, g.job)
 			}
 		}
 		for id, g := range before {
-			if e.leave(g); l.healthy() && !l.book.HasGroup(t.slo, g.slo.Group) {
-				e.retired[id] = l.book.Timeline.End()
+			if st.leave(g); j.healthy() && !j.record.HasGroup(t.slo, g.slo.Group) {
+				st.retired[id] = j.record.Timeline.End()
 			}
 		}
-		e.tell(t, leftOut)
+		st.setLeftOut(t, leftOut)
 	}
 	if len(begun) > 0 {
-		e.readHistory(ctx, begun)
+		st.readHistory(ctx, begun)
 	}
-	e.rereadWhole(ctx, unlike)
+	st.rereadWhole(ctx, unlike)
 }
 
-// healthy reports whether what the backend shows is all that it has, and new.
-func (l *job) healthy() bool {
-	return l.err == nil && !l.preview && l.lane.stale == nil && l.book.Silent(l.book.Timeline.End()) == nil
+// healthy reports whether the backend shows all that it has, up to now.
+func (j *job) healthy() bool {
+	return j.err == nil && !j.newestOnly && j.lane.stale == nil && j.record.Silent(j.record.Timeline.End()) == nil
 }
 
-// retiredIDs are the groups that were retired in the last hour and did not come
+// retiredIDs returns the groups that were retired in the last hour and did not come
 // back.
-func (e *Loop) retiredIDs() []string {
-	maps.DeleteFunc(e.retired, func(id string, at timeline.Minute) bool { return e.end-at > retiredFor || e.tracks[id] != nil })
-	return slices.Sorted(maps.Keys(e.retired))
+func (st *state) retiredIDs() []string {
+	maps.DeleteFunc(st.retired, func(id string, at timeline.Minute) bool { return st.end-at > retiredFor || st.followed[id] != nil })
+	return slices.Sorted(maps.Keys(st.retired))
 }
 
-// unlike reports whether a group's ledger still counts single series of a whole
-// that has too many of them.
-func (l *job) unlike(whole *job) bool {
-	return l.book != nil && !l.preview && !l.rereading && len(l.book.Inputs) == len(whole.book.Inputs) &&
-		l.book.Inputs[0].Method == evaluator.MethodRaw && whole.book.Inputs[0].Method == evaluator.MethodAggregated
+// hasOtherMethod reports whether a group still counts single series, though its whole
+// has too many of them.
+func (j *job) hasOtherMethod(whole *job) bool {
+	return j.record != nil && !j.newestOnly && !j.rereading && len(j.record.Inputs) == len(whole.record.Inputs) &&
+		j.record.Inputs[0].Method == evaluator.MethodRaw && whole.record.Inputs[0].Method == evaluator.MethodAggregated
 }
 
-// follow begins to follow an SLO. It reports whether the ledger is new.
-func (e *Loop) follow(s *slo.SLO) (t *followed, fresh bool) {
-	fresh = e.jobs[e.keyOf(s)] == nil
-	t, l := e.newTrack(s)
-	e.tracks[s.ID()] = t
-	e.byJob[l] = append(e.byJob[l], t)
-	if l.book != nil && l.err == nil {
-		e.evaluateAll(l, l.book.Timeline.End())
+// follow begins to follow an SLO. It reports whether its job is new.
+func (st *state) follow(s *slo.SLO) (t *followed, fresh bool) {
+	fresh = st.jobs[st.keyOf(s)] == nil
+	t, j := st.newFollowed(s)
+	st.followed[s.ID()] = t
+	st.byJob[j] = append(st.byJob[j], t)
+	if j.record != nil && j.err == nil {
+		st.evaluateAll(j, j.record.Timeline.End())
 	}
 	return t, fresh
 }
 
-// leave follows an SLO no more.
-func (e *Loop) leave(t *followed) {
-	l := t.job
-	delete(e.tracks, t.slo.ID())
-	e.byJob[l] = slices.DeleteFunc(e.byJob[l], func(o *followed) bool { return o == t })
-	if len(e.byJob[l]) == 0 {
-		l.stop()
-		delete(e.byJob, l)
-		delete(e.jobs, l.Key)
+// leave stops following an SLO.
+func (st *state) leave(t *followed) {
+	j := t.job
+	delete(st.followed, t.slo.ID())
+	st.byJob[j] = slices.DeleteFunc(st.byJob[j], func(o *followed) bool { return o == t })
+	if len(st.byJob[j]) == 0 {
+		j.stop()
+		delete(st.byJob, j)
+		delete(st.jobs, j.Key)
 	}
 }
 
-// tell notes how many groups of an SLO are left out.
-func (e *Loop) tell(t *followed, leftOut int) {
+// setLeftOut sets how many groups of an SLO are left out, and logs the first time.
+func (st *state) setLeftOut(t *followed, leftOut int) {
 	if leftOut > 0 && t.leftOut == 0 {
-		e.Log.Warn("An SLO has more groups than its limit, some are left out",
+		st.Log.Warn("An SLO has more groups than its limit, some are left out",
 			"slo_id", t.slo.ID(), "limit", t.slo.Groups.Limit, "left_out", leftOut)
 	}
 	t.leftOut = leftOut
 	t.status.Groups = t.groupsStatus()
 }
 
-// groupsStatus is what is known of an SLO's groups, nil where it has none.
+// groupsStatus returns the status of an SLO's groups; nil if it is not split.
 func (t *followed) groupsStatus() *evaluator.GroupsStatus {
 	if t.slo.Groups == nil {
 		return nil
@@ -137,8 +137,8 @@ func (t *followed) groupsStatus() *evaluator.GroupsStatus {
 	return &evaluator.GroupsStatus{By: t.slo.Groups.By, Count: len(t.groups), LeftOut: t.leftOut}
 }
 
-// leftOut are the findings about groups that are left out.
-func leftOut(tracks map[string]*followed) []evaluator.Problem {
+// leftOutProblems returns the findings about groups that are left out.
+func leftOutProblems(tracks map[string]*followed) []evaluator.Problem {
 	var out []evaluator.Problem
 	for _, id := range slices.Sorted(maps.Keys(tracks)) {
 		t := tracks[id]

@@ -9,15 +9,13 @@ import (
 )
 
 // Inspect asks the backends whether SLOs make sense there, see inspect.SLOs.
-func (e *Loop) Inspect(ctx context.Context, slos []*slo.SLO) ([]slo.Finding, error) {
+func (l *Loop) Inspect(ctx context.Context, slos []*slo.SLO) ([]slo.Finding, error) {
 	o := inspect.Options{
-		ReaderOf: func(s *slo.SLO) *history.Reader { return e.backendOf(s).Reader },
-		Shortest: func(s *slo.SLO) slo.Window { return e.Windows(s)[0] },
-		Blind:    e.Blind,
-		End:      e.behindNow(),
-	}
-	for _, b := range e.backends {
-		o.Readers = append(o.Readers, b.Reader)
+		ReaderOf: func(s *slo.SLO) *history.Reader { return l.readers[l.backendIndex(s)] },
+		Shortest: func(s *slo.SLO) slo.Window { return l.Windows(s)[0] },
+		Blind:    l.Blind,
+		End:      l.newestEnd(),
+		Readers:  l.readers,
 	}
 	return inspect.SLOs(ctx, slos, o)
 }

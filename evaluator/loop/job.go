@@ -12,56 +12,71 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// job is a plan with what is read for it, and when it is read again.
+// job is a plan with what was read for it, and when it is read again.
 type job struct {
 	*plan.Plan
 	lane   *lane
-	recent time.Duration // the newest part, that is read first
+	recent time.Duration // length of the newest part, which is read first
 	left   atomic.Int64  // minutes of history that are not read
 
-	// What follows belongs to the goroutine of Run, but for a cycle, which holds
-	// changing while it changes the book.
-	changing  sync.Mutex
-	book      *history.Record // nil before anything is read
-	preview   bool            // the book holds the newest part only
-	next      *history.Record // takes over as soon as no cycle is under way
-	nextSpan  stage
-	rereading bool   // a book to take over is being read
-	stop      func() // ends the reading of history
-	ended     []*evaluator.EndedPeriods
-	pastRetry timeline.Minute // when periods that ended are tried again
-	cuts      timeline.Cuts
-	absence   absence
-	audits    audit.Log
-	spelling  spelling
-	look      look
-	err       error // of the last advance
-	failures  int   // of this job alone, in a row
-	retry     timeline.Minute
+	// While a cycle is under way, these belong to it.
+	recordMu sync.Mutex      // locked by hold and tryRecord
+	record   *history.Record // nil before anything is read
+	err      error           // of the last advance
+	failures int             // of this job alone, in a row
+	retry    timeline.Minute
+	absence  absence
+	spelling spelling
+
+	newestOnly   bool            // the record has the newest part only
+	fresh        *history.Record // replaces record when no cycle is under way
+	freshStage   stage
+	inSums       bool   // its whole has too many series to count them one by one
+	rereading    bool   // a record to replace this one is being read
+	stop         func() // ends the reading of history
+	endedPeriods []*evaluator.EndedPeriods
+	periodsRetry timeline.Minute // when periods that ended are tried again
+	cuts         timeline.Cuts
+	auditLog     audit.Log
+	search       search
 }
 
 func newJob(p *plan.Plan, b *lane, recent time.Duration) *job {
-	l := &job{Plan: p, lane: b, recent: recent, stop: func() {}}
-	l.left.Store(int64(timeline.Minute(0).Add(p.History) + p.LeadIn))
-	return l
+	j := &job{Plan: p, lane: b, recent: recent, stop: func() {}}
+	j.left.Store(int64(timeline.Minute(0).Add(p.History) + p.LeadIn))
+	return j
 }
 
-// backOff asks again less and less often for what fails while the backend
-// answers others. A backend that is down spares itself: it gets one query a
-// cycle.
-func (l *job) backOff(now timeline.Minute) {
-	l.failures++
-	l.retry = now + min(timeline.Minute(1)<<min(l.failures-1, 4), maxRetry)
+// backOff delays the next try after each failure while the backend answers others. A
+// backend that is down gets one query a cycle anyway.
+func (j *job) backOff(now timeline.Minute) {
+	j.failures++
+	j.retry = now + min(timeline.Minute(1)<<min(j.failures-1, 4), maxRetry)
 }
 
-// maxRetry is the longest time between two tries of a query that fails alone, in
-// minutes.
+// maxRetry is the longest time in minutes between two tries of a query that fails alone.
 const maxRetry = 4
 
-// settle notes how an advance ended.
-func (l *job) settle(err error) {
-	l.err, l.retry = err, 0
+// setResult notes how an advance ended.
+func (j *job) setResult(err error) {
+	j.err, j.retry = err, 0
 	if err == nil {
-		l.failures = 0
+		j.failures = 0
 	}
+}
+
+// hold keeps tryRecord from calling until the function that it returns is called.
+func (j *job) hold() (release func()) {
+	j.recordMu.Lock()
+	return j.recordMu.Unlock
+}
+
+// tryRecord calls f unless a cycle holds the record. It reports whether it did.
+func (j *job) tryRecord(f func()) bool {
+	if !j.recordMu.TryLock() {
+		return false
+	}
+	defer j.recordMu.Unlock()
+	f()
+	return true
 }

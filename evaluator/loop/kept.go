@@ -8,10 +8,10 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// keptDoubt is the doubt about slots that stay though the backend has them no more.
+// keptDoubt returns the doubt about slots that stay though the backend has lost them.
 func (t *followed) keptDoubt(end timeline.Minute) *evaluator.Doubt {
 	start, slots := evaluator.OwnStart(t.slo.Window, end), timeline.Minute(0)
-	kept := timeline.ClipPeriods(t.job.book.Kept, start, end)
+	kept := timeline.ClipPeriods(t.job.record.Kept, start, end)
 	if len(kept) == 0 {
 		return nil
 	}
@@ -24,20 +24,20 @@ func (t *followed) keptDoubt(end timeline.Minute) *evaluator.Doubt {
 		slots, kept[0].Start.Time().Format(evaluator.MinuteFormat), since.Format(evaluator.MinuteFormat))}
 }
 
-// noteKept logs when a backend begins to answer less than it did, and when it has all
+// logKept logs when a backend begins to answer less than it did, and when it has all
 // again.
-func (e *Loop) noteKept(b *lane) {
+func (st *state) logKept(b *lane) {
 	n := 0
-	for l := range maps.Keys(e.byJob) {
-		if l.lane == b && l.book != nil && len(l.book.Kept) > 0 {
+	for j := range maps.Keys(st.byJob) {
+		if j.lane == b && j.record != nil && len(j.record.Kept) > 0 {
 			n++
 		}
 	}
 	switch {
-	case n > 0 && !b.keeps:
-		e.Log.Warn("Backend has no samples any more of what was counted, which stays", "backend", b.Name, "counted", n)
-	case n == 0 && b.keeps:
-		e.Log.Info("Backend has samples of all again that was counted", "backend", b.Name)
+	case n > 0 && !b.loggedKept:
+		st.Log.Warn("Backend has no samples any more of what was counted, which stays", "backend", b.Name, "counted", n)
+	case n == 0 && b.loggedKept:
+		st.Log.Info("Backend has samples of all again that was counted", "backend", b.Name)
 	}
-	b.keeps = n > 0
+	b.loggedKept = n > 0
 }

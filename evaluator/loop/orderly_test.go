@@ -17,7 +17,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 )
 
-// answerOf is what a backend answers, as far as it is broken here.
+// answerOf is the answer of a backend, as far as it is broken here.
 type answerOf struct {
 	Status string `json:"status"`
 	Data   struct {

@@ -13,25 +13,24 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
-// spelling is what is known of the texts of the buckets that an SLO of events selects
-// by le.
+// spelling is the result of the last look for other texts of the buckets that an SLO of
+// events selects by le.
 type spelling struct {
 	asked  timeline.Minute
-	missed string // what is not counted, for people; "" for nothing
+	missed string // the message about buckets that are not counted; "" for none
 }
 
-// findSpellings asks each quarter of an hour under which texts there are the buckets
-// that jobs select by le: a client or a backend may write them in another way than
-// it did.
+// findSpellings queries, each quarter of an hour, the texts of the buckets that jobs
+// select by le. A client or a backend may begin to write them in another way.
 func findSpellings(ctx context.Context, b *history.Reader, jobs []*job, end timeline.Minute) {
 	known := map[string][]string{}
-	for _, l := range jobs {
-		if l.err != nil || l.spelling.asked != 0 && l.spelling.asked/timeline.Quarter == end/timeline.Quarter {
+	for _, j := range jobs {
+		if j.err != nil || j.spelling.asked != 0 && j.spelling.asked/timeline.Quarter == end/timeline.Quarter {
 			continue
 		}
-		l.spelling.asked = end
+		j.spelling.asked = end
 		missed := ""
-		for _, m := range l.Inputs {
+		for _, m := range j.Inputs {
 			for _, q := range m.Queries {
 				if _, isBucket := q.Selector.Bound(); !isBucket || q.Way == plan.SlotValues || m.Indicator.Kind() == "latency" {
 					continue
@@ -50,13 +49,13 @@ func findSpellings(ctx context.Context, b *history.Reader, jobs []*job, end time
 				}
 			}
 		}
-		l.spelling.missed = missed
+		j.spelling.missed = missed
 	}
 }
 
-// missedDoubt is the doubt about a bucket that is there under a text which is not
+// respelledDoubt returns the doubt about a bucket that exists under a text that is not
 // counted.
-func (t *followed) missedDoubt(timeline.Minute) *evaluator.Doubt {
+func (t *followed) respelledDoubt(timeline.Minute) *evaluator.Doubt {
 	if missed := t.job.spelling.missed; missed != "" {
 		return &evaluator.Doubt{Code: evaluator.DoubtPartlyKnown, Message: missed}
 	}

@@ -1,82 +1,259 @@
 package loop
 
 import (
-	"fmt"
+	"cmp"
+	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/plan"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// dataState is the state that follows from the data alone, its reason, and
-// since when. longest is the longest page window.
-func (t *followed) dataState(end timeline.Minute, longest slo.Window) (evaluator.State, string, *time.Time) {
-	k := t.job.book
-	for i := range k.Inputs {
-		p, text := &k.Inputs[i], t.job.Inputs[i].ClockText()
-		switch until := p.NewestTime(); {
-		case p.Silent(end) && p.NewestNaN != 0 && end.Time().Sub(time.UnixMilli(p.NewestNaN)) <= p.Silence():
-			return evaluator.StateNoTraffic, "NaN: " + text + " has nothing to measure", until
-		case !p.Silent(end) || t.job.AbsentBad && k.Timeline.Sum(k.Settled-1, k.Settled).Known > 0:
-		case until == nil:
-			return evaluator.StateNoData, "no series match " + text + timesHint(t.slo.Indicator), nil
-		default:
-			reason := fmt.Sprintf("no samples of %s since %s", text, until.Format("2006-01-02 15:04 MST"))
-			if cause := t.job.absence.cause; cause != "" {
-				reason += ": " + cause
+// publishEvery is the shortest time between two reports while history is read.
+const publishEvery = time.Second
+
+// Run evaluates once a minute until ctx ends, then waits for what it started.
+func (l *Loop) Run(ctx context.Context) error {
+	return newState(l).run(ctx)
+}
+
+// state contains the SLOs that a Loop follows, and their jobs. Only the goroutine that made
+// it has a pointer to it: that of Run, or the caller of a method that evaluates once.
+type state struct {
+	*Loop
+	lanes          []*lane         // of the backends, in their order
+	end            timeline.Minute // the instant of the newest report
+	problems       []evaluator.Problem
+	followed       map[string]*followed
+	jobs           map[string]*job
+	byJob          map[*job][]*followed
+	retired        map[string]timeline.Minute // when groups were retired, by their ids
+	published      time.Time
+	progressLogged time.Time // when progress was logged; zero when nothing is read
+	loggedShare    int       // what was logged, in percent
+	unpublished    bool
+	waiting        []question         // about records that a cycle changes
+	started        sync.WaitGroup     // the goroutines that it started
+	recorder       *counting.Recorder // of how an SLO is counted; nil but for Explain
+	recorded       *slo.SLO           // that one
+}
+
+func newState(l *Loop) *state {
+	st := &state{
+		Loop: l, followed: map[string]*followed{}, jobs: map[string]*job{}, byJob: map[*job][]*followed{},
+		retired: map[string]timeline.Minute{}, problems: []evaluator.Problem{},
+	}
+	for _, r := range l.readers {
+		st.lanes = append(st.lanes, newLane(r))
+	}
+	return st
+}
+
+func (st *state) run(ctx context.Context) error {
+	defer st.started.Wait()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	publisher := time.NewTicker(publishEvery)
+	defer publisher.Stop()
+	select {
+	case <-st.changed: // so that no report is without the SLOs
+		st.change(ctx)
+	default:
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-st.changed:
+			st.change(ctx)
+		case <-st.rereads:
+			if st.idle(ctx) {
+				st.rereadAll(ctx)
 			}
-			return evaluator.StateNoData, reason, until
+		case w := <-st.backfilled:
+			st.takeBackfill(ctx, w)
+			if st.unpublished = true; st.Now().Sub(st.published) >= publishEvery {
+				st.publish()
+			}
+		case r := <-st.periodResults:
+			st.takePeriod(r)
+		case done := <-st.auditResults:
+			st.takeAudits(done)
+		case f := <-st.searches:
+			st.takeSearch(ctx, f)
+		case q := <-st.questions:
+			st.reply(q)
+		case <-publisher.C:
+			if st.unpublished {
+				st.publish()
+			}
+			st.logProgress()
+			st.replyAll()
+		case c := <-st.cycled:
+			st.finish(ctx, c)
+		case <-timer.C:
+			st.tick(ctx)
+			next := st.newestEnd() + 1
+			timer.Reset(next.Time().Add(st.offset).Sub(st.Now()))
 		}
 	}
-	switch {
-	case t.job.Sparse():
-	case k.Timeline.Sum(end.Add(-longest.Duration()), end).Events() == 0:
-		return evaluator.StateNoTraffic, "no events in the last " + longest.String(), t.lastTraffic(end)
+}
+
+// change takes the SLOs that were set.
+func (st *state) change(ctx context.Context) {
+	if st.idle(ctx) {
+		st.end = max(st.end, st.newestEnd())
+		st.apply(ctx)
+		st.publish()
 	}
-	return evaluator.StateOK, "", t.knownSince(end)
 }
 
-// timesHint returns which values an indicator accepts as values, for those of times:
-// times in milliseconds are none.
-func timesHint(i slo.Indicator) string {
-	_, isRuns := i.Measure().(slo.Runs)
-	if i.Kind() == "freshness" || isRuns {
-		return " with a time of the past in seconds"
+// tick begins the cycles that are due.
+func (st *state) tick(ctx context.Context) {
+	switch end := st.newestEnd(); {
+	case end > st.end:
+		st.begin(ctx, end)
+	case end < st.end-maxClockStep:
+		st.restart(ctx, end)
 	}
-	return ""
 }
 
-// lastTraffic is the end of the last quarter of an hour with events.
-func (t *followed) lastTraffic(end timeline.Minute) *time.Time {
-	return t.last(end, func(sum timeline.Sum) bool { return sum.Events() > 0 })
-}
+// maxClockStep is how many minutes the clock may go backwards. If it goes further, what
+// was evaluated is taken for the future of a wrong clock.
+const maxClockStep = 5
 
-// knownSince is the end of the last quarter of an hour with no known slot.
-func (t *followed) knownSince(end timeline.Minute) *time.Time {
-	return t.last(end, func(sum timeline.Sum) bool { return int(sum.End-sum.Start)-sum.Known >= timeline.Quarter })
-}
-
-// last is the end of the last quarter of an hour in the SLO's window for which
-// may is true, and the beginning of the window without any. What may is not
-// true of has no such quarter in it.
-func (t *followed) last(end timeline.Minute, may func(timeline.Sum) bool) *time.Time {
-	end -= end % timeline.Quarter
-	start := end.Add(-t.slo.Window.Length.Duration())
-	var find func(from, to timeline.Minute) timeline.Minute
-	find = func(from, to timeline.Minute) timeline.Minute {
-		if from >= to || !may(t.job.book.Timeline.Sum(from, to)) {
-			return start
-		}
-		if to-from < 2*timeline.Quarter {
-			return to
-		}
-		middle := from + (to-from)/timeline.Quarter/2*timeline.Quarter
-		if at := find(middle, to); at > start {
-			return at
-		}
-		return find(from, middle)
+// restart begins again at end, as a new process does.
+func (st *state) restart(ctx context.Context, end timeline.Minute) {
+	if !st.idle(ctx) {
+		return
 	}
-	at := find(start, end).Time()
-	return &at
+	st.Log.Warn("The clock went backwards, all history is read again", "from", st.end.Time(), "to", end.Time())
+	for _, j := range st.jobs {
+		j.stop()
+	}
+	st.followed, st.jobs, st.retired, st.end = map[string]*followed{}, map[string]*job{}, map[string]timeline.Minute{}, end
+	if st.pending.Load() != nil {
+		st.apply(ctx)
+		st.publish()
+	}
 }
+
+// apply takes a new set of SLOs.
+func (st *state) apply(ctx context.Context) {
+	set := st.pending.Load()
+	st.problems = set.problems
+	tracks, jobs := st.followed, st.jobs
+	st.followed, st.jobs, st.byJob = make(map[string]*followed, len(set.slos)), map[string]*job{}, map[*job][]*followed{}
+	var begun []*job
+	for _, s := range st.withGroups(set.slos, jobs) {
+		key := st.keyOf(s)
+		if j := jobs[key]; j != nil {
+			st.jobs[key] = j
+		}
+		known := st.jobs[key] != nil
+		t, j := st.newFollowed(s)
+		if !known {
+			begun = append(begun, j)
+		}
+		if old := tracks[s.ID()]; old != nil && old.job == j && old.slo.Window == s.Window && sameExclusions(old.slo, s) {
+			t.judge, t.logged, t.leftOut = old.judge, old.logged, old.leftOut
+			t.loggedDoubts = old.loggedDoubts
+			t.inexact, t.cutsRead = old.inexact, old.cutsRead
+			if j.err != nil {
+				t.status = old.status
+			}
+		} else if j.err != nil {
+			t.fail(j.err)
+		}
+		if old := tracks[s.ID()]; old != nil {
+			t.begun = old.begun
+		}
+		st.followed[s.ID()] = t
+		st.byJob[j] = append(st.byJob[j], t)
+		if whole := st.followed[s.Service+"/"+s.Name]; len(s.Group) > 0 {
+			whole.groups[s.ID()] = t
+		}
+	}
+	for key, j := range jobs {
+		if st.jobs[key] == nil {
+			j.stop()
+		}
+	}
+	for _, j := range st.jobs {
+		if j.record != nil && j.err == nil {
+			st.evaluateAll(j, j.record.Timeline.End())
+		}
+	}
+	st.readHistory(ctx, begun)
+	for _, b := range st.lanes {
+		st.readCuts(ctx, b)
+	}
+}
+
+// withGroups returns SLOs, each followed by its groups that are known.
+func (st *state) withGroups(slos []*slo.SLO, jobs map[string]*job) []*slo.SLO {
+	var out []*slo.SLO
+	for _, s := range slos {
+		out = append(out, s)
+		groups, _ := groupsOf(s, jobs[st.keyOf(s)])
+		out = append(out, groups...)
+	}
+	return out
+}
+
+// jobOf returns the job of a plan; nil if it is no longer followed.
+func (st *state) jobOf(p *plan.Plan) *job {
+	if j := st.jobs[p.Key]; j != nil && j.Plan == p {
+		return j
+	}
+	return nil
+}
+
+// jobsOf returns the jobs of a backend, in the order of their keys.
+func (st *state) jobsOf(b *lane) []*job {
+	var out []*job
+	for _, j := range st.jobs {
+		if j.lane == b {
+			out = append(out, j)
+		}
+	}
+	slices.SortFunc(out, func(x, y *job) int { return cmp.Compare(x.Key, y.Key) })
+	return out
+}
+
+// newFollowed returns an SLO with nothing evaluated, and the job that it shares or a new
+// one.
+func (st *state) newFollowed(s *slo.SLO) (*followed, *job) {
+	b, key := st.laneOf(s), st.keyOf(s)
+	j := st.jobs[key]
+	if j == nil {
+		o := plan.Options{Key: key, Settle: timeline.Minutes(b.Settle), History: st.history(s)}
+		if st.recorded == s {
+			o.Recorder = st.recorder
+		}
+		if whole := st.followed[s.Service+"/"+s.Name]; len(s.Group) > 0 && whole != nil && whole.job.record != nil {
+			o.WholeChoices = whole.job.record.Choices()
+		}
+		j = newJob(plan.New(s, o), b, st.pageWindow(s).Duration()+recentMore)
+		st.jobs[key] = j
+	}
+	t := &followed{slo: s, job: j, groups: map[string]*followed{}, begun: st.end, status: evaluator.NewStatus(s, b.Name)}
+	t.status.Groups = t.groupsStatus()
+	t.status.State, t.status.StateReason = evaluator.StateWarming, readingHistory
+	t.status.Compute(timeline.NewTimeline(st.end), st.end, st.Windows(s))
+	if st.NewJudge != nil {
+		t.judge = st.NewJudge()
+	}
+	return t, j
+}
+
+// recentMore is read before the longest window that pages, so that the beginnings of
+// recent alerts are right at once.
+const recentMore = time.Hour
+
+func (st *state) laneOf(s *slo.SLO) *lane { return st.lanes[st.backendIndex(s)] }

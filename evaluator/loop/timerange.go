@@ -9,29 +9,29 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Range is what happened of an SLO in a time, as far as that is held.
+// Range contains the events of an SLO in a time, as far as the timeline has them.
 type Range struct {
-	HeldFrom, HeldTo time.Time          // what is held of the SLO; zero while nothing is
+	HeldFrom, HeldTo time.Time          // the timeline of the SLO; zero before it is read
 	Sum              timeline.Sum       // of the time; of no slots when none of it is held
 	Parts            []evaluator.Bucket // of the time, for pictures; they are equal, so the first may begin before it
 	Excluded         []slo.Span         // that touch the time, in order
 }
 
-// question asks for a stretch.
+// question asks for a Range.
 type question struct {
 	id       string
 	from, to timeline.Minute
 	answer   chan<- *Range // holds one
 }
 
-// CountsBetween is what happened of an SLO from one instant to another, in the slots that end
-// between them and the one in which the last instant lies. Of an SLO that there is
-// not, nothing is held. It waits while the newest slots of the SLO are read; the error
-// is the end of ctx.
-func (e *Loop) CountsBetween(ctx context.Context, id string, from, to time.Time) (*Range, error) {
+// CountsBetween returns the events of an SLO from one instant to another: of the slots
+// that end between them, and the one that contains the last instant. It waits while the
+// newest slots are read. The Range of an unknown SLO is empty. The error is the end of
+// ctx.
+func (l *Loop) CountsBetween(ctx context.Context, id string, from, to time.Time) (*Range, error) {
 	answer := make(chan *Range, 1)
 	select {
-	case e.questions <- question{id, timeline.MinuteOf(from), timeline.MinuteOf(to.Add(time.Minute - 1)), answer}:
+	case l.questions <- question{id, timeline.MinuteOf(from), timeline.MinuteOf(to.Add(time.Minute - 1)), answer}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -43,35 +43,31 @@ func (e *Loop) CountsBetween(ctx context.Context, id string, from, to time.Time)
 	}
 }
 
-// reply answers a question, or keeps it while a cycle changes the SLO's book.
-func (e *Loop) reply(q question) {
-	t := e.tracks[q.id]
-	switch {
-	case t == nil || t.job.book == nil:
+// reply answers a question, or keeps it while a cycle holds the SLO's record.
+func (st *state) reply(q question) {
+	t := st.followed[q.id]
+	if t == nil || t.job.record == nil {
 		q.answer <- &Range{}
-	case !t.job.changing.TryLock():
-		e.unanswered = append(e.unanswered, q)
-	default:
-		q.answer <- t.stretch(q.from, q.to)
-		t.job.changing.Unlock()
+	} else if !t.job.tryRecord(func() { q.answer <- t.countsBetween(q.from, q.to) }) {
+		st.waiting = append(st.waiting, q)
 	}
 }
 
-// replyAll tries again what was not answered.
-func (e *Loop) replyAll() {
-	all := e.unanswered
-	e.unanswered = nil
+// replyAll tries again to answer the questions that wait.
+func (st *state) replyAll() {
+	all := st.waiting
+	st.waiting = nil
 	for _, q := range all {
-		e.reply(q)
+		st.reply(q)
 	}
 }
 
-// stretch is what happened in (from, to]. What is folded is taken in whole quarters
-// of an hour. Its view is its own: that of the track tells what its judge saw.
-func (t *followed) stretch(from, to timeline.Minute) *Range {
-	k := t.job.book
+// countsBetween returns the events in (from, to]. Folded slots come in whole quarters of
+// an hour. It uses a view of its own, because that of the SLO shows what its judge saw.
+func (t *followed) countsBetween(from, to timeline.Minute) *Range {
+	rec := t.job.record
 	var own timeline.View
-	v, _ := own.Update(k.Timeline, t.job.cuts, k.Settled, t.slo)
+	v, _ := own.Update(rec.Timeline, t.job.cuts, rec.Settled, t.slo)
 	out := &Range{HeldFrom: v.Start().Time(), HeldTo: v.End().Time()}
 	if to < v.FineFrom && to%timeline.Quarter != 0 {
 		to += timeline.Quarter - to%timeline.Quarter
@@ -86,7 +82,7 @@ func (t *followed) stretch(from, to timeline.Minute) *Range {
 	if from < v.FineFrom {
 		each = (each + timeline.Quarter - 1) / timeline.Quarter * timeline.Quarter
 	}
-	n := max((length+each-1)/each, 2) // of a single one a picture can't tell the length
+	n := max((length+each-1)/each, 2) // one part alone would not show its length
 	out.Parts = evaluator.Parts(v, to, n*each, n)
 	for _, x := range own.Spans {
 		if timeline.MinuteOf(x.To) > to-n*each && timeline.MinuteOf(x.From) < to {

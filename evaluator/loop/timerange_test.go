@@ -32,9 +32,9 @@ func TestStretch(t *testing.T) {
 	excluded := slo.Span{From: (begin + 7080).Time(), To: (begin + 7100).Time()}
 	x := &followed{
 		slo: &slo.SLO{Window: slo.Rolling(slo.Window(5 * 24 * time.Hour)), Exclusions: []slo.Exclusion{{From: excluded.From, To: excluded.To}}},
-		job: &job{book: &history.Record{Timeline: tl, Settled: tl.End() - 2}},
+		job: &job{record: &history.Record{Timeline: tl, Settled: tl.End() - 2}},
 	}
-	at := func(from, to timeline.Minute) *Range { return x.stretch(begin+from, begin+to) }
+	at := func(from, to timeline.Minute) *Range { return x.countsBetween(begin+from, begin+to) }
 
 	// 180 minutes are 90 parts of two. Bad are 100 slots without 20 that are unknown and 20
 	// that are excluded.

@@ -40,10 +40,21 @@ type Plan struct {
 	Recorder     *counting.Recorder // nil except for Explain
 }
 
-// New returns the plan of an SLO. Slots settle after settle, and the timeline has the
-// length history.
-func New(key string, s *slo.SLO, settle timeline.Minute, history time.Duration) *Plan {
-	p := &Plan{Key: key, Settle: settle, Slice: s.Slice, AbsentBad: s.NoDataBad, Groups: s.Groups, History: history}
+// Options are those fields of a Plan that don't follow from an SLO.
+type Options struct {
+	Key          string
+	Settle       timeline.Minute
+	History      time.Duration
+	WholeChoices []Choice
+	Recorder     *counting.Recorder
+}
+
+// New returns the plan of an SLO.
+func New(s *slo.SLO, o Options) *Plan {
+	p := &Plan{
+		Key: o.Key, Settle: o.Settle, History: o.History, WholeChoices: o.WholeChoices, Recorder: o.Recorder,
+		Slice: s.Slice, AbsentBad: s.NoDataBad, Groups: s.Groups,
+	}
 	p.Inputs, p.Combine = InputsOf(s)
 	for _, m := range p.Inputs {
 		p.LeadIn = max(p.LeadIn, m.remember)

@@ -1,0 +1,159 @@
+package loop
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/evaluator/history"
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+	"github.com/slowburn-slo/slowburn/slo"
+)
+
+// EvaluateAt evaluates SLOs once at an instant, or at the newest slot that should be
+// complete if that is earlier. An SLO that can't be evaluated is in the state
+// query_failed. The error is the end of ctx.
+func (l *Loop) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Time) (*evaluator.Report, error) {
+	return newState(l).evaluateOnce(ctx, slos, at)
+}
+
+func (st *state) evaluateOnce(ctx context.Context, slos []*slo.SLO, at time.Time) (*evaluator.Report, error) {
+	st.end = min(timeline.MinuteOf(at), st.newestEnd())
+	evaluate := func(j *job) {
+		if j.err == nil {
+			st.evaluateAll(j, st.end) // and folds, while others are still read
+		}
+	}
+	st.readOnce(ctx, slos, evaluate)
+	var groups []*slo.SLO
+	for _, s := range slos {
+		t := st.followed[s.ID()]
+		of, leftOut := groupsOf(s, t.job)
+		groups = append(groups, of...)
+		t.leftOut = leftOut
+	}
+	st.readOnce(ctx, groups, evaluate)
+	for _, s := range groups {
+		st.followed[s.Service+"/"+s.Name].groups[s.ID()] = st.followed[s.ID()]
+	}
+	st.auditOnce(ctx)
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("evaluating: %w", err)
+	}
+	st.conclude(ctx)
+	st.publish()
+	return st.Report(), nil
+}
+
+// readOnce reads the whole history of SLOs. It calls take with each job that is read or
+// has failed, while others are still read.
+func (st *state) readOnce(ctx context.Context, slos []*slo.SLO, take func(*job)) {
+	for _, s := range slos {
+		t, j := st.newFollowed(s)
+		st.followed[s.ID()] = t
+		st.byJob[j] = append(st.byJob[j], t)
+	}
+	type familyRead struct {
+		family  []*job
+		entries []*history.Read
+	}
+	results, left := make(chan familyRead), 0
+	for _, b := range st.lanes {
+		begun := slices.DeleteFunc(st.jobsOf(b), func(j *job) bool { return j.record != nil })
+		for _, family := range families(begun) {
+			r := familyRead{family: family}
+			for _, j := range family {
+				en := st.wholeEntry(j, st.end)
+				j.record = en.Record
+				r.entries = append(r.entries, en)
+			}
+			left++
+			end := st.end
+			go func() {
+				if admit(ctx, b.wholeSlots) {
+					b.Advance(ctx, r.entries, end, false)
+					<-b.wholeSlots
+				} else {
+					r.family = nil
+				}
+				results <- r
+			}()
+		}
+	}
+	for range left {
+		r := <-results
+		for i, j := range r.family {
+			finishProgress(r.entries[i])
+			j.setResult(r.entries[i].Err)
+			take(j)
+		}
+	}
+}
+
+// conclude finds what is stale or absent, and evaluates all with that.
+func (st *state) conclude(ctx context.Context) {
+	for _, b := range st.lanes {
+		if slices.ContainsFunc(st.jobsOf(b), func(j *job) bool { return j.err == nil && j.record.Silent(st.end) != nil }) {
+			b.stale = newestUp(ctx, b.Reader, st.end)
+		}
+		if b.stale == nil {
+			findAbsences(ctx, b.Reader, st.jobsOf(b), st.end)
+			findSpellings(ctx, b.Reader, st.jobsOf(b), st.end)
+		}
+		for _, j := range st.jobsOf(b) {
+			for _, t := range st.byJob[j] {
+				if j.err == nil {
+					st.evaluate(t, st.end, t.status.Alerts) // it may be stale
+					continue
+				}
+				s := t.sloAt(st.end)
+				t.status = evaluator.NewStatus(s, b.Name)
+				t.status.Compute(timeline.NewTimeline(st.end), st.end, st.Windows(s))
+				t.fail(j.err)
+			}
+		}
+	}
+}
+
+// HistoryAt evaluates SLOs as EvaluateAt does, and reads their calendar periods that
+// ended.
+func (l *Loop) HistoryAt(ctx context.Context, slos []*slo.SLO, at time.Time) (*evaluator.Report, error) {
+	st := newState(l)
+	if _, err := st.evaluateOnce(ctx, slos, at); err != nil {
+		return nil, err
+	}
+	failed := st.readPeriodsOnce(ctx)
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("reading periods that ended: %w", err)
+	}
+	st.publish()
+	return st.Report(), failed
+}
+
+// readPeriodsOnce reads the periods that ended of all jobs. The error is that of a
+// backend that could not be read.
+func (st *state) readPeriodsOnce(ctx context.Context) error {
+	results := make(chan periodResult)
+	var readers sync.WaitGroup
+	for _, b := range st.lanes {
+		for _, k := range st.periodReaders(b, st.end) {
+			readers.Go(func() { k.read(ctx, b.wholeSlots, func(r periodResult) { results <- r }) })
+		}
+	}
+	go func() {
+		readers.Wait()
+		close(results)
+	}()
+	var failed error
+	for r := range results {
+		if r.err != nil && !backend.Refused(r.err) {
+			failed = fmt.Errorf("reading %s of %s: %w", r.spec.Window.Name(r.ended.End.Time()), st.byJob[r.job][0].slo.ID(), r.err)
+		}
+		st.takePeriod(r)
+	}
+	return failed
+}
