@@ -2,7 +2,6 @@ package rules
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
-	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -20,17 +18,18 @@ import (
 // Tests makes a file for `promtool test rules` that proves that each alert of an SLO
 // whose rules are in a file of this name fires when all events are bad, is over when
 // all are good again, and keeps quiet when nothing happens. What should be when
-// follows from the policies as the evaluator judges by them. It also gives what is
-// not tested, and why: an SLO for which it finds no series, and alerts that can't fire.
-func Tests(ctx context.Context, rules string, s *slo.SLO, o Options) (text []byte, without []string) {
+// follows from the policies as the evaluator judges by them. It also returns what is
+// not tested, and why: an SLO whose series don't follow from its file, because it has
+// expressions of several selectors, and alerts that can't fire.
+func Tests(rules string, s *slo.SLO, o Options) (text []byte, without []string) {
 	one := "count"
 	if as := o.Naming.names(); as != nil {
 		s = as.of(s)
 		one = "max" // a problem may be an alert of each tier
 	}
-	p := newProof(ctx, s, o.Policies)
+	p := newProof(s, o.Policies)
 	if p == nil {
-		return nil, []string{s.ID() + ": no series are known by which it fails"}
+		return nil, []string{s.ID() + ": no series by which it fails follow from its expressions"}
 	}
 	if len(p.begins) == 0 {
 		return nil, p.never
@@ -63,7 +62,6 @@ const (
 // proof is what a test shows of an SLO.
 type proof struct {
 	s       *slo.SLO
-	eval    evaluation
 	ids     []string // of the whole, and of a group
 	inputs  []input
 	begins  map[string]int // by a severity, the minute in which its alert fires for sure
@@ -75,17 +73,13 @@ type proof struct {
 	events  [2]float64     // in a slot that is good, and in a bad one
 	flood   float64        // how many times more events there are when all are good again
 	counted bool           // by counters, so that there may be no traffic
-	noData  bool           // it is bad when nothing happens
 	never   []string       // what is not proven, and why
 	one     string         // what makes 1 of the alerts that fire
 }
 
-func newProof(ctx context.Context, s *slo.SLO, policies alerting.Policies) *proof {
+func newProof(s *slo.SLO, policies alerting.Policies) *proof {
 	p := &proof{
 		s: s, ids: []string{s.ID()}, begins: map[string]int{}, ends: map[string]int{},
-		eval: func(query string, at time.Time, series []memprom.Series) ([]memprom.Value, error) {
-			return memprom.Evaluate(ctx, query, at, series)
-		},
 		every: 1, misses: 1, events: [2]float64{1, 1}, flood: 1, counted: true,
 	}
 	if s.Slice != nil {
@@ -292,9 +286,6 @@ func (p *proof) write(b *bytes.Buffer) {
 			p.expect(b, severity, p.begins[severity], true)
 			p.expect(b, severity, p.ends[severity], false)
 		}
-	}
-	if p.noData {
-		return
 	}
 	what := "there is no data"
 	if p.counted {

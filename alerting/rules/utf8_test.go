@@ -35,7 +35,7 @@ func TestUTF8Names(t *testing.T) {
 			if naming != "" || testing.Short() && i%3 != 0 {
 				continue
 			}
-			tests, without := Tests(t.Context(), rules, s, o)
+			tests, without := Tests(rules, s, o)
 			require.NoError(t, os.WriteFile(filepath.Join(dir, s.Name+".tests.yaml"), tests, 0o600))
 			prove = append(prove, s.Name+".tests.yaml")
 			require.Subset(t, []string{s.ID() + " (page): it can't fire, however long all events are bad"}, without)

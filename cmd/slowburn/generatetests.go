@@ -68,7 +68,7 @@ func generateTests(ctx context.Context, s streams, paths []string, f rulesFlags)
 		name := ruleName(one.Origin) + "." + one.Service + "." + one.Name // of no other SLO, as ids are
 		ruleFile, testFile := name+".rules.yaml", name+".test.yaml"
 		files[ruleFile] = texts[i]
-		text, without := rules.Tests(ctx, ruleFile, one, o)
+		text, without := rules.Tests(ruleFile, one, o)
 		if text != nil {
 			files[testFile] = text
 			tested++
