@@ -3,12 +3,15 @@ package alerting
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
+	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // Check finds what is wrong with the policies of SLOs: errors where there is no
@@ -75,8 +78,8 @@ func (p Policy) doubts(s *slo.SLO) [][2]string {
 			continue
 		}
 		if written.BadShare == 0 && written.Factor >= most {
-			doubt(fmt.Sprintf("the burn rate when %s of the events fail, %s, stands in for it", Share(outageShare), digits(t.Factor, 3)),
-				"tier %s can't be reached: when all events fail the budget burns %s times too fast, not %s", t.Name, digits(most, 3), digits(written.Factor, 3))
+			doubt(fmt.Sprintf("the burn rate when %s of the events fail, %s, stands in for it", Share(outageShare), humanize.Digits(t.Factor, 3)),
+				"tier %s can't be reached: when all events fail the budget burns %s times too fast, not %s", t.Name, humanize.Digits(most, 3), humanize.Digits(written.Factor, 3))
 		}
 		out = append(out, t.hindrances(s)...)
 	}
@@ -99,11 +102,11 @@ func (t Tier) hindrances(s *slo.SLO) [][2]string {
 	case n == 0:
 	case t.MinBad > n:
 		hinders("lower min_bad, or make the window longer",
-			"%s holds %s, less than its min_bad of %s", t.Long, eventsText(n), digits(t.MinBad, 3))
-	case t.Significance > 0 && !beyondChance(n, n, s.Objective, t.Significance):
+			"%s holds %s, less than its min_bad of %s", t.Long, eventsText(n), humanize.Digits(t.MinBad, 3))
+	case t.Significance > 0 && !BeyondChance(n, n, s.Objective, t.Significance):
 		hinders("raise significance, or make the window longer",
 			"%s holds %s, and that all are bad is no evidence of a significance of %s",
-			t.Long, eventsText(n), digits(t.Significance, 3))
+			t.Long, eventsText(n), humanize.Digits(t.Significance, 3))
 	}
 	return out
 }
@@ -112,7 +115,7 @@ func eventsText(n float64) string {
 	if n == 1 {
 		return "one event"
 	}
-	return number(n) + " events"
+	return evaluator.ForPeople(math.Round(n)) + " events"
 }
 
 // neverPages is a message with its hint when no tier that pages can begin, though
@@ -142,7 +145,7 @@ func (p Policies) neverPages(s *slo.SLO) []string {
 		hint = "choose a policy of your own without significance, or write page: {disabled: true} when the ticket of a spent budget is enough"
 	}
 	return []string{
-		fmt.Sprintf("policy %s never pages: %s", p.of(s).Name, why),
+		fmt.Sprintf("policy %s never pages: %s", p.Chosen(s).Name, why),
 		hint,
 	}
 }

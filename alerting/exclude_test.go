@@ -6,19 +6,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/alerting/drill"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
-
-// excluding returns an SLO that excludes the slots (from, to] after begin.
-func excluding(s *slo.SLO, edges ...int) *slo.SLO {
-	out := *s
-	for i := 0; i < len(edges); i += 2 {
-		out.Exclusions = append(out.Exclusions, slo.Exclusion{From: slotAt(edges[i]), To: slotAt(edges[i+1])})
-	}
-	return &out
-}
 
 // seeWithout is see of what is not excluded; two slots are unsure.
 func (f *follower) seeWithout(slots []timeline.Slot) []evaluator.FiringAlert {
@@ -27,7 +19,7 @@ func (f *follower) seeWithout(slots []timeline.Slot) []evaluator.FiringAlert {
 
 func (f *follower) seeAllWithout(slots []timeline.Slot) []evaluator.FiringAlert {
 	f.timeline.Truncate(f.settled)
-	for _, s := range slots[f.timeline.End()-begin:] {
+	for _, s := range slots[f.timeline.End()-drill.Begin:] {
 		f.timeline.Append(s)
 	}
 	f.settled = f.timeline.End() - 2
@@ -39,9 +31,9 @@ func (f *follower) seeAllWithout(slots []timeline.Slot) []evaluator.FiringAlert 
 // them the last 240 have an hour before them in which nothing counts. The ticket goes
 // on.
 func TestASpentBudgetOfAnHourThatIsExcluded(t *testing.T) {
-	s := excluding(daySLO(t), 150, 450)
+	s := drill.Excluding(daySLO(t), 150, 450)
 	s.Window = slo.Rolling(slo.Window(time.Hour))
-	slots := slotsOf(120, healthy, 30, bad(40), 300, missing)
+	slots := drill.Slots(120, drill.Healthy, 30, drill.Bad(40), 300, drill.Missing)
 	live := follow(s)
 	for _, n := range []int{140, 155, 200, 215, 260, 275, 320, 440} {
 		want := map[string]int{"ErrorBudgetExhausted": 135}
@@ -56,8 +48,8 @@ func TestASpentBudgetOfAnHourThatIsExcluded(t *testing.T) {
 // With slot 791 the hour holds that slot alone, of those that count, and the page
 // begins anew.
 func TestAnExclusionEndsAnAlert(t *testing.T) {
-	s := excluding(policySLO(t), 730, 770, 750, 790)
-	slots := slotsOf(720, healthy, 100, failing)
+	s := drill.Excluding(drill.SLO(t), 730, 770, 750, 790)
+	slots := drill.Slots(720, drill.Healthy, 100, drill.Failing)
 	live := follow(s)
 	for n := 721; n <= 820; n++ {
 		alerts := pages(live.seeWithout(slots[:n]))
@@ -66,9 +58,9 @@ func TestAnExclusionEndsAnAlert(t *testing.T) {
 		case n < 723 || n > 730 && n <= 790:
 			require.Empty(t, alerts, n)
 		case n <= 730:
-			require.Equal(t, slotAt(723), alerts[0].Since)
+			require.Equal(t, drill.At(723), alerts[0].Since)
 		default:
-			require.Equal(t, slotAt(791), alerts[0].Since)
+			require.Equal(t, drill.At(791), alerts[0].Since)
 		}
 	}
 }
@@ -76,57 +68,16 @@ func TestAnExclusionEndsAnAlert(t *testing.T) {
 // TestWhatIsExcludedDoesNotBeginAnAlert, and a short exclusion ends one for good
 // where what follows is healthy, although its own slots are not settled yet.
 func TestWhatIsExcludedDoesNotBeginAnAlert(t *testing.T) {
-	s := excluding(policySLO(t), 720, 740)
+	s := drill.Excluding(drill.SLO(t), 720, 740)
 	for n := 721; n <= 800; n++ {
-		require.Empty(t, follow(s).seeWithout(slotsOf(720, healthy, 20, failing, 60, healthy)[:n]), n)
+		require.Empty(t, follow(s).seeWithout(drill.Slots(720, drill.Healthy, 20, drill.Failing, 60, drill.Healthy)[:n]), n)
 	}
 	// Ten failing slots, one excluded; after it the five minutes are clean.
-	s = excluding(policySLO(t), 731, 732)
-	slots := slotsOf(720, healthy, 6, failing, 14, healthy)
-	require.NotEmpty(t, pages(firesAt(policySLO(t), slots[:731], 2)))
+	s = drill.Excluding(drill.SLO(t), 731, 732)
+	slots := drill.Slots(720, drill.Healthy, 6, drill.Failing, 14, drill.Healthy)
+	require.NotEmpty(t, pages(firesAt(drill.SLO(t), slots[:731], 2)))
 	live := follow(s)
 	for n := 723; n <= 740; n++ {
 		require.Equal(t, n > 731, len(pages(live.seeWithout(slots[:n]))) == 0, n)
-	}
-}
-
-// TestAnExclusionResolves: Alertmanager is told that the alert ended, although
-// the targets are down and it was held for want of numbers.
-func TestAnExclusionResolves(t *testing.T) {
-	for _, excluded := range []bool{true, false} {
-		now := slotAt(0)
-		b := newBoard(func() time.Time { return now })
-		s := b.sender()
-		b.show(t, now, evaluator.StateOK, slo.Page)
-		s.update(b.get(), now)
-		require.Len(t, s.firing, 1)
-		now = slotAt(2)
-		b.show(t, now, evaluator.StateNoData)
-		b.report.SLOs[0].Excluded.Now = excluded
-		s.update(b.get(), now)
-		require.Empty(t, s.firing)
-		if !excluded {
-			require.Empty(t, s.resolved)
-			continue
-		}
-		require.Len(t, s.resolved, 1)
-		for _, a := range s.resolved {
-			require.Equal(t, now, a.EndsAt)
-		}
-	}
-}
-
-// TestAnExclusionEndsWhatIsHeld rereads history. A page is held meanwhile, but not in
-// excluded time.
-func TestAnExclusionEndsWhatIsHeld(t *testing.T) {
-	for excluded, want := range map[bool][]string{false: {"ErrorBudgetBurn"}, true: nil} {
-		x := newTeller(t)
-		s := x.about(evaluator.StateOK, 0.5, 20)
-		s.Alerts = []evaluator.FiringAlert{{Name: slo.DefaultAlertName, Severity: slo.Page, Tier: "fast", Since: x.now, Held: x.now.Add(time.Minute), Windows: []string{"3d", "3d"}}}
-		firing, _ := x.see(1, s)
-		require.Equal(t, []string{"ErrorBudgetBurn"}, firing)
-		s.Alerts, s.State, s.Excluded.Now = nil, evaluator.StateWarming, excluded
-		firing, _ = x.see(1, s)
-		require.Equal(t, want, firing)
 	}
 }

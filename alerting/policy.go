@@ -1,11 +1,10 @@
-// Package alerting says when to wake somebody: alert policies, the state of
-// alerts, and their way to Alertmanager. Package rules writes the rule files that
-// let a Prometheus do the same work.
+// Package alerting decides when to wake somebody: alert policies, and the judge that
+// applies them to the timeline of an SLO. Package notify posts what fires, backtest
+// applies policies to the past, and rules writes the rule files that let a Prometheus
+// judge.
 //
-// A use, from the tiers of an SLO to what fires at the end of its timeline:
-//
-//	policies := alerting.BuiltIn()
-//	firing := policies.NewJudge()(s, timeline, settled)
+// It imports slo, slo/humanize, evaluator and evaluator/timeline, and config/yamlfile for
+// names that are nearly right.
 package alerting
 
 import (
@@ -38,7 +37,7 @@ type Tier struct {
 
 	MinBad       float64 // guard: bad events in the long window
 	MinBudget    float64 // guard: bad events in the long window, as a ratio of what the SLO's own window allows
-	Significance float64 // guard: probability; see beyondChance. 0 asks for none
+	Significance float64 // guard: probability; see BeyondChance. 0 asks for none
 }
 
 // Policies are the policies that SLOs can choose, by name.
@@ -122,7 +121,7 @@ const scale = 30 * day
 // no slice most of the time: where time slices are counted none is.
 func (p Policies) Tiers(s *slo.SLO) []Tier {
 	var tiers []Tier
-	for _, t := range p.of(s).Tiers {
+	for _, t := range p.Chosen(s).Tiers {
 		if t = t.scaled(s, leastWindow(s)); t.dropped(s) {
 			continue
 		}
@@ -170,13 +169,13 @@ func interval(s *slo.SLO) time.Duration {
 // dropped reports whether a tier, as it is for an SLO, is none of its tiers.
 func (t Tier) dropped(s *slo.SLO) bool {
 	if t.Runs > 0 {
-		return !countsRuns(s)
+		return !CountsRuns(s)
 	}
 	return t.Long > s.Window.Length/4 && t.BadShare == 0
 }
 
-// countsRuns reports whether the events of an SLO are runs of jobs.
-func countsRuns(s *slo.SLO) bool {
+// CountsRuns reports whether the events of an SLO are runs of jobs.
+func CountsRuns(s *slo.SLO) bool {
 	return s.Indicator != nil && s.Indicator.Kind() == "runs" && s.Slice == nil
 }
 
@@ -202,13 +201,13 @@ func (t Tier) scaled(s *slo.SLO, least slo.Window) Tier {
 	return t
 }
 
-// of is the policy of an SLO: that of runs or the default one where it names none, or an unknown
+// Chosen is the policy of an SLO: that of runs or the default one where it names none, or an unknown
 // one, which Check reports.
-func (p Policies) of(s *slo.SLO) Policy {
+func (p Policies) Chosen(s *slo.SLO) Policy {
 	if own, ok := p[s.Alerting.Policy]; ok {
 		return own
 	}
-	if jobs, ok := p[slo.JobsPolicy]; ok && s.Alerting.Policy == "" && countsRuns(s) {
+	if jobs, ok := p[slo.JobsPolicy]; ok && s.Alerting.Policy == "" && CountsRuns(s) {
 		return jobs
 	}
 	return p[slo.DefaultPolicy]

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/alerting/drill"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/spec"
@@ -26,13 +27,6 @@ type row struct {
 	name, severity string
 	factor         float64
 	long, short    slo.Window
-}
-
-func objective(t testing.TB, text string) slo.Objective {
-	t.Helper()
-	o, err := slo.ParseObjective(text)
-	require.NoError(t, err)
-	return o
 }
 
 func TestClassicWindows(t *testing.T) {
@@ -89,7 +83,7 @@ func TestClassicWindows(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.window.String(), func(t *testing.T) {
-			require.Equal(t, tt.want, classic(tt.window, objective(t, "99.9")))
+			require.Equal(t, tt.want, classic(tt.window, drill.Objective(t, "99.9")))
 		})
 	}
 }
@@ -108,7 +102,7 @@ func TestClassicFactors(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.objective, func(t *testing.T) {
 			var got []float64
-			for _, tier := range classic(30*day, objective(t, tt.objective)) {
+			for _, tier := range classic(30*day, drill.Objective(t, tt.objective)) {
 				got = append(got, tier.factor)
 			}
 			require.Equal(t, tt.want, got)
@@ -122,7 +116,7 @@ func TestClassicMergesOutageRules(t *testing.T) {
 		{"fast", slo.Page, 1.9, 5 * minute, 5 * minute},
 		{"daily", slo.Ticket, 1.9, 5 * minute, 5 * minute},
 		{"trend", slo.Ticket, 1, 10 * minute, 5 * minute},
-	}, classic(hour, objective(t, "50")))
+	}, classic(hour, drill.Objective(t, "50")))
 }
 
 // TestTiersOfSlices have no window that is shorter than a slice.
@@ -132,7 +126,7 @@ func TestTiersOfSlices(t *testing.T) {
 		20 * minute: {{hour, 30 * minute}, {6 * hour, 30 * minute}, {day, 2 * hour}, {3 * day, 6 * hour}},
 		hour:        {{hour, hour}, {6 * hour, hour}, {day, 2 * hour}, {3 * day, 6 * hour}},
 	} {
-		s := &slo.SLO{Window: slo.Rolling(30 * day), Objective: objective(t, "99.9"), Slice: &slo.Slice{Length: length}, Alerting: slo.Alerting{Policy: "classic"}}
+		s := &slo.SLO{Window: slo.Rolling(30 * day), Objective: drill.Objective(t, "99.9"), Slice: &slo.Slice{Length: length}, Alerting: slo.Alerting{Policy: "classic"}}
 		var got [][2]slo.Window
 		for _, tier := range BuiltIn().Tiers(s) {
 			got = append(got, [2]slo.Window{tier.Long, tier.Short})
@@ -143,7 +137,7 @@ func TestTiersOfSlices(t *testing.T) {
 
 func TestWindows(t *testing.T) {
 	windows := func(w slo.Window) []slo.Window {
-		return BuiltIn().Windows(&slo.SLO{Window: slo.Rolling(w), Objective: objective(t, "99.9"), Alerting: slo.Alerting{Policy: "classic"}})
+		return BuiltIn().Windows(&slo.SLO{Window: slo.Rolling(w), Objective: drill.Objective(t, "99.9"), Alerting: slo.Alerting{Policy: "classic"}})
 	}
 	require.Equal(t, []slo.Window{5 * minute, 30 * minute, hour, 2 * hour, 6 * hour, day, 3 * day, 30 * day}, windows(30*day))
 	require.Equal(t, []slo.Window{5 * minute, 10 * minute, hour}, windows(hour))
@@ -172,7 +166,7 @@ func TestDefaultWindows(t *testing.T) {
 			"outage": {5 * minute, 5 * minute}, "daily": {7 * day, day}, "trickle": {7 * day, 3 * day}}}, // 14 h, 56 h
 	} {
 		got := map[string]windows{}
-		for _, tier := range BuiltIn().Tiers(&slo.SLO{Window: tt.window, Objective: objective(t, "99.9")}) {
+		for _, tier := range BuiltIn().Tiers(&slo.SLO{Window: tt.window, Objective: drill.Objective(t, "99.9")}) {
 			got[tier.Name] = windows{tier.Long, tier.Short}
 		}
 		require.Equal(t, tt.want, got, tt.window)
@@ -183,10 +177,10 @@ func TestDefaultWindows(t *testing.T) {
 // window there is, take 2.9 % of the budget of 365, and with a tenth of the year they
 // would take 15 %.
 func TestATrickleOfAYear(t *testing.T) {
-	s := policySLO(t)
+	s := drill.SLO(t)
 	s.Window, s.Alerting.Policy = slo.Rolling(365*day), slo.DefaultPolicy
 	const days = 24 * 60
-	slots := slotsOf(30*days, timeline.Slot{Total: 10_000, Known: true}, 8*days, timeline.Slot{Total: 10_000, Bad: 15, Known: true})
+	slots := drill.Slots(30*days, timeline.Slot{Total: 10_000, Known: true}, 8*days, timeline.Slot{Total: 10_000, Bad: 15, Known: true})
 	got := firesAt(s, slots, 0)
 	require.Len(t, got, 1)
 	require.Equal(t, []string{"trickle", "7d", "3d"}, append([]string{got[0].Tier}, got[0].Windows...))
@@ -196,7 +190,7 @@ func TestATrickleOfAYear(t *testing.T) {
 func TestTiersThatAskForLessStay(t *testing.T) {
 	hard := Tier{Name: "hard", Severity: slo.Page, Factor: 14.4, Long: hour, Short: 5 * minute}
 	soft := Tier{Name: "soft", Severity: slo.Page, Factor: 6, Long: hour, Short: 5 * minute}
-	s := &slo.SLO{Window: slo.Rolling(30 * day), Objective: objective(t, "99.9"), Alerting: slo.Alerting{Policy: "mine"}}
+	s := &slo.SLO{Window: slo.Rolling(30 * day), Objective: drill.Objective(t, "99.9"), Alerting: slo.Alerting{Policy: "mine"}}
 	of := func(tiers ...Tier) []string {
 		var names []string
 		for _, tier := range (Policies{"mine": {"mine", tiers}}).Tiers(s) {
@@ -224,7 +218,7 @@ func TestTiersThatAskForLessStay(t *testing.T) {
 // TestWindowsOfALatencyCompileNothing: each cycle asks for them, of each SLO.
 func TestWindowsOfALatencyCompileNothing(t *testing.T) {
 	allocated := func(i slo.Indicator) float64 {
-		s := &slo.SLO{Window: slo.Rolling(spec.DefaultWindow), Objective: objective(t, "99.9"), Indicator: i}
+		s := &slo.SLO{Window: slo.Rolling(spec.DefaultWindow), Objective: drill.Objective(t, "99.9"), Indicator: i}
 		return testing.AllocsPerRun(10, func() { BuiltIn().Windows(s) })
 	}
 	require.Equal(t, allocated(slo.Probe{}), allocated(slo.Latency{Threshold: 0.3}))

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/backtest"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -46,7 +47,7 @@ func newBacktest(s streams) *cobra.Command {
 			"  slowburn backtest slos/checkout.yaml --backend http://prometheus:9090 --objectives 99,99.5,99.9 --policies default,classic\n" +
 			"  slowburn backtest --config slowburn.yaml --from 2026-08-01T00:00:00Z --to 2026-11-01T00:00:00Z -o markdown",
 		ValidArgsFunction: completePaths,
-		RunE:              func(cmd *cobra.Command, args []string) error { return backtest(cmd.Context(), s, args, f) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return runBacktest(cmd.Context(), s, args, f) },
 	}
 	f.registerOnce(c)
 	c.Flags().StringVar(&f.from, "from", "", "begin at a past `TIME`, as RFC 3339 or Unix seconds (default 90 days before --to)")
@@ -65,7 +66,7 @@ func newBacktest(s streams) *cobra.Command {
 }
 
 // test makes a backtest of the flags. settled is the newest minute that is final.
-func (f *backtestFlags) test(policies alerting.Policies, settled timeline.Minute, now time.Time) (*alerting.Backtest, error) {
+func (f *backtestFlags) test(policies alerting.Policies, settled timeline.Minute, now time.Time) (*backtest.Replay, error) {
 	to := settled.Time()
 	var err error
 	if f.to != "" {
@@ -82,7 +83,7 @@ func (f *backtestFlags) test(policies alerting.Policies, settled timeline.Minute
 			return nil, usage("--from: %w", err)
 		}
 	}
-	b := &alerting.Backtest{Policies: policies, From: timeline.MinuteOf(from), To: min(timeline.MinuteOf(to), settled)}
+	b := &backtest.Replay{Policies: policies, From: timeline.MinuteOf(from), To: min(timeline.MinuteOf(to), settled)}
 	if b.From >= b.To {
 		return nil, usage("--from: %s is not before %s, where the backtest ends", from.UTC().Format(time.RFC3339), b.To.Time().Format(time.RFC3339))
 	}
@@ -106,7 +107,7 @@ func (f *backtestFlags) test(policies alerting.Policies, settled timeline.Minute
 	return b, nil
 }
 
-func backtest(ctx context.Context, s streams, paths []string, f backtestFlags) error {
+func runBacktest(ctx context.Context, s streams, paths []string, f backtestFlags) error {
 	if err := checkOutput(f.output, "table", "json", "markdown"); err != nil {
 		return err
 	}
@@ -149,8 +150,8 @@ func backtest(ctx context.Context, s streams, paths []string, f backtestFlags) e
 }
 
 // untested is an error when nothing can be said of SLOs.
-func untested(r *alerting.BacktestReport) error {
-	var first *alerting.TestedSLO
+func untested(r *backtest.Report) error {
+	var first *backtest.TestedSLO
 	n := 0
 	for i := range r.SLOs {
 		if s := &r.SLOs[i]; s.Error != "" {
@@ -169,6 +170,6 @@ func untested(r *alerting.BacktestReport) error {
 }
 
 // periodText is from when to when a backtest looks, and how long that is.
-func periodText(r *alerting.BacktestReport) string {
+func periodText(r *backtest.Report) string {
 	return fmt.Sprintf("from %s to %s, %s", minuteText(r.From), minuteText(r.To), durationText(r.To.Sub(r.From)))
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/backtest"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
@@ -25,9 +25,9 @@ type paper interface {
 }
 
 // printBacktest prints the results of a backtest, SLO by SLO.
-func printBacktest(w io.Writer, r *alerting.BacktestReport, p paper) error {
+func printBacktest(w io.Writer, r *backtest.Report, p paper) error {
 	p.text("Backtest " + periodText(r))
-	results := map[string][]*alerting.TestResult{}
+	results := map[string][]*backtest.TestResult{}
 	for i := range r.Results {
 		of := &r.Results[i]
 		results[of.ID] = append(results[of.ID], of)
@@ -48,14 +48,14 @@ func printBacktest(w io.Writer, r *alerting.BacktestReport, p paper) error {
 
 // arrangeTested puts groups below their whole, the worst ten of them: those with
 // the least budget left, and then with the most pages.
-func arrangeTested(r *alerting.BacktestReport, results map[string][]*alerting.TestResult) (shown []*alerting.TestedSLO, notes []string) {
-	groups := map[string][]*alerting.TestedSLO{}
+func arrangeTested(r *backtest.Report, results map[string][]*backtest.TestResult) (shown []*backtest.TestedSLO, notes []string) {
+	groups := map[string][]*backtest.TestedSLO{}
 	for i := range r.SLOs {
 		if s := &r.SLOs[i]; len(s.Group) > 0 {
 			groups[s.Service+"/"+s.SLO] = append(groups[s.Service+"/"+s.SLO], s)
 		}
 	}
-	least := func(s *alerting.TestedSLO) (left float64, pages int) {
+	least := func(s *backtest.TestedSLO) (left float64, pages int) {
 		left = 1
 		for _, of := range results[s.ID] {
 			pages = max(pages, of.Pages)
@@ -71,7 +71,7 @@ func arrangeTested(r *alerting.BacktestReport, results map[string][]*alerting.Te
 			continue
 		}
 		of := groups[s.ID]
-		slices.SortStableFunc(of, func(a, b *alerting.TestedSLO) int {
+		slices.SortStableFunc(of, func(a, b *backtest.TestedSLO) int {
 			leftA, pagesA := least(a)
 			leftB, pagesB := least(b)
 			return cmp.Or(cmp.Compare(leftA, leftB), cmp.Compare(pagesB, pagesA))
@@ -88,7 +88,7 @@ func arrangeTested(r *alerting.BacktestReport, results map[string][]*alerting.Te
 }
 
 // printTested prints what is to say of an SLO.
-func printTested(p paper, r *alerting.BacktestReport, s *alerting.TestedSLO, results []*alerting.TestResult) {
+func printTested(p paper, r *backtest.Report, s *backtest.TestedSLO, results []*backtest.TestResult) {
 	p.title(fmt.Sprintf("%s, %s %% over %s", s.ID, humanize.Objective(s.Objective), s.Window))
 	if len(results) == 0 {
 		p.text("No results: " + printable(s.Error) + ".")
@@ -117,7 +117,7 @@ func printTested(p paper, r *alerting.BacktestReport, s *alerting.TestedSLO, res
 }
 
 // summary has a row for each objective and policy.
-func summary(results []*alerting.TestResult) []column {
+func summary(results []*backtest.TestResult) []column {
 	columns := []column{
 		{head: "OBJECTIVE", right: true}, {head: "POLICY"}, {head: "PAGES", right: true}, {head: "A WEEK", right: true}, {head: "TICKETS", right: true},
 		{head: "FALSE", right: true}, {head: "MISSED", right: true}, {head: "MEDIAN DETECTION", right: true}, {head: "BUDGET LEFT", right: true},
@@ -145,7 +145,7 @@ const shownIncidents = 10
 
 // printIncidents prints the incidents at an objective that took the most of the
 // budget, with what each policy says of them.
-func printIncidents(p paper, unit string, results []*alerting.TestResult) {
+func printIncidents(p paper, unit string, results []*backtest.TestResult) {
 	all := results[0].Incidents
 	worst := make([]int, len(all))
 	for i := range worst {
@@ -173,7 +173,7 @@ func printIncidents(p paper, unit string, results []*alerting.TestResult) {
 		columns = append(columns, c)
 	}
 	p.grid(columns...)
-	if each := plain(humanize.Percent(all[0].Consumed)); unit == "runs" && !slices.ContainsFunc(all, func(in alerting.Incident) bool { return in.Bad != 1 || plain(humanize.Percent(in.Consumed)) != each }) {
+	if each := plain(humanize.Percent(all[0].Consumed)); unit == "runs" && !slices.ContainsFunc(all, func(in backtest.Incident) bool { return in.Bad != 1 || plain(humanize.Percent(in.Consumed)) != each }) {
 		p.text(fmt.Sprintf("%s took %s of the budget each.", plural(len(all), "bad run"), each))
 	}
 	if more := len(all) - len(worst); more > 0 {
@@ -182,14 +182,14 @@ func printIncidents(p paper, unit string, results []*alerting.TestResult) {
 }
 
 // printEpisodes prints the alerts that took the most of the budget.
-func printEpisodes(p paper, all []alerting.Episode) {
+func printEpisodes(p paper, all []backtest.Episode) {
 	if len(all) == 0 {
 		return
 	}
 	worst := slices.Clone(all)
-	slices.SortStableFunc(worst, func(a, b alerting.Episode) int { return cmp.Compare(b.Bad, a.Bad) })
+	slices.SortStableFunc(worst, func(a, b backtest.Episode) int { return cmp.Compare(b.Bad, a.Bad) })
 	worst = worst[:min(len(worst), shownIncidents)]
-	slices.SortStableFunc(worst, func(a, b alerting.Episode) int { return a.Start.Compare(b.Start) })
+	slices.SortStableFunc(worst, func(a, b backtest.Episode) int { return a.Start.Compare(b.Start) })
 	columns := []column{{head: "ALERT SINCE"}, {head: "FIRED", right: true}, {head: "SEVERITY"}, {head: "TIER"}, {head: "BAD", right: true}, {head: "BUDGET", right: true}, {head: "PEAK BURN", right: true}}
 	for _, e := range worst {
 		fired := "still"
@@ -216,7 +216,7 @@ func printEpisodes(p paper, all []alerting.Episode) {
 }
 
 // detection is what a policy says of an incident, and what that had taken by then.
-func detection(in *alerting.Incident) string {
+func detection(in *backtest.Incident) string {
 	switch {
 	case in.Detection == nil && in.Open:
 		return "still going on"
@@ -247,7 +247,7 @@ var heights = []rune("▁▂▃▄▅▆▇█")
 
 // chart draws the burn rate by time, and below it when each policy would have paged
 // and ticketed at each objective.
-func chart(r *alerting.BacktestReport, s *alerting.TestedSLO, results []*alerting.TestResult) []string {
+func chart(r *backtest.Report, s *backtest.TestedSLO, results []*backtest.TestResult) []string {
 	labels := []string{"burn rate"}
 	rows := []string{heightsOf(s)}
 	for _, of := range results {
@@ -265,7 +265,7 @@ func chart(r *alerting.BacktestReport, s *alerting.TestedSLO, results []*alertin
 // unknown reports whether most of a part is.
 func unknown(sum timeline.Sum) bool { return sum.Coverage() < 0.5 }
 
-func heightsOf(s *alerting.TestedSLO) string {
+func heightsOf(s *backtest.TestedSLO) string {
 	var out strings.Builder
 	for _, sum := range s.History {
 		if unknown(sum) {
@@ -281,7 +281,7 @@ func heightsOf(s *alerting.TestedSLO) string {
 	return out.String()
 }
 
-func marks(r *alerting.BacktestReport, s *alerting.TestedSLO, of *alerting.TestResult) string {
+func marks(r *backtest.Report, s *backtest.TestedSLO, of *backtest.TestResult) string {
 	var out strings.Builder
 	for _, sum := range s.History {
 		mark := "·"

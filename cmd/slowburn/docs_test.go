@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/notify"
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
@@ -191,7 +191,7 @@ func metricNames(t *testing.T) []string {
 	log := newLogger(t.Output())
 	newReloader(nil, nil, log, r)
 	loop.New(loop.Options{Registerer: r, Log: log})
-	alerting.NewSender(alerting.SenderOptions{Registerer: r, Log: log})
+	notify.NewSender(notify.SenderOptions{Registerer: r, Log: log})
 	one := 1.0
 	status := evaluator.Status{
 		ID: "a/b", State: evaluator.StateOK, At: time.Unix(1, 0),

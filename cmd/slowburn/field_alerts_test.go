@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/backtest"
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
@@ -77,9 +77,9 @@ func TestBacktestOfWhatFinishesLater(t *testing.T) {
 	args := []string{"backtest", f.file, "--backend", f.url, "--from", f.at(0).Format(time.RFC3339), "--to", f.at(71 * time.Hour).Format(time.RFC3339)}
 	code, out, errs := f.run(append(args, "-o", "json")...)
 	require.Zero(t, code, errs)
-	var r alerting.BacktestReport
+	var r backtest.Report
 	require.NoError(t, json.Unmarshal([]byte(out), &r))
-	i := slices.IndexFunc(r.Results, func(r alerting.TestResult) bool { return r.SLO == "good" })
+	i := slices.IndexFunc(r.Results, func(r backtest.TestResult) bool { return r.SLO == "good" })
 	good := r.Results[i]
 	require.Equal(t, []int{3, 0, 0}, []int{good.Pages, good.Missed, len(good.Incidents)})
 	require.Equal(t, good.Pages+good.Tickets, good.False)

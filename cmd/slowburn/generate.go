@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/notify"
 	"github.com/slowburn-slo/slowburn/alerting/rules"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/dashboards"
@@ -280,7 +280,7 @@ func generateAlertmanager(ctx context.Context, s streams, paths []string, in inp
 		}
 		slos = set.SLOs
 	}
-	text, err := alerting.AlertmanagerConfig(slos)
+	text, err := notify.AlertmanagerConfig(slos)
 	if err != nil {
 		return failure("%w", err)
 	}

@@ -21,7 +21,7 @@ import (
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"github.com/spf13/cobra"
 
-	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/notify"
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
@@ -107,7 +107,7 @@ func newService(s streams, cfg *config.Config) *service {
 type parts struct {
 	reloader *reloader
 	eval     *loop.Loop
-	sender   *alerting.Sender
+	sender   *notify.Sender
 	handler  http.Handler
 	running  sync.WaitGroup
 	run      func(func(context.Context)) // beside the others, until stop
@@ -128,9 +128,9 @@ func (sv *service) newParts(cfg *config.Config) (*parts, error) {
 	}
 	p := &parts{reloader: newReloader(cfg.Sources(), policiesOf(cfg).Check, sv.log, reg)}
 	p.reloader.limits = spec.Limits(cfg.Limits)
-	completer := alerting.NewCompleter(cfg.Web.ExternalURL)
+	completer := notify.NewCompleter(cfg.Web.ExternalURL)
 	options.Alerts = completer.Complete
-	p.sender = alerting.NewSender(alerting.SenderOptions{
+	p.sender = notify.NewSender(notify.SenderOptions{
 		Alertmanagers: alertmanagers, Completer: completer, Lookup: lookup, Offset: offsetOf(cfg), ExternalURL: cfg.Web.ExternalURL,
 		Report: func() *evaluator.Report { return p.eval.Report() }, Log: sv.log, Registerer: reg, Now: time.Now,
 	})

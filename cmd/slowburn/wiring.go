@@ -20,6 +20,7 @@ import (
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/notify"
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
@@ -51,8 +52,8 @@ func backendsOf(cfg *config.Config) ([]backend.Config, error) {
 	return out, nil
 }
 
-func alertmanagersOf(cfg *config.Config) ([]alerting.Alertmanager, error) {
-	var out []alerting.Alertmanager
+func alertmanagersOf(cfg *config.Config) ([]notify.Alertmanager, error) {
+	var out []notify.Alertmanager
 	for _, a := range cfg.Alertmanagers {
 		if name, ok := strings.CutPrefix(a.URL, "dns+"); ok && a.HTTP.TLSConfig.ServerName == "" {
 			if u, err := url.Parse(name); err == nil {
@@ -63,7 +64,7 @@ func alertmanagersOf(cfg *config.Config) ([]alerting.Alertmanager, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, alerting.Alertmanager{URL: a.URL, HTTP: client})
+		out = append(out, notify.Alertmanager{URL: a.URL, HTTP: client})
 	}
 	return out, nil
 }
@@ -149,6 +150,6 @@ func evaluatorOptions(cfg *config.Config, log *slog.Logger, reg prometheus.Regis
 	policies := policiesOf(cfg)
 	return loop.Options{
 		Backends: backends, Windows: policies.Windows, NewJudge: policies.NewJudge, Lookback: policies.Lookback,
-		PageWindow: policies.PageWindow, Blind: policies.Blind, Alerts: alerting.NewCompleter(cfg.Web.ExternalURL).Complete, Memory: int64(cfg.QueryMemory), Log: log, Registerer: reg, Now: time.Now,
+		PageWindow: policies.PageWindow, Blind: policies.Blind, Alerts: notify.NewCompleter(cfg.Web.ExternalURL).Complete, Memory: int64(cfg.QueryMemory), Log: log, Registerer: reg, Now: time.Now,
 	}, nil
 }

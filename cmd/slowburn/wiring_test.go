@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/notify"
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
@@ -160,7 +161,7 @@ alertmanagers:
 	report := &evaluator.Report{EvaluatedAt: time.Now(), SLOs: []evaluator.Status{{
 		ID: "checkout/availability", State: evaluator.StateOK, Spec: spec, Alerts: []evaluator.FiringAlert{{Name: "ErrorBudgetBurn", Severity: slo.Page}},
 	}}}
-	sender := alerting.NewSender(alerting.SenderOptions{
+	sender := notify.NewSender(notify.SenderOptions{
 		Alertmanagers: alertmanagers, Report: func() *evaluator.Report { return report }, Log: slog.New(slog.DiscardHandler),
 		Registerer: prometheus.NewRegistry(), Now: time.Now,
 		Lookup: func(context.Context, string) ([]netip.Addr, error) {

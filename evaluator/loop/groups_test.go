@@ -19,7 +19,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/notify"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
@@ -178,7 +178,7 @@ func TestTheAlertOfARetiredGroupIsResolved(t *testing.T) {
 			var mu sync.Mutex
 			posted := map[string]time.Duration{}
 			am := transport{http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				var alerts []alerting.Alert
+				var alerts []notify.Alert
 				_ = json.NewDecoder(r.Body).Decode(&alerts)
 				mu.Lock()
 				defer mu.Unlock()
@@ -187,11 +187,11 @@ func TestTheAlertOfARetiredGroupIsResolved(t *testing.T) {
 				}
 			})}
 			o := live(slog.New(slog.DiscardHandler), db.Handler())
-			var s *alerting.Sender
+			var s *notify.Sender
 			o.Publish = func(*evaluator.Report) { s.Wake() }
 			e = loop.New(o)
-			s = alerting.NewSender(alerting.SenderOptions{
-				Alertmanagers: []alerting.Alertmanager{{URL: "http://am", HTTP: &http.Client{Transport: am}}},
+			s = notify.NewSender(notify.SenderOptions{
+				Alertmanagers: []notify.Alertmanager{{URL: "http://am", HTTP: &http.Client{Transport: am}}},
 				Report:        e.Report, Log: o.Log, Registerer: prometheus.NewRegistry(), Now: time.Now,
 			})
 			e.SetSLOs(hosts, nil)

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/backtest"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
@@ -31,7 +32,7 @@ type alert struct{ id, severity, start, end string }
 // replayed are the alerts of a backtest.
 func replayed(t *testing.T, o loop.Options, from, to int, slis ...string) []alert {
 	t.Helper()
-	b := &alerting.Backtest{Policies: alerting.BuiltIn(), From: timeline.MinuteOf(at(from)), To: timeline.MinuteOf(at(to))}
+	b := &backtest.Replay{Policies: alerting.BuiltIn(), From: timeline.MinuteOf(at(from)), To: timeline.MinuteOf(at(to))}
 	o.Lookback, o.Registerer = b.Lookback, prometheus.NewRegistry()
 	r, err := b.Run(t.Context(), loop.New(o), load(t, "6h", slis...))
 	require.NoError(t, err)
@@ -214,7 +215,7 @@ func BenchmarkBacktest90Days(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		test := &alerting.Backtest{
+		test := &backtest.Replay{
 			Policies: alerting.BuiltIn(), Names: []string{"default", "classic"}, Objectives: objectives,
 			From: timeline.MinuteOf(to.AddDate(0, 0, -90)), To: timeline.MinuteOf(to),
 		}

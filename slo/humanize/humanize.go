@@ -93,6 +93,20 @@ func SLI(sli *float64, objective float64) string {
 	}
 }
 
+// Digits is a number with at least n significant digits, and no digits
+// after the point that add nothing.
+func Digits(v float64, n int) string {
+	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	decimals := max(0, n-1-int(math.Floor(math.Log10(math.Abs(v)))))
+	text := strconv.FormatFloat(v, 'f', decimals, 64)
+	if strings.Contains(text, ".") {
+		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+	}
+	return text
+}
+
 // Percent is a share: whole percent, one decimal below 10 %, and as many more
 // as it takes to tell it from 0 and from 100 %. What is closer to them than
 // 5e-9 is noise of the arithmetic.

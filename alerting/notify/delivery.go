@@ -1,0 +1,429 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+const (
+	// batch is the number of alerts in one post.
+	batch = 256
+	// postTimeout bounds one request.
+	postTimeout = 10 * time.Second
+	// mostAnswered and mostListed are how many bytes of an answer, and how many of its
+	// alerts, are read at most.
+	mostAnswered = 64 << 20
+	mostListed   = 100_000
+	// aside is how long after a report old alerts are posted: replicas report at
+	// the same second, and who has newer numbers shall be first.
+	aside = 10 * time.Second
+)
+
+// Alertmanager is a receiver of alerts, or with dns+ before its URL, such as
+// dns+http://alertmanager:9093, a receiver at each address of the host.
+type Alertmanager struct {
+	URL  string
+	HTTP *http.Client
+}
+
+// receiver posts to one Alertmanager. Its queue holds the newest state of all
+// alerts; an older one that is not posted yet says nothing more.
+type receiver struct {
+	Alertmanager
+	name      string
+	host      string // for the Host header; "" for that of the URL
+	queue     chan []Alert
+	dismissed bool // set before the queue is closed, when it is not the end of the process
+	log       *slog.Logger
+	metrics   *metrics
+	now       func() time.Time
+
+	mu      sync.Mutex        // guards what follows
+	taken   map[string]taking // what fires and was taken
+	failing bool              // the last post was not taken
+}
+
+// taking is what is known of an alert that an Alertmanager took.
+type taking struct {
+	since time.Time // the beginning of the episode
+	at    time.Time // when it was posted last, or was seen to be over
+}
+
+func newReceiver(am Alertmanager, host string, o *SenderOptions, m *metrics) *receiver {
+	name := "alertmanager"
+	if u, err := url.Parse(am.URL); err == nil {
+		name = u.Redacted()
+	}
+	m.create(name)
+	return &receiver{
+		Alertmanager: am, name: name, host: host, queue: make(chan []Alert, 1), log: o.Log, metrics: m, now: o.Now,
+		taken: map[string]taking{},
+	}
+}
+
+// goOn has a receiver know what its Alertmanager took from a Sender before.
+func (r *receiver) goOn(before map[string]map[string]taking) {
+	if taken, was := before[r.name]; was {
+		r.taken = taken
+		delete(before, r.name)
+	}
+}
+
+func (r *receiver) put(alerts []Alert) {
+	for {
+		select {
+		case r.queue <- alerts:
+			r.metrics.queued.WithLabelValues(r.name).Set(float64(len(alerts)))
+			return
+		default:
+		}
+		select {
+		case old := <-r.queue:
+			r.metrics.dropped.WithLabelValues(r.name).Add(float64(len(old)))
+		default:
+		}
+	}
+}
+
+// run posts what is queued until the queue is closed and empty, which it soon is
+// when ending ends. Alerts by old numbers are posted beside the rest, which must not
+// wait for what is asked before, until there are newer numbers of one of them.
+func (r *receiver) run(ctx, ending context.Context) {
+	idle := make(chan struct{}, 1) // holds something while no old alerts are being posted
+	idle <- struct{}{}
+	posting, stop := map[string]bool{}, func(error) {}
+	for alerts := range r.queue {
+		r.metrics.queued.WithLabelValues(r.name).Set(0)
+		fresh, old := r.split(alerts)
+		if slices.ContainsFunc(fresh, func(a Alert) bool { return posting[a.id()] }) {
+			stop(errOutdated)
+			idle <- <-idle
+		}
+		r.deliver(ctx, fresh)
+		if len(old) == 0 {
+			continue
+		}
+		select {
+		case <-idle:
+			var keeping context.Context
+			keeping, stop = context.WithCancelCause(ctx)
+			clear(posting)
+			for _, a := range old {
+				posting[a.id()] = true
+			}
+			go func() {
+				r.keep(keeping, ending, old)
+				idle <- struct{}{}
+			}()
+		default: // those of before are on their way still
+		}
+	}
+	<-idle
+	stop(nil)
+	if r.dismissed {
+		r.metrics.remove(r.name)
+	}
+}
+
+// keep posts old alerts after a while, or when ending ends.
+func (r *receiver) keep(ctx, ending context.Context, old []Alert) {
+	select {
+	case <-time.After(aside):
+	case <-ending.Done():
+	case <-ctx.Done():
+		return
+	}
+	r.deliver(ctx, r.unresolved(ctx, old))
+}
+
+// errOutdated is why alerts are posted no longer when there are newer numbers.
+var errOutdated = errors.New("there are newer numbers")
+
+func outdated(ctx context.Context) bool { return errors.Is(context.Cause(ctx), errOutdated) }
+
+// deliver posts alerts, and tells when they can't be, or can be again.
+func (r *receiver) deliver(ctx context.Context, alerts []Alert) {
+	if len(alerts) == 0 || ctx.Err() != nil {
+		return
+	}
+	err := r.try(ctx, alerts)
+	if outdated(ctx) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case err != nil && !r.failing:
+		r.log.Error("Alertmanager can't be reached", "alertmanager", r.name, "err", err)
+	case err == nil && r.failing:
+		r.log.Info("Alertmanager is reached again", "alertmanager", r.name)
+	}
+	r.failing = err != nil
+}
+
+// refusal is an answer that another try would not change.
+type refusal string
+
+func (e refusal) Error() string { return string(e) }
+
+// parts are the posts that alerts are sent in. What inhibits is in one before what
+// it inhibits: an Alertmanager that was restarted notifies at once of what is old.
+func parts(alerts []Alert) [][]Alert {
+	var out [][]Alert
+	for _, a := range alerts {
+		if last := len(out) - 1; last >= 0 && len(out[last]) < batch && out[last][0].rank() == a.rank() {
+			out[last] = append(out[last], a)
+		} else {
+			out = append(out, []Alert{a})
+		}
+	}
+	return out
+}
+
+// try posts alerts, trying again with pauses until something newer is queued. What
+// is refused keeps the rest from nothing.
+func (r *receiver) try(ctx context.Context, alerts []Alert) error {
+	var refused error
+	for _, part := range parts(alerts) {
+		pause := time.Second
+		for {
+			err := r.post(ctx, part)
+			if err == nil {
+				r.note(part)
+				break
+			}
+			if outdated(ctx) {
+				return err
+			}
+			r.metrics.failed.WithLabelValues(r.name).Inc()
+			if _, ok := errors.AsType[refusal](err); ok {
+				refused = err
+				break
+			}
+			if pause > 8*time.Second || len(r.queue) > 0 || !wait(ctx, pause) {
+				return err
+			}
+			pause *= 2
+		}
+	}
+	return refused
+}
+
+// note notes what was taken.
+func (r *receiver) note(alerts []Alert) {
+	r.metrics.sent.WithLabelValues(r.name).Add(float64(len(alerts)))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range alerts {
+		if a.over {
+			delete(r.taken, a.id())
+		} else {
+			r.taken[a.id()] = taking{a.StartsAt, r.now()}
+		}
+	}
+}
+
+// split takes from alerts those by old numbers that this Alertmanager took before. An
+// episode is none of another that began earlier.
+func (r *receiver) split(alerts []Alert) (rest, old []Alert) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	taken := map[string]taking{}
+	for _, a := range alerts {
+		id := a.id()
+		t, was := r.taken[id]
+		if at := a.fired.Recalled; !was && !at.IsZero() {
+			t, was = taking{a.StartsAt, at}, true // from another process
+		}
+		was = was && t.since.Equal(a.StartsAt)
+		if was && !a.over {
+			taken[id] = t
+		}
+		if was && a.old {
+			old = append(old, a)
+		} else {
+			rest = append(rest, a)
+		}
+	}
+	r.taken = taken
+	return rest, old
+}
+
+// unresolved is old alerts without those that this Alertmanager has no more:
+// another replica saw them end. Old numbers keep an alert alive, they don't bring
+// it back. Where that can't be asked they are posted, and where nobody asked or
+// posted for so long that the alert may have run out.
+func (r *receiver) unresolved(ctx context.Context, old []Alert) []Alert {
+	var status struct{ Uptime time.Time } // when it started
+	has := map[string]bool{}
+	if r.get(ctx, "/api/v2/status", decode(&status)) != nil || r.list(ctx, `slo_id=~".+"`, func(a listing) { has[a.id()] = true }) != nil {
+		return old
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.DeleteFunc(old, func(a Alert) bool {
+		id := a.id()
+		at := r.taken[id].at
+		// An Alertmanager that was restarted since then forgot it.
+		over := !has[id] && status.Uptime.Before(at) && r.now().Sub(at) < lifetime/2
+		if over {
+			r.taken[id] = taking{a.StartsAt, r.now()}
+		}
+		return over
+	})
+}
+
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// post sends one request after Alertmanager's API v2.
+func (r *receiver) post(ctx context.Context, alerts []Alert) error {
+	body, err := json.Marshal(alerts)
+	if err != nil {
+		return fmt.Errorf("encoding alerts: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, postTimeout)
+	defer cancel()
+	resp, err := r.do(ctx, http.MethodPost, "/api/v2/alerts", body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 512)) // for the error, if it is one
+	answer := fmt.Sprintf("it answers %s: %s", resp.Status, strings.TrimSpace(string(text)))
+	switch code := resp.StatusCode; {
+	case code/100 == 2:
+		return nil
+	case code/100 == 4 && code != http.StatusRequestTimeout && code != http.StatusTooManyRequests:
+		return refusal(answer)
+	}
+	return errors.New(answer)
+}
+
+// list asks for the alerts that a filter selects.
+func (r *receiver) list(ctx context.Context, filter string, each func(listing)) error {
+	return r.get(ctx, "/api/v2/alerts?filter="+url.QueryEscape(filter), func(dec *json.Decoder) error {
+		if _, err := dec.Token(); err != nil { // the beginning of a list
+			return err
+		}
+		for n := 0; dec.More(); n++ {
+			var a listing
+			if n == mostListed {
+				return fmt.Errorf("it lists more than %d alerts", mostListed)
+			}
+			if err := dec.Decode(&a); err != nil {
+				return err
+			}
+			each(a)
+		}
+		_, err := dec.Token()
+		return err
+	})
+}
+
+// decode reads one value.
+func decode(into any) func(*json.Decoder) error {
+	return func(dec *json.Decoder) error { return dec.Decode(into) }
+}
+
+// get asks for a path and reads the answer.
+func (r *receiver) get(ctx context.Context, path string, read func(*json.Decoder) error) error {
+	ctx, cancel := context.WithTimeout(ctx, postTimeout)
+	defer cancel()
+	resp, err := r.do(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return errors.New("it answers " + resp.Status)
+	}
+	body := &io.LimitedReader{R: resp.Body, N: mostAnswered}
+	if err := read(json.NewDecoder(body)); err != nil {
+		if body.N == 0 {
+			err = fmt.Errorf("it is larger than %d MiB", mostAnswered>>20)
+		}
+		return fmt.Errorf("reading its answer: %w", err)
+	}
+	return nil
+}
+
+func (r *receiver) do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(r.URL, "/")+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Host = r.host
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := r.HTTP.Do(req)
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return nil, u.Err // the text of u may hold a password
+	}
+	return resp, err
+}
+
+// metrics are the program's metrics about alerts.
+type metrics struct {
+	sent, failed, dropped, lookups *prometheus.CounterVec
+	queued                         *prometheus.GaugeVec
+	receivers                      prometheus.Gauge
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	f := promauto.With(reg)
+	counter := func(name, help string) *prometheus.CounterVec {
+		return f.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{"alertmanager"})
+	}
+	return &metrics{
+		sent:    counter("slowburn_alerts_sent_total", "Alerts that an Alertmanager took, each resend counted."),
+		failed:  counter("slowburn_alerts_failed_posts_total", "Posts that an Alertmanager did not take."),
+		dropped: counter("slowburn_alerts_dropped_total", "Alerts not posted because newer ones took their place."),
+		lookups: counter("slowburn_alertmanager_failed_lookups_total", "Look-ups of an Alertmanager's name that failed."),
+		queued: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "slowburn_alerts_queued", Help: "Alerts waiting to be posted.",
+		}, []string{"alertmanager"}),
+		receivers: f.NewGauge(prometheus.GaugeOpts{
+			Name: "slowburn_alertmanagers", Help: "Alertmanagers that alerts are posted to, each address of a name counted.",
+		}),
+	}
+}
+
+// create makes an Alertmanager's series, so that the first failure is a rise.
+func (m *metrics) create(alertmanager string) {
+	for _, c := range []*prometheus.CounterVec{m.sent, m.failed, m.dropped} {
+		c.WithLabelValues(alertmanager)
+	}
+	m.queued.WithLabelValues(alertmanager)
+	m.receivers.Inc()
+}
+
+// remove removes what create made.
+func (m *metrics) remove(alertmanager string) {
+	for _, c := range []*prometheus.CounterVec{m.sent, m.failed, m.dropped} {
+		c.DeleteLabelValues(alertmanager)
+	}
+	m.queued.DeleteLabelValues(alertmanager)
+	m.receivers.Dec()
+}

@@ -1,0 +1,140 @@
+package notify
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
+)
+
+// withHeld returns what fires for an SLO, pages first, with those alerts of the report before
+// that the numbers neither confirm nor can end.
+func withHeld(s *evaluator.Status, firing, before []evaluator.FiringAlert, now time.Time) []evaluator.FiringAlert {
+	if len(firing) == 0 && len(before) == 0 {
+		return firing
+	}
+	was := map[string]evaluator.FiringAlert{}
+	for _, b := range before {
+		was[key(s, b)] = b
+	}
+	for i := range firing {
+		f := &firing[i]
+		f.Known = knownBy(s, *f)
+		if !f.Burns() {
+			f.Held = s.At
+		}
+		k := key(s, *f)
+		b, goesOn := was[k]
+		if goesOn && f.Older && b.Since.Before(f.Since) { // who read more dated it
+			f.Since = b.Since
+		}
+		if goesOn && b.Since.Equal(f.Since) {
+			f.Known = b.Known
+		}
+		delete(was, k)
+	}
+	held := 0
+	for _, k := range slices.Sorted(maps.Keys(was)) {
+		f := was[k]
+		if f.Waits = waits(s, f, now); f.Waits == "" {
+			continue
+		}
+		f.Holds, f.Until, f.Among, f.Row = false, time.Time{}, "", 0
+		firing = append(firing, f)
+		held++
+	}
+	if held > 0 {
+		slices.SortStableFunc(firing, func(a, b evaluator.FiringAlert) int { return cmp.Compare(a.Severity, b.Severity) })
+	}
+	return firing
+}
+
+// lacking are the alerts of groups that a report lacks because their whole is not read
+// enough to find them.
+func lacking(before map[string][]evaluator.FiringAlert, r *evaluator.Report) map[string][]evaluator.FiringAlert {
+	out := map[string][]evaluator.FiringAlert{}
+	if len(before) == 0 {
+		return out
+	}
+	byID := statuses(r)
+	for id, alerts := range before {
+		whole, _, grouped := strings.Cut(id, "{")
+		if of := byID[whole]; byID[id] != nil || !grouped || of == nil || !unread(of) {
+			continue
+		}
+		alerts = slices.DeleteFunc(slices.Clone(alerts), func(a evaluator.FiringAlert) bool { return r.EvaluatedAt.Sub(a.Held) > holdFailed })
+		if len(alerts) > 0 {
+			out[id] = alerts
+		}
+	}
+	return out
+}
+
+// waits says why an alert that the numbers do not confirm is held, "" when it is over or
+// was held for long enough. While history or a backend can't be read anything is held for
+// an hour, as is a burn alert of which too little is known; one about a budget is held for
+// as long as too little is known.
+func waits(s *evaluator.Status, f evaluator.FiringAlert, now time.Time) string {
+	failed, recent := s.State == evaluator.StateQueryFailed, now.Sub(f.Held) <= holdFailed
+	switch {
+	case f.Burns() && s.Excluded.Now && !failed, s.Spec.Alerting.Severity(f.Severity).Disabled, failed && !recent:
+		return ""
+	case failed:
+		return "the backend can't be read: " + s.StateReason
+	case recent && s.State == evaluator.StateWarming:
+		return "the history that decides is still being read"
+	case uncertain(s, f) && (recent || !f.Burns()):
+		return "too little is known to end it: " + lostText(s, f)
+	}
+	return ""
+}
+
+// uncertain reports whether the numbers of an SLO end an alert only for want of data:
+// of those that the alert began by, a burn alert needs one window that is as well
+// known, an alert about a budget needs all.
+func uncertain(s *evaluator.Status, f evaluator.FiringAlert) bool {
+	fell := shares(f.Known).fell(s, !f.Burns())
+	if f.Burns() {
+		return fell > 0 && fell == len(f.Known)
+	}
+	start := s.Budget.PeriodStart
+	return fell > 0 && (start == nil || !f.Held.Before(*start)) // a new period ends the old one's
+}
+
+// lostText says how much is known of the windows of an alert that are less known now.
+func lostText(s *evaluator.Status, f evaluator.FiringAlert) string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(f.Known)) {
+		if w := windowNamed(s, name); w != nil && w.Coverage < f.Known[name] {
+			share := "nothing"
+			if w.Coverage > 0 {
+				share = humanize.Digits(100*w.Coverage, 3) + " %"
+			}
+			out = append(out, share+" of the last "+w.Name)
+		}
+	}
+	return strings.Join(out, " and ") + ", less than when it began"
+}
+
+// heldText is what an alert says that is held.
+func heldText(s *evaluator.Status, f evaluator.FiringAlert) (summary, description string) {
+	was := "burned its error budget too fast"
+	switch f.Name {
+	case slo.ExhaustedAlert:
+		was = "had spent its error budget"
+	case slo.ForecastAlert:
+		was = "was about to spend its error budget"
+	case slo.PolicyAlert:
+		was = "had less than " + belowText(f) + " of its error budget left"
+	case slo.NoDataAlert:
+		was = "had no data"
+	}
+	return titleOf(s) + " " + was + "; whether it is over is not known",
+		fmt.Sprintf("The alert began %s. The numbers of now do not confirm it, and it is held because %s.", at(f), f.Waits)
+}

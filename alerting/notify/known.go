@@ -1,0 +1,124 @@
+package notify
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
+)
+
+// Windows that became less known than they were when an alert began end nothing: a
+// backend that forgets a part of its data, and answers without it, makes bad events
+// vanish.
+
+const (
+	// ownWindow is the key of the SLO's own window among those that are known.
+	ownWindow = ""
+	// fallen is by how much the coverage of a window must fall to be less known. A
+	// backend that was down for a day of 30 keeps no ticket open.
+	fallen = 0.05
+)
+
+// shares are the shares of windows that were known, by the names of the windows.
+type shares map[string]float64
+
+// sharesOf are the shares that are known of windows of an SLO, and of its own.
+func sharesOf(s *evaluator.Status, names ...string) shares {
+	out := shares{}
+	for _, name := range names {
+		if w := windowNamed(s, name); w != nil {
+			out[name] = w.Coverage
+		}
+	}
+	return out
+}
+
+// decisive are the names of the windows that an alert is judged by.
+func decisive(s *evaluator.Status, f evaluator.FiringAlert) []string {
+	switch {
+	case f.Burns():
+		return f.Windows
+	case f.Name == slo.ForecastAlert && len(s.Windows) > 1:
+		return []string{ownWindow, s.Windows[len(s.Windows)-2].Name}
+	case f.Name == slo.ExhaustedAlert || f.Name == slo.PolicyAlert || f.Name == slo.ForecastAlert:
+		return []string{ownWindow}
+	}
+	return nil
+}
+
+// knownBy are the shares that are known of the windows that an alert is judged by.
+func knownBy(s *evaluator.Status, f evaluator.FiringAlert) shares {
+	return sharesOf(s, decisive(s, f)...)
+}
+
+// windowNamed is a window of an SLO, nil where it has none of that name.
+func windowNamed(s *evaluator.Status, name string) *evaluator.WindowStatus {
+	for i := range s.Windows {
+		if w := &s.Windows[i]; w.Name == name || name == ownWindow && i == len(s.Windows)-1 {
+			return w
+		}
+	}
+	return nil
+}
+
+// fell counts the windows that are less known now than they were. Of less than half of a
+// window alerts about the budget end, however little less that is.
+func (k shares) fell(s *evaluator.Status, budget bool) int {
+	n := 0
+	for name, was := range k {
+		w := windowNamed(s, name)
+		if w == nil {
+			continue
+		}
+		lost := was - w.Coverage
+		slots := lost * float64(w.Seconds) / 60
+		if lost > fallen && slots > 2.5 || budget && was >= alerting.KnownEnough && w.Coverage < alerting.KnownEnough && slots > 0.5 {
+			n++ // the newest two slots may not be scraped yet
+		}
+	}
+	return n
+}
+
+// coverageNote is the annotation of an alert with the shares that were known when it began,
+// such as "1h 1, 5m 0.8". A process that starts reads it back from Alertmanager.
+const coverageNote = "coverage"
+
+// note writes the shares as an annotation, "" without any.
+func (k shares) note(s *evaluator.Status) string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(k)) {
+		if w := windowNamed(s, name); w != nil {
+			out = append(out, w.Name+" "+humanize.Digits(k[name], 4))
+		}
+	}
+	return strings.Join(slices.Compact(out), ", ")
+}
+
+// noted reads shares of windows by the names that an alert is judged by. Without such a
+// note, or with another, each window was known well enough to decide, and no better.
+func noted(note string, s *evaluator.Status, f evaluator.FiringAlert) shares {
+	read := map[string]float64{}
+	for part := range strings.SplitSeq(note, ", ") {
+		name, text, _ := strings.Cut(part, " ")
+		if v, err := strconv.ParseFloat(text, 64); err == nil && v >= 0 && v <= 1 {
+			read[name] = v
+		}
+	}
+	out := shares{}
+	for _, name := range decisive(s, f) {
+		w := windowNamed(s, name)
+		if w == nil {
+			continue
+		}
+		out[name] = alerting.KnownEnough
+		if v, is := read[w.Name]; is {
+			out[name] = v
+		}
+	}
+	return out
+}
