@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,9 +23,7 @@ func (w *ruleWriter) alerts() {
 			w.recordTier(f)
 		}
 		w.at(alertPhase)
-		for _, one := range w.alertsOf(tiers) {
-			w.alert(severity, one)
-		}
+		w.alertsOf(severity, tiers)
 		highest, none := "max(", "vector(0)"
 		if len(w.split.labels) > 0 {
 			highest, none = "max by ("+w.identity()+") (", "0 * ("+w.present()+")"
@@ -52,7 +51,18 @@ func (w *ruleWriter) anyFires(tiers []firingTier) string {
 	return strings.Join(fires, " or\n  ")
 }
 
-func (w *ruleWriter) alert(severity string, tiers []firingTier) {
+// alertsOf writes the alert of a severity, or one of each tier.
+func (w *ruleWriter) alertsOf(severity string, tiers []firingTier) {
+	if w.byTier == nil {
+		w.alert(severity, tiers, nil)
+		return
+	}
+	for i, f := range tiers {
+		w.alert(severity, tiers[i:i+1], w.byTier(f.Tier))
+	}
+}
+
+func (w *ruleWriter) alert(severity string, tiers []firingTier, more map[string]string) {
 	// The labels of the alert are the same whichever tier fires; its value is
 	// the highest burn rate over the long windows of those that do.
 	expr := "max by (" + w.identity() + ") (\n  " + w.anyFires(tiers) + "\n)"
@@ -62,7 +72,7 @@ func (w *ruleWriter) alert(severity string, tiers []firingTier) {
 	}
 	labels := []string{"severity", literal(own["severity"])}
 	delete(own, "severity")
-	w.nameAlert(own, tiers)
+	maps.Copy(own, more)
 	for i, v := range sortedPairs(own) {
 		if i%2 == 1 {
 			v = literal(v)
@@ -109,9 +119,6 @@ func (w *ruleWriter) annotations(tiers []firingTier) [][2]string {
 		if url := s.Links[link]; url != "" {
 			out = append(out, [2]string{link + "_url", literal(url)})
 		}
-	}
-	if w.names != nil {
-		out = append(out, w.names.annotations(s, tiers)...)
 	}
 	return out
 }

@@ -101,10 +101,22 @@ func File(file string, slos []*slo.SLO, o Options) ([]byte, error) {
 		if why := refusals[i]; why != "" {
 			return nil, fmt.Errorf("making rules of %s: %s", s.ID(), why)
 		}
+		n := o.Naming.naming()
+		if n != nil {
+			s = n.slo(s)
+		}
 		w := newRuleWriter(&b, s, o)
-		w.rename(o.Naming)
+		if n != nil {
+			w.byTier = n.tierLabels(s)
+		}
 		if err := w.groups("", o); err != nil {
 			return nil, fmt.Errorf("making rules of %s: %w", s.ID(), err)
+		}
+		if n != nil {
+			w.aliases(n)
+			if w.err != nil {
+				return nil, fmt.Errorf("making rules of %s with the names of %s: %w", s.ID(), n.tool(), w.err)
+			}
 		}
 		if s.Groups == nil {
 			continue
@@ -152,12 +164,13 @@ type ruleWriter struct {
 	sel    string // slo_id="...", as in a selector, or what selects all groups
 	tiers  []alerting.Tier
 	split  split
-	parts  []*ruleWriter // of groups, by their objectives; none where all have the same
-	names  names         // of another tool; nil for slowburn's own only
-	phases *phases       // of a minute, for vmalert; nil for Prometheus
-	err    error         // what VictoriaMetrics does not read
+	parts  []*ruleWriter                         // of groups, by their objectives; none where all have the same
+	phases *phases                               // of a minute, for vmalert; nil for Prometheus
+	err    error                                 // what VictoriaMetrics does not read
+	byTier func(alerting.Tier) map[string]string // labels of an alert of each tier; nil for one alert of all
 
 	longOffset time.Duration // of the long windows, in a quarter of an hour; for vmalert
+	lastOffset time.Duration // when in the minute the last group is evaluated; for vmalert
 }
 
 func newRuleWriter(b *bytes.Buffer, s *slo.SLO, o Options) *ruleWriter {
@@ -214,9 +227,6 @@ func (w *ruleWriter) minuteRules(o Options) error {
 		w.row()
 	}
 	w.at(tierPhase)
-	if w.names != nil {
-		w.names.record(w)
-	}
 	if o.Alerts {
 		w.alerts()
 	}
@@ -227,20 +237,24 @@ func (w *ruleWriter) minuteRules(o Options) error {
 // minute: 30 d are 2,880 quarters of an hour. The steps of a subquery are quarters
 // of the clock, so they neither overlap nor leave gaps.
 func (w *ruleWriter) longRules() {
-	for _, win := range slices.Concat(alerting.Windows(w.tiers, w.s.Window.Length), w.moreWindows()) {
+	for _, win := range alerting.Windows(w.tiers, w.s.Window.Length) {
 		if win <= longestDirect {
 			continue
 		}
-		// A millisecond less than the window: as long as can be without two
-		// ends on the grid in Prometheus 2, whose ranges are closed.
-		span := "[" + rangeText(slo.Window(tiles(win))*tile) + "999ms:" + tile.String() + "]"
-		sum := func(of string) string { return "sum_over_time(" + w.atQuarter(of+"{"+w.sel+"}") + span + ")" }
-		w.record("slo:window_events:sum", sum("slo:quarter_events:sum"), "window", win.String())
-		w.record("slo:window_bad_events:sum", sum("slo:quarter_bad_events:sum"), "window", win.String())
+		w.record("slo:window_events:sum", w.tiled("slo:quarter_events:sum", win), "window", win.String())
+		w.record("slo:window_bad_events:sum", w.tiled("slo:quarter_bad_events:sum", win), "window", win.String())
 		if win == w.s.Window.Length {
-			w.record("slo:window_slots:count", sum("slo:quarter_slots:count"), "window", win.String())
+			w.record("slo:window_slots:count", w.tiled("slo:quarter_slots:count", win), "window", win.String())
 		}
 	}
+}
+
+// tiled is the sum of a recorded series of quarters over a window. The range is a
+// millisecond less than the window: as long as can be without two ends on the grid in
+// Prometheus 2, whose ranges are closed.
+func (w *ruleWriter) tiled(record string, win slo.Window) string {
+	span := "[" + rangeText(slo.Window(tiles(win))*tile) + "999ms:" + tile.String() + "]"
+	return "sum_over_time(" + w.atQuarter(record+"{"+w.sel+"}") + span + ")"
 }
 
 // longInterval is how often the long windows are summed. It is three times as
@@ -282,7 +296,7 @@ func (w *ruleWriter) burnRates() {
 	}
 	if len(windows) > 0 && windows[len(windows)-1] > longestDirect {
 		w.record("slo_burn_rate", burn(func(p *ruleWriter) sums {
-			return p.long(notOf(w.s.Window.Length, w.moreWindows()))
+			return p.long(",window!=" + strconv.Quote(w.s.Window.Length.String()))
 		}))
 	}
 }

@@ -23,8 +23,8 @@ import (
 // expressions of several selectors, and alerts that can't fire.
 func Tests(rules string, s *slo.SLO, o Options) (text []byte, without []string) {
 	one := "count"
-	if as := o.Naming.names(); as != nil {
-		s = as.of(s)
+	if as := o.Naming.naming(); as != nil {
+		s = as.slo(s)
 		one = "max" // a problem may be an alert of each tier
 	}
 	p := newProof(s, o.Policies)

@@ -91,6 +91,9 @@ func (w *ruleWriter) staged(prefix string, o Options) error {
 		}
 		w.group(prefix+p.String(), time.Minute, at)
 		w.b.Write(w.phases[p].Bytes())
+		if w.lastOffset = at; p != alertPhase {
+			w.lastOffset += gap
+		}
 		at += gap
 	}
 	return err
