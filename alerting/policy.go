@@ -169,14 +169,9 @@ func interval(s *slo.SLO) time.Duration {
 // dropped reports whether a tier, as it is for an SLO, is none of its tiers.
 func (t Tier) dropped(s *slo.SLO) bool {
 	if t.Runs > 0 {
-		return !CountsRuns(s)
+		return s.Unit() != slo.UnitRuns
 	}
 	return t.Long > s.Window.Length/4 && t.BadShare == 0
-}
-
-// CountsRuns reports whether the events of an SLO are runs of jobs.
-func CountsRuns(s *slo.SLO) bool {
-	return s.Indicator != nil && s.Indicator.Kind() == "runs" && s.Slice == nil
 }
 
 // scaled is a tier for an SLO, with windows that are at least so long.
@@ -207,7 +202,7 @@ func (p Policies) Chosen(s *slo.SLO) Policy {
 	if own, ok := p[s.Alerting.Policy]; ok {
 		return own
 	}
-	if jobs, ok := p[slo.JobsPolicy]; ok && s.Alerting.Policy == "" && CountsRuns(s) {
+	if jobs, ok := p[slo.JobsPolicy]; ok && s.Alerting.Policy == "" && s.Unit() == slo.UnitRuns {
 		return jobs
 	}
 	return p[slo.DefaultPolicy]

@@ -1,8 +1,6 @@
 package slo
 
 import (
-	"cmp"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,148 +16,45 @@ import (
 type Indicator interface {
 	// Kind is the key under "sli:" in the SLO file.
 	Kind() string
+	// Unit names its events for people: UnitEvents, UnitRuns, UnitMinutes and others.
+	Unit() string
 	// Measure is how the events are got from a backend.
 	Measure() Measure
-	// Fields are what the SLO file says of it, for people to read.
+	// Fields are its keys in the SLO file; that of its query first.
 	Fields() []Field
 }
 
+// Units of events.
+const (
+	UnitEvents       = "events"
+	UnitObservations = "observations"
+	UnitMinutes      = "minutes"
+	UnitRuns         = "runs"
+	UnitSlices       = "slices" // of SLOs that count slices of time
+)
+
 // Field is a key of an SLO file and its value.
-type Field struct{ Key, Text string }
-
-// Measure is a way of getting events from a backend: Counters, Increments, States,
-// Levels, Runs, Rates or Parts.
-type Measure interface{ measure() }
-
-// Counters are counters of events. Exactly two of them are set; the third
-// follows, with total = good + bad.
-type Counters struct {
-	Good, Bad, Total Counter
-	Native           *Native // the native histograms that hold good and total too
+type Field struct {
+	Key, Text string
+	Role      string // "good", "bad" or "total" if it counts these alone; else ""
 }
 
-// Increments are gauges of which each sample is the number of events since the sample
-// before it. Two of Good, Bad and Total are set.
-type Increments struct {
-	Good, Bad, Total Counter
-	PerSecond        bool // a sample is that number per second instead
+// FieldFor returns the key of an SLO file that counts the role "good", "bad" or "total",
+// such as "sli.events.bad".
+func FieldFor(i Indicator, role string) string {
+	fields := i.Fields()
+	n := max(0, slices.IndexFunc(fields, func(f Field) bool { return f.Role == role }))
+	return "sli." + i.Kind() + "." + fields[n].Key
 }
-
-// Counter is a sum of counters, each counted Weight times.
-type Counter []Term
-
-// Term is a selector of counters in a sum of them.
-type Term struct {
-	Selector Selector
-	Weight   float64
-}
-
-// NewCounter counts what a selector selects.
-func NewCounter(s Selector) Counter { return Counter{{s, 1}} }
-
-// IsZero reports whether nothing is counted.
-func (c Counter) IsZero() bool { return len(c) == 0 }
-
-// Plain is the selector of a counter that is one selector counted once.
-func (c Counter) Plain() (Selector, bool) {
-	if len(c) == 1 && c[0].Weight == 1 {
-		return c[0].Selector, true
-	}
-	return Selector{}, false
-}
-
-// String is the counter as a sum of selectors.
-func (c Counter) String() string { return c.Sum(Selector.String) }
-
-// Sum is the counter with its selectors in a form.
-func (c Counter) Sum(form func(Selector) string) string {
-	var b strings.Builder
-	for i, t := range c {
-		switch {
-		case i > 0 && t.Weight < 0:
-			b.WriteString(" - ")
-		case i > 0:
-			b.WriteString(" + ")
-		case t.Weight < 0:
-			b.WriteString("-")
-		}
-		if w := math.Abs(t.Weight); w != 1 {
-			b.WriteString(strconv.FormatFloat(w, 'g', -1, 64) + " * ")
-		}
-		b.WriteString(form(t.Selector))
-	}
-	return b.String()
-}
-
-// Native are native histograms whose buckets tell how many observations took at
-// most Threshold.
-type Native struct {
-	Histogram Selector
-	Threshold float64 // in the histogram's unit
-}
-
-// States are 0/1 gauges: each series has one event in each slot with samples, a
-// bad one when any of them is 0.
-type States struct {
-	Gauge  Selector
-	Absent bool // a series that is gone goes on with bad events for a time
-}
-
-// Levels are the values of an expression at the end of each slot. A slot is one
-// event, a bad one unless all values are good.
-type Levels struct {
-	Query    string
-	Good     func(at time.Time, v float64) bool
-	Possible func(at time.Time, v float64) bool // nil where any value is; others are no values
-	Remember time.Duration                      // for how long a series that is gone goes on with its last value
-	Absent   bool                               // a slot without values is bad as long as there were some within a time
-}
-
-// Runs are runs of jobs, of which an expression gives the time of the last
-// success. Each new time is a good event; a bad one is each Every that passes
-// after a success without another, at its end and Grace.
-type Runs struct {
-	LastSuccess  string
-	Every, Grace time.Duration
-}
-
-// Rates are expressions that give numbers of events, as they are at the end of
-// each slot. Two of Good, Bad and Total are set.
-type Rates struct{ Good, Bad, Total Rate }
-
-// Rate is an expression over a range that ends with the slot.
-type Rate struct {
-	Query    string
-	Factor   float64 // from its value to events in a slot
-	Text     string  // what the SLO file says
-	Obstacle string  // the part of Text because of which its counters can't be counted; "" when they could
-}
-
-// Obstacle is the first part of the numbers because of which they are estimated.
-func (r Rates) Obstacle() string { return cmp.Or(r.Good.Obstacle, r.Bad.Obstacle, r.Total.Obstacle) }
-
-// Parts are SLOs of which a slot of any makes a slot bad.
-type Parts []*SLO
-
-func (Counters) measure() {}
-
-func (Increments) measure() {}
-
-func (States) measure() {}
-
-func (Levels) measure() {}
-
-func (Runs) measure() {}
-
-func (Rates) measure() {}
-
-func (Parts) measure() {}
 
 // Events is the indicator that counts events by counters, or by expressions.
 type Events struct{ Numbers Measure }
 
 // Kind implements Indicator.
 func (Events) Kind() string { return "events" }
+
+// Unit implements Indicator.
+func (Events) Unit() string { return UnitEvents }
 
 // Fields implements Indicator.
 func (e Events) Fields() []Field { return numbers(e.Numbers, "good", "bad") }
@@ -176,13 +71,14 @@ func numbers(m Measure, good, bad string) []Field {
 		texts = [3]string{m.Good.Text, m.Bad.Text, m.Total.Text}
 	}
 	var out []Field
+	roles := [3]string{"good", "bad", "total"}
 	for i, key := range []string{good, bad, "total"} {
 		if texts[i] != "" {
-			out = append(out, Field{key, texts[i]})
+			out = append(out, Field{Key: key, Text: texts[i], Role: roles[i]})
 		}
 	}
 	if m, ok := m.(Increments); ok {
-		out = append(out, Field{"type", m.kind()})
+		out = append(out, Field{Key: "type", Text: m.kind()})
 	}
 	return out
 }
@@ -203,7 +99,7 @@ type Latency struct {
 	Histogram Selector // the histogram's name, without _bucket or _count
 	Threshold float64  // in the histogram's unit
 	Text      string   // the threshold as it is written
-	Unit      string   // the key of the histogram's unit, "" where the name says it
+	UnitKey   string   // the key of the histogram's unit, "" where the name says it
 	Assumed   bool     // the threshold is taken to be in seconds; nothing says so
 
 	le *labels.Matcher // of the threshold, nil where it is not compiled
@@ -212,11 +108,14 @@ type Latency struct {
 // Kind implements Indicator.
 func (Latency) Kind() string { return "latency" }
 
+// Unit implements Indicator.
+func (Latency) Unit() string { return UnitObservations }
+
 // Fields implements Indicator.
 func (l Latency) Fields() []Field {
-	fields := []Field{{"histogram", l.Histogram.String()}, {"threshold", l.Text}}
-	if l.Unit != "" {
-		fields = append(fields, Field{"unit", l.Unit})
+	fields := []Field{{Key: "histogram", Text: l.Histogram.String()}, {Key: "threshold", Text: l.Text}}
+	if l.UnitKey != "" {
+		fields = append(fields, Field{Key: "unit", Text: l.UnitKey})
 	}
 	return fields
 }
@@ -239,8 +138,11 @@ type Probe struct{ States States }
 // Kind implements Indicator.
 func (Probe) Kind() string { return "probe" }
 
+// Unit implements Indicator.
+func (Probe) Unit() string { return UnitMinutes }
+
 // Fields implements Indicator.
-func (p Probe) Fields() []Field { return []Field{{"metric", p.States.Gauge.String()}} }
+func (p Probe) Fields() []Field { return []Field{{Key: "metric", Text: p.States.Gauge.String()}} }
 
 // Measure implements Indicator.
 func (p Probe) Measure() Measure { return p.States }
@@ -256,25 +158,21 @@ type Threshold struct {
 // Kind implements Indicator.
 func (Threshold) Kind() string { return "threshold" }
 
+// Unit implements Indicator.
+func (Threshold) Unit() string { return UnitMinutes }
+
 // Fields implements Indicator.
 func (t Threshold) Fields() []Field {
-	return []Field{{"query", t.Query}, {"op", t.Op}, {"value", strconv.FormatFloat(t.Value, 'g', -1, 64)}}
+	return []Field{{Key: "query", Text: t.Query}, {Key: "op", Text: t.Op}, {Key: "value", Text: strconv.FormatFloat(t.Value, 'g', -1, 64)}}
 }
 
 // Measure implements Indicator.
 func (t Threshold) Measure() Measure {
-	good := t.Good()
-	return Levels{Query: t.Query, Good: func(_ time.Time, v float64) bool { return good(v) }, Absent: t.Absent}
+	return Levels{Query: t.Query, Op: t.Op, Value: t.Value, Absent: t.Absent}
 }
 
-// Good returns what reports whether a value is good.
-func (t Threshold) Good() func(v float64) bool {
-	return map[string]func(v float64) bool{
-		"<": func(v float64) bool { return v < t.Value }, "<=": func(v float64) bool { return v <= t.Value },
-		">": func(v float64) bool { return v > t.Value }, ">=": func(v float64) bool { return v >= t.Value },
-		"==": func(v float64) bool { return v == t.Value }, "!=": func(v float64) bool { return v != t.Value },
-	}[t.Op]
-}
+// Good reports whether a value is good.
+func (t Threshold) Good(v float64) bool { return compare(v, t.Op, t.Value) }
 
 // Freshness is the indicator that asks in each slot how old something is.
 type Freshness struct {
@@ -285,19 +183,17 @@ type Freshness struct {
 // Kind implements Indicator.
 func (Freshness) Kind() string { return "freshness" }
 
+// Unit implements Indicator.
+func (Freshness) Unit() string { return UnitMinutes }
+
 // Fields implements Indicator.
 func (f Freshness) Fields() []Field {
-	return []Field{{"timestamp", f.Timestamp}, {"max_age", model.Duration(f.MaxAge).String()}}
+	return []Field{{Key: "timestamp", Text: f.Timestamp}, {Key: "max_age", Text: model.Duration(f.MaxAge).String()}}
 }
 
 // Measure implements Indicator.
 func (f Freshness) Measure() Measure {
-	return Levels{
-		Query:    f.Timestamp,
-		Good:     func(at time.Time, v float64) bool { return float64(at.Unix())-v <= f.MaxAge.Seconds() },
-		Possible: func(at time.Time, v float64) bool { return v >= 0 && v <= float64(at.Add(Ahead).Unix()) },
-		Remember: f.MaxAge + Remembrance,
-	}
+	return Levels{Query: f.Timestamp, MaxAge: f.MaxAge}
 }
 
 // Ahead is how far in the future a time of the past may be, for clocks that differ.
@@ -315,11 +211,14 @@ type JobRuns struct{ Numbers Measure }
 // Kind implements Indicator.
 func (JobRuns) Kind() string { return "runs" }
 
+// Unit implements Indicator.
+func (JobRuns) Unit() string { return UnitRuns }
+
 // Fields implements Indicator.
 func (r JobRuns) Fields() []Field {
 	if runs, ok := r.Numbers.(Runs); ok {
 		return []Field{
-			{"last_success", runs.LastSuccess}, {"every", model.Duration(runs.Every).String()}, {"grace", model.Duration(runs.Grace).String()},
+			{Key: "last_success", Text: runs.LastSuccess}, {Key: "every", Text: model.Duration(runs.Every).String()}, {Key: "grace", Text: model.Duration(runs.Grace).String()},
 		}
 	}
 	return numbers(r.Numbers, "succeeded", "failed")
@@ -337,8 +236,13 @@ type WorstOf struct {
 // Kind implements Indicator.
 func (*WorstOf) Kind() string { return "worst_of" }
 
+// Unit implements Indicator.
+func (*WorstOf) Unit() string { return UnitMinutes }
+
 // Fields implements Indicator.
-func (w *WorstOf) Fields() []Field { return []Field{{"worst_of", strings.Join(w.Names, ", ")}} }
+func (w *WorstOf) Fields() []Field {
+	return []Field{{Key: "worst_of", Text: strings.Join(w.Names, ", ")}}
+}
 
 // Measure implements Indicator.
 func (w *WorstOf) Measure() Measure { return Parts(w.Parts) }

@@ -21,7 +21,7 @@ func (s *SLO) Noun() string {
 	if s.Indicator != nil {
 		c, counts = s.Indicator.Measure().(Counters)
 	}
-	if unit != "events" || !counts {
+	if unit != UnitEvents || !counts {
 		return unit
 	}
 	for _, counter := range []Counter{c.Total, c.Good} {

@@ -98,24 +98,16 @@ func (s *SLO) At(t time.Time) *SLO {
 func (s *SLO) Unit() string {
 	switch {
 	case s.Indicator == nil:
-		return "events"
+		return UnitEvents
 	case s.Slice != nil:
-		return "slices"
-	case s.Indicator.Kind() == "runs":
-		return "runs"
-	case s.Indicator.Kind() == "latency":
-		return "observations"
+		return UnitSlices
 	}
-	switch s.Indicator.Measure().(type) {
-	case States, Levels, Parts:
-		return "minutes"
-	}
-	return "events"
+	return s.Indicator.Unit()
 }
 
 // UsualPolicy is the alert policy of an SLO that names none.
 func (s *SLO) UsualPolicy() string {
-	if s.Indicator != nil && s.Indicator.Kind() == "runs" && s.Slice == nil {
+	if s.Unit() == UnitRuns {
 		return JobsPolicy
 	}
 	return DefaultPolicy

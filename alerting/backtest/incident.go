@@ -48,7 +48,7 @@ func incidents(s *slo.SLO, t *timeline.Timeline, from, to timeline.Minute) []Inc
 			continue
 		}
 		consumed := spent(sum.Bad, s, t, end)
-		notable := alerting.CountsRuns(s) // each that is missed matters
+		notable := s.Unit() == slo.UnitRuns // each that is missed matters
 		if consumed != nil && !notable {
 			notable = *consumed >= incidentShare && alerting.BeyondChance(sum.Bad, sum.Total, s.Objective, incidentSignificance)
 		}

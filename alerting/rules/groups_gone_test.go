@@ -170,7 +170,7 @@ func TestGoneGroupsAreForgotten(t *testing.T) {
 			keep := slo.Remembrance
 			switch m := s.Indicator.Measure().(type) {
 			case slo.Levels:
-				keep = max(keep, m.Remember)
+				keep = max(keep, m.Remember())
 			case slo.Runs:
 				keep += m.Every + m.Grace
 			}

@@ -27,12 +27,11 @@ func newCounting(i slo.Indicator, sel string, o Options, by split) (counting, er
 		return countRates(m, o, by)
 	case slo.Runs:
 		return countRuns(m, sel, o, by)
-	}
-	switch i := i.(type) {
-	case slo.Threshold:
-		return countThreshold(i, sel, o, by)
-	case slo.Freshness:
-		return countFreshness(i, sel, o, by)
+	case slo.Levels:
+		if m.MaxAge > 0 {
+			return countAges(m, sel, o, by)
+		}
+		return countLevels(m, sel, o, by)
 	}
 	return counting{}, fmt.Errorf("rules don't know the indicator %s", i.Kind())
 }
@@ -168,9 +167,9 @@ func countIncrements(m slo.Increments, by split) (counting, error) {
 	return counting{total: all(total), other: by.slot(sum(good)), good: true}, nil
 }
 
-// countThreshold has one event in each slot with values, a bad one unless all of
+// countLevels has one event in each slot with values, a bad one unless all of
 // them are good.
-func countThreshold(t slo.Threshold, sel string, o Options, by split) (counting, error) {
+func countLevels(t slo.Levels, sel string, o Options, by split) (counting, error) {
 	v, err := o.values(t.Query)
 	all, none, now := "count"+by.by()+"("+v+")", "vector(0)", "vector(time()) and on () ("+v+")"
 	if len(by.labels) > 0 {
@@ -187,10 +186,10 @@ func countThreshold(t slo.Threshold, sel string, o Options, by split) (counting,
 	return c, err
 }
 
-// countFreshness has one event in each slot, a bad one when any timestamp is too
+// countAges has one event in each slot, a bad one when any timestamp is too
 // old. One that is gone goes on ageing.
-func countFreshness(f slo.Freshness, sel string, o Options, by split) (counting, error) {
-	v, err := o.values(f.Timestamp)
+func countAges(f slo.Levels, sel string, o Options, by split) (counting, error) {
+	v, err := o.values(f.Query)
 	last := recent(remembered, sel)
 	return counting{
 		memory: memory{each(apart(v)), f.MaxAge + slo.Remembrance, false},

@@ -141,5 +141,5 @@ func leaves(s *slo.SLO) []*slo.SLO {
 
 // sparse reports whether an SLO may be without events for long.
 func sparse(s *slo.SLO) bool {
-	return slices.ContainsFunc(leaves(s), func(leaf *slo.SLO) bool { return leaf.Indicator.Kind() == "runs" })
+	return slices.ContainsFunc(leaves(s), func(leaf *slo.SLO) bool { return leaf.Indicator.Unit() == slo.UnitRuns })
 }

@@ -57,7 +57,7 @@ func FuzzAnswer(f *testing.F) {
 		}
 		series, _, _ = counting.AddNative(series, b.RawSeries(answer), &slo.Native{Threshold: 0.15})
 		series, _ = counting.PairBuckets(series)
-		measure := slo.Levels{Good: func(_ time.Time, v float64) bool { return v < 3 }, Absent: true}
+		measure := slo.Levels{Op: "<", Value: 3, Absent: true}
 		for _, counts := range []counting.Method{
 			counters.NewRaw(counting.RoleTotal), counters.NewTargets(counting.RoleTotal), gauges.NewProbe(true), gauges.NewValues(measure), gauges.NewIncrements(counting.RoleTotal, true),
 			gauges.NewIncrements(counting.RoleTotal, false), gauges.NewRuns(slo.Runs{Every: time.Hour, Grace: time.Minute}), &gauges.Rates{Clock: counting.RoleTotal},

@@ -97,10 +97,10 @@ func (b *Reader) bucketError(ctx context.Context, l slo.Latency, p *InputState, 
 
 // checkTimes returns an error if a query for times has no times now.
 func (b *Reader) checkTimes(ctx context.Context, m *plan.Input, at timeline.Minute) error {
-	switch m.Indicator.Measure().(type) {
+	switch measure := m.Indicator.Measure().(type) {
 	case slo.Runs:
 	case slo.Levels:
-		if _, ok := m.Indicator.(slo.Freshness); !ok {
+		if measure.MaxAge == 0 {
 			return nil
 		}
 	default:

@@ -55,7 +55,7 @@ func (x *inspector) undecided(ctx context.Context) error {
 	for _, q := range m.Queries {
 		n, _, err := x.number(ctx, "count("+q.Text()+")", x.end)
 		if err != nil {
-			return x.refused(err, fieldOf(x.slo.Indicator, q.Role))
+			return x.refused(err, x.fieldFor(q.Role))
 		}
 		series += n
 	}
@@ -101,7 +101,7 @@ func (x *inspector) leftUndecided(kind counting.FindingKind, left counting.Undec
 			r = counting.RoleGood
 		}
 	}
-	field, last := fieldOf(x.slo.Indicator, r), slo.Window(length)
+	field, last := x.fieldFor(r), slo.Window(length)
 	if kind == counting.FindRebirth {
 		x.concern(false, field, "let the application set the counter to 0 when it starts, or lengthen the ttl after which its exporter drops it",
 			"counters expired and came back %s in the last %s while their exporter went on; nothing proves that they began from zero, so %s events are not counted",

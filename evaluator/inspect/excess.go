@@ -49,7 +49,7 @@ func (x *inspector) excess(ctx context.Context, m *plan.Input) error {
 	if err != nil || !evaluator.Exceeds(events, total) {
 		return err
 	}
-	x.concern(false, fieldOf(x.slo.Indicator, counting.RoleTotal), "it must count all events, the bad ones among them; or give good and bad",
+	x.concern(false, x.fieldFor(counting.RoleTotal), "it must count all events, the bad ones among them; or give good and bad",
 		"there were %s %s events in the last day, and %s events in the last two: the total leaves some out", evaluator.ForPeople(math.Round(events)), code, evaluator.ForPeople(math.Round(total)))
 	return nil
 }

@@ -144,19 +144,9 @@ func (s subject) ranged(d time.Duration) string {
 	return fmt.Sprintf("(%s)[%s:5m]", s.Expr, slo.Window(d))
 }
 
-// fieldOf returns the field of an SLO file for a role of an indicator.
-func fieldOf(i slo.Indicator, r counting.Role) string {
-	kind := i.Kind()
-	names := map[string][3]string{
-		"events": {"good", "bad", "total"}, "runs": {"succeeded", "failed", "last_success"}, "latency": {"histogram", "histogram", "histogram"},
-		"probe": {"", "", "metric"}, "threshold": {"", "", "query"}, "freshness": {"", "", "timestamp"},
-	}[kind]
-	for n, each := range counting.AllRoles {
-		if r == each {
-			return "sli." + kind + "." + names[n]
-		}
-	}
-	return "sli." + kind
+// fieldFor returns the field of the SLO file for a role.
+func (x *inspector) fieldFor(r counting.Role) string {
+	return slo.FieldFor(x.slo.Indicator, r.Names()[0])
 }
 
 // inspect runs all checks. An error concerns the whole backend. A refused query is a
@@ -182,7 +172,7 @@ func (x *inspector) indicator(ctx context.Context) error {
 	_, counters := x.slo.Indicator.Measure().(slo.Counters)
 	x.estimated()
 	for _, q := range m.Queries {
-		all = append(all, subject{q, fieldOf(x.slo.Indicator, q.Role), counters})
+		all = append(all, subject{q, x.fieldFor(q.Role), counters})
 	}
 	if l, ok := x.slo.Indicator.(slo.Latency); ok {
 		one, err := x.histogram(ctx, l)
@@ -222,7 +212,7 @@ func (x *inspector) indicator(ctx context.Context) error {
 			return err
 		}
 	}
-	return x.refused(x.excess(ctx, m), fieldOf(x.slo.Indicator, counting.RoleTotal))
+	return x.refused(x.excess(ctx, m), x.fieldFor(counting.RoleTotal))
 }
 
 // refused turns an error of a single query into a finding.

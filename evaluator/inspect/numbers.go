@@ -25,7 +25,7 @@ func (x *inspector) estimated() {
 			if strings.HasPrefix(r.Obstacle, "sum_over_time(") {
 				hint = "gauges of numbers of events are counted exactly by their selectors alone, with type: delta"
 			}
-			x.concern(false, fieldOf(x.slo.Indicator, counting.AllRoles[i]), hint, "the number of events is estimated: %s is no sum of counters", r.Obstacle)
+			x.concern(false, x.fieldFor(counting.AllRoles[i]), hint, "the number of events is estimated: %s is no sum of counters", r.Obstacle)
 			return
 		}
 	}

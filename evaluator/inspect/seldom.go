@@ -24,7 +24,7 @@ import (
 func (x *inspector) seldom(ctx context.Context, s subject) error {
 	selectors, often := []slo.Selector{s.Selector}, false
 	if s.Way == plan.SlotValues {
-		if l, is := x.slo.Indicator.Measure().(slo.Levels); is && l.Remember > 0 || x.slo.Indicator.Kind() == "runs" {
+		if l, is := x.slo.Indicator.Measure().(slo.Levels); is && l.MaxAge > 0 || x.slo.Indicator.Unit() == slo.UnitRuns {
 			return nil // the last value stays
 		}
 		all := history.InstantSelectors(s.Expr)

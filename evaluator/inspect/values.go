@@ -22,9 +22,10 @@ func (x *inspector) values(ctx context.Context, s subject) error {
 		return x.times(ctx, s, m.Every)
 	case slo.Counters:
 		return x.laterGood(ctx, m)
-	}
-	if f, ok := x.slo.Indicator.(slo.Freshness); ok {
-		return x.times(ctx, s, f.MaxAge)
+	case slo.Levels:
+		if m.MaxAge > 0 {
+			return x.times(ctx, s, m.MaxAge)
+		}
 	}
 	return nil
 }

@@ -39,8 +39,8 @@ func (t *followed) dataState(end timeline.Minute, longest slo.Window) (evaluator
 
 // timesHint returns what the values of an indicator of times must be.
 func timesHint(i slo.Indicator) string {
-	_, isRuns := i.Measure().(slo.Runs)
-	if i.Kind() == "freshness" || isRuns {
+	levels, _ := i.Measure().(slo.Levels)
+	if _, isRuns := i.Measure().(slo.Runs); isRuns || levels.MaxAge > 0 {
 		return " with a time of the past in seconds"
 	}
 	return ""

@@ -80,7 +80,7 @@ func (q Query) Prepared() Query {
 
 // NewInput returns the input of an indicator other than worst_of.
 func NewInput(i slo.Indicator) *Input {
-	m := &Input{Indicator: i, remember: counting.LeadIn, Exact: true, sparse: i.Kind() == "runs"}
+	m := &Input{Indicator: i, remember: counting.LeadIn, Exact: true, sparse: i.Unit() == slo.UnitRuns}
 	switch measure := i.Measure().(type) {
 	case slo.Counters:
 		m.Native = measure.Native
@@ -103,7 +103,7 @@ func NewInput(i slo.Indicator) *Input {
 	case slo.Levels:
 		m.add(Query{Role: counting.RoleTotal, Way: SlotValues, Expr: measure.Query})
 		m.NewMethod = func() counting.Method { return gauges.NewValues(measure) }
-		m.remember = timeline.Minutes(measure.Remember)
+		m.remember = timeline.Minutes(measure.Remember())
 		if measure.Absent {
 			m.remember = timeline.Minutes(slo.Remembrance)
 		}
@@ -219,7 +219,7 @@ func (m *Input) IsGroup() bool { return len(m.Queries[0].Only) > 0 }
 // Paced reports whether the input uses only the values at the ends of slots.
 func (m *Input) Paced() bool {
 	l, is := m.Indicator.Measure().(slo.Levels)
-	return is && l.Remember == 0
+	return is && l.Remember() == 0
 }
 
 // ExprAt returns the expression to query for the slot that ends at an instant.

@@ -82,13 +82,13 @@ func parseUnit(v yamlfile.Value, l *slo.Latency) (u slo.LatencyUnit, ok bool) {
 		}
 		return named, known
 	}
-	l.Unit = oneOf(v, "unit", "s", "ms", "us", "ns")
+	l.UnitKey = oneOf(v, "unit", "s", "ms", "us", "ns")
 	for _, u = range slo.LatencyUnits {
-		if u.Key != l.Unit {
+		if u.Key != l.UnitKey {
 			continue
 		}
 		if known && named.Length != u.Length {
-			v.Warnf("leave unit away, or write the one that the histogram has", "unit %s is not that of the name %s", l.Unit, name)
+			v.Warnf("leave unit away, or write the one that the histogram has", "unit %s is not that of the name %s", l.UnitKey, name)
 		}
 		return u, true
 	}

@@ -98,8 +98,8 @@ func takes(t slo.Threshold, filter *parser.BinaryExpr) bool {
 	if !ok || t.Op == "" {
 		return true
 	}
-	passes := slo.Threshold{Op: filter.Op.String(), Value: limit}.Good()
-	good := t.Good()
+	passes := slo.Threshold{Op: filter.Op.String(), Value: limit}.Good
+	good := t.Good
 	return slices.ContainsFunc([]float64{limit - 1, limit, limit + 1}, func(v float64) bool { return passes(v) && good(v) })
 }
 

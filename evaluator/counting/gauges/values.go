@@ -64,7 +64,7 @@ func (v *Values) Feed(batch []counting.RawSeries, from, to timeline.Minute) *cou
 	for m := from + 1; m <= to; m++ {
 		now := m.Millis()
 		for _, x := range bySlot[m] {
-			if v.Possible != nil && !v.Possible(m.Time(), x.v) {
+			if !v.Possible(m.Time(), x.v) {
 				continue
 			}
 			v.last[x.key] = backend.Sample{T: now, V: x.v}
@@ -74,7 +74,7 @@ func (v *Values) Feed(batch []counting.RawSeries, from, to timeline.Minute) *cou
 		}
 		bad := false
 		for key, s := range v.last {
-			if now-s.T > v.Remember.Milliseconds() {
+			if now-s.T > v.Remember().Milliseconds() {
 				delete(v.last, key)
 				continue
 			}
