@@ -21,9 +21,8 @@ const (
 	Hold = 60
 )
 
-// maxTiers bounds the tiers of a policy. The parser of the service's own file
-// holds it.
-const maxTiers = 12
+// MaxTiers is the most tiers that a policy can have.
+const MaxTiers = 12
 
 // Lookback is the history that a judge needs at its first call for an SLO: the
 // longest window before the first instant it looks at, or the SLO's own where its
@@ -202,7 +201,7 @@ func (j judge) longest() time.Duration {
 
 // state is what fires for an SLO.
 type state struct {
-	tiers        [maxTiers]tierState
+	tiers        [MaxTiers]tierState
 	row          int // bad runs since the last good one
 	page, ticket episode
 	spending     spending
@@ -271,7 +270,7 @@ func (j judge) step(st state, t *timeline.Timeline, end timeline.Minute) state {
 
 // episode is that of a severity at end: it lasts from the first tier that fires to
 // the last.
-func (j judge) episode(e episode, tiers [maxTiers]tierState, severity string, end timeline.Minute) episode {
+func (j judge) episode(e episode, tiers [MaxTiers]tierState, severity string, end timeline.Minute) episode {
 	fires, holds := false, false
 	e.holds, e.until = false, 0
 	for i := range j.tiers {
@@ -326,7 +325,7 @@ func (st tierState) counts(tier Tier, row int, end timeline.Minute) tierState {
 
 // older reports whether an alert that begins may have begun before: a tier held at the
 // first slot for which its windows are read.
-func (j judge) older(tiers [maxTiers]tierState, severity string, t *timeline.Timeline) bool {
+func (j judge) older(tiers [MaxTiers]tierState, severity string, t *timeline.Timeline) bool {
 	for i, tier := range j.tiers {
 		if tier.Runs > 0 && tiers[i].firing && tier.Severity == severity {
 			before := t.Sum(t.Start(), tiers[i].since-1)

@@ -1,5 +1,6 @@
 // Package config reads the program's own file, which names the backends and where SLO
-// files come from.
+// files come from. It imports slo, evaluator/backend, alerting and alerting/notify for their
+// options.
 //
 // A use, from the file to the SLO files of its first source:
 //
@@ -17,7 +18,10 @@ import (
 
 	promconfig "github.com/prometheus/common/config"
 
+	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/notify"
 	"github.com/slowburn-slo/slowburn/config/source"
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
 )
 
 // Config is the program's own file.
@@ -25,7 +29,7 @@ type Config struct {
 	Specs         []Spec
 	Backends      []Backend // the first is that of SLOs which name none
 	Alertmanagers []Alertmanager
-	Policies      []Policy // beside those that are built in
+	Policies      alerting.Policies // those that are built in, and the users' own
 	Limits        Limits
 	QueryMemory   int // in bytes, what the answers of all backends take at once; 0 for the default
 	GitSize       int // in bytes, of one fetch; 0 for the default
@@ -52,27 +56,16 @@ type Spec struct {
 	Backends  []string    // names of the backends that its SLOs may use; empty for all
 }
 
-// Backend is a server that answers the Prometheus query API.
+// Backend is a server that answers the Prometheus query API. Its HTTP is made of Client.
 type Backend struct {
-	Name           string
-	URL            string // http or https
-	Kind           string // auto, prometheus, victoriametrics, thanos or mimir
-	Method         string // of counting: auto, raw or aggregated
-	HTTP           promconfig.HTTPClientConfig
-	Offset         time.Duration // how old a slot must be to be evaluated
-	Settle         time.Duration // for how long later it is read again
-	Timeout        time.Duration // of one query
-	MaxConcurrency int           // queries at a time
-	MaxSamples     int           // that one query may load
-	MaxSeries      int           // of an SLO that is counted by raw samples
-	TargetLabels   []string      // what makes a scraped process
-	ReplicaLabels  []string      // labels that tell HA replicas of one endpoint apart
+	backend.Config
+	Client promconfig.HTTPClientConfig
 }
 
-// Alertmanager is a server that takes alerts.
+// Alertmanager is a server that takes alerts. Its HTTP is made of Client.
 type Alertmanager struct {
-	URL  string // http or https; dns+ before it stands for a server at each address of the host
-	HTTP promconfig.HTTPClientConfig
+	notify.Alertmanager
+	Client promconfig.HTTPClientConfig
 }
 
 // Web is how the pages and the API are served.
@@ -85,7 +78,7 @@ type Web struct {
 // Default is the configuration of an empty file: all that is missing are
 // specs and backends.
 func Default() *Config {
-	return &Config{Web: Web{Listen: "127.0.0.1:9099"}}
+	return &Config{Policies: alerting.BuiltIn(), Web: Web{Listen: "127.0.0.1:9099"}}
 }
 
 // NewBackend is a backend with all defaults. The error is in the words of a
@@ -100,11 +93,10 @@ func NewBackend(name, address string) (Backend, error) {
 }
 
 func defaultBackend() Backend {
-	return Backend{
+	return Backend{Client: promconfig.DefaultHTTPClientConfig, Config: backend.Config{
 		Name:           "default",
 		Kind:           "auto",
 		Method:         "auto",
-		HTTP:           promconfig.DefaultHTTPClientConfig,
 		Offset:         30 * time.Second,
 		Settle:         2 * time.Minute,
 		Timeout:        30 * time.Second,
@@ -112,7 +104,7 @@ func defaultBackend() Backend {
 		MaxSamples:     50_000_000, // the default limit of Prometheus
 		MaxSeries:      10_000,
 		TargetLabels:   []string{"job", "instance"},
-	}
+	}}
 }
 
 func defaultGit() *source.Git { return &source.Git{Branch: "main", Interval: time.Minute} }

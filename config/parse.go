@@ -15,6 +15,7 @@ import (
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 
+	"github.com/slowburn-slo/slowburn/alerting/notify"
 	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 )
@@ -72,7 +73,7 @@ func (p *parser) document(d yamlfile.Value) {
 	for _, v := range m.Get("alertmanagers").List() {
 		am := v.Map("url", "http")
 		at := am.Require("url")
-		a := Alertmanager{URL: address(at, "dns+"), HTTP: p.http(am.Get("http"))}
+		a := Alertmanager{notify.Alertmanager{URL: address(at, "dns+")}, p.http(am.Get("http"))}
 		if line, twice := lines[a.URL]; twice && a.URL != "" {
 			at.Errorf("", "this Alertmanager is there twice, first in line %d", line)
 		} else {
@@ -80,7 +81,7 @@ func (p *parser) document(d yamlfile.Value) {
 		}
 		p.config.Alertmanagers = append(p.config.Alertmanagers, a)
 	}
-	p.config.Policies = policies(m.Get("policies"))
+	p.policies(m.Get("policies"))
 	p.limits(m.Get("limits"))
 	p.web(m.Get("web"))
 }
@@ -136,7 +137,7 @@ func (p *parser) backend(v yamlfile.Value) Backend {
 	b.URL = address(m.Require("url"), "")
 	choice(m, "kind", &b.Kind, "auto", "prometheus", "victoriametrics", "thanos", "mimir")
 	choice(m, "method", &b.Method, "auto", "raw", "aggregated")
-	b.HTTP = p.http(m.Get("http"))
+	b.Client = p.http(m.Get("http"))
 	duration(m.Get("offset"), &b.Offset)
 	duration(m.Get("settle"), &b.Settle)
 	duration(m.Get("timeout"), &b.Timeout)

@@ -13,7 +13,11 @@ import (
 	promconfig "github.com/prometheus/common/config"
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/notify"
 	"github.com/slowburn-slo/slowburn/config/source"
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/golden"
 )
 
@@ -71,6 +75,12 @@ func TestParse(t *testing.T) {
 	eu.HTTPHeaders = &promconfig.Headers{Headers: map[string]promconfig.Header{"X-Scope-OrgID": {Values: []string{"tenant"}}}}
 	am := promconfig.DefaultHTTPClientConfig
 	am.TLSConfig.CAFile = "/etc/slowburn/ca.pem"
+	policies := alerting.BuiltIn()
+	policies["mine"] = alerting.Policy{Name: "mine", Tiers: []alerting.Tier{
+		{Name: "fast", Severity: "page", Factor: 14.4, Long: slo.Window(time.Hour), Short: slo.Window(5 * time.Minute), KeepFiringFor: 10 * time.Minute,
+			Reset: 7, MinBad: 3, MinBudget: 0.02, Significance: 0.00001},
+		{Name: "dead", Severity: "ticket", BadShare: 0.95, Long: slo.Window(10 * time.Minute), Short: slo.Window(5 * time.Minute), For: 2 * time.Minute},
+	}}
 	require.Equal(t, &Config{
 		Specs: []Spec{
 			{Directory: "./slos"},
@@ -82,22 +92,18 @@ func TestParse(t *testing.T) {
 			{Git: &source.Git{URL: "/etc/slos.git", Branch: "main", Interval: time.Minute}},
 		},
 		Backends: []Backend{
-			{Name: "eu", URL: "https://eu.example.org/prometheus", Kind: "thanos", Method: "raw", HTTP: eu, Offset: time.Minute, Settle: 5 * time.Minute,
+			{Client: eu, Config: backend.Config{Name: "eu", URL: "https://eu.example.org/prometheus", Kind: "thanos", Method: "raw", Offset: time.Minute, Settle: 5 * time.Minute,
 				Timeout: 90 * time.Second, MaxConcurrency: 2, MaxSamples: 1000, MaxSeries: 500,
-				TargetLabels: []string{"instance"}, ReplicaLabels: []string{"prometheus_replica"}},
-			{Name: "us", URL: "http://us:9090", Kind: "auto", Method: "auto", HTTP: promconfig.DefaultHTTPClientConfig, Offset: 30 * time.Second, Settle: 2 * time.Minute,
-				Timeout: 30 * time.Second, MaxConcurrency: 8, MaxSamples: 50000000, MaxSeries: 10000, TargetLabels: []string{"job", "instance"}},
+				TargetLabels: []string{"instance"}, ReplicaLabels: []string{"prometheus_replica"}}},
+			{Client: promconfig.DefaultHTTPClientConfig, Config: backend.Config{Name: "us", URL: "http://us:9090", Kind: "auto", Method: "auto", Offset: 30 * time.Second, Settle: 2 * time.Minute,
+				Timeout: 30 * time.Second, MaxConcurrency: 8, MaxSamples: 50000000, MaxSeries: 10000, TargetLabels: []string{"job", "instance"}}},
 		},
 		Alertmanagers: []Alertmanager{
-			{URL: "http://alertmanager:9093", HTTP: am}, {URL: "dns+https://alertmanager/am", HTTP: promconfig.DefaultHTTPClientConfig},
+			{notify.Alertmanager{URL: "http://alertmanager:9093"}, am}, {notify.Alertmanager{URL: "dns+https://alertmanager/am"}, promconfig.DefaultHTTPClientConfig},
 		},
-		Policies: []Policy{{"mine", []Tier{
-			{Name: "fast", Severity: "page", Factor: 14.4, Long: time.Hour, Short: 5 * time.Minute, KeepFiringFor: 10 * time.Minute,
-				ResetFactor: 7, MinBad: 3, MinBudget: 0.02, Significance: 0.00001},
-			{Name: "dead", Severity: "ticket", BadShare: 0.95, Long: 10 * time.Minute, Short: 5 * time.Minute, For: 2 * time.Minute},
-		}}},
-		Web: Web{Listen: ":80", ExternalURL: "https://slo.example.org", ConfigFile: "/etc/slowburn/web.yml"},
-		dir: "/etc/slowburn",
+		Policies: policies,
+		Web:      Web{Listen: ":80", ExternalURL: "https://slo.example.org", ConfigFile: "/etc/slowburn/web.yml"},
+		dir:      "/etc/slowburn",
 	}, c)
 }
 
@@ -181,7 +187,7 @@ func TestHTTP(t *testing.T) {
 	c, findings := Parse(dir+"/slowburn.yaml", []byte("specs: [directory: slos]\nbackends:\n  - url: "+server.URL+
 		"\n    http: {basic_auth: {username: me, password_file: password}, http_headers: {x-scope-orgid: {values: [a]}}}\n"))
 	require.Empty(t, findings)
-	client, err := promconfig.NewClientFromConfig(c.Backends[0].HTTP, "test")
+	client, err := promconfig.NewClientFromConfig(c.Backends[0].Client, "test")
 	require.NoError(t, err)
 	response, err := client.Get(c.Backends[0].URL)
 	require.NoError(t, err)

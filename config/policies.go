@@ -1,59 +1,36 @@
 package config
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
 
+	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
+	"github.com/slowburn-slo/slowburn/slo"
 )
-
-// Policy is an alert policy of the users' own.
-type Policy struct {
-	Name  string
-	Tiers []Tier // written for an SLO over 30 d
-}
-
-// Tier is one line of a policy. What is 0 was left out.
-type Tier struct {
-	Name, Severity string  // the severity is page or ticket
-	Factor         float64 // burn rate; or else
-	BadShare       float64 // ratio of bad events; or else
-	Runs           int     // bad runs in a row
-	Long, Short    time.Duration
-	For            time.Duration
-	KeepFiringFor  time.Duration
-	ResetFactor    float64 // burn rate
-	MinBad         float64 // events
-	MinBudget      float64 // ratio of the budget
-	Significance   float64 // probability
-}
 
 // What a policy can have. Windows of tiers are at most a quarter of what they are
 // written for.
 const (
-	maxTiers  = 12
 	minWindow = 5 * time.Minute
 	maxWindow = 7 * 24 * time.Hour
 	maxDelay  = 24 * time.Hour
 )
 
-// builtIn are the policies that nobody has to write.
-var builtIn = []string{"classic", "default", "jobs"}
-
-// policies reads the users' own policies, in the order of the file.
-func policies(v yamlfile.Value) []Policy {
-	var out []Policy
+// policies adds the users' own policies to those that are built in.
+func (p *parser) policies(v yamlfile.Value) {
+	builtIn := alerting.BuiltIn()
 	for _, e := range v.Map().Entries {
-		p := Policy{Name: e.Key.Text()}
+		policy := alerting.Policy{Name: e.Key.Text()}
+		_, ours := builtIn[policy.Name]
 		switch {
-		case slices.Contains(builtIn, p.Name):
-			e.Key.Errorf("give yours another name, and SLOs alerting: {policy: NAME}", "policy %s is built in", p.Name)
-		case !nameForm.MatchString(p.Name):
-			e.Key.Errorf("use a-z, 0-9, - and _, at most 63 of them, the first a letter or a digit", "%q is not a valid name", p.Name)
+		case ours:
+			e.Key.Errorf("give yours another name, and SLOs alerting: {policy: NAME}", "policy %s is built in", policy.Name)
+		case !nameForm.MatchString(policy.Name):
+			e.Key.Errorf("use a-z, 0-9, - and _, at most 63 of them, the first a letter or a digit", "%q is not a valid name", policy.Name)
 		}
 		list := e.Value.Map("tiers").Require("tiers")
 		lines := map[string]int{} // of tiers, by their names
@@ -63,42 +40,41 @@ func policies(v yamlfile.Value) []Policy {
 				name.Errorf("", "tier %s is there twice, first in line %d", tier.Name, line)
 			}
 			lines[tier.Name] = t.Line()
-			p.Tiers = append(p.Tiers, tier)
+			policy.Tiers = append(policy.Tiers, tier)
 		}
-		if len(p.Tiers) > maxTiers {
-			list.Errorf("", "a policy has %d tiers at most, this has %d", maxTiers, len(p.Tiers))
+		if len(policy.Tiers) > alerting.MaxTiers {
+			list.Errorf("", "a policy has %d tiers at most, this has %d", alerting.MaxTiers, len(policy.Tiers))
 		}
-		out = append(out, p)
+		p.config.Policies[policy.Name] = policy
 	}
-	return out
 }
 
 // parseTier reads a tier. It also gives the value of its name.
-func parseTier(v yamlfile.Value) (Tier, yamlfile.Value) {
+func parseTier(v yamlfile.Value) (alerting.Tier, yamlfile.Value) {
 	m := v.Map("name", "severity", "factor", "bad_share", "runs", "long", "short", "for", "keep_firing_for",
 		"reset_factor", "min_bad", "min_budget", "significance")
 	if !v.IsMap() {
-		return Tier{}, v
+		return alerting.Tier{}, v
 	}
 	name := m.Require("name")
-	t := Tier{Name: name.Text()}
+	t := alerting.Tier{Name: name.Text()}
 	if name.Present() && name.IsScalar() && !nameForm.MatchString(t.Name) {
 		name.Errorf("use a-z, 0-9, - and _, at most 63 of them, the first a letter or a digit", "%q is not a valid name", t.Name)
 	}
 	m.Require("severity")
-	choice(m, "severity", &t.Severity, "page", "ticket")
+	choice(m, "severity", &t.Severity, slo.Page, slo.Ticket)
 	if m.Has("runs") {
 		t.Runs = runsInRow(m)
 		return t, name
 	}
 	factor, share := m.Get("factor"), m.Get("bad_share")
-	t.Factor, t.BadShare, t.ResetFactor = positive(factor), percentage(share), positive(m.Get("reset_factor"))
+	t.Factor, t.BadShare, t.Reset = positive(factor), percentage(share), positive(m.Get("reset_factor"))
 	switch {
 	case factor.Present() && share.Present():
 		m.Key("bad_share").Errorf("make two tiers of it", "a tier has factor or bad_share, not both")
 	case share.Present() && m.Has("reset_factor"):
 		m.Key("reset_factor").Errorf("", "reset_factor is for tiers with a factor")
-	case t.ResetFactor > t.Factor && t.Factor > 0:
+	case t.Reset > t.Factor && t.Factor > 0:
 		m.Get("reset_factor").Errorf("", "reset_factor %s is more than factor", m.Get("reset_factor").Text())
 	case factor.Present() || share.Present():
 	case m.Has("bad_share"):
@@ -106,8 +82,8 @@ func parseTier(v yamlfile.Value) (Tier, yamlfile.Value) {
 	default:
 		m.Require("factor")
 	}
-	t.Long = minutes(m.Require("long"), minWindow, maxWindow)
-	t.Short = minutes(m.Require("short"), minWindow, maxWindow)
+	t.Long = slo.Window(minutes(m.Require("long"), minWindow, maxWindow))
+	t.Short = slo.Window(minutes(m.Require("short"), minWindow, maxWindow))
 	if t.Long > 0 && t.Short > t.Long {
 		m.Get("short").Errorf("", "short is longer than long")
 	}

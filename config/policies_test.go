@@ -4,6 +4,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // TestTiersThatCountRuns have a number of runs and nothing else.
@@ -18,7 +21,7 @@ func TestTiersThatCountRuns(t *testing.T) {
 	}
 	cfg, found := parse(`{name: again, severity: page, runs: 2}`)
 	require.Empty(t, found)
-	require.Equal(t, []Tier{{Name: "again", Severity: "page", Runs: 2}}, cfg.Policies[0].Tiers)
+	require.Equal(t, []alerting.Tier{{Name: "again", Severity: slo.Page, Runs: 2}}, cfg.Policies["mine"].Tiers)
 	for tier, want := range map[string]string{
 		`{name: a, severity: page, runs: 0}`:             "0 is not a whole number from 1 to 1000",
 		`{name: a, severity: page, runs: 1.5}`:           "1.5 is not a whole number from 1 to 1000",

@@ -120,7 +120,7 @@ func runBacktest(ctx context.Context, s streams, paths []string, f backtestFlags
 		return err
 	}
 	e := loop.New(options)
-	b, err := f.test(policiesOf(cfg), e.Settled(), time.Now())
+	b, err := f.test(cfg.Policies, e.Settled(), time.Now())
 	if err != nil {
 		return err
 	}

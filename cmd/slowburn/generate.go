@@ -87,7 +87,7 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 	if err != nil {
 		return err
 	}
-	options := rules.Options{Alerts: f.alerts, Policies: policiesOf(cfg), Naming: naming, VMAlert: format.VMAlert}
+	options := rules.Options{Alerts: f.alerts, Policies: cfg.Policies, Naming: naming, VMAlert: format.VMAlert}
 	slos, err := f.supported(s, set.SLOs, options)
 	if err != nil {
 		return err

@@ -50,7 +50,7 @@ func generateTests(ctx context.Context, s streams, paths []string, f rulesFlags)
 	if err != nil {
 		return err
 	}
-	o := rules.Options{Alerts: true, Policies: policiesOf(cfg), Naming: naming}
+	o := rules.Options{Alerts: true, Policies: cfg.Policies, Naming: naming}
 	if len(cfg.Backends) > 0 {
 		o.TargetLabels = cfg.Backends[0].TargetLabels
 	}

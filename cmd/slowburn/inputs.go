@@ -71,7 +71,7 @@ func (in *inputs) configuration(s streams) (*config.Config, error) {
 // checkPolicies adds findings about the alert policies of SLOs. Without the
 // service's own file nobody knows which there are.
 func (in *inputs) checkPolicies(set *spec.Set, cfg *config.Config) {
-	findings := policiesOf(cfg).Check(set.SLOs)
+	findings := cfg.Policies.Check(set.SLOs)
 	for i := range findings {
 		if f := &findings[i]; in.configFile == "" && f.Wrong {
 			f.Wrong = false
@@ -112,7 +112,7 @@ func load(ctx context.Context, s streams, paths []string, cfg *config.Config) (*
 	if err != nil {
 		return nil, err
 	}
-	set.Add(policiesOf(cfg).Check(set.SLOs)...)
+	set.Add(cfg.Policies.Check(set.SLOs)...)
 	return fine(s, set)
 }
 

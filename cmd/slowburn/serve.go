@@ -126,7 +126,7 @@ func (sv *service) newParts(cfg *config.Config) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{reloader: newReloader(cfg.Sources(), policiesOf(cfg).Check, sv.log, reg)}
+	p := &parts{reloader: newReloader(cfg.Sources(), cfg.Policies.Check, sv.log, reg)}
 	p.reloader.limits = spec.Limits(cfg.Limits)
 	completer := notify.NewCompleter(cfg.Web.ExternalURL)
 	options.Alerts = completer.Complete
@@ -139,7 +139,7 @@ func (sv *service) newParts(cfg *config.Config) (*parts, error) {
 	p.reloader.apply = p.eval.SetSLOs
 	version, _, _ := stamp()
 	p.handler = web.Handler(web.Options{
-		Report: p.eval.Report, Between: p.eval.CountsBetween, Tiers: policiesOf(cfg).Tiers, Ready: func() bool { return !p.eval.Report().EvaluatedAt.IsZero() },
+		Report: p.eval.Report, Between: p.eval.CountsBetween, Tiers: cfg.Policies.Tiers, Ready: func() bool { return !p.eval.Report().EvaluatedAt.IsZero() },
 		Reload: sv.reload, Reread: p.eval.Reread,
 		Process: reg, Listen: sv.cfg.Web.Listen, ExternalURL: cfg.Web.ExternalURL,
 		Version: version, Now: time.Now,

@@ -19,12 +19,10 @@ import (
 	"github.com/prometheus/common/promslog"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
-	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/alerting/notify"
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
-	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // newLogger makes the log: logfmt on standard error.
@@ -39,15 +37,12 @@ func backendsOf(cfg *config.Config) ([]backend.Config, error) {
 	}
 	out := make([]backend.Config, 0, len(cfg.Backends))
 	for _, b := range cfg.Backends {
-		client, err := clientOf(b.HTTP, "backend "+b.Name)
+		client, err := clientOf(b.Client, "backend "+b.Name)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, backend.Config{
-			Name: b.Name, URL: b.URL, Kind: b.Kind, Method: b.Method, HTTP: client, Offset: b.Offset, Settle: b.Settle, Timeout: b.Timeout,
-			MaxConcurrency: b.MaxConcurrency, MaxSamples: b.MaxSamples, MaxSeries: b.MaxSeries,
-			TargetLabels: b.TargetLabels, ReplicaLabels: b.ReplicaLabels,
-		})
+		b.HTTP = client
+		out = append(out, b.Config)
 	}
 	return out, nil
 }
@@ -55,36 +50,19 @@ func backendsOf(cfg *config.Config) ([]backend.Config, error) {
 func alertmanagersOf(cfg *config.Config) ([]notify.Alertmanager, error) {
 	var out []notify.Alertmanager
 	for _, a := range cfg.Alertmanagers {
-		if name, ok := strings.CutPrefix(a.URL, "dns+"); ok && a.HTTP.TLSConfig.ServerName == "" {
+		if name, ok := strings.CutPrefix(a.URL, "dns+"); ok && a.Client.TLSConfig.ServerName == "" {
 			if u, err := url.Parse(name); err == nil {
-				a.HTTP.TLSConfig.ServerName = u.Hostname() // requests go to its addresses
+				a.Client.TLSConfig.ServerName = u.Hostname() // requests go to its addresses
 			}
 		}
-		client, err := clientOf(a.HTTP, "alertmanager "+a.URL)
+		client, err := clientOf(a.Client, "alertmanager "+a.URL)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, notify.Alertmanager{URL: a.URL, HTTP: client})
+		a.HTTP = client
+		out = append(out, a.Alertmanager)
 	}
 	return out, nil
-}
-
-// policiesOf are the alert policies that SLOs can choose: those that are built in
-// and the configured ones.
-func policiesOf(cfg *config.Config) alerting.Policies {
-	out := alerting.BuiltIn()
-	for _, p := range cfg.Policies {
-		policy := alerting.Policy{Name: p.Name}
-		for _, t := range p.Tiers {
-			policy.Tiers = append(policy.Tiers, alerting.Tier{
-				Name: t.Name, Severity: t.Severity, Factor: t.Factor, BadShare: t.BadShare, Runs: t.Runs,
-				Long: slo.Window(t.Long), Short: slo.Window(t.Short), Reset: t.ResetFactor, For: t.For, KeepFiringFor: t.KeepFiringFor,
-				MinBad: t.MinBad, MinBudget: t.MinBudget, Significance: t.Significance,
-			})
-		}
-		out[p.Name] = policy
-	}
-	return out
 }
 
 // checkWeb reads the file of TLS and users as serving does. Its error quotes no secret.
@@ -147,7 +125,7 @@ func evaluatorOptions(cfg *config.Config, log *slog.Logger, reg prometheus.Regis
 	if err != nil {
 		return loop.Options{}, err
 	}
-	policies := policiesOf(cfg)
+	policies := cfg.Policies
 	return loop.Options{
 		Backends: backends, Windows: policies.Windows, NewJudge: policies.NewJudge, Lookback: policies.Lookback,
 		PageWindow: policies.PageWindow, Blind: policies.Blind, Alerts: notify.NewCompleter(cfg.Web.ExternalURL).Complete, Memory: int64(cfg.QueryMemory), Log: log, Registerer: reg, Now: time.Now,

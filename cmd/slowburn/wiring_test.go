@@ -36,7 +36,7 @@ func TestPoliciesOfTheConfiguration(t *testing.T) {
 	tiers = append(tiers, "{name: last, severity: ticket, bad_share: 50%, long: 10m, short: 5m}")
 	cfg, findings := config.Parse("a.yaml", []byte("specs: [directory: a]\nbackends: [url: 'http://p']\npolicies: {mine: {tiers: ["+strings.Join(tiers, ",\n")+"]}}"))
 	require.Empty(t, findings)
-	policies := policiesOf(cfg)
+	policies := cfg.Policies
 	require.Equal(t, "classic, default, jobs, mine", policies.Names())
 	require.Equal(t, alerting.Tier{
 		Name: "all", Severity: "page", Factor: 9, Long: slo.Window(time.Hour), Short: slo.Window(5 * time.Minute), For: time.Minute,
