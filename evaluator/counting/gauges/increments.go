@@ -15,69 +15,39 @@ import (
 type Increments struct {
 	clock     counting.Role // the roles whose samples make a slot known
 	perSecond bool
-	flows     map[uint64]*flow
+	flows     seriesMap[flow]
 }
 
-// flow is the state of a series.
+// flow is the replica of the last sample of a series.
 type flow struct {
-	last    int64  // time of the last sample, in milliseconds; 0 before the first
-	replica string // replica of the last sample
-	better  int64  // time of the last sample of a replica earlier in order, since then
-	gaps    counting.Gaps
+	replica string
+	better  int64 // time of the last sample of a replica earlier in order, since then
 }
 
 // NewIncrements returns an empty Increments. Samples with the roles of clock make slots
 // known.
 func NewIncrements(clock counting.Role, perSecond bool) *Increments {
-	return &Increments{clock: clock, perSecond: perSecond, flows: map[uint64]*flow{}}
+	return &Increments{clock: clock, perSecond: perSecond, flows: seriesMap[flow]{}}
 }
 
 // Clone implements counting.Method.
 func (n *Increments) Clone() counting.Method {
 	out := NewIncrements(n.clock, n.perSecond)
-	for key, f := range n.flows {
-		copied := *f
-		out.flows[key] = &copied
-	}
+	out.flows = n.flows.clone()
 	return out
 }
 
 // Forget implements counting.Method.
 func (n *Increments) Forget(now, _ int64) {
-	maps.DeleteFunc(n.flows, func(_ uint64, f *flow) bool { return now-f.last > counting.Memory })
+	n.flows.forget(now - counting.Memory)
 }
 
 // Interval implements counting.Method.
-func (n *Increments) Interval() int64 {
-	least := int64(0)
-	for _, f := range n.flows {
-		if between := f.gaps.Interval(); between > 0 && (least == 0 || between < least) {
-			least = between
-		}
-	}
-	return least
-}
+func (n *Increments) Interval() int64 { return n.flows.interval() }
 
 // Hold implements counting.Method.
 func (n *Increments) Hold(batch []counting.RawSeries, end, settled timeline.Minute) timeline.Minute {
-	w := counting.Waiting{End: end.Millis()}
-	newest := map[uint64]int64{}
-	for key, f := range n.flows {
-		newest[key] = f.last
-	}
-	for i := range batch {
-		if all := batch[i].Samples; len(all) > 0 {
-			newest[batch[i].Key] = max(newest[batch[i].Key], all[len(all)-1].T)
-		}
-	}
-	for key, last := range newest {
-		usual := int64(0)
-		if f := n.flows[key]; f != nil {
-			usual = f.gaps.Interval()
-		}
-		w.Add(last, usual, settled)
-	}
-	return w.Hold(settled)
+	return n.flows.hold(batch, end, settled)
 }
 
 // replicated is a sample and its series.
@@ -99,16 +69,12 @@ func (n *Increments) Feed(batch []counting.RawSeries, from, to timeline.Minute) 
 	}
 	for _, key := range slices.Sorted(maps.Keys(byKey)) { // sums of large numbers depend on their order
 		samples := byKey[key]
-		f := n.flows[key]
-		if f == nil {
-			f = &flow{}
-			n.flows[key] = f
-		}
+		f := n.flows.get(key)
 		slices.SortFunc(samples, func(a, b replicated) int {
 			return cmp.Or(cmp.Compare(a.T, b.T), cmp.Compare(a.raw.Replica, b.raw.Replica))
 		})
 		for _, s := range samples {
-			if f.follows(s.raw.Replica, s.T) {
+			if follows(f, s.raw.Replica, s.T) {
 				n.count(f, s, out)
 			}
 		}
@@ -117,7 +83,7 @@ func (n *Increments) Feed(batch []counting.RawSeries, from, to timeline.Minute) 
 }
 
 // count counts a sample in the slot of its time.
-func (n *Increments) count(f *flow, s replicated, out *counting.Events) {
+func (n *Increments) count(f *series[flow], s replicated, out *counting.Events) {
 	since := s.T - f.last
 	events := s.V
 	if n.perSecond {
@@ -139,13 +105,12 @@ func (n *Increments) count(f *flow, s replicated, out *counting.Events) {
 		f.gaps.Push(since)
 	}
 	f.last = s.T
-	f.replica = s.raw.Replica
-	f.better = 0
+	f.own = flow{replica: s.raw.Replica}
 }
 
 // follows reports whether to count a sample of a replica. It chooses replicas as counters
 // do: the first in order whose samples come.
-func (f *flow) follows(replica string, now int64) bool {
+func follows(f *series[flow], replica string, now int64) bool {
 	since := now - f.last
 	usual := f.gaps.Usual
 	soon := usual * 11 / 10
@@ -154,13 +119,13 @@ func (f *flow) follows(replica string, now int64) bool {
 		return true
 	case since <= 0: // a second sample of the same time
 		return false
-	case replica == f.replica:
-		return f.better == 0 || now-f.better > soon
+	case replica == f.own.replica:
+		return f.own.better == 0 || now-f.own.better > soon
 	case usual == 0:
 		return since > counting.MaxScrape
-	case replica < f.replica && since < usual/2:
-		f.better = now
+	case replica < f.own.replica && since < usual/2:
+		f.own.better = now
 		return false
 	}
-	return replica < f.replica || since > soon
+	return replica < f.own.replica || since > soon
 }

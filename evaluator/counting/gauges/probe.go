@@ -2,7 +2,6 @@ package gauges
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
@@ -16,28 +15,19 @@ import (
 type Probe struct {
 	absent bool // a series that is gone continues with bad events
 	late   bool // samples may be late, so no series is gone
-	gauges map[uint64]*gauge
-}
-
-// gauge is the state of a series.
-type gauge struct {
-	last int64 // time of the last sample
-	gaps counting.Gaps
+	gauges seriesMap[struct{}]
 }
 
 // NewProbe returns an empty Probe. With absent, series that vanish are bad.
 func NewProbe(absent bool) *Probe {
-	return &Probe{absent: absent, gauges: map[uint64]*gauge{}}
+	return &Probe{absent: absent, gauges: seriesMap[struct{}]{}}
 }
 
 // Clone implements counting.Method.
 func (p *Probe) Clone() counting.Method {
 	out := NewProbe(p.absent)
 	out.late = true
-	for key, g := range p.gauges {
-		copied := *g
-		out.gauges[key] = &copied
-	}
+	out.gauges = p.gauges.clone()
 	return out
 }
 
@@ -47,40 +37,15 @@ func (p *Probe) Forget(now, _ int64) {
 	if p.absent {
 		remember = slo.Remembrance.Milliseconds()
 	}
-	maps.DeleteFunc(p.gauges, func(_ uint64, g *gauge) bool { return now-g.last > remember })
+	p.gauges.forget(now - remember)
 }
 
 // Interval implements counting.Method.
-func (p *Probe) Interval() int64 {
-	least := int64(0)
-	for _, g := range p.gauges {
-		if between := g.gaps.Interval(); between > 0 && (least == 0 || between < least) {
-			least = between
-		}
-	}
-	return least
-}
+func (p *Probe) Interval() int64 { return p.gauges.interval() }
 
 // Hold implements counting.Method.
 func (p *Probe) Hold(batch []counting.RawSeries, end, settled timeline.Minute) timeline.Minute {
-	w := counting.Waiting{End: end.Millis()}
-	newest := map[uint64]int64{}
-	for key, g := range p.gauges {
-		newest[key] = g.last
-	}
-	for i := range batch {
-		if n := len(batch[i].Samples); n > 0 {
-			newest[batch[i].Key] = max(newest[batch[i].Key], batch[i].Samples[n-1].T)
-		}
-	}
-	for key, last := range newest {
-		usual := int64(0)
-		if g := p.gauges[key]; g != nil {
-			usual = g.gaps.Interval()
-		}
-		w.Add(last, usual, settled)
-	}
-	return w.Hold(settled)
+	return p.gauges.hold(batch, end, settled)
 }
 
 // Feed implements counting.Method.
@@ -94,9 +59,7 @@ func (p *Probe) Feed(batch []counting.RawSeries, from, to timeline.Minute) *coun
 		}
 	}
 	for key, replicas := range bySeries {
-		if p.gauges[key] == nil {
-			p.gauges[key] = &gauge{}
-		}
+		p.gauges.get(key)
 		slices.SortFunc(replicas, func(a, b counting.RawSeries) int { return cmp.Compare(a.Replica, b.Replica) })
 	}
 	for key, g := range p.gauges {
@@ -108,7 +71,7 @@ func (p *Probe) Feed(batch []counting.RawSeries, from, to timeline.Minute) *coun
 }
 
 // slot counts a slot of a series, by the first of its replicas with samples.
-func (p *Probe) slot(g *gauge, replicas []counting.RawSeries, end timeline.Minute, out *counting.Events) {
+func (p *Probe) slot(g *series[struct{}], replicas []counting.RawSeries, end timeline.Minute, out *counting.Events) {
 	for _, s := range replicas {
 		samples := backend.Between(s.Samples, (end - 1).Millis(), end.Millis())
 		if len(samples) == 0 {
@@ -120,7 +83,7 @@ func (p *Probe) slot(g *gauge, replicas []counting.RawSeries, end timeline.Minut
 		}
 		out.AddTo(end, 1, bad)
 		for _, x := range samples {
-			g.tick(x.T, out)
+			tick(g, x.T, out)
 		}
 		return
 	}
@@ -131,7 +94,7 @@ func (p *Probe) slot(g *gauge, replicas []counting.RawSeries, end timeline.Minut
 }
 
 // tick marks the time since the last sample as known, if it is near enough.
-func (g *gauge) tick(now int64, out *counting.Events) {
+func tick(g *series[struct{}], now int64, out *counting.Events) {
 	if g.last != 0 && now > g.last {
 		if now-g.last <= g.gaps.Limit() {
 			out.MarkKnown(timeline.SlotEnd(g.last-g.gaps.FirstGap(now-g.last)+1)-1, timeline.SlotEnd(now))
