@@ -1,12 +1,5 @@
 // Package loop decides when to read what: a cycle each minute, at the same time the history
 // of new SLOs, late data and audits. It publishes a report of all SLOs after each cycle.
-//
-// A use:
-//
-//	l := loop.New(loop.Options{Backends: backends, Windows: w, NewJudge: j, Log: log, Now: time.Now})
-//	l.SetSLOs(set.SLOs, nil)
-//	go l.Run(ctx)
-//	report := l.Report()
 package loop
 
 import (
