@@ -91,6 +91,14 @@ func (s *Status) Unit() string {
 	return s.Spec.Unit()
 }
 
+// Own returns the SLO's own window, which is the last. It is zero before the first numbers.
+func (s *Status) Own() WindowStatus {
+	if len(s.Windows) == 0 {
+		return WindowStatus{}
+	}
+	return s.Windows[len(s.Windows)-1]
+}
+
 // The methods of counting. docs/explanation/counting.md describes the limits of each.
 const (
 	// MethodRaw reads the raw samples of each counter.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/alerting/backtest"
+	"github.com/slowburn-slo/slowburn/dashboards/terminal"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -129,7 +129,7 @@ func runBacktest(ctx context.Context, s streams, paths []string, f backtestFlags
 	if err != nil {
 		return err
 	}
-	stop := showProgress(s.err, e.Progress)
+	stop := terminal.Progress(s.err, e.Progress)
 	report, err := b.Run(ctx, e, set.SLOs)
 	stop()
 	if err != nil {
@@ -139,9 +139,9 @@ func runBacktest(ctx context.Context, s streams, paths []string, f backtestFlags
 	case "json":
 		err = writeJSON(s.out, report)
 	case "markdown":
-		err = printBacktest(s.out, report, &markdown{})
+		err = terminal.BacktestMarkdown(s.out, report)
 	default:
-		err = printBacktest(s.out, report, &backtestPage{proofPage{sc: screenOf(s.out, f.noColor)}})
+		err = terminal.Backtest(s.out, report, terminal.NewScreen(s.out, f.noColor))
 	}
 	if err != nil {
 		return failure("writing: %w", err)
@@ -167,9 +167,4 @@ func untested(r *backtest.Report) error {
 		return failure("%s can't be tested: %s", first.ID, first.Error)
 	}
 	return failure("%d of %d SLOs can't be tested, such as %s: %s", n, len(r.SLOs), first.ID, first.Error)
-}
-
-// periodText is from when to when a backtest looks, and how long that is.
-func periodText(r *backtest.Report) string {
-	return fmt.Sprintf("from %s to %s, %s", minuteText(r.From), minuteText(r.To), durationText(r.To.Sub(r.From)))
 }

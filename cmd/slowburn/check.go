@@ -13,6 +13,7 @@ import (
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
@@ -104,7 +105,7 @@ func oncePerCause(findings []slo.Finding) []slo.Finding {
 	}
 	for c, of := range slos {
 		if more := len(of) - 1; more > 0 {
-			out[first[c]].Message += fmt.Sprintf(" (and %s)", plural(more, "more SLO"))
+			out[first[c]].Message += fmt.Sprintf(" (and %s)", humanize.Plural(more, "more SLO"))
 		}
 	}
 	return out

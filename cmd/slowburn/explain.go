@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
+	"github.com/slowburn-slo/slowburn/dashboards/terminal"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -64,7 +65,7 @@ func runExplain(ctx context.Context, s streams, id string, paths []string, f sta
 	if err != nil {
 		return err
 	}
-	stop := showProgress(s.err, e.Progress)
+	stop := terminal.Progress(s.err, e.Progress)
 	proof, err := e.Explain(ctx, o, at)
 	stop()
 	if err != nil {
@@ -74,7 +75,7 @@ func runExplain(ctx context.Context, s streams, id string, paths []string, f sta
 	if f.output == "json" {
 		err = writeJSON(s.out, proof)
 	} else {
-		err = printProof(s.out, proof, screenOf(s.out, f.noColor))
+		err = terminal.Proof(s.out, proof, terminal.NewScreen(s.out, f.noColor))
 	}
 	if err != nil {
 		return failure("writing: %w", err)

@@ -16,8 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
-	"github.com/slowburn-slo/slowburn/evaluator/counting"
-	"github.com/slowburn-slo/slowburn/evaluator/explain"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/spec"
 )
@@ -484,17 +482,4 @@ func TestCheckOfRunsThatAreCountedTwice(t *testing.T) {
 			require.Contains(t, findings, "% of the good events of a day are counted later than total counts them: meanwhile they are bad, so that pages come though nothing failed", shift)
 		}
 	}
-}
-
-// TestFindingsWithoutChecks shows what was counted, though no query checks it, as for
-// native histograms.
-func TestFindingsWithoutChecks(t *testing.T) {
-	at := time.Unix(0, 0)
-	finding := counting.Finding{Time: at, Kind: counting.FindReset, Series: map[string]string{"__name__": "x_seconds_bucket"}, Counts: []string{"good"}, Events: 3}
-	b := &proofPage{}
-	b.findings(&explain.Proof{Findings: explain.Findings{
-		Kinds: []explain.KindSummary{{Kind: counting.FindReset, Count: 1, Events: map[string]float64{"good": 3, "total": 8}}},
-		List:  []counting.Finding{finding},
-	}})
-	require.Regexp(t, `FOUND +KIND +GOOD +TOTAL +MEANING\s+1 +reset +3 +8 +it fell`, b.String())
 }

@@ -75,7 +75,7 @@ func goodAboveTotal(f *field) {
 func TestGoodAboveTotal(t *testing.T) {
 	f := doubtsCases()[1].open(t)
 	s := f.status(4 * time.Hour)["all"]
-	require.Zero(t, own(&s).Bad)
+	require.Zero(t, s.Own().Bad)
 	require.Contains(t, doubts(s), evaluator.DoubtGoodExceedsTotal)
 	require.WithinDuration(t, f.start, *s.Doubts[0].Since, 15*time.Minute)
 
@@ -125,7 +125,7 @@ func TestStartedFinished(t *testing.T) {
 	}
 	last := f.status(71 * time.Hour)
 	// Two nights lie in the window.
-	requireOwn(t, last["good"], 0, 100, own(new(last["good"])).Coverage)
+	requireOwn(t, last["good"], 0, 100, new(last["good"]).Own().Coverage)
 }
 
 // slowScrape is a site that pushes each 15 minutes, from zero: an event a second of which each
@@ -158,7 +158,7 @@ func TestSlowScrape(t *testing.T) {
 	for name, counts := range map[string][2]float64{"readings": {855, 85500}, "link": {8, 96}, "link-bad": {8, 96}} {
 		requireSlow(t, s[name], counts, 1425.0/1440)
 	}
-	require.Zero(t, own(new(s["queue-bad"])).Bad)
+	require.Zero(t, new(s["queue-bad"]).Own().Bad)
 	require.True(t, fires(f.status(12 * time.Hour)["link"], "ticket"), "down for two hours, by a window of one hour")
 	code, findings := f.check()
 	require.Zero(t, code)
@@ -169,7 +169,7 @@ func TestSlowScrape(t *testing.T) {
 func requireSlow(t *testing.T, s evaluator.Status, expected [2]float64, coverage float64) {
 	t.Helper()
 	require.Equal(t, evaluator.StateOK, s.State, "%s: %s", s.SLO, s.StateReason)
-	w := own(&s)
+	w := s.Own()
 	require.Equal(t, expected, [2]float64{w.Bad, w.Total}, s.SLO)
 	require.LessOrEqual(t, coverage, w.Coverage, s.SLO)
 	require.NotNil(t, s.Budget.Remaining, s.SLO)
@@ -194,9 +194,9 @@ func TestExcludedTimeIsNoEvidence(t *testing.T) {
 		if s.SLO == "there" {
 			continue
 		}
-		require.Zero(t, own(&s).Coverage, s.ID)
-		require.Nil(t, own(&s).SLI, s.ID)
-		require.Nil(t, own(&s).BurnRate, s.ID)
+		require.Zero(t, s.Own().Coverage, s.ID)
+		require.Nil(t, s.Own().SLI, s.ID)
+		require.Nil(t, s.Own().BurnRate, s.ID)
 		require.Nil(t, s.Budget.Remaining, s.ID)
 		require.Nil(t, s.Budget.Consumed, s.ID)
 		require.Empty(t, s.Periods, s.ID)
@@ -213,7 +213,7 @@ func TestExcludedTimeIsNoEvidence(t *testing.T) {
 		}
 		return minutes
 	}
-	w := own(&there)
+	w := there.Own()
 	require.InDelta(t, open(f.start, f.end)/open(w.Start, w.End), w.Coverage, 0.002)
 }
 
@@ -253,7 +253,7 @@ func TestNaN(t *testing.T) {
 		require.Equal(t, evaluator.StateNoTraffic, s[name].State, "%s: %s", name, s[name].StateReason)
 		require.Contains(t, s[name].StateReason, "NaN", name)
 		require.Empty(t, s[name].Alerts, name)
-		require.Zero(t, own(new(s[name])).Bad, name)
+		require.Zero(t, new(s[name]).Own().Bad, name)
 	}
 	require.Equal(t, evaluator.StateOK, f.status(4 * time.Hour)["summary"].State)
 }

@@ -191,7 +191,7 @@ func TestBytes(t *testing.T) {
 	all := f.status(31 * 24 * time.Hour)
 	for name, perSecond := range map[string]float64{"day": 12.5e9, "month": 12.5e9, "all": 8 * 12.5e9} {
 		s := all[name]
-		w := own(&s)
+		w := s.Own()
 		seconds := w.Total / perSecond
 		require.InDelta(t, w.End.Sub(w.Start).Seconds(), seconds, 5*60, name) // of samples each 5 minutes
 		require.Equal(t, 125e6*seconds, w.Bad, name)

@@ -78,16 +78,16 @@ func TestSeldomValues(t *testing.T) {
 	bad := slots(func(slot int) bool { return slot >= from || slot%15 < 5 })
 	requireOwn(t, s["in-turns"], bad, both, both/1440)
 
-	require.Zero(t, own(new(s["jitter"])).Bad)
-	require.Greater(t, own(new(s["jitter"])).Coverage, 0.98)
+	require.Zero(t, new(s["jitter"]).Own().Bad)
+	require.Greater(t, new(s["jitter"]).Own().Coverage, 0.98)
 	const settled = 1440 - 2
 	away := slots(func(slot int) bool { return slot > 21*60+31 && slot <= settled })
-	require.Equal(t, away, own(new(s["gone"])).Bad)
+	require.Equal(t, away, new(s["gone"]).Own().Bad)
 
 	loop := slots(func(slot int) bool { return slot%14 < 9 })
 	requireOwn(t, s["loop"], 0, loop, loop/1440)
 	pauses := slots(func(slot int) bool { return slot%14 >= 9 && slot <= settled })
-	require.Equal(t, pauses, own(new(s["loop-bad"])).Bad)
+	require.Equal(t, pauses, new(s["loop-bad"]).Own().Bad)
 
 	_, findings := f.check()
 	require.Contains(t, findings, "samples of queue come every 15m: windows of less than 1h have no burn rate")
@@ -129,11 +129,11 @@ func TestSeldomLimits(t *testing.T) {
 	require.Len(t, r.SLOs, 6)
 	for _, s := range r.SLOs {
 		if s.SLO == "tenants" {
-			require.Zero(t, own(&s).Bad, s.ID)
+			require.Zero(t, s.Own().Bad, s.ID)
 			require.Empty(t, s.Alerts, s.ID)
 			continue
 		}
-		require.InDelta(t, 40, own(&s).Bad, 5, s.ID) // a rate is late by as much as its range
+		require.InDelta(t, 40, s.Own().Bad, 5, s.ID) // a rate is late by as much as its range
 		require.Equal(t, "page", s.Alerts[0].Severity, s.ID)
 	}
 	_, findings := f.check()
@@ -161,7 +161,7 @@ func pushedEqual(f *field) {
 // start time. Without one it is not, and check says so.
 func TestPushesThatNobodySees(t *testing.T) {
 	f := seldomCases()[1].open(t)
-	require.Equal(t, 12000.0, own(new(f.status(12 * time.Hour)["told"])).Total) // one run each hour
+	require.Equal(t, 12000.0, new(f.status(12 * time.Hour)["told"]).Own().Total) // one run each hour
 	code, findings := f.check()
 	require.Zero(t, code)
 	const pushed = "are pushed to a Pushgateway without process_start_time_seconds"

@@ -122,7 +122,7 @@ func (f *field) status(after time.Duration) map[string]evaluator.Status {
 // requireOwn requires the counts of the SLO's own window.
 func requireOwn(t *testing.T, s evaluator.Status, bad, total, coverage float64) {
 	t.Helper()
-	w := own(&s)
+	w := s.Own()
 	require.Equal(t, [3]float64{bad, total, coverage}, [3]float64{w.Bad, w.Total, w.Coverage}, "bad, total and coverage of %s: %s", s.ID, s.StateReason)
 }
 

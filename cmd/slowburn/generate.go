@@ -14,6 +14,7 @@ import (
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/dashboards"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 func newGenerate(s streams) *cobra.Command {
@@ -107,9 +108,9 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 	}
 	skipped := ""
 	if n := len(set.SLOs) - len(slos); n > 0 {
-		skipped = fmt.Sprintf(", without %s that rules can't carry", plural(n, "SLO"))
+		skipped = fmt.Sprintf(", without %s that rules can't carry", humanize.Plural(n, "SLO"))
 	}
-	fmt.Fprintf(s.err, "%s in %s for %s%s\n", plural(len(files), "rule file"), f.output, plural(len(slos), "SLO"), skipped)
+	fmt.Fprintf(s.err, "%s in %s for %s%s\n", humanize.Plural(len(files), "rule file"), f.output, humanize.Plural(len(slos), "SLO"), skipped)
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting/rules"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 func newGenerateTests(s streams) *cobra.Command {
@@ -80,6 +81,6 @@ func generateTests(ctx context.Context, s streams, paths []string, f rulesFlags)
 	if err := rules.WriteFiles(f.output, files, rules.Marker); err != nil {
 		return failure("%w", err)
 	}
-	fmt.Fprintf(s.err, "%s in %s for %s\n", plural(tested, "test file"), f.output, plural(len(slos), "SLO"))
+	fmt.Fprintf(s.err, "%s in %s for %s\n", humanize.Plural(tested, "test file"), f.output, humanize.Plural(len(slos), "SLO"))
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slowburn-slo/slowburn/dashboards/terminal"
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
@@ -98,7 +99,7 @@ func status(ctx context.Context, s streams, paths []string, f statusFlags) error
 	if err != nil {
 		return err
 	}
-	stop := showProgress(s.err, e.Progress)
+	stop := terminal.Progress(s.err, e.Progress)
 	evaluate := e.EvaluateAt
 	if f.history {
 		evaluate = e.HistoryAt
@@ -113,9 +114,9 @@ func status(ctx context.Context, s streams, paths []string, f statusFlags) error
 	if f.output == "json" {
 		err = writeJSON(s.out, report)
 	} else {
-		sc := screenOf(s.out, f.noColor)
-		if err = printTable(s.out, &report, sc); err == nil && f.history {
-			err = printPeriods(s.out, &report, sc)
+		sc := terminal.NewScreen(s.out, f.noColor)
+		if err = terminal.Table(s.out, &report, sc); err == nil && f.history {
+			err = terminal.Periods(s.out, &report, sc)
 		}
 	}
 	switch {

@@ -13,6 +13,7 @@ import (
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
@@ -119,10 +120,10 @@ func plannedObjectives(slos []*slo.SLO, now time.Time) []slo.Finding {
 func verdict(s streams, slos int, findings []yamlfile.Finding, strict bool) error {
 	errs, warnings := yamlfile.Count(findings)
 	if errs > 0 || strict && warnings > 0 {
-		fmt.Fprintf(s.err, "%s, %s\n", plural(errs, "error"), plural(warnings, "warning"))
+		fmt.Fprintf(s.err, "%s, %s\n", humanize.Plural(errs, "error"), humanize.Plural(warnings, "warning"))
 		return codeError{code: exitFindings}
 	}
-	fmt.Fprintf(s.err, "%s fine, %s\n", plural(slos, "SLO"), plural(warnings, "warning"))
+	fmt.Fprintf(s.err, "%s fine, %s\n", humanize.Plural(slos, "SLO"), humanize.Plural(warnings, "warning"))
 	return nil
 }
 
@@ -151,11 +152,4 @@ func writeFindings(s streams, findings []yamlfile.Finding, format string) error 
 	}
 	printFindings(s.out, findings)
 	return nil
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

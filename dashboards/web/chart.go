@@ -83,7 +83,7 @@ func newBar(st *evaluator.Status) bar {
 		}
 	}
 	if known := knownText(st); known != "" {
-		b.Unknown = int(math.Round(barFull * (1 - ownWindow(st).Coverage)))
+		b.Unknown = int(math.Round(barFull * (1 - st.Own().Coverage)))
 		b.Label += ", " + known
 	}
 	switch {

@@ -131,7 +131,7 @@ func (s *server) writeDetail(w io.Writer, d *detailed) (status int, err error) {
 		Description: st.Description, Links: newLinks(st.Links), Labels: pairs(st.Group, st.Labels),
 		Allowed: humanize.Dash, Consumed: humanize.Percent(st.Budget.Consumed),
 		Source: st.Source, Revision: st.Revision, Backend: st.Backend,
-		Budgeting: budgetingOf(st), Method: methodOf(st), Inexact: !st.Exact && ownWindow(st).SLI != nil, Unit: unitOf(st), Over: over(st),
+		Budgeting: budgetingOf(st), Method: methodOf(st), Inexact: !st.Exact && st.Own().SLI != nil, Unit: unitOf(st), Over: over(st),
 		Ended: endedRows(st), Unread: st.Periods == nil, MoreEnded: st.MorePeriods,
 		State: stateWords(st.State), DataUntil: humanize.NewMoment(st.DataUntil, now),
 		Dated: st.StateSince != nil && strings.Contains(st.StateReason, st.StateSince.UTC().Format("2006-01-02 15:04")),
@@ -195,7 +195,7 @@ func (p *detailPage) spent(st *evaluator.Status) {
 		p.Allowed += st.Window
 	}
 	if st.Budget.Consumed != nil {
-		p.Consumed += ", " + humanize.Count(ownWindow(st).Bad) + " bad " + p.Unit
+		p.Consumed += ", " + humanize.Count(st.Own().Bad) + " bad " + p.Unit
 	}
 }
 

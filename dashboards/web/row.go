@@ -81,13 +81,13 @@ func (s *server) row(st *evaluator.Status, now time.Time) row {
 		Href:      s.prefix + st.Path(),
 		Owner:     st.Owner,
 		Objective: humanize.Objective(st.Objective) + humanize.Space + "%",
-		SLI:       humanize.SLI(ownWindow(st).SLI, st.Objective),
+		SLI:       humanize.SLI(st.Own().SLI, st.Objective),
 		Window:    st.Window,
 		Over:      overText(st),
 		Remaining: humanize.Percent(st.Budget.Remaining),
 		Meaning:   "left",
 		Burns:     burns(st),
-		Estimated: !st.Exact && ownWindow(st).SLI != nil,
+		Estimated: !st.Exact && st.Own().SLI != nil,
 		Known:     knownText(st), Doubts: st.Doubts, Backend: st.Backend,
 	}
 	if overspent(st) {
@@ -116,7 +116,7 @@ const wellKnown = 0.9
 // knownText says how much of the SLO's own window is known where that is not nearly
 // all of it: "10 of 30 d".
 func knownText(st *evaluator.Status) string {
-	own := ownWindow(st)
+	own := st.Own()
 	if own.SLI == nil || own.Coverage >= wellKnown || own.Seconds == 0 {
 		return ""
 	}
@@ -136,14 +136,6 @@ func overText(st *evaluator.Status) string {
 		return st.Window
 	}
 	return "this " + st.Window + " so far"
-}
-
-// ownWindow is the SLO's own window, the last.
-func ownWindow(st *evaluator.Status) evaluator.WindowStatus {
-	if len(st.Windows) == 0 {
-		return evaluator.WindowStatus{}
-	}
-	return st.Windows[len(st.Windows)-1]
 }
 
 // shownAlert is the alert that a badge is about, nil without one.
@@ -238,7 +230,7 @@ func burns(st *evaluator.Status) []burn {
 	}
 	policy := slices.SortedFunc(slices.Values(st.Windows[:len(st.Windows)-1]),
 		func(a, b evaluator.WindowStatus) int { return cmp.Compare(a.Seconds, b.Seconds) })
-	whole := ownWindow(st).Seconds
+	whole := st.Own().Seconds
 	if st.Spec != nil && !st.Spec.Window.IsRolling() {
 		whole = int64(st.Spec.Window.Length.Duration() / time.Second)
 	}
@@ -289,7 +281,7 @@ func dataAttrs(st *evaluator.Status) template.HTMLAttr {
 	add := func(name, value string) {
 		b.WriteString(` data-` + name + `="` + template.HTMLEscapeString(value) + `"`)
 	}
-	own := ownWindow(st)
+	own := st.Own()
 	add("slo-id", st.ID)
 	add("state", string(st.State))
 	add("objective", raw(&st.Objective))

@@ -51,6 +51,14 @@ func Count(v float64) string {
 	return grouped(v, decimals)
 }
 
+// Plural is a number of things, "1 SLO" or "1,200 SLOs", for nouns that take an s.
+func Plural(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return Count(float64(n)) + " " + noun
+}
+
 // Fixed is a number with so many decimals, for sums whose parts people add up.
 func Fixed(v float64, decimals int) string { return grouped(v, decimals) }
 

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"fmt"
@@ -8,27 +8,20 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
-
-	"golang.org/x/term"
 )
 
-// progressEvery is the time between two pictures of the progress. What is done
-// before the first is not worth one.
+// progressEvery is the time between two pictures of the progress. Work that ends before
+// the first shows none.
 const progressEvery = 200 * time.Millisecond
 
-// showProgress shows on a terminal how much history is read, until stop is
-// called; on anything else it shows nothing. It has no colours.
-func showProgress(w io.Writer, share func() float64) (stop func()) {
-	f, isFile := w.(*os.File)
-	if !isFile || !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {
+// Progress draws on a terminal how much history is read, without colours, until stop is
+// called. On any other writer it draws nothing.
+func Progress(w io.Writer, share func() float64) (stop func()) {
+	f, ok := terminalOf(w)
+	if !ok || os.Getenv("TERM") == "dumb" {
 		return func() {}
 	}
-	width := func() int {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-			return width
-		}
-		return 0
-	}
+	width := func() int { return widthOf(f) }
 	ticker, done := time.NewTicker(progressEvery), make(chan struct{})
 	var drawing sync.WaitGroup
 	drawing.Go(func() { drawProgress(w, width, share, ticker.C, done) })
@@ -64,7 +57,7 @@ func drawProgress(w io.Writer, width func() int, share func() float64, ticks <-c
 	}
 }
 
-// progressLine is the progress in less than a terminal's width.
+// progressLine returns the progress in less than a terminal's width.
 func progressLine(share float64, width int) string {
 	const longest = 30
 	percent := fmt.Sprintf("%3d %%", int(100*share))

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"fmt"
@@ -8,13 +8,13 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// The least that remains of a name and of what fires where there is little room.
+// How many characters of a name and of the alerts remain on a narrow screen.
 const (
 	leastName   = 8
 	leastAlerts = 10
 )
 
-// shortenNames cuts the longest services and SLOs so that what fires is on the screen.
+// shortenNames cuts the longest services and SLOs, so that the alerts are on the screen.
 func (t *table) shortenNames(width int) {
 	last := t.columns[len(t.columns)-1]
 	need := t.width() - last.width() + min(last.width(), leastAlerts)
@@ -35,11 +35,11 @@ func (t *table) shortenNames(width int) {
 	}
 }
 
-// outageLine says why all SLOs of a backend are unknown.
+// outageLine returns why all SLOs of a backend are unknown.
 func outageLine(o *triage.Outage, now time.Time) string {
 	since := ""
 	if m := humanize.NewMoment(o.Since, now); m != nil {
 		since = " since " + m.Text
 	}
-	return fmt.Sprintf("backend %s can't be read%s (%s): %s unknown", o.Backend, since, printable(o.Cause), plural(o.SLOs, "SLO"))
+	return fmt.Sprintf("backend %s can't be read%s (%s): %s unknown", o.Backend, since, printable(o.Cause), humanize.Plural(o.SLOs, "SLO"))
 }

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"strings"
@@ -27,7 +27,7 @@ func TestProgressLine(t *testing.T) {
 	}
 }
 
-// TestProgressIsRemoved when all is read, and when it is stopped before.
+// TestProgressIsRemoved expects an empty line when all is read, and when it is stopped before.
 func TestProgressIsRemoved(t *testing.T) {
 	t.Parallel()
 	const half = "\rReading history  ██░░░   50 %"

@@ -1,9 +1,6 @@
-package main
+package terminal
 
 import (
-	"context"
-	"io"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
-	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // tableReport has an SLO of each sort, in the order of their ids.
@@ -55,9 +51,9 @@ func tableReport() *evaluator.Report {
 	}}
 }
 
-func printed(t *testing.T, r *evaluator.Report, sc screen) string {
+func printed(t *testing.T, r *evaluator.Report, sc Screen) string {
 	var b strings.Builder
-	require.NoError(t, printTable(&b, r, sc))
+	require.NoError(t, Table(&b, r, sc))
 	return b.String()
 }
 
@@ -74,34 +70,34 @@ func TestTable(t *testing.T) {
   intranet  search             50 %        100 %        100 %  ██████████        0  -         no traffic since 15:02
 
 at 2026-11-22 15:02 UTC
-`, printed(t, tableReport(), screen{}))
-	require.Equal(t, "no SLOs\n\nat 2026-11-22 15:02 UTC\n", printed(t, &evaluator.Report{EvaluatedAt: tableReport().EvaluatedAt}, screen{}))
+`, printed(t, tableReport(), Screen{}))
+	require.Equal(t, "no SLOs\n\nat 2026-11-22 15:02 UTC\n", printed(t, &evaluator.Report{EvaluatedAt: tableReport().EvaluatedAt}, Screen{}))
 }
 
-// TestTableMarksWhatIsNotTheWholeTruth before the SLI, and explains the marks.
-func TestTableMarksWhatIsNotTheWholeTruth(t *testing.T) {
+// TestTableMarks expects marks before an SLI in doubt, and their explanations.
+func TestTableMarks(t *testing.T) {
 	r := tableReport()
 	partly, estimated := &r.SLOs[2], &r.SLOs[3] // cart/saves, checkout/availability
 	partly.Windows[3].Coverage = 0.89
 	estimated.Exact = false
 	r.SLOs[4].Windows[3].Coverage = 0.9
-	text := printed(t, r, screen{})
+	text := printed(t, r, Screen{})
 	require.Contains(t, text, "! checkout  availability     99.9 %    ≈99.871 %        -29 % ")
 	require.Contains(t, text, "! cart      saves              90 %     *50.00 %          0 % ")
 	require.Contains(t, text, "  checkout  latency            99 %      99.74 %         74 % ")
 	require.Contains(t, text, "\n  * less than 90 % of the window is known; the numbers cover that part only\n  ≈ estimated, not counted exactly\n")
 }
 
-// TestTableSaysHowEventsWereCounted once for each way, and not of SLOs that
-// could not be counted.
-func TestTableSaysHowEventsWereCounted(t *testing.T) {
+// TestTableMethods expects each way of counting once, without those of SLOs that could not
+// be counted.
+func TestTableMethods(t *testing.T) {
 	r := &evaluator.Report{EvaluatedAt: tableReport().EvaluatedAt}
 	r.SLOs = append(r.SLOs, []evaluator.Status{
 		{Backend: "eu", Method: "raw"}, {Backend: "eu", Method: "raw"}, {Backend: "eu", Method: "aggregated"},
 		{Backend: "us", Method: "raw"}, {Backend: "us", Method: "evaluated"}, {Backend: "failed", Method: "raw", State: evaluator.StateQueryFailed}, {Backend: "silent", Method: "raw"},
 	}...)
 	r.Backends = []evaluator.BackendInfo{{Name: "eu", Kind: "prometheus", Version: "3.15.0"}, {Name: "us", Kind: "victoriametrics"}, {Name: "failed", Kind: "thanos"}}
-	require.Contains(t, printed(t, r, screen{}),
+	require.Contains(t, printed(t, r, Screen{}),
 		"\nat 2026-11-22 15:02 UTC, counted from raw samples in Prometheus 3.15.0 and sums of targets in Prometheus 3.15.0 and raw samples in VictoriaMetrics and values of queries in VictoriaMetrics\n")
 }
 
@@ -114,8 +110,8 @@ func TestBar(t *testing.T) {
 	require.Empty(t, bar(nil))
 }
 
-// TestTableFits shows what goes first where there is less room: the bar, words,
-// and then the objective.
+// TestTableFits expects that a narrower table first loses the bar, then words, and then the
+// objective.
 func TestTableFits(t *testing.T) {
 	require.Equal(t, `  SERVICE   SLO           OBJECTIVE      30d SLI  BUDGET LEFT  BURN 1h  ENDS IN   ALERTS
 ! checkout  availability     99.9 %     99.871 %        -29 %     18.2  spent     page 14:02
@@ -129,7 +125,7 @@ func TestTableFits(t *testing.T) {
   intranet  search             50 %        100 %        100 %        0  -         no traffic 15:02
 
 at 2026-11-22 15:02 UTC
-`, printed(t, tableReport(), screen{width: 100}))
+`, printed(t, tableReport(), Screen{Width: 100}))
 	require.Equal(t, `  SERVICE   SLO               30d SLI      LEFT  BURN 1h  ENDS IN   ALERTS
 ! checkout  availability     99.871 %     -29 %     18.2  spent     page 14:02
 ! shop      overspent         86.66 %  -1,234 %    1,234  spent     -
@@ -142,25 +138,25 @@ at 2026-11-22 15:02 UTC
   intranet  search              100 %     100 %        0  -         no traffic …
 
 at 2026-11-22 15:02 UTC
-`, printed(t, tableReport(), screen{width: 80}))
+`, printed(t, tableReport(), Screen{Width: 80}))
 }
 
-// TestTableOfSeveralWindows names the windows in the rows where they differ.
+// TestTableOfSeveralWindows expects the windows in the rows where they differ.
 func TestTableOfSeveralWindows(t *testing.T) {
 	r := tableReport()
 	r.SLOs = []evaluator.Status{r.SLOs[4], r.SLOs[7]}
 	r.SLOs[0].Window = "90d"
 	r.SLOs[0].Windows[1].Name = "2h"
 	require.Equal(t, `  SERVICE   SLO      OBJECTIVE  WINDOW      SLI  BUDGET LEFT                  BURN  ENDS IN   ALERTS
-<33>~ search    latency       99 %     30d  99.31 %         31 %  ███░░░░░░░  2.1 (1h)  4 d 10 h  ticket since Tue 15:02<0>
+<yellow>~ search    latency       99 %     30d  99.31 %         31 %  ███░░░░░░░  2.1 (1h)  4 d 10 h  ticket since Tue 15:02<reset>
   checkout  latency       99 %     90d  99.74 %         74 %  ███████░░░  0.4 (2h)  -         -
 
 at 2026-11-22 15:02 UTC
-`, printed(t, r, screen{yellow: "<33>", red: "<31>", reset: "<0>"}))
+`, strings.NewReplacer("\x1b[33m", "<yellow>", "\x1b[0m", "<reset>").Replace(printed(t, r, Screen{Colours: true})))
 }
 
-// TestTableKeepsAlerts however little room there is: windows go before what fires, and
-// long names are cut.
+// TestTableKeepsAlerts expects that the windows go before the alerts, and that long names
+// are cut.
 func TestTableKeepsAlerts(t *testing.T) {
 	r := tableReport()
 	r.SLOs[7].Window, r.SLOs[7].Windows[1].Name = "90d", "2h"
@@ -169,7 +165,7 @@ func TestTableKeepsAlerts(t *testing.T) {
 	month.ID, month.SLO, month.Window, month.Budget.PeriodEnd = "checkout/monthly", "monthly", "month", &end
 	r.SLOs = append(r.SLOs, month)
 	for _, width := range []int{80, 100} {
-		text := printed(t, r, screen{width: width})
+		text := printed(t, r, Screen{Width: width})
 		head, _, _ := strings.Cut(text, "\n")
 		require.Regexp(t, `  ALERTS$`, head)
 		require.NotContains(t, head, "…")
@@ -178,18 +174,18 @@ func TestTableKeepsAlerts(t *testing.T) {
 		require.Contains(t, text, "  18.2  spent ")
 		require.NotRegexp(t, `\d…`, strings.ReplaceAll(text, "15…", ""), "no number is cut")
 	}
-	require.Contains(t, printed(t, r, screen{}), "WINDOW")
+	require.Contains(t, printed(t, r, Screen{}), "WINDOW")
 	r.SLOs[3].SLO = strings.Repeat("availability-", 4)
 	r.SLOs[3].Service = "a-rather-long-name-of-a-service"
-	text := printed(t, r, screen{width: 80})
+	text := printed(t, r, Screen{Width: 80})
 	require.Regexp(t, `\n! a-rather-\S*…  availabi\S*… .* 18\.2  spent     page 14:02`, text)
 	for line := range strings.Lines(text) {
 		require.LessOrEqual(t, len([]rune(strings.TrimSuffix(line, "\n"))), 80)
 	}
 }
 
-// TestTableSaysOnceThatABackendIsDown, and not with each SLO of it.
-func TestTableSaysOnceThatABackendIsDown(t *testing.T) {
+// TestTableOfAnOutage expects one line about a backend that is down, and none for each SLO.
+func TestTableOfAnOutage(t *testing.T) {
 	r := tableReport()
 	since := r.EvaluatedAt.Add(-20 * time.Minute)
 	for i := range r.SLOs {
@@ -197,52 +193,9 @@ func TestTableSaysOnceThatABackendIsDown(t *testing.T) {
 		s.Backend, s.State, s.StateSince = "eu", evaluator.StateQueryFailed, &since
 		s.StateReason = "querying " + s.SLO + "_total: dial tcp 127.0.0.1:1: connect: connection refused"
 	}
-	text := printed(t, r, screen{})
+	text := printed(t, r, Screen{})
 	require.Equal(t, 1, strings.Count(text, "connection refused"), text)
 	require.Contains(t, text, "\n  backend eu can't be read since 14:42 (connection refused): 9 SLOs unknown\n")
-	require.EqualError(t, failed(r), "9 of 9 SLOs can't be evaluated: backend eu can't be read: dial tcp 127.0.0.1:1: connect: connection refused")
 	r.SLOs[2].State = evaluator.StateOK
-	require.Equal(t, 8, strings.Count(printed(t, r, screen{}), "connection refused"), "the backend answers others")
-	require.ErrorContains(t, failed(r), "8 of 9 SLOs can't be evaluated, such as billing/invoices: querying invoices_total: ")
-}
-
-// TestIDsThatMayBeMeant are those that are spelt nearly so, or of the same service, not
-// the first of the alphabet.
-func TestIDsThatMayBeMeant(t *testing.T) {
-	var slos []*slo.SLO
-	for _, id := range []string{"accounts/availability", "billing/invoices", "billing/pdf", "cart/availability", "cart/latency",
-		"catalogue/availability", "checkout/availability", "checkout/latency", "emails/sent", "search/results"} {
-		service, name, _ := strings.Cut(id, "/")
-		slos = append(slos, &slo.SLO{Service: service, Name: name})
-	}
-	for text, want := range map[string]string{
-		"checkout/nope":         "; did you mean checkout/availability or checkout/latency?",
-		"chekout/latency":       "; did you mean checkout/latency?",
-		"Billing/pfd":           "; did you mean billing/pdf?",
-		"shop/results":          "; did you mean search/results?",
-		"latency":               "; did you mean cart/latency or checkout/latency?",
-		"something/quite-other": ", there are accounts/availability, billing/invoices, billing/pdf, cart/availability, cart/latency, catalogue/availability, checkout/availability, checkout/latency or others",
-	} {
-		require.Equal(t, want, suggestions(text, slos), text)
-	}
-}
-
-func TestExplainWantsTheIDFirst(t *testing.T) {
-	dir := filepath.Dir(write(t, t.TempDir(), "checkout.yaml", checkout("99")))
-	code, _, stderr := command(t, "explain", dir, "checkout/availability", "--backend", "http://127.0.0.1:1")
-	require.Equal(t, 2, code)
-	require.Contains(t, stderr, "slowburn: "+dir+" is a path; the SLO comes first: slowburn explain checkout/availability "+dir+"\n")
-	code, _, stderr = command(t, "explain", dir, "--backend", "http://127.0.0.1:1")
-	require.Equal(t, 2, code)
-	require.Contains(t, stderr, "the id of an SLO comes first: slowburn explain checkout/availability "+dir+"\n")
-}
-
-// TestInterruptedInput ends the reading of a terminal on which nobody types.
-func TestInterruptedInput(t *testing.T) {
-	in, _ := io.Pipe()
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	var stderr strings.Builder
-	require.Equal(t, exitFailure, run(ctx, []string{"validate", "-"}, streams{in, io.Discard, &stderr}))
-	require.Equal(t, "slowburn: interrupted\n", stderr.String())
+	require.Equal(t, 8, strings.Count(printed(t, r, Screen{}), "connection refused"), "the backend answers others")
 }

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"cmp"
@@ -6,14 +6,9 @@ import (
 	"io"
 	"maps"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
-
-	"golang.org/x/term"
 
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
@@ -21,48 +16,25 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// screen is what a table is written for.
-type screen struct {
-	width                    int    // in characters; 0 for any, as in a file
-	red, yellow, grey, reset string // escape sequences, empty without colours
-}
-
-// screenOf is the screen behind a writer: colours and a width only when it is a
-// terminal, and no colours when the user wants none (https://no-color.org).
-func screenOf(w io.Writer, noColor bool) screen {
-	f, isFile := w.(*os.File)
-	if !isFile || !term.IsTerminal(int(f.Fd())) {
-		return screen{}
-	}
-	var sc screen
-	if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-		sc.width = width
-	}
-	if !noColor && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" {
-		sc.red, sc.yellow, sc.grey, sc.reset = "\x1b[31m", "\x1b[33m", "\x1b[90m", "\x1b[0m"
-	}
-	return sc
-}
-
-// printTable prints a line per SLO, the worst first.
-func printTable(w io.Writer, r *evaluator.Report, sc screen) error {
+// Table writes a line for each SLO, the worst first.
+func Table(w io.Writer, r *evaluator.Report, sc Screen) error {
 	slos, notes := arrange(r)
 	outages := triage.Outages(r)
 	all := detail{bar: true, window: true, since: true, renewal: true, budget: true, objective: true}
 	t := newTable(slos, r.EvaluatedAt, all)
 	for _, leaveOut := range []*bool{&all.bar, &all.window, &all.since, &all.renewal, &all.budget, &all.objective} {
-		if sc.width == 0 || t.width() <= sc.width {
+		if sc.Width == 0 || t.width() <= sc.Width {
 			break
 		}
 		*leaveOut = false
 		t = newTable(slos, r.EvaluatedAt, all)
 	}
-	if sc.width > 0 {
-		t.shortenNames(sc.width)
+	if sc.Width > 0 {
+		t.shortenNames(sc.Width)
 	}
 	for i, s := range slos {
 		if outages[s.Backend].Explains(s) {
-			t.notes[i] = "" // said once, below
+			t.notes[i] = "" // a note below the table has it
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(outages)) {
@@ -75,14 +47,14 @@ func printTable(w io.Writer, r *evaluator.Report, sc screen) error {
 		t.write(&b, slos, sc)
 	}
 	for _, n := range append(notes, legend(slos)...) {
-		b.WriteString(sc.line(sc.yellow, "  "+n))
+		b.WriteString(sc.line(yellow, "  "+n))
 	}
 	fmt.Fprintf(&b, "\nat %s%s%s\n", r.EvaluatedAt.UTC().Format("2006-01-02 15:04 MST"), sourcesOf(r), methodsOf(r))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// sourcesOf names the commits that are shown.
+// sourcesOf returns the commits that the SLOs are from.
 func sourcesOf(r *evaluator.Report) string {
 	var out strings.Builder
 	seen := map[[2]string]bool{}
@@ -96,13 +68,13 @@ func sourcesOf(r *evaluator.Report) string {
 	return out.String()
 }
 
-// products are the names of kinds of backends.
+// products contains the names of kinds of backends.
 var products = map[string]string{"prometheus": "Prometheus", "victoriametrics": "VictoriaMetrics", "thanos": "Thanos", "mimir": "Mimir"}
 
-// methods are what each method of counting reads.
+// methods describes what each method of counting reads.
 var methods = map[string]string{evaluator.MethodRaw: "raw samples", evaluator.MethodAggregated: "sums of targets", evaluator.MethodEvaluated: "values of queries"}
 
-// methodsOf tells how and where the events were counted.
+// methodsOf returns how and where the events were counted.
 func methodsOf(r *evaluator.Report) string {
 	var ways []string
 	for _, s := range r.SLOs {
@@ -148,7 +120,7 @@ func rank(s *evaluator.Status) int {
 	return rankFine
 }
 
-// remaining is the budget left, for ordering; undefined comes first.
+// remaining returns the budget left for ordering. Undefined comes first.
 func remaining(s *evaluator.Status) float64 {
 	if s.Budget.Remaining == nil {
 		return -1e300
@@ -156,33 +128,27 @@ func remaining(s *evaluator.Status) float64 {
 	return *s.Budget.Remaining
 }
 
-// mark is a row's first character and colour.
-func (sc screen) mark(s *evaluator.Status) (mark, colour string) {
+// markOf returns a row's first character and its colour.
+func markOf(s *evaluator.Status) (mark string, c colour) {
 	switch rank(s) {
 	case rankPage, rankSpent:
-		return "!", sc.red
+		return "!", red
 	case rankTicket:
-		return "~", sc.yellow
+		return "~", yellow
 	case rankUnknown:
-		return "?", sc.grey
+		return "?", grey
 	}
-	return " ", ""
+	return " ", noColour
 }
 
-// detail is what a narrow screen has no room for.
+// detail chooses the parts of a table for which a narrow screen has no room.
 type detail struct{ bar, window, since, renewal, budget, objective bool }
 
-// table is columns of text. Behind the last column of a row is its note, which
-// may be cut.
+// table contains columns of text. The note of a row comes after its last column, and may
+// be cut.
 type table struct {
 	columns []column
 	notes   []string
-}
-
-type column struct {
-	head  string
-	right bool // aligned to the right, as numbers are
-	cells []string
 }
 
 func newTable(slos []*evaluator.Status, now time.Time, d detail) *table {
@@ -205,7 +171,7 @@ func newTable(slos []*evaluator.Status, now time.Time, d detail) *table {
 	} else if window = ""; d.window {
 		add("WINDOW", true, func(s *evaluator.Status) string { return s.Window })
 	}
-	add(window+"SLI", true, func(s *evaluator.Status) string { return doubt(s) + plain(humanize.SLI(own(s).SLI, s.Objective)) })
+	add(window+"SLI", true, func(s *evaluator.Status) string { return doubt(s) + plain(humanize.SLI(s.Own().SLI, s.Objective)) })
 	left := "LEFT"
 	if d.budget {
 		left = "BUDGET LEFT"
@@ -233,19 +199,19 @@ func newTable(slos []*evaluator.Status, now time.Time, d detail) *table {
 	return t
 }
 
-// The marks before an SLI that is not the whole truth.
+// The marks before an SLI that readers should not take as it is.
 const (
 	markEstimated = "≈"
 	markPartly    = "*"
 	markDoubted   = "†"
 )
 
-// wellKnown is the share of a window that is known when nothing is said of it.
+// wellKnown is the known share of a window below which an SLI has a mark.
 const wellKnown = 0.9
 
-// doubt is the marks of an SLI.
+// doubt returns the marks of an SLI.
 func doubt(s *evaluator.Status) string {
-	w, marks := own(s), ""
+	w, marks := s.Own(), ""
 	if w.SLI == nil {
 		return ""
 	}
@@ -261,11 +227,11 @@ func doubt(s *evaluator.Status) string {
 	return marks
 }
 
-// graveDoubts are the doubts about a number that has no mark for them otherwise.
+// graveDoubts returns the doubts for which there is no mark of their own.
 func graveDoubts(s *evaluator.Status) []evaluator.Doubt {
 	var out []evaluator.Doubt
 	for _, d := range s.Doubts {
-		if kept := own(s).Coverage >= wellKnown; d.Code != evaluator.DoubtEstimated && (d.Code != evaluator.DoubtPartlyKnown || kept) {
+		if kept := s.Own().Coverage >= wellKnown; d.Code != evaluator.DoubtEstimated && (d.Code != evaluator.DoubtPartlyKnown || kept) {
 			out = append(out, d)
 		}
 	}
@@ -292,7 +258,7 @@ func legend(slos []*evaluator.Status) []string {
 	return out
 }
 
-// common is what all SLOs have in common that have it, if so.
+// common returns the text that all SLOs have which have any, if it is the same.
 func common(slos []*evaluator.Status, of func(*evaluator.Status) string) (string, bool) {
 	same := ""
 	for _, s := range slos {
@@ -305,15 +271,7 @@ func common(slos []*evaluator.Status, of func(*evaluator.Status) string) (string
 	return same, same != ""
 }
 
-func (c *column) width() int {
-	w := len(c.head)
-	for _, cell := range c.cells {
-		w = max(w, utf8.RuneCountInString(cell))
-	}
-	return w
-}
-
-// width is that of the table without its notes.
+// width returns the width of the table without its notes.
 func (t *table) width() int {
 	w := 0
 	for i := range t.columns {
@@ -322,67 +280,21 @@ func (t *table) width() int {
 	return w
 }
 
-func (t *table) write(b *strings.Builder, slos []*evaluator.Status, sc screen) {
-	head, rows := rowsOf(t.columns)
-	b.WriteString(sc.line("", " "+head))
+func (t *table) write(b *strings.Builder, slos []*evaluator.Status, sc Screen) {
+	head, rows := layOut(t.columns)
+	b.WriteString(sc.line(noColour, " "+head))
 	for n, s := range slos {
-		mark, colour := sc.mark(s)
-		b.WriteString(sc.line(colour, mark+rows[n]+t.notes[n]))
+		mark, c := markOf(s)
+		b.WriteString(sc.line(c, mark+rows[n]+t.notes[n]))
 	}
 }
 
-// rowsOf lays out columns.
-func rowsOf(columns []column) (head string, rows []string) {
-	widths := make([]int, len(columns))
-	for i := range columns {
-		widths[i] = columns[i].width()
-	}
-	row := func(cell func(column) string) string {
-		var text strings.Builder
-		for i, c := range columns {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell(c)))
-			if i > 0 {
-				text.WriteString(" ")
-			}
-			if c.right {
-				text.WriteString(" " + pad + cell(c))
-			} else {
-				text.WriteString(" " + cell(c) + pad)
-			}
-		}
-		return strings.TrimRight(text.String(), " ")
-	}
-	for n := range columns[0].cells {
-		rows = append(rows, row(func(c column) string { return c.cells[n] }))
-	}
-	return row(func(c column) string { return c.head }), rows
-}
-
-// line is a line that fits the screen.
-func (sc screen) line(colour, text string) string {
-	if runes := []rune(text); sc.width > 1 && len(runes) > sc.width {
-		text = string(runes[:sc.width-1]) + "…"
-	}
-	if colour != "" {
-		text = colour + text + sc.reset
-	}
-	return text + "\n"
-}
-
-// own is the SLO's own window, the last.
-func own(s *evaluator.Status) evaluator.WindowStatus {
-	if len(s.Windows) == 0 {
-		return evaluator.WindowStatus{}
-	}
-	return s.Windows[len(s.Windows)-1]
-}
-
-// recent is the shortest window of at least an hour. An SLO's own is one, but for
-// the one of a calendar period that has just begun.
+// recent returns the shortest window of at least an hour. The SLO's own window is one,
+// unless it is a calendar period that has just begun.
 func recent(s *evaluator.Status) evaluator.WindowStatus {
-	shortest := own(s)
+	shortest := s.Own()
 	for i, w := range s.Windows {
-		if w.Seconds >= 3600 && (w.Seconds < shortest.Seconds || s.Budget.PeriodEnd != nil && shortest == own(s)) && i < len(s.Windows)-1 {
+		if w.Seconds >= 3600 && (w.Seconds < shortest.Seconds || s.Budget.PeriodEnd != nil && shortest == s.Own()) && i < len(s.Windows)-1 {
 			shortest = w
 		}
 	}
@@ -402,7 +314,7 @@ func endsIn(s *evaluator.Status) string {
 	}
 }
 
-// events is which alerts fire and what is the matter with the data.
+// events returns the alerts that fire and the state of the data.
 func events(s *evaluator.Status, now time.Time, withSince bool) string {
 	var out []string
 	add := func(what string, at *time.Time) {
@@ -421,7 +333,7 @@ func events(s *evaluator.Status, now time.Time, withSince bool) string {
 		}
 	}
 	for _, a := range s.Alerts {
-		if a.Burns() && (a.Severity == slo.Page || rank(s) != rankPage) { // a page says it all
+		if a.Burns() && (a.Severity == slo.Page || rank(s) != rankPage) { // a ticket adds nothing to a page
 			add(a.Severity, &a.Since)
 			older(a)
 		}
@@ -429,7 +341,7 @@ func events(s *evaluator.Status, now time.Time, withSince bool) string {
 	switch s.State {
 	case evaluator.StateOK:
 	case evaluator.StateQueryFailed:
-		add("query failed", nil) // now
+		add("query failed", nil) // it failed now, whenever the numbers are from
 	default:
 		add(strings.ReplaceAll(string(s.State), "_", " "), s.StateSince)
 		if s.Cause != "" && withSince {
@@ -448,7 +360,7 @@ func events(s *evaluator.Status, now time.Time, withSince bool) string {
 	return strings.Join(out, ", ")
 }
 
-// note is why there are no numbers, where the state does not tell.
+// note returns why there are no numbers, if the state alone does not show it.
 func note(s *evaluator.Status) string {
 	if s.StateReason == "" || s.StateSince != nil && s.State != evaluator.StateQueryFailed {
 		return ""
@@ -456,24 +368,8 @@ func note(s *evaluator.Status) string {
 	return ": " + printable(s.StateReason)
 }
 
-// printable is what others say without what would move the cursor.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, text)
-}
-
-// plain is a figure in the characters of a keyboard, for grep and for
-// terminals.
-func plain(figure string) string {
-	return strings.NewReplacer(humanize.Space, " ", humanize.Minus, "-", humanize.Dash, "-").Replace(figure)
-}
-
-// bar is a picture of the budget that is left; none when that is unknown. It is
-// full or empty only when the budget is.
+// bar draws the budget that is left, and nothing when that is unknown. It is full or
+// empty only when the budget is.
 func bar(left *float64) string {
 	const width = 10
 	if left == nil {

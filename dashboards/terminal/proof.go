@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"cmp"
@@ -22,28 +22,25 @@ import (
 )
 
 // proofPage is the text of a proof.
-type proofPage struct {
-	strings.Builder
-	sc screen
-}
+type proofPage struct{ page }
 
-// printProof prints how the numbers of an SLO come about.
-func printProof(w io.Writer, p *explain.Proof, sc screen) error {
-	b := &proofPage{sc: sc}
+// Proof writes how the numbers of an SLO are calculated.
+func Proof(w io.Writer, p *explain.Proof, sc Screen) error {
+	b := &proofPage{page{screen: sc}}
 	s := &p.SLO
 	over := s.Window
 	if at := s.Budget.PeriodEnd; at != nil {
 		over = fmt.Sprintf("the %s in %s, which ends at %s", s.Window, s.Spec.Window.Zone, minuteText(*at))
 	}
-	b.line("", fmt.Sprintf("%s: %s %% of the %s good over %s, at %s",
+	b.line(noColour, fmt.Sprintf("%s: %s %% of the %s good over %s, at %s",
 		s.ID, humanize.Objective(s.Objective), s.Unit(), over, minuteText(p.EvaluatedAt)))
 	source := cmp.Or(s.Source, "-")
 	if s.Revision != "" {
 		source += fmt.Sprintf(" at commit %.12s", s.Revision)
 	}
-	b.line("", fmt.Sprintf("from %s, counted in the backend %s", source, s.Backend))
+	b.line(noColour, fmt.Sprintf("from %s, counted in the backend %s", source, s.Backend))
 	for _, n := range p.Notes {
-		b.line(sc.yellow, "! "+printable(n))
+		b.line(yellow, "! "+printable(n))
 	}
 	b.window(p)
 	b.excluded(&s.Excluded)
@@ -58,29 +55,6 @@ func printProof(w io.Writer, p *explain.Proof, sc screen) error {
 	_, err := io.WriteString(w, b.String())
 	return err
 }
-
-func (b *proofPage) line(colour, text string) { b.WriteString(b.sc.line(colour, text)) }
-
-func (b *proofPage) title(text string) { b.WriteString("\n" + b.sc.line("", text)) }
-
-// grid prints columns, with their heads if they have any.
-func (b *proofPage) grid(columns ...column) {
-	head, rows := rowsOf(columns)
-	if head != "" {
-		rows = append([]string{head}, rows...)
-	}
-	for _, row := range rows {
-		b.line("", " "+row)
-	}
-}
-
-// count is a number of events, or of anything else that is counted.
-func count[T int | float64](n T) string { return plain(humanize.Count(float64(n))) }
-
-func minuteText(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 MST") }
-
-// secondText is an instant of a sample.
-func secondText(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05") }
 
 func (b *proofPage) window(p *explain.Proof) {
 	b.title("Window")
@@ -103,7 +77,7 @@ func (b *proofPage) window(p *explain.Proof) {
 	)
 }
 
-// excluded prints what was excluded of the window, if anything.
+// excluded writes what was excluded from the window, if anything.
 func (b *proofPage) excluded(x *evaluator.Excluded) {
 	if len(x.By) == 0 {
 		return
@@ -117,14 +91,12 @@ func (b *proofPage) excluded(x *evaluator.Excluded) {
 		if e.From != nil {
 			when = minuteText(*e.From) + " to " + minuteText(*e.To)
 		}
-		for i, cell := range []string{count(e.Total), count(e.Bad), count(e.Slots), when, printable(e.Reason), printable(cmp.Or(e.Ticket, "-"))} {
-			columns[i].cells = append(columns[i].cells, cell)
-		}
+		addRow(columns, count(e.Total), count(e.Bad), count(e.Slots), when, printable(e.Reason), printable(cmp.Or(e.Ticket, "-")))
 	}
 	b.grid(columns...)
 }
 
-// word is an input in a formula.
+// word matches an input in a formula.
 var word = regexp.MustCompile(`[a-z]+`)
 
 func (b *proofPage) numbers(p *explain.Proof) {
@@ -135,17 +107,17 @@ func (b *proofPage) numbers(p *explain.Proof) {
 		formulas = append(formulas, step.Formula)
 		inserted = append(inserted, "= "+word.ReplaceAllStringFunc(step.Formula, func(name string) string {
 			if v, ok := step.Inputs[name]; ok {
-				return figure(name, &v, p.SLO.Objective)
+				return proofNumber(name, &v, p.SLO.Objective)
 			}
 			return "-"
 		}))
-		values = append(values, "= "+figure(step.Name, step.Value, p.SLO.Objective))
+		values = append(values, "= "+proofNumber(step.Name, step.Value, p.SLO.Objective))
 	}
 	b.grid(column{cells: names}, column{cells: formulas}, column{cells: inserted}, column{cells: values})
 }
 
-// figure is a number of a proof for people.
-func figure(name string, v *float64, objective float64) string {
+// proofNumber returns a number of a proof for people.
+func proofNumber(name string, v *float64, objective float64) string {
 	switch name {
 	case "objective":
 		return strconv.FormatFloat(objective, 'f', -1, 64)
@@ -162,7 +134,7 @@ func figure(name string, v *float64, objective float64) string {
 	return count(*v)
 }
 
-// meanings say what the kinds of findings are.
+// meanings explains the kinds of findings.
 var meanings = map[counting.FindingKind]string{
 	counting.FindReset:     "it fell: the process restarted, and its value counts",
 	counting.FindBirth:     "new beside what goes on: its value counts",
@@ -179,7 +151,7 @@ func (b *proofPage) findings(p *explain.Proof) {
 	for _, c := range p.Checks {
 		byCounter[c.Counter] = nil
 	}
-	for _, k := range p.Findings.Kinds { // histograms that are native have no checks
+	for _, k := range p.Findings.Kinds { // native histograms have no checks
 		for name := range k.Events {
 			byCounter[name] = nil
 		}
@@ -203,7 +175,7 @@ func (b *proofPage) findings(p *explain.Proof) {
 		}
 	}
 	if len(kinds) == 0 {
-		b.line("", "  none")
+		b.line(noColour, "  none")
 		return
 	}
 	columns := []column{{head: "FOUND", right: true, cells: found}, {head: "KIND", cells: kinds}}
@@ -221,7 +193,7 @@ func length(seconds float64) string {
 // shownFindings is how many findings people see.
 const shownFindings = 10
 
-// largest prints the findings with the most events, and the longest gaps.
+// largest writes the findings with the most events, and the longest gaps.
 func (b *proofPage) largest(list []counting.Finding) {
 	list = slices.Clone(list)
 	gap := func(f counting.Finding) bool { return f.Kind == counting.FindGap }
@@ -254,8 +226,8 @@ func (b *proofPage) largest(list []counting.Finding) {
 		column{head: "EVENTS", right: true, cells: size}, column{head: "SERIES", cells: series})
 }
 
-// commonLabels are those that all findings have in common; of a single one
-// that is its name.
+// commonLabels returns the labels that all findings have in common. For a single finding,
+// it is the name of the metric.
 func commonLabels(findings []counting.Finding) map[string]string {
 	same := maps.Clone(findings[0].Series)
 	if len(findings) == 1 {
@@ -267,7 +239,7 @@ func commonLabels(findings []counting.Finding) map[string]string {
 	return same
 }
 
-// seriesText is a series as PromQL has it.
+// seriesText returns a series as in PromQL.
 func seriesText(series map[string]string) string {
 	name := series[model.MetricNameLabel]
 	rest := labels.FromMap(series).MatchLabels(false, model.MetricNameLabel)
@@ -277,7 +249,7 @@ func seriesText(series map[string]string) string {
 	return name + rest.String()
 }
 
-// queries prints those that were sent, each text once.
+// queries writes the queries that were sent, each text once.
 func (b *proofPage) queries(p *explain.Proof) {
 	type sent struct {
 		times, samples int
@@ -301,14 +273,14 @@ func (b *proofPage) queries(p *explain.Proof) {
 	b.title(fmt.Sprintf("Queries: %s, answered by %s. What lies before the window is evidence, or for alerts", count(len(p.Queries)), samplesText(samples)))
 	for _, text := range texts {
 		s := byText[text]
-		b.line("", "  "+printable(text))
+		b.line(noColour, "  "+printable(text))
 		at := "at " + minuteText(s.first)
 		if s.times > 1 {
 			at = fmt.Sprintf("%s times, at %s to %s", count(s.times), minuteText(s.first), minuteText(s.last))
 		}
-		b.line(b.sc.grey, "    "+at+": "+samplesText(s.samples))
+		b.line(grey, "    "+at+": "+samplesText(s.samples))
 		if s.failed != "" {
-			b.line(b.sc.yellow, "    "+printable(s.failed))
+			b.line(yellow, "    "+printable(s.failed))
 		}
 	}
 }
@@ -320,12 +292,12 @@ func samplesText(n int) string {
 	return count(n) + " samples"
 }
 
-// check prints how what was counted compares with a direct query.
+// check compares the counts with a direct query.
 func (b *proofPage) check(c *explain.Check) {
 	b.title(fmt.Sprintf("Check of %s, by one query at %s", c.Counter, minuteText(c.Time)))
-	b.line("", "  "+printable(c.Query))
+	b.line(noColour, "  "+printable(c.Query))
 	if c.Direct == nil {
-		b.line(b.sc.yellow, "  not available: "+printable(c.Unavailable))
+		b.line(yellow, "  not available: "+printable(c.Unavailable))
 		return
 	}
 	numbers := []float64{c.Counted, *c.Direct, *c.Difference}

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"fmt"
@@ -10,15 +10,14 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// printPeriods prints the calendar periods that ended of each SLO, the newest
-// first.
-func printPeriods(w io.Writer, r *evaluator.Report, sc screen) error {
-	b := &proofPage{sc: sc}
+// Periods writes the calendar periods of each SLO that have ended, the newest first.
+func Periods(w io.Writer, r *evaluator.Report, sc Screen) error {
+	b := &page{screen: sc}
 	rolling, periods := 0, false
 	for i := range r.SLOs {
 		s := &r.SLOs[i]
 		if s.Spec.Window.IsRolling() {
-			if len(s.Group) == 0 { // a group is its whole's
+			if len(s.Group) == 0 { // groups are counted with their whole
 				rolling++
 			}
 			continue
@@ -27,27 +26,27 @@ func printPeriods(w io.Writer, r *evaluator.Report, sc screen) error {
 		b.title(fmt.Sprintf("%s, each %s in %s", s.ID, s.Window, s.Spec.Window.Zone))
 		switch {
 		case s.Periods == nil:
-			b.line(sc.yellow, "  not read")
+			b.line(yellow, "  not read")
 		case len(s.Periods) == 0:
-			b.line("", "  none ended of which something is known")
+			b.line(noColour, "  none ended of which something is known")
 		default:
 			b.periods(s.Periods)
 			if s.MorePeriods {
-				b.line("", "  older ones are left out")
+				b.line(noColour, "  older ones are left out")
 			}
 		}
 	}
 	switch {
 	case !periods:
-		b.line("", "\nno periods: only calendar windows have them")
+		b.line(noColour, "\nno periods: only calendar windows have them")
 	case rolling > 0:
-		b.line("", fmt.Sprintf("\n%s without periods: only calendar windows have them", plural(rolling, "SLO")))
+		b.line(noColour, fmt.Sprintf("\n%s without periods: only calendar windows have them", humanize.Plural(rolling, "SLO")))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func (b *proofPage) periods(list []evaluator.PeriodStatus) {
+func (b *page) periods(list []evaluator.PeriodStatus) {
 	columns := []column{
 		{head: "PERIOD"}, {head: "OBJECTIVE", right: true}, {head: "SLI", right: true}, {head: "BUDGET LEFT", right: true},
 		{head: "BAD", right: true}, {head: "ALLOWED", right: true}, {head: "TOTAL", right: true}, {head: "KNOWN", right: true},
@@ -57,17 +56,13 @@ func (b *proofPage) periods(list []evaluator.PeriodStatus) {
 		if p.Remaining != nil {
 			bad, allowed, total = humanize.Count(p.Bad), humanize.Count(*p.Allowed), humanize.Count(p.Total)
 		}
-		for i, cell := range []string{
-			p.Name, humanize.Objective(p.Objective) + " %", humanize.SLI(p.SLI, p.Objective), humanize.Percent(p.Remaining),
-			bad, allowed, total, humanize.Percent(&p.Coverage),
-		} {
-			columns[i].cells = append(columns[i].cells, plain(cell))
-		}
+		addRow(columns, p.Name, humanize.Objective(p.Objective)+" %", humanize.SLI(p.SLI, p.Objective), humanize.Percent(p.Remaining),
+			bad, allowed, total, humanize.Percent(&p.Coverage))
 	}
 	b.grid(columns...)
 }
 
-// newBudgetIn is how long a calendar period goes on, "" for a rolling window.
+// newBudgetIn returns how long a calendar period goes on, "" for a rolling window.
 func newBudgetIn(s *evaluator.Status, now time.Time) string {
 	if s.Budget.PeriodEnd == nil {
 		return ""

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"cmp"
@@ -9,18 +9,19 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // shownGroups is how many groups of an SLO people see.
 const shownGroups = 10
 
-// worstFirst orders rows.
+// worstFirst compares two rows: the worse one comes first.
 func worstFirst(a, b *evaluator.Status) int {
 	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(remaining(a), remaining(b)), cmp.Compare(a.ID, b.ID))
 }
 
-// arrange puts SLOs in the order of a table: the worst first, groups below their
-// whole, which has the place of the worst of them. The notes tell what is not shown.
+// arrange puts SLOs in the order of a table: the worst first, and groups below their
+// whole, which has the place of the worst of them. The notes name what is not shown.
 func arrange(r *evaluator.Report) (rows []*evaluator.Status, notes []string) {
 	var heads []*evaluator.Status
 	groups := map[string][]*evaluator.Status{}
@@ -46,16 +47,16 @@ func arrange(r *evaluator.Report) (rows []*evaluator.Status, notes []string) {
 		of := groups[s.ID]
 		rows = append(append(rows, s), of[:min(len(of), shownGroups)]...)
 		if more := len(of) - shownGroups; more > 0 {
-			notes = append(notes, fmt.Sprintf("not shown: %s of %s; -o json has them", plural(more, "group"), s.ID))
+			notes = append(notes, fmt.Sprintf("not shown: %s of %s; -o json has them", humanize.Plural(more, "group"), s.ID))
 		}
 		if s.Groups != nil && s.Groups.LeftOut > 0 {
-			notes = append(notes, fmt.Sprintf("left out, beyond the limit: %s of %s", plural(s.Groups.LeftOut, "group"), s.ID))
+			notes = append(notes, fmt.Sprintf("left out, beyond the limit: %s of %s", humanize.Plural(s.Groups.LeftOut, "group"), s.ID))
 		}
 	}
 	return rows, notes
 }
 
-// nameOf is an SLO's name in a table; of a group its labels, below its whole.
+// nameOf returns an SLO's name in a table. For a group, it is the labels.
 func nameOf(s *evaluator.Status) string {
 	if len(s.Group) == 0 {
 		return s.SLO

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"cmp"
@@ -14,40 +14,39 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// paper is what the results of a backtest are written on, for a terminal or for a
-// merge request.
-type paper interface {
-	title(text string)
-	text(text string)
-	picture(lines []string)
-	grid(columns ...column)
-	String() string
+// Backtest writes the results of a backtest, SLO by SLO.
+func Backtest(w io.Writer, r *backtest.Report, sc Screen) error {
+	return writeBacktest(w, r, &screenDocument{page{screen: sc}})
 }
 
-// printBacktest prints the results of a backtest, SLO by SLO.
-func printBacktest(w io.Writer, r *backtest.Report, p paper) error {
-	p.text("Backtest " + periodText(r))
+// BacktestMarkdown writes the results of a backtest as Markdown, for a merge request.
+func BacktestMarkdown(w io.Writer, r *backtest.Report) error {
+	return writeBacktest(w, r, &markdown{})
+}
+
+func writeBacktest(w io.Writer, r *backtest.Report, d document) error {
+	d.text(fmt.Sprintf("Backtest from %s to %s, %s", minuteText(r.From), minuteText(r.To), durationText(r.To.Sub(r.From))))
 	results := map[string][]*backtest.TestResult{}
 	for i := range r.Results {
-		of := &r.Results[i]
-		results[of.ID] = append(results[of.ID], of)
+		result := &r.Results[i]
+		results[result.ID] = append(results[result.ID], result)
 	}
 	shown, notes := arrangeTested(r, results)
 	for _, s := range shown {
-		printTested(p, r, s, results[s.ID])
+		writeTested(d, r, s, results[s.ID])
 	}
 	if len(notes) > 0 {
-		p.title("Not shown")
+		d.title("Not shown")
 		for _, n := range notes {
-			p.text(n)
+			d.text(n)
 		}
 	}
-	_, err := io.WriteString(w, p.String())
+	_, err := io.WriteString(w, d.String())
 	return err
 }
 
-// arrangeTested puts groups below their whole, the worst ten of them: those with
-// the least budget left, and then with the most pages.
+// arrangeTested puts the worst ten groups below their whole: those with the least budget
+// left, then with the most pages.
 func arrangeTested(r *backtest.Report, results map[string][]*backtest.TestResult) (shown []*backtest.TestedSLO, notes []string) {
 	groups := map[string][]*backtest.TestedSLO{}
 	for i := range r.SLOs {
@@ -78,57 +77,53 @@ func arrangeTested(r *backtest.Report, results map[string][]*backtest.TestResult
 		})
 		shown = append(append(shown, s), of[:min(len(of), shownGroups)]...)
 		if more := len(of) - shownGroups; more > 0 {
-			notes = append(notes, fmt.Sprintf("%s of %s; -o json has them", plural(more, "group"), s.ID))
+			notes = append(notes, fmt.Sprintf("%s of %s; -o json has them", humanize.Plural(more, "group"), s.ID))
 		}
 		if s.LeftOut > 0 {
-			notes = append(notes, fmt.Sprintf("%s of %s, beyond the limit", plural(s.LeftOut, "group"), s.ID))
+			notes = append(notes, fmt.Sprintf("%s of %s, beyond the limit", humanize.Plural(s.LeftOut, "group"), s.ID))
 		}
 	}
 	return shown, notes
 }
 
-// printTested prints what is to say of an SLO.
-func printTested(p paper, r *backtest.Report, s *backtest.TestedSLO, results []*backtest.TestResult) {
-	p.title(fmt.Sprintf("%s, %s %% over %s", s.ID, humanize.Objective(s.Objective), s.Window))
+// writeTested writes the results of an SLO.
+func writeTested(d document, r *backtest.Report, s *backtest.TestedSLO, results []*backtest.TestResult) {
+	d.title(fmt.Sprintf("%s, %s %% over %s", s.ID, humanize.Objective(s.Objective), s.Window))
 	if len(results) == 0 {
-		p.text("No results: " + printable(s.Error) + ".")
+		d.text("No results: " + printable(s.Error) + ".")
 		return
 	}
-	p.text(fmt.Sprintf("%s of %s %s were bad, %s good; %s of the time is known.",
+	d.text(fmt.Sprintf("%s of %s %s were bad, %s good; %s of the time is known.",
 		count(s.Bad), count(s.Total), s.Unit, plain(humanize.SLI(s.SLI, s.Objective)), plain(humanize.Percent(&s.Coverage))))
-	p.picture(chart(r, s, results))
-	p.grid(summary(results)...)
+	d.picture(chart(r, s, results))
+	d.grid(resultColumns(results)...)
 	if len(results) == 1 {
-		printEpisodes(p, results[0].Episodes)
+		writeEpisodes(d, results[0].Episodes)
 	}
 	for len(results) > 0 {
 		n := 1
 		for n < len(results) && results[n].Objective == results[0].Objective {
 			n++
 		}
-		printIncidents(p, s.Unit, results[:n])
+		writeIncidents(d, s.Unit, results[:n])
 		results = results[n:]
 	}
 	suggested := "No objective is suggested: "
 	if o := s.Suggestion.Objective; o != nil {
 		suggested = fmt.Sprintf("The history supports %s %%: ", humanize.Objective(*o))
 	}
-	p.text(suggested + plain(s.Suggestion.Reason) + ".")
+	d.text(suggested + plain(s.Suggestion.Reason) + ".")
 }
 
-// summary has a row for each objective and policy.
-func summary(results []*backtest.TestResult) []column {
+// resultColumns has a row for each objective and policy.
+func resultColumns(results []*backtest.TestResult) []column {
 	columns := []column{
 		{head: "OBJECTIVE", right: true}, {head: "POLICY"}, {head: "PAGES", right: true}, {head: "A WEEK", right: true}, {head: "TICKETS", right: true},
 		{head: "FALSE", right: true}, {head: "MISSED", right: true}, {head: "MEDIAN DETECTION", right: true}, {head: "BUDGET LEFT", right: true},
 	}
 	for _, of := range results {
-		for i, cell := range []string{
-			humanize.Objective(of.Objective) + " %", of.Policy, count(of.Pages), perWeek(of.PagesPerWeek), count(of.Tickets),
-			count(of.False), fmt.Sprintf("%d of %d", of.Missed, len(of.Incidents)), secondsText(of.Detection), humanize.Percent(of.Remaining),
-		} {
-			columns[i].cells = append(columns[i].cells, plain(cell))
-		}
+		addRow(columns, humanize.Objective(of.Objective)+" %", of.Policy, count(of.Pages), perWeek(of.PagesPerWeek), count(of.Tickets),
+			count(of.False), fmt.Sprintf("%d of %d", of.Missed, len(of.Incidents)), secondsText(of.Detection), humanize.Percent(of.Remaining))
 	}
 	return columns
 }
@@ -143,9 +138,9 @@ func perWeek(v *float64) string {
 // shownIncidents is how many incidents of an objective people see.
 const shownIncidents = 10
 
-// printIncidents prints the incidents at an objective that took the most of the
-// budget, with what each policy says of them.
-func printIncidents(p paper, unit string, results []*backtest.TestResult) {
+// writeIncidents writes the incidents at an objective that took the most of the budget,
+// and when each policy detected them.
+func writeIncidents(d document, unit string, results []*backtest.TestResult) {
 	all := results[0].Incidents
 	worst := make([]int, len(all))
 	for i := range worst {
@@ -155,15 +150,13 @@ func printIncidents(p paper, unit string, results []*backtest.TestResult) {
 	worst = worst[:min(len(worst), shownIncidents)]
 	slices.Sort(worst)
 	if len(worst) == 0 {
-		p.text(fmt.Sprintf("No incident took 1 %% of the budget of %s %%.", humanize.Objective(results[0].Objective)))
+		d.text(fmt.Sprintf("No incident took 1 %% of the budget of %s %%.", humanize.Objective(results[0].Objective)))
 		return
 	}
 	columns := []column{{head: "INCIDENT AT " + humanize.Objective(results[0].Objective) + " %"}, {head: "LASTED", right: true}, {head: "BAD", right: true}, {head: "BUDGET", right: true}}
 	for _, i := range worst {
 		in := &all[i]
-		for c, cell := range []string{in.Start.Format("2006-01-02 15:04"), durationText(in.End.Sub(in.Start)), count(in.Bad), plain(humanize.Percent(in.Consumed))} {
-			columns[c].cells = append(columns[c].cells, cell)
-		}
+		addRow(columns, in.Start.Format("2006-01-02 15:04"), durationText(in.End.Sub(in.Start)), count(in.Bad), humanize.Percent(in.Consumed))
 	}
 	for _, of := range results {
 		c := column{head: strings.ToUpper(of.Policy)}
@@ -172,17 +165,17 @@ func printIncidents(p paper, unit string, results []*backtest.TestResult) {
 		}
 		columns = append(columns, c)
 	}
-	p.grid(columns...)
+	d.grid(columns...)
 	if each := plain(humanize.Percent(all[0].Consumed)); unit == "runs" && !slices.ContainsFunc(all, func(in backtest.Incident) bool { return in.Bad != 1 || plain(humanize.Percent(in.Consumed)) != each }) {
-		p.text(fmt.Sprintf("%s took %s of the budget each.", plural(len(all), "bad run"), each))
+		d.text(fmt.Sprintf("%s took %s of the budget each.", humanize.Plural(len(all), "bad run"), each))
 	}
 	if more := len(all) - len(worst); more > 0 {
-		p.text(fmt.Sprintf("%s not shown; see -o json.", plural(more, "smaller incident")))
+		d.text(fmt.Sprintf("%s not shown; see -o json.", humanize.Plural(more, "smaller incident")))
 	}
 }
 
-// printEpisodes prints the alerts that took the most of the budget.
-func printEpisodes(p paper, all []backtest.Episode) {
+// writeEpisodes writes the alerts that took the most of the budget.
+func writeEpisodes(d document, all []backtest.Episode) {
 	if len(all) == 0 {
 		return
 	}
@@ -196,13 +189,11 @@ func printEpisodes(p paper, all []backtest.Episode) {
 		if e.End != nil {
 			fired = durationText(e.End.Sub(e.Start))
 		}
-		for i, cell := range []string{e.Start.Format("2006-01-02 15:04"), fired, e.Severity, e.Tier, count(e.Bad), humanize.Percent(e.Consumed), humanize.BurnRate(e.PeakBurnRate)} {
-			columns[i].cells = append(columns[i].cells, plain(cell))
-		}
+		addRow(columns, e.Start.Format("2006-01-02 15:04"), fired, e.Severity, e.Tier, count(e.Bad), humanize.Percent(e.Consumed), humanize.BurnRate(e.PeakBurnRate))
 	}
-	p.grid(columns...)
+	d.grid(columns...)
 	if more := len(all) - len(worst); more > 0 {
-		p.text(fmt.Sprintf("%s not shown; see -o json.", plural(more, "smaller alert")))
+		d.text(fmt.Sprintf("%s not shown; see -o json.", humanize.Plural(more, "smaller alert")))
 	}
 	later := 0
 	for _, e := range all {
@@ -211,11 +202,11 @@ func printEpisodes(p paper, all []backtest.Episode) {
 		}
 	}
 	if later > 0 {
-		p.text(fmt.Sprintf("%d of %s fired for events most of which were counted as good afterwards: total counts them when they begin, good when they end. Count both at one time.", later, plural(len(all), "alert")))
+		d.text(fmt.Sprintf("%d of %s fired for events most of which were counted as good afterwards: total counts them when they begin, good when they end. Count both at one time.", later, humanize.Plural(len(all), "alert")))
 	}
 }
 
-// detection is what a policy says of an incident, and what that had taken by then.
+// detection returns when a policy detected an incident, and the budget spent until then.
 func detection(in *backtest.Incident) string {
 	switch {
 	case in.Detection == nil && in.Open:
@@ -240,13 +231,11 @@ func secondsText(v *float64) string {
 	return durationText(time.Duration(*v) * time.Second)
 }
 
-func durationText(d time.Duration) string { return plain(humanize.Duration(d)) }
-
-// heights are those of burn rates below 1/4, 1/2, 1, 2, 4, 8, 16, and above.
+// heights contains the bars of burn rates below 1/4, 1/2, 1, 2, 4, 8, 16, and above.
 var heights = []rune("▁▂▃▄▅▆▇█")
 
-// chart draws the burn rate by time, and below it when each policy would have paged
-// and ticketed at each objective.
+// chart draws the burn rate over time, and below it when each policy would have paged and
+// ticketed at each objective.
 func chart(r *backtest.Report, s *backtest.TestedSLO, results []*backtest.TestResult) []string {
 	labels := []string{"burn rate"}
 	rows := []string{heightsOf(s)}
@@ -254,7 +243,7 @@ func chart(r *backtest.Report, s *backtest.TestedSLO, results []*backtest.TestRe
 		labels = append(labels, fmt.Sprintf("%s %% %s", humanize.Objective(of.Objective), of.Policy))
 		rows = append(rows, marks(r, s, of))
 	}
-	_, lines := rowsOf([]column{{cells: labels}, {cells: rows}})
+	_, lines := layOut([]column{{cells: labels}, {cells: rows}})
 	each := durationText(r.To.Sub(r.From) / time.Duration(len(s.History)))
 	for i := range lines {
 		lines[i] = " " + lines[i]
@@ -262,7 +251,7 @@ func chart(r *backtest.Report, s *backtest.TestedSLO, results []*backtest.TestRe
 	return append(lines, fmt.Sprintf("  a column is %s: ▄ or more spends too fast, ! page, ~ ticket, ? not known", each))
 }
 
-// unknown reports whether most of a part is.
+// unknown reports whether most of a part is unknown.
 func unknown(sum timeline.Sum) bool { return sum.Coverage() < 0.5 }
 
 func heightsOf(s *backtest.TestedSLO) string {
@@ -304,57 +293,4 @@ func marks(r *backtest.Report, s *backtest.TestedSLO, of *backtest.TestResult) s
 		out.WriteString(mark)
 	}
 	return out.String()
-}
-
-// backtestPage is text for a terminal.
-type backtestPage struct{ proofPage }
-
-func (b *backtestPage) text(text string) { b.line("", text) }
-
-func (b *backtestPage) picture(lines []string) {
-	for _, l := range lines {
-		b.line("", l)
-	}
-	b.WriteByte('\n')
-}
-
-func (b *backtestPage) grid(columns ...column) {
-	b.proofPage.grid(columns...)
-	b.WriteByte('\n')
-}
-
-// markdown is text for a merge request.
-type markdown struct{ strings.Builder }
-
-// escaped keeps what others wrote from being markup.
-func escaped(text string) string {
-	return strings.NewReplacer(`\`, `\\`, "|", `\|`, "*", `\*`, "_", `\_`, "`", "\\`", "<", "&lt;", "[", `\[`).Replace(printable(text))
-}
-
-func (m *markdown) title(text string) { fmt.Fprintf(m, "### %s\n\n", escaped(text)) }
-
-func (m *markdown) text(text string) { fmt.Fprintf(m, "%s\n\n", escaped(text)) }
-
-func (m *markdown) picture(lines []string) {
-	fmt.Fprintf(m, "```text\n%s\n```\n\n", strings.Join(lines, "\n"))
-}
-
-func (m *markdown) grid(columns ...column) {
-	row := func(cell func(column) string) {
-		for _, c := range columns {
-			fmt.Fprintf(m, "| %s ", escaped(cell(c)))
-		}
-		m.WriteString("|\n")
-	}
-	row(func(c column) string { return strings.ToLower(c.head) })
-	for _, c := range columns {
-		if m.WriteString("|---"); c.right {
-			m.WriteByte(':')
-		}
-	}
-	m.WriteString("|\n")
-	for i := range columns[0].cells {
-		row(func(c column) string { return c.cells[i] })
-	}
-	m.WriteByte('\n')
 }

@@ -1,4 +1,4 @@
-package main
+package terminal
 
 import (
 	"strings"
@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/alerting/rules"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -34,7 +33,7 @@ func TestPeriodsForPeople(t *testing.T) {
 	unread := s
 	unread.ID, unread.Periods = "shop/unread", nil
 	var b strings.Builder
-	require.NoError(t, printPeriods(&b, &evaluator.Report{SLOs: []evaluator.Status{s, rolling, group, unread}}, screen{}))
+	require.NoError(t, Periods(&b, &evaluator.Report{SLOs: []evaluator.Status{s, rolling, group, unread}}, Screen{}))
 	require.Equal(t, `
 shop/availability, each month in Europe/Berlin
   PERIOD   OBJECTIVE      SLI  BUDGET LEFT    BAD  ALLOWED      TOTAL  KNOWN
@@ -48,22 +47,8 @@ shop/unread, each month in Europe/Berlin
 1 SLO without periods: only calendar windows have them
 `, b.String())
 
-	table := printed(t, &evaluator.Report{EvaluatedAt: at, SLOs: []evaluator.Status{s}}, screen{})
+	table := printed(t, &evaluator.Report{EvaluatedAt: at, SLOs: []evaluator.Status{s}}, Screen{})
 	require.Contains(t, table, "month SLI")
 	require.Contains(t, table, "BURN 1h", "though the month is younger than an hour")
 	require.Regexp(t, `NEW BUDGET IN.*\n.*19 d 23 h`, table)
-}
-
-// TestRefusedRules lists each SLO that rules can't carry, where it stands.
-func TestRefusedRules(t *testing.T) {
-	year, err := slo.NewCalendar(slo.Year, "UTC")
-	require.NoError(t, err)
-	at := func(name string, line int, window slo.Period) *slo.SLO {
-		return &slo.SLO{Service: "shop", Name: name, Window: window, Indicator: slo.Events{Numbers: slo.Counters{}}, Origin: slo.Origin{File: "shop.yaml", Line: line, Column: 5}}
-	}
-	var b strings.Builder
-	_, err = (&rulesFlags{}).supported(streams{err: &b}, []*slo.SLO{at("b", 20, year), at("fine", 2, slo.Rolling(slo.MaxWindow)), at("a", 9, year)}, rules.Options{})
-	require.Equal(t, codeError{code: exitFindings}, err)
-	require.Regexp(t, `(?s)^shop.yaml:9:5: shop/a: .*calendar: year.*\nshop.yaml:20:5: shop/b: `, b.String())
-	require.NotContains(t, b.String(), "fine")
 }
