@@ -9,42 +9,9 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
-	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/spec"
 )
-
-// TestManyProblems: the page, the API and the log have 1,000 problems at most, at least one of each source
-// that is bad, and how many more there are. No file of errors is used for all that.
-func TestManyProblems(t *testing.T) {
-	t.Parallel()
-	dir, second := t.TempDir(), t.TempDir()
-	for i := range 15 {
-		write(t, dir, fmt.Sprintf("%02d.yaml", i), "apiVersion: slowburn/v1\nservice: s\nslos:\n"+strings.Repeat("  - {name: "+strings.Repeat("ä", 600)+"}\n", 70+i)+"  - {}\n")
-	}
-	write(t, dir, "checkout.yaml", checkout("99"))
-	write(t, second, "bad.yaml", other("bad", "100"))
-	r, ids, problems := reloaderOf(t, dir, second)
-	err := r.reload(t.Context())
-	require.Error(t, err)
-	require.Less(t, len(err.Error()), 1000*1000)
-	require.Equal(t, []string{"checkout/availability"}, ids())
-	sources := map[string]int{}
-	for _, p := range *problems {
-		sources[p.Source]++
-		require.LessOrEqual(t, len(p.Message), 500)
-	}
-	require.Equal(t, 1, sources[""], "how many more there are")
-	require.Equal(t, 2, sources[second], "the error, and that its file is not used")
-	require.LessOrEqual(t, len(*problems), 1000+1+2)
-	more := func(p evaluator.Problem) bool { return p.Source == "" }
-	for _, p := range *problems {
-		if more(p) {
-			require.Regexp(t, `^\d+ errors more of all files are not shown$`, p.Message)
-			require.Equal(t, "warning", p.Severity)
-		}
-	}
-}
 
 // TestCountsWithWhatIsNotShown: validate counts all findings, and shows 100 of a file.
 func TestCountsWithWhatIsNotShown(t *testing.T) {

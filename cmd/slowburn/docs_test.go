@@ -19,6 +19,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting/notify"
 	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/config/reload"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -189,7 +190,7 @@ func metricNames(t *testing.T) []string {
 	t.Helper()
 	r := nameRecorder{Registerer: prometheus.NewRegistry(), names: map[string]bool{}}
 	log := newLogger(t.Output())
-	newReloader(nil, nil, log, r)
+	reload.New(reload.Options{Log: log, Registerer: r})
 	loop.New(loop.Options{Registerer: r, Log: log})
 	notify.NewSender(notify.SenderOptions{Registerer: r, Log: log})
 	one := 1.0

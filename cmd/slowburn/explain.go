@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/spf13/cobra"
 
+	"github.com/slowburn-slo/slowburn/config/reload"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/dashboards/terminal"
 	"github.com/slowburn-slo/slowburn/evaluator"
@@ -71,7 +72,7 @@ func runExplain(ctx context.Context, s streams, id string, paths []string, f sta
 	if err != nil {
 		return failure("%w", err)
 	}
-	proof.Problems = problemsOf(set.Findings)
+	proof.Problems = reload.Problems(set.Findings)
 	if f.output == "json" {
 		err = writeJSON(s.out, proof)
 	} else {

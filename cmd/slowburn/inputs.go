@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/config/reload"
 	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
@@ -160,7 +161,7 @@ func read(ctx context.Context, s streams, paths []string, cfg *config.Config) (*
 		if len(tree.Files) == 0 && len(paths) > 0 {
 			return nil, failure("there is no SLO file in %s (*.yaml or *.yml)", source.Name())
 		}
-		for _, f := range filesOf(tree) {
+		for _, f := range reload.Files(tree) {
 			path, err := filepath.Abs(f.Name)
 			if f.Revision == "" && err == nil && seen[path] {
 				continue
@@ -202,15 +203,6 @@ func readAll(ctx context.Context, in io.Reader) ([]byte, error) {
 	case r := <-done:
 		return r.text, r.err
 	}
-}
-
-// filesOf are a source's files for the parser.
-func filesOf(t source.Tree) []spec.File {
-	files := make([]spec.File, len(t.Files))
-	for i, f := range t.Files {
-		files[i] = spec.File{Name: f.Name, Text: f.Text, Source: t.Source, Revision: t.Revision, Backends: t.Backends, Came: t.Committed}
-	}
-	return files
 }
 
 func printFindings(w io.Writer, findings []yamlfile.Finding) {

@@ -129,15 +129,3 @@ func TestBadWebFile(t *testing.T) {
 	require.NoError(t, os.WriteFile(web, []byte("users: {}\n"), 0o600))
 	require.Regexp(t, `^slowburn: reading web.config_file \S+: yaml: .*users`, strings.ReplaceAll(serve(), "\n", " "))
 }
-
-func TestProblemOnOneLine(t *testing.T) {
-	t.Parallel()
-	for want, p := range map[string]evaluator.Problem{
-		"./slos: slos/a.yaml:3:5: objective is missing":     {Source: "./slos", File: "slos/a.yaml", Line: 3, Column: 5, Message: "objective is missing"},
-		"reading slos: no such file or directory":           {Source: "./slos", Message: "reading slos: no such file or directory"},
-		`slowburn.yaml:1:2: unknown key "foo"`:              {Source: "slowburn.yaml", File: "slowburn.yaml", Line: 1, Column: 2, Message: `unknown key "foo"`},
-		"slowburn.yaml: reading nowhere: no such directory": {Source: "slowburn.yaml", File: "slowburn.yaml", Message: "reading nowhere: no such directory"},
-	} {
-		require.Equal(t, want, lineOf(p))
-	}
-}

@@ -1,22 +1,15 @@
 package main
 
 import (
-	"context"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/evaluator"
-	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // other is an SLO file for another SLO of the shop.
@@ -97,94 +90,4 @@ backends: [{url: '`+checkoutServer(t).URL+`'}]
 	s.untilRevision(corrected)
 	s.untilObjective("checkout/availability", 0.97)
 	require.Empty(t, s.report().Problems)
-}
-
-// reads lets a reloader read its sources when it is asked to, until the test ends. It waits
-// for them, however loaded the machine is.
-func reads(t *testing.T, r *reloader) {
-	r.patience = time.Minute
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() { r.run(ctx) })
-	t.Cleanup(func() {
-		cancel()
-		wg.Wait()
-	})
-}
-
-// reloaderOf is a reloader of directories, with what it hands on.
-func reloaderOf(t *testing.T, dirs ...string) (r *reloader, ids func() []string, problems *[]evaluator.Problem) {
-	var sources []source.Source
-	for _, dir := range dirs {
-		sources = append(sources, source.NewDirectory(dir, nil))
-	}
-	return reloaderOfSources(t, sources...)
-}
-
-func reloaderOfSources(t *testing.T, sources ...source.Source) (r *reloader, ids func() []string, problems *[]evaluator.Problem) {
-	r = newReloader(sources, alerting.BuiltIn().Check, newLogger(t.Output()), prometheus.NewRegistry())
-	reads(t, r)
-	var mu sync.Mutex
-	var live []*slo.SLO
-	problems = new([]evaluator.Problem)
-	r.apply = func(slos []*slo.SLO, found []evaluator.Problem) {
-		mu.Lock()
-		defer mu.Unlock()
-		live, *problems = slos, found
-	}
-	return r, func() []string {
-		mu.Lock()
-		defer mu.Unlock()
-		var out []string
-		for _, s := range live {
-			out = append(out, s.ID())
-		}
-		return out
-	}, problems
-}
-
-// TestRescueLeavesOutWhatNeedsABadFile: without its defaults, parts or place an SLO
-// would be another one.
-func TestRescueLeavesOutWhatNeedsABadFile(t *testing.T) {
-	t.Parallel()
-	dir, second := t.TempDir(), t.TempDir()
-	write(t, dir, "checkout.yaml", checkout("99"))
-	write(t, dir, "bad.yaml", other("bad", "100"))
-	write(t, dir, "journey.yaml", "apiVersion: slowburn/v1\nservice: shop\nslos:\n  - {name: buy, objective: 99, window: 1h, worst_of: [checkout/bad, checkout/availability]}\n")
-	write(t, dir, "team/slowburn.defaults.yaml", "apiVersion: slowburn/v1\nkind: Defaults\nwindw: 1h\n")
-	write(t, dir, "team/deep/a.yaml", other("a", "99"))
-	write(t, second, "twice.yaml", checkout("95"))
-	write(t, second, "good.yaml", other("good", "99"))
-	r, ids, problems := reloaderOf(t, dir, second, filepath.Join(dir, "none"))
-	set, err := r.first(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, []string{"checkout/availability", "checkout/good"}, ids())
-	require.Len(t, set.SLOs, 2)
-	var texts []string
-	for _, p := range *problems {
-		texts = append(texts, p.Message)
-	}
-	text := strings.Join(texts, "\n")
-	require.Contains(t, text, "none: no such file or directory")
-	require.Contains(t, text, "objective 100 leaves no error budget")
-	require.Contains(t, text, "slo_id checkout/availability is taken already")
-	require.Contains(t, text, "the newest text of 4 of 5 files is not used: "+dir+"/bad.yaml, "+dir+"/journey.yaml, ")
-	require.Contains(t, text, "the newest text of 1 of 2 files is not used: "+second+"/twice.yaml")
-
-	err = r.reload(t.Context())
-	require.ErrorContains(t, err, "objective 100 leaves no error budget")
-	require.Equal(t, []string{"checkout/availability", "checkout/good"}, ids())
-}
-
-// TestNewConfigurationNeedsGoodFiles: while an old one runs there is no need to take
-// half of a new one.
-func TestNewConfigurationNeedsGoodFiles(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	write(t, dir, "checkout.yaml", checkout("99"))
-	write(t, dir, "bad.yaml", other("bad", "100"))
-	r, ids, _ := reloaderOf(t, dir)
-	_, err := r.whole(t.Context())
-	require.ErrorIs(t, err, errFindings)
-	require.Empty(t, ids())
 }

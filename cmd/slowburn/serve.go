@@ -23,6 +23,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/alerting/notify"
 	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/config/reload"
 	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/dashboards/web"
@@ -105,7 +106,7 @@ func newService(s streams, cfg *config.Config) *service {
 
 // parts are what follows from a configuration.
 type parts struct {
-	reloader *reloader
+	reloader *reload.Reloader
 	eval     *loop.Loop
 	sender   *notify.Sender
 	handler  http.Handler
@@ -114,8 +115,8 @@ type parts struct {
 	stop     func()                      // ends all of it, and waits
 }
 
-// newParts wires the parts together; nothing runs yet.
-func (sv *service) newParts(cfg *config.Config) (*parts, error) {
+// newParts wires the parts together; nothing runs yet. came contains when SLOs came.
+func (sv *service) newParts(cfg *config.Config, came map[string]time.Time) (*parts, error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	options, err := evaluatorOptions(cfg, sv.log, reg)
@@ -126,8 +127,7 @@ func (sv *service) newParts(cfg *config.Config) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{reloader: newReloader(cfg.Sources(), cfg.Policies.Check, sv.log, reg)}
-	p.reloader.limits = spec.Limits(cfg.Limits)
+	p := &parts{}
 	completer := notify.NewCompleter(cfg.Web.ExternalURL)
 	options.Alerts = completer.Complete
 	p.sender = notify.NewSender(notify.SenderOptions{
@@ -136,7 +136,10 @@ func (sv *service) newParts(cfg *config.Config) (*parts, error) {
 	})
 	options.Publish = func(*evaluator.Report) { p.sender.Wake() }
 	p.eval = loop.New(options)
-	p.reloader.apply = p.eval.SetSLOs
+	p.reloader = reload.New(reload.Options{
+		Sources: cfg.Sources(), Limits: spec.Limits(cfg.Limits), Check: cfg.Policies.Check, Apply: p.eval.SetSLOs,
+		Came: came, Log: sv.log, Registerer: reg, Now: time.Now,
+	})
 	version, _, _ := stamp()
 	p.handler = web.Handler(web.Options{
 		Report: p.eval.Report, Between: p.eval.CountsBetween, Tiers: cfg.Policies.Tiers, Ready: func() bool { return !p.eval.Report().EvaluatedAt.IsZero() },
@@ -155,12 +158,12 @@ func (p *parts) begin(ctx context.Context) {
 		p.running.Wait()
 	}
 	p.run = func(f func(context.Context)) { p.running.Go(func() { f(ctx) }) }
-	p.run(p.reloader.run)
+	p.run(p.reloader.Run)
 }
 
 // start runs the rest.
 func (p *parts) start() {
-	p.run(p.reloader.watch)
+	p.run(p.reloader.Watch)
 	p.run(func(ctx context.Context) { _ = p.eval.Run(ctx) })   // ends with ctx only
 	p.run(func(ctx context.Context) { _ = p.sender.Run(ctx) }) // likewise
 }
@@ -174,7 +177,7 @@ func (sv *service) run(ctx context.Context) error {
 	if err := source.ClearScratch(); err != nil {
 		sv.log.Warn("Temporary directories of a process that was killed stay", "err", err)
 	}
-	p, err := sv.newParts(sv.cfg)
+	p, err := sv.newParts(sv.cfg, nil)
 	if err != nil {
 		return err
 	}
@@ -183,14 +186,14 @@ func (sv *service) run(ctx context.Context) error {
 	sv.ctx = ctx
 	p.begin(ctx)
 	defer func() { p.stop() }()
-	set, err := p.reloader.first(ctx)
-	if errors.Is(err, errFindings) {
-		printFindings(sv.streams.err, yamlfile.AtMost(maxFindings, set.Findings))
+	set, err := p.reloader.First(ctx)
+	if errors.Is(err, reload.ErrFindings) {
+		printFindings(sv.streams.err, yamlfile.AtMost(reload.MaxFindings, set.Findings))
 		return codeError{code: exitFindings}
 	} else if err != nil {
 		return failure("%w", err)
 	}
-	printFindings(sv.streams.err, yamlfile.AtMost(maxFindings, set.Findings))
+	printFindings(sv.streams.err, yamlfile.AtMost(reload.MaxFindings, set.Findings))
 	if err := checkWeb(sv.cfg.Web.ConfigFile); err != nil {
 		return failure("reading web.config_file %s: %w", sv.cfg.Web.ConfigFile, err)
 	}
@@ -229,28 +232,28 @@ func (sv *service) run(ctx context.Context) error {
 // changed. The error says that something old stayed.
 func (sv *service) reload(ctx context.Context) error {
 	if sv.configFile == "" {
-		return sv.live.Load().reloader.reload(ctx)
+		return sv.live.Load().reloader.Reload(ctx)
 	}
 	text, err := os.ReadFile(sv.configFile)
 	if err != nil {
-		sv.live.Load().reloader.setConfigError(sv.configFile, err)
-		return sv.live.Load().reloader.reload(ctx)
+		sv.live.Load().reloader.SetConfigError(sv.configFile, err)
+		return sv.live.Load().reloader.Reload(ctx)
 	}
 	n := sv.renew(text)
 	if n == nil {
-		return sv.live.Load().reloader.reload(ctx)
+		return sv.live.Load().reloader.Reload(ctx)
 	}
-	wait, cancel := context.WithTimeout(ctx, patience)
+	wait, cancel := context.WithTimeout(ctx, reload.Patience)
 	defer cancel()
 	select {
 	case <-n.done:
 		if n.err == nil {
 			return nil
 		}
-		return sv.live.Load().reloader.reload(ctx)
+		return sv.live.Load().reloader.Reload(ctx)
 	case <-wait.Done():
 		slow := fmt.Errorf("%s: sources of the new configuration are still being read, it is taken over when that ends", sv.configFile)
-		return errors.Join(sv.live.Load().reloader.reload(ctx), slow)
+		return errors.Join(sv.live.Load().reloader.Reload(ctx), slow)
 	}
 }
 
@@ -276,7 +279,7 @@ func (sv *service) renew(text []byte) *renewal {
 		sv.next = nil
 	}
 	if bytes.Equal(text, sv.configText) {
-		sv.live.Load().reloader.setConfigError(sv.configFile, nil)
+		sv.live.Load().reloader.SetConfigError(sv.configFile, nil)
 		return nil
 	}
 	ctx, cancel := context.WithCancel(sv.ctx)
@@ -292,8 +295,8 @@ func (sv *service) renew(text []byte) *renewal {
 		defer sv.mu.Unlock()
 		if sv.next == n {
 			sv.next = nil
-			sv.live.Load().reloader.setConfigError(sv.configFile, n.err)
-			sv.live.Load().reloader.settle()
+			sv.live.Load().reloader.SetConfigError(sv.configFile, n.err)
+			sv.live.Load().reloader.Settle()
 		}
 	})
 	return n
@@ -306,18 +309,17 @@ func (sv *service) replace(ctx context.Context, n *renewal) error {
 	if err := errorOf(findings); err != nil {
 		return err
 	}
-	p, err := sv.newParts(cfg)
+	old := sv.live.Load()
+	p, err := sv.newParts(cfg, old.reloader.Known())
 	if err != nil {
 		return err
 	}
-	old := sv.live.Load()
-	p.reloader.came = old.reloader.known()
 	p.begin(sv.ctx)
-	set, err := p.reloader.whole(ctx)
+	set, err := p.reloader.Whole(ctx)
 	if err != nil {
 		p.stop()
 	}
-	if errors.Is(err, errFindings) {
+	if errors.Is(err, reload.ErrFindings) {
 		return errorOf(set.Findings)
 	} else if err != nil {
 		return err
@@ -328,7 +330,7 @@ func (sv *service) replace(ctx context.Context, n *renewal) error {
 		p.stop()
 		return context.Canceled
 	}
-	p.reloader.setConfigError(sv.configFile, nil)
+	p.reloader.SetConfigError(sv.configFile, nil)
 	old.stop()
 	p.sender.TakeOver(old.sender)
 	p.start()
@@ -338,14 +340,14 @@ func (sv *service) replace(ctx context.Context, n *renewal) error {
 	return nil
 }
 
-// errorOf is a findingsError with all findings that are errors, nil without any.
+// errorOf returns a reload.FindingsError with all findings that are errors, nil without any.
 func errorOf(findings []yamlfile.Finding) error {
 	errs := slices.Clone(findings)
 	errs = slices.DeleteFunc(errs, func(f yamlfile.Finding) bool { return f.Severity != yamlfile.Error })
 	if len(errs) == 0 {
 		return nil
 	}
-	return findingsError(errs)
+	return reload.FindingsError(errs)
 }
 
 // watchConfig reloads when the configuration's file changed.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slowburn-slo/slowburn/config/reload"
 	"github.com/slowburn-slo/slowburn/dashboards/terminal"
 	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
@@ -110,7 +111,7 @@ func status(ctx context.Context, s streams, paths []string, f statusFlags) error
 		return failure("%w", unread)
 	}
 	report := *result
-	report.Problems = append(problemsOf(set.Findings), result.Problems...) // of groups that are left out
+	report.Problems = append(reload.Problems(set.Findings), result.Problems...) // of groups that are left out
 	if f.output == "json" {
 		err = writeJSON(s.out, report)
 	} else {

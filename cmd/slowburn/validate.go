@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/config"
+	"github.com/slowburn-slo/slowburn/config/reload"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -148,7 +149,7 @@ func writeFindings(s streams, findings []yamlfile.Finding, format string) error 
 		return writeJSON(s.out, struct {
 			Format   int                 `json:"format"` // 1
 			Problems []evaluator.Problem `json:"problems"`
-		}{1, problemsOf(findings)})
+		}{1, reload.Problems(findings)})
 	}
 	printFindings(s.out, findings)
 	return nil

@@ -1,14 +1,12 @@
-package main
+package reload
 
 import (
 	"os"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -19,17 +17,13 @@ import (
 func TestSinceWhenCommitsAreRejected(t *testing.T) {
 	repo := newRepository(t)
 	at := func(hour int) time.Time { return time.Date(2026, 11, 20, hour, 0, 0, 0, time.UTC) }
-	commit := func(hour int, objective string) {
-		t.Setenv("GIT_COMMITTER_DATE", at(hour).Format(time.RFC3339))
-		repo.commit("checkout.yaml", checkout(objective))
-	}
-	begin := func() (*reloader, *[]evaluator.Problem) {
-		git := &source.Git{URL: "file://" + repo.dir, Branch: "main", Interval: time.Second}
-		r := newReloader([]source.Source{git}, alerting.BuiltIn().Check, newLogger(t.Output()), prometheus.NewRegistry())
-		reads(t, r)
+	commit := func(hour int, objective string) { repo.commit(t, at(hour), "checkout.yaml", checkout(objective)) }
+	begin := func() (*Reloader, *[]evaluator.Problem) {
+		git := &source.Git{URL: "file://" + string(repo), Branch: "main", Interval: time.Second}
+		r := newReloader(t, git)
 		problems := &[]evaluator.Problem{}
-		r.apply = func(_ []*slo.SLO, found []evaluator.Problem) { *problems = found }
-		_, err := r.first(t.Context())
+		r.Apply = func(_ []*slo.SLO, found []evaluator.Problem) { *problems = found }
+		_, err := r.First(t.Context())
 		require.NoError(t, err)
 		return r, problems
 	}
@@ -47,15 +41,15 @@ func TestSinceWhenCommitsAreRejected(t *testing.T) {
 			continue
 		}
 		commit(hour, objective)
-		require.Error(t, r.reload(t.Context()))
+		require.Error(t, r.Reload(t.Context()))
 		require.Equal(t, []time.Time{at(3), at(3)}, since(problems))
 		_, fresh := begin()
 		require.Equal(t, []time.Time{at(3), at(3)}, since(fresh), "a process that starts at %d", hour)
 	}
 	commit(6, "98")
-	require.NoError(t, r.reload(t.Context()))
+	require.NoError(t, r.Reload(t.Context()))
 	commit(7, "100")
-	require.Error(t, r.reload(t.Context()))
+	require.Error(t, r.Reload(t.Context()))
 	require.Equal(t, []time.Time{at(7), at(7)}, since(problems))
 }
 
@@ -72,7 +66,7 @@ func TestSinceWhenFilesAreRejected(t *testing.T) {
 	put(9, "checkout.yaml", checkout("99"))
 	put(3, "bad.yaml", other("bad", "100"))
 	r, _, problems := reloaderOf(t, dir)
-	_, err := r.first(t.Context())
+	_, err := r.First(t.Context())
 	require.NoError(t, err)
 	since := func() time.Time {
 		first := (*problems)[0].Since
@@ -83,18 +77,18 @@ func TestSinceWhenFilesAreRejected(t *testing.T) {
 	}
 	require.Equal(t, at(3), since())
 	put(5, "worse.yaml", other("worse", "101"))
-	require.Error(t, r.reload(t.Context()))
+	require.Error(t, r.Reload(t.Context()))
 	require.Equal(t, at(5), since())
 	put(6, "worse.yaml", other("worse", "99"))
-	require.Error(t, r.reload(t.Context()))
+	require.Error(t, r.Reload(t.Context()))
 	require.Equal(t, at(3), since())
 	put(7, "bad.yaml", other("bad", "99"))
-	require.NoError(t, r.reload(t.Context()))
+	require.NoError(t, r.Reload(t.Context()))
 	require.Empty(t, *problems)
 
 	file := put(8, "slowburn.txt", "specs: 1\n")
-	r.setConfigError(file, os.ErrInvalid)
-	require.Error(t, r.reload(t.Context()))
+	r.SetConfigError(file, os.ErrInvalid)
+	require.Error(t, r.Reload(t.Context()))
 	require.Equal(t, at(8), since())
 	require.Equal(t, file, (*problems)[0].Source)
 }

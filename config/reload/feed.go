@@ -1,4 +1,4 @@
-package main
+package reload
 
 import (
 	"context"
@@ -15,8 +15,8 @@ const (
 	// sourceDeadline is how long one reading of a source may take. A slow line needs
 	// minutes for a large repository's newest commit.
 	sourceDeadline = 3 * time.Minute
-	// patience is how long a reload waits for slow sources before it takes over the others.
-	patience = 2 * time.Second
+	// Patience is how long a reload waits for slow sources before it takes over the others.
+	Patience = 2 * time.Second
 	// firstPatience is how long the start waits for slow sources.
 	firstPatience = 5 * time.Second
 )
@@ -89,8 +89,8 @@ func (rd *round) leave() (late bool) {
 	}
 }
 
-// run reads sources when somebody asks, each beside the others, until ctx ends.
-func (r *reloader) run(ctx context.Context) {
+// Run reads sources when somebody asks, each beside the others, until ctx ends.
+func (r *Reloader) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, f := range r.feeds {
 		wg.Go(func() { r.follow(ctx, f) })
@@ -101,20 +101,20 @@ func (r *reloader) run(ctx context.Context) {
 			wg.Wait()
 			return
 		case <-r.unsettled:
-			r.settle()
+			r.Settle()
 		}
 	}
 }
 
-// settleSoon lets run settle once, also for several readings that end together.
-func (r *reloader) settleSoon() {
+// settleSoon lets Run settle once, also for several readings that end together.
+func (r *Reloader) settleSoon() {
 	select {
 	case r.unsettled <- struct{}{}:
 	default:
 	}
 }
 
-func (r *reloader) follow(ctx context.Context, f *feed) {
+func (r *Reloader) follow(ctx context.Context, f *feed) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -130,7 +130,7 @@ func (r *reloader) follow(ctx context.Context, f *feed) {
 }
 
 // read reads a source, outside of the lock, and notes what that gave.
-func (r *reloader) read(ctx context.Context, from source.Source) {
+func (r *Reloader) read(ctx context.Context, from source.Source) {
 	limited, cancel := context.WithTimeout(ctx, r.deadline)
 	defer cancel()
 	var got reading
@@ -155,7 +155,7 @@ func (r *reloader) read(ctx context.Context, from source.Source) {
 }
 
 // accepts reports whether a tree of a source has no error beside what the others have.
-func (r *reloader) accepts(from source.Source, tree source.Tree) bool {
+func (r *Reloader) accepts(from source.Source, tree source.Tree) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	trees := map[source.Source]source.Tree{}
@@ -175,11 +175,8 @@ func (r *reloader) accepts(from source.Source, tree source.Tree) bool {
 	return true
 }
 
-// await asks for readings and waits for them, for so long at most. It returns those that
-// go on.
-func await(ctx context.Context, limit time.Duration, feeds []*feed) (late []*round) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+// await asks for readings and waits for them until ctx ends. It returns those that go on.
+func await(ctx context.Context, feeds []*feed) (late []*round) {
 	rounds := make([]*round, len(feeds))
 	for i, f := range feeds {
 		rounds[i] = f.ask()
@@ -200,10 +197,11 @@ func await(ctx context.Context, limit time.Duration, feeds []*feed) (late []*rou
 
 // renew reads sources, for so long at most, and uses what all of them gave. It returns the
 // readings that go on; their outcomes are taken over when they end.
-func (r *reloader) renew(ctx context.Context, limit time.Duration, feeds []*feed, use func(collected) error) (late []*round, err error) {
-	end := time.Now().Add(limit)
+func (r *Reloader) renew(ctx context.Context, limit time.Duration, feeds []*feed, use func(collected) error) (late []*round, err error) {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	for again := false; ; again = true {
-		late = append(late, await(ctx, time.Until(end), feeds)...)
+		late = append(late, await(limited, feeds)...)
 		if ctx.Err() != nil {
 			return late, ctx.Err()
 		}
@@ -232,9 +230,9 @@ func leaveOthers(wants, own []*feed) (rest []*feed) {
 	return rest
 }
 
-// settle takes over what the sources gave last. It asks for readings that this needs, and
+// Settle takes over what the sources gave last. It asks for readings that this needs, and
 // leaves them to follow.
-func (r *reloader) settle() {
+func (r *Reloader) Settle() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.collect()

@@ -1,4 +1,14 @@
-package main
+// Package reload keeps SLOs up to date with the files of their sources. One bad file, or
+// one slow source, keeps no other SLO from being watched.
+//
+// It may import the sources, what reads SLO files (slo/spec), and evaluator for the problems
+// that pages show. A use:
+//
+//	r := reload.New(reload.Options{Sources: sources, Check: policies.Check, Apply: loop.SetSLOs, Log: log, Registerer: reg})
+//	go r.Run(ctx)
+//	set, err := r.First(ctx)
+//	go r.Watch(ctx)
+package reload
 
 import (
 	"context"
@@ -22,15 +32,26 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
-// reloader reads the SLO sources and hands on what is good. A source whose
-// newest tree can't be read, or has errors, keeps its last good one; one that
-// never was good gives what is good of it.
-type reloader struct {
-	sources []source.Source
-	limits  spec.Limits
-	check   func([]*slo.SLO) []slo.Finding // finds more than the parser
-	apply   func([]*slo.SLO, []evaluator.Problem)
-	log     *slog.Logger
+// Options configure a Reloader. All but Limits and Came must be set.
+type Options struct {
+	Sources []source.Source
+	Limits  spec.Limits
+	// Check finds more than the parser.
+	Check func([]*slo.SLO) []slo.Finding
+	// Apply makes SLOs live, with the problems of the newest files.
+	Apply func([]*slo.SLO, []evaluator.Problem)
+	// Came contains when SLOs came, by their ids, as an earlier Reloader knew it.
+	Came       map[string]time.Time
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+	Now        func() time.Time
+}
+
+// Reloader reads the SLO sources and makes what is good live. A source whose newest tree
+// can't be read, or has errors, keeps its last good one. A source that was never good
+// gives its good files.
+type Reloader struct {
+	Options
 
 	feeds     []*feed
 	unsettled chan struct{} // has room for one
@@ -41,49 +62,54 @@ type reloader struct {
 	newest  map[source.Source]reading
 	wanted  map[source.Source]bool // whose newest tree is bad, and which never was whole
 	good    map[source.Source]source.Tree
-	partial map[source.Source]bool // whose good tree is what could be rescued
-	told    string                 // the problems that the log knows
+	partial map[source.Source]bool // whose good tree lacks bad files
+	logged  string                 // the problems that the log has
 	came    map[string]time.Time   // when SLOs came, by their ids
 	since   map[string]time.Time   // since when sources have errors, by their names
-	conf    []evaluator.Problem
+	conf    []evaluator.Problem    // of the configuration
 
 	loaded   *prometheus.GaugeVec
 	lastGood *prometheus.GaugeVec
 	info     *prometheus.GaugeVec
 }
 
-func newReloader(sources []source.Source, check func([]*slo.SLO) []slo.Finding, log *slog.Logger, reg prometheus.Registerer) *reloader {
-	f := promauto.With(reg)
+// New returns a Reloader, of which nothing runs yet.
+func New(o Options) *Reloader {
+	f := promauto.With(o.Registerer)
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		return f.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	}
-	feeds := make([]*feed, len(sources))
-	for i, source := range sources {
-		feeds[i] = &feed{source: source, wake: make(chan struct{}, 1)}
+	feeds := make([]*feed, len(o.Sources))
+	for i, from := range o.Sources {
+		feeds[i] = &feed{source: from, wake: make(chan struct{}, 1)}
 	}
-	return &reloader{
-		sources: sources, check: check, log: log, feeds: feeds, unsettled: make(chan struct{}, 1), deadline: sourceDeadline, patience: patience,
+	came := maps.Clone(o.Came)
+	if came == nil {
+		came = map[string]time.Time{}
+	}
+	return &Reloader{
+		Options: o, feeds: feeds, unsettled: make(chan struct{}, 1), deadline: sourceDeadline, patience: Patience,
 		newest: map[source.Source]reading{}, wanted: map[source.Source]bool{},
-		good: map[source.Source]source.Tree{}, came: map[string]time.Time{}, since: map[string]time.Time{},
+		good: map[source.Source]source.Tree{}, came: came, since: map[string]time.Time{},
 		loaded:   gauge("slowburn_source_last_load_successful", "Whether the last load of a source was good.", "source"),
 		lastGood: gauge("slowburn_source_last_good_load_timestamp_seconds", "When a source was last loaded whole.", "source"),
 		info:     gauge("slowburn_source_info", "1, with the revision of a source that is live.", "source", "revision"),
 	}
 }
 
-// errFindings says that SLO files have errors, which the findings tell.
-var errFindings = errors.New("the SLO files have errors")
+// ErrFindings is returned when SLO files have errors. The findings describe them.
+var ErrFindings = errors.New("the SLO files have errors")
 
-// whole loads the newest files of all sources for the first time. Any error ends
-// it; the findings come with errFindings. run must be running.
-func (r *reloader) whole(ctx context.Context) (set *spec.Set, err error) {
+// Whole loads the newest files of all sources for the first time. Any error ends it. With
+// ErrFindings, the set has the findings. Run must be running.
+func (r *Reloader) Whole(ctx context.Context) (set *spec.Set, err error) {
 	_, err = r.renew(ctx, 2*r.deadline, r.feeds, func(c collected) error { // none is late
 		switch {
 		case c.unread != nil:
 			return c.unread
 		case yamlfile.HasErrors(c.findings):
 			set = &spec.Set{Findings: c.findings}
-			return errFindings
+			return ErrFindings
 		}
 		set = c.set
 		return r.take(c)
@@ -91,11 +117,11 @@ func (r *reloader) whole(ctx context.Context) (set *spec.Set, err error) {
 	return set, err
 }
 
-// first loads what can be used of all sources, so that one bad file leaves nobody
-// unwatched. It waits for a slow source for as long as there is nothing else. Nothing at
-// all is an error; the findings come with errFindings. The findings of the set are those
-// of the newest files. run must be running.
-func (r *reloader) first(ctx context.Context) (set *spec.Set, err error) {
+// First loads what can be used of all sources, so that one bad file leaves no other SLO
+// unwatched. It waits for a slow source as long as there is nothing else. Nothing at all is
+// an error. The findings of the set are those of the newest files, also with ErrFindings.
+// Run must be running.
+func (r *Reloader) First(ctx context.Context) (set *spec.Set, err error) {
 	take := func(c collected) error {
 		set = &spec.Set{SLOs: c.set.SLOs, Findings: c.findings}
 		switch bad := c.unread != nil || yamlfile.HasErrors(c.findings); {
@@ -105,7 +131,7 @@ func (r *reloader) first(ctx context.Context) (set *spec.Set, err error) {
 		case c.unread != nil:
 			return c.unread
 		default:
-			return errFindings
+			return ErrFindings
 		}
 	}
 	late, err := r.renew(ctx, max(r.patience, firstPatience), r.feeds, take)
@@ -115,9 +141,9 @@ func (r *reloader) first(ctx context.Context) (set *spec.Set, err error) {
 	return set, err
 }
 
-// reload reads all sources again. It waits for slow ones for a moment; they are taken over
-// when they have been read. The error says that something old stayed. run must be running.
-func (r *reloader) reload(ctx context.Context) error {
+// Reload reads all sources again. It waits a moment for slow ones, which are taken over
+// when they have been read. The error says that something old stayed. Run must be running.
+func (r *Reloader) Reload(ctx context.Context) error {
 	late, err := r.renew(ctx, r.patience, r.feeds, r.take)
 	switch {
 	case ctx.Err() != nil: // who asked has gone, and nobody else takes over what was read for it
@@ -131,7 +157,7 @@ func (r *reloader) reload(ctx context.Context) error {
 }
 
 // take makes what was collected live. The lock is held.
-func (r *reloader) take(c collected) error {
+func (r *Reloader) take(c collected) error {
 	r.good, r.partial = c.trees, c.partial
 	problems := c.problems
 	for _, p := range r.conf {
@@ -140,43 +166,43 @@ func (r *reloader) take(c collected) error {
 			problems = append(problems, p)
 		}
 	}
-	r.apply(c.set.SLOs, problems)
-	return r.tell(problems)
+	r.Apply(c.set.SLOs, problems)
+	return r.report(problems)
 }
 
 // load parses files and checks what is in them.
-func (r *reloader) load(files []spec.File) *spec.Set {
-	set := r.limits.Load(files)
-	set.Add(r.check(set.SLOs)...)
+func (r *Reloader) load(files []spec.File) *spec.Set {
+	set := r.Limits.Load(files)
+	set.Add(r.Check(set.SLOs)...)
 	r.note(set.SLOs)
 	return set
 }
 
 // note notes when SLOs came: by the first commit, or the first load, that had them since
 // the process began. A later commit changes that of no SLO that was there.
-func (r *reloader) note(slos []*slo.SLO) {
+func (r *Reloader) note(slos []*slo.SLO) {
 	for _, s := range slos {
 		id := s.ID()
 		if _, known := r.came[id]; !known {
 			r.came[id] = s.Origin.Came
 			if s.Origin.Came.IsZero() {
-				r.came[id] = time.Now().UTC()
+				r.came[id] = r.Now().UTC()
 			}
 		}
 		s.Origin.Came = r.came[id]
 	}
 }
 
-// known returns when SLOs came.
-func (r *reloader) known() map[string]time.Time {
+// Known returns when SLOs came, by their ids.
+func (r *Reloader) Known() map[string]time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return maps.Clone(r.came)
 }
 
-// setConfigError notes why the configuration was not taken over; nil when the
-// one that is live is the file's.
-func (r *reloader) setConfigError(file string, err error) {
+// SetConfigError notes why the configuration was not taken over. It is nil when the live
+// one is that of the file.
+func (r *Reloader) SetConfigError(file string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.conf = nil
@@ -189,8 +215,8 @@ func (r *reloader) setConfigError(file string, err error) {
 	if info, statErr := os.Stat(file); statErr == nil {
 		modified = info.ModTime().UTC()
 	}
-	if found, ok := errors.AsType[findingsError](err); ok {
-		for _, p := range problemsOf(found) {
+	if found, ok := errors.AsType[FindingsError](err); ok {
+		for _, p := range Problems(found) {
 			if p.Source == "" {
 				p.Source = file
 			}
@@ -204,11 +230,11 @@ func (r *reloader) setConfigError(file string, err error) {
 	}}
 }
 
-// findingsError are findings that keep a configuration from being taken over.
-type findingsError []yamlfile.Finding
+// FindingsError contains findings that keep a configuration from being taken over.
+type FindingsError []yamlfile.Finding
 
-func (e findingsError) Error() string {
-	found := yamlfile.AtMost(maxFindings, e)
+func (e FindingsError) Error() string {
+	found := yamlfile.AtMost(MaxFindings, e)
 	lines := make([]string, len(found))
 	for i, f := range found {
 		lines[i] = f.String()
@@ -216,17 +242,17 @@ func (e findingsError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-func (r *reloader) files(trees map[source.Source]source.Tree) []spec.File {
+func (r *Reloader) files(trees map[source.Source]source.Tree) []spec.File {
 	var files []spec.File
-	for _, source := range r.sources {
-		files = append(files, filesOf(trees[source])...)
+	for _, source := range r.Sources {
+		files = append(files, Files(trees[source])...)
 	}
 	return files
 }
 
-// tell notes a reload in the log and the metrics: problems once, not at each
+// report notes a reload in the log and the metrics: problems once, not at each
 // reload that finds them again.
-func (r *reloader) tell(problems []evaluator.Problem) error {
+func (r *Reloader) report(problems []evaluator.Problem) error {
 	failed := map[string]bool{}
 	var lines []string
 	for _, p := range problems {
@@ -244,20 +270,20 @@ func (r *reloader) tell(problems []evaluator.Problem) error {
 			r.loaded.WithLabelValues(name).Set(0)
 		} else {
 			r.loaded.WithLabelValues(name).Set(1)
-			r.lastGood.WithLabelValues(name).Set(float64(time.Now().Unix()))
+			r.lastGood.WithLabelValues(name).Set(float64(r.Now().Unix()))
 		}
 	}
 	if text == "" {
-		if r.told != "" {
-			r.log.Info("Everything can be loaded again")
+		if r.logged != "" {
+			r.Log.Info("Everything can be loaded again")
 		}
-		r.told = ""
+		r.logged = ""
 		return nil
 	}
-	if text != r.told {
-		r.log.Error("SLO files are rejected, the last good ones are used", "err", text)
+	if text != r.logged {
+		r.Log.Error("SLO files are rejected, the last good ones are used", "err", text)
 	}
-	r.told = text
+	r.logged = text
 	return fmt.Errorf("what was good before stays:\n%s", strings.Join(lines, "\n"))
 }
 
@@ -277,8 +303,8 @@ func lineOf(p evaluator.Problem) string {
 	return text
 }
 
-// watch reads a source again whenever it may have changed, until ctx ends.
-func (r *reloader) watch(ctx context.Context) {
+// Watch reads a source again whenever it may have changed, until ctx ends.
+func (r *Reloader) Watch(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, f := range r.feeds {
 		wg.Go(func() {
@@ -293,12 +319,12 @@ func (r *reloader) watch(ctx context.Context) {
 // maxMessage is how long a message is, in bytes.
 const maxMessage = 500
 
-// maxFindings is how many findings of all files are shown.
-const maxFindings = 1000
+// MaxFindings is how many findings of all files are shown.
+const MaxFindings = 1000
 
-// problemsOf are findings as the page, the API and the log have them.
-func problemsOf(findings []yamlfile.Finding) []evaluator.Problem {
-	findings = yamlfile.AtMost(maxFindings, findings)
+// Problems returns findings in the form of the page, the API and the log.
+func Problems(findings []yamlfile.Finding) []evaluator.Problem {
+	findings = yamlfile.AtMost(MaxFindings, findings)
 	out := make([]evaluator.Problem, len(findings))
 	for i, f := range findings {
 		out[i] = evaluator.Problem{
@@ -307,4 +333,13 @@ func problemsOf(findings []yamlfile.Finding) []evaluator.Problem {
 		}
 	}
 	return out
+}
+
+// Files returns a source's files for the parser.
+func Files(t source.Tree) []spec.File {
+	files := make([]spec.File, len(t.Files))
+	for i, f := range t.Files {
+		files[i] = spec.File{Name: f.Name, Text: f.Text, Source: t.Source, Revision: t.Revision, Backends: t.Backends, Came: t.Committed}
+	}
+	return files
 }

@@ -1,4 +1,4 @@
-package main
+package reload
 
 import (
 	"bytes"
@@ -28,10 +28,10 @@ type collected struct {
 
 // collect chooses what can be used of what the sources gave last. A source with errors
 // keeps its last good tree, or gives what can be rescued when it has none.
-func (r *reloader) collect() collected {
+func (r *Reloader) collect() collected {
 	c := collected{trees: map[source.Source]source.Tree{}, partial: map[source.Source]bool{}}
 	bad := map[string]bool{}
-	for _, source := range r.sources {
+	for _, source := range r.Sources {
 		got, is := r.newest[source]
 		if !is {
 			got.err = fmt.Errorf("%s is still being read", source.Name())
@@ -52,7 +52,7 @@ func (r *reloader) collect() collected {
 	}
 	c.set = r.load(r.files(c.trees))
 	c.findings = c.set.Findings
-	c.problems = append(c.problems, problemsOf(c.findings)...)
+	c.problems = append(c.problems, Problems(c.findings)...)
 	for _, f := range c.findings {
 		bad[f.Source] = bad[f.Source] || f.Severity == yamlfile.Error
 	}
@@ -66,14 +66,14 @@ func (r *reloader) collect() collected {
 
 // date notes since when sources have errors. For Git that is the first commit with errors
 // that was seen. For directories it is the newest change of a file with errors.
-func (r *reloader) date(c *collected, bad map[string]bool) {
+func (r *Reloader) date(c *collected, bad map[string]bool) {
 	rejected := map[[2]string]bool{}
 	for _, f := range c.findings {
 		if f.Severity == yamlfile.Error {
 			rejected[[2]string{f.Source, f.File}] = true
 		}
 	}
-	for _, source := range r.sources {
+	for _, source := range r.Sources {
 		name, tree := source.Name(), c.trees[source]
 		switch _, before := r.since[name]; {
 		case !bad[name]:
@@ -100,7 +100,7 @@ func modified(tree source.Tree, of map[[2]string]bool) time.Time {
 }
 
 // fallBack replaces the trees of bad sources until all that is left is good.
-func (r *reloader) fallBack(c *collected, bad map[string]bool) {
+func (r *Reloader) fallBack(c *collected, bad map[string]bool) {
 	newest := map[source.Source]source.Tree{}
 	whole := true // every source has a tree that was accepted
 	for _, f := range r.feeds {
@@ -120,7 +120,7 @@ func (r *reloader) fallBack(c *collected, bad map[string]bool) {
 	}
 	c.set = r.load(r.files(c.trees))
 	if whole && yamlfile.HasErrors(c.set.Findings) { // two sources contradict each other
-		for _, source := range r.sources {
+		for _, source := range r.Sources {
 			c.trees[source] = r.good[source]
 		}
 	}
@@ -138,7 +138,7 @@ func (r *reloader) fallBack(c *collected, bad map[string]bool) {
 
 // rescue replaces the tree of a source that never was whole by the best there is. Until
 // that has been read, it stays as it is.
-func (r *reloader) rescue(f *feed, c *collected) {
+func (r *Reloader) rescue(f *feed, c *collected) {
 	got, read := r.newest[f.source]
 	switch {
 	case !read || !got.rescued:
@@ -157,7 +157,7 @@ func (r *reloader) rescue(f *feed, c *collected) {
 
 // dropBad takes files with errors out of the trees, or takes them as they were
 // before, until no error is left. It returns the names of these files.
-func (r *reloader) dropBad(c *collected) map[source.Source][]string {
+func (r *Reloader) dropBad(c *collected) map[source.Source][]string {
 	unused := map[source.Source][]string{}
 	for {
 		c.set = r.load(r.files(c.trees))
@@ -168,7 +168,7 @@ func (r *reloader) dropBad(c *collected) map[source.Source][]string {
 			}
 		}
 		dropped := 0
-		for _, source := range r.sources {
+		for _, source := range r.Sources {
 			tree, names := without(c.trees[source], r.good[source], bad)
 			if len(names) > 0 {
 				c.trees[source], c.partial[source] = tree, true
