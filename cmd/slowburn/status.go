@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/config/reload"
+	"github.com/slowburn-slo/slowburn/dashboards/summary"
 	"github.com/slowburn-slo/slowburn/dashboards/terminal"
-	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
@@ -141,7 +141,7 @@ func failed(r *evaluator.Report) error {
 			}
 		}
 	}
-	outages := triage.Outages(r)
+	outages := summary.Outages(r)
 	for _, o := range outages {
 		if len(outages) == 1 && o.SLOs == n {
 			return failure("%d of %d SLOs can't be evaluated: backend %s can't be read: %s", n, len(r.SLOs), o.Backend, o.Reason)

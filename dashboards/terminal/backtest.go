@@ -76,12 +76,7 @@ func arrangeTested(r *backtest.Report, results map[string][]*backtest.TestResult
 			return cmp.Or(cmp.Compare(leftA, leftB), cmp.Compare(pagesB, pagesA))
 		})
 		shown = append(append(shown, s), of[:min(len(of), shownGroups)]...)
-		if more := len(of) - shownGroups; more > 0 {
-			notes = append(notes, fmt.Sprintf("%s of %s; -o json has them", humanize.Plural(more, "group"), s.ID))
-		}
-		if s.LeftOut > 0 {
-			notes = append(notes, fmt.Sprintf("%s of %s, beyond the limit", humanize.Plural(s.LeftOut, "group"), s.ID))
-		}
+		notes = append(notes, notShown(s.ID, len(of)-shownGroups, s.LeftOut)...)
 	}
 	return shown, notes
 }

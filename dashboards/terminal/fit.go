@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
+	"github.com/slowburn-slo/slowburn/dashboards/summary"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
@@ -36,10 +36,10 @@ func (t *table) shortenNames(width int) {
 }
 
 // outageLine returns why all SLOs of a backend are unknown.
-func outageLine(o *triage.Outage, now time.Time) string {
+func outageLine(o *summary.Outage, now time.Time) string {
 	since := ""
 	if m := humanize.NewMoment(o.Since, now); m != nil {
 		since = " since " + m.Text
 	}
-	return fmt.Sprintf("backend %s can't be read%s (%s): %s unknown", o.Backend, since, printable(o.Cause), humanize.Plural(o.SLOs, "SLO"))
+	return fmt.Sprintf("backend %s can't be read%s (%s): %s unknown", o.Backend, since, printable(o.Cause), o.Unknown())
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slowburn-slo/slowburn/dashboards/summary"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
@@ -30,7 +31,7 @@ func Periods(w io.Writer, r *evaluator.Report, sc Screen) error {
 		case len(s.Periods) == 0:
 			b.line(noColour, "  none ended of which something is known")
 		default:
-			b.periods(s.Periods)
+			b.periods(s)
 			if s.MorePeriods {
 				b.line(noColour, "  older ones are left out")
 			}
@@ -46,18 +47,13 @@ func Periods(w io.Writer, r *evaluator.Report, sc Screen) error {
 	return err
 }
 
-func (b *page) periods(list []evaluator.PeriodStatus) {
+func (b *page) periods(s *evaluator.Status) {
 	columns := []column{
 		{head: "PERIOD"}, {head: "OBJECTIVE", right: true}, {head: "SLI", right: true}, {head: "BUDGET LEFT", right: true},
 		{head: "BAD", right: true}, {head: "ALLOWED", right: true}, {head: "TOTAL", right: true}, {head: "KNOWN", right: true},
 	}
-	for _, p := range list {
-		bad, allowed, total := humanize.Dash, humanize.Dash, humanize.Dash
-		if p.Remaining != nil {
-			bad, allowed, total = humanize.Count(p.Bad), humanize.Count(*p.Allowed), humanize.Count(p.Total)
-		}
-		addRow(columns, p.Name, humanize.Objective(p.Objective)+" %", humanize.SLI(p.SLI, p.Objective), humanize.Percent(p.Remaining),
-			bad, allowed, total, humanize.Percent(&p.Coverage))
+	for _, p := range summary.Periods(s) {
+		addRow(columns, p.Name, p.Objective, p.SLI, p.Remaining, p.Bad, p.Allowed, p.Total, p.Known)
 	}
 	b.grid(columns...)
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
+	"github.com/slowburn-slo/slowburn/dashboards/summary"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
@@ -19,7 +19,7 @@ import (
 // Table writes a line for each SLO, the worst first.
 func Table(w io.Writer, r *evaluator.Report, sc Screen) error {
 	slos, notes := arrange(r)
-	outages := triage.Outages(r)
+	outages := summary.Outages(r)
 	all := detail{bar: true, window: true, since: true, renewal: true, budget: true, objective: true}
 	t := newTable(slos, r.EvaluatedAt, all)
 	for _, leaveOut := range []*bool{&all.bar, &all.window, &all.since, &all.renewal, &all.budget, &all.objective} {
@@ -71,9 +71,6 @@ func sourcesOf(r *evaluator.Report) string {
 // products contains the names of kinds of backends.
 var products = map[string]string{"prometheus": "Prometheus", "victoriametrics": "VictoriaMetrics", "thanos": "Thanos", "mimir": "Mimir"}
 
-// methods describes what each method of counting reads.
-var methods = map[string]string{evaluator.MethodRaw: "raw samples", evaluator.MethodAggregated: "sums of targets", evaluator.MethodEvaluated: "values of queries"}
-
 // methodsOf returns how and where the events were counted.
 func methodsOf(r *evaluator.Report) string {
 	var ways []string
@@ -82,7 +79,7 @@ func methodsOf(r *evaluator.Report) string {
 			if b.Name != s.Backend || s.State == evaluator.StateQueryFailed {
 				continue
 			}
-			way := plain(strings.TrimSpace(methods[s.Method] + " in " + cmp.Or(products[b.Kind], b.Kind) + " " + b.Version))
+			way := plain(strings.TrimSpace(summary.Source(s.Method) + " in " + cmp.Or(products[b.Kind], b.Kind) + " " + b.Version))
 			if !slices.Contains(ways, way) {
 				ways = append(ways, way)
 			}
@@ -94,48 +91,14 @@ func methodsOf(r *evaluator.Report) string {
 	return ", counted from " + strings.Join(ways, " and ")
 }
 
-// The ranks of SLOs, the worst first.
-const (
-	rankPage = iota
-	rankSpent
-	rankTicket
-	rankUnknown
-	rankFine
-)
-
-func rank(s *evaluator.Status) int {
-	fires := func(severity string) bool {
-		return slices.ContainsFunc(s.Alerts, func(a evaluator.FiringAlert) bool { return a.Severity == severity })
-	}
-	switch {
-	case fires(slo.Page):
-		return rankPage
-	case s.Budget.Remaining != nil && *s.Budget.Remaining <= 0:
-		return rankSpent
-	case fires(slo.Ticket):
-		return rankTicket
-	case s.State != evaluator.StateOK && s.State != evaluator.StateNoTraffic || s.Budget.Remaining == nil:
-		return rankUnknown
-	}
-	return rankFine
-}
-
-// remaining returns the budget left for ordering. Undefined comes first.
-func remaining(s *evaluator.Status) float64 {
-	if s.Budget.Remaining == nil {
-		return -1e300
-	}
-	return *s.Budget.Remaining
-}
-
 // markOf returns a row's first character and its colour.
 func markOf(s *evaluator.Status) (mark string, c colour) {
-	switch rank(s) {
-	case rankPage, rankSpent:
+	switch (summary.Order{}).Condition(s) {
+	case summary.Page, summary.Spent:
 		return "!", red
-	case rankTicket:
+	case summary.Ticket:
 		return "~", yellow
-	case rankUnknown:
+	case summary.Unknown:
 		return "?", grey
 	}
 	return " ", noColour
@@ -188,7 +151,7 @@ func newTable(slos []*evaluator.Status, now time.Time, d detail) *table {
 		}
 		return rate + " (" + recent(s).Name + ")"
 	})
-	add("ENDS IN", false, endsIn)
+	add("ENDS IN", false, func(s *evaluator.Status) string { return plain(summary.Lasts(&s.Budget)) })
 	if d.renewal && slices.ContainsFunc(slos, func(s *evaluator.Status) bool { return s.Budget.PeriodEnd != nil }) {
 		add("NEW BUDGET IN", false, func(s *evaluator.Status) string { return newBudgetIn(s, now) })
 	}
@@ -206,16 +169,13 @@ const (
 	markDoubted   = "†"
 )
 
-// wellKnown is the known share of a window below which an SLI has a mark.
-const wellKnown = 0.9
-
 // doubt returns the marks of an SLI.
 func doubt(s *evaluator.Status) string {
 	w, marks := s.Own(), ""
 	if w.SLI == nil {
 		return ""
 	}
-	if w.Coverage < wellKnown {
+	if w.Coverage < summary.WellKnown {
 		marks += markPartly
 	}
 	if !s.Exact {
@@ -231,7 +191,7 @@ func doubt(s *evaluator.Status) string {
 func graveDoubts(s *evaluator.Status) []evaluator.Doubt {
 	var out []evaluator.Doubt
 	for _, d := range s.Doubts {
-		if kept := s.Own().Coverage >= wellKnown; d.Code != evaluator.DoubtEstimated && (d.Code != evaluator.DoubtPartlyKnown || kept) {
+		if kept := s.Own().Coverage >= summary.WellKnown; d.Code != evaluator.DoubtEstimated && (d.Code != evaluator.DoubtPartlyKnown || kept) {
 			out = append(out, d)
 		}
 	}
@@ -301,19 +261,6 @@ func recent(s *evaluator.Status) evaluator.WindowStatus {
 	return shortest
 }
 
-func endsIn(s *evaluator.Status) string {
-	switch at := s.Budget.ExhaustedInSeconds; {
-	case s.Budget.Remaining == nil:
-		return "-"
-	case *s.Budget.Remaining <= 0:
-		return "spent"
-	case at == nil:
-		return "-"
-	default:
-		return plain(humanize.Duration(time.Duration(*at * float64(time.Second)).Truncate(time.Minute)))
-	}
-}
-
 // events returns the alerts that fire and the state of the data.
 func events(s *evaluator.Status, now time.Time, withSince bool) string {
 	var out []string
@@ -333,7 +280,7 @@ func events(s *evaluator.Status, now time.Time, withSince bool) string {
 		}
 	}
 	for _, a := range s.Alerts {
-		if a.Burns() && (a.Severity == slo.Page || rank(s) != rankPage) { // a ticket adds nothing to a page
+		if a.Burns() && (a.Severity == slo.Page || !summary.Fires(s, slo.Page)) { // a ticket adds nothing to a page
 			add(a.Severity, &a.Since)
 			older(a)
 		}
@@ -341,9 +288,9 @@ func events(s *evaluator.Status, now time.Time, withSince bool) string {
 	switch s.State {
 	case evaluator.StateOK:
 	case evaluator.StateQueryFailed:
-		add("query failed", nil) // it failed now, whenever the numbers are from
+		add(summary.Words(s.State), nil) // it failed now, whenever the numbers are from
 	default:
-		add(strings.ReplaceAll(string(s.State), "_", " "), s.StateSince)
+		add(summary.Words(s.State), s.StateSince)
 		if s.Cause != "" && withSince {
 			out[len(out)-1] += " (" + s.Cause + ")"
 		}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slowburn-slo/slowburn/dashboards/chart"
+	"github.com/slowburn-slo/slowburn/dashboards/summary"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -77,7 +79,7 @@ type stretch struct {
 	Known                        bool             // some of it is, and so are the numbers
 	Total, Bad, Good, Share      string
 	Allowed, Burn, Taken, Budget string
-	Chart                        *chart
+	Chart                        *chart.Chart
 	Plain                        string // address of the page without it
 }
 
@@ -126,13 +128,13 @@ func (s *server) stretch(ctx context.Context, st *evaluator.Status, asked timeRa
 		out.note("Excluded minutes: %s.", humanize.Count(float64(sum.Excluded)))
 	}
 	out.count(st, sum)
-	out.Chart = shareChart(st, found.Parts, found.Excluded)
+	out.Chart = chart.Shares(st, found.Parts, found.Excluded)
 	return out
 }
 
 // count fills in the numbers.
 func (p *stretch) count(st *evaluator.Status, sum timeline.Sum) {
-	allowed, bad := allowedRatio(st.Objective), max(sum.Bad, 0)
+	allowed, bad := summary.Allowed(st), max(sum.Bad, 0)
 	p.Known, p.Allowed, p.Budget = sum.Known > 0, humanize.Share(allowed), "the "+st.Window+" budget, as it is now"
 	p.Total, p.Bad, p.Good, p.Share = humanize.Count(sum.Total), humanize.Count(bad), humanize.Count(max(sum.Total-bad, 0)), humanize.Dash
 	p.Burn, p.Taken = humanize.BurnRate(new(0.0)), humanize.Dash

@@ -12,7 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
+	"github.com/slowburn-slo/slowburn/dashboards/chart"
+	"github.com/slowburn-slo/slowburn/dashboards/summary"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
@@ -32,11 +33,11 @@ type detailPage struct {
 	Excluded    string // "" when nothing was
 	Exclusions  []exclusion
 	Policy      []policyStep
-	Gate        string   // "" without a policy
-	Asked       *stretch // nil unless a time was asked for
-	Burning     *chart   // nil unless an alert fires
-	Budget      *chart   // nil without history
-	Errors      *chart
+	Gate        string       // "" without a policy
+	Asked       *stretch     // nil unless a time was asked for
+	Burning     *chart.Chart // nil unless an alert fires
+	Budget      *chart.Chart // nil without history
+	Errors      *chart.Chart
 	Labels      []pair
 	Indicator   string // its kind
 	Queries     []pair
@@ -57,7 +58,7 @@ type detailPage struct {
 	Unit        string // what is counted
 	Over        string // the window, in words
 	Period      *period
-	Ended       []endedRow
+	Ended       []summary.Period
 	Unread      bool   // periods that ended are being read
 	MoreEnded   bool   // there are older ones
 	Before      string // objectives that were
@@ -131,9 +132,9 @@ func (s *server) writeDetail(w io.Writer, d *detailed) (status int, err error) {
 		Description: st.Description, Links: newLinks(st.Links), Labels: pairs(st.Group, st.Labels),
 		Allowed: humanize.Dash, Consumed: humanize.Percent(st.Budget.Consumed),
 		Source: st.Source, Revision: st.Revision, Backend: st.Backend,
-		Budgeting: budgetingOf(st), Method: methodOf(st), Inexact: !st.Exact && st.Own().SLI != nil, Unit: unitOf(st), Over: over(st),
-		Ended: endedRows(st), Unread: st.Periods == nil, MoreEnded: st.MorePeriods,
-		State: stateWords(st.State), DataUntil: humanize.NewMoment(st.DataUntil, now),
+		Budgeting: budgetingOf(st), Method: "counted from " + summary.Source(st.Method), Inexact: !st.Exact && st.Own().SLI != nil, Unit: unitOf(st), Over: over(st),
+		Ended: summary.Periods(st), Unread: st.Periods == nil, MoreEnded: st.MorePeriods,
+		State: stateName(st.State), DataUntil: humanize.NewMoment(st.DataUntil, now),
 		Dated: st.StateSince != nil && strings.Contains(st.StateReason, st.StateSince.UTC().Format("2006-01-02 15:04")),
 		JSON:  s.prefix + "/api/v1/slos?" + apiQuery(st).Encode(),
 	}
@@ -156,7 +157,7 @@ func (s *server) writeDetail(w io.Writer, d *detailed) (status int, err error) {
 		p.Windows = append(p.Windows, newWindowRow(st, win, now))
 		p.Windows[j].Own = j == len(st.Windows)-1
 	}
-	p.Burning, p.Budget, p.Errors = shareChart(st, st.Burning, st.Excluded.Spans), budgetChart(st), errorChart(st)
+	p.Burning, p.Budget, p.Errors = chart.Shares(st, st.Burning, st.Excluded.Spans), chart.Budget(st), chart.Errors(st)
 	if p.Asked != nil && d.asked.within(st.Burning) {
 		p.Asked.Chart = nil // the one around the alert shows the same
 	}
@@ -172,7 +173,7 @@ func (p *detailPage) ownProblems(st *evaluator.Status, report *evaluator.Report)
 		return f.Source == st.Source && (whole || st.Spec != nil && f.File == st.Spec.Origin.File)
 	})
 	p.Problems.Open = true
-	if o := triage.Outages(report)[st.Backend]; o.Explains(st) {
+	if o := summary.Outages(report)[st.Backend]; o.Explains(st) {
 		p.Row.Reason = "backend " + o.Backend + " can't be read (" + o.Cause + ")"
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
+	"github.com/slowburn-slo/slowburn/dashboards/summary"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -16,7 +16,7 @@ type filter struct {
 	service, slo, owner, state string
 	whole                      string // an SLO's id; its groups are chosen
 	labels                     [][2]string
-	order                      triage.Order
+	order                      summary.Order
 	troubled                   map[string]bool // ids of SLOs with a group that is not ok, where these are left out
 	words                      []string        // each in the id, the owner, the description or a label
 }
@@ -43,7 +43,7 @@ func filterStates() []string {
 
 // parseFilter reads the filter's part of a query. Empty values choose all, as
 // a form sends them.
-func parseFilter(v url.Values, order triage.Order) (filter, error) {
+func parseFilter(v url.Values, order summary.Order) (filter, error) {
 	for name, values := range v {
 		if name != "label" && len(values) > 1 {
 			return filter{}, fmt.Errorf("parameter %s is given %d times", name, len(values))
@@ -74,7 +74,7 @@ func (f filter) of(r *evaluator.Report) filter {
 	}
 	f.troubled = map[string]bool{}
 	for i := range r.SLOs {
-		if st := &r.SLOs[i]; len(st.Group) > 0 && f.order.Condition(st) < triage.Doubtful {
+		if st := &r.SLOs[i]; len(st.Group) > 0 && f.order.Condition(st) < summary.Doubtful {
 			f.troubled[st.WholeID()] = true
 		}
 	}
@@ -106,19 +106,19 @@ func (f filter) hasState(s *evaluator.Status) bool {
 	case filterFiring:
 		return len(s.Alerts) > 0
 	case filterPage:
-		return triage.Fires(s, slo.Page)
+		return summary.Fires(s, slo.Page)
 	case filterTicket:
-		return len(s.Alerts) > 0 && !triage.Fires(s, slo.Page)
+		return len(s.Alerts) > 0 && !summary.Fires(s, slo.Page)
 	case filterOverspent:
-		return overspent(s)
+		return summary.IsOverspent(s)
 	case filterBurning:
-		return f.order.Condition(s) == triage.Burning
+		return f.order.Condition(s) == summary.Burning
 	case filterDoubtful:
 		return len(s.Doubts) > 0
 	case string(evaluator.StateOK): // of the data, and nothing else is the matter
-		return s.State == evaluator.StateOK && f.order.Condition(s) >= triage.Doubtful && !f.troubled[s.ID]
+		return s.State == evaluator.StateOK && f.order.Condition(s) >= summary.Doubtful && !f.troubled[s.ID]
 	case filterUnknown:
-		return unknown(s)
+		return summary.IsUnknown(s)
 	}
 	return f.state == string(s.State)
 }
@@ -139,11 +139,3 @@ func (f filter) hasWords(s *evaluator.Status) bool {
 	}
 	return true
 }
-
-// overspent reports whether more than the whole budget is gone.
-func overspent(s *evaluator.Status) bool {
-	return s.Budget.Remaining != nil && *s.Budget.Remaining < 0
-}
-
-// unknown reports whether the numbers don't say what is true now.
-func unknown(s *evaluator.Status) bool { return triage.IsUnknown(s) }

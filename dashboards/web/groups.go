@@ -12,7 +12,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
+	"github.com/slowburn-slo/slowburn/dashboards/summary"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -23,49 +23,6 @@ const (
 	// detailGroups is how many groups of an SLO its own page lists.
 	detailGroups = 100
 )
-
-// block is an SLO and those of its groups that are chosen, or a group that is
-// chosen alone. The worst are first.
-type block struct {
-	head   *evaluator.Status
-	groups []*evaluator.Status
-}
-
-// worst is the status that decides the block's place: a whole does not hide that a
-// group of it is worse.
-func (b *block) worst(o triage.Order) *evaluator.Status {
-	if len(b.groups) > 0 && o.Compare(b.groups[0], b.head) < 0 {
-		return b.groups[0]
-	}
-	return b.head
-}
-
-// newBlocks puts groups below their wholes and sorts both.
-func newBlocks(chosen []*evaluator.Status, o triage.Order) []block {
-	var out []block
-	at := map[string]int{}
-	for _, st := range chosen {
-		if len(st.Group) == 0 {
-			at[st.ID] = len(out)
-			out = append(out, block{head: st})
-		}
-	}
-	for _, st := range chosen {
-		if len(st.Group) == 0 {
-			continue
-		}
-		if i, ok := at[st.WholeID()]; ok {
-			out[i].groups = append(out[i].groups, st)
-		} else {
-			out = append(out, block{head: st})
-		}
-	}
-	for i := range out {
-		slices.SortFunc(out[i].groups, o.Compare)
-	}
-	slices.SortFunc(out, func(a, b block) int { return o.Compare(a.worst(o), b.worst(o)) })
-	return out
-}
 
 // counted are how many SLOs there are, and how many groups of them.
 func counted(report *evaluator.Report) (slos, groups int) {
@@ -83,48 +40,48 @@ type fold struct {
 	Count   int    // of groups
 	Of      string // "tenant"
 	LeftOut int
-	Matter  []tally // what is the matter with groups
+	Matter  []chip // what is the matter with groups
 	Rows    []row
 	More    int // groups that are not among Rows
 	All     string
 }
 
-func (s *server) blockRow(b block, now time.Time) row {
-	r := s.row(b.head, now)
-	if b.head.Groups == nil {
+func (s *server) blockRow(b summary.Block, now time.Time) row {
+	r := s.row(b.SLO, now)
+	if b.SLO.Groups == nil {
 		return r
 	}
 	r.Fold = &fold{
-		ID: "groups-" + b.head.ID, Count: len(b.groups), Of: strings.Join(b.head.Groups.By, ", "), LeftOut: b.head.Groups.LeftOut,
-		Matter: matter(b.groups), Rows: s.groupRows(b.groups[:min(len(b.groups), foldedGroups)], now),
-		More: max(len(b.groups)-foldedGroups, 0), All: s.groupsHref(b.head),
+		ID: "groups-" + b.SLO.ID, Count: len(b.Groups), Of: strings.Join(b.SLO.Groups.By, ", "), LeftOut: b.SLO.Groups.LeftOut,
+		Matter: matter(b.Groups), Rows: s.groupRows(b.Groups[:min(len(b.Groups), foldedGroups)], now),
+		More: max(len(b.Groups)-foldedGroups, 0), All: s.groupsHref(b.SLO),
 	}
 	s.markWorst(&r, b)
 	return r
 }
 
 // markWorst gives the row of a whole the badge of its groups where these are worse.
-func (s *server) markWorst(r *row, b block) {
+func (s *server) markWorst(r *row, b summary.Block) {
 	order := s.order()
-	if len(b.groups) == 0 {
+	if len(b.Groups) == 0 {
 		return
 	}
-	worst := order.Condition(b.groups[0])
-	if worst >= order.Condition(b.head) {
+	worst := order.Condition(b.Groups[0])
+	if worst >= order.Condition(b.SLO) {
 		return
 	}
 	n := 0
-	for _, st := range b.groups {
+	for _, st := range b.Groups {
 		if order.Condition(st) == worst {
 			n++
 		}
 	}
 	var badge string
-	r.Mark, r.Icon, badge = s.kindOf(b.groups[0])
-	if worst == triage.Doubtful {
+	r.Mark, r.Icon, badge = s.kindOf(b.Groups[0])
+	if worst == summary.Doubtful {
 		badge = "in doubt"
 	}
-	r.Badge, r.Since = fmt.Sprintf("%d of %d %s", n, len(b.groups), strings.ToLower(badge)), nil
+	r.Badge, r.Since = fmt.Sprintf("%d of %d %s", n, len(b.Groups), strings.ToLower(badge)), nil
 }
 
 // groupsHref is the list of the groups of an SLO.
@@ -133,26 +90,26 @@ func (s *server) groupsHref(whole *evaluator.Status) string {
 }
 
 // matter counts what is the matter with groups, the worst of each, without what is not.
-func matter(groups []*evaluator.Status) []tally {
-	all := []tally{
+func matter(groups []*evaluator.Status) []chip {
+	all := []chip{
 		{Text: "firing", Kind: "page"}, {Text: "overspent", Kind: "spent"}, {Text: "with a ticket", Kind: "ticket"}, {Text: "unknown", Kind: "unknown"},
 		{Text: "in doubt", Kind: "doubt"},
 	}
 	for _, st := range groups {
 		switch {
-		case triage.Fires(st, slo.Page):
+		case summary.Fires(st, slo.Page):
 			all[0].N++
-		case overspent(st):
+		case summary.IsOverspent(st):
 			all[1].N++
 		case len(st.Alerts) > 0:
 			all[2].N++
-		case unknown(st):
+		case summary.IsUnknown(st):
 			all[3].N++
 		case len(st.Doubts) > 0:
 			all[4].N++
 		}
 	}
-	return slices.DeleteFunc(all, func(t tally) bool { return t.N == 0 })
+	return slices.DeleteFunc(all, func(c chip) bool { return c.N == 0 })
 }
 
 // groupRows are rows that are named by the labels of their groups.
@@ -160,7 +117,7 @@ func (s *server) groupRows(groups []*evaluator.Status, now time.Time) []row {
 	out := make([]row, 0, len(groups))
 	for _, st := range groups {
 		r := s.row(st, now)
-		r.Group = strings.Trim(labels.FromMap(st.Group).String(), "{}")
+		r.Group = summary.GroupName(st)
 		out = append(out, r)
 	}
 	return out
@@ -189,7 +146,7 @@ func (s *server) groupsTable(head *row, whole *evaluator.Status, report *evaluat
 		}
 	}
 	slices.SortFunc(groups, s.order().Once().Compare)
-	s.markWorst(head, block{whole, groups})
+	s.markWorst(head, summary.Block{SLO: whole, Groups: groups})
 	return &groupsTable{
 		By: strings.Join(whole.Groups.By, ", "), Count: len(groups), LeftOut: whole.Groups.LeftOut,
 		Rows: s.groupRows(groups[:min(len(groups), detailGroups)], s.Now()),

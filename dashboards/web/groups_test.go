@@ -192,7 +192,7 @@ func TestManyGroups(t *testing.T) {
 	require.Len(t, ids(list), 13+5)
 	require.Len(t, ids(page), 100)
 	for _, body := range []string{list, page} {
-		require.Contains(t, body, "23 groups more than the limit are left out")
+		require.Contains(t, body, "23 groups beyond the limit are left out")
 		require.Contains(t, body, `<a href="/?whole=mail%2Fdelivery">all 1000 groups</a>`)
 	}
 	require.Len(t, ids(get(h, "/?whole=mail/delivery").Body.String()), 1000)

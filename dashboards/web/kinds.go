@@ -28,19 +28,6 @@ func over(st *evaluator.Status) string {
 	return "this " + st.Window + " in " + st.Spec.Window.Zone
 }
 
-// methodOf says how the events are counted.
-func methodOf(st *evaluator.Status) string {
-	switch st.Method {
-	case evaluator.MethodRaw:
-		return "counted from raw samples"
-	case evaluator.MethodAggregated:
-		return "counted from sums of targets"
-	case evaluator.MethodEvaluated:
-		return "evaluated each minute"
-	}
-	return "counted " + st.Method
-}
-
 // period is a calendar period on its way.
 type period struct {
 	Start, End *humanize.Moment
@@ -69,30 +56,6 @@ func periodOf(st *evaluator.Status, unit string, now time.Time) *period {
 		p.SoFar = fmt.Sprintf("%s bad %s allowed, %s consumed", humanize.Count(b.SoFar.Allowed), unit, humanize.Percent(&b.SoFar.Consumed))
 	}
 	return p
-}
-
-// endedRow is a calendar period that ended.
-type endedRow struct {
-	Name, Objective, SLI, Remaining, Bad, Allowed, Total, Coverage string
-	Overspent                                                      bool
-	Thin                                                           bool // much of it is unknown
-}
-
-func endedRows(st *evaluator.Status) []endedRow {
-	var out []endedRow
-	for _, p := range st.Periods {
-		e := endedRow{
-			Name: p.Name, Objective: humanize.Objective(p.Objective) + humanize.Space + "%", SLI: humanize.SLI(p.SLI, p.Objective),
-			Remaining: humanize.Percent(p.Remaining), Coverage: humanize.Percent(&p.Coverage),
-			Bad: humanize.Dash, Allowed: humanize.Dash, Total: humanize.Dash,
-		}
-		if p.Remaining != nil {
-			e.Bad, e.Allowed, e.Total = humanize.Count(p.Bad), humanize.Count(*p.Allowed), humanize.Count(p.Total)
-			e.Overspent, e.Thin = *p.Remaining < 0, p.Coverage < wellKnown
-		}
-		out = append(out, e)
-	}
-	return out
 }
 
 // pastObjectives are the objectives that were, the newest first.

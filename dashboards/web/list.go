@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
+	"github.com/slowburn-slo/slowburn/dashboards/summary"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
@@ -64,7 +64,7 @@ func newProblems(found []evaluator.Problem, chosen func(evaluator.Problem) bool)
 	var parts []string
 	for _, severity := range []string{"error", "warning"} {
 		if n := counts[severity]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, plural(n, severity, severity+"s")))
+			parts = append(parts, humanize.Plural(n, severity))
 		}
 	}
 	if len(parts) > 0 {
@@ -80,16 +80,11 @@ type outage struct {
 }
 
 func newOutages(report *evaluator.Report, now time.Time) []outage {
-	found := triage.Outages(report)
+	found := summary.Outages(report)
 	var out []outage
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		o := found[name]
-		slos := o.SLOs - o.Groups
-		text := humanize.Count(float64(slos)) + " " + plural(slos, "SLO", "SLOs")
-		if o.Groups > 0 {
-			text += ", " + humanize.Count(float64(o.Groups)) + " " + plural(o.Groups, "group", "groups")
-		}
-		out = append(out, outage{name, o.Cause, o.Reason, text, humanize.NewMoment(o.Since, now)})
+		out = append(out, outage{name, o.Cause, o.Reason, o.Unknown(), humanize.NewMoment(o.Since, now)})
 	}
 	return out
 }
@@ -99,7 +94,7 @@ func (f *frame) hush(rows []row) {
 	for i := range rows {
 		r := &rows[i]
 		for _, o := range f.Outages {
-			if r.Backend == o.Backend && r.State == stateWords(evaluator.StateQueryFailed) && strings.HasSuffix(r.Reason, o.Reason) {
+			if r.Backend == o.Backend && r.State == stateName(evaluator.StateQueryFailed) && strings.HasSuffix(r.Reason, o.Reason) {
 				r.Reason = ""
 			}
 		}
@@ -147,15 +142,15 @@ type listPage struct {
 	Groups   int // of them
 	Matching int // rows for what the filter chooses
 	From, To int // of which these are shown
-	Summary  []tally
+	Summary  []chip
 	Form     form
 	Rows     []row
 	Prev     string // address, "" when there is none
 	Next     string
 }
 
-// tally is one number of the summary line.
-type tally struct {
+// chip is one number of the summary line.
+type chip struct {
 	N          int
 	Text, Kind string
 	Href       string
@@ -190,7 +185,7 @@ func (s *server) writeList(w io.Writer, values url.Values, report *evaluator.Rep
 			chosen = append(chosen, st)
 		}
 	}
-	blocks := newBlocks(chosen, s.order().Once())
+	blocks := s.order().Blocks(chosen)
 
 	pages := max((len(blocks)+pageRows-1)/pageRows, 1)
 	page := 1
@@ -202,7 +197,7 @@ func (s *server) writeList(w io.Writer, values url.Values, report *evaluator.Rep
 
 	p := listPage{
 		frame: s.frame("", report), Matching: len(blocks),
-		From: from + 1, To: from + len(shown), Form: newForm(values, report), Summary: s.summary(report),
+		From: from + 1, To: from + len(shown), Form: newForm(values, report), Summary: s.chips(report),
 	}
 	p.Title = listTitle(report)
 	p.All, p.Groups = counted(report)
@@ -242,16 +237,15 @@ func (s *server) pageHref(values url.Values, page int) string {
 	return s.prefix + "/?" + out.Encode()
 }
 
-// summary counts all SLOs, whatever the filter; an SLO may be in several
-// numbers.
-func (s *server) summary(report *evaluator.Report) []tally {
+// chips counts all SLOs, whatever the filter. An SLO may be in several numbers.
+func (s *server) chips(report *evaluator.Report) []chip {
 	var pages, tickets, over, burning, missing, doubtful int
 	for i := range report.SLOs {
 		st := &report.SLOs[i]
 		switch s.order().Condition(st) {
-		case triage.Page:
+		case summary.Page:
 			pages++
-		case triage.Burning:
+		case summary.Burning:
 			burning++
 		default:
 			if len(st.Alerts) > 0 {
@@ -261,29 +255,22 @@ func (s *server) summary(report *evaluator.Report) []tally {
 		if len(st.Doubts) > 0 {
 			doubtful++
 		}
-		if overspent(st) {
+		if summary.IsOverspent(st) {
 			over++
 		}
-		if unknown(st) {
+		if summary.IsUnknown(st) {
 			missing++
 		}
 	}
 	href := s.prefix + "/?state="
-	return []tally{
-		{pages, plural(pages, "page firing", "pages firing"), "page", href + filterPage},
-		{tickets, plural(tickets, "ticket firing", "tickets firing"), "ticket", href + filterTicket},
+	return []chip{
+		{pages, humanize.Noun(pages, "page") + " firing", "page", href + filterPage},
+		{tickets, humanize.Noun(tickets, "ticket") + " firing", "ticket", href + filterTicket},
 		{burning, "about to fire", "burning", href + filterBurning},
 		{over, "overspent", "spent", href + filterOverspent},
 		{missing, "unknown", "unknown", href + filterUnknown},
 		{doubtful, "in doubt", "doubt", href + filterDoubtful},
 	}
-}
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return one
-	}
-	return many
 }
 
 func newForm(values url.Values, report *evaluator.Report) form {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
+	"github.com/slowburn-slo/slowburn/dashboards/summary"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
@@ -67,16 +67,16 @@ func (s *server) newPresent(st *evaluator.Status, unit string, now time.Time) *p
 	name, text := "", ""
 	if a := worstBurn(st); a != nil {
 		name = a.Windows[len(a.Windows)-1]
-	} else if b := s.order().Nearest(st); b != nil && !unknown(st) {
+	} else if b := s.order().Nearest(st); b != nil && !summary.IsUnknown(st) {
 		name, text = b.Tier.Short.String(), "no alert fires yet; a "+b.Tier.Severity+" does at "+humanize.BurnRate(&b.Tier.Factor)+" times"
 	}
 	i := slices.IndexFunc(st.Windows, func(w evaluator.WindowStatus) bool { return w.Name == name })
 	if i < 0 {
 		return nil
 	}
-	w, allowed := st.Windows[i], allowedRatio(st.Objective)
+	w, allowed := st.Windows[i], summary.Allowed(st)
 	name = w.Name
-	if w.Coverage > 0 && w.Coverage < wellKnown {
+	if w.Coverage > 0 && w.Coverage < summary.WellKnown {
 		name += " (" + humanize.Percent(&w.Coverage) + " known)"
 	}
 	p := &present{When: "Now, last " + name, Share: "unknown", Allowed: humanize.Share(allowed), Text: text}
@@ -151,7 +151,7 @@ func course(st *evaluator.Status, a evaluator.FiringAlert, now time.Time) string
 
 // outdated reports whether an SLO's numbers are not those of now.
 func outdated(st *evaluator.Status, now time.Time) bool {
-	return unknown(st) || now.Sub(st.At) > lateAfter
+	return summary.IsUnknown(st) || now.Sub(st.At) > lateAfter
 }
 
 // calmSince is the end of what was bad last around the alert, when that is more than a
@@ -166,7 +166,7 @@ func calmSince(st *evaluator.Status) time.Time {
 // lastBad is the end of the newest part of the time around the alert in which more
 // was bad than is allowed; zero when a part after it is unknown, or when there is none.
 func lastBad(st *evaluator.Status) time.Time {
-	allowed := allowedRatio(st.Objective)
+	allowed := summary.Allowed(st)
 	for _, b := range slices.Backward(st.Burning) {
 		switch {
 		case b.Coverage == 0:
@@ -179,4 +179,4 @@ func lastBad(st *evaluator.Status) time.Time {
 }
 
 // burningBadge names what is about to fire.
-func burningBadge(b triage.Burn) string { return "Burning " + humanize.BurnRate(&b.Rate) + "×" }
+func burningBadge(b summary.Burn) string { return "Burning " + humanize.BurnRate(&b.Rate) + "×" }

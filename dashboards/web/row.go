@@ -2,7 +2,6 @@ package web
 
 import (
 	"cmp"
-	"fmt"
 	"html/template"
 	"math"
 	"slices"
@@ -10,7 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
+	"github.com/slowburn-slo/slowburn/dashboards/chart"
+	"github.com/slowburn-slo/slowburn/dashboards/summary"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
@@ -38,11 +38,11 @@ type row struct {
 	Over       string // "30d" or "this month so far"
 	Remaining  string
 	Meaning    string // "overspent" or "left"
-	Bar        bar
+	Bar        chart.Bar
 	Burns      []burn
 	Ends       string
 	EndsTitle  string
-	Spark      sparkline
+	Spark      chart.Sparkline
 	Estimated  bool   // the numbers are not exact
 	Known      string // of its window, "" when nearly all of it is
 	Doubts     []evaluator.Doubt
@@ -88,9 +88,9 @@ func (s *server) row(st *evaluator.Status, now time.Time) row {
 		Meaning:   "left",
 		Burns:     burns(st),
 		Estimated: !st.Exact && st.Own().SLI != nil,
-		Known:     knownText(st), Doubts: st.Doubts, Backend: st.Backend,
+		Known:     summary.Known(st), Doubts: st.Doubts, Backend: st.Backend,
 	}
-	if overspent(st) {
+	if summary.IsOverspent(st) {
 		r.Meaning = "overspent"
 	}
 	r.Kind, r.Icon, r.Badge = s.kindOf(st)
@@ -99,35 +99,15 @@ func (s *server) row(st *evaluator.Status, now time.Time) row {
 		r.Since = humanize.NewMoment(&a.Since, now)
 	}
 	if st.State != evaluator.StateOK {
-		r.State, r.StateSince, r.Reason = stateWords(st.State), humanize.NewMoment(st.StateSince, now), st.StateReason
+		r.State, r.StateSince, r.Reason = stateName(st.State), humanize.NewMoment(st.StateSince, now), st.StateReason
 		if r.Badge == r.State {
 			r.Since = r.StateSince
 		}
 	}
-	r.Bar = newBar(st)
-	r.Ends, r.EndsTitle = ends(&st.Budget)
-	r.Spark = newSparkline(st)
+	r.Bar = chart.NewBar(st)
+	r.Ends, r.EndsTitle = summary.Lasts(&st.Budget), endsTitle(&st.Budget)
+	r.Spark = chart.NewSparkline(st)
 	return r
-}
-
-// wellKnown is the share of a window that is known when nothing is said of it.
-const wellKnown = 0.9
-
-// knownText says how much of the SLO's own window is known where that is not nearly
-// all of it: "10 of 30 d".
-func knownText(st *evaluator.Status) string {
-	own := st.Own()
-	if own.SLI == nil || own.Coverage >= wellKnown || own.Seconds == 0 {
-		return ""
-	}
-	length := time.Duration(own.Seconds) * time.Second
-	unit, size := "d", 24*time.Hour
-	if length < 3*size {
-		unit, size = "h", time.Hour
-	}
-	known := float64(length) * own.Coverage / float64(size)
-	return fmt.Sprintf("known %s of %s%s%s", strings.TrimSuffix(humanize.Fixed(known, 1), ".0"),
-		strings.TrimSuffix(humanize.Fixed(float64(length)/float64(size), 1), ".0"), humanize.Space, unit)
 }
 
 // overText says over what time an SLO's numbers are.
@@ -160,48 +140,35 @@ func shownAlert(st *evaluator.Status, kind string) *evaluator.FiringAlert {
 func (s *server) kindOf(st *evaluator.Status) (kind, icon, badge string) {
 	condition := s.order().Condition(st)
 	switch {
-	case condition == triage.Page:
+	case condition == summary.Page:
 		return "page", "▲", "Page"
-	case condition == triage.Spent && !unknown(st):
-		if overspent(st) {
+	case condition == summary.Spent && !summary.IsUnknown(st):
+		if summary.IsOverspent(st) {
 			return "spent", "▼", "Overspent"
 		}
 		return "spent", "▼", "Spent"
 	case len(st.Alerts) > 0:
 		return "ticket", "◆", "Ticket"
-	case unknown(st):
-		return "unknown", "?", stateWords(st.State)
-	case condition == triage.Burning:
+	case summary.IsUnknown(st):
+		return "unknown", "?", stateName(st.State)
+	case condition == summary.Burning:
 		return "burning", "△", burningBadge(*s.order().Nearest(st))
-	case condition == triage.Doubtful:
-		return "doubt", "±", stateWords(st.State)
+	case condition == summary.Doubtful:
+		return "doubt", "±", stateName(st.State)
 	case st.State == evaluator.StateNoTraffic:
-		return "idle", "○", stateWords(st.State)
+		return "idle", "○", stateName(st.State)
 	}
 	return "fine", "✓", "OK"
 }
 
-// stateWords is a state for people.
-func stateWords(s evaluator.State) string {
-	switch s {
-	case evaluator.StateQueryFailed:
-		return "Query failed"
-	case evaluator.StateStale:
-		return "Stale"
-	case evaluator.StateWarming:
-		return "Warming"
-	case evaluator.StateNoData:
-		return "No data"
-	case evaluator.StateNoTraffic:
-		return "No traffic"
-	case evaluator.StateOK:
-		return "OK"
-	}
-	return string(s)
+// stateName returns a state of the data as a heading, such as "No data".
+func stateName(s evaluator.State) string {
+	words := summary.Words(s)
+	return strings.ToUpper(words[:min(1, len(words))]) + words[min(1, len(words)):]
 }
 
-// ends says how long the budget lasts, and what that rests on.
-func ends(b *evaluator.Budget) (text, title string) {
+// endsTitle returns the basis of the time that a budget lasts.
+func endsTitle(b *evaluator.Budget) string {
 	basis := "at the burn rate so far"
 	if b.Basis != "" {
 		basis = "at the burn rate of the last " + b.Basis
@@ -212,13 +179,13 @@ func ends(b *evaluator.Budget) (text, title string) {
 	}
 	switch {
 	case b.Remaining != nil && *b.Remaining <= 0:
-		return "spent", "nothing of the budget is left"
+		return "nothing of the budget is left"
 	case b.Remaining == nil:
-		return humanize.Dash, "unknown"
+		return "unknown"
 	case b.ExhaustedInSeconds == nil:
-		return humanize.Dash, "the whole " + span + ", " + basis
+		return "the whole " + span + ", " + basis
 	}
-	return humanize.Duration(time.Duration(*b.ExhaustedInSeconds * float64(time.Second))), basis
+	return basis
 }
 
 // burns are the burn rates over the long windows of the alert tiers, which are

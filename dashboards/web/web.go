@@ -25,10 +25,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/dashboards/web/triage"
+	"github.com/slowburn-slo/slowburn/dashboards/summary"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // Options are what the pages need to know. All but ExternalURL and Version
@@ -74,7 +75,7 @@ type Options struct {
 //	/static/                style sheet, script and icon
 func Handler(o Options) http.Handler {
 	s := &server{Options: o, prefix: pathPrefix(o.ExternalURL), assets: loadAssets(), answers: newAnswers(), looks: make(chan struct{}, looksAtOnce)}
-	s.pages = template.Must(template.New("").ParseFS(files, "templates/*.html"))
+	s.pages = template.Must(template.New("").Funcs(template.FuncMap{"noun": humanize.Noun, "plural": humanize.Plural}).ParseFS(files, "templates/*.html"))
 
 	mux := http.NewServeMux()
 	read := []string{http.MethodGet, http.MethodHead}
@@ -105,7 +106,7 @@ type server struct {
 }
 
 // order is how SLOs are ordered.
-func (s *server) order() triage.Order { return triage.Order{Tiers: s.Tiers} }
+func (s *server) order() summary.Order { return summary.Order{Tiers: s.Tiers} }
 
 // pathPrefix is the path of the external URL without the slash at its end.
 func pathPrefix(external string) string {

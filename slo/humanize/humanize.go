@@ -51,12 +51,15 @@ func Count(v float64) string {
 	return grouped(v, decimals)
 }
 
-// Plural is a number of things, "1 SLO" or "1,200 SLOs", for nouns that take an s.
-func Plural(n int, noun string) string {
-	if n != 1 {
-		noun += "s"
+// Plural is a number of things: "1 SLO" or "1,200 SLOs". It is for nouns that take an s.
+func Plural(n int, noun string) string { return Count(float64(n)) + " " + Noun(n, noun) }
+
+// Noun is the noun after a number: "SLO" after 1, "SLOs" after others.
+func Noun(n int, noun string) string {
+	if n == 1 {
+		return noun
 	}
-	return Count(float64(n)) + " " + noun
+	return noun + "s"
 }
 
 // Fixed is a number with so many decimals, for sums whose parts people add up.

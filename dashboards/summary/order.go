@@ -1,10 +1,14 @@
-// Package triage says what is worst about an SLO, for the pages and for tables:
-// which come first, which are about to fire, and which of them are unknown for one
-// cause. A use:
+// Package summary decides what is shown of an SLO's status, the same on pages, in tables and
+// in reports: which SLOs come first, which groups are below them, which are about to fire,
+// which are unknown for one cause, and words for all of it.
 //
-//	order := triage.Order{Tiers: policies.Tiers}
-//	slices.SortFunc(slos, order.Compare)
-package triage
+// It may import slo, evaluator and alerting. A use:
+//
+//	order := summary.Order{Tiers: policies.Tiers}
+//	for _, block := range order.Blocks(slos) {
+//		fmt.Println(block.SLO.ID, len(block.Groups))
+//	}
+package summary
 
 import (
 	"cmp"
@@ -30,13 +34,17 @@ const (
 	Fine
 )
 
-// Order orders SLOs by what is worst about them.
+// Order orders SLOs by their conditions.
 type Order struct {
-	Tiers func(*slo.SLO) []alerting.Tier // of the alert policy of an SLO
+	// Tiers returns the tiers of an SLO's alert policy. Without it, no SLO is about to fire.
+	Tiers func(*slo.SLO) []alerting.Tier
 }
 
-// Once is the order that finds the tiers of each SLO once, to sort by.
+// Once returns an order that finds the tiers of each SLO once, to sort by.
 func (o Order) Once() Order {
+	if o.Tiers == nil {
+		return o
+	}
 	known := map[*slo.SLO][]alerting.Tier{}
 	return Order{Tiers: func(s *slo.SLO) []alerting.Tier {
 		tiers, ok := known[s]
@@ -67,8 +75,8 @@ func (o Order) Condition(st *evaluator.Status) Condition {
 	return Fine
 }
 
-// Compare compares two SLOs: the worse one first, then that with less of its budget
-// left.
+// Compare compares two SLOs. The worse one comes first, then the one with less of its
+// budget left.
 func (o Order) Compare(a, b *evaluator.Status) int {
 	return cmp.Or(cmp.Compare(o.Condition(a), o.Condition(b)), cmp.Compare(remaining(a), remaining(b)), cmp.Compare(a.ID, b.ID))
 }
@@ -78,12 +86,17 @@ func Fires(st *evaluator.Status, severity string) bool {
 	return slices.ContainsFunc(st.Alerts, func(a evaluator.FiringAlert) bool { return a.Severity == severity })
 }
 
-// IsUnknown reports whether the numbers don't say what is true now.
+// IsOverspent reports whether more than the whole budget is gone.
+func IsOverspent(st *evaluator.Status) bool {
+	return st.Budget.Remaining != nil && *st.Budget.Remaining < 0
+}
+
+// IsUnknown reports whether the numbers are not those of now.
 func IsUnknown(st *evaluator.Status) bool {
 	return st.State != evaluator.StateOK && st.State != evaluator.StateNoTraffic || st.Budget.Remaining == nil
 }
 
-// remaining is the budget left, for ordering: undefined comes first.
+// remaining returns the budget left, for ordering: undefined comes first.
 func remaining(st *evaluator.Status) float64 {
 	if st.Budget.Remaining == nil {
 		return math.Inf(-1)
@@ -100,12 +113,12 @@ type Burn struct {
 // nearly is the share of a tier's factor from which on it is about to fire.
 const nearly = 0.5
 
-// Nearest is the tier that is nearest to firing, pages first; nil when none is about
-// to. Both windows of it burn at more than half of its factor, and faster than the
+// Nearest returns the tier that is nearest to firing, pages first, or nil if none is about
+// to. Both of its windows burn at more than half of its factor, and faster than the
 // objective allows.
 func (o Order) Nearest(st *evaluator.Status) *Burn {
 	hot := func(w evaluator.WindowStatus) bool { return w.BurnRate != nil && *w.BurnRate > 1 }
-	if st.Spec == nil || len(st.Windows) < 2 || !slices.ContainsFunc(st.Windows[:len(st.Windows)-1], hot) {
+	if o.Tiers == nil || st.Spec == nil || len(st.Windows) < 2 || !slices.ContainsFunc(st.Windows[:len(st.Windows)-1], hot) {
 		return nil
 	}
 	rate := func(w slo.Window) float64 {

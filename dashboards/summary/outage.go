@@ -1,4 +1,4 @@
-package triage
+package summary
 
 import (
 	"slices"
@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// Outage is a backend that answers no query of its SLOs, most of them for one cause,
-// which makes these unknown.
+// Outage is a backend that answers no query of its SLOs, most of them for one cause, so
+// that these are unknown.
 type Outage struct {
 	Backend string
 	Since   *time.Time // of the newest numbers of these SLOs; nil when there never were any
@@ -19,13 +20,22 @@ type Outage struct {
 	Groups  int
 }
 
+// Unknown returns how many SLOs and groups are unknown, such as "2 SLOs, 5 groups".
+func (o *Outage) Unknown() string {
+	text := humanize.Plural(o.SLOs-o.Groups, "SLO")
+	if o.Groups > 0 {
+		text += ", " + humanize.Plural(o.Groups, "group")
+	}
+	return text
+}
+
 // Explains reports whether an SLO is unknown for the cause of the outage.
 func (o *Outage) Explains(st *evaluator.Status) bool {
 	return o != nil && st.State == evaluator.StateQueryFailed && st.Backend == o.Backend && causeOf(st.StateReason) == o.Cause
 }
 
-// Outages are those of a report, by the names of their backends. A single SLO says
-// for itself what its query met.
+// Outages returns the outages in a report, by the names of their backends. The status of a
+// single SLO has the cause itself.
 func Outages(r *evaluator.Report) map[string]*Outage {
 	failed, answers := map[string][]*Outage{}, map[string]bool{}
 	for i := range r.SLOs {
@@ -54,8 +64,7 @@ func Outages(r *evaluator.Report) map[string]*Outage {
 	return out
 }
 
-// withFailed counts an SLO to the outages of its backend, of which there is one for
-// each cause.
+// withFailed counts an SLO to the outages of its backend. There is one for each cause.
 func withFailed(causes []*Outage, st *evaluator.Status) []*Outage {
 	i := slices.IndexFunc(causes, func(o *Outage) bool { return o.Explains(st) })
 	if i < 0 {
@@ -74,7 +83,7 @@ func withFailed(causes []*Outage, st *evaluator.Status) []*Outage {
 	return causes
 }
 
-// causeOf is the last part of an error: the words of the network or the backend,
+// causeOf returns the last part of an error: the words of the network or the backend,
 // without the query.
 func causeOf(reason string) string {
 	cause := strings.TrimSpace(reason[strings.LastIndex(reason, ": ")+1:])
@@ -84,7 +93,7 @@ func causeOf(reason string) string {
 	return cause
 }
 
-// inCommon is the end that two errors have in common, in whole parts: without their
+// inCommon returns the end that two errors have in common, in whole parts: without their
 // queries.
 func inCommon(a, b string) string {
 	const between = ": "

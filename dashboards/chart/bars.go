@@ -1,4 +1,4 @@
-package web
+package chart
 
 import (
 	"fmt"
@@ -6,18 +6,16 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/slowburn-slo/slowburn/dashboards/summary"
 	"github.com/slowburn-slo/slowburn/evaluator"
-	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// bar is the budget left as a picture: zero stands at a quarter of its width,
-// what is left goes to the right and what is overspent to the left of it. The
-// picture ends at a third overspent, and says so by an arrow; the number beside
-// it does not end. The share of the window that is not known is hatched, from the right.
-type bar struct {
+// Bar is a picture of the budget left. Zero is at a quarter of its width: the budget left is
+// to the right of it, and the overspent part to the left. An arrow shows that more than a
+// third is overspent. The unknown share of the window is hatched, from the right.
+type Bar struct {
 	X, Width int // of the filled part, in units of 132
 	Unknown  int // width of the hatched part, in the same
 	Kind     string
@@ -26,18 +24,18 @@ type bar struct {
 }
 
 // SVG draws the bar.
-func (b bar) SVG() template.HTML { return b.draw("", "0 0 132 10") }
+func (b Bar) SVG() template.HTML { return b.draw("", "0 0 132 10") }
 
-// Tile draws the bar for a tile, where there is no other bar to align it with:
-// without the room for what is overspent where nothing is.
-func (b bar) Tile() template.HTML {
+// Tile draws the bar for a tile, where no other bar is aligned with it: without the room for
+// an overspent part, unless there is one.
+func (b Bar) Tile() template.HTML {
 	if b.Width > 0 && b.X < barZero {
 		return b.SVG()
 	}
 	return b.draw(" whole", "33 0 99 10")
 }
 
-func (b bar) draw(class, box string) template.HTML {
+func (b Bar) draw(class, box string) template.HTML {
 	cut := ""
 	if b.Cut {
 		cut = `<path class="cut" d="M7 1L2 5L7 9"/>`
@@ -63,12 +61,13 @@ const (
 	hatchStep = 6 // from line to line
 )
 
-func newBar(st *evaluator.Status) bar {
+// NewBar returns the bar of an SLO.
+func NewBar(st *evaluator.Status) Bar {
 	left := st.Budget.Remaining
 	if left == nil {
-		return bar{Kind: "unknown", Label: "budget unknown"}
+		return Bar{Kind: "unknown", Label: "budget unknown"}
 	}
-	b := bar{X: barZero, Kind: "fine", Label: humanize.Percent(left) + " of the budget left"}
+	b := Bar{X: barZero, Kind: "fine", Label: humanize.Percent(left) + " of the budget left"}
 	switch {
 	case *left < 0:
 		b.Width = min(int(math.Ceil(-*left*barFull)), barZero)
@@ -82,12 +81,12 @@ func newBar(st *evaluator.Status) bar {
 			b.Kind = "low"
 		}
 	}
-	if known := knownText(st); known != "" {
+	if known := summary.Known(st); known != "" {
 		b.Unknown = int(math.Round(barFull * (1 - st.Own().Coverage)))
 		b.Label += ", " + known
 	}
 	switch {
-	case unknown(st):
+	case summary.IsUnknown(st):
 		b.Kind = "unknown"
 		b.Label += ", not of now"
 	case st.State == evaluator.StateNoTraffic && b.Kind == "fine":
@@ -96,17 +95,17 @@ func newBar(st *evaluator.Status) bar {
 	return b
 }
 
-// sparkline is the burn rate in each part of the window, on a scale that is the
-// same for all SLOs: logarithmic, 0 to 64, with a line at 1.
-type sparkline struct {
+// Sparkline is a picture of the burn rate in each part of the window. Its scale is the same
+// for all SLOs: logarithmic, 0 to 64, with a line at 1.
+type Sparkline struct {
 	Under, Over, Unknown []byte // paths of the bars: burn rate up to 1, above, unknown
-	Excluded             []byte // stretches of which at least half is excluded
+	Excluded             []byte // parts of which at least half is excluded
 	Label                string
 	Parts                int // bars, of 3 units each
 }
 
 // SVG draws the sparkline over its whole width, however many parts there are.
-func (s sparkline) SVG() template.HTML {
+func (s Sparkline) SVG() template.HTML {
 	out := fmt.Appendf(nil, `<svg class="spark" viewBox="0 0 %[1]d %[2]d" width="%[3]d" height="%[2]d" preserveAspectRatio="none" role="img" aria-label="%[4]s">`+
 		`<path class="rule" d="M0 %[5]dH%[1]d"/>`, 3*max(s.Parts, 1), sparkHeight, 3*sparkParts, s.Label, sparkHeight-sparkBar(1))
 	for _, p := range []struct {
@@ -120,7 +119,7 @@ func (s sparkline) SVG() template.HTML {
 	return template.HTML(append(out, "</svg>"...)) // #nosec G203 -- constants and numbers
 }
 
-// sparkBar is the height of a sparkline's bar for a burn rate.
+// sparkBar returns the height of a sparkline's bar for a burn rate.
 func sparkBar(burn float64) int { return int(math.Round(sparkHeight * logScale(burn, sparkMax))) }
 
 const (
@@ -129,17 +128,11 @@ const (
 	sparkMax    = 64.0 // burn rate at the top
 )
 
-// logScale is where a burn rate is between 0 (0) and most (1): logarithmic, so
-// that an outage does not flatten what is slow, and nearly linear below a
-// quarter, where a rate is nothing to look at.
-func logScale(burn, most float64) float64 {
-	return math.Min(math.Log1p(4*burn)/math.Log1p(4*most), 1)
-}
-
-func newSparkline(st *evaluator.Status) sparkline {
+// NewSparkline returns the sparkline of an SLO.
+func NewSparkline(st *evaluator.Status) Sparkline {
 	parts := merged(st.History, sparkParts)
 	var under, over, missing, excluded []byte
-	nOver, nMissing, nExcluded, worst, allowed := 0, 0, 0, 0.0, allowedRatio(st.Objective)
+	nOver, nMissing, nExcluded, worst, allowed := 0, 0, 0, 0.0, summary.Allowed(st)
 	for i, p := range parts {
 		x := 3*i + 1
 		if p.Excluded >= 0.5 {
@@ -168,7 +161,7 @@ func newSparkline(st *evaluator.Status) sparkline {
 	if nExcluded > 0 {
 		label += fmt.Sprintf(", %d excluded", nExcluded)
 	}
-	return sparkline{under, over, missing, excluded, label, len(parts)}
+	return Sparkline{under, over, missing, excluded, label, len(parts)}
 }
 
 // appendBar adds a bar that stands on the ground to a path.
@@ -187,59 +180,4 @@ func sparkLabel(parts, over, missing int, worst float64) string {
 		label += fmt.Sprintf(", %d unknown", missing)
 	}
 	return label
-}
-
-// partBurn is the burn rate within one part of the window; 0 without events.
-func partBurn(p part, allowed float64) float64 {
-	return slo.BadShare(p.Bad, p.Total) / allowed
-}
-
-// allowedRatio is 1-o from the decimal digits of the objective, so that a part
-// with just what is allowed is not taken for one with more.
-func allowedRatio(objective float64) float64 {
-	o, err := slo.ParseObjective(humanize.Objective(objective))
-	if err != nil { // not an objective of an SLO file
-		return 1 - objective
-	}
-	return o.Budget()
-}
-
-// part is a stretch of an SLO's window.
-type part struct {
-	Start, End time.Time
-	Total, Bad float64
-	Coverage   float64 // mean of what it was merged of
-	Excluded   float64 // share of the time, the same
-}
-
-// merged joins neighbours so that at most n parts remain.
-func merged(history []evaluator.Bucket, n int) []part {
-	if len(history) == 0 {
-		return nil
-	}
-	each := (len(history) + n - 1) / n
-	var length time.Duration
-	if len(history) > 1 {
-		length = history[1].End.Sub(history[0].End)
-	}
-	out := make([]part, 0, n)
-	for i := 0; i < len(history); i += each {
-		group := history[i:min(i+each, len(history))]
-		p := part{Start: group[0].End.Add(-length), End: group[len(group)-1].End}
-		for _, b := range group {
-			p.Total += b.Total
-			p.Bad += b.Bad
-			p.Coverage += b.Coverage * (1 - b.Excluded)
-			p.Excluded += b.Excluded / float64(len(group))
-		}
-		if counts := (1 - p.Excluded) * float64(len(group)); counts > 0 {
-			p.Coverage /= counts
-		}
-		out = append(out, p)
-	}
-	return out
-}
-
-func fixed(v float64) string {
-	return strings.TrimSuffix(strconv.FormatFloat(v, 'f', 1, 64), ".0")
 }

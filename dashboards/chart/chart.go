@@ -1,4 +1,9 @@
-package web
+// Package chart draws budgets and burn rates as SVG, for pages and for reports.
+//
+// It may import slo, evaluator and dashboards/summary. A use:
+//
+//	fmt.Fprint(w, chart.NewBar(status).SVG())
+package chart
 
 import (
 	"fmt"
@@ -7,33 +12,34 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slowburn-slo/slowburn/dashboards/summary"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// chart is a picture over an SLO's window: 1000 wide and chartHeight high,
-// stretched to the width there is. Ticks are outside of what is stretched.
-type chart struct {
-	Label      string // what it shows, for those who don't see it
+// Chart is a picture over an SLO's window. It is 1000 wide and chartHeight high, and is
+// stretched to the width of the page. Ticks are outside of the stretched part.
+type Chart struct {
+	Label      string // its content in words, for those who can't see it
 	Line, Area string // paths, "" when there is none
-	Over       string // path of what is more than allowed
+	Over       string // path of the part above the rule, or below it for a budget
 	Rule       string // y of the line that separates good from bad
-	Gaps       string // path of the stretches without data
-	Excluded   string // path of the stretches that are excluded
-	Hits       []hit  // one for each part, with its numbers
-	Y          []tick
-	X          []tick
+	Gaps       string // path of the time without data
+	Excluded   string // path of the excluded time
+	Hits       []Hit  // one for each part, with its numbers
+	Y          []Tick
+	X          []Tick
 }
 
-// tick is a place on an axis: a y in pixels or an x in percent.
-type tick struct {
+// Tick is a place on an axis: a y in pixels or an x in percent.
+type Tick struct {
 	At, Text, Anchor string
 	Minor            bool // left out where there is little room
 }
 
-// hit is a stretch of time that tells its numbers when pointed at.
-type hit struct {
+// Hit is a part of the time that shows its numbers when pointed at.
+type Hit struct {
 	X, Width, Text string
 }
 
@@ -43,9 +49,9 @@ const (
 	chartHeight = 180.0
 )
 
-// budgetChart is how the budget of this window was spent: all of it at the
-// start, what remains at the end.
-func budgetChart(st *evaluator.Status) *chart {
+// Budget returns how the budget of this window was spent: all of it at the start, the rest
+// of it at the end. It is nil without history.
+func Budget(st *evaluator.Status) *Chart {
 	parts := merged(st.History, chartParts)
 	if len(parts) == 0 || st.Budget.Allowed == nil || *st.Budget.Allowed <= 0 {
 		return nil
@@ -65,12 +71,12 @@ func budgetChart(st *evaluator.Status) *chart {
 	y := func(v float64) float64 { return chartHeight * (1 - v) / (1 - bottom) }
 
 	width := filled(st, parts)
-	c := &chart{Rule: fixed(y(0)), X: timeTicks(parts[0].Start, wholeEnd(st, parts)), Excluded: excludedPath(st, parts)}
+	c := &Chart{Rule: fixed(y(0)), X: timeTicks(parts[0].Start, wholeEnd(st, parts)), Excluded: excludedPath(st, parts)}
 	for v := 1.0; v >= bottom-1e-9; v -= step {
-		c.Y = append(c.Y, tick{At: fixed(y(v)), Text: humanize.Percent(&v)})
+		c.Y = append(c.Y, Tick{At: fixed(y(v)), Text: humanize.Percent(&v)})
 	}
 	if step > 1 { // zero is between two steps
-		c.Y = append(c.Y, tick{At: fixed(y(0)), Text: "0" + humanize.Space + "%"})
+		c.Y = append(c.Y, Tick{At: fixed(y(0)), Text: "0" + humanize.Space + "%"})
 	}
 	c.drawLeft(parts, left, width, y)
 	c.Label = "Budget remaining, from 100 % at " + parts[0].Start.UTC().Format("2 Jan 15:04") + " to " +
@@ -78,8 +84,8 @@ func budgetChart(st *evaluator.Status) *chart {
 	return c
 }
 
-// drawLeft draws what was left after each part, where that is known.
-func (c *chart) drawLeft(parts []part, left []float64, width float64, y func(float64) float64) {
+// drawLeft draws the budget left after each part, where that is known.
+func (c *Chart) drawLeft(parts []part, left []float64, width float64, y func(float64) float64) {
 	each := width / float64(len(parts))
 	var line, area, over strings.Builder
 	drawn := false // the part before
@@ -113,14 +119,14 @@ func (c *chart) drawLeft(parts []part, left []float64, width float64, y func(flo
 	c.Line, c.Area, c.Over = line.String(), area.String(), over.String()
 }
 
-// errorChart is the share of bad events in each part of the window, on a
-// logarithmic scale with a line at what the objective allows.
-func errorChart(st *evaluator.Status) *chart {
+// Errors returns the share of bad events in each part of the window, on a logarithmic scale
+// with a line at the share that the objective allows. It is nil without history.
+func Errors(st *evaluator.Status) *Chart {
 	parts := merged(st.History, chartParts)
 	if len(parts) == 0 {
 		return nil
 	}
-	allowed := allowedRatio(st.Objective)
+	allowed := summary.Allowed(st)
 	most, worst := 10.0, 0
 	for i, p := range parts {
 		if partBurn(p, allowed) > partBurn(parts[worst], allowed) {
@@ -131,9 +137,9 @@ func errorChart(st *evaluator.Status) *chart {
 	y := func(burn float64) float64 { return chartHeight * (1 - logScale(burn, most)) }
 
 	width := filled(st, parts)
-	c := &chart{Rule: fixed(y(1)), X: timeTicks(parts[0].Start, wholeEnd(st, parts)), Excluded: excludedPath(st, parts), Y: []tick{{At: fixed(chartHeight), Text: "0" + humanize.Space + "%"}}}
+	c := &Chart{Rule: fixed(y(1)), X: timeTicks(parts[0].Start, wholeEnd(st, parts)), Excluded: excludedPath(st, parts), Y: []Tick{{At: fixed(chartHeight), Text: "0" + humanize.Space + "%"}}}
 	for burn := 1.0; burn <= most && burn*allowed <= 1; burn *= 10 {
-		c.Y = append(c.Y, tick{At: fixed(y(burn)), Text: humanize.Share(burn * allowed)})
+		c.Y = append(c.Y, Tick{At: fixed(y(burn)), Text: humanize.Share(burn * allowed)})
 	}
 	if top := partBurn(parts[worst], allowed); top > 1 {
 		c.addTop(y(top), humanize.Share(top*allowed))
@@ -158,26 +164,25 @@ func errorChart(st *evaluator.Status) *chart {
 }
 
 // addTop names the height of the highest bar where no tick is near.
-func (c *chart) addTop(at float64, text string) {
+func (c *Chart) addTop(at float64, text string) {
 	const room = 16 // pixels of a line of text
 	for _, t := range c.Y {
 		if y, err := strconv.ParseFloat(t.At, 64); err != nil || math.Abs(y-at) < room {
 			return
 		}
 	}
-	c.Y = append(c.Y, tick{At: fixed(at), Text: text})
+	c.Y = append(c.Y, Tick{At: fixed(at), Text: text})
 }
 
-// shareChart is an errorChart of a time of its own, in parts, with what of it is
-// excluded.
-func shareChart(st *evaluator.Status, parts []evaluator.Bucket, excluded []slo.Span) *chart {
+// Shares returns the same as Errors for another time, given in parts, with its excluded
+// spans.
+func Shares(st *evaluator.Status, parts []evaluator.Bucket, excluded []slo.Span) *Chart {
 	then := *st
 	then.History, then.Budget.PeriodStart, then.Budget.PeriodEnd, then.Excluded.Spans = parts, nil, nil, excluded
-	return errorChart(&then)
+	return Errors(&then)
 }
 
-// wholeEnd is the end of the window that parts are of, which for a calendar period
-// is to come.
+// wholeEnd returns the end of the window of parts. The end of a calendar period is to come.
 func wholeEnd(st *evaluator.Status, parts []part) time.Time {
 	if end := st.Budget.PeriodEnd; end != nil {
 		return *end
@@ -185,8 +190,8 @@ func wholeEnd(st *evaluator.Status, parts []part) time.Time {
 	return parts[len(parts)-1].End
 }
 
-// filled is how much of a chart's width the parts take: what is to come of a
-// calendar period stays empty.
+// filled returns how much of a chart's width the parts take. The rest of a calendar period
+// stays empty.
 func filled(st *evaluator.Status, parts []part) float64 {
 	start, now := parts[0].Start, parts[len(parts)-1].End
 	if at := st.Budget.PeriodStart; at != nil {
@@ -199,17 +204,17 @@ func filled(st *evaluator.Status, parts []part) float64 {
 	return chartWidth * float64(now.Sub(start)) / float64(whole)
 }
 
-// add notes part i, of a width: what it says, and whether it is unknown.
-func (c *chart) add(width float64, i int, p part, text string) {
+// add notes the text of part i, of a width, and whether it is unknown.
+func (c *Chart) add(width float64, i int, p part, text string) {
 	x := width * float64(i)
 	if p.Coverage == 0 && p.Excluded <= 0.99 {
 		text = "no data " + spanText(p)
 		c.Gaps += fmt.Sprintf("M%.2f 0h%.2fv%sh-%.2fz", x, width, fixed(chartHeight), width)
 	}
-	c.Hits = append(c.Hits, hit{X: fixed(x), Width: fixed(width), Text: text})
+	c.Hits = append(c.Hits, Hit{X: fixed(x), Width: fixed(width), Text: text})
 }
 
-// excludedPath are the stretches of the window that are excluded, to the minute.
+// excludedPath returns the excluded time of the window, to the minute.
 func excludedPath(st *evaluator.Status, parts []part) string {
 	start, end := parts[0].Start, wholeEnd(st, parts)
 	x := func(t time.Time) float64 {
@@ -240,8 +245,8 @@ func spanText(p part) string {
 	return p.Start.UTC().Format("2 Jan 15:04") + " to " + p.End.UTC().Format("2 Jan 15:04")
 }
 
-// timeTicks are about six round times in UTC between two.
-func timeTicks(start, end time.Time) []tick {
+// timeTicks returns about six round times in UTC between two.
+func timeTicks(start, end time.Time) []Tick {
 	const day = 24 * time.Hour
 	var step time.Duration
 	for _, step = range []time.Duration{
@@ -258,10 +263,10 @@ func timeTicks(start, end time.Time) []tick {
 	} else if end.Sub(start) > day {
 		layout = "2 Jan 15:04"
 	}
-	var out []tick
+	var out []Tick
 	for t := start.Truncate(step).Add(step); t.Before(end); t = t.Add(step) {
 		at := 100 * float64(t.Sub(start)) / float64(end.Sub(start))
-		tk := tick{At: fixed(at), Text: t.UTC().Format(layout), Anchor: "middle", Minor: len(out)%2 == 1}
+		tk := Tick{At: fixed(at), Text: t.UTC().Format(layout), Anchor: "middle", Minor: len(out)%2 == 1}
 		if at > 94 {
 			tk.Anchor = "end"
 		} else if at < 5 {
