@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
-	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
@@ -115,7 +114,7 @@ func eventsText(n float64) string {
 	if n == 1 {
 		return "one event"
 	}
-	return evaluator.ForPeople(math.Round(n)) + " events"
+	return humanize.Decimal(math.Round(n)) + " events"
 }
 
 // neverPages is a message with its hint when no tier that pages can begin, though

@@ -3,7 +3,6 @@ package alerting
 import (
 	"math"
 
-	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
@@ -12,7 +11,7 @@ import (
 // what is less than all would look like all.
 func Share(ratio float64) string {
 	if math.Abs(ratio) >= 10 {
-		return evaluator.ForPeople(math.Round(ratio*100)) + " %"
+		return humanize.Decimal(math.Round(ratio*100)) + " %"
 	}
 	n := 2
 	for ratio < 1 && n < 8 && humanize.Digits(ratio*100, n) == "100" {
@@ -36,7 +35,7 @@ func RunsText(s *slo.SLO, row int) string {
 		return "a run failed"
 	}
 	if did == "missed" {
-		return evaluator.ForPeople(float64(row)) + " runs in a row were missed"
+		return humanize.Decimal(float64(row)) + " runs in a row were missed"
 	}
-	return evaluator.ForPeople(float64(row)) + " runs in a row failed"
+	return humanize.Decimal(float64(row)) + " runs in a row failed"
 }

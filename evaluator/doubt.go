@@ -1,7 +1,6 @@
 package evaluator
 
 import (
-	"fmt"
 	"slices"
 	"time"
 )
@@ -34,14 +33,6 @@ const (
 // doubtCodes contains all codes, in the order in which doubts are listed.
 var doubtCodes = []DoubtCode{
 	DoubtBadExceedsTotal, DoubtGoodExceedsTotal, DoubtDuplicated, DoubtAmbiguous, DoubtImpossible, DoubtPartlyKnown, DoubtEstimated, DoubtAudit,
-}
-
-// Times returns how often something happened, for people.
-func Times(n int) string {
-	if n == 1 {
-		return "once"
-	}
-	return fmt.Sprintf("%d times", n)
 }
 
 // AddDoubt adds a doubt to a status. If the state has no reason, the doubt becomes the

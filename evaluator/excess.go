@@ -3,9 +3,9 @@ package evaluator
 import (
 	"fmt"
 	"math"
-	"strconv"
 
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // An indicator may count more bad or good events than events, if its total leaves some
@@ -216,13 +216,5 @@ func (x *Excess) begin(t *timeline.Timeline, unit timeline.Minute, good bool) {
 func (x *Excess) Doubt(code DoubtCode, kind string) Doubt {
 	since := x.since.Time()
 	return Doubt{Code: code, Since: &since, Message: fmt.Sprintf("%s %s events and %s events in all were counted from %s to %s: the total leaves some out",
-		PlainCount(x.part), kind, PlainCount(x.total), ClockText(x.since), ClockText(x.until))}
+		humanize.Precise(x.part), kind, humanize.Precise(x.total), humanize.Minute(x.since.Time()), humanize.Minute(x.until.Time()))}
 }
-
-// PlainCount returns a number of events for people, with three decimals.
-func PlainCount(events float64) string {
-	return strconv.FormatFloat(math.Round(events*1000)/1000, 'f', -1, 64)
-}
-
-// ClockText returns an instant for people.
-func ClockText(at timeline.Minute) string { return at.Time().Format("2006-01-02 15:04 MST") }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
@@ -126,7 +125,7 @@ func suggest(s *slo.SLO, t *timeline.Timeline, from, to timeline.Minute) Suggest
 	chosen, limit := all[max(best, 0)], all[min(best+1, len(all)-1)]
 	consumed := takes(chosen)
 	out.Worst.Consumed = &consumed
-	worst := fmt.Sprintf("in the worst %s, until %s, %s of %s events were bad", w, l.worst.End.Time().Format(dayAndTime), evaluator.ForPeople(math.Round(bad)), evaluator.ForPeople(math.Round(l.worst.Total)))
+	worst := fmt.Sprintf("in the worst %s, until %s, %s of %s events were bad", w, l.worst.End.Time().Format(dayAndTime), humanize.Decimal(math.Round(bad)), humanize.Decimal(math.Round(l.worst.Total)))
 	if of := l.worst.Coverage(); of < wellKnown {
 		worst += fmt.Sprintf(" (of which %s are known; the others are taken to be good)", alerting.Share(of))
 	}

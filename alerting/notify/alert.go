@@ -196,7 +196,7 @@ func factsOf(s *evaluator.Status, f evaluator.FiringAlert) slo.Facts {
 	if w == nil || w.BurnRate == nil {
 		return out
 	}
-	out.BurnRate, out.Bad, out.Total, out.BadShare = times(*w.BurnRate), evaluator.ForPeople(math.Round(w.Bad)), evaluator.ForPeople(math.Round(w.Total)), alerting.Share(slo.BadShare(w.Bad, w.Total))
+	out.BurnRate, out.Bad, out.Total, out.BadShare = times(*w.BurnRate), humanize.Decimal(math.Round(w.Bad)), humanize.Decimal(math.Round(w.Total)), alerting.Share(slo.BadShare(w.Bad, w.Total))
 	if b.Allowed != nil && *b.Allowed > 0 {
 		out.BudgetTaken = alerting.Share(w.Bad / *b.Allowed)
 	}

@@ -25,7 +25,7 @@ func BacktestMarkdown(w io.Writer, r *backtest.Report) error {
 }
 
 func writeBacktest(w io.Writer, r *backtest.Report, d document) error {
-	d.text(fmt.Sprintf("Backtest from %s to %s, %s", minuteText(r.From), minuteText(r.To), durationText(r.To.Sub(r.From))))
+	d.text(fmt.Sprintf("Backtest from %s to %s, %s", humanize.Minute(r.From), humanize.Minute(r.To), durationText(r.To.Sub(r.From))))
 	results := map[string][]*backtest.TestResult{}
 	for i := range r.Results {
 		result := &r.Results[i]

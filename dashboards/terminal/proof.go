@@ -30,10 +30,10 @@ func Proof(w io.Writer, p *explain.Proof, sc Screen) error {
 	s := &p.SLO
 	over := s.Window
 	if at := s.Budget.PeriodEnd; at != nil {
-		over = fmt.Sprintf("the %s in %s, which ends at %s", s.Window, s.Spec.Window.Zone, minuteText(*at))
+		over = fmt.Sprintf("the %s in %s, which ends at %s", s.Window, s.Spec.Window.Zone, humanize.Minute(*at))
 	}
 	b.line(noColour, fmt.Sprintf("%s: %s %% of the %s good over %s, at %s",
-		s.ID, humanize.Objective(s.Objective), s.Unit(), over, minuteText(p.EvaluatedAt)))
+		s.ID, humanize.Objective(s.Objective), s.Unit(), over, humanize.Minute(p.EvaluatedAt)))
 	source := cmp.Or(s.Source, "-")
 	if s.Revision != "" {
 		source += fmt.Sprintf(" at commit %.12s", s.Revision)
@@ -73,7 +73,7 @@ func (b *proofPage) window(p *explain.Proof) {
 	}
 	b.grid(
 		column{cells: []string{"from", "to", "slots", "excluded", "samples"}},
-		column{cells: []string{minuteText(p.Start), minuteText(p.End), slots, excluded, samples}},
+		column{cells: []string{humanize.Minute(p.Start), humanize.Minute(p.End), slots, excluded, samples}},
 	)
 }
 
@@ -89,7 +89,7 @@ func (b *proofPage) excluded(x *evaluator.Excluded) {
 	for _, e := range x.By {
 		when := "again and again"
 		if e.From != nil {
-			when = minuteText(*e.From) + " to " + minuteText(*e.To)
+			when = humanize.Minute(*e.From) + " to " + humanize.Minute(*e.To)
 		}
 		addRow(columns, count(e.Total), count(e.Bad), count(e.Slots), when, printable(e.Reason), printable(cmp.Or(e.Ticket, "-")))
 	}
@@ -274,9 +274,9 @@ func (b *proofPage) queries(p *explain.Proof) {
 	for _, text := range texts {
 		s := byText[text]
 		b.line(noColour, "  "+printable(text))
-		at := "at " + minuteText(s.first)
+		at := "at " + humanize.Minute(s.first)
 		if s.times > 1 {
-			at = fmt.Sprintf("%s times, at %s to %s", count(s.times), minuteText(s.first), minuteText(s.last))
+			at = fmt.Sprintf("%s times, at %s to %s", count(s.times), humanize.Minute(s.first), humanize.Minute(s.last))
 		}
 		b.line(grey, "    "+at+": "+samplesText(s.samples))
 		if s.failed != "" {
@@ -294,7 +294,7 @@ func samplesText(n int) string {
 
 // check compares the counts with a direct query.
 func (b *proofPage) check(c *explain.Check) {
-	b.title(fmt.Sprintf("Check of %s, by one query at %s", c.Counter, minuteText(c.Time)))
+	b.title(fmt.Sprintf("Check of %s, by one query at %s", c.Counter, humanize.Minute(c.Time)))
 	b.line(noColour, "  "+printable(c.Query))
 	if c.Direct == nil {
 		b.line(yellow, "  not available: "+printable(c.Unavailable))

@@ -49,7 +49,7 @@ func Table(w io.Writer, r *evaluator.Report, sc Screen) error {
 	for _, n := range append(notes, legend(slos)...) {
 		b.WriteString(sc.line(yellow, "  "+n))
 	}
-	fmt.Fprintf(&b, "\nat %s%s%s\n", r.EvaluatedAt.UTC().Format("2006-01-02 15:04 MST"), sourcesOf(r), methodsOf(r))
+	fmt.Fprintf(&b, "\nat %s%s%s\n", humanize.Minute(r.EvaluatedAt), sourcesOf(r), methodsOf(r))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -117,7 +117,5 @@ func count[T int | float64](n T) string { return plain(humanize.Count(float64(n)
 
 func durationText(d time.Duration) string { return plain(humanize.Duration(d)) }
 
-func minuteText(at time.Time) string { return at.UTC().Format("2006-01-02 15:04 MST") }
-
 // secondText returns the instant of a sample.
 func secondText(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05") }

@@ -13,6 +13,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/history"
 	"github.com/slowburn-slo/slowburn/evaluator/plan"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 const (
@@ -163,8 +164,8 @@ func (a *Audit) text(r int) string {
 	if m := a.Plan.Inputs[a.Part]; len(a.Plan.Inputs) > 1 {
 		input = " of " + m.ClockText()
 	}
-	text := fmt.Sprintf("from %s to %s %s %s events%s were counted, and %s gives %s", evaluator.ClockText(a.hour.To-history.AuditLength), evaluator.ClockText(a.hour.To),
-		evaluator.PlainCount(a.hour.Counted[r]), counting.AllRoles[r].Names()[0], input, a.way.Function(), evaluator.PlainCount(a.direct[r]+a.hour.Surplus[r]))
+	text := fmt.Sprintf("from %s to %s %s %s events%s were counted, and %s gives %s", humanize.Minute((a.hour.To - history.AuditLength).Time()), humanize.Minute(a.hour.To.Time()),
+		humanize.Precise(a.hour.Counted[r]), counting.AllRoles[r].Names()[0], input, a.way.Function(), humanize.Precise(a.direct[r]+a.hour.Surplus[r]))
 	if a.hour.Surplus[r] != 0 {
 		text += ", births and falls apart"
 	}

@@ -16,9 +16,9 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // Ten seconds after a store died, Thanos leaves it out, and answers without its data and
@@ -232,7 +232,7 @@ func (s *stores) isWell(x *thanosStore) bool {
 }
 
 func (m missedStore) text() string {
-	return fmt.Sprintf("the %s %s is gone that was there until %s", m.component, m.Name, m.at.UTC().Format(evaluator.MinuteFormat))
+	return fmt.Sprintf("the %s %s is gone that was there until %s", m.component, m.Name, humanize.Minute(m.at))
 }
 
 // Lost describes a store that is gone and had samples of selectors in (from, to], and

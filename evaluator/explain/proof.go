@@ -14,6 +14,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/history"
 	"github.com/slowburn-slo/slowburn/evaluator/plan"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // Proof contains how the numbers of one SLO over its own window are computed. `explain -o
@@ -204,17 +205,17 @@ func (p *Proof) addNotes(sum timeline.Sum) {
 		add("the budget is that of the projected whole %s; what is to come is projected by: %s", p.SLO.Window, *basis)
 	}
 	if sum.Bad < 0 {
-		add("the good %s are %s more than all; bad counts as 0", unit, evaluator.ForPeople(-sum.Bad))
+		add("the good %s are %s more than all; bad counts as 0", unit, humanize.Decimal(-sum.Bad))
 	}
 	if x := p.SLO.Excluded; x.Slots > 0 {
 		add("%s slots are excluded, with %s %s, %s of them bad: they hold nothing and don't count, but are among samples, findings and checks",
-			evaluator.ForPeople(float64(x.Slots)), evaluator.ForPeople(x.Total), unit, evaluator.ForPeople(x.Bad))
+			humanize.Decimal(float64(x.Slots)), humanize.Decimal(x.Total), unit, humanize.Decimal(x.Bad))
 	}
 	if sum.Known > 0 && sum.Total == 0 {
 		add("nothing happened: the SLI is undefined, and no budget is consumed")
 	}
 	if missing := sum.Slots() - sum.Known; sum.Known > 0 && missing > 0 {
-		add("%s of the slots are not known: no samples that are two scrapes apart at most are around them", evaluator.ForPeople(float64(missing)))
+		add("%s of the slots are not known: no samples that are two scrapes apart at most are around them", humanize.Decimal(float64(missing)))
 		add("events of unknown slots count in the slot of the next sample, where there is one")
 	}
 }

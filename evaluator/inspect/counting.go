@@ -5,13 +5,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/audit"
 	"github.com/slowburn-slo/slowburn/evaluator/counting"
 	"github.com/slowburn-slo/slowburn/evaluator/history"
 	"github.com/slowburn-slo/slowburn/evaluator/plan"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 const (
@@ -105,12 +105,12 @@ func (x *inspector) leftUndecided(kind counting.FindingKind, left counting.Undec
 	if kind == counting.FindRebirth {
 		x.concern(false, field, "let the application set the counter to 0 when it starts, or lengthen the ttl after which its exporter drops it",
 			"counters expired and came back %s in the last %s while their exporter went on; nothing proves that they began from zero, so %s events are not counted",
-			evaluator.Times(left.Counters), last, evaluator.ForPeople(max(left.Total, left.Bad)))
+			humanize.Times(left.Counters), last, humanize.Decimal(max(left.Total, left.Bad)))
 		return
 	}
 	x.concern(false, field, "count by the counters of each process instead of a sum of them, or let the process say when it began by process_start_time_seconds",
 		"counters fell %s in the last %s to more than they can have counted since, as sums that lose a part and restored states do; what they counted in these scrapes is not known",
-		evaluator.Times(left.Counters), last)
+		humanize.Times(left.Counters), last)
 }
 
 // pushed finds counters that come through a Pushgateway without the start time of the

@@ -9,6 +9,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/counting"
 	"github.com/slowburn-slo/slowburn/evaluator/plan"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // excess finds more bad or good events in a day than all events in that day and the one
@@ -50,6 +51,6 @@ func (x *inspector) excess(ctx context.Context, m *plan.Input) error {
 		return err
 	}
 	x.concern(false, x.fieldFor(counting.RoleTotal), "it must count all events, the bad ones among them; or give good and bad",
-		"there were %s %s events in the last day, and %s events in the last two: the total leaves some out", evaluator.ForPeople(math.Round(events)), code, evaluator.ForPeople(math.Round(total)))
+		"there were %s %s events in the last day, and %s events in the last two: the total leaves some out", humanize.Decimal(math.Round(events)), code, humanize.Decimal(math.Round(total)))
 	return nil
 }

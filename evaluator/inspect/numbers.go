@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/counting"
 	"github.com/slowburn-slo/slowburn/evaluator/plan"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // estimated finds expressions whose events are estimates.
@@ -82,7 +82,7 @@ func (x *inspector) noCounter(ctx context.Context, s subject) error {
 	long := s.Selector.Range(length.Duration())
 	still, found, err := x.number(ctx, fmt.Sprintf("max(last_over_time(%s) > 0 and last_over_time(%s offset %s)) unless max(changes(%s)) > 0", hour, hour, length, long), x.end)
 	if err == nil && found {
-		x.concern(false, s.field, "if each of its samples is a number of events, write type: delta; if they are rates, type: rate", "%s did not change in the last %s: it is %s, and counted no events", s.Selector, length, evaluator.PlainCount(still))
+		x.concern(false, s.field, "if each of its samples is a number of events, write type: delta; if they are rates, type: rate", "%s did not change in the last %s: it is %s, and counted no events", s.Selector, length, humanize.Precise(still))
 	}
 	return err
 }

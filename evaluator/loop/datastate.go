@@ -7,6 +7,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // dataState returns the state that follows from the data alone, its reason, and since
@@ -22,7 +23,7 @@ func (t *followed) dataState(end timeline.Minute, longest slo.Window) (evaluator
 		case until == nil:
 			return evaluator.StateNoData, "no series match " + text + timesHint(t.slo.Indicator), nil
 		default:
-			reason := fmt.Sprintf("no samples of %s since %s", text, until.Format("2006-01-02 15:04 MST"))
+			reason := fmt.Sprintf("no samples of %s since %s", text, humanize.Minute(*until))
 			if cause := t.job.absence.cause; cause != "" {
 				reason += ": " + cause
 			}

@@ -8,6 +8,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/counting"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // doubtsOf returns the doubts about an SLO's numbers, in the order of DoubtCodes. Each
@@ -167,5 +168,5 @@ func (t *followed) ambiguous(v *timeline.Timeline, end timeline.Minute) *evaluat
 	}
 	return &evaluator.Doubt{Code: evaluator.DoubtAmbiguous, Since: &since, Message: fmt.Sprintf(
 		"ambiguous: %s %s may have happened that are not counted, beside %s that are: counters began again or lost a part %s, and nothing proves which",
-		evaluator.ForPeople(n), what, evaluator.ForPeople(of-n), evaluator.Times(left.Counters))}
+		humanize.Decimal(n), what, humanize.Decimal(of-n), humanize.Times(left.Counters))}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // keptDoubt returns the doubt about slots that stay though the backend has lost them.
@@ -21,7 +22,7 @@ func (t *followed) keptDoubt(end timeline.Minute) *evaluator.Doubt {
 	since := kept[len(kept)-1].End.Time()
 	return &evaluator.Doubt{Code: evaluator.DoubtPartlyKnown, OfBackend: true, Since: &since, Message: fmt.Sprintf(
 		"the backend has no samples any more of %d minutes between %s and %s; what was counted there stays, and the backend is asked again each hour",
-		slots, kept[0].Start.Time().Format(evaluator.MinuteFormat), since.Format(evaluator.MinuteFormat))}
+		slots, humanize.Minute(kept[0].Start.Time()), humanize.Minute(since))}
 }
 
 // logKept logs when a backend begins to answer less than it did, and when it has all

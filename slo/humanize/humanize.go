@@ -62,6 +62,23 @@ func Noun(n int, noun string) string {
 	return noun + "s"
 }
 
+// Decimal is a number with at most two decimals, for messages.
+func Decimal(v float64) string {
+	return strings.TrimRight(strings.TrimRight(grouped(v, 2), "0"), ".")
+}
+
+// Precise is a number with at most three decimals and without commas, to compare with that
+// of another program.
+func Precise(v float64) string { return strconv.FormatFloat(math.Round(1000*v)/1000, 'f', -1, 64) }
+
+// Times is how often something happened: "once", "3 times".
+func Times(n int) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
 // Fixed is a number with so many decimals, for sums whose parts people add up.
 func Fixed(v float64, decimals int) string { return grouped(v, decimals) }
 
@@ -194,6 +211,9 @@ func Duration(d time.Duration) string {
 	}
 	return "0" + Space + "s"
 }
+
+// Minute is an instant in a message, in UTC: "2026-11-22 14:02 UTC".
+func Minute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
 
 // Moment is an instant as people and as programs read it, in UTC.
 type Moment struct {

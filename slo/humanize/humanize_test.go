@@ -107,3 +107,14 @@ func TestParseTime(t *testing.T) {
 		require.Error(t, err, text)
 	}
 }
+
+func TestTextsOfMessages(t *testing.T) {
+	require.Equal(t, "1,234,567.8", Decimal(1234567.801))
+	require.Equal(t, "20", Decimal(20))
+	require.Equal(t, "1234.568", Precise(1234.5678))
+	require.Equal(t, "1 SLO", Plural(1, "SLO"))
+	require.Equal(t, "1,200 SLOs", Plural(1200, "SLO"))
+	require.Equal(t, "0 SLOs", Plural(0, "SLO"))
+	require.Equal(t, []string{"once", "2 times"}, []string{Times(1), Times(2)})
+	require.Equal(t, "2026-11-22 13:02 UTC", Minute(time.Date(2026, 11, 22, 14, 2, 59, 0, time.FixedZone("CET", 3600))))
+}
