@@ -12,7 +12,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting/notify"
 	"github.com/slowburn-slo/slowburn/alerting/rules"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
-	"github.com/slowburn-slo/slowburn/dashboards"
+	"github.com/slowburn-slo/slowburn/dashboards/grafana"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
@@ -228,16 +228,16 @@ func generateDashboards(s streams, output string) error {
 	case "-":
 		return usage("two dashboards can't go to standard output; give -o DIR")
 	}
-	overview, err := dashboards.Overview()
+	overview, err := grafana.Overview()
 	if err != nil {
 		return failure("making the overview: %w", err)
 	}
-	detail, err := dashboards.Detail()
+	detail, err := grafana.Detail()
 	if err != nil {
 		return failure("making the detail dashboard: %w", err)
 	}
 	files := map[string][]byte{"slowburn-overview.json": overview, "slowburn-detail.json": detail}
-	if err := rules.WriteFiles(output, files, dashboards.Marker); err != nil {
+	if err := rules.WriteFiles(output, files, grafana.Marker); err != nil {
 		return failure("%w", err)
 	}
 	fmt.Fprintf(s.err, "2 dashboards in %s\n", output)

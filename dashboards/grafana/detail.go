@@ -1,4 +1,4 @@
-package dashboards
+package grafana
 
 import (
 	"github.com/grafana/grafana-foundation-sdk/go/common"
@@ -6,10 +6,10 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/statetimeline"
 )
 
-// Detail is the dashboard of one SLO, as JSON for Grafana's provisioning or
-// import: its numbers now, and how they came about.
+// Detail returns the dashboard of one SLO, as JSON for Grafana's provisioning or import. It
+// shows its numbers now and over time.
 func Detail() ([]byte, error) {
-	// The id tells groups apart; it may hold quotes.
+	// The id is different for each group, and may contain quotes.
 	const matchers = `slo_id=${slo_id:doublequote}`
 	p := &page{}
 	detailNow(p, matchers)

@@ -1,4 +1,4 @@
-package dashboards
+package grafana
 
 import (
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
@@ -8,10 +8,9 @@ import (
 	"github.com/grafana/grafana-foundation-sdk/go/timeseries"
 )
 
-// Overview is the dashboard of all SLOs, as JSON for Grafana's provisioning or
-// import: how many fire, are overspent or unknown, a table of them that links
-// to the detail, and the ones with the least budget and the highest burn rate
-// over time.
+// Overview returns the dashboard of all SLOs, as JSON for Grafana's provisioning or import.
+// It shows how many fire, are overspent or unknown, a table of them that links to the detail,
+// and those with the least budget and the highest burn rate over time.
 func Overview() ([]byte, error) {
 	const matchers = `slo_service=~"$service"`
 	p := &page{}
@@ -49,16 +48,15 @@ func Overview() ([]byte, error) {
 			Tags([]string{tag}).AsDropdown(false).KeepTime(true).IncludeVars(false)))
 }
 
-// column is one column of the overview's table: a label, or the value of a
-// query.
+// column is a column of the overview's table: a label, or the value of a query.
 type column struct {
-	name   string // what people read
+	name   string // its head
 	field  string // the label; for a query "Value #A" and so on
 	expr   string
 	format []dashboard.DynamicConfigValue
 }
 
-// overviewColumns are the table's columns from left to right.
+// overviewColumns contains the table's columns from left to right.
 func overviewColumns(matchers string) []column {
 	of := func(metric string) string { return "max " + key + "(" + metric + "{" + matchers + "})" }
 	percent := func(decimals int) []dashboard.DynamicConfigValue {

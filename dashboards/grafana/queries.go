@@ -1,4 +1,4 @@
-package dashboards
+package grafana
 
 import (
 	"encoding/json"
@@ -8,10 +8,9 @@ import (
 	"strings"
 )
 
-// Queries are all queries of a dashboard's variables, panels and annotations,
-// with Grafana's variables replaced by the values of vars. What a
-// variable asks of a label is the selector of its series. It fails for a
-// variable that vars lacks.
+// Queries returns all queries of a dashboard's variables, panels and annotations, with
+// Grafana's variables replaced by the values of vars. For a variable of a label's values it
+// returns the selector of the series. It fails for a variable that vars lacks.
 func Queries(dashboard []byte, vars map[string]string) ([]string, error) {
 	type target struct{ Expr string }
 	type panel struct{ Targets []target }
