@@ -14,6 +14,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/evaluator/truth"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -35,9 +36,7 @@ func episodesOf(t *testing.T, service truth.Service) []TestResult {
 	}
 	end := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
 	start := end.Add(-72 * time.Hour)
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	for _, s := range truth.Simulate(service, start, end).Series {
 		var samples []memprom.Sample
 		for _, x := range s.Samples {

@@ -21,6 +21,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -74,9 +75,7 @@ type runner func(t *testing.T, db *memprom.DB, s *slo.SLO, from, to time.Time)
 func agree(t *testing.T, w *world, run runner, from int) {
 	t.Helper()
 	t.Logf("%s over %s, scraped each %d s\n%s", w.shape.name, w.slo.Window.Length, w.interval, strings.Join(w.story, "\n"))
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	w.load(t, db)
 	run(t, db, w.slo, at(from), at(w.minutes))
 	server := httptest.NewServer(db.Handler())

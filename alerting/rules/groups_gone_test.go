@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"net/http/httptest"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -125,9 +125,7 @@ func (w *world) scrape(series map[string]func(minute int) float64, labels string
 // goneAgree compares the slots of the groups of an SLO, but the first slot or slice of
 // each, of which rules do not know what counters grew by.
 func goneAgree(t *testing.T, s *slo.SLO, w *world, n int) {
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	w.load(t, db)
 	runGroups(t, db, s, epoch, at(n+2))
 	server := httptest.NewServer(db.Handler())
@@ -175,9 +173,7 @@ func TestGoneGroupsAreForgotten(t *testing.T) {
 				keep += m.Every + m.Grace
 			}
 			last := at(10).Add(-keep)
-			db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-			require.NoError(t, err)
-			defer func() { require.NoError(t, db.Close()) }()
+			db := servers.Embedded(t)
 			r := rand.New(rand.NewPCG(1, 7))
 			w := &world{series: map[string][]memprom.Sample{}}
 			w.scrape(kind.series(r, "a"), `,tenant="here"}`, 20, func(int) bool { return true })
@@ -231,9 +227,7 @@ func TestGoneGroupsAreSplitAnew(t *testing.T) {
 			continue
 		}
 		t.Run(kind.name, func(t *testing.T) {
-			db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-			require.NoError(t, err)
-			defer func() { require.NoError(t, db.Close()) }()
+			db := servers.Embedded(t)
 			w := &world{series: map[string][]memprom.Sample{}}
 			r := rand.New(rand.NewPCG(1, 7))
 			for host, zone := range map[string]string{"a": "x", "b": "y"} {

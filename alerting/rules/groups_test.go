@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net/http/httptest"
 	"regexp"
@@ -17,6 +16,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/spec"
@@ -206,9 +206,7 @@ func tenants(t *testing.T, seed uint64) map[string]*world {
 
 func groupsAgree(t *testing.T, worlds map[string]*world, run runner) {
 	t.Helper()
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	for tenant, w := range worlds {
 		in := *w
 		in.series = map[string][]memprom.Sample{}

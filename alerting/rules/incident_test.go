@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"log/slog"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -21,9 +21,7 @@ import (
 // and 30 % do in the first 20 minutes of the second day.
 func incidentDay(t *testing.T) *memprom.DB {
 	t.Helper()
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db := servers.Embedded(t)
 	for _, instance := range []string{"a", "b"} {
 		const scrapes = 2 * 30 * 60
 		good, bad := make([]memprom.Sample, 0, scrapes), make([]memprom.Sample, 0, scrapes)

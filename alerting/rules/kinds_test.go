@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"log/slog"
 	"net/http/httptest"
 	"strconv"
 	"strings"
@@ -11,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
@@ -120,9 +119,7 @@ func TestKindsAgree(t *testing.T) {
 
 func kindAgrees(t *testing.T, tt kindCase, run runner) {
 	t.Helper()
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	require.NoError(t, db.Load(t.Context(), epoch.Add(7*time.Second), 30*time.Second, strings.Join(tt.seriesAt(epoch.Unix()), "\n")))
 	server := httptest.NewServer(db.Handler())
 	defer server.Close()

@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -13,7 +12,6 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/slowburn-slo/slowburn/alerting"
-	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -155,9 +153,7 @@ func TestVMAlertRunsAgree(t *testing.T) {
 	const n = 170
 	s, p := ofRuns(t, "")
 	slots := runsAtRandom(rand.New(rand.NewPCG(5, 3)), n)
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	require.NoError(t, db.Load(t.Context(), epoch.Add(20*time.Second), time.Minute, strings.Join(countersOf(`job="j",instance="i"`, slots), "\n")))
 	vm := replayed(t, servers.NewestVictoriaMetrics(t), db, s, epoch, at(n+2))
 	alertsReplayed(t, vm, db, s, p, at(2), at(n+3))

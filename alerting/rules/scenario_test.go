@@ -19,6 +19,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting/scenario"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom/ruler"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -65,9 +66,7 @@ func TestScenarios(t *testing.T) {
 // it.
 func playRules(t *testing.T, c scenario.Scenario, s *slo.SLO) scenario.Played {
 	t.Helper()
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	var slots []timeline.Slot
 	c.Play(1, func(_ int, slot timeline.Slot) []string {
 		slots = append(slots, slot)

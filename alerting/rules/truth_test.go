@@ -22,6 +22,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/evaluator/truth"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -99,9 +100,7 @@ type count2 struct{ total, bad map[timeline.Minute]float64 }
 
 func newPattern(t *testing.T, service truth.Service) *pattern {
 	t.Helper()
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db := servers.Embedded(t)
 	p := &pattern{t: t, db: db, latency: service.Latency, doubtful: map[timeline.Minute]string{}}
 	p.slo = example(t, "", `requests_total{job="`+service.Job+`",code="500"}`, `requests_total{job="`+service.Job+`"}`)
 	if service.Latency {

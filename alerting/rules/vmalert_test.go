@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -102,9 +101,7 @@ func TestVMAlertAgrees(t *testing.T) {
 func TestVMAlertMetricsQL(t *testing.T) {
 	s := kindCase{text: []string{`{name: last, sli: {threshold: {query: 'max(queue) default 60 # a comment', op: "<", value: 50}}}`}}.slo(t)
 	require.NotEmpty(t, Refusal(s))
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	require.NoError(t, db.Load(t.Context(), epoch.Add(7*time.Second), 30*time.Second, `queue{name="a"} 5 5 5 5 stale`))
 	replayed(t, servers.NewestVictoriaMetrics(t), db, s, epoch, at(6))
 	c := &comparison{t: t, world: &world{slo: s}, db: db}
@@ -138,9 +135,7 @@ func TestVMAlertTiersAgree(t *testing.T) {
 	s := grouped(withWindow(example(t, "", `requests_total{code="500"}`, "requests_total"), 6*hour), "tenant")
 	s.Alerting.Policy = "demanding"
 	s.Groups.Objectives["b"] = objective(t, "99")
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	want := map[string]map[string][]int{}
 	for _, tenant := range []string{"a", "b"} {
 		slots, own := slotsAtRandom(r, n), *s

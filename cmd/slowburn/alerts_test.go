@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
@@ -72,9 +70,7 @@ func listAlerts(t *testing.T, am *servers.Server) []sentAlert {
 // (from, to]. It was scraped each minute, and goes on being.
 func incident(t *testing.T, from, to time.Time) *httptest.Server {
 	t.Helper()
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db := servers.Embedded(t)
 	before, during := 120, int(to.Sub(from)/time.Minute)
 	require.NoError(t, db.Load(t.Context(), from.Add(-time.Duration(before)*time.Minute), time.Minute, fmt.Sprintf(`
 http_requests_total{job="checkout",instance="a",code="200"} 0+100x%d %d+93x%d %d+100x60

@@ -31,6 +31,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom/ruler"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom/shop"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/spec"
 )
@@ -50,9 +51,7 @@ func shopSLOs(t *testing.T, live time.Time) []*slo.SLO {
 // shopDays is a shop with some days of history before live, gone on until end.
 func shopDays(t *testing.T, days int, live, end time.Time) (db *memprom.DB, url string) {
 	t.Helper()
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db = servers.Embedded(t)
 	s := shop.New(shop.Options{Seed: 1, HistoryStart: live.AddDate(0, 0, -days), LiveStart: live})
 	require.NoError(t, s.Advance(context.Background(), db, end))
 	server := httptest.NewServer(db.Handler())

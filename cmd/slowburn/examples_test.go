@@ -19,7 +19,6 @@ import (
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
-	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/spec"
@@ -209,9 +208,7 @@ func evaluatorOf(t *testing.T, urls map[string]string) *loop.Loop {
 // memoryWith is the address of an embedded Prometheus with series.
 func memoryWith(t *testing.T, series string) string {
 	t.Helper()
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db := servers.Embedded(t)
 	require.NoError(t, db.Load(context.Background(), examplesStart, time.Minute, series))
 	server := httptest.NewServer(db.Handler())
 	t.Cleanup(server.Close)

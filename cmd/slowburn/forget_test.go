@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 )
 
 // posts is an Alertmanager that keeps what is posted to it, and lists what it was told
@@ -66,9 +66,7 @@ func (p *posts) spent() int {
 // from now. From 40 to 30 hours ago 10 of them failed.
 func pastOf(t *testing.T, now time.Time, hours int) *memprom.DB {
 	t.Helper()
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db := servers.Embedded(t)
 	text, total, bad := [2]string{}, 0, 0
 	for m := -100 * 60; m <= 30; m++ {
 		total += 100

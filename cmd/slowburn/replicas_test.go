@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 )
 
 // scraped is a Prometheus that a target of 100 requests a minute is scraped into,
@@ -30,9 +30,7 @@ type scraped struct {
 // newScraped is scraped in the two hours before a time, and then as scrape says.
 func newScraped(t *testing.T, to time.Time, bad func(slot time.Time) int) *scraped {
 	t.Helper()
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db := servers.Embedded(t)
 	s := &scraped{db: db, bad: bad, from: to.Truncate(time.Minute).Add(-2 * time.Hour)}
 	s.scrape(t, to)
 	return s

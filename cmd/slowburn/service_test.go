@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -26,6 +25,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 )
 
 // served is a running `slowburn serve`.
@@ -297,9 +297,7 @@ func write(t *testing.T, dir, name, text string) string {
 // which 1 in 60 fails.
 func checkoutDB(t *testing.T) *memprom.DB {
 	t.Helper()
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db := servers.Embedded(t)
 	start := time.Now().Add(-2 * time.Hour).Truncate(time.Minute)
 	require.NoError(t, db.Load(t.Context(), start, time.Minute, `
 http_requests_total{job="checkout",instance="a",code="200"} 0+59x180

@@ -17,7 +17,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
-	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/spec"
 )
@@ -27,9 +27,7 @@ import (
 // counters each, and what it counted is in no doubt.
 func TestAServiceAudits(t *testing.T) {
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // where a bubble's clock begins
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	traffic(t, db, rand.New(rand.NewPCG(3, 4)), "r_total", begin.Add(-30*time.Hour), begin.Add(7*time.Hour), 20*time.Second)
 	set := spec.Load([]spec.File{{Name: "slo.yaml", Text: []byte("apiVersion: slowburn/v1\nservice: s\nslos:\n  - {name: a, window: 1h, objective: 99, sli: {events: {bad: 'r_total{code=\"500\"}', total: r_total}}}\n")}})
 	require.Empty(t, set.Findings)

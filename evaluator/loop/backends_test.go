@@ -24,7 +24,6 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
-	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/evaluator/truth"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -121,9 +120,7 @@ func victoriaMetricsWith(t *testing.T, bin string, worlds map[string]*truth.Worl
 // embeddedWith is an embedded Prometheus with the samples.
 func embeddedWith(t *testing.T, worlds map[string]*truth.World) string {
 	t.Helper()
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db := servers.Embedded(t)
 	for _, w := range worlds {
 		store(t, db, w)
 	}

@@ -12,16 +12,14 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
-	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 )
 
 // TestABoundIsWrittenAnewWhileServing: 10 requests a minute of which 1 is slow, by
 // texts of one bound that change each 20 minutes, the last to one that is not asked for.
 func TestABoundIsWrittenAnewWhileServing(t *testing.T) {
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	const sample = `
 		latency_seconds_bucket{job="shop",instance="a",le="%s"} %s
 		latency_seconds_bucket{job="shop",instance="a",le="+Inf"} 1000+10x%d

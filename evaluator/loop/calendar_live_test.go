@@ -12,7 +12,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
-	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -47,9 +47,7 @@ func TestCalendarPeriodsAgainstTheTruth(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			end, err := time.Parse(time.RFC3339, tt.end)
 			require.NoError(t, err)
-			db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-			require.NoError(t, err)
-			defer func() { require.NoError(t, db.Close()) }()
+			db := servers.Embedded(t)
 			// The first sample lies in the period before the last but one.
 			from := end.Add(-65 * 24 * time.Hour)
 			require.NoError(t, db.Load(t.Context(), from, time.Minute, `
@@ -96,9 +94,7 @@ func TestCalendarTheSameWhoeverCounts(t *testing.T) {
 	// A bubble's clock begins on 1 January 2000, a Saturday. In Kwajalein the week
 	// ends at noon in UTC on Sunday.
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	require.NoError(t, db.Load(t.Context(), begin.Add(-40*24*time.Hour), time.Minute, `
 		requests_total{job="shop",instance="a",code="200"} 0+999x14400
 		requests_total{job="shop",instance="a",code="500"} 0+1x14400`))

@@ -20,6 +20,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/spec"
@@ -47,9 +48,7 @@ const (
 // prometheus is an embedded one with the series of a text.
 func embedded(t *testing.T, step time.Duration, series string) *memprom.DB {
 	t.Helper()
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db := servers.Embedded(t)
 	require.NoError(t, db.Load(t.Context(), start, step, series))
 	return db
 }

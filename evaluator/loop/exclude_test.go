@@ -22,7 +22,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/explain"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
-	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/evaluator/truth"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -183,9 +183,7 @@ func TestExclusionsThatComeLater(t *testing.T) {
 	service := truth.Scenarios()["hourly restarts"]
 	from := begin.Add(-9 * 24 * time.Hour)
 	w := truth.Simulate(service, from, begin.Add(30*time.Hour))
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	hour := func(h float64) time.Time { return begin.Add(time.Duration(h * float64(time.Hour))) }
 	list := []slo.Exclusion{
 		{From: hour(-100.13), To: hour(-90.77)}, // among folded slots
@@ -256,9 +254,7 @@ func TestExclusionsThatComeLater(t *testing.T) {
 // is read again once, not each minute.
 func TestAnExclusionOfLostHistory(t *testing.T) {
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	from := begin.Add(-6 * 24 * time.Hour)
 	scrape(t, db, 0, 1, from, begin.Add(3*time.Hour))
 	synctest.Test(t, func(t *testing.T) {

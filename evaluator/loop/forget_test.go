@@ -21,6 +21,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/spec"
 )
@@ -140,9 +141,7 @@ func doubted(r *evaluator.Report) []string {
 // shopSince is a day and a half of traffic before an instant, and two days after it.
 func shopSince(t *testing.T, begin time.Time) *memprom.DB {
 	t.Helper()
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db := servers.Embedded(t)
 	traffic(t, db, rand.New(rand.NewPCG(1, 2)), "requests_total", begin.Add(-16*24*time.Hour), begin.Add(48*time.Hour), time.Minute)
 	return db
 }
@@ -275,9 +274,7 @@ func TestForgettingTheNewest(t *testing.T) {
 // within what is forgotten. The doubt about it stays, and is the same when all is there again.
 func TestForgettingKeepsWhatIsUndecided(t *testing.T) {
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db := servers.Embedded(t)
 	var samples []memprom.Sample
 	for m, v := -3*24*60, 0.0; m < 300; m++ {
 		if v += 10; m == -5*60 {
@@ -338,9 +335,7 @@ func TestForgettingWithinASlice(t *testing.T) {
 // TestForgettingAGroup whose last sample is 5 hours old: it is there until it is retired.
 func TestForgettingAGroup(t *testing.T) {
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db := servers.Embedded(t)
 	for tenant, end := range map[string]int{"a": 120, "b": -5 * 60} {
 		var samples []memprom.Sample
 		for m := -2 * 24 * 60; m < end; m++ {

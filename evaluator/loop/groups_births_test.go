@@ -14,6 +14,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 )
 
 // births are tenants of one process. acme is there all along. globex comes at minute 20
@@ -64,9 +65,7 @@ func TestGroupsThatComeWhileUp(t *testing.T) {
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, method := range []string{evaluator.MethodRaw, evaluator.MethodAggregated} {
 		t.Run(method, func(t *testing.T) {
-			db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-			require.NoError(t, err)
-			defer func() { require.NoError(t, db.Close()) }()
+			db := servers.Embedded(t)
 			write := func(tenant, code string, from, to time.Duration, value func(int) float64) {
 				var samples []memprom.Sample
 				for after := from; after < to; after += 30 * time.Second {

@@ -23,6 +23,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 )
 
 const tenants = `{name: tenants, group_by: [tenant], groups: {limit: 3, objectives: {globex: 90}}, sli: {events: {bad: 'requests_total{code="500"}', total: requests_total}}}`
@@ -108,9 +109,7 @@ func tenant(t *testing.T, db *memprom.DB, name string, from, to time.Time) {
 // more. A process that starts later says the same.
 func TestGroupsComeAndGo(t *testing.T) {
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	tenant(t, db, "acme", begin.Add(-30*time.Hour), begin.Add(30*time.Hour))
 	tenant(t, db, "globex", begin.Add(-30*time.Hour), begin)
 	synctest.Test(t, func(t *testing.T) {
@@ -157,9 +156,7 @@ func TestGroupsComeAndGo(t *testing.T) {
 // anything said of hosts beyond the limit or taken out of the files.
 func TestTheAlertOfARetiredGroupIsResolved(t *testing.T) {
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	gone := begin.Add(15*time.Minute - 7*24*time.Hour) // its last sample is a minute before
 	up := func(host string, from, to time.Time, value float64) {
 		var samples []memprom.Sample

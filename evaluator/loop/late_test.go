@@ -15,7 +15,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
-	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/evaluator/truth"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -49,9 +49,7 @@ func TestDataThatComesHoursLate(t *testing.T) {
 		return 0
 	}
 	w := truth.Simulate(service, start, begin.Add(40*time.Hour))
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	synctest.Test(t, func(t *testing.T) {
 		samples := newArrivals(db, map[string]*truth.World{"": w}, start)
 		samples.until(t, begin)
@@ -109,9 +107,7 @@ func TestDataThatComesWithinTheTimeOfSettling(t *testing.T) {
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	service := truth.Scenarios()["late 1 min"]
 	w := truth.Simulate(service, begin.Add(-32*time.Hour), begin.Add(time.Hour))
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	synctest.Test(t, func(t *testing.T) {
 		samples := newArrivals(db, map[string]*truth.World{"": w}, begin.Add(-32*time.Hour))
 		o := live(slog.New(slog.DiscardHandler), db.Handler())

@@ -27,6 +27,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/spec"
 )
@@ -378,9 +379,7 @@ func TestALongRunSaysWhatANewProcessSays(t *testing.T) {
 	const day = 24 * time.Hour
 	rng := rand.New(rand.NewPCG(1, 2))
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // where a bubble's clock begins
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	var slos []*slo.SLO
 	for _, interval := range []time.Duration{20 * time.Second, 2 * time.Minute, 5 * time.Minute, 0} {
 		name := fmt.Sprintf("every%.0fs", interval.Seconds())

@@ -17,7 +17,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
-	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 )
 
 // TestTheMethodFollowsTheNumberOfSeries, unless the user names one.
@@ -52,9 +52,7 @@ func TestTheMethodFollowsTheNumberOfSeries(t *testing.T) {
 // in sums. No number is wrong meanwhile, and the log has one line about it.
 func TestAnSLOThatOutgrowsTheLimit(t *testing.T) {
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	scrape(t, db, 0, 20, begin.Add(-30*time.Hour), begin.Add(time.Hour))
 	scrape(t, db, 20, 50, begin.Add(10*time.Minute), begin.Add(time.Hour))
 	synctest.Test(t, func(t *testing.T) {
@@ -90,9 +88,7 @@ func TestAnSLOThatOutgrowsTheLimit(t *testing.T) {
 // has by default, cost what a sum of each target does.
 func TestAnSLOOfVeryManySeries(t *testing.T) {
 	end := start.Add(time.Hour)
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	app := db.Appender(t.Context())
 	for i := range 12_000 {
 		code := "200"

@@ -23,6 +23,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 )
 
 // values writes those of a series in the notation of memprom, none for one below
@@ -58,9 +59,7 @@ func counted(t *testing.T, method, series string, change func(*backend.Config)) 
 // TestReplicasThatAreNotEquallyLate scrape each a second after the other, and one
 // sees what the process counted six seconds before. A restart in the middle.
 func TestReplicasThatAreNotEquallyLate(t *testing.T) {
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	for replica, late := range map[string]int{"a": 0, "b": 6} {
 		var samples []memprom.Sample
 		for s := late / 6; s <= 3600; s += 30 {
@@ -230,9 +229,7 @@ func TestCatchingUp(t *testing.T) {
 // TestAStartTimeThatIsNotAnswered is asked again, and no slot counts twice.
 func TestAStartTimeThatIsNotAnswered(t *testing.T) {
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	for instance, since := range map[string]time.Time{"a": begin.Add(-31 * time.Hour), "b": begin.Add(20 * time.Minute)} {
 		var samples []memprom.Sample
 		for at := since.Add(10 * time.Second); at.Before(begin.Add(time.Hour)); at = at.Add(2 * time.Minute) {

@@ -2,7 +2,6 @@ package loop_test
 
 import (
 	"cmp"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +20,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/spec"
@@ -180,9 +180,7 @@ func TestManyValuesThatGo(t *testing.T) {
 // each 30 s, at three objectives by two policies: 127 days are read for it.
 func BenchmarkBacktest90Days(b *testing.B) {
 	const days = 128
-	db, err := memprom.Open(b.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(b, err)
-	defer func() { require.NoError(b, db.Close()) }()
+	db := servers.Embedded(b)
 	for i, code := range []string{"200", "200", "500", "500"} {
 		r := rand.New(rand.NewPCG(7, uint64(i)))
 		l := labels.FromStrings(model.MetricNameLabel, "requests_total", "job", "shop", "instance", string(rune('a'+i%2)), "code", code)

@@ -1,7 +1,6 @@
 package loop_test
 
 import (
-	"log/slog"
 	"math"
 	"net/http/httptest"
 	"strings"
@@ -10,8 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom/shop"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
@@ -23,9 +22,7 @@ func TestShopAgainstTheTruth(t *testing.T) {
 	end := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	opts := shop.Options{Seed: 7, HistoryStart: end.Add(-30*24*time.Hour - 2*time.Hour), LiveStart: end.Add(24 * time.Hour)}
 	s := shop.New(opts)
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	require.NoError(t, s.Advance(t.Context(), db, end.Add(5*time.Minute)))
 	server := httptest.NewServer(db.Handler())
 	defer server.Close()

@@ -18,6 +18,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/evaluator/truth"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/spec"
@@ -111,9 +112,7 @@ func TestCountsAgainstTheTruth(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(services)) {
 		t.Run(name, func(t *testing.T) {
 			service := services[name]
-			db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-			require.NoError(t, err)
-			defer func() { require.NoError(t, db.Close()) }()
+			db := servers.Embedded(t)
 			w := truth.Simulate(service, start, end)
 			store(t, db, w)
 			server := httptest.NewServer(db.Handler())
@@ -195,9 +194,7 @@ func sameNumbers(t *testing.T, method string) {
 		worlds[s.Job] = truth.SimulateFrom(s, start, first, start.Add(truth.Days*day))
 		slos = append(slos, specOf(t, s, "6h"))
 	}
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
+	db := servers.Embedded(t)
 	synctest.Test(t, func(t *testing.T) {
 		samples := newArrivals(db, worlds, begin.Add(-32*time.Hour))
 		samples.until(t, begin)

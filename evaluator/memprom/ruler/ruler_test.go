@@ -2,7 +2,6 @@ package ruler_test
 
 import (
 	"context"
-	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom/ruler"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 )
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -22,9 +22,7 @@ var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // open is a database with an hour or two of series, and a client of it.
 func open(t *testing.T, series string) (*memprom.DB, v1.API) {
 	t.Helper()
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db := servers.Embedded(t)
 	require.NoError(t, db.Load(t.Context(), start, 30*time.Second, series))
 	server := httptest.NewServer(db.Handler())
 	t.Cleanup(server.Close)

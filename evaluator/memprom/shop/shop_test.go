@@ -20,6 +20,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom/shop"
+	"github.com/slowburn-slo/slowburn/evaluator/servers"
 )
 
 const day = 24 * time.Hour
@@ -28,9 +29,7 @@ var live = time.Date(2026, 11, 22, 9, 30, 17, 0, time.UTC)
 
 func simulate(t testing.TB, history time.Duration, until ...time.Time) (*memprom.DB, *shop.Shop) {
 	t.Helper()
-	db, err := memprom.Open(t.TempDir(), slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	db := servers.Embedded(t)
 	s := shop.New(shop.Options{Seed: 7, HistoryStart: live.Add(-history), LiveStart: live})
 	for _, to := range until {
 		require.NoError(t, s.Advance(t.Context(), db, to))
