@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,7 +130,7 @@ type chaos struct {
 	*testing.T
 	*loop.Loop
 	proxy  *proxy
-	now    time.Time
+	clock  atomic.Int64 // in nanoseconds; audits read it beside the test
 	worlds map[string]*truth.World
 	less   float64 // the share of the events that may be missing
 }
@@ -160,8 +161,9 @@ func chaosSLOs(t *testing.T, worlds map[string]*truth.World) []*slo.SLO {
 
 func newChaos(t *testing.T, backend string, worlds map[string]*truth.World) *chaos {
 	t.Helper()
-	c := &chaos{T: t, proxy: newProxy(t, backend), now: chaosBegin, worlds: worlds, less: within}
-	o := options("http://"+c.proxy.address, func() time.Time { return c.now })
+	c := &chaos{T: t, proxy: newProxy(t, backend), worlds: worlds, less: within}
+	c.clock.Store(chaosBegin.UnixNano())
+	o := options("http://"+c.proxy.address, c.now)
 	o.Log, o.Registerer, o.Windows = slog.New(slog.DiscardHandler), prometheus.NewRegistry(), truthWindows
 	o.Backends[0].Timeout, o.Backends[0].MaxConcurrency = 4*time.Second, 2
 	o.Backends[0].HTTP = &http.Client{Transport: &http.Transport{}}
@@ -172,11 +174,13 @@ func newChaos(t *testing.T, backend string, worlds map[string]*truth.World) *cha
 	return c
 }
 
+func (c *chaos) now() time.Time { return time.Unix(0, c.clock.Load()).UTC() }
+
 // minute is one cycle later. No number that is published is wrong, of whatever
 // instant it is.
 func (c *chaos) minute() {
 	c.Helper()
-	c.now = c.now.Add(time.Minute)
+	c.clock.Add(int64(time.Minute))
 	c.Tick(c.Context())
 	for i := range c.Report().SLOs {
 		if s := &c.Report().SLOs[i]; s.State != evaluator.StateWarming {
@@ -190,7 +194,7 @@ func (c *chaos) requireWell() {
 	c.Helper()
 	for _, s := range c.Report().SLOs {
 		require.Equal(c, evaluator.StateOK, s.State, "%s: %s", s.ID, s.StateReason)
-		require.Equal(c, c.now.Add(-30*time.Second).Truncate(time.Minute), s.Windows[0].End)
+		require.Equal(c, c.now().Add(-30*time.Second).Truncate(time.Minute), s.Windows[0].End)
 		require.Equal(c, 1.0, s.Windows[0].Coverage)
 	}
 }
@@ -265,7 +269,8 @@ func TestChaos(t *testing.T) {
 		c.recover()
 	})
 	t.Run("the clock goes backwards", func(t *testing.T) {
-		c.T, c.now = t, c.now.Add(-10*time.Minute)
+		c.T = t
+		c.clock.Add(-int64(10 * time.Minute))
 		defer c.requireFlat(inUse())
 		c.recover()
 	})
@@ -318,7 +323,7 @@ func TestABackendThatLosesItsLastHour(t *testing.T) {
 		c.minute()
 	}
 	c.requireWell()
-	lost := without(worlds, c.now.Add(-time.Hour), c.now)
+	lost := without(worlds, c.now().Add(-time.Hour), c.now())
 	c.proxy.use(prometheusWith(t, servers.Newest(t), lost), nil)
 	defer c.requireFlat(inUse())
 	c.less = 0.05 // a minute of 60, and few errors in it
