@@ -50,6 +50,19 @@ func pages(t *testing.T) map[string]string {
 	return out
 }
 
+// TestPlacesInContributing holds the files and directories that CONTRIBUTING.md leads to.
+func TestPlacesInContributing(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../CONTRIBUTING.md")
+	require.NoError(t, err)
+	places := regexp.MustCompile("`((?:alerting|cmd|config|dashboards|docs|evaluator|slo)/[a-z/._-]+)`").FindAllStringSubmatch(string(text), -1)
+	require.Greater(t, len(places), 30)
+	for _, place := range places {
+		_, err := os.Stat("../../" + place[1])
+		require.NoError(t, err)
+	}
+}
+
 // TestExamplesInDocs parses every file that the documentation shows: people
 // begin with a copy.
 func TestExamplesInDocs(t *testing.T) {
