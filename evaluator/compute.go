@@ -1,6 +1,7 @@
 package evaluator
 
 import (
+	"slices"
 	"time"
 
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
@@ -271,4 +272,73 @@ func orEmpty(m map[string]string) map[string]string {
 		return map[string]string{}
 	}
 	return m
+}
+
+// BudgetLeft is the rest of an SLO's budget at an instant.
+type BudgetLeft struct {
+	Remaining float64         // same as in Budget
+	Read      bool            // the SLO's own window was read
+	Coverage  float64         // of the SLO's own window so far
+	PeriodEnd timeline.Minute // when a new budget starts; 0 for a rolling window
+}
+
+// LeftAt returns the rest of the budget of an SLO at an instant of its timeline. ok is
+// false if a part of the SLO's own window is not read, or no slot of it is known.
+func LeftAt(t *timeline.Timeline, s *slo.SLO, end timeline.Minute) (left BudgetLeft, ok bool) {
+	whole := t.Sum(OwnStart(s.Window, end), end)
+	left.Read = whole.Start >= t.Start()
+	if !left.Read || whole.Known == 0 {
+		return left, false
+	}
+	left.Coverage = whole.Coverage()
+	if s.Window.IsRolling() {
+		left.Remaining = 1 - consumedShare(whole, s.Objective)
+		return left, true
+	}
+	p := PeriodAt(s.Window, end)
+	b := calendarBudget(t, whole, p, s)
+	left.Remaining, left.PeriodEnd = *b.Remaining, p.End
+	return left, true
+}
+
+// HistoryLength returns how much of the past an SLO's own window needs.
+func HistoryLength(p slo.Period) time.Duration {
+	if p.IsRolling() {
+		return p.Length.Duration()
+	}
+	return p.Longest()
+}
+
+// FillExcluded fills in the excluded part of the SLO's own window.
+func (s *Status) FillExcluded(t *timeline.Timeline, end timeline.Minute, v *timeline.View) {
+	if len(s.Windows) == 0 || len(s.Spec.Exclusions) == 0 {
+		return
+	}
+	start := timeline.MinuteOf(s.Windows[len(s.Windows)-1].Start)
+	gone := t.Removed(start, end)
+	s.Excluded.Total = gone.Total
+	s.Excluded.Bad = gone.Bad
+	s.Excluded.Slots = gone.Excluded
+	s.Excluded.Now = t.Excludes(end)
+	for _, x := range v.Spans {
+		if timeline.MinuteOf(x.To) > start && timeline.MinuteOf(x.From) < end {
+			s.Excluded.Spans = append(s.Excluded.Spans, x)
+		}
+	}
+	parts := t.RemovedBy(start, end, len(v.Each))
+	for i, times := range v.Each {
+		if !slices.ContainsFunc(times, func(a timeline.ExcludedTime) bool { return a.To > start && a.From < end }) {
+			continue
+		}
+		x := &s.Spec.Exclusions[i]
+		out := Exclusion{
+			Total: parts[i].Total, Bad: parts[i].Bad, Slots: parts[i].Excluded,
+			Reason: x.Reason, Ticket: x.Ticket, Source: x.Origin.Source, File: x.Origin.File, Line: x.Origin.Line,
+		}
+		if len(x.Intervals) == 0 {
+			from, to := x.From.UTC(), x.To.UTC()
+			out.From, out.To = &from, &to
+		}
+		s.Excluded.By = append(s.Excluded.By, out)
+	}
 }

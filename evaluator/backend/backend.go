@@ -1,8 +1,18 @@
+// Package backend is a client of servers with the API of Prometheus. It detects which
+// product the server is, limits the memory of answers, separates errors of one query from
+// errors of the whole server, and decodes answers as a stream. It imports no way to
+// count.
 package backend
 
 import (
+	"cmp"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"runtime/debug"
+	"sort"
+	"strconv"
 	"sync"
 	"time"
 
@@ -71,3 +81,78 @@ func New(config Config, shared Shared) *Client {
 // AnswerSamples is the number of samples that one answer should not exceed. With fewer,
 // the cost of requests grows; with more, the memory of answers.
 const AnswerSamples = 500_000
+
+// Query is a query that was sent to the backend.
+type Query struct {
+	Query   string     `json:"query"`
+	Time    time.Time  `json:"time"`
+	Start   *time.Time `json:"start"`  // the first minute of a range query; Time is the last
+	Series  int        `json:"series"` // in the answer
+	Samples int        `json:"samples"`
+	Error   string     `json:"error"`
+}
+
+func newQuery(form url.Values, answer []Series, err error) Query {
+	q := Query{Query: form.Get("query"), Time: unixTime(cmp.Or(form.Get("time"), form.Get("end"))), Series: len(answer)}
+	if form.Has("start") {
+		start := unixTime(form.Get("start"))
+		q.Start = &start
+	}
+	for _, v := range answer {
+		q.Samples += len(v.Samples) + len(v.Histograms)
+	}
+	if err != nil {
+		q.Error = err.Error()
+	}
+	return q
+}
+
+func unixTime(text string) time.Time {
+	seconds, _ := strconv.ParseInt(text, 10, 64) // newQuery reads only its own numbers
+	return time.Unix(seconds, 0).UTC()
+}
+
+// Sample is one sample of a counter. T is in milliseconds since the epoch.
+type Sample struct {
+	T int64
+	V float64
+}
+
+// Between returns the samples in (from, to].
+func Between(samples []Sample, from, to int64) []Sample {
+	a := sort.Search(len(samples), func(i int) bool { return samples[i].T > from })
+	b := sort.Search(len(samples), func(i int) bool { return samples[i].T > to })
+	return samples[a:b]
+}
+
+// MaxCount is larger than any real count: 100 Gbit/s of each of a million hosts for a
+// year are 2^79 bytes.
+const MaxCount = 1 << 80
+
+// FaultError is a recovered panic. It is a fault of slowburn, which ends one query and
+// not the process.
+type FaultError struct{ cause any }
+
+func (e FaultError) Error() string {
+	return fmt.Sprintf("slowburn failed at what the backend answers, please report it: %s", Shown(fmt.Sprint(e.cause)))
+}
+
+// Rescue recovers a panic and returns it as an error, logs the stack, and counts it.
+// Functions that read from a backend defer it.
+func (c *Client) Rescue(err *error) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	*err = FaultError{cause}
+	c.metrics.failed.WithLabelValues(c.Name).Inc()
+	c.log.Error("Reading failed by a fault of slowburn, please report it", "backend", c.Name, "err", *err, "stack", string(debug.Stack()))
+}
+
+// Safely calls a function whose result is not needed. If the function panics, Safely
+// returns.
+func (c *Client) Safely(read func()) {
+	var err error
+	defer c.Rescue(&err)
+	read()
+}

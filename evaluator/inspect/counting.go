@@ -2,9 +2,13 @@ package inspect
 
 import (
 	"context"
+	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/audit"
 	"github.com/slowburn-slo/slowburn/evaluator/counting"
 	"github.com/slowburn-slo/slowburn/evaluator/history"
@@ -143,4 +147,68 @@ func (x *inspector) audited(ctx context.Context, record *history.Record) {
 	if len(due.Audits) == audit.Differing {
 		x.concern(false, "sli."+x.slo.Indicator.Kind(), "slowburn explain shows what differs; please report it", "%s", r.Differs)
 	}
+}
+
+// excess finds more bad or good events in a day than all events in that day and the one
+// before. Some events may be counted before they are judged.
+func (x *inspector) excess(ctx context.Context, m *plan.Input) error {
+	part, code := counting.RoleBad, "bad"
+	switch m.Counted {
+	case counting.RoleGood | counting.RoleTotal:
+		part, code = counting.RoleGood, "good"
+	case counting.RoleBad | counting.RoleTotal:
+	default:
+		return nil
+	}
+	grown := func(r counting.Role, length timeline.Minute) (string, bool) {
+		var terms []string
+		for _, q := range m.Queries {
+			if q.Role != r {
+				continue
+			}
+			if q.Way != plan.RawSamples || q.Weight != 1 {
+				return "", false
+			}
+			terms = append(terms, "("+x.Increase(q.Selector, length)+" or vector(0))")
+		}
+		return strings.Join(terms, " + "), len(terms) > 0
+	}
+	const day = 24 * 60
+	some, one := grown(part, day)
+	all, two := grown(counting.RoleTotal, 2*day)
+	if m.NewMethod != nil || !one || !two {
+		return nil
+	}
+	events, _, err := x.number(ctx, some, x.end)
+	if err != nil || !evaluator.Exceeds(events, 0) {
+		return err
+	}
+	total, _, err := x.number(ctx, all, x.end)
+	if err != nil || !evaluator.Exceeds(events, total) {
+		return err
+	}
+	x.concern(false, x.fieldFor(counting.RoleTotal), "it must count all events, the bad ones among them; or give good and bad",
+		"there were %s %s events in the last day, and %s events in the last two: the total leaves some out", humanize.Decimal(math.Round(events)), code, humanize.Decimal(math.Round(total)))
+	return nil
+}
+
+// twins checks whether a backend has several copies of each counter.
+func (x *inspector) twins(ctx context.Context, s subject) error {
+	n, _, err := x.number(ctx, "count("+s.Text()+")", x.end)
+	if err != nil || n < 2 {
+		return err
+	}
+	label := ""
+	if n > history.MostTwins {
+		label, err = x.TargetTwinLabel(ctx, s.Selector, x.end)
+	} else if answer, failed := x.Query(ctx, s.Selector.Range(history.TwinsLength), x.end.Time()); failed != nil {
+		err = failed
+	} else {
+		label = x.TwinLabel(x.RawSeries(answer))
+	}
+	if err == nil && label != "" {
+		x.concern(false, s.field, fmt.Sprintf("write replica_labels: [%s] in the configuration of the backend, so that one of them counts", label),
+			"%s has each counter more than once, as replicas see it, which differ in the label %s", s.Selector, label)
+	}
+	return err
 }

@@ -9,7 +9,10 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/evaluator/counting"
+	"github.com/slowburn-slo/slowburn/evaluator/explain"
 	"github.com/slowburn-slo/slowburn/evaluator/history"
+	"github.com/slowburn-slo/slowburn/evaluator/inspect"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -156,4 +159,98 @@ func (st *state) readPeriodsOnce(ctx context.Context) error {
 		st.takePeriod(r)
 	}
 	return failed
+}
+
+// Inspect asks the backends whether SLOs make sense there, see inspect.SLOs.
+func (l *Loop) Inspect(ctx context.Context, slos []*slo.SLO) ([]slo.Finding, error) {
+	o := inspect.Options{
+		ReaderOf: func(s *slo.SLO) *history.Reader { return l.readers[l.backendIndex(s)] },
+		Shortest: func(s *slo.SLO) slo.Window { return l.Windows(s)[0] },
+		Blind:    l.Blind,
+		End:      l.newestEnd(),
+		Readers:  l.readers,
+	}
+	return inspect.SLOs(ctx, slos, o)
+}
+
+// Explain evaluates an SLO once, as EvaluateAt does, and proves its numbers. An SLO that
+// can't be evaluated is in the state query_failed. The error is the end of ctx.
+func (l *Loop) Explain(ctx context.Context, s *slo.SLO, at time.Time) (*explain.Proof, error) {
+	if s.Groups != nil { // they have proofs of their own
+		whole := *s
+		whole.Groups = nil
+		s = &whole
+	}
+	end := min(timeline.MinuteOf(at), l.newestEnd())
+	from := evaluator.OwnStart(s.Window, end)
+	st, queries := newState(l), []backend.Query{}
+	defer st.laneOf(s).Trace(func(q backend.Query) { queries = append(queries, q) })()
+	st.recorder, st.recorded = counting.NewRecorder(from, end), s
+	r, err := st.evaluateOnce(ctx, []*slo.SLO{s}, end.Time())
+	if err != nil {
+		return nil, err
+	}
+	t := st.followed[s.ID()]
+	e := explain.Evidence{
+		Status: r.SLOs[0], Plan: t.job.Plan, Sum: timeline.Sum{Start: from, End: end},
+		Recorder: st.recorder, Queries: &queries, Problems: st.problems,
+	}
+	if t.job.err == nil {
+		e.Record, e.Sum = t.job.record, t.timeline().Sum(from, end)
+	}
+	p := explain.Prove(ctx, t.job.lane.Reader, r.EvaluatedAt, e)
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("checking: %w", err)
+	}
+	return p, nil
+}
+
+// Past is the history of one SLO, slot by slot.
+type Past struct {
+	SLO      *slo.SLO
+	Timeline *timeline.Timeline // single slots, to read only; what is excluded did not happen in it
+	LeftOut  int                // groups that are more than the limit
+	Err      error              // why it can't be read; there is no timeline then
+}
+
+// Settled returns the end of the newest slot that should be final in all backends.
+func (l *Loop) Settled() timeline.Minute { return l.newestEnd() - l.settle() }
+
+// settle returns the longest time for which slots of a backend are read again.
+func (l *Loop) settle() timeline.Minute {
+	out := timeline.Minute(0)
+	for _, b := range l.readers {
+		out = max(out, timeline.Minutes(b.Settle))
+	}
+	return out
+}
+
+// Replay reads the history of SLOs until the end of a settled slot, as far back as
+// Options.Lookback and their windows need. It calls take for one SLO at a time, and
+// keeps nothing afterwards. The groups that exist at the end come after all SLOs. The
+// error is the end of ctx.
+func (l *Loop) Replay(ctx context.Context, slos []*slo.SLO, last timeline.Minute, take func(Past)) error {
+	st := newState(l)
+	st.end = last + st.settle() // so that the last is final
+	var groups []*slo.SLO
+	read := func(j *job) {
+		for _, t := range st.byJob[j] {
+			past := Past{SLO: t.slo, Err: j.err}
+			if j.err == nil {
+				j.record.Timeline.Truncate(last)
+				past.Timeline = t.timeline()
+				var of []*slo.SLO
+				of, past.LeftOut = groupsOf(t.slo, j)
+				groups = append(groups, of...)
+			}
+			take(past)
+		}
+		j.record = &history.Record{Plan: j.Plan, Timeline: timeline.NewTimeline(st.end), Inputs: history.Chosen(j.record.Choices()), Groups: j.record.Groups}
+	}
+	st.readOnce(ctx, slos, read)
+	st.readOnce(ctx, groups, read)
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("reading history: %w", err)
+	}
+	return nil
 }

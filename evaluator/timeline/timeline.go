@@ -1,8 +1,10 @@
+// Package timeline holds the events of an SLO minute by minute: all events, bad events,
+// and whether the minute is known. It returns exact sums over any window in little time.
+// Slots older than three days are kept as quarters of an hour. The package only computes:
+// it imports SLOs, and nothing that reads.
 package timeline
 
-import (
-	"time"
-)
+import "time"
 
 // TwoIntervals returns the time of two scrapes, plus a tenth for the jitter of scraping.
 func TwoIntervals(usual int64) int64 { return usual*2 + usual/10 }
@@ -285,3 +287,15 @@ func (t *Timeline) CountDifferences(other *Timeline, from, to Minute) int {
 	}
 	return n
 }
+
+// Millis returns a minute in milliseconds since the epoch, or a length in milliseconds.
+func (m Minute) Millis() int64 { return int64(m) * 60_000 }
+
+// SlotEnd returns the end of the slot (start, end] that contains the time.
+func SlotEnd(millis int64) Minute { return Minute((millis + 59_999) / 60_000) }
+
+// Minutes returns a length of time in whole minutes, rounded up.
+func Minutes(d time.Duration) Minute { return Minute((d + time.Minute - 1) / time.Minute) }
+
+// Period is a time (start, end] on the grid.
+type Period struct{ Start, End Minute }
