@@ -18,9 +18,9 @@ const (
 	Recovered = 0.01
 	// relaxed is the share of the threshold that begins a forecast, below which it ends.
 	relaxed = 0.8
-	// unseenFor is how many slots without a known one end no alert about the budget,
+	// unknownFor is how many slots without a known one end no alert about the budget,
 	// and begin none.
-	unseenFor = 120
+	unknownFor = 120
 	// periodGrid is how often a calendar budget is looked at, in slots. Its projection
 	// takes much longer to compute than the sum of a rolling window.
 	periodGrid = 15
@@ -38,8 +38,8 @@ type spending struct {
 	step                        int // of the budget policy, that agreed is about
 }
 
-// all is a state in which each alert fires that can.
-func (j judge) all(since timeline.Minute) spending {
+// allFiring is a state in which each alert fires that can.
+func (j judge) allFiring(since timeline.Minute) spending {
 	s := spell{since: since}
 	out := spending{exhausted: s, forecast: s}
 	if n := len(j.slo.BudgetPolicy); n > 0 {
@@ -48,18 +48,18 @@ func (j judge) all(since timeline.Minute) spending {
 	return out
 }
 
-// looksAt reports whether the budget is looked at at an instant.
-func (j judge) looksAt(end timeline.Minute) bool {
+// judgesBudgetAt reports whether the budget is looked at at an instant.
+func (j judge) judgesBudgetAt(end timeline.Minute) bool {
 	return j.slo.Window.IsRolling() || end%periodGrid == 0
 }
 
-// spend is which alerts about the budget fire one slot later; burns reports whether a
+// stepBudget is which alerts about the budget fire one slot later; burns reports whether a
 // burn alert does. While nobody can see, they stay as they are.
-func (j judge) spend(st spending, burns bool, t *timeline.Timeline, end timeline.Minute) spending {
+func (j judge) stepBudget(st spending, burns bool, t *timeline.Timeline, end timeline.Minute) spending {
 	if j.quiet {
 		return spending{}
 	}
-	if !j.looksAt(end) || t.Sum(end-unseenFor, end).Known == 0 {
+	if !j.judgesBudgetAt(end) || t.Sum(end-unknownFor, end).Known == 0 {
 		return st
 	}
 	left, ok := evaluator.LeftAt(t, j.slo, end)
@@ -74,7 +74,7 @@ func (j judge) spend(st spending, burns bool, t *timeline.Timeline, end timeline
 			return was
 		}
 		before := end - 1
-		if !j.looksAt(before) {
+		if !j.judgesBudgetAt(before) {
 			before = end - periodGrid
 		}
 		then, _ := evaluator.LeftAt(t, j.slo, before)
@@ -83,7 +83,7 @@ func (j judge) spend(st spending, burns bool, t *timeline.Timeline, end timeline
 	out := spending{}
 	if left.Remaining <= 0 || st.exhausted.since != 0 && left.Remaining <= Recovered {
 		out.exhausted = since(st.exhausted)
-	} else if fires := st.forecast.since != 0; (fires || !burns) && j.soon(left, fires, t, end) {
+	} else if fires := st.forecast.since != 0; (fires || !burns) && j.spentSoon(left, fires, t, end) {
 		out.forecast = since(st.forecast)
 	}
 	for i, step := range slices.Backward(j.slo.BudgetPolicy) { // the strictest that applies
@@ -99,21 +99,21 @@ func (j judge) spend(st spending, burns bool, t *timeline.Timeline, end timeline
 	return out
 }
 
-// coming is for how long the forecast looks ahead: as long as the longest window of the
+// lookahead is for how long the forecast looks ahead: as long as the longest window of the
 // policy, or until a calendar budget resets.
-func coming(long time.Duration, periodEnd, now timeline.Minute) time.Duration {
+func lookahead(long time.Duration, periodEnd, now timeline.Minute) time.Duration {
 	if rest := time.Duration(periodEnd-now) * time.Minute; periodEnd != 0 && rest < long {
 		return rest
 	}
 	return long
 }
 
-// soon asks whether a time like the last one as long as the longest window of the
+// spentSoon asks whether a time like the last one as long as the longest window of the
 // policy takes all that is left of the budget. The rates of the last hours would spend
 // it each night of a service that fails a little in its quiet hours. While a burn alert
 // fires it says so itself, but what fired before goes on: each page would end it and make
 // another ticket of it.
-func (j judge) soon(left evaluator.BudgetLeft, fires bool, t *timeline.Timeline, end timeline.Minute) bool {
+func (j judge) spentSoon(left evaluator.BudgetLeft, fires bool, t *timeline.Timeline, end timeline.Minute) bool {
 	if j.long == 0 {
 		return false
 	}
@@ -126,13 +126,13 @@ func (j judge) soon(left evaluator.BudgetLeft, fires bool, t *timeline.Timeline,
 	if fires {
 		enough *= relaxed
 	}
-	return *rate*float64(coming(j.long, left.PeriodEnd, end))/float64(j.slo.Window.Length) >= enough
+	return *rate*float64(lookahead(j.long, left.PeriodEnd, end))/float64(j.slo.Window.Length) >= enough
 }
 
 // calm reports whether no alert about the budget can fire at an instant, whatever was
 // before. Nearly all SLOs are calm, and need no look back.
 func (j judge) calm(t *timeline.Timeline, at timeline.Minute) bool {
-	for first := at.Add(-Lookback); t.Sum(at-unseenFor, at).Known == 0; at -= unseenFor {
+	for first := at.Add(-Lookback); t.Sum(at-unknownFor, at).Known == 0; at -= unknownFor {
 		if at < first {
 			return true
 		}
@@ -151,13 +151,13 @@ func (j judge) calm(t *timeline.Timeline, at timeline.Minute) bool {
 	for _, step := range j.slo.BudgetPolicy {
 		highest = max(highest, step.Below)
 	}
-	return left.Remaining > highest+Recovered && !j.soon(left, true, t, at)
+	return left.Remaining > highest+Recovered && !j.spentSoon(left, true, t, at)
 }
 
-// spends are the alerts about the budget that fire when a state of settled slots is
+// budgetAlerts are the alerts about the budget that fire when a state of settled slots is
 // carried on by newer ones: they begin with the newest slot, but only settled slots end
 // them.
-func (j judge) spends(final, newest spending) []evaluator.FiringAlert {
+func (j judge) budgetAlerts(final, newest spending) []evaluator.FiringAlert {
 	var out []evaluator.FiringAlert
 	add := func(name string, final, newest spell) *evaluator.FiringAlert {
 		s := final

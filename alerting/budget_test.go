@@ -170,7 +170,7 @@ func TestWhatWasAgreedOnIsATicket(t *testing.T) {
 // TestTheForecastInACalendarMonth: a day before its end the last day at 3 takes 10 %.
 func TestTheForecastInACalendarMonth(t *testing.T) {
 	const days = 24 * time.Hour
-	require.Equal(t, 3*days, coming(3*days, 0, drill.Begin))
-	require.Equal(t, 3*days, coming(3*days, drill.Begin+30*1440, drill.Begin))
-	require.Equal(t, days, coming(3*days, drill.Begin+1440, drill.Begin))
+	require.Equal(t, 3*days, lookahead(3*days, 0, drill.Begin))
+	require.Equal(t, 3*days, lookahead(3*days, drill.Begin+30*1440, drill.Begin))
+	require.Equal(t, days, lookahead(3*days, drill.Begin+1440, drill.Begin))
 }

@@ -97,7 +97,7 @@ func (t Tier) hindrances(s *slo.SLO) [][2]string {
 			"when all events of even traffic fail for %s they take %s of the budget, less than its min_budget of %s",
 			t.Long, Share(takes), Share(t.MinBudget))
 	}
-	switch n := events(s, t.Long); {
+	switch n := mostEvents(s, t.Long); {
 	case n == 0:
 	case t.MinBad > n:
 		hinders("lower min_bad, or make the window longer",
@@ -140,7 +140,7 @@ func (p Policies) neverPages(s *slo.SLO) []string {
 		}
 	}
 	hint := "take shorter slices or a longer window, or write page: {disabled: true} when tickets are enough"
-	if interval(s) > 0 {
+	if runInterval(s) > 0 {
 		hint = "choose a policy of your own without significance, or write page: {disabled: true} when the ticket of a spent budget is enough"
 	}
 	return []string{
@@ -149,9 +149,9 @@ func (p Policies) neverPages(s *slo.SLO) []string {
 	}
 }
 
-// events is how many events a window holds at most, 0 where nobody knows.
-func events(s *slo.SLO, w slo.Window) float64 {
-	every := interval(s)
+// mostEvents is how many events a window holds at most, 0 where nobody knows.
+func mostEvents(s *slo.SLO, w slo.Window) float64 {
+	every := runInterval(s)
 	if _, isLevels := s.Indicator.Measure().(slo.Levels); isLevels {
 		every = time.Minute
 	}

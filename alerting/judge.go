@@ -39,7 +39,7 @@ func (p Policies) NewJudge() evaluator.Judge {
 	var final state
 	var j judge
 	return func(s *slo.SLO, t *timeline.Timeline, settled timeline.Minute) []evaluator.FiringAlert {
-		if at == 0 || !j.decides(s) {
+		if at == 0 || !j.isFor(s) {
 			j = newJudge(p, s)
 			at = settled
 			_, final = j.first(t, settled)
@@ -47,15 +47,15 @@ func (p Policies) NewJudge() evaluator.Judge {
 		for end, st := range j.replay(final, j.unpacked(t, at, settled), at, settled) {
 			at, final = end, st
 		}
-		sure, newest := final, final
+		settledState, newest := final, final
 		for end := settled + 1; end <= t.End(); end++ {
 			newest = j.step(newest, t, end)
 			if t.Excludes(end) {
-				sure = state{spending: sure.spending} // no late data changes that
+				settledState = state{spending: settledState.spending} // no late data changes that
 			}
 		}
 		name := s.Alerting.AlertName()
-		burns := append(firing(sure.page, newest.page, slo.Page), firing(sure.ticket, newest.ticket, slo.Ticket)...)
+		burns := append(burnAlerts(settledState.page, newest.page, slo.Page), burnAlerts(settledState.ticket, newest.ticket, slo.Ticket)...)
 		for i := range burns {
 			burns[i].Name = name
 			burns[i].Until = burns[i].Until.Add(time.Duration(t.End()-settled) * time.Minute) // only settled slots end it
@@ -63,17 +63,17 @@ func (p Policies) NewJudge() evaluator.Judge {
 				burns[i].Row = newest.row
 			}
 		}
-		return append(burns, j.spends(sure.spending, newest.spending)...)
+		return append(burns, j.budgetAlerts(settledState.spending, newest.spending)...)
 	}
 }
 
-// long is the number of slots from which on a replay is quicker on an unpacked
+// unpackAbove is the number of slots from which on a replay is quicker on an unpacked
 // timeline.
-const long = 60
+const unpackAbove = 60
 
 // unpacked is a timeline as is best for a replay from one instant to another.
 func (j judge) unpacked(t *timeline.Timeline, from, to timeline.Minute) *timeline.Timeline {
-	if to-from > long {
+	if to-from > unpackAbove {
 		return t.Unpacked(from.Add(-j.longest()))
 	}
 	return t
@@ -110,16 +110,16 @@ func (j judge) first(t *timeline.Timeline, at timeline.Minute) (from timeline.Mi
 	j.quiet = j.quiet || j.calm(t, at)
 	for back := Lookback; ; back *= 2 {
 		from = max(t.Start(), at.Add(-back))
-		if st, sure := j.converge(j.unpacked(t, from, at), from, at); sure || from == t.Start() {
+		if st, same := j.converge(j.unpacked(t, from, at), from, at); same || from == t.Start() {
 			return from, st
 		}
 	}
 }
 
-// both replays with nothing firing at the beginning, and with everything firing
-// until it comes to the same.
+// converge replays with nothing firing at the beginning, and with everything firing until
+// both have the same state. It reports whether they had.
 func (j judge) converge(t *timeline.Timeline, from, to timeline.Minute) (st state, same bool) {
-	other := state{page: episode{firing: true, since: from}, ticket: episode{firing: true, since: from}, spending: j.all(from)}
+	other := state{page: episode{firing: true, since: from}, ticket: episode{firing: true, since: from}, spending: j.allFiring(from)}
 	if j.runs {
 		other.row = manyRuns
 	}
@@ -145,7 +145,7 @@ func (st state) fires() state {
 	return st
 }
 
-// decider is what decides for one SLO.
+// judge decides for one SLO.
 type judge struct {
 	alerting  choice
 	slo       *slo.SLO
@@ -179,8 +179,8 @@ func newJudge(p Policies, s *slo.SLO) judge {
 	return out
 }
 
-// decides reports whether a decider is that of an SLO as it is now.
-func (j judge) decides(s *slo.SLO) bool {
+// isFor reports whether a judge is that of an SLO as it is now.
+func (j judge) isFor(s *slo.SLO) bool {
 	return j.objective == s.Objective && j.alerting == choiceOf(s) && slices.Equal(j.slo.BudgetPolicy, s.BudgetPolicy)
 }
 
@@ -220,13 +220,13 @@ type tierState struct {
 
 // episode is a time in which an alert fires.
 type episode struct {
-	firing bool
-	since  timeline.Minute // the end of the slot in which it began
-	older  bool            // it began at since or before: more could not be read
-	sure   timeline.Minute // the last slot in which a tier held or was kept firing
-	tier   *Tier
-	holds  bool            // a tier holds
-	until  timeline.Minute // the end of the slot in which it ends unless one holds again
+	firing    bool
+	since     timeline.Minute // the end of the slot in which it began
+	older     bool            // it began at since or before: more could not be read
+	confirmed timeline.Minute // the last slot in which a tier held or was kept firing
+	tier      *Tier
+	holds     bool            // a tier holds
+	until     timeline.Minute // the end of the slot in which it ends unless one holds again
 }
 
 // replay steps from a state at one instant to another, with the end of each slot
@@ -244,27 +244,27 @@ func (j judge) replay(st state, t *timeline.Timeline, from, to timeline.Minute) 
 // step is the state one slot later. Nothing fires in a slot that is excluded.
 func (j judge) step(st state, t *timeline.Timeline, end timeline.Minute) state {
 	if t.Excludes(end) {
-		return state{spending: j.spend(st.spending, false, t, end)}
+		return state{spending: j.stepBudget(st.spending, false, t, end)}
 	}
 	if j.runs {
 		st.row = inRow(st.row, t.Sum(end-1, end))
 	}
 	for i, tier := range j.tiers {
 		if tier.Runs > 0 {
-			st.tiers[i] = st.tiers[i].counts(tier, st.row, end)
+			st.tiers[i] = st.tiers[i].nextRuns(tier, st.row, end)
 		} else {
-			st.tiers[i] = j.next(st.tiers[i], tier, t, end)
+			st.tiers[i] = j.nextTier(st.tiers[i], tier, t, end)
 		}
 	}
 	st.page = j.episode(st.page, st.tiers, slo.Page, end)
 	st.ticket = j.episode(st.ticket, st.tiers, slo.Ticket, end)
 	if st.page.since == end {
-		st.page.older = j.older(st.tiers, slo.Page, t)
+		st.page.older = j.mayBeOlder(st.tiers, slo.Page, t)
 	}
 	if st.ticket.since == end {
-		st.ticket.older = j.older(st.tiers, slo.Ticket, t)
+		st.ticket.older = j.mayBeOlder(st.tiers, slo.Ticket, t)
 	}
-	st.spending = j.spend(st.spending, st.page.firing || st.ticket.firing, t, end)
+	st.spending = j.stepBudget(st.spending, st.page.firing || st.ticket.firing, t, end)
 	return st
 }
 
@@ -278,7 +278,7 @@ func (j judge) episode(e episode, tiers [MaxTiers]tierState, severity string, en
 		if tier.Severity != severity || !tiers[i].firing {
 			continue
 		}
-		fires, e.sure = true, max(e.sure, min(tiers[i].held.Add(tier.KeepFiringFor), end))
+		fires, e.confirmed = true, max(e.confirmed, min(tiers[i].held.Add(tier.KeepFiringFor), end))
 		e.holds = e.holds || tiers[i].held == end
 		e.until = max(e.until, tiers[i].held.Add(tier.KeepFiringFor)+1)
 		if tiers[i].held == end && !holds || !e.firing && e.tier == nil {
@@ -307,9 +307,9 @@ func inRow(row int, slot timeline.Sum) int {
 	return min(row+max(bad, 0), manyRuns)
 }
 
-// counts is the state of a tier that counts runs in a row at end. It fires until the next
+// nextRuns is the state of a tier that counts runs in a row at end. It fires until the next
 // good run.
-func (st tierState) counts(tier Tier, row int, end timeline.Minute) tierState {
+func (st tierState) nextRuns(tier Tier, row int, end timeline.Minute) tierState {
 	if row < tier.Runs && (!st.firing || row == 0) {
 		if st.firing {
 			st.ended = end
@@ -323,9 +323,9 @@ func (st tierState) counts(tier Tier, row int, end timeline.Minute) tierState {
 	return st
 }
 
-// older reports whether an alert that begins may have begun before: a tier held at the
+// mayBeOlder reports whether an alert that begins may have begun before: a tier held at the
 // first slot for which its windows are read.
-func (j judge) older(tiers [MaxTiers]tierState, severity string, t *timeline.Timeline) bool {
+func (j judge) mayBeOlder(tiers [MaxTiers]tierState, severity string, t *timeline.Timeline) bool {
 	for i, tier := range j.tiers {
 		if tier.Runs > 0 && tiers[i].firing && tier.Severity == severity {
 			before := t.Sum(t.Start(), tiers[i].since-1)
@@ -338,10 +338,10 @@ func (j judge) older(tiers [MaxTiers]tierState, severity string, t *timeline.Tim
 	return false
 }
 
-// next is the state of a tier at end. It fires when it has held for long enough,
+// nextTier is the state of a tier at end. It fires when it has held for long enough,
 // until complete windows have said for long enough that it does not, or after a
 // time in which none are complete.
-func (j judge) next(st tierState, tier Tier, t *timeline.Timeline, end timeline.Minute) tierState {
+func (j judge) nextTier(st tierState, tier Tier, t *timeline.Timeline, end timeline.Minute) tierState {
 	holds, refuted := j.holds(tier, st, t, end)
 	switch {
 	case holds:
@@ -359,8 +359,7 @@ func (j judge) next(st tierState, tier Tier, t *timeline.Timeline, end timeline.
 	return st
 }
 
-// look asks whether a tier holds at end, and whether a complete window says
-// that it does not.
+// holds reports whether a tier holds at end, and whether a complete window refutes it.
 func (j judge) holds(tier Tier, st tierState, t *timeline.Timeline, end timeline.Minute) (holds, refuted bool) {
 	if end.Add(-tier.Long.Duration()) < t.Start() {
 		return false, false // a part of it is not read yet
@@ -430,9 +429,9 @@ func BeyondChance(bad, total float64, o slo.Objective, significance float64) boo
 	return distuv.Binomial{N: total, P: o.Budget()}.Survival(bad-1) <= significance
 }
 
-// firing is what fires when an episode of settled slots is carried on by newer
+// burnAlerts is what fires when an episode of settled slots is carried on by newer
 // ones: it begins with the newest slot, but only settled slots end it.
-func firing(final, newest episode, severity string) []evaluator.FiringAlert {
+func burnAlerts(final, newest episode, severity string) []evaluator.FiringAlert {
 	e := newest
 	if final.firing {
 		if !newest.firing {
@@ -445,6 +444,6 @@ func firing(final, newest episode, severity string) []evaluator.FiringAlert {
 	}
 	return []evaluator.FiringAlert{{
 		Severity: severity, Tier: e.tier.Name, Since: e.since.Time(), Older: e.older, Holds: e.holds, Until: e.until.Time(),
-		Windows: []string{e.tier.Long.String(), e.tier.Short.String()}, Held: e.sure.Time(),
+		Windows: []string{e.tier.Long.String(), e.tier.Short.String()}, Held: e.confirmed.Time(),
 	}}
 }

@@ -101,8 +101,8 @@ func Jobs() Policy {
 // stands in for factors that no share of bad events can reach.
 const outageShare = 0.95
 
-// scale is the window of an SLO for which policies are written.
-const scale = 30 * day
+// policyWindow is the window of an SLO for which policies are written.
+const policyWindow = 30 * day
 
 // Tiers are the tiers of an SLO, by its policy. Factors stay as they are; long
 // windows become the same part of the SLO's window as they are of 30 d, and short
@@ -146,12 +146,12 @@ func leastWindow(s *slo.SLO) slo.Window {
 	if s.Slice != nil {
 		return s.Slice.Length
 	}
-	return slo.Window(interval(s))
+	return slo.Window(runInterval(s))
 }
 
-// interval is the time between two runs of a job, 0 where that is not said. Of
+// runInterval is the time between two runs of a job, 0 where that is not said. Of
 // jobs of which any makes a minute bad, it is that of the most frequent one.
-func interval(s *slo.SLO) time.Duration {
+func runInterval(s *slo.SLO) time.Duration {
 	switch i := s.Indicator.(type) { // its Measure would compile patterns, in each cycle
 	case slo.JobRuns:
 		runs, _ := i.Numbers.(slo.Runs)
@@ -159,7 +159,7 @@ func interval(s *slo.SLO) time.Duration {
 	case *slo.WorstOf:
 		var of []time.Duration
 		for _, part := range i.Parts {
-			of = append(of, interval(part))
+			of = append(of, runInterval(part))
 		}
 		return slices.Min(of)
 	}
@@ -179,15 +179,15 @@ func (t Tier) scaled(s *slo.SLO, least slo.Window) Tier {
 	switch {
 	case t.Runs > 0:
 		t.Factor = s.Objective.BurnRate(outageShare, 1)
-		t.Long = part(max(least*slo.Window(t.Runs), day), minute, minute)
+		t.Long = scaleWindow(max(least*slo.Window(t.Runs), day), minute, minute)
 		t.Short = t.Long
 	case t.BadShare > 0:
 		t.Factor = s.Objective.BurnRate(t.BadShare, 1)
 		t.Long, t.Short = max(t.Long, least), max(t.Short, least)
 	default:
-		long := max(part(s.Window.Length, t.Long, scale), part(least, minute, minute))
-		t.MinBudget *= min(1, ratio(long, s.Window.Length)/ratio(t.Long, scale))
-		t.Long, t.Short = long, max(part(long, t.Short, t.Long), part(least, minute, minute))
+		long := max(scaleWindow(s.Window.Length, t.Long, policyWindow), scaleWindow(least, minute, minute))
+		t.MinBudget *= min(1, ratio(long, s.Window.Length)/ratio(t.Long, policyWindow))
+		t.Long, t.Short = long, max(scaleWindow(long, t.Short, t.Long), scaleWindow(least, minute, minute))
 		t.Factor = reachable(t.Factor, s.Objective)
 	}
 	if t.Reset == 0 || t.Reset > t.Factor {
@@ -263,8 +263,8 @@ func ladder() []slo.Window {
 	}
 }
 
-// part is w*n/of, rounded up to a window of ladder.
-func part(w, n, of slo.Window) slo.Window {
+// scaleWindow is w*n/of, rounded up to a window of ladder.
+func scaleWindow(w, n, of slo.Window) slo.Window {
 	steps := ladder()
 	for _, s := range steps {
 		if seconds(s)*seconds(of) >= seconds(w)*seconds(n) {

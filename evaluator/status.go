@@ -247,7 +247,7 @@ type FiringAlert struct {
 
 	Known    map[string]float64 `json:"-"` // known shares of its windows when it began, by their names; "" is the SLO's own
 	Waits    string             `json:"-"` // why it is held without confirming numbers; "" if they confirm it
-	Recalled time.Time          `json:"-"` // when an Alertmanager had it from another process; zero if this process saw it fire
+	Restored time.Time          `json:"-"` // when an Alertmanager had it from another process; zero if this process saw it fire
 }
 
 // Burns reports whether the alert is about the burn rate, by a tier of the policy.

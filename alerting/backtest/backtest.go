@@ -209,7 +209,7 @@ func (b *Replay) Test(p loop.Past) (TestedSLO, []TestResult) {
 			Episodes: episodes(b.Policies, v, t, b.From, b.To), Incidents: slices.Clone(known[v.Objective]),
 		}
 		r.relate(v, t, b.To)
-		r.leave(b.From)
+		r.dropEnded(b.From)
 		r.count(b.From, sum.Known)
 		status := evaluator.Status{Spec: v}
 		status.Compute(t, b.To, []slo.Window{v.Window.Length})
@@ -276,7 +276,7 @@ func (r *TestResult) relate(s *slo.SLO, t *timeline.Timeline, to timeline.Minute
 				e.IncidentStart, since = &start, min(since, in.start)
 			}
 			if in.Severity == "" || in.known && e.Severity == slo.Page && e.start > in.start {
-				in.detected(e, s, t)
+				in.detect(e, s, t)
 			}
 		}
 		since = max(since, before[e.Severity])
@@ -284,30 +284,30 @@ func (r *TestResult) relate(s *slo.SLO, t *timeline.Timeline, to timeline.Minute
 		bad := max(t.Sum(since, e.end).Bad, 0)
 		e.GoodLater = goodLater(bad, t, e.end, to)
 		e.Bad = bad - e.GoodLater
-		e.Consumed = spent(e.Bad, s, t, e.end)
+		e.Consumed = shareSpent(e.Bad, s, t, e.end)
 	}
 }
 
-// leave leaves out what was over at an instant.
-func (r *TestResult) leave(at timeline.Minute) {
+// dropEnded leaves out what was over at an instant.
+func (r *TestResult) dropEnded(at timeline.Minute) {
 	r.Episodes = slices.DeleteFunc(r.Episodes, func(e Episode) bool { return e.end <= at })
 	r.Incidents = slices.DeleteFunc(r.Incidents, func(in Incident) bool { return in.end <= at })
 }
 
-// detected notes the first episode that is about an incident, or the first page that
+// detect notes the first episode that is about an incident, or the first page that
 // begins in it where a ticket fires already: that tells nobody of it.
-func (in *Incident) detected(e *Episode, s *slo.SLO, t *timeline.Timeline) {
+func (in *Incident) detect(e *Episode, s *slo.SLO, t *timeline.Timeline) {
 	in.Severity, in.known = e.Severity, e.Severity == slo.Ticket && e.start <= in.start
 	after := max(e.Start.Sub(in.Start)-time.Minute, 0).Seconds()
 	in.Detection = &after
-	in.Before = spent(max(t.Sum(in.start, max(e.start, in.start)).Bad, 0), s, t, e.start)
+	in.Before = shareSpent(max(t.Sum(in.start, max(e.start, in.start)).Bad, 0), s, t, e.start)
 }
 
-// spent is the share of the budget that bad events take: of what the SLO's own
+// shareSpent is the share of the budget that bad events take: of what the SLO's own
 // window that ends at an instant allows, with what is not known of it taken to be
 // as what is. It is nil where that allows nothing. Of a calendar period the nominal
 // length counts.
-func spent(bad float64, s *slo.SLO, t *timeline.Timeline, end timeline.Minute) *float64 {
+func shareSpent(bad float64, s *slo.SLO, t *timeline.Timeline, end timeline.Minute) *float64 {
 	sum := t.Window(s.Window.Length.Duration(), end)
 	if sum.Known == 0 || sum.Events() <= 0 {
 		return nil

@@ -47,7 +47,7 @@ func incidents(s *slo.SLO, t *timeline.Timeline, from, to timeline.Minute) []Inc
 		if sum.Bad <= 0 {
 			continue
 		}
-		consumed := spent(sum.Bad, s, t, end)
+		consumed := shareSpent(sum.Bad, s, t, end)
 		notable := s.Unit() == slo.UnitRuns // each that is missed matters
 		if consumed != nil && !notable {
 			notable = *consumed >= incidentShare && alerting.BeyondChance(sum.Bad, sum.Total, s.Objective, incidentSignificance)

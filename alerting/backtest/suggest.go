@@ -61,10 +61,10 @@ type outlook struct {
 	windows int
 }
 
-// outlookOn looks at all windows of (from, to] whose ends are quarters of an hour
+// outlookOf looks at all windows of (from, to] whose ends are quarters of an hour
 // apart. The bad events of one that is not known well were bad, however good the rest
 // of it may have been: it can be the worst, with as many events as if all were known.
-func outlookOn(t *timeline.Timeline, w time.Duration, from, to timeline.Minute) outlook {
+func outlookOf(t *timeline.Timeline, w time.Duration, from, to timeline.Minute) outlook {
 	var out outlook
 	for end := to; end.Add(-w) >= from; end -= 15 {
 		out.windows++
@@ -99,7 +99,7 @@ func firstKnown(t *timeline.Timeline, from, to timeline.Minute) timeline.Minute 
 func suggest(s *slo.SLO, t *timeline.Timeline, from, to timeline.Minute) Suggestion {
 	w := s.Window.Length
 	from = firstKnown(t, from, to)
-	l := outlookOn(t, w.Duration(), from, to)
+	l := outlookOf(t, w.Duration(), from, to)
 	switch {
 	case from == to:
 		return Suggestion{Reason: "nothing is known"}

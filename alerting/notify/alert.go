@@ -25,9 +25,9 @@ type Alert struct {
 	EndsAt       time.Time         `json:"endsAt"`
 	GeneratorURL string            `json:"generatorURL,omitempty"`
 
-	fired evaluator.FiringAlert // as in the report; zero of an alert about SLO files
-	old   bool                  // it fires by numbers that are older than another replica's may be
-	over  bool                  // it was resolved
+	fired    evaluator.FiringAlert // as in the report; zero of an alert about SLO files
+	stale    bool                  // it fires by numbers that are older than another replica's may be
+	resolved bool                  // it was resolved
 }
 
 // id tells alerts of a severity from others, as Alertmanager lists them too.
@@ -47,8 +47,8 @@ func (a Alert) rank() int {
 	return 0
 }
 
-// key is what tells an alert from others.
-func key(s *evaluator.Status, f evaluator.FiringAlert) string {
+// alertKey is what tells an alert from others.
+func alertKey(s *evaluator.Status, f evaluator.FiringAlert) string {
 	if f.Name == slo.BlindAlert {
 		return s.Backend + " " + f.Name
 	}
@@ -108,7 +108,7 @@ func annotationsOf(s *evaluator.Status, f evaluator.FiringAlert, externalURL str
 	out := map[string]string{
 		"summary": facts.Summary, "description": facts.Text, "tier": facts.Tier + " (" + strings.Join(f.Windows, ", ") + ")",
 	}
-	annotate(out, map[string]string{
+	addAnnotations(out, map[string]string{
 		"runbook_url": facts.Runbook, "dashboard_url": facts.Dashboard, "slo_url": facts.Page, "revision": facts.Revision,
 		coverageNote: shares(f.Known).note(s),
 	})
@@ -133,12 +133,12 @@ func metaAnnotations(s *evaluator.Status, f evaluator.FiringAlert, externalURL s
 	default:
 		out["summary"], out["description"] = aboutBudget(s, f)
 	}
-	annotate(out, map[string]string{"runbook_url": s.Links["runbook"], "slo_url": pageOf(s.Path(), externalURL), coverageNote: shares(f.Known).note(s)})
+	addAnnotations(out, map[string]string{"runbook_url": s.Links["runbook"], "slo_url": pageOf(s.Path(), externalURL), coverageNote: shares(f.Known).note(s)})
 	return out
 }
 
-// annotate adds annotations that are not empty.
-func annotate(to, with map[string]string) {
+// addAnnotations adds annotations that are not empty.
+func addAnnotations(to, with map[string]string) {
 	for name, text := range with {
 		if text != "" {
 			to[name] = text
@@ -173,16 +173,16 @@ func titleOf(s *evaluator.Status) string {
 	return s.Service + " " + s.SLO
 }
 
-// instant is how people read when something was.
-const instant = "15:04 MST on 2 Jan"
+// instantFormat is how people read when something was.
+const instantFormat = "15:04 MST on 2 Jan"
 
 // factsOf tell in words what a tired person needs to know of an alert.
 func factsOf(s *evaluator.Status, f evaluator.FiringAlert) slo.Facts {
 	o := s.Spec.Objective
 	out := slo.Facts{
 		ID: s.ID, Service: s.Service, SLO: s.SLO, Owner: s.Owner, Objective: o.Percent(), Window: s.Window, Severity: f.Severity, Tier: f.Tier,
-		Since: sinceText(f), BurnRate: unknown, Bad: unknown, Total: unknown, BadShare: unknown, Allowed: alerting.Share(o.Budget()),
-		BudgetTaken: unknown, BudgetLeft: unknown, Revision: s.Revision,
+		Since: sinceText(f), BurnRate: unknownText, Bad: unknownText, Total: unknownText, BadShare: unknownText, Allowed: alerting.Share(o.Budget()),
+		BudgetTaken: unknownText, BudgetLeft: unknownText, Revision: s.Revision,
 		Runbook: s.Links["runbook"], Dashboard: dashboardURL(s, f), Labels: s.Labels, Group: s.Group, Links: s.Links,
 		Summary: titleOf(s) + " burns its error budget", Text: "The numbers of the window are not known.",
 	}
@@ -196,13 +196,13 @@ func factsOf(s *evaluator.Status, f evaluator.FiringAlert) slo.Facts {
 	if w == nil || w.BurnRate == nil {
 		return out
 	}
-	out.BurnRate, out.Bad, out.Total, out.BadShare = times(*w.BurnRate), humanize.Decimal(math.Round(w.Bad)), humanize.Decimal(math.Round(w.Total)), alerting.Share(slo.BadShare(w.Bad, w.Total))
+	out.BurnRate, out.Bad, out.Total, out.BadShare = burnText(*w.BurnRate), humanize.Decimal(math.Round(w.Bad)), humanize.Decimal(math.Round(w.Total)), alerting.Share(slo.BadShare(w.Bad, w.Total))
 	if b.Allowed != nil && *b.Allowed > 0 {
 		out.BudgetTaken = alerting.Share(w.Bad / *b.Allowed)
 	}
 	if at := b.ExhaustedInSeconds; at != nil && *at > 0 {
 		left := time.Duration(*at) * time.Second
-		out.SpentIn, out.SpentAt = model.Duration(left).String(), w.End.Add(left).UTC().Format(instant)
+		out.SpentIn, out.SpentAt = model.Duration(left).String(), w.End.Add(left).UTC().Format(instantFormat)
 	}
 	switch {
 	case f.Row > 0:
@@ -222,13 +222,13 @@ func factsOf(s *evaluator.Status, f evaluator.FiringAlert) slo.Facts {
 // sinceText is since when an alert fires.
 func sinceText(f evaluator.FiringAlert) string {
 	if f.Older {
-		return "at or before " + f.Since.UTC().Format(instant)
+		return "at or before " + f.Since.UTC().Format(instantFormat)
 	}
-	return f.Since.UTC().Format(instant)
+	return f.Since.UTC().Format(instantFormat)
 }
 
-// unknown stands for a number that is not known.
-const unknown = "unknown"
+// unknownText stands for a number that is not known.
+const unknownText = "unknown"
 
 // capital is a text that begins a sentence.
 func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
@@ -240,11 +240,11 @@ func describe(s *evaluator.Status, w *evaluator.WindowStatus, a evaluator.Firing
 	var text []string
 	switch {
 	case a.Row > 0:
-		text = append(text, fmt.Sprintf("%s. The alert began %s and ends with the next good run.", capital(alerting.RunsText(s.Spec, a.Row)), at(a)))
+		text = append(text, fmt.Sprintf("%s. The alert began %s and ends with the next good run.", capital(alerting.RunsText(s.Spec, a.Row)), beganText(a)))
 	case *w.BurnRate <= 1: // it is kept firing
-		text = append(text, fmt.Sprintf("It is over: only %s. The alert began %s.", failed, at(a)))
+		text = append(text, fmt.Sprintf("It is over: only %s. The alert began %s.", failed, beganText(a)))
 	default:
-		text = append(text, fmt.Sprintf("%s. The alert began %s.", failed, at(a)))
+		text = append(text, fmt.Sprintf("%s. The alert began %s.", failed, beganText(a)))
 	}
 	if s.Spec.Description != "" {
 		text = append([]string{strings.TrimRight(s.Spec.Description, ". \n") + "."}, text...)
@@ -256,7 +256,7 @@ func describe(s *evaluator.Status, w *evaluator.WindowStatus, a evaluator.Firing
 	if past := s.Spec.PastObjectives; len(past) > 0 {
 		last := past[len(past)-1]
 		if at := last.Until; !w.End.Before(at) && w.End.Sub(at) < s.Spec.Window.Length.Duration() {
-			text = append(text, fmt.Sprintf("Since %s the objective is %s %%; before it was %s %%.", at.UTC().Format(instant), f.Objective, last.Objective.Percent()))
+			text = append(text, fmt.Sprintf("Since %s the objective is %s %%; before it was %s %%.", at.UTC().Format(instantFormat), f.Objective, last.Objective.Percent()))
 		}
 	}
 	if s.State == evaluator.StateQueryFailed {
@@ -265,8 +265,8 @@ func describe(s *evaluator.Status, w *evaluator.WindowStatus, a evaluator.Firing
 	return strings.Join(text, " ")
 }
 
-// at is when an alert began.
-func at(a evaluator.FiringAlert) string {
+// beganText is when an alert began.
+func beganText(a evaluator.FiringAlert) string {
 	if a.Older {
 		return sinceText(a)
 	}
@@ -277,7 +277,7 @@ func at(a evaluator.FiringAlert) string {
 func spentText(s *evaluator.Status, f slo.Facts) []string {
 	b := s.Budget
 	var text []string
-	if f.BudgetTaken != unknown && b.Remaining != nil {
+	if f.BudgetTaken != unknownText && b.Remaining != nil {
 		left := f.BudgetLeft + " of it is left"
 		if *b.Remaining <= 0 {
 			left = "nothing is left of it (" + f.BudgetLeft + ")"
@@ -285,7 +285,7 @@ func spentText(s *evaluator.Status, f slo.Facts) []string {
 		whole := s.Window
 		if b.PeriodEnd != nil {
 			whole = "projected " + whole + "'s"
-			left += " until " + b.PeriodEnd.UTC().Format(instant)
+			left += " until " + b.PeriodEnd.UTC().Format(instantFormat)
 		}
 		text = append(text, fmt.Sprintf("The last %s took %s of the %s budget; %s.", f.LongWindow, f.BudgetTaken, whole, left))
 	}
@@ -334,9 +334,9 @@ func windowOf(s *evaluator.Status, f evaluator.FiringAlert) *evaluator.WindowSta
 	return nil
 }
 
-// times prints a burn rate with two significant digits, and more where what is too fast
+// burnText prints a burn rate with two significant digits, and more where what is too fast
 // would look like what is allowed.
-func times(burn float64) string {
+func burnText(burn float64) string {
 	n := 2
 	for burn > 1 && n < 8 && humanize.Digits(burn, n) == "1" {
 		n++

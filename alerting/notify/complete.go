@@ -29,7 +29,7 @@ type Completer struct {
 	at          time.Time                          // the instant of the report before
 	firing      map[string][]evaluator.FiringAlert // in it, by the ids of SLOs
 	unseen      map[string]time.Time               // since when SLOs can't be read that never were, by their ids
-	recalled    recalled
+	restored    restored
 }
 
 // NewCompleter makes a Completer. externalURL is where the pages are, for links; it may
@@ -48,7 +48,7 @@ func (c *Completer) Complete(r *evaluator.Report) {
 		c.firing = nil
 	}
 	before := c.before(r)
-	c.at, c.firing = now, lacking(before, r)
+	c.at, c.firing = now, missingGroups(before, r)
 	blind, groups := c.blind(r, now), groupsOf(r)
 	for i := range r.SLOs {
 		s := &r.SLOs[i]
@@ -65,11 +65,11 @@ func (c *Completer) Complete(r *evaluator.Report) {
 		}
 		for j := range alerts {
 			if alerts[j].Waits == "" {
-				alerts[j].Among = among(s, alerts[j], groups[s.Service+"/"+s.SLO])
+				alerts[j].Among = firingGroups(s, alerts[j], groups[s.Service+"/"+s.SLO])
 			}
 			alerts[j].Annotations = annotationsOf(s, alerts[j], c.externalURL)
 		}
-		if a := blind[s.Backend]; a != nil && unseen(s) {
+		if a := blind[s.Backend]; a != nil && unreadable(s) {
 			alerts = append(alerts, *a)
 		}
 		for j := range alerts {
@@ -113,15 +113,15 @@ func noData(s *evaluator.Status, now time.Time, before []evaluator.FiringAlert) 
 
 // noDataText says what is missing.
 func noDataText(s *evaluator.Status) (summary, description string) {
-	text := "Since " + s.Missing.Since.UTC().Format(instant) + " nothing is known of it"
+	text := "Since " + s.Missing.Since.UTC().Format(instantFormat) + " nothing is known of it"
 	if s.Missing.Never {
 		text = "Nothing was ever known of it"
 	}
 	return titleOf(s) + " has no data", fmt.Sprintf("%s: %s. No other alert of it can fire.", text, s.Missing.Reason)
 }
 
-// unseen reports whether an SLO can't be seen, for its backend can't be read or lags.
-func unseen(s *evaluator.Status) bool {
+// unreadable reports whether an SLO can't be seen, for its backend can't be read or lags.
+func unreadable(s *evaluator.Status) bool {
 	return s.State == evaluator.StateQueryFailed || s.State == evaluator.StateStale
 }
 
@@ -145,10 +145,10 @@ func (c *Completer) blind(r *evaluator.Report, now time.Time) map[string]*evalua
 			backends[status.Backend] = b
 		}
 		b.all++
-		if !unseen(status) {
+		if !unreadable(status) {
 			continue
 		}
-		since := c.recalled.began(aboutBackend(status.Backend), now.Add(blindFor)).Add(-blindFor)
+		since := c.restored.began(aboutBackend(status.Backend), now.Add(blindFor)).Add(-blindFor)
 		if at, was := before[status.ID]; was {
 			since = at
 		}
@@ -197,12 +197,12 @@ func groupsOf(r *evaluator.Report) map[string][]*evaluator.Status {
 	return out
 }
 
-// named is how many groups the alert of their whole names.
-const named = 3
+// namedGroups is how many groups the alert of their whole names.
+const namedGroups = 3
 
-// among says which groups of a whole an alert of it is about: how many of them fire by
+// firingGroups says which groups of a whole an alert of it is about: how many of them fire by
 // the same severity, and the worst. It is "" where none does.
-func among(s *evaluator.Status, f evaluator.FiringAlert, groups []*evaluator.Status) string {
+func firingGroups(s *evaluator.Status, f evaluator.FiringAlert, groups []*evaluator.Status) string {
 	if len(s.Group) > 0 || s.Groups == nil || !f.Burns() {
 		return ""
 	}
@@ -230,11 +230,11 @@ func among(s *evaluator.Status, f evaluator.FiringAlert, groups []*evaluator.Sta
 	}
 	slices.SortFunc(firing, func(a, b one) int { return cmp.Or(cmp.Compare(b.burn, a.burn), cmp.Compare(a.name, b.name)) })
 	var worst []string
-	for _, g := range firing[:min(named, len(firing))] {
+	for _, g := range firing[:min(namedGroups, len(firing))] {
 		worst = append(worst, g.name)
 	}
 	more := ""
-	if len(firing) > named {
+	if len(firing) > namedGroups {
 		more = " ..."
 	}
 	return fmt.Sprintf("%d of %d %ss: %s%s", len(firing), len(groups), strings.Join(s.Groups.By, "/"), strings.Join(worst, ", "), more)

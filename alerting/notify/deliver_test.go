@@ -39,19 +39,19 @@ func TestARefusedPostKeepsNoOtherAlertBack(t *testing.T) {
 			for _, a := range alerts {
 				taken[a.Labels["slo_id"]] = true
 			}
-			if taken["0"] && len(taken) <= batch {
+			if taken["0"] && len(taken) <= batchSize {
 				http.Error(w, "bad label", code)
 			}
 		}))
 		defer server.Close()
 		var alerts []Alert
-		for i := range batch + 10 {
+		for i := range batchSize + 10 {
 			alerts = append(alerts, Alert{Labels: map[string]string{"slo_id": fmt.Sprint(i)}})
 		}
 		o := SenderOptions{Log: slog.New(slog.DiscardHandler), Now: time.Now}
 		r := newReceiver(Alertmanager{URL: server.URL, HTTP: server.Client()}, "", &o, newMetrics(prometheus.NewRegistry()))
 		require.EqualError(t, r.try(t.Context(), alerts), "it answers "+text+": bad label")
-		require.Len(t, taken, batch+10, code)
+		require.Len(t, taken, batchSize+10, code)
 	}
 }
 
@@ -324,7 +324,7 @@ func TestNamesAsURLs(t *testing.T) {
 		"dns+http://[::2]:9093": "http://10.0.0.1:9093 http://[::1]:9093",
 	} {
 		n := newName(Alertmanager{URL: text}, nil, newMetrics(prometheus.NewRegistry()))
-		require.Equal(t, want, n.at(netip.MustParseAddr("10.0.0.1"))+" "+n.at(netip.IPv6Loopback()))
+		require.Equal(t, want, n.urlOf(netip.MustParseAddr("10.0.0.1"))+" "+n.urlOf(netip.IPv6Loopback()))
 	}
 	require.Nil(t, newName(Alertmanager{URL: "http://am"}, nil, nil))
 }

@@ -20,17 +20,17 @@ import (
 )
 
 const (
-	// batch is the number of alerts in one post.
-	batch = 256
+	// batchSize is the number of alerts in one post.
+	batchSize = 256
 	// postTimeout bounds one request.
 	postTimeout = 10 * time.Second
 	// mostAnswered and mostListed are how many bytes of an answer, and how many of its
 	// alerts, are read at most.
 	mostAnswered = 64 << 20
 	mostListed   = 100_000
-	// aside is how long after a report old alerts are posted: replicas report at
+	// staleDelay is how long after a report old alerts are posted: replicas report at
 	// the same second, and who has newer numbers shall be first.
-	aside = 10 * time.Second
+	staleDelay = 10 * time.Second
 )
 
 // Alertmanager is a receiver of alerts, or with dns+ before its URL, such as
@@ -52,13 +52,13 @@ type receiver struct {
 	metrics   *metrics
 	now       func() time.Time
 
-	mu      sync.Mutex        // guards what follows
-	taken   map[string]taking // what fires and was taken
-	failing bool              // the last post was not taken
+	mu       sync.Mutex          // guards what follows
+	accepted map[string]accepted // what fires and was taken
+	failing  bool                // the last post was not taken
 }
 
-// taking is what is known of an alert that an Alertmanager took.
-type taking struct {
+// accepted is what is known of an alert that an Alertmanager took.
+type accepted struct {
 	since time.Time // the beginning of the episode
 	at    time.Time // when it was posted last, or was seen to be over
 }
@@ -71,14 +71,14 @@ func newReceiver(am Alertmanager, host string, o *SenderOptions, m *metrics) *re
 	m.create(name)
 	return &receiver{
 		Alertmanager: am, name: name, host: host, queue: make(chan []Alert, 1), log: o.Log, metrics: m, now: o.Now,
-		taken: map[string]taking{},
+		accepted: map[string]accepted{},
 	}
 }
 
-// goOn has a receiver know what its Alertmanager took from a Sender before.
-func (r *receiver) goOn(before map[string]map[string]taking) {
+// inherit has a receiver know what its Alertmanager took from a Sender before.
+func (r *receiver) inherit(before map[string]map[string]accepted) {
 	if taken, was := before[r.name]; was {
-		r.taken = taken
+		r.accepted = taken
 		delete(before, r.name)
 	}
 }
@@ -142,7 +142,7 @@ func (r *receiver) run(ctx, ending context.Context) {
 // keep posts old alerts after a while, or when ending ends.
 func (r *receiver) keep(ctx, ending context.Context, old []Alert) {
 	select {
-	case <-time.After(aside):
+	case <-time.After(staleDelay):
 	case <-ending.Done():
 	case <-ctx.Done():
 		return
@@ -180,12 +180,12 @@ type refusal string
 
 func (e refusal) Error() string { return string(e) }
 
-// parts are the posts that alerts are sent in. What inhibits is in one before what
+// batches are the posts that alerts are sent in. What inhibits is in one before what
 // it inhibits: an Alertmanager that was restarted notifies at once of what is old.
-func parts(alerts []Alert) [][]Alert {
+func batches(alerts []Alert) [][]Alert {
 	var out [][]Alert
 	for _, a := range alerts {
-		if last := len(out) - 1; last >= 0 && len(out[last]) < batch && out[last][0].rank() == a.rank() {
+		if last := len(out) - 1; last >= 0 && len(out[last]) < batchSize && out[last][0].rank() == a.rank() {
 			out[last] = append(out[last], a)
 		} else {
 			out = append(out, []Alert{a})
@@ -198,7 +198,7 @@ func parts(alerts []Alert) [][]Alert {
 // is refused keeps the rest from nothing.
 func (r *receiver) try(ctx context.Context, alerts []Alert) error {
 	var refused error
-	for _, part := range parts(alerts) {
+	for _, part := range batches(alerts) {
 		pause := time.Second
 		for {
 			err := r.post(ctx, part)
@@ -229,10 +229,10 @@ func (r *receiver) note(alerts []Alert) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, a := range alerts {
-		if a.over {
-			delete(r.taken, a.id())
+		if a.resolved {
+			delete(r.accepted, a.id())
 		} else {
-			r.taken[a.id()] = taking{a.StartsAt, r.now()}
+			r.accepted[a.id()] = accepted{a.StartsAt, r.now()}
 		}
 	}
 }
@@ -242,24 +242,24 @@ func (r *receiver) note(alerts []Alert) {
 func (r *receiver) split(alerts []Alert) (rest, old []Alert) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	taken := map[string]taking{}
+	taken := map[string]accepted{}
 	for _, a := range alerts {
 		id := a.id()
-		t, was := r.taken[id]
-		if at := a.fired.Recalled; !was && !at.IsZero() {
-			t, was = taking{a.StartsAt, at}, true // from another process
+		t, was := r.accepted[id]
+		if at := a.fired.Restored; !was && !at.IsZero() {
+			t, was = accepted{a.StartsAt, at}, true // from another process
 		}
 		was = was && t.since.Equal(a.StartsAt)
-		if was && !a.over {
+		if was && !a.resolved {
 			taken[id] = t
 		}
-		if was && a.old {
+		if was && a.stale {
 			old = append(old, a)
 		} else {
 			rest = append(rest, a)
 		}
 	}
-	r.taken = taken
+	r.accepted = taken
 	return rest, old
 }
 
@@ -277,11 +277,11 @@ func (r *receiver) unresolved(ctx context.Context, old []Alert) []Alert {
 	defer r.mu.Unlock()
 	return slices.DeleteFunc(old, func(a Alert) bool {
 		id := a.id()
-		at := r.taken[id].at
+		at := r.accepted[id].at
 		// An Alertmanager that was restarted since then forgot it.
 		over := !has[id] && status.Uptime.Before(at) && r.now().Sub(at) < lifetime/2
 		if over {
-			r.taken[id] = taking{a.StartsAt, r.now()}
+			r.accepted[id] = accepted{a.StartsAt, r.now()}
 		}
 		return over
 	})

@@ -20,8 +20,8 @@ const (
 	lookupSoon = 5 * time.Second
 )
 
-// name is a URL with dns+ before it: each address of its host is a receiver.
-type name struct {
+// dnsName is a URL with dns+ before it: each address of its host is a receiver.
+type dnsName struct {
 	text      string // as configured
 	url       *url.URL
 	http      *http.Client
@@ -32,24 +32,24 @@ type name struct {
 
 // addresses are those that a name has now.
 type addresses struct {
-	of  *name
-	all []netip.Addr
+	name *dnsName
+	all  []netip.Addr
 }
 
 // newName is the name of an Alertmanager, nil when it has a plain URL.
-func newName(am Alertmanager, log *slog.Logger, m *metrics) *name {
+func newName(am Alertmanager, log *slog.Logger, m *metrics) *dnsName {
 	text, ok := strings.CutPrefix(am.URL, "dns+")
 	u, err := url.Parse(text)
 	if !ok || err != nil {
 		return nil
 	}
 	m.lookups.WithLabelValues(am.URL)
-	return &name{text: am.URL, url: u, http: am.HTTP, log: log, metrics: m, receivers: map[netip.Addr]*receiver{}}
+	return &dnsName{text: am.URL, url: u, http: am.HTTP, log: log, metrics: m, receivers: map[netip.Addr]*receiver{}}
 }
 
 // follow looks the name up until ctx ends, and tells of each change. While the
 // look-up fails what was known stays.
-func (n *name) follow(ctx context.Context, lookup Lookup, changed chan<- addresses) {
+func (n *dnsName) follow(ctx context.Context, lookup Lookup, changed chan<- addresses) {
 	var known []netip.Addr
 	failing := false
 	for pause := lookupEvery; ; pause = lookupEvery {
@@ -86,7 +86,7 @@ func (n *name) follow(ctx context.Context, lookup Lookup, changed chan<- address
 
 // lookup is the name's addresses, sorted: those of IPv4, or of IPv6 where there
 // are no others, for a server with both is one receiver.
-func (n *name) lookup(ctx context.Context, lookup Lookup) ([]netip.Addr, error) {
+func (n *dnsName) lookup(ctx context.Context, lookup Lookup) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, postTimeout)
 	defer cancel()
 	found, err := lookup(ctx, n.url.Hostname())
@@ -111,8 +111,8 @@ func (n *name) lookup(ctx context.Context, lookup Lookup) ([]netip.Addr, error) 
 	return slices.Compact(four), nil
 }
 
-// at is the URL at one address of the name.
-func (n *name) at(a netip.Addr) string {
+// urlOf is the URL at one address of the name.
+func (n *dnsName) urlOf(a netip.Addr) string {
 	u := *n.url
 	switch port := u.Port(); {
 	case port != "":
@@ -125,9 +125,9 @@ func (n *name) at(a netip.Addr) string {
 	return u.String()
 }
 
-// meet brings a name's receivers up to date and returns the new ones.
-func (s *Sender) meet(found addresses) []*receiver {
-	n := found.of
+// setAddresses brings a name's receivers up to date and returns the new ones.
+func (s *Sender) setAddresses(found addresses) []*receiver {
+	n := found.name
 	for a, r := range n.receivers {
 		if !slices.Contains(found.all, a) {
 			delete(n.receivers, a)
@@ -139,8 +139,8 @@ func (s *Sender) meet(found addresses) []*receiver {
 	var begun []*receiver
 	for _, a := range found.all {
 		if n.receivers[a] == nil {
-			n.receivers[a] = newReceiver(Alertmanager{n.at(a), n.http}, n.url.Host, &s.SenderOptions, s.metrics)
-			n.receivers[a].goOn(s.taken)
+			n.receivers[a] = newReceiver(Alertmanager{n.urlOf(a), n.http}, n.url.Host, &s.SenderOptions, s.metrics)
+			n.receivers[a].inherit(s.inherited)
 			begun = append(begun, n.receivers[a])
 		}
 	}

@@ -20,18 +20,18 @@ func TestAnExclusionResolves(t *testing.T) {
 		s := b.sender()
 		b.show(t, now, evaluator.StateOK, slo.Page)
 		s.update(b.get(), now)
-		require.Len(t, s.firing, 1)
+		require.Len(t, s.alertsIn(stageFiring), 1)
 		now = drill.At(2)
 		b.show(t, now, evaluator.StateNoData)
 		b.report.SLOs[0].Excluded.Now = excluded
 		s.update(b.get(), now)
-		require.Empty(t, s.firing)
+		require.Empty(t, s.alertsIn(stageFiring))
 		if !excluded {
-			require.Empty(t, s.resolved)
+			require.Empty(t, s.alertsIn(stageResolved))
 			continue
 		}
-		require.Len(t, s.resolved, 1)
-		for _, a := range s.resolved {
+		require.Len(t, s.alertsIn(stageResolved), 1)
+		for _, a := range s.alertsIn(stageResolved) {
 			require.Equal(t, now, a.EndsAt)
 		}
 	}

@@ -21,15 +21,15 @@ func withHeld(s *evaluator.Status, firing, before []evaluator.FiringAlert, now t
 	}
 	was := map[string]evaluator.FiringAlert{}
 	for _, b := range before {
-		was[key(s, b)] = b
+		was[alertKey(s, b)] = b
 	}
 	for i := range firing {
 		f := &firing[i]
-		f.Known = knownBy(s, *f)
+		f.Known = coverageNow(s, *f)
 		if !f.Burns() {
 			f.Held = s.At
 		}
-		k := key(s, *f)
+		k := alertKey(s, *f)
 		b, goesOn := was[k]
 		if goesOn && f.Older && b.Since.Before(f.Since) { // who read more dated it
 			f.Since = b.Since
@@ -42,7 +42,7 @@ func withHeld(s *evaluator.Status, firing, before []evaluator.FiringAlert, now t
 	held := 0
 	for _, k := range slices.Sorted(maps.Keys(was)) {
 		f := was[k]
-		if f.Waits = waits(s, f, now); f.Waits == "" {
+		if f.Waits = holdReason(s, f, now); f.Waits == "" {
 			continue
 		}
 		f.Holds, f.Until, f.Among, f.Row = false, time.Time{}, "", 0
@@ -55,9 +55,9 @@ func withHeld(s *evaluator.Status, firing, before []evaluator.FiringAlert, now t
 	return firing
 }
 
-// lacking are the alerts of groups that a report lacks because their whole is not read
+// missingGroups are the alerts of groups that a report lacks because their whole is not read
 // enough to find them.
-func lacking(before map[string][]evaluator.FiringAlert, r *evaluator.Report) map[string][]evaluator.FiringAlert {
+func missingGroups(before map[string][]evaluator.FiringAlert, r *evaluator.Report) map[string][]evaluator.FiringAlert {
 	out := map[string][]evaluator.FiringAlert{}
 	if len(before) == 0 {
 		return out
@@ -65,7 +65,7 @@ func lacking(before map[string][]evaluator.FiringAlert, r *evaluator.Report) map
 	byID := statuses(r)
 	for id, alerts := range before {
 		whole, _, grouped := strings.Cut(id, "{")
-		if of := byID[whole]; byID[id] != nil || !grouped || of == nil || !unread(of) {
+		if of := byID[whole]; byID[id] != nil || !grouped || of == nil || !incomplete(of) {
 			continue
 		}
 		alerts = slices.DeleteFunc(slices.Clone(alerts), func(a evaluator.FiringAlert) bool { return r.EvaluatedAt.Sub(a.Held) > holdFailed })
@@ -76,11 +76,11 @@ func lacking(before map[string][]evaluator.FiringAlert, r *evaluator.Report) map
 	return out
 }
 
-// waits says why an alert that the numbers do not confirm is held, "" when it is over or
+// holdReason says why an alert that the numbers do not confirm is held, "" when it is over or
 // was held for long enough. While history or a backend can't be read anything is held for
 // an hour, as is a burn alert of which too little is known; one about a budget is held for
 // as long as too little is known.
-func waits(s *evaluator.Status, f evaluator.FiringAlert, now time.Time) string {
+func holdReason(s *evaluator.Status, f evaluator.FiringAlert, now time.Time) string {
 	failed, recent := s.State == evaluator.StateQueryFailed, now.Sub(f.Held) <= holdFailed
 	switch {
 	case f.Burns() && s.Excluded.Now && !failed, s.Spec.Alerting.Severity(f.Severity).Disabled, failed && !recent:
@@ -99,7 +99,7 @@ func waits(s *evaluator.Status, f evaluator.FiringAlert, now time.Time) string {
 // of those that the alert began by, a burn alert needs one window that is as well
 // known, an alert about a budget needs all.
 func uncertain(s *evaluator.Status, f evaluator.FiringAlert) bool {
-	fell := shares(f.Known).fell(s, !f.Burns())
+	fell := shares(f.Known).lessKnown(s, !f.Burns())
 	if f.Burns() {
 		return fell > 0 && fell == len(f.Known)
 	}
@@ -136,5 +136,5 @@ func heldText(s *evaluator.Status, f evaluator.FiringAlert) (summary, descriptio
 		was = "had no data"
 	}
 	return titleOf(s) + " " + was + "; whether it is over is not known",
-		fmt.Sprintf("The alert began %s. The numbers of now do not confirm it, and it is held because %s.", at(f), f.Waits)
+		fmt.Sprintf("The alert began %s. The numbers of now do not confirm it, and it is held because %s.", beganText(f), f.Waits)
 }

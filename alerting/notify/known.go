@@ -19,9 +19,9 @@ import (
 const (
 	// ownWindow is the key of the SLO's own window among those that are known.
 	ownWindow = ""
-	// fallen is by how much the coverage of a window must fall to be less known. A
+	// coverageLoss is by how much the coverage of a window must fall to be less known. A
 	// backend that was down for a day of 30 keeps no ticket open.
-	fallen = 0.05
+	coverageLoss = 0.05
 )
 
 // shares are the shares of windows that were known, by the names of the windows.
@@ -38,8 +38,8 @@ func sharesOf(s *evaluator.Status, names ...string) shares {
 	return out
 }
 
-// decisive are the names of the windows that an alert is judged by.
-func decisive(s *evaluator.Status, f evaluator.FiringAlert) []string {
+// decidingWindows are the names of the windows that an alert is judged by.
+func decidingWindows(s *evaluator.Status, f evaluator.FiringAlert) []string {
 	switch {
 	case f.Burns():
 		return f.Windows
@@ -51,9 +51,9 @@ func decisive(s *evaluator.Status, f evaluator.FiringAlert) []string {
 	return nil
 }
 
-// knownBy are the shares that are known of the windows that an alert is judged by.
-func knownBy(s *evaluator.Status, f evaluator.FiringAlert) shares {
-	return sharesOf(s, decisive(s, f)...)
+// coverageNow are the shares that are known of the windows that an alert is judged by.
+func coverageNow(s *evaluator.Status, f evaluator.FiringAlert) shares {
+	return sharesOf(s, decidingWindows(s, f)...)
 }
 
 // windowNamed is a window of an SLO, nil where it has none of that name.
@@ -66,9 +66,9 @@ func windowNamed(s *evaluator.Status, name string) *evaluator.WindowStatus {
 	return nil
 }
 
-// fell counts the windows that are less known now than they were. Of less than half of a
+// lessKnown counts the windows that are less known now than they were. Of less than half of a
 // window alerts about the budget end, however little less that is.
-func (k shares) fell(s *evaluator.Status, budget bool) int {
+func (k shares) lessKnown(s *evaluator.Status, budget bool) int {
 	n := 0
 	for name, was := range k {
 		w := windowNamed(s, name)
@@ -77,7 +77,7 @@ func (k shares) fell(s *evaluator.Status, budget bool) int {
 		}
 		lost := was - w.Coverage
 		slots := lost * float64(w.Seconds) / 60
-		if lost > fallen && slots > 2.5 || budget && was >= alerting.KnownEnough && w.Coverage < alerting.KnownEnough && slots > 0.5 {
+		if lost > coverageLoss && slots > 2.5 || budget && was >= alerting.KnownEnough && w.Coverage < alerting.KnownEnough && slots > 0.5 {
 			n++ // the newest two slots may not be scraped yet
 		}
 	}
@@ -99,9 +99,9 @@ func (k shares) note(s *evaluator.Status) string {
 	return strings.Join(slices.Compact(out), ", ")
 }
 
-// noted reads shares of windows by the names that an alert is judged by. Without such a
+// readNote reads shares of windows by the names that an alert is judged by. Without such a
 // note, or with another, each window was known well enough to decide, and no better.
-func noted(note string, s *evaluator.Status, f evaluator.FiringAlert) shares {
+func readNote(note string, s *evaluator.Status, f evaluator.FiringAlert) shares {
 	read := map[string]float64{}
 	for part := range strings.SplitSeq(note, ", ") {
 		name, text, _ := strings.Cut(part, " ")
@@ -110,7 +110,7 @@ func noted(note string, s *evaluator.Status, f evaluator.FiringAlert) shares {
 		}
 	}
 	out := shares{}
-	for _, name := range decisive(s, f) {
+	for _, name := range decidingWindows(s, f) {
 		w := windowNamed(s, name)
 		if w == nil {
 			continue

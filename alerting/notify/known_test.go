@@ -30,8 +30,8 @@ func TestForgettingEndsNoTicketOfABudget(t *testing.T) {
 			require.Equal(t, tickets, firing, left)
 			require.Empty(t, resolved, left)
 		}
-		for _, a := range x.sender.firing {
-			require.True(t, a.old, "another replica may know more")
+		for _, a := range x.sender.alertsIn(stageFiring) {
+			require.True(t, a.stale, "another replica may know more")
 		}
 		require.Len(t, x.shown, 2, "what is sent is shown")
 		for _, a := range x.shown {

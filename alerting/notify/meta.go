@@ -22,7 +22,7 @@ func aboutBudget(s *evaluator.Status, f evaluator.FiringAlert) (summary, descrip
 		return titleOf(s) + " has spent its error budget",
 			fmt.Sprintf("%s of the %s budget is left. The ticket stays open until more than %s is.", left, s.Window, alerting.Share(alerting.Recovered))
 	case slo.ForecastAlert:
-		when, over := forecast(s)
+		when, over := forecastText(s)
 		return fmt.Sprintf("%s will have spent its error budget %s", titleOf(s), when),
 			fmt.Sprintf("%s of the %s budget is left; at the rate of the last %s nothing will be.", left, s.Window, over)
 	}
@@ -49,8 +49,8 @@ func leftOf(remaining float64) string {
 	return alerting.Share(remaining)
 }
 
-// forecast says when the budget will be spent, at the rate of what window.
-func forecast(s *evaluator.Status) (when, over string) {
+// forecastText says when the budget will be spent, at the rate of what window.
+func forecastText(s *evaluator.Status) (when, over string) {
 	if len(s.Windows) < 2 {
 		return "soon", s.Window
 	}
@@ -59,7 +59,7 @@ func forecast(s *evaluator.Status) (when, over string) {
 	if end == nil || end.Sub(long.End) >= time.Duration(long.Seconds)*time.Second {
 		return "in " + long.Name, long.Name
 	}
-	return "before it starts anew at " + end.UTC().Format(instant), long.Name
+	return "before it starts anew at " + end.UTC().Format(instantFormat), long.Name
 }
 
 // rejectedFor is how long files have errors before that is an alert: who has
@@ -69,7 +69,7 @@ const rejectedFor = 10 * time.Minute
 // rejected are the alerts about sources whose newest files have errors, one each. Each
 // begins some time after the commit or the file that has them, or after this process first
 // saw them, where neither says when that was.
-func (s *Sender) rejected(problems []evaluator.Problem, firing map[string]Alert, now time.Time) map[string]Alert {
+func (s *Sender) rejected(problems []evaluator.Problem, now time.Time) map[string]Alert {
 	errs := map[string][]evaluator.Problem{}
 	for _, p := range problems {
 		if p.Severity == "error" {
@@ -77,7 +77,7 @@ func (s *Sender) rejected(problems []evaluator.Problem, firing map[string]Alert,
 		}
 	}
 	if s.Completer != nil {
-		s.Completer.recalled.wellAgain(errs)
+		s.Completer.restored.forgetSources(errs)
 	}
 	before := s.rejections
 	s.rejections = map[string]time.Time{}
@@ -92,9 +92,9 @@ func (s *Sender) rejected(problems []evaluator.Problem, firing map[string]Alert,
 		s.rejections[source] = since
 		begin, k := since.Add(rejectedFor), aboutSource(source)
 		if s.Completer != nil {
-			begin = s.Completer.recalled.began(k, begin)
+			begin = s.Completer.restored.began(k, begin)
 		}
-		if a, fires := firing[k]; fires {
+		if a, is := s.alerts[k]; is && a.stage == stageFiring {
 			begin = a.StartsAt
 		}
 		if now.Before(begin) {

@@ -75,7 +75,7 @@ func (x *teller) see(minutes int, s evaluator.Status) (firing, resolved []string
 			s.Missing.Since = *s.StateSince
 		}
 	}
-	if x.missing = s.Missing; sees(&s) {
+	if x.missing = s.Missing; hasNumbers(&s) {
 		s.Missing, x.missing = nil, nil
 	}
 	x.report(&evaluator.Report{EvaluatedAt: at, SLOs: []evaluator.Status{s}})
@@ -87,7 +87,7 @@ func (x *teller) see(minutes int, s evaluator.Status) (firing, resolved []string
 		slices.Sort(out)
 		return out
 	}
-	return names(x.sender.firing), names(x.sender.resolved)
+	return names(x.sender.alertsIn(stageFiring)), names(x.sender.alertsIn(stageResolved))
 }
 
 // TestNoDataBeginsOnlyWhileItIsSeen: ten minutes without samples, and ten in which nobody
@@ -113,7 +113,7 @@ func TestNoDataIsAnAlertAfterATime(t *testing.T) {
 	require.Empty(t, firing)
 	firing, _ = x.see(1, gone)
 	require.Equal(t, []string{"SLONoData"}, firing)
-	for _, a := range x.sender.firing {
+	for _, a := range x.sender.alertsIn(stageFiring) {
 		require.Equal(t, map[string]string{"alertname": "SLONoData", "slo_id": "checkout/availability", "slo_service": "checkout",
 			"slo": "availability", "severity": "ticket", "backend": "default"}, a.Labels)
 		require.Equal(t, "target down", a.Annotations["reason"])
@@ -123,8 +123,8 @@ func TestNoDataIsAnAlertAfterATime(t *testing.T) {
 	firing, resolved := x.see(1, x.about(evaluator.StateQueryFailed, 0.5, 0))
 	require.Equal(t, []string{"SLONoData"}, firing)
 	require.Empty(t, resolved)
-	for _, a := range x.sender.firing {
-		require.True(t, a.old, "a replica that reads it may have seen the end")
+	for _, a := range x.sender.alertsIn(stageFiring) {
+		require.True(t, a.stale, "a replica that reads it may have seen the end")
 	}
 	firing, resolved = x.see(1, x.about(evaluator.StateNoTraffic, 0.5, 0))
 	require.Empty(t, firing)
@@ -137,7 +137,7 @@ func TestNoDataIsAnAlertAfterATime(t *testing.T) {
 	require.Empty(t, firing, "it came 14 minutes ago")
 	firing, _ = x.see(1, never)
 	require.Equal(t, []string{"SLONoData"}, firing, "it never had any")
-	for _, a := range x.sender.firing {
+	for _, a := range x.sender.alertsIn(stageFiring) {
 		require.Equal(t, x.now, a.StartsAt)
 	}
 
@@ -146,7 +146,7 @@ func TestNoDataIsAnAlertAfterATime(t *testing.T) {
 	firing, _ = x.see(59, own)
 	require.Empty(t, firing)
 	_, _ = x.see(1, own)
-	for _, a := range x.sender.firing {
+	for _, a := range x.sender.alertsIn(stageFiring) {
 		require.Equal(t, slo.Page, a.Labels["severity"])
 	}
 	own.Group = map[string]string{"tenant": "acme"}
@@ -202,7 +202,7 @@ func TestAnAlertOfAGroupsBudget(t *testing.T) {
 	group.Alerts = []evaluator.FiringAlert{{Name: slo.ExhaustedAlert, Severity: slo.Ticket, Since: x.now, Windows: []string{}}}
 	firing, _ := x.see(1, group)
 	require.Equal(t, []string{"ErrorBudgetExhausted"}, firing)
-	for _, a := range x.sender.firing {
+	for _, a := range x.sender.alertsIn(stageFiring) {
 		require.Equal(t, `checkout/availability{tenant="acme"} has spent its error budget`, a.Annotations["summary"])
 		require.Equal(t, "Nothing (-10 %) of the 30d budget is left. The ticket stays open until more than 1 % is.", a.Annotations["description"])
 	}
@@ -224,17 +224,17 @@ func TestOneAlertForABackendThatCannotBeRead(t *testing.T) {
 	}
 	x.now = x.now.Add(9 * time.Minute)
 	x.report(report(evaluator.StateQueryFailed, evaluator.StateStale, evaluator.StateOK))
-	require.Empty(t, x.sender.firing)
+	require.Empty(t, x.sender.alertsIn(stageFiring))
 	x.now = x.now.Add(time.Minute)
 	x.report(report(evaluator.StateQueryFailed, evaluator.StateStale, evaluator.StateOK))
-	alerts := slices.Collect(maps.Values(x.sender.firing))
+	alerts := slices.Collect(maps.Values(x.sender.alertsIn(stageFiring)))
 	require.Len(t, alerts, 1)
 	require.Equal(t, map[string]string{"alertname": "SLOBlind", "backend": "default", "severity": "ticket"}, alerts[0].Labels)
 	require.Equal(t, "slowburn can't see 2 of 3 SLOs of backend default, such as checkout/availability0", alerts[0].Annotations["summary"])
 	x.now = x.now.Add(time.Minute)
 	x.report(report(evaluator.StateOK, evaluator.StateOK, evaluator.StateOK))
-	require.Empty(t, x.sender.firing)
-	require.Empty(t, x.sender.resolved)
+	require.Empty(t, x.sender.alertsIn(stageFiring))
+	require.Empty(t, x.sender.alertsIn(stageResolved))
 }
 
 // TestABackendThatWasNeverRead is told of by a process that starts while it is down.
@@ -248,7 +248,7 @@ func TestABackendThatWasNeverRead(t *testing.T) {
 	}
 	firing, _ := x.see(1, never)
 	require.Equal(t, []string{"SLOBlind"}, firing)
-	for _, a := range x.sender.firing {
+	for _, a := range x.sender.alertsIn(stageFiring) {
 		require.Equal(t, x.now, a.StartsAt)
 	}
 }
@@ -280,7 +280,7 @@ func TestWhatIsSentIsShown(t *testing.T) {
 		}
 	}
 	sent := map[string]string{}
-	for _, a := range x.sender.firing {
+	for _, a := range x.sender.alertsIn(stageFiring) {
 		sent[a.Labels["alertname"]+" "+a.Labels["severity"]+" "+a.StartsAt.String()] = a.Annotations["summary"] + ": " + a.Annotations["description"]
 	}
 	require.Equal(t, shown, sent)
@@ -321,8 +321,8 @@ func TestAGroupIsHeldWhileItsWholeIsRead(t *testing.T) {
 		w := x.about(whole, 0.5, 0)
 		w.Groups = &evaluator.GroupsStatus{By: []string{"host"}, Count: len(group)}
 		x.report(&evaluator.Report{EvaluatedAt: x.now, SLOs: append([]evaluator.Status{w}, group...)})
-		require.Len(t, x.sender.firing, 1)
-		require.Empty(t, x.sender.resolved)
+		require.Len(t, x.sender.alertsIn(stageFiring), 1)
+		require.Empty(t, x.sender.alertsIn(stageResolved))
 	}
 	group := x.about(evaluator.StateOK, 0.5, 20)
 	group.ID, group.Group = `checkout/availability{host="db-1"}`, map[string]string{"host": "db-1"}

@@ -24,11 +24,11 @@ func TestRejectedFilesAreATicket(t *testing.T) {
 	for _, minutes := range []int{0, 9} {
 		x.now = began.Add(time.Duration(minutes) * time.Minute)
 		x.sender.update(bad, x.now)
-		require.Empty(t, x.sender.firing)
+		require.Empty(t, x.sender.alertsIn(stageFiring))
 	}
 	x.now = began.Add(10 * time.Minute)
 	x.sender.update(bad, x.now)
-	alerts := slices.Collect(maps.Values(x.sender.firing))
+	alerts := slices.Collect(maps.Values(x.sender.alertsIn(stageFiring)))
 	require.Len(t, alerts, 1)
 	require.Equal(t, map[string]string{"alertname": "SLOFilesRejected", "source": "./slos", "severity": "ticket"}, alerts[0].Labels)
 	require.Equal(t, "slowburn does not use the newest files of ./slos: 2 errors", alerts[0].Annotations["summary"])
@@ -37,8 +37,8 @@ func TestRejectedFilesAreATicket(t *testing.T) {
 
 	x.sender.rejections = nil // as of a process that has just taken over
 	x.sender.update(bad, x.now.Add(time.Minute))
-	require.Len(t, x.sender.firing, 1)
-	require.Equal(t, began.Add(10*time.Minute), slices.Collect(maps.Values(x.sender.firing))[0].StartsAt)
+	require.Len(t, x.sender.alertsIn(stageFiring), 1)
+	require.Equal(t, began.Add(10*time.Minute), slices.Collect(maps.Values(x.sender.alertsIn(stageFiring)))[0].StartsAt)
 
 	for minutes, since := range map[int]time.Time{3: began, 15: began, 60: began, 70: began.Add(-time.Hour)} { // when a process starts
 		x := newTeller(t)
@@ -49,18 +49,18 @@ func TestRejectedFilesAreATicket(t *testing.T) {
 		}
 		x.sender.Completer = NewCompleter("")
 		if since.Before(began) { // as Alertmanager has it, of a file that was as bad before
-			x.sender.Completer.Recall([]listing{{Alert: Alert{Labels: alerts[0].Labels, StartsAt: since.Add(rejectedFor)}, answered: x.now}})
+			x.sender.Completer.Restore([]listing{{Alert: Alert{Labels: alerts[0].Labels, StartsAt: since.Add(rejectedFor)}, answered: x.now}})
 		}
 		x.sender.update(dated, x.now)
 		if minutes < 10 {
-			require.Empty(t, x.sender.firing)
+			require.Empty(t, x.sender.alertsIn(stageFiring))
 			continue
 		}
-		require.Equal(t, since.Add(rejectedFor), slices.Collect(maps.Values(x.sender.firing))[0].StartsAt, minutes)
+		require.Equal(t, since.Add(rejectedFor), slices.Collect(maps.Values(x.sender.alertsIn(stageFiring)))[0].StartsAt, minutes)
 	}
 
 	bad.Problems = bad.Problems[2:]
 	x.sender.update(bad, x.now.Add(2*time.Minute))
-	require.Empty(t, x.sender.firing)
-	require.Empty(t, x.sender.resolved, "another replica may still reject them")
+	require.Empty(t, x.sender.alertsIn(stageFiring))
+	require.Empty(t, x.sender.alertsIn(stageResolved), "another replica may still reject them")
 }

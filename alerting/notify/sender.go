@@ -17,7 +17,6 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -67,25 +66,36 @@ type Sender struct {
 	SenderOptions
 	metrics *metrics
 	wake    chan struct{}
-	names   []*name
+	names   []*dnsName
 
 	// What follows belongs to the goroutine of Run.
 	receivers  []*receiver
-	firing     map[string]Alert
-	ended      map[string]Alert // by numbers that are older than another replica's may be
-	resolved   map[string]Alert
-	evaluated  time.Time                    // the instant of the last report
-	tookOver   bool                         // another Sender's alerts
-	rejections map[string]time.Time         // since when files of sources have errors, where nothing else says it
-	taken      map[string]map[string]taking // of Alertmanagers of the Sender before, by their names
+	alerts     map[string]tracked             // that fire, or ended recently, by their keys
+	evaluated  time.Time                      // the instant of the last report
+	tookOver   bool                           // another Sender's alerts
+	rejections map[string]time.Time           // since when files of sources have errors, where nothing else says it
+	inherited  map[string]map[string]accepted // of Alertmanagers of the Sender before, by their names
 }
+
+// tracked is an alert, and whether it is posted as firing or as resolved.
+type tracked struct {
+	Alert
+	stage stage
+}
+
+type stage int
+
+const (
+	stageFiring   stage = iota
+	stageEnded          // by numbers that may be older than another replica's: it is not posted
+	stageResolved       // it is posted as resolved
+)
 
 // NewSender makes a Sender.
 func NewSender(o SenderOptions) *Sender {
 	s := &Sender{
 		SenderOptions: o, metrics: newMetrics(o.Registerer), wake: make(chan struct{}, 1),
-		firing: map[string]Alert{}, ended: map[string]Alert{}, resolved: map[string]Alert{},
-		taken: map[string]map[string]taking{},
+		alerts: map[string]tracked{}, inherited: map[string]map[string]accepted{},
 	}
 	for _, am := range o.Alertmanagers {
 		if n := newName(am, o.Log, s.metrics); n != nil {
@@ -100,15 +110,15 @@ func NewSender(o SenderOptions) *Sender {
 // TakeOver has a Sender go on with what another one, which has ended, posted. It is
 // called before Run.
 func (s *Sender) TakeOver(old *Sender) {
-	s.tookOver, s.firing, s.ended, s.resolved = true, old.firing, old.ended, old.resolved
+	s.tookOver, s.alerts = true, old.alerts
 	if s.Completer != nil && old.Completer != nil {
 		s.Completer.TakeOver(old.Completer)
 	}
 	for _, r := range old.receivers {
-		s.taken[r.name] = r.taken
+		s.inherited[r.name] = r.accepted
 	}
 	for _, r := range s.receivers {
-		r.goOn(s.taken)
+		r.inherit(s.inherited)
 	}
 }
 
@@ -128,8 +138,8 @@ func (s *Sender) Run(ctx context.Context) error {
 	begun := s.Now()
 	start := func(r *receiver) {
 		wg.Go(func() { r.run(last, ctx) })
-		if s.Completer != nil && !s.tookOver && s.Now().Sub(begun) < recallFor {
-			wg.Go(func() { r.recall(ctx, s.Completer.Recall) })
+		if s.Completer != nil && !s.tookOver && s.Now().Sub(begun) < restoreFor {
+			wg.Go(func() { r.restore(ctx, s.Completer.Restore) })
 		}
 	}
 	for _, r := range s.receivers {
@@ -149,7 +159,7 @@ func (s *Sender) Run(ctx context.Context) error {
 		case <-timer.C:
 			s.post()
 		case found := <-changed:
-			for _, r := range s.meet(found) {
+			for _, r := range s.setAddresses(found) {
 				start(r)
 			}
 			s.post()
@@ -173,13 +183,14 @@ func (s *Sender) post() {
 		return
 	}
 	s.update(report, now)
-	alerts := make([]Alert, 0, len(s.firing)+len(s.resolved))
-	for _, a := range s.firing {
-		a.EndsAt = now.Add(lifetime)
-		alerts = append(alerts, a)
-	}
-	for _, a := range s.resolved {
-		alerts = append(alerts, a)
+	var alerts []Alert
+	for _, a := range s.alerts {
+		if a.stage == stageFiring {
+			a.EndsAt = now.Add(lifetime)
+		}
+		if a.stage != stageEnded {
+			alerts = append(alerts, a.Alert)
+		}
 	}
 	if len(alerts) == 0 {
 		return
@@ -192,76 +203,101 @@ func (s *Sender) post() {
 	}
 }
 
-// update follows the report: what fires in it, and what ended.
+// update brings the alerts up to date with a report: what fires in it, and what ended.
 func (s *Sender) update(r *evaluator.Report, now time.Time) {
 	if r.EvaluatedAt.Before(s.evaluated.Add(-clockStep)) { // what fired is of a clock that was wrong, and runs out
-		s.firing, s.ended, s.resolved = map[string]Alert{}, map[string]Alert{}, map[string]Alert{}
+		s.alerts = map[string]tracked{}
 	}
 	s.evaluated = r.EvaluatedAt
-	before := s.firing
-	s.firing = map[string]Alert{}
-	byID := statuses(r)
+	byID, firing := statuses(r), s.firing(r, now)
+	for k, a := range s.alerts {
+		if _, fires := firing[k]; fires {
+			continue
+		}
+		status := byID[a.Labels["slo_id"]]
+		if a.stage == stageFiring {
+			if status == nil && mayBeFound(a.Alert, byID, now) {
+				a.stale = true
+				firing[k] = a.Alert
+				continue
+			}
+			if !isOver(a.Alert, status, r) {
+				s.Log.Warn("Alert is no longer held", "alertname", a.Labels["alertname"], "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"])
+				delete(s.alerts, k)
+				continue
+			}
+			s.Log.Info("Alert resolved", "alertname", a.Labels["alertname"], "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"])
+			a.EndsAt, a.resolved, a.stale, a.stage = now, true, false, stageResolved
+		}
+		if status != nil {
+			a.stage = stageEnded
+			if excludedNow(status, a.Alert) || s.current(status, now) {
+				a.stage = stageResolved
+			}
+		}
+		if s.alerts[k] = a; now.Sub(a.EndsAt) > lifetime {
+			delete(s.alerts, k)
+		}
+	}
+	for k, a := range firing {
+		if was, is := s.alerts[k]; !is || was.stage != stageFiring {
+			s.Log.Info("Alert fires", "alertname", a.Labels["alertname"], "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"], "since", a.StartsAt)
+		}
+		s.alerts[k] = tracked{a, stageFiring}
+	}
+}
+
+// firing returns the alerts that fire in a report, by their keys.
+func (s *Sender) firing(r *evaluator.Report, now time.Time) map[string]Alert {
+	out := s.rejected(r.Problems, now)
 	for i := range r.SLOs {
 		status := &r.SLOs[i]
 		current := s.current(status, now)
 		for _, f := range status.Alerts {
 			a := newAlert(status, f, s.ExternalURL)
-			a.old = f.Waits != "" || !current && f.Name != slo.BlindAlert
-			s.firing[key(status, f)] = a
+			a.stale = f.Waits != "" || !current && f.Name != slo.BlindAlert
+			out[alertKey(status, f)] = a
 		}
 	}
-	maps.Copy(s.firing, s.rejected(r.Problems, before, now))
-	for k, a := range before {
-		if _, is := s.firing[k]; is {
-			continue
-		}
-		switch status := byID[a.Labels["slo_id"]]; {
-		case a.Labels["alertname"] == slo.BlindAlert || a.Labels["alertname"] == slo.RejectedAlert:
-			s.end(k, a, now, false) // another replica may see no better, so it runs out by itself
-		case status == nil:
-			s.leave(k, a, byID, r, now)
-		default:
-			s.end(k, a, now, excluded(status, a) || seenToEnd(a, status, r.EvaluatedAt))
-		}
-	}
-	for k, a := range s.resolved {
-		if status := byID[a.Labels["slo_id"]]; status != nil && !excluded(status, a) && !s.current(status, now) {
-			s.ended[k] = a
-			delete(s.resolved, k)
-		}
-	}
-	for k, a := range s.ended {
-		if status := byID[a.Labels["slo_id"]]; status != nil && (excluded(status, a) || s.current(status, now)) {
-			s.resolved[k] = a
-			delete(s.ended, k)
-		}
-	}
-	for k, a := range s.firing {
-		if _, was := before[k]; !was {
-			s.Log.Info("Alert fires", "alertname", a.Labels["alertname"], "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"], "since", a.StartsAt)
-		}
-		delete(s.resolved, k)
-		delete(s.ended, k)
-	}
-	for _, over := range []map[string]Alert{s.resolved, s.ended} {
-		maps.DeleteFunc(over, func(_ string, a Alert) bool { return now.Sub(a.EndsAt) > lifetime })
-	}
+	return out
 }
 
-// sees reports whether the numbers of an SLO are those of now.
-func sees(s *evaluator.Status) bool {
+// isOver reports whether an alert that fires no longer is over by the numbers of its SLO,
+// if the report has any. Another replica may still be unable to read a backend or may
+// still reject files, and an SLO that was taken out of the files may be in those of
+// another process: such alerts expire. The data decides that a group is retired.
+func isOver(a Alert, status *evaluator.Status, r *evaluator.Report) bool {
+	switch name := a.Labels["alertname"]; {
+	case name == slo.BlindAlert || name == slo.RejectedAlert:
+		return false
+	case status == nil:
+		return slices.Contains(r.Retired, a.Labels["slo_id"])
+	}
+	return excludedNow(status, a) || endsByNumbers(a, status, r.EvaluatedAt)
+}
+
+// mayBeFound reports whether the report lacks a group only because its whole is not read
+// enough to find it.
+func mayBeFound(a Alert, byID map[string]*evaluator.Status, now time.Time) bool {
+	whole, _, grouped := strings.Cut(a.Labels["slo_id"], "{")
+	of := byID[whole]
+	return grouped && of != nil && incomplete(of) && now.Sub(a.fired.Held) <= holdFailed
+}
+
+// hasNumbers reports whether the numbers of an SLO are those of now.
+func hasNumbers(s *evaluator.Status) bool {
 	return s.State == evaluator.StateOK || s.State == evaluator.StateNoTraffic
 }
 
-// seenToEnd reports whether an alert is over by the numbers of an SLO, and this process saw
+// endsByNumbers reports whether an alert is over by the numbers of an SLO, and this process saw
 // it fire. When it was held for long it ended for want of numbers.
-func seenToEnd(a Alert, s *evaluator.Status, now time.Time) bool {
-	return sees(s) && a.fired.Recalled.IsZero() && (!a.fired.Burns() || now.Sub(a.fired.Held) < alerting.Hold*time.Minute) && !uncertain(s, a.fired)
+func endsByNumbers(a Alert, s *evaluator.Status, now time.Time) bool {
+	return hasNumbers(s) && a.fired.Restored.IsZero() && (!a.fired.Burns() || now.Sub(a.fired.Held) < alerting.Hold*time.Minute) && !uncertain(s, a.fired)
 }
 
-// excluded reports whether an alert is over because the present is excluded, which ends
+// excludedNow reports whether an alert is over because the present is excluded, which ends
 // burn alerts.
-func excluded(s *evaluator.Status, a Alert) bool {
+func excludedNow(s *evaluator.Status, a Alert) bool {
 	return a.fired.Burns() && s.Excluded.Now && s.State != evaluator.StateQueryFailed
 }
 
@@ -270,23 +306,8 @@ func excluded(s *evaluator.Status, a Alert) bool {
 // ended by others fires again, maybe, in slots that they don't have yet, and Alertmanager
 // believes who speaks last: it is said when they are current again.
 func (s *Sender) current(status *evaluator.Status, now time.Time) bool {
-	at := seenAt(status)
-	return sees(status) && now.Sub(at) < s.Offset+time.Minute && status.DataUntil != nil && at.Sub(*status.DataUntil) < time.Minute
-}
-
-// leave ends an alert of what the report lacks. Of a group that was retired, which its
-// data decides, that is known to be over; and a group may be found when more of its whole
-// is read. An SLO that was taken out of the files may be in those of another process
-// still; its alert runs out by itself.
-func (s *Sender) leave(k string, a Alert, byID map[string]*evaluator.Status, r *evaluator.Report, now time.Time) {
-	id := a.Labels["slo_id"]
-	whole, _, grouped := strings.Cut(id, "{")
-	if of := byID[whole]; grouped && of != nil && unread(of) && now.Sub(a.fired.Held) <= holdFailed {
-		a.old = true
-		s.firing[k] = a
-		return
-	}
-	s.end(k, a, now, slices.Contains(r.Retired, id))
+	at := numbersAt(status)
+	return hasNumbers(status) && now.Sub(at) < s.Offset+time.Minute && status.DataUntil != nil && at.Sub(*status.DataUntil) < time.Minute
 }
 
 func statuses(r *evaluator.Report) map[string]*evaluator.Status {
@@ -297,26 +318,14 @@ func statuses(r *evaluator.Report) map[string]*evaluator.Status {
 	return out
 }
 
-// unread reports whether it may only be for want of history, or of a backend, that
+// incomplete reports whether it may only be for want of history, or of a backend, that
 // nothing fires for an SLO: what fired before is held, for an hour at most.
-func unread(s *evaluator.Status) bool {
+func incomplete(s *evaluator.Status) bool {
 	return s.State == evaluator.StateWarming || s.State == evaluator.StateQueryFailed
 }
 
-// end closes an alert that this process saw firing: as resolved when the
-// numbers say so, else silently, to run out by itself.
-func (s *Sender) end(k string, a Alert, now time.Time, sure bool) {
-	if !sure {
-		s.Log.Warn("Alert is no longer held", "alertname", a.Labels["alertname"], "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"])
-		return
-	}
-	a.EndsAt, a.over, a.old = now, true, false
-	s.resolved[k] = a
-	s.Log.Info("Alert resolved", "alertname", a.Labels["alertname"], "slo_id", a.Labels["slo_id"], "severity", a.Labels["severity"])
-}
-
-// seenAt is the instant that an SLO's numbers are of.
-func seenAt(s *evaluator.Status) time.Time {
+// numbersAt is the instant that an SLO's numbers are of.
+func numbersAt(s *evaluator.Status) time.Time {
 	if len(s.Windows) == 0 {
 		return time.Time{}
 	}

@@ -79,6 +79,17 @@ func (b *board) sender(ams ...Alertmanager) *Sender {
 	})
 }
 
+// alertsIn are the alerts that fire, or that are posted as resolved.
+func (s *Sender) alertsIn(wanted stage) map[string]Alert {
+	out := map[string]Alert{}
+	for k, a := range s.alerts {
+		if a.stage == wanted {
+			out[k] = a.Alert
+		}
+	}
+	return out
+}
+
 // start runs a sender until the returned function is called.
 func start(t *testing.T, s *Sender) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
@@ -331,13 +342,13 @@ func TestAChangedConfigurationHoldsWhatFires(t *testing.T) {
 		shows(evaluator.StateWarming, []string{"checkout/availability"})
 		require.Equal(t, both, says(), now.Time)
 	}
-	held, firing := maps.Clone(s.firing), b.completer.firing
+	held, firing := maps.Clone(s.alerts), b.completer.firing
 	shows(evaluator.StateOK, []string{"checkout/availability", group})
 	require.Equal(t, []string{"checkout/availability is over", group + " is over"}, says())
 
 	now.Time = at.Add(time.Hour + time.Minute)
 	s = b.sender(Alertmanager{"http://am", nil})
-	s.firing, b.completer.firing = held, firing
+	s.alerts, b.completer.firing = held, firing
 	shows(evaluator.StateWarming, []string{"checkout/availability", group})
 	require.Empty(t, says(), "for an hour")
 }

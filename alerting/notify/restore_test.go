@@ -47,7 +47,7 @@ func TestARestartKeepsATicketThatItCannotJudge(t *testing.T) {
 
 		b = newBoard(time.Now)
 		s := b.sender(to)
-		s.receivers[0].recall(t.Context(), b.completer.Recall)
+		s.receivers[0].restore(t.Context(), b.completer.Restore)
 		b.budget(t, known)
 		shown := b.get().SLOs[0].Alerts
 		require.Len(t, shown, 1)
@@ -67,7 +67,7 @@ func TestARestartKeepsATicketThatItCannotJudge(t *testing.T) {
 		b.budget(t, 0.99)
 		require.Empty(t, b.get().SLOs[0].Alerts)
 		require.Empty(t, queued(s))
-		require.Empty(t, s.resolved, "this process did not see it fire")
+		require.Empty(t, s.alertsIn(stageResolved), "this process did not see it fire")
 
 		over := listed(t, am)
 		for i := range over {
@@ -109,7 +109,7 @@ func TestWhatARestartTakesOver(t *testing.T) {
 	page := map[string]string{"alertname": "ErrorBudgetBurn", "slo_id": "checkout/availability", "slo_service": "checkout", "slo": "availability", "severity": "page"}
 	recall := func(coverage, tier string) *Completer {
 		c := NewCompleter("")
-		c.Recall([]listing{{
+		c.Restore([]listing{{
 			Alert:     Alert{Labels: page, StartsAt: x.now.Add(-time.Hour), Annotations: map[string]string{"tier": tier, "coverage": coverage}},
 			UpdatedAt: x.now.Add(-time.Minute), answered: x.now,
 		}, {Alert: Alert{Labels: blindLabels("default"), StartsAt: x.now.Add(-time.Hour)}, answered: x.now}})
@@ -206,8 +206,8 @@ func TestAlertmanagersThatDoNotAnswer(t *testing.T) {
 			return nil
 		})
 		r := newBoard(time.Now).sender(Alertmanager{"http://down", down.client()}).receivers[0]
-		r.recall(t.Context(), func([]listing) { t.Fatal("it has no answer") })
-		require.Equal(t, recallFor.Truncate(time.Minute), time.Since(begun).Truncate(time.Minute), "then it has none any more")
+		r.restore(t.Context(), func([]listing) { t.Fatal("it has no answer") })
+		require.Equal(t, restoreFor.Truncate(time.Minute), time.Since(begun).Truncate(time.Minute), "then it has none any more")
 		require.Less(t, tries, 20)
 	})
 }
@@ -220,7 +220,7 @@ func TestARestartMissesTheSameData(t *testing.T) {
 	never := x.about(evaluator.StateNoData, 0, 0)
 	never.Missing = &evaluator.Missing{Since: x.now, Never: true, Reason: "no series match x", At: x.now}
 	labels := newAlert(&never, evaluator.FiringAlert{Name: slo.NoDataAlert, Severity: slo.Ticket}, "").Labels
-	c.Recall([]listing{{Alert: Alert{Labels: labels, StartsAt: x.now.Add(-time.Hour)}, UpdatedAt: x.now, answered: x.now}})
+	c.Restore([]listing{{Alert: Alert{Labels: labels, StartsAt: x.now.Add(-time.Hour)}, UpdatedAt: x.now, answered: x.now}})
 	for minutes := range 20 {
 		at := x.now.Add(time.Duration(minutes) * time.Minute)
 		never.Missing.At, never.At = at, at

@@ -17,9 +17,9 @@ import (
 // Those that it can neither confirm nor end, because it knows less than the process before
 // it did, go on. Alertmanager is the only memory that outlives a process.
 
-// recallFor is for how long after the start an Alertmanager is asked until it answers: by
+// restoreFor is for how long after the start an Alertmanager is asked until it answers: by
 // then it has no alert any more that was posted before.
-const recallFor = lifetime
+const restoreFor = lifetime
 
 // listing is an alert as an Alertmanager lists it.
 type listing struct {
@@ -28,11 +28,11 @@ type listing struct {
 	answered  time.Time // when it was listed
 }
 
-// recall asks for the active alerts of SLOs, backends and sources, until the Alertmanager answers
+// restore asks for the active alerts of SLOs, backends and sources, until the Alertmanager answers
 // or has none any more.
-func (r *receiver) recall(ctx context.Context, taker func([]listing)) {
+func (r *receiver) restore(ctx context.Context, taker func([]listing)) {
 	begun := r.now()
-	for pause := time.Second; r.now().Sub(begun) < recallFor; pause = min(2*pause, 30*time.Second) {
+	for pause := time.Second; r.now().Sub(begun) < restoreFor; pause = min(2*pause, 30*time.Second) {
 		var all []listing
 		err := error(nil)
 		for _, filter := range []string{`slo_id=~".+"`, `alertname=~"` + slo.BlindAlert + "|" + slo.RejectedAlert + `"`} {
@@ -53,17 +53,17 @@ func (r *receiver) recall(ctx context.Context, taker func([]listing)) {
 	}
 }
 
-// recalled are alerts that Alertmanagers had when this process started, until their SLOs
+// restored are alerts that Alertmanagers had when this process started, until their SLOs
 // are in a report.
-type recalled struct {
+type restored struct {
 	mu      sync.Mutex
 	waiting []listing
 	others  map[string]time.Time // startsAt of alerts about a backend that was not read since, or a source with errors, by these
 }
 
-// Recall takes what an Alertmanager had when this process started.
-func (c *Completer) Recall(alerts []listing) {
-	m := &c.recalled
+// Restore takes what an Alertmanager had when this process started.
+func (c *Completer) Restore(alerts []listing) {
+	m := &c.restored
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, a := range alerts {
@@ -76,9 +76,9 @@ func (c *Completer) Recall(alerts []listing) {
 		backend, source := a.Labels["backend"], a.Labels["source"]
 		switch {
 		case maps.Equal(a.Labels, blindLabels(backend)):
-			m.note(aboutBackend(backend), a.StartsAt)
+			m.remember(aboutBackend(backend), a.StartsAt)
 		case maps.Equal(a.Labels, rejectedLabels(source)):
-			m.note(aboutSource(source), a.StartsAt)
+			m.remember(aboutSource(source), a.StartsAt)
 		default:
 			m.waiting = append(m.waiting, a)
 		}
@@ -89,8 +89,8 @@ func aboutBackend(name string) string { return slo.BlindAlert + " " + name }
 
 func aboutSource(name string) string { return slo.RejectedAlert + " " + name }
 
-// note notes when an alert about a backend or a source began.
-func (m *recalled) note(about string, startsAt time.Time) {
+// remember notes when an alert about a backend or a source began.
+func (m *restored) remember(about string, startsAt time.Time) {
 	if m.others == nil {
 		m.others = map[string]time.Time{}
 	}
@@ -102,7 +102,7 @@ func (m *recalled) note(about string, startsAt time.Time) {
 // before are the alerts of the report before, with what was recalled of the SLOs of this
 // one.
 func (c *Completer) before(r *evaluator.Report) map[string][]evaluator.FiringAlert {
-	m := &c.recalled
+	m := &c.restored
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.waiting) == 0 && len(m.others) == 0 {
@@ -117,13 +117,13 @@ func (c *Completer) before(r *evaluator.Report) map[string][]evaluator.FiringAle
 		if s == nil || len(s.Windows) == 0 {
 			return r.EvaluatedAt.Sub(a.answered) > holdFailed
 		}
-		if f, ok := recognise(s, a); ok && !slices.ContainsFunc(before[s.ID], func(b evaluator.FiringAlert) bool { return key(s, b) == key(s, f) }) {
+		if f, ok := recognise(s, a); ok && !slices.ContainsFunc(before[s.ID], func(b evaluator.FiringAlert) bool { return alertKey(s, b) == alertKey(s, f) }) {
 			before[s.ID] = append(slices.Clone(before[s.ID]), f)
 		}
 		return true
 	})
 	for i := range r.SLOs {
-		if s := &r.SLOs[i]; !unseen(s) && s.State != evaluator.StateWarming {
+		if s := &r.SLOs[i]; !unreadable(s) && s.State != evaluator.StateWarming {
 			delete(m.others, aboutBackend(s.Backend))
 		}
 	}
@@ -131,7 +131,7 @@ func (c *Completer) before(r *evaluator.Report) map[string][]evaluator.FiringAle
 }
 
 // began is when an alert about a backend or a source began, if not after a time.
-func (m *recalled) began(about string, at time.Time) time.Time {
+func (m *restored) began(about string, at time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if began, is := m.others[about]; is && began.Before(at) {
@@ -140,8 +140,8 @@ func (m *recalled) began(about string, at time.Time) time.Time {
 	return at
 }
 
-// wellAgain forgets the alerts about sources that have no errors.
-func (m *recalled) wellAgain(rejected map[string][]evaluator.Problem) {
+// forgetSources forgets the alerts about sources that have no errors.
+func (m *restored) forgetSources(rejected map[string][]evaluator.Problem) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	maps.DeleteFunc(m.others, func(about string, _ time.Time) bool {
@@ -157,8 +157,8 @@ func recognise(s *evaluator.Status, a listing) (evaluator.FiringAlert, bool) {
 		if !maps.Equal(newAlert(s, f, "").Labels, a.Labels) {
 			continue
 		}
-		f.Since, f.Older, f.Held, f.Recalled = a.StartsAt.UTC(), true, a.UpdatedAt.UTC(), a.answered
-		f.Known = noted(a.Annotations[coverageNote], s, f)
+		f.Since, f.Older, f.Held, f.Restored = a.StartsAt.UTC(), true, a.UpdatedAt.UTC(), a.answered
+		f.Known = readNote(a.Annotations[coverageNote], s, f)
 		return f, true
 	}
 	return evaluator.FiringAlert{}, false
