@@ -142,7 +142,7 @@ func (sv *service) newParts(cfg *config.Config, came map[string]time.Time) (*par
 	})
 	version, _, _ := stamp()
 	p.handler = web.Handler(web.Options{
-		Report: p.eval.Report, Between: p.eval.CountsBetween, Tiers: cfg.Policies.Tiers, Ready: func() bool { return !p.eval.Report().EvaluatedAt.IsZero() },
+		Report: p.eval.Report, CountsBetween: p.eval.CountsBetween, Tiers: cfg.Policies.Tiers, Ready: func() bool { return !p.eval.Report().EvaluatedAt.IsZero() },
 		Reload: sv.reload, Reread: p.eval.Reread,
 		Process: reg, Listen: sv.cfg.Web.Listen, ExternalURL: cfg.Web.ExternalURL,
 		Version: version, Now: time.Now,

@@ -23,7 +23,7 @@ type answer struct {
 	tag    string // from a hash of the body
 }
 
-// pack makes an answer from what a function writes, which returns the status.
+// pack makes an answer from the text that a function writes. The function returns the status.
 func pack(write func(io.Writer) (status int, err error)) (*answer, error) {
 	var packed bytes.Buffer
 	zip, _ := gzip.NewWriterLevel(&packed, gzip.BestSpeed) // the level is valid

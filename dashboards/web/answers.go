@@ -28,7 +28,7 @@ const (
 type question struct {
 	key    string            // the same for requests that get the same answer
 	report *evaluator.Report // the answer is about it
-	until  time.Time         // the answer is too old from then on; zero for never
+	until  time.Time         // when the answer is too old; zero for never
 	before func()            // runs before write, outside of the limit atOnce; nil for nothing
 	write  func(io.Writer) (status int, err error)
 }
@@ -63,8 +63,8 @@ func newAnswers() *answers {
 // errBusy refuses a request that waited for patienceToMake.
 var errBusy = errors.New("slowburn is busy with other requests, try again in a few seconds")
 
-// to returns the answer to a question. The caller calls done when it has sent it to w.
-func (a *answers) to(r *http.Request, w http.ResponseWriter, q question, now time.Time) (out *answer, done func(), err error) {
+// get returns the answer to a question. The caller calls done when it has sent it to w.
+func (a *answers) get(r *http.Request, w http.ResponseWriter, q question, now time.Time) (out *answer, done func(), err error) {
 	c, isNew := a.find(q, now)
 	if isNew {
 		a.make(c, q)

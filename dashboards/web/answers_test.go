@@ -246,7 +246,7 @@ func TestPagesWhileOthersWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := atomic.Int32{}
 		h := handler(sample(t), func(o *web.Options) {
-			o.Between = func(ctx context.Context, _ string, _, _ time.Time) (*loop.Range, error) {
+			o.CountsBetween = func(ctx context.Context, _ string, _, _ time.Time) (*loop.Range, error) {
 				asked.Add(1)
 				<-ctx.Done()
 				return nil, ctx.Err()

@@ -37,7 +37,7 @@ func (s *server) slos(w http.ResponseWriter, r *http.Request) {
 // writeReport writes a report with some of its SLOs, one after the other. What can't be encoded,
 // such as a time in the year 10000, is left out, and problems name it.
 func writeReport(w io.Writer, report *evaluator.Report, slos []*evaluator.Status) error {
-	const none = `"slos":[]` // which no text in JSON contains
+	const none = `"slos":[]` // no text in JSON contains it
 	part := *report
 	part.SLOs, part.Problems = []evaluator.Status{}, []evaluator.Problem{}
 	text, err := encode(part)
@@ -91,10 +91,10 @@ type apiParams struct {
 	worst  bool   // the worst are first, not the least ids
 }
 
-// choose returns the SLOs of a report that are asked for. With sort=worst, those after an
-// SLO are the less bad ones, though an earlier page may be of another evaluation.
+// choose returns the SLOs of a report that the parameters choose. With sort=worst, those after
+// an SLO are less bad, though an earlier page may be of another evaluation.
 func (p *apiParams) choose(r *evaluator.Report) ([]*evaluator.Status, error) {
-	out, filter := []*evaluator.Status{}, p.filter.of(r)
+	out, filter := []*evaluator.Status{}, p.filter.forReport(r)
 	sorted := make([]*evaluator.Status, len(r.SLOs))
 	var after *evaluator.Status
 	for i := range r.SLOs {
@@ -119,7 +119,7 @@ func (p *apiParams) choose(r *evaluator.Report) ([]*evaluator.Status, error) {
 		if p.limit > 0 && len(out) == p.limit {
 			break
 		}
-		if (after == nil || compare(status, after) > 0) && filter.has(status) {
+		if (after == nil || compare(status, after) > 0) && filter.matches(status) {
 			out = append(out, status)
 		}
 	}
@@ -166,7 +166,7 @@ func jsonError(w http.ResponseWriter, status int, err error) {
 	w.Header().Set("Content-Type", jsonType)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = encodeError(w, err) // is the client's
+	_ = encodeError(w, err) // fails when the client is gone
 }
 
 func encodeError(w io.Writer, err error) error {

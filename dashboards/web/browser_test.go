@@ -274,7 +274,7 @@ func TestBrowserWidths(t *testing.T) {
 	r.SLOs[0].Alerts = []evaluator.FiringAlert{{Severity: "page", Summary: strings.Repeat("http_request_duration_seconds_count", 5), Since: evaluated}}
 	r.Problems = []evaluator.Problem{{Severity: "error", File: strings.Repeat("slos", 60), Line: 1, Message: strings.Repeat("wrong", 60)}}
 	server := httptest.NewServer(handler(r, func(o *web.Options) {
-		o.Between = func(context.Context, string, time.Time, time.Time) (*loop.Range, error) {
+		o.CountsBetween = func(context.Context, string, time.Time, time.Time) (*loop.Range, error) {
 			return incident(), nil
 		}
 	}))

@@ -22,7 +22,7 @@ import (
 // detailPage is the page of one SLO.
 type detailPage struct {
 	frame
-	Row         row
+	Row         listRow
 	Description string
 	Links       []link
 	Alerts      []alert
@@ -34,7 +34,7 @@ type detailPage struct {
 	Exclusions  []exclusion
 	Policy      []policyStep
 	Gate        string       // "" without a policy
-	Asked       *stretch     // nil unless a time was asked for
+	Asked       *rangeCounts // nil unless a time was asked for
 	Burning     *chart.Chart // nil unless an alert fires
 	Budget      *chart.Chart // nil without history
 	Errors      *chart.Chart
@@ -50,18 +50,18 @@ type detailPage struct {
 	Inexact     bool
 	State       string
 	DataUntil   *humanize.Moment
-	Dated       bool   // the reason of the state says since when it is so
+	Dated       bool   // the reason of the state has its date
 	JSON        string // address of this SLO in the API
-	Whole       string // address of the SLO that this is a group of
+	Whole       string // address of the whole of a group
 	Groups      *groupsTable
-	Parts       []row  // of a journey
-	Unit        string // what is counted
-	Over        string // the window, in words
+	Parts       []listRow // of a journey
+	Unit        string    // what is counted
+	Over        string    // the window, in words
 	Period      *period
 	Ended       []summary.Period
 	Unread      bool   // periods that ended are being read
 	MoreEnded   bool   // there are older ones
-	Before      string // objectives that were
+	Before      string // earlier objectives
 }
 
 // link is a link from the SLO file. Href is empty when the address is not one
@@ -102,8 +102,8 @@ type pair struct{ Name, Value string }
 type detailed struct {
 	report *evaluator.Report
 	status *evaluator.Status
-	asked  *timeRange // nil for none
-	found  *stretch   // of it
+	times  *timeRange   // that was asked for; nil for none
+	counts *rangeCounts // of it
 }
 
 func (s *server) detail(w http.ResponseWriter, r *http.Request) {
@@ -115,12 +115,12 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 	}
 	q := question{report: report, write: func(out io.Writer) (int, error) { return s.writeDetail(out, d) }}
 	var err error
-	switch d.asked, err = parseRange(d.status, r.URL.Query(), s.Now()); {
+	switch d.times, err = parseRange(d.status, r.URL.Query(), s.Now()); {
 	case err != nil:
 		q.write = func(out io.Writer) (int, error) { return s.writeNoSuchTime(out, d, err) }
-	case d.asked != nil:
+	case d.times != nil:
 		ctx := context.WithoutCancel(r.Context()) // others may wait for the same
-		q.before = func() { d.found = s.stretch(ctx, d.status, *d.asked) }
+		q.before = func() { d.counts = s.countRange(ctx, d.status, *d.times) }
 	}
 	s.page(w, r, q)
 }
@@ -128,11 +128,11 @@ func (s *server) detail(w http.ResponseWriter, r *http.Request) {
 func (s *server) writeDetail(w io.Writer, d *detailed) (status int, err error) {
 	st, report, now := d.status, d.report, s.Now()
 	p := detailPage{
-		frame: s.frame(st.ID, report), Row: s.row(st, now),
+		frame: s.frame(st.ID, report), Row: s.listRow(st, now),
 		Description: st.Description, Links: newLinks(st.Links), Labels: pairs(st.Group, st.Labels),
 		Allowed: humanize.Dash, Consumed: humanize.Percent(st.Budget.Consumed),
 		Source: st.Source, Revision: st.Revision, Backend: st.Backend,
-		Budgeting: budgetingOf(st), Method: "counted from " + summary.Source(st.Method), Inexact: !st.Exact && st.Own().SLI != nil, Unit: unitOf(st), Over: over(st),
+		Budgeting: budgetingOf(st), Method: "counted from " + summary.Source(st.Method), Inexact: !st.Exact && st.Own().SLI != nil, Unit: unitOf(st), Over: windowText(st),
 		Ended: summary.Periods(st), Unread: st.Periods == nil, MoreEnded: st.MorePeriods,
 		State: stateName(st.State), DataUntil: humanize.NewMoment(st.DataUntil, now),
 		Dated: st.StateSince != nil && strings.Contains(st.StateReason, st.StateSince.UTC().Format("2006-01-02 15:04")),
@@ -141,16 +141,16 @@ func (s *server) writeDetail(w io.Writer, d *detailed) (status int, err error) {
 	if len(st.Group) > 0 {
 		p.Whole = s.prefix + (&evaluator.Status{Service: st.Service, SLO: st.SLO}).Path()
 	}
-	p.Groups, p.Parts, p.Period = s.groupsTable(&p.Row, st, report), s.parts(st, report), periodOf(st, p.Unit, now)
+	p.Groups, p.Parts, p.Period = s.groupsTable(&p.Row, st, report), s.partRows(st, report), periodOf(st, p.Unit, now)
 	if p.Groups != nil {
-		p.hush(p.Groups.Rows)
+		p.dropReasons(p.Groups.Rows)
 	}
-	p.hush(p.Parts)
+	p.dropReasons(p.Parts)
 	p.Live = true
-	p.Asked = d.found
-	p.spent(st)
-	p.exclude(&st.Excluded, now)
-	p.policy(st)
+	p.Asked = d.counts
+	p.setBudget(st)
+	p.setExclusions(&st.Excluded, now)
+	p.setPolicy(st)
 	p.Alerts, p.Now = newAlerts(st, now), s.newPresent(st, p.Unit, now)
 	p.ownProblems(st, report)
 	for j, win := range st.Windows {
@@ -158,15 +158,15 @@ func (s *server) writeDetail(w io.Writer, d *detailed) (status int, err error) {
 		p.Windows[j].Own = j == len(st.Windows)-1
 	}
 	p.Burning, p.Budget, p.Errors = chart.Shares(st, st.Burning, st.Excluded.Spans), chart.Budget(st), chart.Errors(st)
-	if p.Asked != nil && d.asked.within(st.Burning) {
+	if p.Asked != nil && d.times.within(st.Burning) {
 		p.Asked.Chart = nil // the one around the alert shows the same
 	}
-	p.describe(st.Spec)
+	p.setSpec(st.Spec)
 	return http.StatusOK, s.pages.ExecuteTemplate(w, "detail.html", p)
 }
 
-// ownProblems are those of the file of this SLO, and of its source as a whole. An
-// outage of its backend is said in few words.
+// ownProblems sets the problems of the SLO's file, and of its source as a whole. An outage of
+// its backend replaces the reason.
 func (p *detailPage) ownProblems(st *evaluator.Status, report *evaluator.Report) {
 	p.Problems = newProblems(report.Problems, func(f evaluator.Problem) bool {
 		whole := f.File == "" && st.Revision != "" // of a commit, which is used whole or not at all
@@ -178,7 +178,7 @@ func (p *detailPage) ownProblems(st *evaluator.Status, report *evaluator.Report)
 	}
 }
 
-// unitOf is the unit that is counted, in the words of the alerts.
+// unitOf returns the unit of the counts, as in alerts.
 func unitOf(st *evaluator.Status) string {
 	if st.Spec == nil {
 		return st.Unit()
@@ -186,8 +186,8 @@ func unitOf(st *evaluator.Status) string {
 	return st.Spec.Noun()
 }
 
-// spent tells what the budget allows, and what became of it.
-func (p *detailPage) spent(st *evaluator.Status) {
+// setBudget sets the allowed and the consumed budget.
+func (p *detailPage) setBudget(st *evaluator.Status) {
 	if st.Budget.Allowed != nil {
 		p.Allowed = humanize.Count(*st.Budget.Allowed) + " bad " + p.Unit + " in "
 		if p.Period != nil {
@@ -200,8 +200,8 @@ func (p *detailPage) spent(st *evaluator.Status) {
 	}
 }
 
-// describe adds what only the SLO file says.
-func (p *detailPage) describe(spec *slo.SLO) {
+// setSpec sets the facts from the SLO file.
+func (p *detailPage) setSpec(spec *slo.SLO) {
 	if spec == nil {
 		return
 	}
@@ -214,15 +214,15 @@ func (p *detailPage) describe(spec *slo.SLO) {
 	}
 	p.Indicator = spec.Indicator.Kind()
 	for _, f := range spec.Indicator.Fields() {
-		if f.Key == p.Indicator { // it is said already
+		if f.Key == p.Indicator { // it is on the page already
 			f.Key = "parts"
 		}
 		p.Queries = append(p.Queries, pair{f.Key, f.Text})
 	}
 }
 
-// exclude tells what is excluded, and by whom.
-func (p *detailPage) exclude(x *evaluator.Excluded, now time.Time) {
+// setExclusions sets the excluded time, and who excluded it.
+func (p *detailPage) setExclusions(x *evaluator.Excluded, now time.Time) {
 	if x.Slots > 0 {
 		p.Excluded = humanize.Duration(time.Duration(x.Slots)*time.Minute) + " with " + humanize.Count(x.Total) + " " + p.Unit + ", " + humanize.Count(x.Bad) + " of them bad"
 		if x.Now {
@@ -238,8 +238,8 @@ func (p *detailPage) exclude(x *evaluator.Excluded, now time.Time) {
 	}
 }
 
-// policy tells what the budget policy asks for.
-func (p *detailPage) policy(st *evaluator.Status) {
+// setPolicy sets the steps of the budget policy.
+func (p *detailPage) setPolicy(st *evaluator.Status) {
 	for _, step := range st.Policy {
 		below := step.RemainingBelow
 		p.Policy = append(p.Policy, policyStep{"less than " + humanize.Percent(&below), step.Action, step.Gate, step.Active})
@@ -256,7 +256,7 @@ func newWindowRow(st *evaluator.Status, w evaluator.WindowStatus, now time.Time)
 		Total: humanize.Count(w.Total), Bad: humanize.Count(w.Bad), Coverage: humanize.Percent(&w.Coverage),
 		SLI: humanize.SLI(w.SLI, st.Objective), Burn: newBurn(st, w),
 	}
-	if w.Coverage == 0 { // nothing is known to have been nothing
+	if w.Coverage == 0 { // no events would mean a known 0
 		row.Total, row.Bad = humanize.Dash, humanize.Dash
 	}
 	return row
@@ -277,9 +277,8 @@ func newLinks(links map[string]string) []link {
 	return out
 }
 
-// safeHref is the address if it is one of the web or of mail, else "": SLO
-// files are written by many people, and their links open in the reader's
-// browser.
+// safeHref returns the address if it is one of the web or of mail, else "". Many people write
+// SLO files, and their links open in the reader's browser.
 func safeHref(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -296,7 +295,7 @@ func safeHref(text string) string {
 	return ""
 }
 
-// pairs are the maps' entries, sorted by name within each map.
+// pairs returns the maps' entries, sorted by name within each map.
 func pairs(all ...map[string]string) []pair {
 	var out []pair
 	for _, m := range all {

@@ -17,11 +17,11 @@ type filter struct {
 	whole                      string // an SLO's id; its groups are chosen
 	labels                     [][2]string
 	order                      summary.Order
-	troubled                   map[string]bool // ids of SLOs with a group that is not ok, where these are left out
+	troubled                   map[string]bool // ids of SLOs that are left out because a group is not ok
 	words                      []string        // each in the id, the owner, the description or a label
 }
 
-// The states that a filter knows beside those of the data.
+// The states of the filter beside those of the data.
 const (
 	filterFiring    = "firing"
 	filterPage      = "page"
@@ -32,7 +32,7 @@ const (
 	filterDoubtful  = "doubtful"
 )
 
-// filterStates are all values of the parameter "state".
+// filterStates returns all values of the parameter "state".
 func filterStates() []string {
 	out := []string{filterFiring, filterPage, filterTicket, filterOverspent, filterBurning, filterUnknown, filterDoubtful}
 	for _, s := range evaluator.States {
@@ -41,8 +41,8 @@ func filterStates() []string {
 	return out
 }
 
-// parseFilter reads the filter's part of a query. Empty values choose all, as
-// a form sends them.
+// parseFilter reads the filter's part of a query. Empty values, as forms send them, choose
+// all.
 func parseFilter(v url.Values, order summary.Order) (filter, error) {
 	for name, values := range v {
 		if name != "label" && len(values) > 1 {
@@ -67,8 +67,8 @@ func parseFilter(v url.Values, order summary.Order) (filter, error) {
 	return f, nil
 }
 
-// of is the filter for the SLOs of a report.
-func (f filter) of(r *evaluator.Report) filter {
+// forReport returns the filter for the SLOs of a report.
+func (f filter) forReport(r *evaluator.Report) filter {
 	if f.state != string(evaluator.StateOK) {
 		return f
 	}
@@ -81,8 +81,8 @@ func (f filter) of(r *evaluator.Report) filter {
 	return f
 }
 
-// has reports whether the filter chooses s.
-func (f filter) has(s *evaluator.Status) bool {
+// matches reports whether the filter chooses s.
+func (f filter) matches(s *evaluator.Status) bool {
 	if f.service != "" && f.service != s.Service || f.slo != "" && f.slo != s.SLO ||
 		f.owner != "" && f.owner != s.Owner || f.whole != "" && (len(s.Group) == 0 || f.whole != s.WholeID()) || !f.hasState(s) {
 		return false
@@ -115,7 +115,7 @@ func (f filter) hasState(s *evaluator.Status) bool {
 		return f.order.Condition(s) == summary.Burning
 	case filterDoubtful:
 		return len(s.Doubts) > 0
-	case string(evaluator.StateOK): // of the data, and nothing else is the matter
+	case string(evaluator.StateOK): // of the data, without other problems
 		return s.State == evaluator.StateOK && f.order.Condition(s) >= summary.Doubtful && !f.troubled[s.ID]
 	case filterUnknown:
 		return summary.IsUnknown(s)

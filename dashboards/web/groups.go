@@ -24,8 +24,8 @@ const (
 	detailGroups = 100
 )
 
-// counted are how many SLOs there are, and how many groups of them.
-func counted(report *evaluator.Report) (slos, groups int) {
+// countSLOs returns how many SLOs there are, and how many groups of them.
+func countSLOs(report *evaluator.Report) (slos, groups int) {
 	for i := range report.SLOs {
 		if len(report.SLOs[i].Group) > 0 {
 			groups++
@@ -34,34 +34,34 @@ func counted(report *evaluator.Report) (slos, groups int) {
 	return len(report.SLOs) - groups, groups
 }
 
-// fold is the list of groups below a whole.
-type fold struct {
-	ID      string // of the element
-	Count   int    // of groups
-	Of      string // "tenant"
-	LeftOut int
-	Matter  []chip // what is the matter with groups
-	Rows    []row
-	More    int // groups that are not among Rows
-	All     string
+// groupFold is the list of groups below a whole.
+type groupFold struct {
+	ID       string // of the element
+	Count    int    // of groups
+	Of       string // "tenant"
+	LeftOut  int
+	Problems []chip // of the groups
+	Rows     []listRow
+	More     int // groups that are not among Rows
+	All      string
 }
 
-func (s *server) blockRow(b summary.Block, now time.Time) row {
-	r := s.row(b.SLO, now)
+func (s *server) blockRow(b summary.Block, now time.Time) listRow {
+	r := s.listRow(b.SLO, now)
 	if b.SLO.Groups == nil {
 		return r
 	}
-	r.Fold = &fold{
+	r.Fold = &groupFold{
 		ID: "groups-" + b.SLO.ID, Count: len(b.Groups), Of: strings.Join(b.SLO.Groups.By, ", "), LeftOut: b.SLO.Groups.LeftOut,
-		Matter: matter(b.Groups), Rows: s.groupRows(b.Groups[:min(len(b.Groups), foldedGroups)], now),
+		Problems: groupProblems(b.Groups), Rows: s.groupRows(b.Groups[:min(len(b.Groups), foldedGroups)], now),
 		More: max(len(b.Groups)-foldedGroups, 0), All: s.groupsHref(b.SLO),
 	}
 	s.markWorst(&r, b)
 	return r
 }
 
-// markWorst gives the row of a whole the badge of its groups where these are worse.
-func (s *server) markWorst(r *row, b summary.Block) {
+// markWorst gives the row of a whole the badge of its worst group, if that is worse.
+func (s *server) markWorst(r *listRow, b summary.Block) {
 	order := s.order()
 	if len(b.Groups) == 0 {
 		return
@@ -84,13 +84,13 @@ func (s *server) markWorst(r *row, b summary.Block) {
 	r.Badge, r.Since = fmt.Sprintf("%d of %d %s", n, len(b.Groups), strings.ToLower(badge)), nil
 }
 
-// groupsHref is the list of the groups of an SLO.
+// groupsHref returns the address of the list of the groups of an SLO.
 func (s *server) groupsHref(whole *evaluator.Status) string {
 	return s.prefix + "/?" + url.Values{"whole": {whole.ID}}.Encode()
 }
 
-// matter counts what is the matter with groups, the worst of each, without what is not.
-func matter(groups []*evaluator.Status) []chip {
+// groupProblems counts groups by the worst problem of each.
+func groupProblems(groups []*evaluator.Status) []chip {
 	all := []chip{
 		{Text: "firing", Kind: "page"}, {Text: "overspent", Kind: "spent"}, {Text: "with a ticket", Kind: "ticket"}, {Text: "unknown", Kind: "unknown"},
 		{Text: "in doubt", Kind: "doubt"},
@@ -112,30 +112,30 @@ func matter(groups []*evaluator.Status) []chip {
 	return slices.DeleteFunc(all, func(c chip) bool { return c.N == 0 })
 }
 
-// groupRows are rows that are named by the labels of their groups.
-func (s *server) groupRows(groups []*evaluator.Status, now time.Time) []row {
-	out := make([]row, 0, len(groups))
+// groupRows returns rows with the labels of their groups as names.
+func (s *server) groupRows(groups []*evaluator.Status, now time.Time) []listRow {
+	out := make([]listRow, 0, len(groups))
 	for _, st := range groups {
-		r := s.row(st, now)
+		r := s.listRow(st, now)
 		r.Group = summary.GroupName(st)
 		out = append(out, r)
 	}
 	return out
 }
 
-// groupsTable are the groups on the page of their whole.
+// groupsTable is the table of groups on the page of their whole.
 type groupsTable struct {
 	By      string
 	Count   int
 	LeftOut int
-	Rows    []row
+	Rows    []listRow
 	More    int
 	All     string // address of the list of them
 }
 
-// groupsTable lists the groups of an SLO, and gives its head their badge where one of
-// them is worse.
-func (s *server) groupsTable(head *row, whole *evaluator.Status, report *evaluator.Report) *groupsTable {
+// groupsTable returns the groups of an SLO, and gives its head the badge of the worst one, if
+// that is worse.
+func (s *server) groupsTable(head *listRow, whole *evaluator.Status, report *evaluator.Report) *groupsTable {
 	if whole.Groups == nil {
 		return nil
 	}
@@ -154,8 +154,8 @@ func (s *server) groupsTable(head *row, whole *evaluator.Status, report *evaluat
 	}
 }
 
-// find is the SLO that a request for a page names: by the parts of its id, and
-// the labels of its group as parameters or in the id.
+// find returns the SLO of a page: by the parts of its id, and by the labels of its group as
+// parameters or in the id.
 func find(report *evaluator.Report, r *http.Request) *evaluator.Status {
 	service, name := r.PathValue("service"), r.PathValue("slo")
 	id, query := service+"/"+name, r.URL.Query()
@@ -168,14 +168,14 @@ func find(report *evaluator.Report, r *http.Request) *evaluator.Status {
 		switch group := groupOf(query, st.Timed()); {
 		case len(group) > 0 && maps.Equal(st.Group, group):
 			return st
-		case len(group) == 0 && st.ID == id: // unless what looks like a time is the labels of a group
+		case len(group) == 0 && st.ID == id: // unless from and to are labels of a group
 			found = st
 		}
 	}
 	return found
 }
 
-// groupOf are the parameters that are labels: all but a time.
+// groupOf returns the parameters that are labels: all but a time.
 func groupOf(query url.Values, timed bool) map[string]string {
 	group := map[string]string{}
 	for name, values := range query {
@@ -186,28 +186,28 @@ func groupOf(query url.Values, timed bool) map[string]string {
 	return group
 }
 
-// noSuchSLO says that there is no SLO, and leads to its whole, which an alert of
-// a group that is gone may be about.
+// noSuchSLO writes that there is no such SLO, with a link to the whole of the group: alerts
+// may be about a group that is gone.
 func (s *server) noSuchSLO(w http.ResponseWriter, r *http.Request, report *evaluator.Report) {
 	id := r.PathValue("service") + "/" + r.PathValue("slo")
-	p := sorryPage{Heading: "Not found", Text: "No SLO " + id + " is loaded."}
+	p := errorPage{Heading: "Not found", Text: "No SLO " + id + " is loaded."}
 	if group := groupOf(r.URL.Query(), true); len(group) > 0 {
 		p.Text = "There is no group " + labels.FromMap(group).String() + " of " + id + ", or no longer."
 		i := slices.IndexFunc(report.SLOs, func(st evaluator.Status) bool { return st.ID == id })
 		if i >= 0 {
 			p.Near, p.NearHref = id, s.prefix+report.SLOs[i].Path()
-			if asked, err := parseRange(&report.SLOs[i], r.URL.Query(), s.Now()); err == nil && asked != nil {
-				p.NearHref = s.prefix + report.SLOs[i].PathBetween(asked.from, asked.to)
+			if times, err := parseRange(&report.SLOs[i], r.URL.Query(), s.Now()); err == nil && times != nil {
+				p.NearHref = s.prefix + report.SLOs[i].PathBetween(times.from, times.to)
 			}
 		}
 	}
 	s.page(w, r, question{report: report, write: func(out io.Writer) (int, error) {
 		p.frame = s.frame(p.Heading, report)
-		return s.writeSorry(out, http.StatusNotFound, p)
+		return s.writeErrorPage(out, http.StatusNotFound, p)
 	}})
 }
 
-// apiQuery asks the API for an SLO, and for its groups.
+// apiQuery returns the API's parameters for an SLO and its groups.
 func apiQuery(st *evaluator.Status) url.Values {
 	q := url.Values{"service": {st.Service}, "slo": {st.SLO}}
 	for _, p := range pairs(st.Group) {

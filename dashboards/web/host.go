@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// hosts are the names and addresses under which a request may act. A page of somebody
-// else whose name leads to this process (DNS rebinding) is of the same origin for a
-// browser, so only Host tells it apart.
+// hosts contains the names and addresses for which a request may act. If a foreign page's name
+// leads to this process (DNS rebinding), a browser takes it for the same origin. Only the
+// header Host is different then.
 type hosts struct {
 	names map[string]bool
 	all   bool // the process listens on all addresses
@@ -33,10 +33,10 @@ func newHosts(external, listen string) hosts {
 	return h
 }
 
-// has reports whether Host names this process. No name is none, also where listen has none.
+// has reports whether Host names this process. An empty name never does.
 func (h hosts) has(host string) bool {
 	name := hostName(host)
-	if h.all { // a page of somebody else has a name, never an address
+	if h.all { // a foreign page has a name, never an address
 		if _, err := netip.ParseAddr(name); err == nil {
 			return true
 		}
@@ -44,7 +44,7 @@ func (h hosts) has(host string) bool {
 	return name != "" && h.names[name]
 }
 
-// hostName is a host without its port, in the spelling that is compared.
+// hostName returns a host without its port, in the spelling that is compared.
 func hostName(hostport string) string {
 	name, _, err := net.SplitHostPort(hostport)
 	if err != nil {
@@ -61,7 +61,7 @@ func hostName(hostport string) string {
 func (h hosts) addressed(next http.Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !h.has(r.Host) {
-			plain(w, http.StatusForbidden, "the host "+r.Host+" is neither that of web.external_url nor of web.listen")
+			writeText(w, http.StatusForbidden, "the host "+r.Host+" is neither that of web.external_url nor of web.listen")
 			return
 		}
 		next.ServeHTTP(w, r)

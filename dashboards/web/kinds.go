@@ -11,7 +11,7 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// budgetingOf says how the budget is counted.
+// budgetingOf returns how the budget is counted.
 func budgetingOf(st *evaluator.Status) string {
 	if st.Spec == nil || st.Spec.Slice == nil {
 		return st.Budgeting
@@ -20,15 +20,15 @@ func budgetingOf(st *evaluator.Status) string {
 	return fmt.Sprintf("%s of %s, bad when less than %s%s%% of their events are good", st.Budgeting, s.Length, humanize.Objective(s.Target.Ratio()), humanize.Space)
 }
 
-// over is the window for the sentence "over 30d".
-func over(st *evaluator.Status) string {
+// windowText returns the window in words, such as "over 30d".
+func windowText(st *evaluator.Status) string {
 	if st.Spec == nil || st.Spec.Window.IsRolling() {
 		return "over " + st.Window
 	}
 	return "this " + st.Window + " in " + st.Spec.Window.Zone
 }
 
-// period is a calendar period on its way.
+// period is the current calendar period.
 type period struct {
 	Start, End *humanize.Moment
 	From, To   string // with their dates
@@ -43,9 +43,9 @@ func periodOf(st *evaluator.Status, unit string, now time.Time) *period {
 	}
 	p := &period{Start: humanize.NewMoment(b.PeriodStart, now), End: humanize.NewMoment(b.PeriodEnd, now)}
 	if b.PeriodStart != nil {
-		p.From = at(*b.PeriodStart)
+		p.From = minuteText(*b.PeriodStart)
 	}
-	p.To = at(*b.PeriodEnd)
+	p.To = minuteText(*b.PeriodEnd)
 	if b.ProjectedTotal != nil {
 		p.Projected = humanize.Count(*b.ProjectedTotal) + " " + unit
 		if b.ProjectionBasis != nil {
@@ -58,7 +58,7 @@ func periodOf(st *evaluator.Status, unit string, now time.Time) *period {
 	return p
 }
 
-// pastObjectives are the objectives that were, the newest first.
+// pastObjectives returns the earlier objectives, the newest first.
 func pastObjectives(spec *slo.SLO) string {
 	var out []string
 	for _, p := range slices.Backward(spec.PastObjectives) {
@@ -67,8 +67,8 @@ func pastObjectives(spec *slo.SLO) string {
 	return strings.Join(out, ", ")
 }
 
-// parts are the rows of the SLOs that an SLO is made of.
-func (s *server) parts(st *evaluator.Status, report *evaluator.Report) []row {
+// partRows returns the rows of the parts of an SLO.
+func (s *server) partRows(st *evaluator.Status, report *evaluator.Report) []listRow {
 	if st.Spec == nil {
 		return nil
 	}
@@ -83,9 +83,9 @@ func (s *server) parts(st *evaluator.Status, report *evaluator.Report) []row {
 		}
 	}
 	slices.SortFunc(all, s.order().Once().Compare)
-	var out []row
+	var out []listRow
 	for _, part := range all {
-		out = append(out, s.row(part, s.Now()))
+		out = append(out, s.listRow(part, s.Now()))
 	}
 	return out
 }

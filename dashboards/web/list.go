@@ -25,10 +25,10 @@ type frame struct {
 	CSS, JS  string
 	Icon     string
 	Version  string
-	Live     bool             // refreshes itself
+	Live     bool             // the page refreshes itself
 	At       *humanize.Moment // of the evaluation; nil before the first
 	Age      string
-	Late     bool // older than evaluations should get
+	Late     bool // older than lateAfter
 	Sources  []source
 	Problems problems
 	Outages  []outage
@@ -44,7 +44,7 @@ type problems struct {
 
 type problem struct{ Severity, Place, Message, Hint, Source string }
 
-// newProblems are those of the findings that are chosen.
+// newProblems returns the chosen findings.
 func newProblems(found []evaluator.Problem, chosen func(evaluator.Problem) bool) problems {
 	var out problems
 	counts := map[string]int{}
@@ -73,7 +73,7 @@ func newProblems(found []evaluator.Problem, chosen func(evaluator.Problem) bool)
 	return out
 }
 
-// outage is a backend that gives no answer.
+// outage is a backend that does not answer.
 type outage struct {
 	Backend, Cause, Reason, SLOs string
 	Since                        *humanize.Moment
@@ -89,8 +89,8 @@ func newOutages(report *evaluator.Report, now time.Time) []outage {
 	return out
 }
 
-// hush takes the reason from rows that have the one of an outage.
-func (f *frame) hush(rows []row) {
+// dropReasons removes the reason from rows that have the one of an outage.
+func (f *frame) dropReasons(rows []listRow) {
 	for i := range rows {
 		r := &rows[i]
 		for _, o := range f.Outages {
@@ -99,18 +99,18 @@ func (f *frame) hush(rows []row) {
 			}
 		}
 		if r.Fold != nil {
-			f.hush(r.Fold.Rows)
+			f.dropReasons(r.Fold.Rows)
 		}
 	}
 }
 
-// source is where SLOs came from.
+// source is a source of SLOs.
 type source struct {
 	Name, Revision, Short string
 }
 
-// lateAfter is the age of an evaluation at which the page warns: one is
-// made each minute, half a minute after the end of a slot.
+// lateAfter is the age of an evaluation at which the page warns. There is one each minute,
+// half a minute after the end of a slot.
 const lateAfter = 3 * time.Minute
 
 func (s *server) frame(title string, report *evaluator.Report) frame {
@@ -140,11 +140,11 @@ type listPage struct {
 	frame
 	All      int // SLOs there are, without groups
 	Groups   int // of them
-	Matching int // rows for what the filter chooses
+	Matching int // rows that the filter chooses
 	From, To int // of which these are shown
 	Summary  []chip
 	Form     form
-	Rows     []row
+	Rows     []listRow
 	Prev     string // address, "" when there is none
 	Next     string
 }
@@ -176,12 +176,12 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 func (s *server) writeList(w io.Writer, values url.Values, report *evaluator.Report) (status int, err error) {
 	f, err := parseFilter(values, s.order())
 	if err != nil {
-		return s.writeSorry(w, http.StatusBadRequest, sorryPage{frame: s.frame(unknownFilter, report), Heading: unknownFilter, Text: err.Error()})
+		return s.writeErrorPage(w, http.StatusBadRequest, errorPage{frame: s.frame(unknownFilter, report), Heading: unknownFilter, Text: err.Error()})
 	}
-	f = f.of(report)
+	f = f.forReport(report)
 	var chosen []*evaluator.Status
 	for i := range report.SLOs {
-		if st := &report.SLOs[i]; f.has(st) {
+		if st := &report.SLOs[i]; f.matches(st) {
 			chosen = append(chosen, st)
 		}
 	}
@@ -200,7 +200,7 @@ func (s *server) writeList(w io.Writer, values url.Values, report *evaluator.Rep
 		From: from + 1, To: from + len(shown), Form: newForm(values, report), Summary: s.chips(report),
 	}
 	p.Title = listTitle(report)
-	p.All, p.Groups = counted(report)
+	p.All, p.Groups = countSLOs(report)
 	p.Live = true
 	if page > 1 {
 		p.Prev = s.pageHref(values, page-1)
@@ -212,11 +212,11 @@ func (s *server) writeList(w io.Writer, values url.Values, report *evaluator.Rep
 	for _, b := range shown {
 		p.Rows = append(p.Rows, s.blockRow(b, now))
 	}
-	p.hush(p.Rows)
+	p.dropReasons(p.Rows)
 	return http.StatusOK, s.pages.ExecuteTemplate(w, "list.html", p)
 }
 
-// listTitle names the browser's tab, with what fires in front.
+// listTitle returns the title of the browser's tab. It begins with the number of firing SLOs.
 func listTitle(report *evaluator.Report) string {
 	n := 0
 	for i := range report.SLOs {
@@ -288,8 +288,8 @@ func newForm(values url.Values, report *evaluator.Report) form {
 	return f
 }
 
-// choices are the sorted keys, the chosen one among them even when no SLO has
-// it, so that the form shows what it filters by.
+// choices returns the sorted keys and the chosen one, even if no SLO has it, so that the
+// form shows its filter.
 func choices(set map[string]bool, chosen string) []string {
 	set[chosen] = true
 	delete(set, "")
@@ -301,11 +301,11 @@ func choices(set map[string]bool, chosen string) []string {
 	return out
 }
 
-// sorryPage says why there is nothing to see.
-type sorryPage struct {
+// errorPage explains why there is no other page.
+type errorPage struct {
 	frame
 	Heading, Text  string
-	Near, NearHref string // what may be meant
+	Near, NearHref string // the page that may be meant
 }
 
 const unknownFilter = "Unknown filter"
@@ -313,13 +313,13 @@ const unknownFilter = "Unknown filter"
 func (s *server) notFound(w http.ResponseWriter, r *http.Request) {
 	report, heading := s.Report(), "Not found"
 	s.page(w, r, question{report: report, write: func(out io.Writer) (int, error) {
-		return s.writeSorry(out, http.StatusNotFound, sorryPage{
+		return s.writeErrorPage(out, http.StatusNotFound, errorPage{
 			frame: s.frame(heading, report), Heading: heading, Text: "There is no page " + r.URL.Path + ".",
 		})
 	}})
 }
 
-// writeSorry writes a page that says what is wrong with the request.
-func (s *server) writeSorry(w io.Writer, status int, p sorryPage) (int, error) {
-	return status, s.pages.ExecuteTemplate(w, "sorry.html", p)
+// writeErrorPage writes a page about an error in the request.
+func (s *server) writeErrorPage(w io.Writer, status int, p errorPage) (int, error) {
+	return status, s.pages.ExecuteTemplate(w, "error.html", p)
 }

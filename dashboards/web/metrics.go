@@ -49,8 +49,8 @@ func (s *server) metrics(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// escape escapes names of labels that the encoder writes such that they end the whole scrape:
-// it never quotes nor escapes a colon, and escapes http.route and http-route to one name.
+// escape escapes names of labels with which the encoder would break the whole scrape: it never
+// quotes or escapes a colon, and it escapes http.route and http-route to the same name.
 func escape(f *dto.MetricFamily, scheme model.EscapingScheme) {
 	for _, m := range f.GetMetric() {
 		for i, l := range m.GetLabel() {

@@ -12,14 +12,14 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// alert is a firing alert, in the words that were sent.
+// alert is a firing alert, in the words of its notification.
 type alert struct {
 	Severity, Icon, Tier string
 	Kind                 string // how it is painted: page or ticket
 	Summary, Description string
 	Since                *humanize.Moment
 	For                  string
-	Before               string // " or before" of an alert that is older than what was read
+	Before               string // " or before", if the alert is older than the history
 	Windows              string
 	Course               string // whether it goes on, or when it ends
 }
@@ -45,7 +45,7 @@ func newAlerts(st *evaluator.Status, now time.Time) []alert {
 	return out
 }
 
-// ageText is for how long something goes on, to the minute once that is one.
+// ageText returns an age in minutes, or in seconds below a minute.
 func ageText(d time.Duration) string {
 	unit := time.Minute
 	if d < unit {
@@ -54,15 +54,15 @@ func ageText(d time.Duration) string {
 	return humanize.Duration(d.Truncate(unit))
 }
 
-// present is how bad it is now, over the shortest window of the alert that fires or
-// is about to; where that can't be read, how bad it was.
+// present is how bad it is now, over the shortest window of the alert that fires or is about
+// to fire. If the backend can't be read, it is how bad it was.
 type present struct {
 	When, Share, Rate, Allowed string
 	Bad                        bool // more than is allowed, and now
 	Text                       string
 }
 
-// newPresent is nil when nothing fires by a burn rate or is about to.
+// newPresent returns nil when no alert about the burn rate fires or is about to fire.
 func (s *server) newPresent(st *evaluator.Status, unit string, now time.Time) *present {
 	name, text := "", ""
 	if a := worstBurn(st); a != nil {
@@ -107,7 +107,7 @@ func (s *server) newPresent(st *evaluator.Status, unit string, now time.Time) *p
 	return p
 }
 
-// worstBurn is the firing alert about the burn rate that is shown first.
+// worstBurn returns the firing alert about the burn rate that is shown first.
 func worstBurn(st *evaluator.Status) *evaluator.FiringAlert {
 	var worst *evaluator.FiringAlert
 	for i, a := range st.Alerts {
@@ -118,8 +118,8 @@ func worstBurn(st *evaluator.Status) *evaluator.FiringAlert {
 	return worst
 }
 
-// course says whether an alert about the burn rate goes on, or when it ends if
-// nothing more fails. The status of an SLO that can't be read says nothing of now.
+// course returns whether an alert about the burn rate goes on, or when it ends if nothing
+// more fails.
 func course(st *evaluator.Status, a evaluator.FiringAlert, now time.Time) string {
 	switch {
 	case !a.Burns() || a.Waits != "" || st.At.IsZero():
@@ -154,8 +154,8 @@ func outdated(st *evaluator.Status, now time.Time) bool {
 	return summary.IsUnknown(st) || now.Sub(st.At) > lateAfter
 }
 
-// calmSince is the end of what was bad last around the alert, when that is more than a
-// minute before the numbers; else zero.
+// calmSince returns the end of the last bad time around the alert, if that is more than a
+// minute before the numbers, else zero.
 func calmSince(st *evaluator.Status) time.Time {
 	if last := lastBad(st); last.Before(st.At.Add(-time.Minute)) {
 		return last
@@ -163,8 +163,8 @@ func calmSince(st *evaluator.Status) time.Time {
 	return time.Time{}
 }
 
-// lastBad is the end of the newest part of the time around the alert in which more
-// was bad than is allowed; zero when a part after it is unknown, or when there is none.
+// lastBad returns the end of the newest part of the time around the alert with more bad
+// events than allowed. It is zero without one, or if a part after it is unknown.
 func lastBad(st *evaluator.Status) time.Time {
 	allowed := summary.Allowed(st)
 	for _, b := range slices.Backward(st.Burning) {
@@ -178,5 +178,5 @@ func lastBad(st *evaluator.Status) time.Time {
 	return time.Time{}
 }
 
-// burningBadge names what is about to fire.
+// burningBadge returns the badge of an alert that is about to fire.
 func burningBadge(b summary.Burn) string { return "Burning " + humanize.BurnRate(&b.Rate) + "×" }

@@ -27,8 +27,8 @@ func loadAssets() map[string]*answer {
 	return out
 }
 
-// assetURL is the address of a file below /static/, which changes with the
-// file's content and so may be cached for ever.
+// assetURL returns the address of a file below /static/. It changes with the file's content,
+// so that browsers may keep the file for ever.
 func (s *server) assetURL(name string) string {
 	return s.prefix + "/static/" + name + "?v=" + s.assets[name].tag
 }
@@ -54,7 +54,7 @@ const freshPage = 5 * time.Second
 
 // reply sends the answer to a question.
 func (s *server) reply(w http.ResponseWriter, r *http.Request, kind string, q question) {
-	answer, done, err := s.answers.to(r, w, q, s.Now())
+	answer, done, err := s.answers.get(r, w, q, s.Now())
 	if err != nil {
 		status := http.StatusInternalServerError
 		if errors.Is(err, errBusy) {
@@ -65,7 +65,7 @@ func (s *server) reply(w http.ResponseWriter, r *http.Request, kind string, q qu
 			jsonError(w, status, err)
 			return
 		}
-		plain(w, status, err.Error())
+		writeText(w, status, err.Error())
 		return
 	}
 	defer done()
@@ -80,5 +80,5 @@ func (s *server) page(w http.ResponseWriter, r *http.Request, q question) {
 	s.reply(w, r, "text/html; charset=utf-8", q)
 }
 
-// keyOf is a question's key when the answer depends on the address alone.
+// keyOf returns a question's key, if the answer depends on the address alone.
 func keyOf(r *http.Request) string { return r.URL.EscapedPath() + "?" + r.URL.RawQuery }

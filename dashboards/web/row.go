@@ -16,14 +16,14 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// row is an SLO as the list and the head of its own page show it.
-type row struct {
+// listRow is an SLO as the list and the head of its own page show it.
+type listRow struct {
 	Attrs      template.HTMLAttr // the raw numbers
 	Kind       string            // how it is painted: page, ticket, spent, burning, unknown, doubt, idle, fine
-	Mark       string            // how its badge is painted: of a folded whole, the worst of it and its groups
+	Mark       string            // how its badge is painted: by the worst of a whole and its groups
 	Icon       string
 	Badge      string
-	Since      *humanize.Moment // of the alert or the state that the badge tells
+	Since      *humanize.Moment // of the alert or the state in the badge
 	ID         string
 	Service    string
 	Name       string // the id without the service
@@ -47,8 +47,8 @@ type row struct {
 	Known      string // of its window, "" when nearly all of it is
 	Doubts     []evaluator.Doubt
 	Backend    string
-	Group      string // the labels of a group, below its whole
-	Fold       *fold  // the groups of a whole
+	Group      string     // the labels of a group, below its whole
+	Fold       *groupFold // the groups of a whole
 }
 
 // burn is a burn rate in the list.
@@ -58,7 +58,7 @@ type burn struct {
 	Firing       string // the severity of the alert that fires by this window, "" for none
 }
 
-// HTML is the rate below the name of its window.
+// HTML returns the rate below the name of its window.
 func (b burn) HTML() template.HTML {
 	class := "burn"
 	if b.Hot {
@@ -71,9 +71,9 @@ func (b burn) HTML() template.HTML {
 		`</small> ` + template.HTMLEscapeString(b.Text) + `</span>`)
 }
 
-func (s *server) row(st *evaluator.Status, now time.Time) row {
+func (s *server) listRow(st *evaluator.Status, now time.Time) listRow {
 	name := strings.TrimPrefix(st.ID, st.Service+"/")
-	r := row{
+	r := listRow{
 		Attrs:     dataAttrs(st),
 		ID:        st.ID,
 		Service:   st.Service,
@@ -110,7 +110,7 @@ func (s *server) row(st *evaluator.Status, now time.Time) row {
 	return r
 }
 
-// overText says over what time an SLO's numbers are.
+// overText returns the time of an SLO's numbers.
 func overText(st *evaluator.Status) string {
 	if st.Budget.PeriodEnd == nil {
 		return st.Window
@@ -118,7 +118,7 @@ func overText(st *evaluator.Status) string {
 	return "this " + st.Window + " so far"
 }
 
-// shownAlert is the alert that a badge is about, nil without one.
+// shownAlert returns the alert that a badge is about, nil without one.
 func shownAlert(st *evaluator.Status, kind string) *evaluator.FiringAlert {
 	i := slices.IndexFunc(st.Alerts, func(a evaluator.FiringAlert) bool {
 		switch kind {
@@ -135,8 +135,8 @@ func shownAlert(st *evaluator.Status, kind string) *evaluator.FiringAlert {
 	return &st.Alerts[i]
 }
 
-// kindOf says what is most worth knowing about an SLO: how it is painted, and
-// the sign and the word that say the same without colour.
+// kindOf returns the most important fact about an SLO: how it is painted, and a sign and a
+// word that mean the same without colour.
 func (s *server) kindOf(st *evaluator.Status) (kind, icon, badge string) {
 	condition := s.order().Condition(st)
 	switch {
@@ -188,9 +188,9 @@ func endsTitle(b *evaluator.Budget) string {
 	return basis
 }
 
-// burns are the burn rates over the long windows of the alert tiers, which are
-// at least a 720th, a 120th, a 30th and a tenth of the SLO's window. The short
-// windows are on the SLO's own page.
+// burns returns the burn rates over the long windows of the alert tiers, which are at least a
+// 720th, a 120th, a 30th and a tenth of the SLO's window. The short windows are on the SLO's
+// own page.
 func burns(st *evaluator.Status) []burn {
 	if len(st.Windows) == 0 {
 		return nil
@@ -229,8 +229,8 @@ func newBurn(st *evaluator.Status, w evaluator.WindowStatus) burn {
 	return b
 }
 
-// raw is a number as JSON has it, "" when it is undefined.
-func raw(v *float64) string {
+// jsonNumber returns a number as in JSON, "" when it is undefined.
+func jsonNumber(v *float64) string {
 	if v == nil {
 		return ""
 	}
@@ -241,8 +241,8 @@ func raw(v *float64) string {
 	return strconv.FormatFloat(*v, format, -1, 64)
 }
 
-// dataAttrs are an SLO's numbers for tests and scripts, as the JSON API has
-// them; an undefined number is empty.
+// dataAttrs returns an SLO's numbers for tests and scripts, as in the JSON API. An undefined
+// number is empty.
 func dataAttrs(st *evaluator.Status) template.HTMLAttr {
 	var b strings.Builder
 	add := func(name, value string) {
@@ -251,18 +251,18 @@ func dataAttrs(st *evaluator.Status) template.HTMLAttr {
 	own := st.Own()
 	add("slo-id", st.ID)
 	add("state", string(st.State))
-	add("objective", raw(&st.Objective))
-	add("sli", raw(own.SLI))
-	add("total", raw(&own.Total))
-	add("bad", raw(&own.Bad))
-	add("coverage", raw(&own.Coverage))
-	add("allowed", raw(st.Budget.Allowed))
-	add("consumed", raw(st.Budget.Consumed))
-	add("remaining", raw(st.Budget.Remaining))
-	add("exhausted-in-seconds", raw(st.Budget.ExhaustedInSeconds))
+	add("objective", jsonNumber(&st.Objective))
+	add("sli", jsonNumber(own.SLI))
+	add("total", jsonNumber(&own.Total))
+	add("bad", jsonNumber(&own.Bad))
+	add("coverage", jsonNumber(&own.Coverage))
+	add("allowed", jsonNumber(st.Budget.Allowed))
+	add("consumed", jsonNumber(st.Budget.Consumed))
+	add("remaining", jsonNumber(st.Budget.Remaining))
+	add("exhausted-in-seconds", jsonNumber(st.Budget.ExhaustedInSeconds))
 	for _, w := range st.Windows {
-		if strings.Trim(w.Name, "0123456789abcdefghijklmnopqrstuvwxyz") == "" { // what an attribute's name may hold
-			add("burn-"+w.Name, raw(w.BurnRate))
+		if strings.Trim(w.Name, "0123456789abcdefghijklmnopqrstuvwxyz") == "" { // it may be part of an attribute's name
+			add("burn-"+w.Name, jsonNumber(w.BurnRate))
 		}
 	}
 	return template.HTMLAttr(b.String()) // #nosec G203 -- values are escaped, names are constants and checked

@@ -30,7 +30,7 @@ var evaluated = time.Date(2026, 11, 22, 15, 4, 0, 0, time.UTC)
 func handler(r *evaluator.Report, change ...func(*web.Options)) http.Handler {
 	o := web.Options{
 		Report: func() *evaluator.Report { return r },
-		Between: func(context.Context, string, time.Time, time.Time) (*loop.Range, error) {
+		CountsBetween: func(context.Context, string, time.Time, time.Time) (*loop.Range, error) {
 			return &loop.Range{}, nil
 		},
 		Tiers:   alerting.BuiltIn().Tiers,

@@ -1,11 +1,12 @@
 // Package web serves the pages and the API of a running slowburn: the list of all
 // SLOs, a page for each, the JSON API, and the paths that operate the process.
 //
-// The pages are rendered on the server from one snapshot, work without
-// JavaScript, and load nothing from elsewhere. A use:
+// The pages are rendered on the server from one snapshot, work without JavaScript, and load
+// nothing from elsewhere. It may import the reports of evaluator, evaluator/loop, alerting,
+// and dashboards/summary and dashboards/chart. A use:
 //
 //	handler := web.Handler(web.Options{
-//		Report: loop.Report, Between: loop.Between, Ready: loop.Ready, Reload: reload,
+//		Report: loop.Report, CountsBetween: loop.CountsBetween, Ready: loop.Ready, Reload: reload,
 //		Process: prometheus.DefaultGatherer, Version: "1.0.0", Now: time.Now,
 //	})
 //	http.ListenAndServe("127.0.0.1:9099", handler)
@@ -32,31 +33,29 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// Options are what the pages need to know. All but ExternalURL and Version
-// must be set.
+// Options configure the pages. All but ExternalURL and Version must be set.
 type Options struct {
-	// Report gives the latest snapshot. It is never nil, is read only, and is
-	// replaced whole by the next one.
+	// Report returns the latest snapshot. It is never nil and never changed: the next one
+	// replaces it.
 	Report func() *evaluator.Report
-	// Between gives what happened of an SLO in a time. Its error is the end of ctx.
-	Between func(ctx context.Context, id string, from, to time.Time) (*loop.Range, error)
-	// Tiers are those of the alert policy of an SLO.
+	// CountsBetween returns the counts of an SLO in a time. Its error is the end of ctx.
+	CountsBetween func(ctx context.Context, id string, from, to time.Time) (*loop.Range, error)
+	// Tiers returns the tiers of an SLO's alert policy.
 	Tiers func(*slo.SLO) []alerting.Tier
-	// Ready reports whether the process has something to say, for /-/ready.
+	// Ready reports whether there is a report, for /-/ready.
 	Ready func() bool
-	// Reload reads the configuration and the SLO files again. Its error is
-	// shown to whoever asked for the reload.
+	// Reload reads the configuration and the SLO files again. Its error is the answer to
+	// /-/reload.
 	Reload func(ctx context.Context) error
 	// Reread begins to read all history again, so that late data counts.
 	Reread func()
-	// Process gives the metrics of the process, which /metrics has beside those of the SLOs.
+	// Process gathers the metrics of the process, which /metrics has beside those of the SLOs.
 	Process prometheus.Gatherer
-	// Listen is the address that the process listens on. What acts answers for its host
-	// and that of ExternalURL only.
+	// Listen is the address that the process listens on. Requests that act are accepted for
+	// its host and that of ExternalURL only.
 	Listen string
-	// ExternalURL is the address under which people reach the pages. When it
-	// has a path, links start with that path, and everything is served below
-	// it as well as below "/".
+	// ExternalURL is the address at which people reach the pages. If it has a path, links
+	// start with that path, and everything is served below it and below "/".
 	ExternalURL string
 	// Version of the program, shown at the foot of each page.
 	Version string
@@ -74,25 +73,25 @@ type Options struct {
 //	/-/reload, /-/reread    POST or PUT, for the process' own hosts only
 //	/static/                style sheet, script and icon
 func Handler(o Options) http.Handler {
-	s := &server{Options: o, prefix: pathPrefix(o.ExternalURL), assets: loadAssets(), answers: newAnswers(), looks: make(chan struct{}, looksAtOnce)}
+	s := &server{Options: o, prefix: pathPrefix(o.ExternalURL), assets: loadAssets(), answers: newAnswers(), waiting: make(chan struct{}, maxWaiting)}
 	s.pages = template.Must(template.New("").Funcs(template.FuncMap{"noun": humanize.Noun, "plural": humanize.Plural}).ParseFS(files, "templates/*.html"))
 
 	mux := http.NewServeMux()
 	read := []string{http.MethodGet, http.MethodHead}
-	mux.Handle("/{$}", only(read, s.list))
-	mux.Handle("/slo/{service}/{slo}", only(read, s.detail))
-	mux.Handle("/api/v1/slos", only(read, s.slos))
+	mux.Handle("/{$}", withMethods(read, s.list))
+	mux.Handle("/slo/{service}/{slo}", withMethods(read, s.detail))
+	mux.Handle("/api/v1/slos", withMethods(read, s.slos))
 	mux.Handle("/api/", http.HandlerFunc(s.noSuchAPI))
-	mux.Handle("/metrics", only(read, s.metrics))
-	mux.Handle("/-/healthy", only(read, s.healthy))
-	mux.Handle("/-/ready", only(read, s.ready))
+	mux.Handle("/metrics", withMethods(read, s.metrics))
+	mux.Handle("/-/healthy", withMethods(read, s.healthy))
+	mux.Handle("/-/ready", withMethods(read, s.ready))
 	own := newHosts(o.ExternalURL, o.Listen)
 	for path, h := range map[string]http.HandlerFunc{"/-/reload": s.reload, "/-/reread": s.reread} {
-		mux.Handle(path, only([]string{http.MethodPost, http.MethodPut}, own.addressed(http.NewCrossOriginProtection().Handler(h))))
+		mux.Handle(path, withMethods([]string{http.MethodPost, http.MethodPut}, own.addressed(http.NewCrossOriginProtection().Handler(h))))
 	}
-	mux.Handle("/static/{name}", only(read, s.static))
+	mux.Handle("/static/{name}", withMethods(read, s.static))
 	mux.Handle("/", http.HandlerFunc(s.notFound))
-	return secured(s.below(mux))
+	return withSecurityHeaders(s.withPrefix(mux))
 }
 
 type server struct {
@@ -102,13 +101,13 @@ type server struct {
 	assets map[string]*answer
 
 	answers *answers
-	looks   chan struct{} // taken by who waits for Between
+	waiting chan struct{} // has an entry for each request that waits for CountsBetween
 }
 
-// order is how SLOs are ordered.
+// order returns the order of SLOs.
 func (s *server) order() summary.Order { return summary.Order{Tiers: s.Tiers} }
 
-// pathPrefix is the path of the external URL without the slash at its end.
+// pathPrefix returns the path of the external URL without the slash at its end.
 func pathPrefix(external string) string {
 	u, err := url.Parse(external)
 	if err != nil {
@@ -117,8 +116,8 @@ func pathPrefix(external string) string {
 	return strings.TrimRight(u.Path, "/")
 }
 
-// below serves h below the prefix too, for proxies that don't strip it.
-func (s *server) below(h http.Handler) http.Handler {
+// withPrefix serves h below the prefix too, for proxies that don't strip it.
+func (s *server) withPrefix(h http.Handler) http.Handler {
 	if s.prefix == "" {
 		return h
 	}
@@ -135,9 +134,9 @@ func (s *server) below(h http.Handler) http.Handler {
 	})
 }
 
-// secured adds the headers that keep a page from running, loading or being
-// framed by anything foreign, whatever users wrote into their SLO files.
-func secured(h http.Handler) http.Handler {
+// withSecurityHeaders adds the headers that keep a page from running, loading or being framed
+// by anything foreign, whatever is in SLO files.
+func withSecurityHeaders(h http.Handler) http.Handler {
 	const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
 		"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -149,8 +148,8 @@ func secured(h http.Handler) http.Handler {
 	})
 }
 
-// only answers 405 to methods other than the given ones.
-func only(methods []string, h http.HandlerFunc) http.Handler {
+// withMethods answers 405 to methods other than the given ones.
+func withMethods(methods []string, h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !slices.Contains(methods, r.Method) {
 			w.Header().Set("Allow", strings.Join(methods, ", "))
@@ -165,22 +164,22 @@ func only(methods []string, h http.HandlerFunc) http.Handler {
 const shortAnswer = 10 * time.Second
 
 func (s *server) healthy(w http.ResponseWriter, _ *http.Request) {
-	plain(w, http.StatusOK, "slowburn is alive")
+	writeText(w, http.StatusOK, "slowburn is alive")
 }
 
 func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 	if !s.Ready() {
-		plain(w, http.StatusServiceUnavailable, "slowburn is not ready")
+		writeText(w, http.StatusServiceUnavailable, "slowburn is not ready")
 		return
 	}
 	text := "slowburn is ready"
 	if n, first := rejections(s.Report().Problems); n > 0 {
 		text += fmt.Sprintf(", degraded: %d errors keep the newest SLO files from being used, such as %s", n, first)
 	}
-	plain(w, http.StatusOK, text)
+	writeText(w, http.StatusOK, text)
 }
 
-// rejections counts the errors that keep files from being used, and gives the first.
+// rejections returns how many errors keep files from being used, and the first of them.
 func rejections(problems []evaluator.Problem) (n int, first string) {
 	for _, p := range problems {
 		if p.Severity != "error" {
@@ -196,22 +195,22 @@ func rejections(problems []evaluator.Problem) (n int, first string) {
 // reload takes as long as the sources do, so the server's time for writing begins after it.
 func (s *server) reload(w http.ResponseWriter, r *http.Request) {
 	connection := http.NewResponseController(w)
-	_ = connection.SetWriteDeadline(time.Time{}) // fails for what is no connection and has no deadline
+	_ = connection.SetWriteDeadline(time.Time{}) // fails in tests, which have no connection
 	err := s.Reload(r.Context())
 	_ = connection.SetWriteDeadline(s.Now().Add(shortAnswer))
 	if err != nil {
-		plain(w, http.StatusInternalServerError, "reloading: "+err.Error())
+		writeText(w, http.StatusInternalServerError, "reloading: "+err.Error())
 		return
 	}
-	plain(w, http.StatusOK, "reloaded")
+	writeText(w, http.StatusOK, "reloaded")
 }
 
 func (s *server) reread(w http.ResponseWriter, _ *http.Request) {
 	s.Reread()
-	plain(w, http.StatusAccepted, "reading all history again")
+	writeText(w, http.StatusAccepted, "reading all history again")
 }
 
-func plain(w http.ResponseWriter, status int, text string) {
+func writeText(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)

@@ -43,7 +43,7 @@ func asking(r *evaluator.Report, found *loop.Range, err error) (http.Handler, *[
 	var asked []string
 	return handler(r, func(o *web.Options) {
 		o.ExternalURL = "https://ops.example.org/slowburn/"
-		o.Between = func(_ context.Context, id string, from, to time.Time) (*loop.Range, error) {
+		o.CountsBetween = func(_ context.Context, id string, from, to time.Time) (*loop.Range, error) {
 			asked = []string{id, from.UTC().Format(time.RFC3339), to.UTC().Format(time.RFC3339)}
 			return found, err
 		}

@@ -18,11 +18,11 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// timeRange is a time that a page is asked for.
+// timeRange is the time of a request.
 type timeRange struct{ from, to time.Time }
 
-// parseRange reads the parameters from and to, nil when there are none. Without to it
-// is until now.
+// parseRange reads the parameters from and to. It returns nil when there are none. Without to,
+// the range ends now.
 func parseRange(st *evaluator.Status, query url.Values, now time.Time) (*timeRange, error) {
 	if !st.Timed() || query.Get("from")+query.Get("to") == "" {
 		return nil, nil
@@ -53,8 +53,7 @@ func parseRange(st *evaluator.Status, query url.Values, now time.Time) (*timeRan
 	return &out, nil
 }
 
-// within reports whether a picture of a time shows this one, in which it takes at least
-// the half.
+// within reports whether a picture shows this time, as at least half of it.
 func (r timeRange) within(parts []evaluator.Bucket) bool {
 	if len(parts) < 2 {
 		return false
@@ -64,45 +63,45 @@ func (r timeRange) within(parts []evaluator.Bucket) bool {
 	return !r.from.Before(start.Add(-each)) && !r.to.After(end.Add(each)) && 2*r.to.Sub(r.from) >= end.Sub(start)
 }
 
-// writeNoSuchTime says what is wrong with the time that a page is asked for.
+// writeNoSuchTime writes what is wrong with the time of a request.
 func (s *server) writeNoSuchTime(w io.Writer, d *detailed, err error) (int, error) {
 	const heading = "Invalid time range"
-	return s.writeSorry(w, http.StatusBadRequest, sorryPage{
+	return s.writeErrorPage(w, http.StatusBadRequest, errorPage{
 		frame: s.frame(heading, d.report), Heading: heading, Text: err.Error(), Near: d.status.ID, NearHref: s.prefix + d.status.Path(),
 	})
 }
 
-// stretch is the time that a page is asked for.
-type stretch struct {
-	From, To                     *humanize.Moment // of the numbers, or as asked for when there are none
-	Notes                        []string         // what is missing of it
-	Known                        bool             // some of it is, and so are the numbers
+// rangeCounts contains the counts of a time, for a page.
+type rangeCounts struct {
+	From, To                     *humanize.Moment // of the numbers; without any, of the request
+	Notes                        []string         // about missing counts
+	Known                        bool             // there are numbers
 	Total, Bad, Good, Share      string
 	Allowed, Burn, Taken, Budget string
 	Chart                        *chart.Chart
-	Plain                        string // address of the page without it
+	Plain                        string // address of the page without the time
 }
 
 const (
 	// patience is how long a page waits while the backend is read.
 	patience = 5 * time.Second
-	// looksAtOnce is how many pages wait for that at a time.
-	looksAtOnce = 16
+	// maxWaiting is how many pages wait for the backend at a time.
+	maxWaiting = 16
 )
 
-func (s *server) stretch(ctx context.Context, st *evaluator.Status, asked timeRange) *stretch {
+func (s *server) countRange(ctx context.Context, st *evaluator.Status, times timeRange) *rangeCounts {
 	now := s.Now()
-	out := &stretch{From: humanize.NewMoment(&asked.from, now), To: humanize.NewMoment(&asked.to, now), Plain: s.prefix + st.Path()}
+	out := &rangeCounts{From: humanize.NewMoment(&times.from, now), To: humanize.NewMoment(&times.to, now), Plain: s.prefix + st.Path()}
 	select {
-	case s.looks <- struct{}{}:
-		defer func() { <-s.looks }()
+	case s.waiting <- struct{}{}:
+		defer func() { <-s.waiting }()
 	default:
 		out.note("Too many pages wait for the counts of other times. The page tries again.")
 		return out
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	found, err := s.Between(ctx, st.ID, asked.from, asked.to)
+	found, err := s.CountsBetween(ctx, st.ID, times.from, times.to)
 	switch {
 	case err != nil:
 		out.note("The backend keeps slowburn waiting, and the counts cannot be looked at meanwhile. The page tries again.")
@@ -110,8 +109,8 @@ func (s *server) stretch(ctx context.Context, st *evaluator.Status, asked timeRa
 	case found.HeldTo.IsZero():
 		out.note("No counts are held yet.")
 		return out
-	case asked.from.Before(found.HeldFrom) || asked.to.After(found.HeldTo):
-		out.note("Counts are held from %s to %s.", at(found.HeldFrom), at(found.HeldTo))
+	case times.from.Before(found.HeldFrom) || times.to.After(found.HeldTo):
+		out.note("Counts are held from %s to %s.", minuteText(found.HeldFrom), minuteText(found.HeldTo))
 	}
 	sum := found.Sum
 	length := int(sum.End - sum.Start)
@@ -132,8 +131,8 @@ func (s *server) stretch(ctx context.Context, st *evaluator.Status, asked timeRa
 	return out
 }
 
-// count fills in the numbers.
-func (p *stretch) count(st *evaluator.Status, sum timeline.Sum) {
+// count sets the numbers.
+func (p *rangeCounts) count(st *evaluator.Status, sum timeline.Sum) {
 	allowed, bad := summary.Allowed(st), max(sum.Bad, 0)
 	p.Known, p.Allowed, p.Budget = sum.Known > 0, humanize.Share(allowed), "the "+st.Window+" budget, as it is now"
 	p.Total, p.Bad, p.Good, p.Share = humanize.Count(sum.Total), humanize.Count(bad), humanize.Count(max(sum.Total-bad, 0)), humanize.Dash
@@ -149,9 +148,9 @@ func (p *stretch) count(st *evaluator.Status, sum timeline.Sum) {
 	}
 }
 
-func (p *stretch) note(format string, args ...any) {
+func (p *rangeCounts) note(format string, args ...any) {
 	p.Notes = append(p.Notes, fmt.Sprintf(format, args...))
 }
 
-// at is an instant in a sentence.
-func at(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04") }
+// minuteText returns an instant in a sentence.
+func minuteText(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04") }
