@@ -42,7 +42,7 @@ type Alerting struct {
 	NoData       NoData
 }
 
-// NoData is how it is told that nothing is known of an SLO.
+// NoData is the alert for missing data.
 type NoData struct {
 	Severity string        // Page; "" for a ticket
 	For      time.Duration // 0 for DefaultNoDataFor

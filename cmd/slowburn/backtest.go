@@ -24,7 +24,7 @@ type backtestFlags struct {
 	noColor              bool
 }
 
-// backtestSpan is how much is looked at when nobody says from when on.
+// backtestSpan is the length of a backtest without --from.
 const backtestSpan = 90 * 24 * time.Hour
 
 func newBacktest(s streams) *cobra.Command {
@@ -32,17 +32,17 @@ func newBacktest(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "backtest PATH... --backend URL",
 		Short: "Show which alerts would have fired over past data",
-		Long: "Replay alert policies over what a backend remembers, with the code that decides\n" +
-			"live: which pages and tickets would have come, how soon, what had been spent by\n" +
-			"then, what would have been missed, and which objective the history supports. PATH\n" +
-			"is a file, a directory, or - for standard input; without PATH, --config says where\n" +
-			"the SLO files are.\n\n" +
-			"Each objective is tried with each policy, on the same counts. An incident is a\n" +
-			"stretch of time that took 1 % of the budget or more, whatever the policy says of it;\n" +
-			"it is missed when it is over and no alert was about it; an alert about none is false.\n" +
-			"What is not known counts neither as quiet nor as good. Times are UTC.\n\n" +
-			"An SLO of which nothing can be said makes the exit code 3; the others are shown all\n" +
-			"the same.",
+		Long: "Replay alert policies over the data of a backend, with the code that runs live. It\n" +
+			"shows which pages and tickets would have fired, how soon, how much budget was spent\n" +
+			"by then, which incidents would have been missed, and which objective the history\n" +
+			"supports. PATH is a file, a directory, or - for standard input; without PATH, the SLO\n" +
+			"files are those in --config.\n\n" +
+			"Each objective is tried with each policy, on the same counts. An incident is a time\n" +
+			"that took at least 1 % of the budget, with more failures than chance explains. For\n" +
+			"jobs it is any bad run. An incident is missed if it ended without an alert, and an\n" +
+			"alert without an incident is false. Unknown time counts neither as quiet nor as good.\n" +
+			"Times are UTC.\n\n" +
+			"If an SLO can't be tested, the exit code is 3. The others are still shown.",
 		Example: "  slowburn backtest slos/ --backend http://prometheus:9090\n" +
 			"  slowburn backtest slos/checkout.yaml --backend http://prometheus:9090 --objectives 99,99.5,99.9 --policies default,classic\n" +
 			"  slowburn backtest --config slowburn.yaml --from 2026-08-01T00:00:00Z --to 2026-11-01T00:00:00Z -o markdown",
@@ -149,7 +149,7 @@ func runBacktest(ctx context.Context, s streams, paths []string, f backtestFlags
 	return untested(report)
 }
 
-// untested is an error when nothing can be said of SLOs.
+// untested returns an error if SLOs could not be tested.
 func untested(r *backtest.Report) error {
 	var first *backtest.TestedSLO
 	n := 0

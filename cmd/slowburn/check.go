@@ -27,12 +27,11 @@ func newCheck(s streams) *cobra.Command {
 	var f checkFlags
 	c := &cobra.Command{
 		Use:   "check PATH... --backend URL",
-		Short: "Check SLO files, and whether they make sense in a backend",
-		Long: "Check SLO files as validate does, and ask the backend whether its data suits them:\n" +
-			"whether there are series, buckets and groups, for how long, and how often they are\n" +
-			"scraped.\n\n" +
-			"PATH is a file, a directory, or - for standard input; without PATH, --config says\n" +
-			"where the SLO files are.\n\n" +
+		Short: "Check SLO files against the data of a backend",
+		Long: "Check SLO files as validate does, and against the data of the backend: whether series,\n" +
+			"buckets and groups exist, how far back they go, and how often they are scraped.\n\n" +
+			"PATH is a file, a directory, or - for standard input; without PATH, the SLO files are\n" +
+			"those in --config.\n\n" +
 			"Findings are on standard output. Errors exit with 1, warnings only with --strict.",
 		Example: "  slowburn check slos/ --backend http://prometheus:9090\n" +
 			"  slowburn check --config slowburn.yaml --strict -o json | jq -r '.problems[].message'",
@@ -56,7 +55,7 @@ func check(ctx context.Context, s streams, paths []string, f checkFlags) error {
 	set := &spec.Set{}
 	var unread error
 	if !yamlfile.HasErrors(findings) {
-		if set, unread, err = f.sense(ctx, s, paths, cfg); err != nil {
+		if set, unread, err = f.inspect(ctx, s, paths, cfg); err != nil {
 			return err
 		}
 	}
@@ -71,8 +70,8 @@ func check(ctx context.Context, s streams, paths []string, f checkFlags) error {
 	return verdict(s, len(set.SLOs), findings, f.strict)
 }
 
-// worstOfEachPlace leaves out warnings where an error is: of a query that only
-// VictoriaMetrics knows, what another backend says to it is enough.
+// worstOfEachPlace removes warnings from places with an error. For a query that only
+// VictoriaMetrics can parse, the error of another backend is enough.
 func worstOfEachPlace(findings []yamlfile.Finding) []yamlfile.Finding {
 	return slices.DeleteFunc(slices.Clone(findings), func(f yamlfile.Finding) bool {
 		return f.Severity == yamlfile.Warning && slices.ContainsFunc(findings, func(e yamlfile.Finding) bool {
@@ -81,9 +80,8 @@ func worstOfEachPlace(findings []yamlfile.Finding) []yamlfile.Finding {
 	})
 }
 
-// oncePerCause makes one finding of those that have one cause, such as a backend that
-// keeps too little for any of the SLOs: warnings of a field with the same hint, and
-// errors that are the same.
+// oncePerCause joins findings with one cause, such as a backend that keeps too little history
+// for any of the SLOs: warnings of a field with the same hint, and equal errors.
 func oncePerCause(findings []slo.Finding) []slo.Finding {
 	type cause struct {
 		wrong                bool
@@ -111,9 +109,9 @@ func oncePerCause(findings []slo.Finding) []slo.Finding {
 	return out
 }
 
-// sense reads SLO files and adds what the backends have against them. What went
-// wrong with a backend is unread.
-func (f *checkFlags) sense(ctx context.Context, s streams, paths []string, cfg *config.Config) (set *spec.Set, unread, err error) {
+// inspect reads SLO files and adds the findings of the backends. unread is the error of a
+// backend that can't be read.
+func (f *checkFlags) inspect(ctx context.Context, s streams, paths []string, cfg *config.Config) (set *spec.Set, unread, err error) {
 	options, err := f.evaluatorOptions(cfg)
 	if err != nil {
 		return nil, nil, err
@@ -123,7 +121,7 @@ func (f *checkFlags) sense(ctx context.Context, s streams, paths []string, cfg *
 	}
 	f.checkPolicies(set, cfg)
 	elsewhere := map[*slo.SLO]bool{}
-	if f.configFile != "" { // --backend is for whatever backend SLOs name
+	if f.configFile != "" { // with --backend, the names of backends in SLO files are ignored
 		unknown := unknownBackends(cfg, set.SLOs)
 		for _, r := range unknown {
 			elsewhere[r.SLO] = true

@@ -22,7 +22,7 @@ import (
 const (
 	// demoHistory is a little more than the shop's windows of 30 d.
 	demoHistory = 30*24*time.Hour + 2*time.Hour
-	// demoStep is the time between two looks at what happened in the shop.
+	// demoStep is the time between two steps of the shop.
 	demoStep = 5 * time.Second
 )
 
@@ -31,9 +31,8 @@ func newDemo(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Serve a simulated shop with 30 days of history, without a backend",
-		Long: "Start an embedded Prometheus that holds 30 days of a simulated shop and goes on\n" +
-			"live, and serve its SLOs as 'slowburn serve' would. Ctrl-C ends it and leaves\n" +
-			"nothing behind.",
+		Long: "Start an embedded Prometheus with 30 days of a simulated shop that goes on live, and\n" +
+			"serve its SLOs as 'slowburn serve' does. Ctrl-C ends it and removes its files.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return demo(cmd.Context(), s, listen) },
 	}
@@ -80,7 +79,7 @@ func demo(ctx context.Context, s streams, listen string) (err error) {
   page        %s
   API         %s/api/v1/slos
   metrics     %s/metrics
-  SLO files   %s (edit them: they are read again)
+  SLO files   %s (edit one, and it is reloaded)
   Prometheus  %s (embedded; try %s status %s --backend %s)
 
 In about a minute an incident begins in the service checkout: an alert fires two
@@ -152,7 +151,7 @@ func (sim *simulation) run(ctx context.Context, log *slog.Logger) {
 		case now := <-ticker.C:
 			if err := sim.shop.Advance(ctx, sim.db, now); err != nil {
 				if ctx.Err() == nil {
-					log.Error("The demo's shop stands still", "err", err)
+					log.Error("Advancing the demo's shop", "err", err)
 				}
 				return
 			}

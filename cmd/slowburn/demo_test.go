@@ -90,7 +90,7 @@ func TestDemoHasAnSLOOfEveryKind(t *testing.T) {
 		states, _ := s.Indicator.Measure().(slo.States)
 		has["absence is bad"] = has["absence is bad"] || states.Absent
 		for _, x := range s.Exclusions {
-			has["exclusion again and again"] = has["exclusion again and again"] || x.From.IsZero() && !x.OperatingHours
+			has["exclusion recurring"] = has["exclusion recurring"] || x.From.IsZero() && !x.OperatingHours
 			has["operating hours"] = has["operating hours"] || x.OperatingHours
 			has["exclusion in a file of its own"] = has["exclusion in a file of its own"] || x.Origin.File != s.Origin.File
 			has["correction"] = has["correction"] || !x.From.IsZero() && x.Ticket != ""
@@ -99,7 +99,7 @@ func TestDemoHasAnSLOOfEveryKind(t *testing.T) {
 	for _, want := range []string{
 		"events by slo.Counters", "events by slo.Rates", "by $window", "latency by slo.Counters", "probe by slo.States", "threshold by slo.Levels",
 		"freshness by slo.Levels", "runs by slo.Counters", "runs by slo.Runs", "worst_of by slo.Parts", "calendar", "slices",
-		"groups", "past objectives", "budget policy", "absence is bad", "exclusion again and again", "correction", "exclusion in a file of its own",
+		"groups", "past objectives", "budget policy", "absence is bad", "exclusion recurring", "correction", "exclusion in a file of its own",
 		"operating hours", "defaults of a directory",
 	} {
 		require.True(t, has[want], want)

@@ -57,7 +57,7 @@ func examples(t *testing.T) *spec.Set {
 }
 
 // The examples are evaluated at a Tuesday's noon, with six hours of samples, one
-// a minute, behind them. All but those of the first file have a window of this
+// a minute, after them. All but those of the first file have a window of this
 // quarter, from the file of defaults.
 var (
 	examplesEnd   = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -143,7 +143,7 @@ func TestExamplesOfTheSLOFile(t *testing.T) {
 		"raised":                   {900, 7200},
 		"agreed":                   {900, 7200},
 		"licences":                 {358 - 184, 359}, // a value is good for less than 5 minutes
-		"slices-without-gaps":      {19, 72},         // nothing from minute 101 to 195; in minute 200 is what happened meanwhile
+		"slices-without-gaps":      {19, 72},         // nothing from minute 101 to 195; minute 200 has the events of the gap
 		"journey-without-gaps":     {257, 361},       // no queue from minute 104 to 199, no backup from 181 to 360
 		"orders-eu":                {2 * 360, 3600},
 		"woken":                    {900, 7200},

@@ -22,15 +22,14 @@ func newExplain(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "explain SLO [PATH...] --backend URL",
 		Short: "Prove the numbers of one SLO",
-		Long: "Count the events of one SLO, as status does, and show how its numbers come about:\n" +
-			"the slots that are summed, what in the samples is more than a plain increment, the\n" +
-			"queries that were sent, and the arithmetic with the numbers put in. A direct query\n" +
-			"of increase(...) over the whole window checks the counts, and what it differs by\n" +
-			"is explained as far as the samples tell.\n\n" +
+		Long: "Count the events of one SLO, as status does, and show how each number is calculated:\n" +
+			"the slots that are summed, the resets and gaps in the samples, the queries that were\n" +
+			"sent, and the arithmetic with its numbers. A direct query of increase(...) over the\n" +
+			"whole window checks the counts, and the samples explain the difference.\n\n" +
 			"SLO is an id such as checkout/availability, or of a group\n" +
 			"'checkout/availability{tenant=\"acme\"}'. PATH is a file, a directory, or - for\n" +
-			"standard input; without PATH, --config says where the SLO files are. Times are UTC.\n\n" +
-			"An SLO that can't be evaluated makes the exit code 3.",
+			"standard input; without PATH, the SLO files are those in --config. Times are UTC.\n\n" +
+			"If the SLO can't be evaluated, the exit code is 3.",
 		Example: "  slowburn explain checkout/availability slos/ --backend http://prometheus:9090\n" +
 			"  slowburn explain checkout/availability --config slowburn.yaml --at 2026-11-22T06:00:00Z\n" +
 			"  slowburn explain checkout/availability --config slowburn.yaml -o json | jq '.findings.list[]'",
@@ -84,8 +83,8 @@ func runExplain(ctx context.Context, s streams, id string, paths []string, f sta
 	return failed(&evaluator.Report{SLOs: []evaluator.Status{proof.SLO}})
 }
 
-// misplaced says so when what should be an id is a path: that is how other commands
-// begin, and how one would look for an SLO in a directory.
+// misplaced returns an error if a path is in the place of the id, as other commands begin
+// with a path.
 func misplaced(id string, paths []string) error {
 	if _, err := os.Stat(id); err != nil {
 		return nil //nolint:nilerr // it is no path
@@ -99,7 +98,7 @@ func misplaced(id string, paths []string) error {
 	return usage("%s is a path; the id of an SLO comes first: slowburn explain checkout/availability %s", id, strings.Join(append([]string{id}, paths...), " "))
 }
 
-// find is the SLO, or the group of one, of an id.
+// find returns the SLO or the group with an id.
 func find(slos []*slo.SLO, id string) (*slo.SLO, error) {
 	name, rest, isGroup := strings.Cut(id, "{")
 	i := slices.IndexFunc(slos, func(o *slo.SLO) bool { return o.ID() == name })
@@ -123,7 +122,7 @@ func find(slos []*slo.SLO, id string) (*slo.SLO, error) {
 	return slos[i].Of(group), nil
 }
 
-// groupID is what the id of a group looks like.
+// groupID returns the form of a group's id.
 func groupID(name string, by []string) string {
 	group := map[string]string{}
 	for _, label := range by {
@@ -135,8 +134,7 @@ func groupID(name string, by []string) string {
 // maxSuggestions is how many ids a message lists.
 const maxSuggestions = 8
 
-// suggestions are the ids that may be meant, the nearest by spelling first, or those
-// that there are.
+// suggestions returns the ids that may be meant, or all ids, for the end of a message.
 func suggestions(text string, slos []*slo.SLO) string {
 	var ids []string
 	for _, s := range slos {
@@ -156,7 +154,7 @@ func suggestions(text string, slos []*slo.SLO) string {
 	return ", there are " + oneOf(ids)
 }
 
-// nearestIDs are the ids that hold a text, else the one that is spelt nearly like it,
+// nearestIDs returns the ids that contain a text and the one with the most similar spelling,
 // else those of its service, else those with an SLO of its name.
 func nearestIDs(text string, ids []string) []string {
 	var near []string

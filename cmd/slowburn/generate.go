@@ -20,7 +20,7 @@ import (
 func newGenerate(s streams) *cobra.Command {
 	c := &cobra.Command{Use: "generate", Short: "Write rules and their tests, dashboards, an Alertmanager configuration or JSON Schemas", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return usage("what to generate is missing: rules, tests, dashboards, alertmanager or schema")
+			return usage("generate what? rules, tests, dashboards, alertmanager or schema")
 		}}
 	c.AddCommand(newGenerateRules(s), newGenerateTests(s), newGenerateDashboards(s), newGenerateAlertmanager(s), newGenerateSchema(s))
 	return c
@@ -40,8 +40,8 @@ func newGenerateRules(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rules PATH... -o DIR|-",
 		Short: "Write Prometheus rule files that record and alert like the evaluator",
-		Long: "Write a Prometheus rule file for each SLO file. Files of an earlier run that have\n" +
-			"no SLO file any more are removed; files of other people are left alone.",
+		Long: "Write a Prometheus rule file for each SLO file. Rule files of an earlier run whose SLO\n" +
+			"file is gone are removed. Other files are not touched.",
 		Example:           "  slowburn generate rules slos/ -o /etc/prometheus/rules\n  slowburn generate rules slos/ -o - | promtool check rules /dev/stdin",
 		ValidArgsFunction: completePaths,
 		RunE:              func(cmd *cobra.Command, args []string) error { return generateRules(cmd.Context(), s, args, f) },
@@ -52,13 +52,13 @@ func newGenerateRules(s streams) *cobra.Command {
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"prometheus", "vmalert", "prometheusrule", "vmrule"}, cobra.ShellCompDirectiveNoFileComp))
 	f.registerNaming(c, "record and alert under the names of another `TOOL` too: sloth or pyrra")
 	f.registerSkip(c)
-	c.Flags().BoolVar(&f.alerts, "alerts", true, "alert by the policies of the SLOs; --alerts=false leaves alerting to the evaluator")
+	c.Flags().BoolVar(&f.alerts, "alerts", true, "write alerts by the policies of the SLOs; with --alerts=false the evaluator alerts")
 	_ = c.MarkFlagDirname("output")
 	return c
 }
 
 func (f *rulesFlags) registerSkip(c *cobra.Command) {
-	c.Flags().BoolVar(&f.skip, "skip-unsupported", false, "leave out SLOs that rules can't carry, and list them; without it nothing is written")
+	c.Flags().BoolVar(&f.skip, "skip-unsupported", false, "skip SLOs that rules can't carry, and list them; without it nothing is written")
 }
 
 func (f *rulesFlags) registerNaming(c *cobra.Command, usage string) {
@@ -114,7 +114,7 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 	return nil
 }
 
-// ruleFiles are the rule files of the SLOs of each SLO file, by their names.
+// ruleFiles returns a rule file for each SLO file, by name.
 func ruleFiles(parts [][]*slo.SLO, o rules.Options, format rules.Format) (map[string][]byte, error) {
 	texts, err := rules.Files(parts, o)
 	if err != nil {
@@ -135,12 +135,12 @@ func ruleFiles(parts [][]*slo.SLO, o rules.Options, format rules.Format) (map[st
 	return files, nil
 }
 
-// supported are the SLOs that such rules can carry. The others are listed, and are
-// an error unless they are to be skipped and others remain.
+// supported returns the SLOs that such rules can carry, and lists the others. These are an
+// error unless they are skipped and others remain.
 func (f *rulesFlags) supported(s streams, slos []*slo.SLO, o rules.Options) ([]*slo.SLO, error) {
-	severity, hint := yamlfile.Error, "leave it to `slowburn serve`, and generate rules with --skip-unsupported or of files without it"
+	severity, hint := yamlfile.Error, "evaluate it with `slowburn serve`, and generate rules with --skip-unsupported or from other files"
 	if f.skip {
-		severity, hint = yamlfile.Warning, "no rule is written for it; leave it to `slowburn serve`"
+		severity, hint = yamlfile.Warning, "no rule is written for it; evaluate it with `slowburn serve`"
 	}
 	var refused []yamlfile.Finding
 	var out []*slo.SLO
@@ -174,7 +174,7 @@ func generateOne(s streams, slos []*slo.SLO, o rules.Options, format rules.Forma
 	return nil
 }
 
-// byFile are the SLOs of each file, which are sorted by their ids.
+// byFile returns the SLOs of each file, sorted by their ids.
 func byFile(slos []*slo.SLO) [][]*slo.SLO {
 	at := map[[2]string]int{}
 	var out [][]*slo.SLO
@@ -191,8 +191,8 @@ func byFile(slos []*slo.SLO) [][]*slo.SLO {
 	return out
 }
 
-// ruleName names what is made of an SLO file: its path below its source, with
-// directories joined by dashes, without its extension.
+// ruleName returns the name of the files that are made from an SLO file: its path below its
+// source, with directories joined by dashes, without its extension.
 func ruleName(o slo.Origin) string {
 	name := o.File
 	if rel, err := filepath.Rel(o.Source, o.File); err == nil && filepath.IsLocal(rel) && rel != "." {
@@ -249,10 +249,10 @@ func newGenerateAlertmanager(s streams) *cobra.Command {
 	var in inputs
 	c := &cobra.Command{
 		Use:   "alertmanager [PATH...]",
-		Short: "Write an Alertmanager configuration that makes one notification of one problem",
-		Long: "Write an Alertmanager configuration with which one problem is one notification:\n" +
-			"inhibition rules to take over, and a route and receivers to begin from. It takes\n" +
-			"what severities are called from the SLO files, page and ticket without any.",
+		Short: "Write an Alertmanager configuration with one notification per problem",
+		Long: "Write an Alertmanager configuration that sends one notification per problem: inhibition\n" +
+			"rules to copy, and a route and receivers to start from. The names of severities come\n" +
+			"from the SLO files. Without files they are page and ticket.",
 		Example:           "  slowburn generate alertmanager slos/ -o alertmanager.yml && amtool check-config alertmanager.yml",
 		ValidArgsFunction: completePaths,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -272,7 +272,7 @@ func generateAlertmanager(ctx context.Context, s streams, paths []string, in inp
 		if err != nil {
 			return err
 		}
-		set, err := read(ctx, s, paths, cfg) // whose policies don't matter here
+		set, err := read(ctx, s, paths, cfg) // their policies don't matter here
 		if err == nil {
 			set, err = fine(s, set)
 		}

@@ -16,15 +16,15 @@ func newGenerateTests(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "tests PATH... -o DIR",
 		Short: "Write tests of the rules, for promtool test rules",
-		Long: "Write a rule file of each SLO and a test beside it, by which promtool proves that each\n" +
-			"alert fires when all events are bad, is over when they are good again, and keeps\n" +
-			"quiet when nothing happens. What can't be tested is named, and why.",
+		Long: "Write a rule file for each SLO and a test next to it. With it, promtool proves that each\n" +
+			"alert fires when all events are bad, resolves when they are good again, and stays\n" +
+			"silent when nothing happens. Alerts that can't be tested are listed with the reason.",
 		Example:           "  slowburn generate tests slos/ -o rule-tests && promtool test rules rule-tests/*.test.yaml",
 		ValidArgsFunction: completePaths,
 		RunE:              func(cmd *cobra.Command, args []string) error { return generateTests(cmd.Context(), s, args, f) },
 	}
 	f.registerConfig(c, "the service's own `FILE`, for SLO sources, alert policies and target labels")
-	c.Flags().StringVarP(&f.output, "output", "o", "", "`DIR` to write to, not that of the rules")
+	c.Flags().StringVarP(&f.output, "output", "o", "", "`DIR` to write to; not the directory of the rules")
 	_ = c.MarkFlagDirname("output")
 	f.registerSkip(c)
 	f.registerNaming(c, "test rules that have the names of another `TOOL` too: sloth or pyrra")
@@ -66,7 +66,7 @@ func generateTests(ctx context.Context, s streams, paths []string, f rulesFlags)
 	}
 	files, tested := map[string][]byte{}, 0
 	for i, one := range slos {
-		name := ruleName(one.Origin) + "." + one.Service + "." + one.Name // of no other SLO, as ids are
+		name := ruleName(one.Origin) + "." + one.Service + "." + one.Name // as unique as the id
 		ruleFile, testFile := name+".rules.yaml", name+".test.yaml"
 		files[ruleFile] = texts[i]
 		text, without := rules.Tests(ruleFile, one, o)

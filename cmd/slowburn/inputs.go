@@ -21,7 +21,7 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
-// inputs are the flags that say where SLOs and numbers come from.
+// inputs contains the flags for the sources of SLOs and numbers.
 type inputs struct {
 	configFile string
 	backend    string
@@ -34,17 +34,17 @@ func (in *inputs) register(c *cobra.Command) {
 	_ = c.RegisterFlagCompletionFunc("backend", cobra.NoFileCompletions)
 }
 
-// registerOnce registers the flags of a command that asks backends once.
+// registerOnce registers the flags of a command that reads backends once.
 func (in *inputs) registerOnce(c *cobra.Command) {
 	in.register(c)
-	c.Flags().DurationVar(&in.retry, "retry", defaultRetry, "`DURATION` for which a backend is asked again that is overloaded or restarts")
+	c.Flags().DurationVar(&in.retry, "retry", defaultRetry, "`DURATION` of retries while a backend is overloaded or restarts")
 	_ = c.RegisterFlagCompletionFunc("retry", cobra.NoFileCompletions)
 }
 
 // defaultRetry is as long as a server takes to restart.
 const defaultRetry = 30 * time.Second
 
-// evaluatorOptions are those of a command that asks backends once. It logs nothing.
+// evaluatorOptions returns the options of a command that reads backends once. It logs nothing.
 func (in *inputs) evaluatorOptions(cfg *config.Config) (loop.Options, error) {
 	options, err := evaluatorOptions(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	options.Retry = in.retry
@@ -56,7 +56,7 @@ func (in *inputs) registerConfig(c *cobra.Command, usage string) {
 	_ = c.MarkFlagFilename("config", "yaml", "yml")
 }
 
-// configuration is that of the file, or of the flags alone.
+// configuration returns the configuration of the file, or of the flags alone.
 func (in *inputs) configuration(s streams) (*config.Config, error) {
 	cfg, findings, err := in.parse()
 	if err != nil {
@@ -69,8 +69,8 @@ func (in *inputs) configuration(s streams) (*config.Config, error) {
 	return cfg, nil
 }
 
-// checkPolicies adds findings about the alert policies of SLOs. Without the
-// service's own file nobody knows which there are.
+// checkPolicies adds findings about the alert policies of SLOs. Without the service's own
+// file, other policies may exist.
 func (in *inputs) checkPolicies(set *spec.Set, cfg *config.Config) {
 	findings := cfg.Policies.Check(set.SLOs)
 	for i := range findings {
@@ -105,9 +105,8 @@ func (in *inputs) parse() (*config.Config, []yamlfile.Finding, error) {
 	return cfg, nil, nil
 }
 
-// load reads SLO files of paths ("-" is standard input) or, without paths, of
-// the configured sources. Findings go to standard error; errors end the
-// command.
+// load reads the SLO files of paths ("-" is standard input) or, without paths, of the
+// configured sources. It prints findings on standard error, and returns an error if one is.
 func load(ctx context.Context, s streams, paths []string, cfg *config.Config) (*spec.Set, error) {
 	set, err := read(ctx, s, paths, cfg)
 	if err != nil {
@@ -117,7 +116,7 @@ func load(ctx context.Context, s streams, paths []string, cfg *config.Config) (*
 	return fine(s, set)
 }
 
-// fine prints the findings of a set, and gives it when none is an error.
+// fine prints the findings of a set, and returns it if none is an error.
 func fine(s streams, set *spec.Set) (*spec.Set, error) {
 	printFindings(s.err, set.Findings)
 	if yamlfile.HasErrors(set.Findings) {
@@ -126,9 +125,8 @@ func fine(s streams, set *spec.Set) (*spec.Set, error) {
 	return set, nil
 }
 
-// read parses the SLO files of paths, or those of the configured sources. That
-// there is no file at all is an error: it is a mistake, and what would follow
-// from it is that all rules are removed and that every check passes.
+// read parses the SLO files of paths, or those of the configured sources. It is an error if
+// there are none: otherwise a wrong path would remove all rules and pass every check.
 func read(ctx context.Context, s streams, paths []string, cfg *config.Config) (*spec.Set, error) {
 	sources := cfg.Sources()
 	if len(paths) > 0 {
@@ -176,14 +174,14 @@ func read(ctx context.Context, s streams, paths []string, cfg *config.Config) (*
 	return spec.Limits(cfg.Limits).Load(files), nil
 }
 
-// stdinName is what findings call standard input.
+// stdinName is the name of standard input in findings.
 const stdinName = "<stdin>"
 
 // maxInput is the size of standard input in bytes, that of an SLO file.
 const maxInput = 1 << 20
 
-// readAll reads standard input until it or ctx ends. A terminal on which
-// nobody types can't be interrupted, so the reading of it is left behind.
+// readAll reads standard input until it or ctx ends. Reading from a terminal can't be
+// interrupted, so it goes on in a goroutine of its own.
 func readAll(ctx context.Context, in io.Reader) ([]byte, error) {
 	type result struct {
 		text []byte

@@ -22,11 +22,11 @@ const (
 	exitFailure  = 3
 )
 
-// codeError is an error that says how the process ends. An error without a code
-// came from reading the command line.
+// codeError is an error with the exit code of the process. An error without a code is from
+// the command line.
 type codeError struct {
 	code int
-	err  error // nil when everything is said already
+	err  error // nil when everything is printed already
 }
 
 func (e codeError) Error() string {
@@ -46,7 +46,7 @@ func main() {
 	os.Exit(code)
 }
 
-// streams are what a command reads and writes.
+// streams contains the streams that a command reads and writes.
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
@@ -106,8 +106,7 @@ Exit codes: 0 fine, 1 errors in your files, 2 usage, 3 failure.`),
 	return root
 }
 
-// newHelp is cobra's help command, but asking for a command that is not there
-// is an error.
+// newHelp returns cobra's help command, except that an unknown command is an error.
 func newHelp() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
@@ -135,11 +134,11 @@ func newHelp() *cobra.Command {
 	}
 }
 
-// noArgs refuses arguments of a command that takes none; why says so.
+// noArgs refuses arguments, with the reason.
 func noArgs(why string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return usage("%q is too much: %s", args[0], why)
+			return usage("unexpected argument %q: %s", args[0], why)
 		}
 		return nil
 	}

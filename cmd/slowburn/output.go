@@ -8,8 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// registerOutput adds the flag that chooses the form of the results; the first
-// format is the default.
+// registerOutput adds the flag for the format of the results. The first format is the default.
 func registerOutput(c *cobra.Command, to *string, formats ...string) {
 	c.Flags().StringVarP(to, "output", "o", formats[0], "`FORMAT` of the results: "+oneOf(formats))
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
@@ -22,7 +21,7 @@ func checkOutput(format string, formats ...string) error {
 	return nil
 }
 
-// writeJSON writes what scripts read.
+// writeJSON writes results for scripts.
 func writeJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")

@@ -66,7 +66,7 @@ up{job="checkout",instance="a"} 1x%d`, strings.Join(good, " "), strings.Join(bad
 // and none from then on. The page needs more than 30 in 5 minutes. In those that
 // end at the gap it has 28, and is over; a minute later it has 50, and burns again.
 // So it goes on for who sees both. Who lags by two minutes sees the gap when it is
-// settled, and nothing behind it. 4 minutes after the gap there are 29, and it is
+// settled, and nothing after it. 4 minutes after the gap there are 29, and it is
 // over for good.
 func TestReplicasThatSeeLessResolveNothing(t *testing.T) {
 	t.Parallel()

@@ -46,7 +46,7 @@ func TestServeStartsBesideABadFile(t *testing.T) {
 		return !strings.Contains(page, "link.yaml")
 	})
 	require.Contains(t, page, "objective 100 leaves no error budget")
-	require.Contains(t, page, "the newest text of 1 of 2 files is not used: ")
+	require.Contains(t, page, "the newest version of 1 of 2 files is not used: ")
 	require.Equal(t, []string{"checkout/availability"}, s.report().ids())
 
 	// What is good of it is followed until all of it is.

@@ -16,14 +16,14 @@ func newGenerateSchema(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "schema [slo|config]",
 		Short: "Write the JSON Schema of SLO files, or of the service's own file",
-		Long: "Write a JSON Schema (draft 2020-12) with which editors check, complete and explain\n" +
-			"files as they are written: of SLO files of every kind, or of the service's own file.\n" +
-			"Queries and what is said of other files are for 'slowburn validate' only.",
+		Long: "Write a JSON Schema (draft 2020-12), with which editors check, complete and explain SLO\n" +
+			"files of every kind, or the service's own file. Only 'slowburn validate' checks queries\n" +
+			"and references to other files.",
 		Example:   "  slowburn generate schema -o slos/slo.schema.json\n  slowburn generate schema config > slowburn.schema.json",
 		ValidArgs: kinds,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 || len(args) == 1 && !slices.Contains(kinds, args[0]) {
-				return usage("the schema of what? %s", oneOf(kinds))
+				return usage("which schema? %s", oneOf(kinds))
 			}
 			return nil
 		},

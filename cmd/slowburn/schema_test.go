@@ -24,8 +24,7 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
-// beyondSchema is what a schema can't tell of an SLO file, by the words of the
-// parser's finding, with the reason.
+// beyondSchema contains the parser's findings that a schema can't have, with the reason.
 var beyondSchema = map[string]string{
 	`^each sample counts with type|counts the samples of gauges`: "it depends on the type beside it",
 	`^PromQL: `: "a query is read",
@@ -312,8 +311,8 @@ func compiled(t *testing.T, text string) *jsonschema.Schema {
 	return schema
 }
 
-// schemaError is what a schema has against a part of a file: a line, or that in
-// which a mapping begins and those of its keys.
+// schemaError is an error of a schema in a part of a file: its line or, for a mapping, its
+// first line and those of its keys.
 type schemaError struct {
 	lines   []int
 	message string

@@ -32,8 +32,8 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
-// shutdownTime bounds the draining of HTTP; the queue of alerts has a bound of
-// its own, and both together stay under 10 s.
+// shutdownTime bounds the draining of HTTP. With the bound of the queue of alerts, it is less
+// than 10 s.
 const shutdownTime = 4 * time.Second
 
 type serveFlags struct {
@@ -47,10 +47,10 @@ func newServe(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve (--config FILE | --specs DIR --backend URL)",
 		Short: "Run continuously: metrics, pages, API, alerts",
-		Long: "Read SLO files from directories and Git repositories, evaluate them each minute,\n" +
-			"and serve a page, a JSON API and metrics; post alerts to Alertmanagers.\n\n" +
-			"SLO files and the configuration are read again when they change, on SIGHUP and\n" +
-			"on POST /-/reload.",
+		Long: "Read SLO files from directories and Git repositories, evaluate them every minute, serve\n" +
+			"pages, a JSON API and metrics, and post alerts to Alertmanagers.\n\n" +
+			"SLO files and the configuration are reloaded when they change, on SIGHUP and on\n" +
+			"POST /-/reload.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), s, f) },
 	}
@@ -67,7 +67,7 @@ func serve(ctx context.Context, s streams, f serveFlags) error {
 	}
 	var text []byte
 	if f.configFile != "" {
-		text, _ = os.ReadFile(f.configFile) // configuration gives the error
+		text, _ = os.ReadFile(f.configFile) // configuration returns the error
 	}
 	cfg, err := f.configuration(s)
 	if err != nil {
@@ -84,13 +84,13 @@ func serve(ctx context.Context, s streams, f serveFlags) error {
 	return sv.run(ctx)
 }
 
-// service is a running process: what stays while its parts are replaced.
+// service is a running process. It stays while its parts are replaced.
 type service struct {
 	streams    streams
 	log        *slog.Logger
 	configFile string          // "" when there is none to read again
 	cfg        *config.Config  // at the start
-	listener   net.Listener    // nil until run, unless somebody took the port before
+	listener   net.Listener    // nil until run, unless the port is open already
 	ctx        context.Context // of its life, set by run
 	running    sync.WaitGroup
 
@@ -104,7 +104,7 @@ func newService(s streams, cfg *config.Config) *service {
 	return &service{streams: s, log: newLogger(s.err), cfg: cfg}
 }
 
-// parts are what follows from a configuration.
+// parts contains all that depends on the configuration.
 type parts struct {
 	reloader *reload.Reloader
 	eval     *loop.Loop
@@ -175,7 +175,7 @@ func (sv *service) run(ctx context.Context) error {
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 	if err := source.ClearScratch(); err != nil {
-		sv.log.Warn("Temporary directories of a process that was killed stay", "err", err)
+		sv.log.Warn("Removing the temporary directories of a killed process", "err", err)
 	}
 	p, err := sv.newParts(sv.cfg, nil)
 	if err != nil {
@@ -218,7 +218,7 @@ func (sv *service) run(ctx context.Context) error {
 	sv.log.Info("Stopping")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
-	_ = server.Shutdown(drain) // what is still open after the time is cut
+	_ = server.Shutdown(drain) // it closes what is still open then
 	stop()
 	sv.running.Wait()
 	sv.live.Load().stop()
@@ -257,8 +257,8 @@ func (sv *service) reload(ctx context.Context) error {
 	}
 }
 
-// renewal is a new configuration on its way. Its sources may be slow, and the old ones are
-// followed until it is taken over.
+// renewal is a new configuration that is being loaded. Its sources may be slow. The old ones
+// are followed until it is taken over.
 type renewal struct {
 	text   []byte
 	cancel context.CancelFunc
@@ -266,8 +266,8 @@ type renewal struct {
 	err    error // when it is done
 }
 
-// renew begins to take over a configuration, unless that is on its way. It gives up another
-// one. It returns nil when the configuration is the live one.
+// renew begins to take over a configuration, unless it has begun already. It cancels another
+// renewal. It returns nil when the configuration is the live one.
 func (sv *service) renew(text []byte) *renewal {
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
@@ -302,8 +302,8 @@ func (sv *service) renew(text []byte) *renewal {
 	return n
 }
 
-// replace ends the parts of the old configuration and starts those of a new one,
-// which go on with what fires.
+// replace ends the parts of the old configuration and starts those of a new one, with the
+// alerts that fire.
 func (sv *service) replace(ctx context.Context, n *renewal) error {
 	cfg, findings := config.Parse(sv.configFile, n.text)
 	if err := errorOf(findings); err != nil {
@@ -356,8 +356,8 @@ func (sv *service) watchConfig(ctx context.Context) {
 		return
 	}
 	for file := source.NewDirectory(sv.configFile, nil); file.Wait(ctx) == nil; {
-		_, _ = file.Read(ctx) // what Wait compares with; reload reads for itself
-		_ = sv.reload(ctx)    // the log, a metric and the page tell
+		_, _ = file.Read(ctx) // Wait compares with it; reload reads the file itself
+		_ = sv.reload(ctx)    // the log, a metric and the page report it
 	}
 }
 
@@ -382,7 +382,7 @@ func (sv *service) onHangup(ctx context.Context, hangups <-chan os.Signal) {
 	}
 }
 
-// listenOn takes a port; a taken one is a failure in one clear line.
+// listenOn opens a port. If another program uses it, the error is one clear line.
 func listenOn(ctx context.Context, address string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", address)

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// newServer is an HTTP server on which nobody holds a connection for long. The time for
-// writing is that of an answer of 8 MB, all SLOs of a large installation, over a line of
-// 1 Mbit/s. What may take longer sets deadlines of its own.
+// newServer returns an HTTP server that closes slow connections. The time for writing is
+// enough for an answer of 8 MB, all SLOs of a large installation, over a line of 1 Mbit/s.
+// Slower handlers set deadlines of their own.
 func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:        h,

@@ -183,7 +183,7 @@ func answer(t *testing.T, resp *http.Response) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-// api is what a service's API answers, decoded and as it came: the text of
+// api is an answer of a service's API, decoded and as text: the text of
 // each SLO by its id.
 type api struct {
 	evaluator.Report

@@ -28,7 +28,7 @@ const (
 	soakSteps = int64(time.Minute / soakStep)
 )
 
-// soakWorld is what the services of a soak do, whoever looks.
+// soakWorld is the behaviour of the services of a soak.
 type soakWorld struct {
 	services []string
 	bad      map[string]map[int64]bool // by service and slot: minutes since 1970, at its end

@@ -27,17 +27,16 @@ func newStatus(s streams) *cobra.Command {
 		Use:   "status PATH... --backend URL",
 		Short: "Show budgets and burn rates, now or at a past instant",
 		Long: "Count the events of SLOs in a backend and show their error budgets, without a\n" +
-			"service running. PATH is a file, a directory, or - for standard input; without\n" +
-			"PATH, --config says where the SLO files are.\n\n" +
-			"The worst come first: ! marks a firing page or a spent budget, ~ a firing ticket,\n" +
-			"? numbers that are not known. BURN 1h is the burn rate over the last hour, or over\n" +
-			"the shortest window of an hour or more that the SLO's alerts look at. Groups are below\n" +
-			"the SLO that is split into them, its ten worst. Before an SLI, * says that less than\n" +
-			"90 % of the window is known, ≈ that it is estimated, and † that it may be wrong, for\n" +
-			"the reasons below the table. Times are UTC.\n\n" +
-			"Calendar windows have periods, such as the months before this one: --history reads\n" +
-			"them, as far back as the backend's data goes.\n\n" +
-			"An SLO that can't be evaluated makes the exit code 3; the others are shown all the same.",
+			"service running. PATH is a file, a directory, or - for standard input; without PATH,\n" +
+			"the SLO files are those in --config.\n\n" +
+			"The worst SLOs come first: ! marks a firing page or a spent budget, ~ a firing ticket,\n" +
+			"? unknown numbers. BURN 1h is the burn rate over the last hour, or over the shortest\n" +
+			"alert window of an hour or more. The ten worst groups of an SLO are below it. Before\n" +
+			"an SLI, * means that less than 90 % of the window is known, ≈ that the SLI is\n" +
+			"estimated, and † that it may be wrong, for the reasons below the table. Times are UTC.\n\n" +
+			"--history also shows the earlier periods of calendar windows, such as past months, as\n" +
+			"far back as the backend has data.\n\n" +
+			"If an SLO can't be evaluated, the exit code is 3. The others are still shown.",
 		Example: "  slowburn status slos/ --backend http://prometheus:9090\n" +
 			"  slowburn status --config slowburn.yaml --at 2026-11-22T06:00:00Z\n" +
 			"  slowburn status slos/ --backend http://prometheus:9090 -o json | jq '.slos[].budget.remaining'",
@@ -57,8 +56,7 @@ func (f *statusFlags) register(c *cobra.Command) {
 	c.Flags().BoolVar(&f.noColor, "no-color", false, "don't colour the table; NO_COLOR does the same")
 }
 
-// prepare makes an evaluator of the flags, and gives the SLOs and the instant to
-// evaluate.
+// prepare returns an evaluator for the flags, the SLOs, and the instant to evaluate.
 func (f *statusFlags) prepare(ctx context.Context, s streams, paths []string) (*loop.Loop, *spec.Set, time.Time, error) {
 	at, err := f.instant()
 	if err != nil {
@@ -79,7 +77,7 @@ func (f *statusFlags) prepare(ctx context.Context, s streams, paths []string) (*
 	return loop.New(options), set, at, nil
 }
 
-// instant is the one to evaluate. It checks the output flag too.
+// instant returns the instant to evaluate. It checks the output flag too.
 func (f *statusFlags) instant() (time.Time, error) {
 	now := time.Now()
 	if err := checkOutput(f.output, "table", "json"); err != nil || f.at == "" {
@@ -129,8 +127,8 @@ func status(ctx context.Context, s streams, paths []string, f statusFlags) error
 	return failed(&report)
 }
 
-// failed is an error when SLOs could not be evaluated, so that scripts don't
-// take the numbers for whole.
+// failed returns an error if SLOs could not be evaluated, so that scripts don't take the
+// numbers for complete.
 func failed(r *evaluator.Report) error {
 	var first *evaluator.Status
 	n := 0

@@ -59,7 +59,7 @@ func validate(ctx context.Context, s streams, paths []string, f validateFlags) e
 	if web := cfg.Web.ConfigFile; web != "" && !yamlfile.HasErrors(findings) {
 		if err := checkWeb(web); err != nil {
 			findings = append(findings, yamlfile.Finding{
-				File: web, Severity: yamlfile.Error, Message: err.Error(), Hint: "it is a web configuration of Prometheus' exporters; users have hashes by bcrypt, not passwords",
+				File: web, Severity: yamlfile.Error, Message: err.Error(), Hint: "the file is a web configuration of Prometheus exporters; users have bcrypt hashes, not passwords",
 			})
 		}
 	}
@@ -81,8 +81,7 @@ func validate(ctx context.Context, s streams, paths []string, f validateFlags) e
 	return verdict(s, len(set.SLOs), findings, f.strict)
 }
 
-// unknownBackends are findings for SLOs that name a backend which the
-// configuration lacks.
+// unknownBackends returns findings for SLOs with a backend that the configuration lacks.
 func unknownBackends(cfg *config.Config, slos []*slo.SLO) []slo.Finding {
 	var names []string
 	for _, b := range cfg.Backends {
@@ -100,15 +99,14 @@ func unknownBackends(cfg *config.Config, slos []*slo.SLO) []slo.Finding {
 	return out
 }
 
-// plannedObjectives are findings for objectives of the past that are those of
-// now.
+// plannedObjectives returns findings for past objectives that still hold.
 func plannedObjectives(slos []*slo.SLO, now time.Time) []slo.Finding {
 	var out []slo.Finding
 	for _, o := range slos {
 		for _, p := range o.PastObjectives {
 			if p.Until.After(now) {
 				out = append(out, slo.Finding{
-					SLO: o, Field: "objective_history", Message: fmt.Sprintf("until %s is in the future: objective %s holds, and %s does not yet", p.Until.UTC().Format(time.RFC3339), o.ObjectiveAt(now).Percent(), o.Objective.Percent()),
+					SLO: o, Field: "objective_history", Message: fmt.Sprintf("until %s is in the future: the objective is still %s, and not yet %s", p.Until.UTC().Format(time.RFC3339), o.ObjectiveAt(now).Percent(), o.Objective.Percent()),
 				})
 				break
 			}
@@ -117,7 +115,7 @@ func plannedObjectives(slos []*slo.SLO, now time.Time) []slo.Finding {
 	return out
 }
 
-// verdict ends a command that looks for findings.
+// verdict prints the number of findings, and returns an error if there are errors.
 func verdict(s streams, slos int, findings []yamlfile.Finding, strict bool) error {
 	errs, warnings := yamlfile.Count(findings)
 	if errs > 0 || strict && warnings > 0 {
@@ -128,8 +126,7 @@ func verdict(s streams, slos int, findings []yamlfile.Finding, strict bool) erro
 	return nil
 }
 
-// write prints the findings or, where nothing is wrong and it is asked for, the
-// SLOs.
+// write prints the findings or, with --expand and without errors, the SLOs.
 func (f validateFlags) write(s streams, set *spec.Set, findings []yamlfile.Finding) error {
 	if !f.expand || yamlfile.HasErrors(findings) {
 		return writeFindings(s, findings, f.output)
@@ -142,8 +139,7 @@ func (f validateFlags) write(s streams, set *spec.Set, findings []yamlfile.Findi
 	return err
 }
 
-// writeFindings prints findings, as JSON in the form that status and the API
-// have for them.
+// writeFindings prints findings, as text or as JSON in the form of the API.
 func writeFindings(s streams, findings []yamlfile.Finding, format string) error {
 	if format == "json" {
 		return writeJSON(s.out, struct {

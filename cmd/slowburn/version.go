@@ -15,8 +15,7 @@ var (
 	date    = ""
 )
 
-// stamp is the version of the program, with what the Go toolchain noted where
-// the linker gave nothing.
+// stamp returns the version of the program, from the linker or else from the Go toolchain.
 func stamp() (v, c, d string) {
 	v, c, d = version, commit, date
 	info, ok := debug.ReadBuildInfo()
@@ -37,7 +36,7 @@ func stamp() (v, c, d string) {
 	return v, c, d
 }
 
-// versionText is what `slowburn version` prints.
+// versionText returns the output of `slowburn version`.
 func versionText() string {
 	v, c, d := stamp()
 	return fmt.Sprintf("slowburn %s, commit %s, built %s, %s %s/%s",

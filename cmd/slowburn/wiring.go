@@ -65,7 +65,7 @@ func alertmanagersOf(cfg *config.Config) ([]notify.Alertmanager, error) {
 	return out, nil
 }
 
-// checkWeb reads the file of TLS and users as serving does. Its error quotes no secret.
+// checkWeb reads the file of TLS and users as the server does. Its error contains no secret.
 func checkWeb(file string) error {
 	err := toolkit.Validate(file)
 	if err == nil {
@@ -89,8 +89,8 @@ func clientOf(c promconfig.HTTPClientConfig, name string) (*http.Client, error) 
 	return client, nil
 }
 
-// stayOnHost follows a redirect on the host that was asked, and to TLS there. Another
-// host would be sent the credentials, the headers and the alerts.
+// stayOnHost follows redirects on the same host, and to TLS there. Another host would get the
+// credentials, the headers and the alerts.
 func stayOnHost(r *http.Request, via []*http.Request) error {
 	const most = 10
 	first := via[0].URL
@@ -104,8 +104,8 @@ func stayOnHost(r *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// offsetOf is how far behind now reports are: all backends are evaluated at the
-// instants of the slowest.
+// offsetOf returns the age of the slots in reports. All backends are evaluated at the instants
+// of the slowest.
 func offsetOf(cfg *config.Config) time.Duration {
 	offset := time.Duration(0)
 	for _, b := range cfg.Backends {
@@ -119,7 +119,7 @@ func lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
-// evaluatorOptions wires the alert policy into the evaluator.
+// evaluatorOptions wires the alert policies into the evaluator.
 func evaluatorOptions(cfg *config.Config, log *slog.Logger, reg prometheus.Registerer) (loop.Options, error) {
 	backends, err := backendsOf(cfg)
 	if err != nil {

@@ -275,7 +275,7 @@ func (r *Reloader) report(problems []evaluator.Problem) error {
 	}
 	if text == "" {
 		if r.logged != "" {
-			r.Log.Info("Everything can be loaded again")
+			r.Log.Info("All files are good again")
 		}
 		r.logged = ""
 		return nil
@@ -284,7 +284,7 @@ func (r *Reloader) report(problems []evaluator.Problem) error {
 		r.Log.Error("SLO files are rejected, the last good ones are used", "err", text)
 	}
 	r.logged = text
-	return fmt.Errorf("what was good before stays:\n%s", strings.Join(lines, "\n"))
+	return fmt.Errorf("the last good files stay live:\n%s", strings.Join(lines, "\n"))
 }
 
 // lineOf is a problem on one line. Files of a Git repository are told with

@@ -148,8 +148,8 @@ func TestRescueLeavesOutWhatNeedsABadFile(t *testing.T) {
 	require.Contains(t, text, "none: no such file or directory")
 	require.Contains(t, text, "objective 100 leaves no error budget")
 	require.Contains(t, text, "slo_id checkout/availability is taken already")
-	require.Contains(t, text, "the newest text of 4 of 5 files is not used: "+dir+"/bad.yaml, "+dir+"/journey.yaml, ")
-	require.Contains(t, text, "the newest text of 1 of 2 files is not used: "+second+"/twice.yaml")
+	require.Contains(t, text, "the newest version of 4 of 5 files is not used: "+dir+"/bad.yaml, "+dir+"/journey.yaml, ")
+	require.Contains(t, text, "the newest version of 1 of 2 files is not used: "+second+"/twice.yaml")
 
 	err = r.Reload(t.Context())
 	require.ErrorContains(t, err, "objective 100 leaves no error budget")

@@ -241,7 +241,7 @@ func notUsed(newest, used source.Tree, files []string) string {
 		if n > 5 {
 			names += fmt.Sprintf(" and %d more", n-5)
 		}
-		text = append(text, fmt.Sprintf("the newest text of %d of %s is not used: %s", n, humanize.Plural(max(len(newest.Files), n), "file"), names))
+		text = append(text, fmt.Sprintf("the newest version of %d of %s is not used: %s", n, humanize.Plural(max(len(newest.Files), n), "file"), names))
 	}
 	return strings.Join(text, "; ")
 }

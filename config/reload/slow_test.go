@@ -28,7 +28,7 @@ func TestASlowSourceIsTakenOver(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"checkout/availability"}, ids())
 	require.Equal(t, slow.Name()+" is still being read", (*problems)[0].Message)
-	require.EqualError(t, r.Reload(t.Context()), "what was good before stays:\n"+slow.Name()+" is still being read\n"+
+	require.EqualError(t, r.Reload(t.Context()), "the last good files stay live:\n"+slow.Name()+" is still being read\n"+
 		slow.Name()+": still being read, taken over when that ends")
 	close(slow.gate)
 	until(t, "the slow source", func() bool { return slices.Equal(ids(), []string{"checkout/availability", "checkout/slow"}) })
@@ -40,7 +40,7 @@ func TestASlowSourceIsTakenOver(t *testing.T) {
 	_, err = r.First(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []string{"checkout/availability"}, ids())
-	require.EqualError(t, r.Reload(t.Context()), "what was good before stays:\nreading "+slow.Name()+" took longer than 3s")
+	require.EqualError(t, r.Reload(t.Context()), "the last good files stay live:\nreading "+slow.Name()+" took longer than 3s")
 	close(slow.gate)
 	r.deadline = time.Minute
 	require.NoError(t, r.Reload(t.Context()))

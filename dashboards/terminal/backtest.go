@@ -145,7 +145,7 @@ func writeIncidents(d document, unit string, results []*backtest.TestResult) {
 	worst = worst[:min(len(worst), shownIncidents)]
 	slices.Sort(worst)
 	if len(worst) == 0 {
-		d.text(fmt.Sprintf("No incident took 1 %% of the budget of %s %%.", humanize.Objective(results[0].Objective)))
+		d.text(fmt.Sprintf("No incident at %s %% was significant: none took 1 %% of the budget, or chance explains its failures.", humanize.Objective(results[0].Objective)))
 		return
 	}
 	columns := []column{{head: "INCIDENT AT " + humanize.Objective(results[0].Objective) + " %"}, {head: "LASTED", right: true}, {head: "BAD", right: true}, {head: "BUDGET", right: true}}

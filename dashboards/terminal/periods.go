@@ -29,11 +29,11 @@ func Periods(w io.Writer, r *evaluator.Report, sc Screen) error {
 		case s.Periods == nil:
 			b.line(yellow, "  not read")
 		case len(s.Periods) == 0:
-			b.line(noColour, "  none ended of which something is known")
+			b.line(noColour, "  no period with data has ended")
 		default:
 			b.periods(s)
 			if s.MorePeriods {
-				b.line(noColour, "  older ones are left out")
+				b.line(noColour, "  older periods are not shown")
 			}
 		}
 	}

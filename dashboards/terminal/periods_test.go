@@ -39,7 +39,7 @@ shop/availability, each month in Europe/Berlin
   PERIOD   OBJECTIVE      SLI  BUDGET LEFT    BAD  ALLOWED      TOTAL  KNOWN
   2026-10       99 %  99.95 %         95 %  1,000   20,000  2,000,000   50 %
   2026-09       99 %        -            -      -        -          -    0 %
-  older ones are left out
+  older periods are not shown
 
 shop/unread, each month in Europe/Berlin
   not read

@@ -82,12 +82,12 @@ func (b *proofPage) excluded(x *evaluator.Excluded) {
 	if len(x.By) == 0 {
 		return
 	}
-	b.title("Excluded from it; what several exclude is removed by the first of them")
+	b.title("Excluded from the window; if several exclude the same time, the first of them removes it")
 	columns := []column{
 		{head: "EVENTS", right: true}, {head: "BAD", right: true}, {head: "SLOTS", right: true}, {head: "TIME"}, {head: "REASON"}, {head: "TICKET"},
 	}
 	for _, e := range x.By {
-		when := "again and again"
+		when := "recurring"
 		if e.From != nil {
 			when = humanize.Minute(*e.From) + " to " + humanize.Minute(*e.To)
 		}
@@ -136,11 +136,11 @@ func proofNumber(name string, v *float64, objective float64) string {
 
 // meanings explains the kinds of findings.
 var meanings = map[counting.FindingKind]string{
-	counting.FindReset:     "it fell: the process restarted, and its value counts",
+	counting.FindReset:     "it fell because the process restarted: its value counts",
 	counting.FindBirth:     "new beside what goes on: its value counts",
 	counting.FindRebirth:   "back after a restart: its value counts",
-	counting.FindAmbiguous: "may have begun from zero, or lost a part: NOT counted, for want of proof",
-	counting.FindDip:       "lower for a moment, or by replicas in turns: nothing counts twice",
+	counting.FindAmbiguous: "may have begun from zero, or lost a part: NOT counted, because nothing proves it",
+	counting.FindDip:       "lower for a moment, or samples of two replicas: nothing counts twice",
 	counting.FindGap:       "scrapes are missing; the longest ",
 }
 
@@ -270,7 +270,7 @@ func (b *proofPage) queries(p *explain.Proof) {
 		s.first, s.last = slices.MinFunc([]time.Time{s.first, q.Time}, time.Time.Compare), slices.MaxFunc([]time.Time{s.last, q.Time}, time.Time.Compare)
 		samples += q.Samples
 	}
-	b.title(fmt.Sprintf("Queries: %s, answered by %s. What lies before the window is evidence, or for alerts", count(len(p.Queries)), samplesText(samples)))
+	b.title(fmt.Sprintf("Queries: %s, answered by %s. Samples before the window are evidence, or for alerts", count(len(p.Queries)), samplesText(samples)))
 	for _, text := range texts {
 		s := byText[text]
 		b.line(noColour, "  "+printable(text))

@@ -259,7 +259,7 @@ func TestPagesWhileOthersWait(t *testing.T) {
 		synctest.Wait()
 		require.EqualValues(t, 16, asked.Load())
 		require.Equal(t, http.StatusOK, get(h, "/").Code)
-		require.Contains(t, words(h, "/slo/checkout/availability?from=1795000000"), "Too many pages wait for the counts of other times.")
+		require.Contains(t, words(h, "/slo/checkout/availability?from=1795000000"), "Too many requests for other times are waiting.")
 		waiting.Wait()
 	})
 }

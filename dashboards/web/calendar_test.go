@@ -58,7 +58,7 @@ func TestCalendarPage(t *testing.T) {
 		"; then the budget resets", "in the projected whole month",
 		"(traffic of the last 30d)", "Periods that ended", ">2026-10</th>", ">2026-09</th>", "−100 %", ">50 %</td>",
 		`>2026-08</th><td class="num" data-label="Objective">99 %</td><td class="num" data-label="SLI">–</td><td class="num" data-label="Budget left">–</td>`,
-		"Older ones are left out.",
+		"Older periods are not shown.",
 	} {
 		require.Contains(t, body, text)
 	}

@@ -238,7 +238,7 @@ func TestProblemsBelongToTheirFile(t *testing.T) {
 		{Source: "./other", File: "slos/checkout.yaml", Severity: "error", Message: "of another source"},
 	}
 	h := handler(r)
-	require.Contains(t, words(h, "/"), "2 errors, 2 warnings in SLO files What has errors is not used: its last good SLOs stay in use, and those that were never good are not watched.")
+	require.Contains(t, words(h, "/"), "2 errors, 2 warnings in SLO files Files with errors are not used. Their last good SLOs stay live. SLOs that were never good are not watched.")
 	require.Regexp(t, `error slos/checkout.yaml:9:5 wrong.*error slos/checkout.yaml of another source.*warning slos/search.yaml:2:1 odd`, words(h, "/"))
 	text := words(h, "/slo/checkout/availability")
 	require.Regexp(t, `page since .*Budget left.*1 error, 1 warning in SLO files.*wrong.*strange`, text)
@@ -249,7 +249,7 @@ func TestProblemsBelongToTheirFile(t *testing.T) {
 	r.Problems = r.Problems[:1]
 	h = handler(r)
 	require.Contains(t, words(h, "/"), "1 warning in SLO files")
-	require.NotContains(t, words(h, "/"), "What has errors")
+	require.NotContains(t, words(h, "/"), "Files with errors")
 	require.NotContains(t, words(h, "/slo/checkout/availability"), "in SLO files")
 }
 

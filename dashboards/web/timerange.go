@@ -28,7 +28,7 @@ func parseRange(st *evaluator.Status, query url.Values, now time.Time) (*timeRan
 		return nil, nil
 	}
 	if query.Get("from") == "" {
-		return nil, errors.New("to is given, and no from")
+		return nil, errors.New("to is given without from")
 	}
 	out := timeRange{to: now}
 	for _, end := range []struct {
@@ -96,7 +96,7 @@ func (s *server) countRange(ctx context.Context, st *evaluator.Status, times tim
 	case s.waiting <- struct{}{}:
 		defer func() { <-s.waiting }()
 	default:
-		out.note("Too many pages wait for the counts of other times. The page tries again.")
+		out.note("Too many requests for other times are waiting. The page retries.")
 		return out
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -104,18 +104,18 @@ func (s *server) countRange(ctx context.Context, st *evaluator.Status, times tim
 	found, err := s.CountsBetween(ctx, st.ID, times.from, times.to)
 	switch {
 	case err != nil:
-		out.note("The backend keeps slowburn waiting, and the counts cannot be looked at meanwhile. The page tries again.")
+		out.note("slowburn is waiting for the backend, and can't read its counts meanwhile. The page retries.")
 		return out
 	case found.HeldTo.IsZero():
-		out.note("No counts are held yet.")
+		out.note("There are no counts yet.")
 		return out
 	case times.from.Before(found.HeldFrom) || times.to.After(found.HeldTo):
-		out.note("Counts are held from %s to %s.", minuteText(found.HeldFrom), minuteText(found.HeldTo))
+		out.note("There are counts from %s to %s.", minuteText(found.HeldFrom), minuteText(found.HeldTo))
 	}
 	sum := found.Sum
 	length := int(sum.End - sum.Start)
 	if length == 0 {
-		out.note("No counts are kept for this time.")
+		out.note("There are no counts for this time.")
 		return out
 	}
 	start, end := sum.Start.Time(), sum.End.Time()

@@ -126,13 +126,13 @@ func TestATimeOfWhichLittleIsKnown(t *testing.T) {
 	}
 	part := incident()
 	part.HeldFrom = time.Date(2026, 11, 21, 14, 0, 0, 0, time.UTC)
-	require.Contains(t, body(part, nil), "Counts are held from 21 Nov 2026 14:00 to 22 Nov 2026 15:04.")
+	require.Contains(t, body(part, nil), "There are counts from 21 Nov 2026 14:00 to 22 Nov 2026 15:04.")
 
 	none := *part
 	none.HeldFrom, none.Sum, none.Parts, none.Excluded = evaluated.Add(-time.Hour), timeline.Sum{}, nil, nil
 	out := body(&none, nil)
-	require.Contains(t, out, "Counts are held from 22 Nov 2026 14:04 to 22 Nov 2026 15:04.")
-	require.Contains(t, out, "No counts are kept for this time.")
+	require.Contains(t, out, "There are counts from 22 Nov 2026 14:04 to 22 Nov 2026 15:04.")
+	require.Contains(t, out, "There are no counts for this time.")
 	require.NotContains(t, out, "Budget taken")
 
 	silent := incident()
@@ -147,8 +147,8 @@ func TestATimeOfWhichLittleIsKnown(t *testing.T) {
 	quiet.Sum.Total, quiet.Sum.Bad, quiet.Sum.Known = 0, 0, 120
 	require.Contains(t, body(quiet, nil), `<dd>0</dd><dd class="sub">of 0; 0 were good</dd></div>`)
 
-	require.Contains(t, body(&loop.Range{}, nil), "No counts are held yet.")
-	require.Contains(t, body(nil, context.DeadlineExceeded), "The page tries again.")
+	require.Contains(t, body(&loop.Range{}, nil), "There are no counts yet.")
+	require.Contains(t, body(nil, context.DeadlineExceeded), "The page retries.")
 }
 
 // TestATimeThatMakesNoSense is told, with a way out.
@@ -157,7 +157,7 @@ func TestATimeThatMakesNoSense(t *testing.T) {
 	for query, want := range map[string]string{
 		"from=yesterday":                      `from: "yesterday" is neither RFC 3339, such as 2026-11-22T06:00:00Z, nor Unix seconds`,
 		"from=1795266000&to=1e9":              `to: "1e9" is neither RFC 3339, such as 2026-11-22T06:00:00Z, nor Unix seconds`,
-		"to=1795266000":                       "to is given, and no from",
+		"to=1795266000":                       "to is given without from",
 		"from=1795266000&to=1795266000":       `from "1795266000" is not before to "1795266000"`,
 		"from=1795273200&to=1795266000":       `from "1795273200" is not before to "1795266000"`,
 		"from=1795266000000&to=1795273200000": `from "1795266000000" is in the future`,

@@ -57,7 +57,7 @@ func (p *parsed) parseAlerting(f fields, s *slo.SLO) slo.Alerting {
 	return a
 }
 
-// parseNoDataAlert reads how it is told that nothing is known.
+// parseNoDataAlert reads the alert for missing data.
 func parseNoDataAlert(v yamlfile.Value) slo.NoData {
 	m := v.Map("severity", "for")
 	n := slo.NoData{Severity: unless(slo.Ticket, oneOf(m.Get("severity"), "severity", slo.Page, slo.Ticket))}
