@@ -74,27 +74,11 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 	if !ok {
 		return usage("--format is prometheus, vmalert, prometheusrule or vmrule, not %q", f.format)
 	}
-	naming := rules.Naming(f.naming)
-	if !naming.Valid() {
-		return usage("--naming is sloth or pyrra, not %q", f.naming)
-	}
 	// A process that ends soon gains little by collecting its garbage.
 	debug.SetGCPercent(300)
-	cfg, err := f.configuration(s)
+	slos, skipped, options, err := f.prepare(ctx, s, paths, rules.Options{Alerts: f.alerts, VMAlert: format.VMAlert})
 	if err != nil {
 		return err
-	}
-	set, err := load(ctx, s, paths, cfg)
-	if err != nil {
-		return err
-	}
-	options := rules.Options{Alerts: f.alerts, Policies: cfg.Policies, Naming: naming, VMAlert: format.VMAlert}
-	slos, err := f.supported(s, set.SLOs, options)
-	if err != nil {
-		return err
-	}
-	if len(cfg.Backends) > 0 {
-		options.TargetLabels = cfg.Backends[0].TargetLabels
 	}
 	if f.output == "-" {
 		return generateOne(s, slos, options, format)
@@ -106,12 +90,35 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 	if err := rules.WriteFiles(f.output, files, rules.Marker); err != nil {
 		return failure("%w", err)
 	}
-	skipped := ""
-	if n := len(set.SLOs) - len(slos); n > 0 {
-		skipped = fmt.Sprintf(", without %s that rules can't carry", humanize.Plural(n, "SLO"))
+	without := ""
+	if skipped > 0 {
+		without = fmt.Sprintf(", without %s that rules can't carry", humanize.Plural(skipped, "SLO"))
 	}
-	fmt.Fprintf(s.err, "%s in %s for %s%s\n", humanize.Plural(len(files), "rule file"), f.output, humanize.Plural(len(slos), "SLO"), skipped)
+	fmt.Fprintf(s.err, "%s in %s for %s%s\n", humanize.Plural(len(files), "rule file"), f.output, humanize.Plural(len(slos), "SLO"), without)
 	return nil
+}
+
+// prepare returns the SLOs that rules can carry, how many others it skipped, and the options
+// of the rules with all that the flags and the configuration choose.
+func (f *rulesFlags) prepare(ctx context.Context, s streams, paths []string, o rules.Options) (slos []*slo.SLO, skipped int, full rules.Options, err error) {
+	o.Naming = rules.Naming(f.naming)
+	if !o.Naming.Valid() {
+		return nil, 0, o, usage("--naming is sloth or pyrra, not %q", f.naming)
+	}
+	cfg, err := f.configuration(s)
+	if err != nil {
+		return nil, 0, o, err
+	}
+	set, err := load(ctx, s, paths, cfg)
+	if err != nil {
+		return nil, 0, o, err
+	}
+	o.Policies = cfg.Policies
+	if len(cfg.Backends) > 0 {
+		o.TargetLabels = cfg.Backends[0].TargetLabels
+	}
+	slos, err = f.supported(s, set.SLOs, o)
+	return slos, len(set.SLOs) - len(slos), o, err
 }
 
 // ruleFiles returns a rule file for each SLO file, by name.

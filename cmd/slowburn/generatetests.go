@@ -35,25 +35,9 @@ func generateTests(ctx context.Context, s streams, paths []string, f rulesFlags)
 	if f.output == "" || f.output == "-" {
 		return usage("-o DIR is required")
 	}
-	naming := rules.Naming(f.naming)
-	if !naming.Valid() {
-		return usage("--naming is sloth or pyrra, not %q", f.naming)
-	}
-	cfg, err := f.configuration(s)
+	slos, _, o, err := f.prepare(ctx, s, paths, rules.Options{Alerts: true})
 	if err != nil {
 		return err
-	}
-	set, err := load(ctx, s, paths, cfg)
-	if err != nil {
-		return err
-	}
-	slos, err := f.supported(s, set.SLOs, rules.Options{Naming: naming})
-	if err != nil {
-		return err
-	}
-	o := rules.Options{Alerts: true, Policies: cfg.Policies, Naming: naming}
-	if len(cfg.Backends) > 0 {
-		o.TargetLabels = cfg.Backends[0].TargetLabels
 	}
 	// promtool evaluates all rules of a file for each test, so each SLO has its own.
 	var each [][]*slo.SLO

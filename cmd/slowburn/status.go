@@ -145,11 +145,17 @@ func failed(r *evaluator.Report) error {
 			return failure("%d of %d SLOs can't be evaluated: backend %s can't be read: %s", n, len(r.SLOs), o.Backend, o.Reason)
 		}
 	}
-	switch n {
-	case 0:
+	if n == 0 {
 		return nil
-	case 1:
-		return failure("%s can't be evaluated: %s", first.ID, first.StateReason)
 	}
-	return failure("%d of %d SLOs can't be evaluated, such as %s: %s", n, len(r.SLOs), first.ID, first.StateReason)
+	return incomplete("evaluated", n, len(r.SLOs), first.ID, first.StateReason)
+}
+
+// incomplete returns the error of a command that has no results for n of all SLOs, the first
+// of them with its reason.
+func incomplete(what string, n, all int, id, reason string) error {
+	if n == 1 {
+		return failure("%s can't be %s: %s", id, what, reason)
+	}
+	return failure("%d of %d SLOs can't be %s, such as %s: %s", n, all, what, id, reason)
 }
