@@ -2,9 +2,12 @@ package rules
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+	"unicode"
 
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -19,22 +22,28 @@ func (w *ruleWriter) alerts() {
 			continue
 		}
 		w.at(tierPhase)
+		w.comment("The tiers of the " + severity + ", and their alert.")
 		for _, f := range tiers {
 			w.recordTier(f)
 		}
 		w.at(alertPhase)
 		w.alertsOf(severity, tiers)
-		highest, none := "max(", "vector(0)"
-		if len(w.split.labels) > 0 {
-			highest, none = "max by ("+w.identity()+") (", "0 * ("+w.present()+")"
-		}
-		firing := "ALERTS{alertname=" + strconv.Quote(w.s.Alerting.AlertName()) + "," + w.sel +
-			",severity=" + strconv.Quote(w.s.Alerting.Severity(severity).Label) + `,alertstate="firing"}`
-		if w.phases != nil { // vmalert writes ALERTS late, too
-			firing = "0 * (" + w.anyFires(tiers) + ") + 1"
-		}
-		w.record("slo_alert_firing", highest+firing+" or "+none+")", "alertname", w.s.Alerting.AlertName(), "severity", severity)
+		w.alertFiring(severity, tiers)
 	}
+}
+
+// alertFiring writes whether the alert of a severity fires.
+func (w *ruleWriter) alertFiring(severity string, tiers []firingTier) {
+	highest, none := "max", raw("vector(0)")
+	if len(w.split.labels) > 0 {
+		highest, none = "max by ("+w.identity()+") ", w.present().zero()
+	}
+	firing := raw("ALERTS{alertname=" + strconv.Quote(w.s.Alerting.AlertName()) + "," + w.sel +
+		",severity=" + strconv.Quote(w.s.Alerting.Severity(severity).Label) + `,alertstate="firing"}`)
+	if w.phases != nil { // vmalert writes ALERTS late, too
+		firing = w.anyFires(tiers).zero().plus(raw("1"))
+	}
+	w.recordOwn("slo_alert_firing", call(highest, or(firing, none)), "alertname", w.s.Alerting.AlertName(), "severity", severity)
 }
 
 // identity are the labels of an SLO or of its groups.
@@ -43,12 +52,21 @@ func (w *ruleWriter) identity() string {
 }
 
 // anyFires are the burn rates of the tiers that fire.
-func (w *ruleWriter) anyFires(tiers []firingTier) string {
-	fires := make([]string, len(tiers))
-	for i, f := range tiers {
-		fires[i] = f.fires(w.sel)
+func (w *ruleWriter) anyFires(tiers []firingTier) expr {
+	names := map[time.Duration][]string{} // of the tiers that are kept as long
+	for _, f := range tiers {
+		names[f.KeepFiringFor] = append(names[f.KeepFiringFor], regexp.QuoteMeta(f.Name))
 	}
-	return strings.Join(fires, " or\n  ")
+	var fires []expr
+	for _, kept := range slices.Sorted(maps.Keys(names)) {
+		op := "=~"
+		if len(names[kept]) == 1 {
+			op = "="
+		}
+		matchers := ",severity=" + strconv.Quote(tiers[0].Severity) + ",tier" + op + strconv.Quote(strings.Join(names[kept], "|"))
+		fires = append(fires, lastBurn(w.sel+matchers, kept))
+	}
+	return or(fires...)
 }
 
 // alertsOf writes the alert of a severity, or one of each tier.
@@ -65,7 +83,7 @@ func (w *ruleWriter) alertsOf(severity string, tiers []firingTier) {
 func (w *ruleWriter) alert(severity string, tiers []firingTier, more map[string]string) {
 	// The labels of the alert are the same whichever tier fires; its value is
 	// the highest burn rate over the long windows of those that do.
-	expr := "max by (" + w.identity() + ") (\n  " + w.anyFires(tiers) + "\n)"
+	highest := call("max by ("+w.identity()+") ", w.anyFires(tiers))
 	own := w.s.Alerting.LabelsOver(w.s.Labels, severity)
 	if w.s.Owner != "" {
 		own["slo_owner"] = w.s.Owner
@@ -83,12 +101,35 @@ func (w *ruleWriter) alert(severity string, tiers []firingTier, more map[string]
 	if w.s.Alerting.Name != "" {
 		name = strconv.Quote(name) // it may be a word of YAML's
 	}
-	w.b.WriteString("      - alert: " + name + "\n")
-	w.body(expr, labels)
-	w.b.WriteString("        annotations:\n")
+	w.b.WriteString("  - alert: " + name + "\n")
+	w.body(highest, slices.Concat(w.idLabels, labels))
+	w.b.WriteString(fieldIndent + "annotations:\n")
 	for _, a := range w.annotated(severity, w.annotations(tiers)) {
-		w.b.WriteString("          " + a[0] + ": " + strconv.Quote(a[1]) + "\n")
+		w.annotation(a[0], a[1])
 	}
+}
+
+// annotation writes an annotation, a long one over lines.
+func (w *ruleWriter) annotation(name, value string) {
+	w.b.WriteString(valueIndent + name + ": ")
+	words := strings.Split(value, " ")
+	foldable := !slices.Contains(words, "") && !strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) })
+	if len(value)+len(name) <= width || !foldable {
+		w.b.WriteString(strconv.Quote(value) + "\n")
+		return
+	}
+	w.b.WriteString(">-")
+	column := width
+	for _, word := range words {
+		if column += 1 + len(word); column > width {
+			w.b.WriteString("\n" + valueIndent + "  ")
+			column = len(valueIndent) + 2 + len(word)
+		} else {
+			w.b.WriteByte(' ')
+		}
+		w.b.WriteString(word)
+	}
+	w.b.WriteByte('\n')
 }
 
 // annotations are the alert's annotations, as templates of Prometheus.
@@ -128,7 +169,7 @@ func (w *ruleWriter) tier(tiers []firingTier) string {
 	var b strings.Builder
 	last := len(tiers) - 1
 	for _, f := range tiers[:last] {
-		b.WriteString("{{ if " + w.query(f.fires, w.sel) + " }}" + f.Name + "{{ else }}")
+		b.WriteString("{{ if " + w.query(func(sel string) string { return f.fires(sel).text }, w.sel) + " }}" + f.Name + "{{ else }}")
 	}
 	return b.String() + tiers[last].Name + strings.Repeat("{{ end }}", last)
 }

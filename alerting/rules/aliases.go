@@ -40,7 +40,7 @@ type naming interface {
 	windows(s *slo.SLO) []slo.Window
 	// record writes the aliases of a minute, and share those of a window.
 	record(p *plan)
-	share(p *plan, win slo.Window, expr string)
+	share(p *plan, win slo.Window, e expr)
 }
 
 // naming is nil where there is no such tool.
@@ -86,7 +86,7 @@ type plan struct{ *ruleWriter }
 // aliases writes the groups of another tool's names, which follow slowburn's own.
 func (w *ruleWriter) aliases(n naming) {
 	p := &plan{w}
-	p.group("slots/"+strings.ToLower(n.tool()), time.Minute, w.lastOffset)
+	p.group("slots/"+strings.ToLower(n.tool()), time.Minute, w.aliasOffset)
 	n.record(p)
 	var long []slo.Window
 	for _, win := range p.windowsOf(n) {
@@ -94,15 +94,14 @@ func (w *ruleWriter) aliases(n naming) {
 			long = append(long, win)
 			continue
 		}
-		n.share(p, win, w.sums(win).badShare())
+		n.share(p, win, unlabelled(w.sums(win).badShare()))
 	}
 	if len(long) == 0 {
 		return
 	}
-	p.group("windows/"+strings.ToLower(n.tool()), aliasInterval, w.lastOffset)
+	p.group("windows/"+strings.ToLower(n.tool()), aliasInterval, w.aliasOffset)
 	for _, win := range long {
-		bad := "clamp_min(" + w.tiled("slo:quarter_bad_events:sum", win) + ", 0)"
-		n.share(p, win, sums{total: w.tiled("slo:quarter_events:sum", win), bad: bad}.badShare())
+		n.share(p, win, w.tiled(win).badShare())
 	}
 }
 
@@ -119,12 +118,12 @@ func (p *plan) windowsOf(n naming) []slo.Window {
 }
 
 // alias records a series with labels beside the SLO's own, each list over those before.
-func (p *plan) alias(name, expr string, lists ...map[string]string) {
+func (p *plan) alias(name string, e expr, lists ...map[string]string) {
 	out := mergedLabels(lists...)
 	for _, own := range []string{"slo_id", "slo_service", "slo"} {
 		delete(out, own)
 	}
-	p.record(name, expr, sortedPairs(out)...)
+	p.recordOwn(name, e, sortedPairs(out)...)
 }
 
 // windowName is a window in the names of both tools: 28 d is "4w".
@@ -162,8 +161,8 @@ func (n slothNaming) specLabels(s *slo.SLO) map[string]string {
 	return out
 }
 
-func (n slothNaming) share(p *plan, win slo.Window, expr string) {
-	p.alias("slo:sli_error:ratio_rate"+windowName(win), expr, p.s.Labels, n.specLabels(p.s), slothWindow(win))
+func (n slothNaming) share(p *plan, win slo.Window, e expr) {
+	p.alias("slo:sli_error:ratio_rate"+windowName(win), e, p.s.Labels, n.specLabels(p.s), slothWindow(win))
 }
 
 func slothWindow(win slo.Window) map[string]string {
@@ -173,15 +172,14 @@ func slothWindow(win slo.Window) map[string]string {
 func (n slothNaming) record(p *plan) {
 	s, spec := p.s, n.specLabels(p.s)
 	const newest = slo.Window(5 * time.Minute)
-	now, remaining := p.sums(newest), p.now("slo_error_budget_remaining_ratio", "")
-	current := now.badShare() + " / " + s.Objective.BudgetText() + "\nor " + now.total + " == 0"
-	p.alias("slo:objective:ratio", "vector("+s.Objective.RatioText()+")", s.Labels, spec)
-	p.alias("slo:error_budget:ratio", "vector("+s.Objective.BudgetText()+")", s.Labels, spec)
-	p.alias("slo:time_period:days", "vector("+floatText(s.Window.Length.Duration().Hours()/24)+")", s.Labels, spec)
+	current, remaining := unlabelled(p.sums(newest).burn(s.Objective.BudgetText())), p.now("slo_error_budget_remaining_ratio", "")
+	p.alias("slo:objective:ratio", p.constant(s.Objective.RatioText()), s.Labels, spec)
+	p.alias("slo:error_budget:ratio", p.constant(s.Objective.BudgetText()), s.Labels, spec)
+	p.alias("slo:time_period:days", p.constant(floatText(s.Window.Length.Duration().Hours()/24)), s.Labels, spec)
 	p.alias("slo:current_burn_rate:ratio", current, s.Labels, spec, slothWindow(newest))
-	p.alias("slo:period_burn_rate:ratio", "1 - "+remaining, s.Labels, spec, slothWindow(s.Window.Length))
+	p.alias("slo:period_burn_rate:ratio", raw("1").minus(remaining), s.Labels, spec, slothWindow(s.Window.Length))
 	p.alias("slo:period_error_budget_remaining:ratio", remaining, s.Labels, spec, slothWindow(s.Window.Length))
-	p.alias("sloth_slo_info", "vector(1)", s.Labels, spec, map[string]string{
+	p.alias("sloth_slo_info", p.constant("1"), s.Labels, spec, map[string]string{
 		"sloth_version": "slowburn", "sloth_mode": "slowburn", "sloth_spec": "slowburn/v1", "sloth_objective": s.Objective.Percent(),
 	})
 }
@@ -223,20 +221,20 @@ func (pyrraNaming) windows(s *slo.SLO) []slo.Window {
 	return out
 }
 
-func (pyrraNaming) share(p *plan, win slo.Window, expr string) {
+func (pyrraNaming) share(p *plan, win slo.Window, e expr) {
 	if metric := totalOf(p.s); !metric.IsZero() {
-		p.alias(base(metric.Name())+":burnrate"+windowName(win), expr, p.s.Labels, equalities(metric))
+		p.alias(base(metric.Name())+":burnrate"+windowName(win), e, p.s.Labels, equalities(metric))
 	}
 }
 
 func (pyrraNaming) record(p *plan) {
 	s := p.s
-	perSecond := func(of string) string { return p.over("avg", of, slo.Window(5*time.Minute)) + " / 60" }
-	p.alias("pyrra_objective", "vector("+s.Objective.RatioText()+")", s.Labels)
-	p.alias("pyrra_window", "vector("+floatText(s.Window.Length.Duration().Seconds())+")", s.Labels)
+	perSecond := func(of string) expr { return p.over("avg", of, slo.Window(5*time.Minute)).dividedBy(raw("60")) }
+	p.alias("pyrra_objective", p.constant(s.Objective.RatioText()), s.Labels)
+	p.alias("pyrra_window", p.constant(floatText(s.Window.Length.Duration().Seconds())), s.Labels)
 	p.alias("pyrra_availability", p.now("slo_sli_ratio", ""), s.Labels)
 	p.alias("pyrra_requests:rate5m", perSecond(eventsOf("slot")), s.Labels)
-	p.alias("pyrra_errors:rate5m", "clamp_min("+perSecond(badOf("slot"))+", 0)", s.Labels)
+	p.alias("pyrra_errors:rate5m", perSecond(badOf("slot")).atLeast("0"), s.Labels)
 	metric := totalOf(s)
 	if metric.IsZero() {
 		return
@@ -247,8 +245,8 @@ func (pyrraNaming) record(p *plan) {
 		p.increases(m, n)
 	case slo.States:
 		name := base(metric.Name())
-		p.alias(name+":count"+windowName(s.Window.Length), n.total, s.Labels, equalities(metric))
-		p.alias(name+":sum"+windowName(s.Window.Length), n.total+" - "+n.bad, s.Labels, equalities(metric))
+		p.alias(name+":count"+windowName(s.Window.Length), unlabelled(n.total), s.Labels, equalities(metric))
+		p.alias(name+":sum"+windowName(s.Window.Length), unlabelled(n.total.minus(n.bad)), s.Labels, equalities(metric))
 	}
 }
 
@@ -259,15 +257,15 @@ func (p *plan) increases(c slo.Counters, n sums) {
 	var rules []func()
 	seen := map[string]bool{}
 	for _, r := range risingOf(c, nil) {
-		expr := map[[2]float64]string{{1, 1}: n.total, {1, 0}: n.total + " - " + n.bad, {0, 1}: n.bad}[[2]float64{r.perGood, r.perBad}]
+		events, ok := map[[2]float64]expr{{1, 1}: n.total, {1, 0}: n.total.minus(n.bad), {0, 1}: n.bad}[[2]float64{r.perGood, r.perBad}]
 		of := necessary(c, r.labels)
-		if expr == "" || seen[of.String()] {
+		if !ok || seen[of.String()] {
 			return
 		}
 		seen[of.String()] = true
 		name := base(of.Get(model.MetricNameLabel)) + ":increase" + windowName(p.s.Window.Length)
 		own := labels.NewBuilder(of).Del(model.MetricNameLabel).Labels().Map()
-		rules = append(rules, func() { p.alias(name, expr, p.s.Labels, own) })
+		rules = append(rules, func() { p.alias(name, unlabelled(events), p.s.Labels, own) })
 	}
 	for _, write := range rules {
 		write()

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -12,8 +11,8 @@ import (
 // counting are the expressions that count the events of a slot.
 type counting struct {
 	memory memory // what they look back to; the zero value for nothing
-	total  string // the events of the slot; absent when the slot is unknown
-	other  string // the events of the slot among the bad or the good ones
+	total  expr   // the events of the slot; absent when the slot is unknown
+	other  expr   // the events of the slot among the bad or the good ones
 	good   bool   // other are the good ones
 }
 
@@ -30,6 +29,9 @@ func countCounters(c slo.Counters, isLatency bool, targetLabels []string, by spl
 		}
 	}
 	t := target{"on (" + slo.LabelList(same...) + ")", siblings(total, good, bad), total, by}
+	if isLatency { // the buckets of a histogram come and go with its count
+		t.siblings = total
+	}
 	switch {
 	case len(good) == 0 && len(bad) > 0 && len(total) > 0:
 		return counting{total: by.slot(t.all()), other: by.slot(t.delta(bad))}, nil
@@ -47,12 +49,12 @@ func countCounters(c slo.Counters, isLatency bool, targetLabels []string, by spl
 // missing while there is traffic count nothing; with no sample at all the slot is
 // unknown. Total minus good may be negative, so that what two counters say at
 // different moments evens out over a window.
-func (c counting) bad(events, on string) string {
-	other := "(\n" + c.other + "\nor " + on + " 0 * " + events + "\n)"
+func (c counting) bad(events expr, on string) expr {
+	other := c.other.orOn(on, events.zero())
 	if c.good {
-		return events + " - " + on + " " + other
+		return infix(events, "- "+on, other)
 	}
-	return other + " and " + on + " " + events
+	return other.andOn(on, events)
 }
 
 // target says what is known about scraped processes: by which labels series
@@ -81,86 +83,92 @@ func siblings(lists ...[]counter) []counter {
 // slot minus the last value before it. Nothing is extrapolated, and consecutive
 // slots leave nothing out. By the first rule that fits:
 //
-//   - A series that was absent at the start of the slot counts from zero on
-//     evidence and when its target restarted in the last half hour. (This is a
-//     label set's return after a restart.)
+//   - On evidence, a series counts from zero on that was absent at the start of the
+//     slot, unless it had a value in the last half hour and its target did not restart
+//     since. (A label set returns after a restart.)
 //   - A series that fell within the slot counts from its value at the start of it to
 //     where it fell, and then from zero: its process restarted.
 //   - A series counts from its last value of the last half hour.
 //   - A series that fell since counts from zero.
-//   - A new series counts from zero on evidence. Otherwise what it counted may be
-//     old.
-func (t target) growth(c counter) string {
-	newest, highest, last := c.newest(), c.highest(), c.last()
-	return "  " + newest + " unless " + c.before() +
-		" and " + t.on + " " + t.evidence() +
-		" and " + t.on + " " + t.restarted() +
-		"\n  or (" + newest + " < " + highest + ") + clamp_min(" + highest + " - " + c.before() + ", 0)" +
-		"\n  or " + newest + " - " + last + " >= 0" +
-		"\n  or " + newest + " < " + last +
-		"\n  or " + newest + " and " + t.on + " " + t.evidence()
+//
+// What a new series counted may be old where there is no evidence.
+func (t target) growth(c counter) expr {
+	newest, highest, before := c.newest(), c.highest(), c.before()
+	last := c.last()
+	known := or(before, c.lastSample().unlessOn(t.on, t.restarted()))
+	return or(
+		newest.unless(known).andOn(t.on, t.evidence()),
+		newest.is("<", highest).plus(highest.minus(before).atLeast("0")),
+		newest.minus(last).is(">=", raw("0")),
+		newest.is("<", last))
 }
 
 // delta is how much all series of counters grew in the slot, each weighted.
-func (t target) delta(counters []counter) string {
-	var terms []string
+func (t target) delta(counters []counter) expr {
+	var terms []expr
 	for _, c := range counters {
-		term := t.growth(c)
+		term := c.bucketed(t.growth(c))
 		if c.weight != 1 {
-			term = "  (\n" + term + "\n  ) * " + floatText(c.weight)
+			term = term.times(raw(floatText(c.weight)))
 		}
 		terms = append(terms, term)
 	}
 	return t.split.summed(terms)
 }
 
-// summed is the sum of all series of vectors, for each group. One of these may be missing, and a
-// label tells their series apart.
-func (p split) summed(terms []string) string {
+// summed is the sum of all series of vectors, for each group. One of these may be
+// missing, and a label distinguishes their series.
+func (p split) summed(terms []expr) expr {
 	if len(terms) == 1 {
-		return "sum" + p.by() + "(\n" + terms[0] + "\n)"
+		return p.aggregate("sum", terms[0])
 	}
-	labelled := make([]string, len(terms))
+	labelled := make([]expr, len(terms))
 	for i, term := range terms {
-		labelled[i] = "  label_replace((\n" + term + "\n  ), \"slo_counter\", \"" + strconv.Itoa(i) + "\", \"\", \"\")"
+		labelled[i] = relabelled(term, "slo_counter", strconv.Itoa(i), "", "")
 	}
-	return "sum" + p.by() + "(\n" + strings.Join(labelled, "\n  or\n") + "\n)"
+	return p.aggregate("sum", or(labelled...))
+}
+
+// relabelled is label_replace.
+func relabelled(e expr, name, replacement, source, pattern string) expr {
+	return call("label_replace", e, quoted(name), quoted(replacement), quoted(source), quoted(pattern))
 }
 
 func floatText(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 
 // all are all events of the slot. They are 0 where no series grew and there
 // were samples at the start and at the end of the slot.
-func (t target) all() string {
-	return t.delta(t.clock) + "\nor 0 * count" + t.split.by() + "(" + joined(t.clock, func(c counter) string { return c.bucketed(c.now() + " and " + c.before()) }) + ")"
+func (t target) all() expr {
+	still := ofAny(t.clock, func(c counter) expr { return c.bucketed(c.now().and(c.before())) })
+	return or(t.delta(t.clock), t.split.aggregate("count", still).zero())
 }
 
 // there are the series with samples at both ends of the slot.
-func there(counters []counter) string {
-	return joined(counters, func(c counter) string { return c.now() + " and " + c.before() })
+func there(counters []counter) expr {
+	return ofAny(counters, func(c counter) expr { return c.now().and(c.before()) })
 }
 
-// joined are the series of any of the counters, in a form.
-func joined(counters []counter, form func(counter) string) string {
-	parts := make([]string, 0, len(counters))
+// ofAny are the series of any of the counters, in a form.
+func ofAny(counters []counter, form func(counter) expr) expr {
+	parts := make([]expr, 0, len(counters))
 	for _, c := range counters {
 		parts = append(parts, form(c))
 	}
-	return strings.Join(parts, " or ")
+	return or(parts...)
 }
 
 // evidence are series of targets that restarted in the slot, or that were there
 // at both ends of it while none of their series ended: what is new in these has
 // counted from zero.
-func (t target) evidence() string {
-	ended := joined(t.siblings, func(c counter) string { return c.before() + " unless " + c.now() })
-	fell := joined(t.siblings, func(c counter) string { return c.now() + " < " + c.before() })
-	return "((" + there(t.siblings) + ") unless " + t.on + " (" + ended + ") or " + fell + ")"
+func (t target) evidence() expr {
+	ended := ofAny(t.siblings, func(c counter) expr { return c.before().unless(c.now()) })
+	fell := ofAny(t.siblings, func(c counter) expr { return c.now().is("<", c.before()) })
+	return or(there(t.siblings).unlessOn(t.on, ended), fell)
 }
 
 // restarted are series that fell in the slot or in the half hour before it.
-func (t target) restarted() string {
-	return "(" + joined(t.clock, func(c counter) string { return c.resets() + " > 0" }) + ")"
+func (t target) restarted() expr {
+	return ofAny(t.clock, func(c counter) expr { return c.resets().above("0") })
 }
 
 const (
@@ -191,62 +199,66 @@ func newCounters(c slo.Counter) []counter {
 }
 
 // now are the series at the end of the slot.
-func (c counter) now() string { return c.distinct(c.text) }
+func (c counter) now() expr { return c.distinct(raw(c.text)) }
 
 // before are the series at the start of the slot.
-func (c counter) before() string { return c.distinct(c.text + " offset 1m") }
+func (c counter) before() expr { return c.distinct(raw(c.text + " offset 1m")) }
 
 // newest are the last samples in the slot. Prometheus 2 also takes one exactly
 // at its start, which adds 0.
-func (c counter) newest() string { return c.distinct(c.bucketed("last_over_time(" + c.text + "[1m])")) }
+func (c counter) newest() expr { return c.distinct(overTime("last", c.text, "1m")) }
 
 // highest are the highest samples in the slot, of those each 10 s where names
-// have to be told apart.
-func (c counter) highest() string {
+// have to be distinguished.
+func (c counter) highest() expr {
 	if c.named {
-		return c.distinct("max_over_time(" + c.text + "[1m])")
+		return c.distinct(overTime("max", c.text, "1m"))
 	}
-	return "max_over_time(" + c.now() + "[1m:10s])"
+	return enclosed("max_over_time(", []expr{c.now()}, "[1m:10s])")
 }
 
 // bucketed leaves out the observations of histograms that lack the bucket at
-// the threshold: nobody knows how many of them were slow.
-func (c counter) bucketed(expr string) string {
+// the threshold: how many of them were slow is unknown.
+func (c counter) bucketed(e expr) expr {
 	if c.bucket == "" {
-		return expr
+		return e
 	}
-	return "(" + expr + " and ignoring (le) last_over_time(" + c.bucket + "[1m]))"
+	return e.andOn("ignoring (le)", overTime("last", c.bucket, "1m"))
 }
 
-// last are the last samples before the slot, of series that may have ended. Of a
-// bucket whose bound was written in another way before, they are those of now.
-func (c counter) last() string {
-	last := c.distinct("last_over_time(" + c.text + "[" + gap + "] offset 1m)")
+// lastSample are the last samples before the slot, of series that may have ended.
+func (c counter) lastSample() expr {
+	return c.distinct(call("last_over_time", raw(c.text+"["+gap+"] offset 1m")))
+}
+
+// last are the last samples before the slot. Of a bucket whose bound was written in
+// another way before, they are those of now.
+func (c counter) last() expr {
 	if c.once {
-		return "(" + c.before() + " or " + last + ")"
+		return or(c.before(), c.lastSample())
 	}
-	return last
+	return c.lastSample()
 }
 
 // resets are how often the series fell in the slot and the half hour before.
-func (c counter) resets() string {
+func (c counter) resets() expr {
 	if c.named {
-		return "resets(" + c.text + "[" + gapAndSlot + "])"
+		return call("resets", raw(c.text+"["+gapAndSlot+"]"))
 	}
-	return "resets(" + c.now() + "[" + gapAndSlot + ":1m])"
+	return enclosed("resets(", []expr{c.now()}, "["+gapAndSlot+":1m])")
 }
 
 // distinct keeps series apart that differ only in their name, which
 // arithmetic, functions and set operators drop or overlook, and makes one of those
 // that are one bucket.
-func (c counter) distinct(expr string) string {
+func (c counter) distinct(e expr) expr {
 	switch {
 	case c.named && c.once:
-		return "max without (le) (" + expr + ")"
+		return call("max without (le) ", e)
 	case c.named:
-		return expr
+		return e
 	}
-	return `label_replace(` + expr + `, "slo_metric", "$1", "__name__", "(.+)")`
+	return apart(e)
 }
 
 // within reports whether all series of c are series of d, as far as their

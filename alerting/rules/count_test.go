@@ -307,7 +307,7 @@ func testOfCase(t *testing.T, path string, tt kindCase, s *slo.SLO, label string
 	if alone {
 		c, err = newCounting(s.Indicator, "", Options{TargetLabels: []string{"job", "instance"}}, by)
 		require.NoError(t, err)
-		alone = c.memory.now == ""
+		alone = c.memory.keep == 0
 	}
 
 	g := group{Interval: "15s"} // samples come at 15 s and 45 s
@@ -335,7 +335,7 @@ func testOfCase(t *testing.T, path string, tt kindCase, s *slo.SLO, label string
 			if !alone {
 				break
 			}
-			expect(c.total, "{"+label+"}", end+late, tt.wantTotal[slot])
+			expect(c.total.text, "{"+label+"}", end+late, tt.wantTotal[slot])
 		}
 	}
 	test, err := yaml.Marshal(map[string]any{"rule_files": []string{filepath.Base(path) + ".rules.yaml"}, "evaluation_interval": "1m", "tests": []group{g}})

@@ -37,21 +37,22 @@ func (p split) by() string {
 // on matches the series of one group with each other.
 func (p split) on() string { return "on (" + slo.LabelList(p.labels...) + ")" }
 
-// slot evaluates an expression of one value, or of one for each group, at the
-// newest end of a slot that is at least 30 s ago: the steps of a subquery are
-// multiples of its resolution, however Prometheus shifts the rule group within
-// its interval.
+// aggregate is an aggregation over the SLO, or over each group.
+func (p split) aggregate(op string, e expr) expr { return call(op+p.by(), e) }
+
+// slot evaluates an expression of one value, or of one for each group, at the end of
+// a slot.
 //
-// Where the shift is exactly 30 s, Prometheus 2 evaluates the slot before as
-// well. last_over_time takes the newer, and NaN keeps its place where the
+// Where a rule group is shifted by exactly 30 s, Prometheus 2 evaluates the slot
+// before as well. last_over_time takes the newer, and NaN keeps its place where the
 // expression is absent, until the comparison removes it. Groups can be absent
 // that were recorded half a minute before.
-func (p split) slot(expr string) string {
-	absent := "vector(NaN)"
+func (p split) slot(e expr) expr {
+	absent := raw("vector(NaN)")
 	if len(p.labels) > 0 {
-		absent = "NaN * max" + p.by() + "(last_over_time(" + p.slots + "[1m]))"
+		absent = raw("NaN").times(p.aggregate("max", overTime("last", p.slots, "1m")))
 	}
-	return "last_over_time((\n" + expr + "\nor " + absent + "\n)[1m:1m] offset 30s) > -Inf"
+	return atSlotEnd(or(e, absent))
 }
 
 // newGroupWriter makes the writer of the rules of an SLO's groups.
@@ -59,7 +60,8 @@ func newGroupWriter(b *bytes.Buffer, s *slo.SLO, options Options) *ruleWriter {
 	w := newRuleWriter(b, s, options)
 	whole := w.sel
 	names := "slo_service=" + strconv.Quote(s.Service) + ",slo=" + strconv.Quote(s.Name)
-	w.labels = "slo_service: " + strconv.Quote(s.Service) + ", slo: " + strconv.Quote(s.Name)
+	w.labels = []string{"slo_service", s.Service, "slo", s.Name}
+	w.idLabels = w.labels
 	w.sel = names + ",slo_id!" + strings.TrimPrefix(whole, "slo_id")
 	w.split = split{slices.Sorted(slices.Values(s.Groups.By)), eventsOf("slot") + "{" + w.sel + "}"}
 	own := map[slo.Objective][]string{} // by an objective, the patterns of the ids that have it
@@ -107,32 +109,32 @@ func patternsOf(s *slo.SLO, by []string, key string, group map[string]string) []
 }
 
 // byObjective is an expression for all groups, made for those of each objective.
-func (w *ruleWriter) byObjective(expr func(p *ruleWriter) string) string {
+func (w *ruleWriter) byObjective(of func(p *ruleWriter) expr) expr {
 	if len(w.parts) == 0 {
-		return expr(w)
+		return of(w)
 	}
-	all := make([]string, len(w.parts))
+	all := make([]expr, len(w.parts))
 	for i, p := range w.parts {
-		all[i] = expr(p)
+		all[i] = of(p)
 	}
-	return strings.Join(all, "\nor ")
+	return or(all...)
 }
 
 // constant is a number for the SLO, or for each of its groups.
-func (w *ruleWriter) constant(text string) string {
+func (w *ruleWriter) constant(number string) expr {
 	if len(w.split.labels) == 0 {
-		return "vector(" + text + ")"
+		return raw("vector(" + number + ")")
 	}
-	return "0 * (" + w.present() + ") + " + text
+	return w.present().zero().plus(raw(number))
 }
 
 // present are the groups of which a slot is known that the SLO's window holds,
 // or will hold as soon as it is summed.
-func (w *ruleWriter) present() string {
+func (w *ruleWriter) present() expr {
 	if win := w.s.Window.Length; win <= longestDirect {
 		return w.over("count", eventsOf("slot"), win)
 	}
-	return w.sums(w.s.Window.Length).coverage + " or " + w.over("count", eventsOf("slot"), slo.Window(time.Hour))
+	return or(w.lastLong(longSlots), w.over("count", eventsOf("slot"), slo.Window(time.Hour)))
 }
 
 // plain are values that stand in an slo_id as they are: strconv.Quote, which
@@ -141,23 +143,21 @@ const plain = `((?:[^"\\\pC\pZ]| )+)`
 
 // identified gives the series of groups their ids. A series is in no group where
 // it lacks one of the labels or has a value that is not plain.
-func (w *ruleWriter) identified(expr string) string {
+func (w *ruleWriter) identified(e expr) expr {
 	by := w.split.labels
 	if len(by) == 0 {
-		return expr
-	}
-	var names strings.Builder
-	for _, name := range by {
-		names.WriteString(", " + strconv.Quote(name))
+		return e
 	}
 	// The values are joined with what none of them holds.
-	joined := `label_join(` + "(\n" + expr + "\n" + `), "__slo_values", "\""` + names.String() + `)`
-	values := make([]labels.Label, len(by))
+	const values = "__slo_values"
+	args := []expr{e, quoted(values), quoted(`"`)}
+	group := make([]labels.Label, len(by))
 	for i, name := range by {
-		values[i] = labels.Label{Name: name, Value: "$" + strconv.Itoa(i+1)}
+		args = append(args, quoted(name))
+		group[i] = labels.Label{Name: name, Value: "$" + strconv.Itoa(i+1)}
 	}
-	id := w.s.ID() + labels.New(values...).String()
+	id := w.s.ID() + labels.New(group...).String()
 	pattern := strings.TrimSuffix(strings.Repeat(plain+`"`, len(by)), `"`)
-	return "label_replace(label_replace(" + joined + ", \"slo_id\", " + strconv.Quote(id) + `, "__slo_values", ` +
-		strconv.Quote(pattern) + `), "__slo_values", "", "", "") unless on (slo_id) vector(0)`
+	named := relabelled(call("label_join", args...), "slo_id", id, values, pattern)
+	return relabelled(named, values, "", "", "").unlessOn("on (slo_id)", raw("vector(0)"))
 }

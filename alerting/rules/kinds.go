@@ -37,19 +37,24 @@ func newCounting(i slo.Indicator, sel string, o Options, by split) (counting, er
 }
 
 // slotEnd is the time of the end of the slot that slot evaluates at, as a scalar.
-const slotEnd = "scalar(last_over_time(vector(time())[1m:1m] offset 30s))"
+func slotEnd() expr { return raw("scalar(last_over_time(vector(time())[1m:1m] offset 30s))") }
+
+// atSlotEnd evaluates an expression at the newest end of a slot that is at least 30 s
+// ago: the steps of a subquery are multiples of its resolution, however Prometheus
+// shifts the rule group within its interval.
+func atSlotEnd(e expr) expr {
+	return enclosed("last_over_time((", []expr{e}, ")[1m:1m] offset 30s)").above("-Inf")
+}
 
 // each evaluates an expression as slot does, and keeps its labels. Where
 // Prometheus 2 evaluates the slot before as well, series that are gone since
 // stay a slot longer.
-func each(expr string) string {
-	return "last_over_time((\n" + expr + "\n)[1m:1m] offset 30s) > -Inf"
-}
+func each(e expr) expr { return atSlotEnd(e) }
 
 // memory is what rules remember by a recorded series that goes on by itself. Its
 // values are times; it is forgotten when they are long ago.
 type memory struct {
-	now  string // what there is to remember now
+	now  expr // what there is to remember now
 	keep time.Duration
 	one  bool // of the SLO or of each group, not of each series
 }
@@ -61,48 +66,59 @@ const (
 	lastKnown  = "slo:known:timestamp"
 )
 
-// expr is the rule of a recorded series of this SLO, that sel selects. An hour
-// without evaluations forgets all. Where the SLO was split by other labels before,
-// what was remembered then is not remembered beside the same of now.
-func (m memory) expr(name, sel string, by split) string {
-	last := "last_over_time(" + name + "{" + sel + "}[1h]) >= " + slotEnd + " - " + seconds(m.keep)
+// unidentified matches series with recorded ones of the SLO.
+const unidentified = "ignoring (slo_id, slo_service, slo, slo_part)"
+
+// expr is the rule of a recorded series of this SLO, that sel selects.
+func (m memory) expr(name, sel string, by split) expr {
+	return m.now.orOn(unidentified, m.before(name, sel, by))
+}
+
+// before is what was remembered. An hour without evaluations forgets all. Where the SLO
+// was split by other labels before, what was remembered then is not remembered beside
+// the same of now.
+func (m memory) before(name, sel string, by split) expr {
+	last := overTime("last", name+"{"+sel+"}", "1h").is(">=", slotEnd().minus(raw(seconds(m.keep))))
 	switch {
 	case len(by.labels) == 0:
 	case m.one:
-		last = "max" + by.by() + "(" + last + ")"
+		last = by.aggregate("max", last)
 	default:
-		last = "max without (slo_id) (" + last + ")"
+		last = call("max without (slo_id) ", last)
 	}
-	return m.now + "\nor ignoring (slo_id, slo_service, slo, slo_part)\n" + last
+	return last
 }
 
 func seconds(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) }
 
 // recent are the samples that this evaluation of the group recorded.
-func recent(name, sel string) string { return "last_over_time(" + name + "{" + sel + "}[30s])" }
+func recent(name, sel string) expr { return overTime("last", name+"{"+sel+"}", "30s") }
 
 // values are an expression as PromQL reads it: a vector without values that are
-// no numbers. Only MetricsQL may know it, which vmalert's datasource reads.
-func (o Options) values(query string) (string, error) {
+// no numbers. Only MetricsQL may read it, which is that of vmalert's datasource.
+func (o Options) values(query string) (expr, error) {
+	anyNumber := func(e expr) expr { return e.is(">=", raw("-Inf")) }
 	e, err := parser.NewParser(parser.Options{}).ParseExpr(query)
 	switch {
 	case err != nil && o.VMAlert:
-		return "(" + query + "\n) >= -Inf", nil // behind a comment that may end it
+		return anyNumber(enclosed("(", []expr{raw(query + "\n")}, ")")), nil // after a comment that may end it
 	case err != nil:
-		return "", fmt.Errorf("only VictoriaMetrics reads its query (PromQL says: %w)", err)
+		return expr{}, fmt.Errorf("only VictoriaMetrics reads its query (PromQL says: %w)", err)
 	}
-	text := "(" + e.String() + ")"
+	own := e.String()
+	if len(own) > width {
+		own = parser.Prettify(e)
+	}
+	in := "("
 	if e.Type() == parser.ValueTypeScalar {
-		text = "vector" + text
+		in = "vector("
 	}
-	return text + " >= -Inf", nil
+	return anyNumber(enclosed(in, []expr{raw(own)}, ")")), nil
 }
 
 // apart keeps series apart that differ only in their name, which a recorded
 // series does not have.
-func apart(expr string) string {
-	return `label_replace(` + expr + `, "slo_metric", "$1", "__name__", "(.+)")`
-}
+func apart(e expr) expr { return relabelled(e, "slo_metric", "$1", "__name__", "(.+)") }
 
 // goneAfter is how old the newest sample of a gauge is before it can be gone:
 // two scrapes a minute apart.
@@ -111,20 +127,22 @@ const goneAfter = 2 * time.Minute
 // countStates has for each series one event in each slot with samples. Slots
 // between two samples are known, as those of counters are.
 func countStates(m slo.States, sel string, by split) counting {
-	gauge, slotOf := m.Gauge.String(), m.Gauge.Range(time.Minute)
+	gauge, inSlot := raw(m.Gauge.String()), m.Gauge.Range(time.Minute)
+	samples := call("last_over_time", raw(inSlot))
+	bad := call("min_over_time", raw(inSlot)).is("==", raw("0"))
 	c := counting{
-		total: by.slot("count" + by.by() + "(last_over_time(" + slotOf + "))\nor 0 * count" + by.by() + "(" + gauge + " and " + m.Gauge.Offset(time.Minute) + ")"),
-		other: by.slot("count" + by.by() + "(min_over_time(" + slotOf + ") == 0)"),
+		total: by.slot(or(by.aggregate("count", samples), by.aggregate("count", gauge.and(raw(m.Gauge.Offset(time.Minute)))).zero())),
+		other: by.slot(by.aggregate("count", bad)),
 	}
 	if m.Absent {
-		c.memory = memory{each("timestamp(" + gauge + ")"), slo.Remembrance, false}
-		gone := "count" + by.by() + "(\n" + recent(remembered, sel) + " < " + slotEnd + " - " + seconds(goneAfter) +
-			"\nunless ignoring (slo_id, slo_service, slo, slo_part)\n(" + each(gauge) + ")\n)"
-		more := func(n string) string {
+		c.memory = memory{each(call("timestamp", gauge)), slo.Remembrance, false}
+		old := recent(remembered, sel).is("<", slotEnd().minus(raw(seconds(goneAfter))))
+		gone := by.aggregate("count", old.unlessOn(unidentified, each(gauge)))
+		more := func(n expr) expr {
 			if len(by.labels) > 0 {
-				return by.summed([]string{n, gone})
+				return by.summed([]expr{n, gone})
 			}
-			return "(" + n + ") + (" + gone + " or vector(0))\nor " + gone
+			return or(n.plus(or(gone, raw("vector(0)"))), gone)
 		}
 		c.total, c.other = more(c.total), more(c.other)
 	}
@@ -138,24 +156,24 @@ const slotSamples = time.Minute - time.Millisecond
 // countIncrements adds up the samples of gauges. Those of events per second count for
 // a minute: their average in the slot, or the last one before it.
 func countIncrements(m slo.Increments, by split) (counting, error) {
-	form := func(c counter) string {
-		slot := c.selector.Range(slotSamples)
-		text := "sum_over_time(" + slot + ")"
+	form := func(c counter) expr {
+		inSlot := raw(c.selector.Range(slotSamples))
+		events := call("sum_over_time", inSlot)
 		if m.PerSecond {
-			text = "60 * (avg_over_time(" + slot + ") or " + c.text + ")"
+			events = raw("60").times(or(call("avg_over_time", inSlot), raw(c.text)))
 		}
-		return "  clamp_min(" + text + ", 0) * " + floatText(c.weight)
+		return events.atLeast("0").times(raw(floatText(c.weight)))
 	}
-	sum := func(lists ...[]counter) string {
-		var terms []string
+	sum := func(lists ...[]counter) expr {
+		var terms []expr
 		for _, c := range slices.Concat(lists...) {
 			terms = append(terms, form(c))
 		}
 		return by.summed(terms)
 	}
 	// all are 0 in a slot between two samples.
-	all := func(lists ...[]counter) string {
-		return by.slot(sum(lists...) + "\nor 0 * count" + by.by() + "(" + there(slices.Concat(lists...)) + ")")
+	all := func(lists ...[]counter) expr {
+		return by.slot(or(sum(lists...), by.aggregate("count", there(slices.Concat(lists...))).zero()))
 	}
 	good, bad, total := newCounters(m.Good), newCounters(m.Bad), newCounters(m.Total)
 	switch {
@@ -167,23 +185,29 @@ func countIncrements(m slo.Increments, by split) (counting, error) {
 	return counting{total: all(total), other: by.slot(sum(good)), good: true}, nil
 }
 
+// oneEvent is at most one event.
+func oneEvent(e expr) expr { return e.atMost("1") }
+
 // countLevels has one event in each slot with values, a bad one unless all of
 // them are good.
 func countLevels(t slo.Levels, sel string, o Options, by split) (counting, error) {
 	v, err := o.values(t.Query)
-	all, none, now := "count"+by.by()+"("+v+")", "vector(0)", "vector(time()) and on () ("+v+")"
-	if len(by.labels) > 0 {
-		none = "0 * " + all
-		now = none + " + time()"
+	if err != nil {
+		return counting{}, err
 	}
-	bad := all + " - (count" + by.by() + "((" + v + ") " + t.Op + " " + floatText(t.Value) + ") or " + none + ")"
-	c := counting{total: by.slot("clamp_max(" + all + ", 1)"), other: by.slot("clamp_max(" + bad + ", 1)")}
+	all, none, now := by.aggregate("count", v), raw("vector(0)"), raw("vector(time())").andOn("on ()", v)
+	if len(by.labels) > 0 {
+		none = all.zero()
+		now = none.plus(raw("time()"))
+	}
+	good := by.aggregate("count", v.is(t.Op, raw(floatText(t.Value))))
+	c := counting{total: by.slot(oneEvent(all)), other: by.slot(oneEvent(all.minus(or(good, none))))}
 	if t.Absent {
 		c.memory = memory{by.slot(now), slo.Remembrance, true}
-		c.total = "clamp_max(count" + by.by() + "(" + recent(remembered, sel) + "), 1)"
-		c.other += "\nor " + c.total
+		c.total = oneEvent(by.aggregate("count", recent(remembered, sel)))
+		c.other = or(c.other, c.total)
 	}
-	return c, err
+	return c, nil
 }
 
 // countAges has one event in each slot, a bad one when any timestamp is too
@@ -193,8 +217,8 @@ func countAges(f slo.Levels, sel string, o Options, by split) (counting, error) 
 	last := recent(remembered, sel)
 	return counting{
 		memory: memory{each(apart(v)), f.MaxAge + slo.Remembrance, false},
-		total:  "clamp_max(count" + by.by() + "(" + last + "), 1)",
-		other:  "clamp_max(count" + by.by() + "(" + slotEnd + " - " + last + " > " + seconds(f.MaxAge) + "), 1)",
+		total:  oneEvent(by.aggregate("count", last)),
+		other:  oneEvent(by.aggregate("count", slotEnd().minus(last).above(seconds(f.MaxAge)))),
 	}, err
 }
 
@@ -206,52 +230,57 @@ const justNow = "300"
 // each run after it that was due, at the end of its grace.
 func countRuns(r slo.Runs, sel string, o Options, by split) (counting, error) {
 	v, err := o.values(r.LastSuccess)
-	last, before := recent(remembered, sel), "last_over_time("+remembered+"{"+sel+"}[1h] offset 30s)"
-	due := func(before string) string {
-		return "clamp_min(floor((" + slotEnd + before + " - " + seconds(r.Grace) + " - " + last + ") / " + seconds(r.Every) + "), 0)"
+	if err != nil {
+		return counting{}, err
 	}
-	missed := "sum" + by.by() + "(\n" + due("") + "\n- " + due(" - 60") + "\n)"
-	succeeded := "count" + by.by() + "(\n" + last + " > " + before +
-		"\nor " + last + " unless " + before + " and " + last + " >= " + slotEnd + " - " + justNow + "\n)"
-	none := "vector(0)"
+	last := recent(remembered, sel)
+	before := call("last_over_time", raw(remembered+"{"+sel+"}[1h] offset 30s"))
+	due := func(at expr) expr {
+		late := at.minus(raw(seconds(r.Grace))).minus(last)
+		return call("floor", late.dividedBy(raw(seconds(r.Every)))).atLeast("0")
+	}
+	missed := by.aggregate("sum", due(slotEnd()).minus(due(slotEnd().minus(raw("60")))))
+	first := last.unless(before).and(last.is(">=", slotEnd().minus(raw(justNow))))
+	succeeded := by.aggregate("count", or(last.is(">", before), first))
+	none := raw("vector(0)")
 	if len(by.labels) > 0 {
-		none = "0 * " + missed
+		none = missed.zero()
 	}
+	times := v.is(">=", raw("0")).is("<=", raw("1e11"))
 	return counting{
-		memory: memory{each(apart("(" + v + " >= 0) <= 1e11")), r.Every + r.Grace + slo.Remembrance, false},
-		total:  missed + "\n+ (" + succeeded + " or " + none + ")",
+		memory: memory{each(apart(times)), r.Every + r.Grace + slo.Remembrance, false},
+		total:  missed.plus(or(succeeded, none)),
 		other:  missed,
-	}, err
+	}, nil
 }
 
 // countRates has the numbers of events that expressions give.
 func countRates(r slo.Rates, o Options, by split) (counting, error) {
 	var errs error
-	form := func(x slo.Rate) string {
+	value := func(x slo.Rate) expr {
 		v, err := o.values(x.Query)
 		if err != nil {
 			errs = err
 		}
-		return "  clamp_min(" + v + ", 0) * " + floatText(x.Factor)
+		return v
 	}
-	sum := func(rates ...slo.Rate) string {
-		var terms []string
+	sum := func(rates ...slo.Rate) expr {
+		var terms []expr
 		for _, x := range rates {
-			terms = append(terms, form(x))
+			terms = append(terms, value(x).atLeast("0").times(raw(floatText(x.Factor))))
 		}
 		return by.summed(terms)
 	}
 	// all is the sum of some rates, unknown while any of them or of others has no
 	// finite number.
-	all := func(rates, others []slo.Rate) string {
-		text := sum(rates...)
+	all := func(rates, others []slo.Rate) expr {
+		events := sum(rates...)
 		for _, x := range slices.Concat(rates, others) {
 			if strings.Contains(x.Query, "/") {
-				v, _ := o.values(x.Query)
-				text = "(" + text + ")\nunless " + by.on() + " (" + v + " > " + mostEvents + ")"
+				events = events.unlessOn(by.on(), value(x).above(mostEvents))
 			}
 		}
-		return by.slot(text)
+		return by.slot(events)
 	}
 	total, good, bad := []slo.Rate{r.Total}, []slo.Rate{r.Good}, []slo.Rate{r.Bad}
 	switch {

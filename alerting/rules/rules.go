@@ -1,9 +1,15 @@
 // Package rules writes the rule files that let a Prometheus do the work of the
 // evaluator and of alerting, as far as PromQL allows.
 //
-// A use, from SLOs to the rule file that records and alerts on them:
+// An SLO is followed from the counted slot to the alert by the order of its rules: kinds
+// and count have the expressions that count a slot, slots those that follow from others,
+// windows the sums, burn rates and the budget, tiers and alerts the rest. Groups write
+// the same rules for all groups of an SLO, vmalert spreads them over the minute, and
+// aliases add names of other tools. Expressions are built by the functions of promql,
+// which also lay them out.
 //
-//	text, err := rules.File("checkout.yaml", slos, rules.Options{Alerts: true, Policies: alerting.BuiltIn()})
+// It imports SLOs, policies and timelines, and of Prometheus the parser: no engine and
+// no TSDB.
 package rules
 
 import (
@@ -38,37 +44,23 @@ type Options struct {
 	VMAlert      bool              // rules for vmalert, which does not read what the rules before have just recorded
 }
 
-// header follows Marker in every file: the name of the SLO file, when the groups
-// are evaluated, and the target labels go into it.
+// header follows Marker in every file: the name of the SLO file, the target labels and
+// the times of windows go into it.
 const header = `
 # From %s.
 #
-# Each minute the group "slots" counts the events of one slot: a minute of the
-# clock that ended at least 30 s ago. Everything else is a sum of slots, divided
-# once. A number that is undefined is absent.
-#
-#   slo:slot_events:count    slo:slot_bad_events:count     one slot
-#   slo:quarter_events:sum   slo:quarter_bad_events:sum    the last 15 slots
-#   slo:window_events:sum    slo:window_bad_events:sum     windows over 6 h
-#
-# Where a slot follows from others, by slices of time or parts, these are
-# slo:minute_events:count and slo:part_events:count, and so on. What goes on when
-# its series is gone is remembered by slo:remembered:timestamp and
-# slo:known:timestamp, which read themselves. So does slo:alert_tier:burn, the burn
-# rate over the long window of each tier of the alert policy that fires, and
-# slo:bad_runs:count, the bad runs since the last good one.
+# Each minute slo:slot_events:count and slo:slot_bad_events:count are the events of a slot:
+# a minute of the clock that ended at least 30 s ago. All else are sums of slots, divided
+# once. What is undefined is absent. A slot that was not evaluated is unknown: see
+# slo_coverage_ratio. A gap in scraping of up to 30 m counts when it is over. A new series
+# counts from zero only when its target (%s) restarted, or had another series that
+# did not end.
 #
 # %s
-#
-# A slot that was not evaluated is unknown: its events count nowhere, and
-# slo_coverage_ratio says so. What a counter grew by during a gap in scraping of
-# up to 30 m counts when the gap is over. A new series counts from zero only
-# when its target (%s) restarted, or when another series of it
-# was there before and after, and none ended.
 `
 
-const prometheusTimes = `Windows of up to 6 h end with the newest slot. Longer ones are made of whole
-# quarters of an hour and lag by 22 minutes at most, over 90 d by 32.`
+const prometheusTimes = `Windows of up to 6 h end with the newest slot. Longer ones are whole quarters of an
+# hour, from the group "windows": they lag by up to 22 minutes, over 90 d by 32.`
 
 // File makes the Prometheus rule file of SLOs, which come from the SLO file
 // called file. Its text depends on nothing but the arguments. It fails for an
@@ -77,7 +69,7 @@ const prometheusTimes = `Windows of up to 6 h end with the newest slot. Longer o
 // The rules record the metrics of the evaluator under the same names and labels
 // and run on Prometheus 2.42 and later, or on vmalert 1.113 and later. For an SLO
 // over 30 d with eight series of bad and eight of all events, scraped each 30 s,
-// they have Prometheus load about half a million samples an hour.
+// they have Prometheus load 450,000 samples an hour.
 func File(file string, slos []*slo.SLO, o Options) ([]byte, error) {
 	if len(o.TargetLabels) == 0 {
 		o.TargetLabels = []string{"job", "instance"}
@@ -90,7 +82,7 @@ func File(file string, slos []*slo.SLO, o Options) ([]byte, error) {
 	if o.VMAlert {
 		times = vmalertTimes
 	}
-	fmt.Fprintf(&b, header, strings.Join(strings.Fields(file), " "), times, strings.Join(o.TargetLabels, ", "))
+	fmt.Fprintf(&b, header, strings.Join(strings.Fields(file), " "), strings.Join(o.TargetLabels, ", "), times)
 	if len(slos) == 0 {
 		b.WriteString("groups: []\n")
 	} else {
@@ -158,28 +150,29 @@ const (
 
 // ruleWriter writes the rules of one SLO as a whole, or of all its groups.
 type ruleWriter struct {
-	b      *bytes.Buffer
-	s      *slo.SLO
-	labels string // slo_id, slo_service and slo, as in a YAML flow mapping; slo_id not of groups
-	sel    string // slo_id="...", as in a selector, or what selects all groups
-	tiers  []alerting.Tier
-	split  split
-	parts  []*ruleWriter                         // of groups, by their objectives; none where all have the same
-	phases *phases                               // of a minute, for vmalert; nil for Prometheus
-	err    error                                 // what VictoriaMetrics does not read
-	byTier func(alerting.Tier) map[string]string // labels of an alert of each tier; nil for one alert of all
+	idLabels []string // those of labels that distinguish the SLO
+	b        *bytes.Buffer
+	s        *slo.SLO
+	labels   []string // slo_id, slo_service and slo with their values; slo_id not of groups
+	sel      string   // slo_id="...", as in a selector, or what selects all groups
+	tiers    []alerting.Tier
+	split    split
+	parts    []*ruleWriter                         // of groups, by their objectives; none where all have the same
+	phases   *phases                               // of a minute, for vmalert; nil for Prometheus
+	err      error                                 // what VictoriaMetrics does not read
+	byTier   func(alerting.Tier) map[string]string // labels of an alert of each tier; nil for one alert of all
 
-	longOffset time.Duration // of the long windows, in a quarter of an hour; for vmalert
-	lastOffset time.Duration // when in the minute the last group is evaluated; for vmalert
+	longOffset  time.Duration // of the long windows, in a quarter of an hour; for vmalert
+	aliasOffset time.Duration // when in the minute what aliases read is written; for vmalert
 }
 
 func newRuleWriter(b *bytes.Buffer, s *slo.SLO, o Options) *ruleWriter {
-	id := strconv.Quote(s.ID())
 	w := &ruleWriter{
 		b: b, s: s,
-		labels: "slo_id: " + id + ", slo_service: " + strconv.Quote(s.Service) + ", slo: " + strconv.Quote(s.Name),
-		sel:    "slo_id=" + id,
-		tiers:  o.Policies.Tiers(s),
+		labels:   []string{"slo_id", s.ID(), "slo_service", s.Service, "slo", s.Name},
+		idLabels: []string{"slo_id", s.ID()},
+		sel:      "slo_id=" + strconv.Quote(s.ID()),
+		tiers:    o.Policies.Tiers(s),
 	}
 	if o.VMAlert {
 		w.phases = &phases{}
@@ -208,212 +201,31 @@ func (w *ruleWriter) groups(prefix string, o Options) error {
 }
 
 func (w *ruleWriter) minuteRules(o Options) error {
+	w.comment("The events of the newest slot, and the bad ones among them.")
 	if err := w.slots(o); err != nil {
 		return err
 	}
 	w.at(sumPhase)
-	if w.s.Window.Length > longestDirect {
-		// One second short of a quarter of an hour: 15 samples a minute
-		// apart, whether a range is open or closed on the left.
-		w.record("slo:quarter_events:sum", w.over("sum", "slo:slot_events:count", tile))
-		w.record("slo:quarter_bad_events:sum", w.over("sum", "slo:slot_bad_events:count", tile))
-		w.record("slo:quarter_slots:count", w.over("count", "slo:slot_events:count", tile))
-	}
+	w.comment("Sums of slots.")
+	w.windowSums()
+	w.at(ratePhase)
+	w.comment("Burn rates, and the budget of " + w.s.Window.String() + ".")
 	w.facts()
 	w.burnRates()
 	w.budget()
+	w.comment("The state of the data: one of three, 1 while it lasts.")
 	w.state()
+	if o.Alerts {
+		w.sharedGuards()
+	}
 	if o.Alerts && slices.ContainsFunc(w.tiers, func(t alerting.Tier) bool { return t.Runs > 0 }) {
+		w.at(sumPhase)
 		w.row()
 	}
-	w.at(tierPhase)
 	if o.Alerts {
 		w.alerts()
 	}
 	return nil
-}
-
-// longRules are the rules that add up the windows over 6 h, more seldom than each
-// minute: 30 d are 2,880 quarters of an hour. The steps of a subquery are quarters
-// of the clock, so they neither overlap nor leave gaps.
-func (w *ruleWriter) longRules() {
-	for _, win := range alerting.Windows(w.tiers, w.s.Window.Length) {
-		if win <= longestDirect {
-			continue
-		}
-		w.record("slo:window_events:sum", w.tiled("slo:quarter_events:sum", win), "window", win.String())
-		w.record("slo:window_bad_events:sum", w.tiled("slo:quarter_bad_events:sum", win), "window", win.String())
-		if win == w.s.Window.Length {
-			w.record("slo:window_slots:count", w.tiled("slo:quarter_slots:count", win), "window", win.String())
-		}
-	}
-}
-
-// tiled is the sum of a recorded series of quarters over a window. The range is a
-// millisecond less than the window: as long as can be without two ends on the grid in
-// Prometheus 2, whose ranges are closed.
-func (w *ruleWriter) tiled(record string, win slo.Window) string {
-	span := "[" + rangeText(slo.Window(tiles(win))*tile) + "999ms:" + tile.String() + "]"
-	return "sum_over_time(" + w.atQuarter(record+"{"+w.sel+"}") + span + ")"
-}
-
-// longInterval is how often the long windows are summed. It is three times as
-// long for windows over 90 d, which have up to 35,040 quarters of an hour, and
-// where it is known when a quarter of an hour is complete.
-func (w *ruleWriter) longInterval() time.Duration {
-	if w.phases != nil || w.s.Window.Length > slo.Window(90*24*time.Hour) {
-		return 15 * time.Minute
-	}
-	return 5 * time.Minute
-}
-
-// tiles is how many quarters of an hour cover w.
-func tiles(w slo.Window) int64 { return int64((w + tile - 1) / tile) }
-
-// facts writes what the SLO file says.
-func (w *ruleWriter) facts() {
-	info := []string{"source", "rules", "owner", w.s.Owner, "window", w.s.Window.String()}
-	w.record("slo_info", w.constant("1"), append(info, sortedPairs(w.s.Labels)...)...)
-	w.record("slo_objective_ratio", w.byObjective(func(p *ruleWriter) string { return p.constant(p.s.Objective.RatioText()) }))
-}
-
-// burnRates writes the burn rate over each window of the policy: one rule for
-// each short window and one for all long ones. Over the SLO's own window it is
-// the budget consumed, which has a metric of its own.
-func (w *ruleWriter) burnRates() {
-	burn := func(sums func(p *ruleWriter) sums) string {
-		return w.byObjective(func(p *ruleWriter) string {
-			n := sums(p)
-			return n.badShare() + " / " + p.s.Objective.BudgetText() + "\nor " + n.total + " == 0"
-		})
-	}
-	windows := alerting.Windows(w.tiers, w.s.Window.Length)
-	windows = windows[:len(windows)-1]
-	for _, win := range windows {
-		if win <= longestDirect {
-			w.record("slo_burn_rate", burn(func(p *ruleWriter) sums { return p.short(win) }), "window", win.String())
-		}
-	}
-	if len(windows) > 0 && windows[len(windows)-1] > longestDirect {
-		w.record("slo_burn_rate", burn(func(p *ruleWriter) sums {
-			return p.long(",window!=" + strconv.Quote(w.s.Window.Length.String()))
-		}))
-	}
-}
-
-// budget writes what the SLO's own window holds.
-func (w *ruleWriter) budget() {
-	n := w.sums(w.s.Window.Length)
-	w.record("slo_sli_ratio", "1 - "+n.badShare())
-	coverage := n.coverage
-	switch {
-	case len(w.split.labels) > 0:
-	case w.phases == nil:
-		coverage += " or on () vector(0)"
-	default:
-		coverage = "max(" + coverage + " or vector(0))" // under the same labels at all instants
-	}
-	w.record("slo_coverage_ratio", coverage)
-	w.record("slo_window_events", "clamp_min("+n.total+" - "+n.bad+", 0)", "result", "good")
-	w.record("slo_window_events", n.bad, "result", "bad")
-	w.record("slo_error_budget_events", w.byObjective(func(p *ruleWriter) string {
-		return p.sums(p.s.Window.Length).events() + " * " + p.s.Objective.BudgetText()
-	}))
-	w.record("slo_error_budget_remaining_ratio", w.byObjective(func(p *ruleWriter) string {
-		n := p.sums(p.s.Window.Length)
-		return "1 - " + n.badShare() + " / " + p.s.Objective.BudgetText() + "\nor (" + n.total + " == 0) + 1"
-	}))
-}
-
-// state writes the state of the data: one of three, 1 while it lasts.
-func (w *ruleWriter) state() {
-	win := alerting.PageWindow(w.tiers)
-	n, lately := w.sums(win), w.over("count", "slo:slot_events:count", slo.Window(5*time.Minute))
-	always := "on () "
-	if len(w.split.labels) > 0 {
-		always = ""
-	}
-	w.record("slo_data_state", w.constant("1")+" unless "+always+lately, "state", "no_data")
-	if sparse(w.s) {
-		w.record("slo_data_state", "0 * "+lately+" + 1", "state", "ok")
-		return
-	}
-	// Bad events without a total burn. vmalert does not see burn rates yet.
-	burns := w.now("slo_burn_rate", ",window="+strconv.Quote(win.String())) + " > 0"
-	if w.phases != nil {
-		burns = n.bad + " > 0"
-	}
-	w.record("slo_data_state", "(("+n.total+" == 0) + 1 and "+lately+") unless on (slo_id) "+burns, "state", "no_traffic")
-	w.record("slo_data_state", "(0 * "+lately+" + 1) unless on (slo_id) (("+n.total+" == 0) unless on (slo_id) "+burns+")", "state", "ok")
-}
-
-// sums are expressions for what a window holds.
-type sums struct {
-	total, bad string // events; bad is never negative, single slots may be
-	coverage   string // share of the slots that are known
-}
-
-// badShare is the ratio of events that are bad, absent where there are none. There
-// are at least as many events as bad ones: bad / 0 is infinite, and 1 then.
-func (n sums) badShare() string { return "(clamp_max(" + n.bad + " / " + n.total + ", 1) >= 0)" }
-
-// events are all events: at least as many as the bad ones.
-func (n sums) events() string { return "(" + n.total + " >= " + n.bad + " or " + n.bad + ")" }
-
-// sums are the sums over win, without a label for it.
-func (w *ruleWriter) sums(win slo.Window) sums {
-	if win <= longestDirect {
-		return w.short(win)
-	}
-	n := w.long(",window=" + strconv.Quote(win.String()))
-	whole := strconv.FormatInt(tiles(win)*int64(tile.Duration()/time.Minute), 10)
-	unlabelled := func(expr string) string { return "max without (window) (" + expr + ")" }
-	return sums{unlabelled(n.total), unlabelled(n.bad), "clamp_max(" + unlabelled(n.coverage) + " / " + whole + ", 1)"}
-}
-
-// short are the sums over a window that is added up each minute.
-func (w *ruleWriter) short(win slo.Window) sums {
-	return sums{
-		total: w.over("sum", "slo:slot_events:count", win),
-		bad:   "clamp_min(" + w.over("sum", "slo:slot_bad_events:count", win) + ", 0)",
-		coverage: w.over("count", "slo:slot_events:count", win) + " / " +
-			strconv.FormatInt(int64(win.Duration()/time.Minute), 10),
-	}
-}
-
-// long are the sums over the windows that longGroup adds up, as it last did;
-// one missed evaluation leaves no gap. Their coverage is the number of slots.
-func (w *ruleWriter) long(matcher string) sums {
-	span := model.Duration(2*w.longInterval() + time.Minute).String()
-	last := func(of string) string { return "last_over_time(" + of + "{" + w.sel + matcher + "}[" + span + "])" }
-	return sums{
-		total:    last("slo:window_events:sum"),
-		bad:      "clamp_min(" + last("slo:window_bad_events:sum") + ", 0)",
-		coverage: last("slo:window_slots:count"),
-	}
-}
-
-// over is fn_over_time of one recorded series of this SLO.
-func (w *ruleWriter) over(fn, record string, win slo.Window) string {
-	return fn + "_over_time(" + record + "{" + w.sel + "}[" + rangeText(win) + "])"
-}
-
-// rangeText is one second less than the window, and so holds exactly the
-// samples of a window that come at whole parts of it: a range is closed on the
-// left in Prometheus 2 and open in 3.
-func rangeText(w slo.Window) string {
-	seconds := int64(w.Duration()/time.Second) - 1
-	var b []byte
-	for _, unit := range []struct {
-		seconds int64
-		name    byte
-	}{{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}} {
-		if n := seconds / unit.seconds; n > 0 {
-			b = append(strconv.AppendInt(b, n, 10), unit.name)
-			seconds %= unit.seconds
-		}
-	}
-	return string(b)
 }
 
 // sortedPairs is m as key, value, key, value, ... in the order of its keys.
@@ -427,39 +239,75 @@ func sortedPairs(m map[string]string) []string {
 
 // group begins a group, which vmalert evaluates at an offset in its interval.
 func (w *ruleWriter) group(name string, interval, offset time.Duration) {
-	fmt.Fprintf(w.b, "  - name: %s\n    interval: %s\n", strconv.Quote("slowburn/"+w.s.ID()+"/"+name), model.Duration(interval))
+	fmt.Fprintf(w.b, "- name: %s\n  interval: %s\n", strconv.Quote("slowburn/"+w.s.ID()+"/"+name), model.Duration(interval))
 	if w.phases != nil {
 		// Without nocache, what is newer than 30 s is not seen.
-		fmt.Fprintf(w.b, "    eval_offset: %s\n    params: {nocache: [\"1\"]}\n", model.Duration(offset%interval))
+		fmt.Fprintf(w.b, "  eval_offset: %s\n  params: {nocache: [\"1\"]}\n", model.Duration(offset%interval))
 	}
-	w.b.WriteString("    rules:\n")
+	w.b.WriteString("  rules:\n")
 }
 
-// record writes a recording rule with labels in pairs of key and value beside
-// the SLO's own.
-func (w *ruleWriter) record(name, expr string, labels ...string) {
+// comment is for the rules that follow.
+func (w *ruleWriter) comment(text string) {
+	if w.phases == nil {
+		w.b.WriteString("  # " + text + "\n")
+	}
+}
+
+// record writes a recording rule with labels in pairs of key and value beside those
+// of its expression, which reads series of the SLO. To promtool, rules of one name
+// are the same without a label of the SLO.
+func (w *ruleWriter) record(name string, e expr, labels ...string) {
+	w.write(name, e, slices.Concat(w.idLabels, labels))
+}
+
+// recordOwn writes a recording rule of an expression that lacks the labels of the SLO.
+func (w *ruleWriter) recordOwn(name string, e expr, labels ...string) {
+	w.write(name, e, slices.Concat(w.labels, labels))
+}
+
+func (w *ruleWriter) write(name string, e expr, labels []string) {
 	if !model.LegacyValidation.IsValidMetricName(name) {
 		name = strconv.Quote(name)
 	}
-	w.b.WriteString("      - record: " + name + "\n")
-	w.body(expr, labels)
+	w.b.WriteString("  - record: " + name + "\n")
+	w.body(e, labels)
 }
 
+// The columns of the lines of a rule.
+const (
+	fieldIndent = "    "
+	valueIndent = "      "
+)
+
 // body writes the expression and the labels of a rule.
-func (w *ruleWriter) body(expr string, labels []string) {
-	if w.phases != nil && len(expr) > maxExpr {
-		w.err = fmt.Errorf("an expression has %d bytes, and VictoriaMetrics reads up to %d", len(expr), maxExpr)
+func (w *ruleWriter) body(e expr, labels []string) {
+	lines := e.layout(len(valueIndent))
+	if w.phases != nil && len(lines) > maxExpr {
+		w.err = fmt.Errorf("an expression has %d bytes, and VictoriaMetrics reads up to %d", len(lines), maxExpr)
 	}
-	w.b.WriteString("        expr: |-\n")
-	for line := range strings.SplitSeq(expr, "\n") {
-		w.b.WriteString("          ")
-		w.b.WriteString(line)
-		w.b.WriteByte('\n')
+	if strings.Contains(lines, "\n") || strings.Contains(lines, ": ") || strings.Contains(lines, " #") {
+		w.b.WriteString(fieldIndent + "expr: |-\n" + valueIndent + lines + "\n")
+	} else {
+		w.b.WriteString(fieldIndent + "expr: " + lines + "\n")
 	}
-	w.b.WriteString("        labels: {")
-	w.b.WriteString(w.labels)
+	var pairs []string
 	for i := 0; i < len(labels); i += 2 {
-		w.b.WriteString(", " + strconv.Quote(labels[i]) + ": " + strconv.Quote(labels[i+1]))
+		pairs = append(pairs, yamlWord(labels[i])+": "+yamlWord(labels[i+1]))
 	}
-	w.b.WriteString("}\n")
+	if flow := fieldIndent + "labels: {" + strings.Join(pairs, ", ") + "}\n"; len(pairs) > 0 && len(flow) <= width {
+		w.b.WriteString(flow)
+	} else if len(pairs) > 0 {
+		w.b.WriteString(fieldIndent + "labels:\n" + valueIndent + strings.Join(pairs, "\n"+valueIndent) + "\n")
+	}
+}
+
+// yamlWord quotes a text unless it is a word that YAML takes for no other thing, as it
+// does yes and 1e3.
+func yamlWord(s string) string {
+	other := func(r rune) bool { return r != '_' && r != '-' && r != '/' && (r < 'a' || r > 'z') }
+	if len(s) < 3 || strings.ContainsFunc(s, other) || s[0] < 'a' || slices.Contains([]string{"yes", "off", "true", "false", "null"}, s) {
+		return strconv.Quote(s)
+	}
+	return s
 }

@@ -52,8 +52,6 @@ func runSeries(t *testing.T, db *memprom.DB, s *slo.SLO, from, to time.Time) {
 const (
 	rankSlots = iota
 	rankQuarters
-	rankWindows
-	rankMetrics
 )
 
 // runRanks does it for the rules from a rank on.
@@ -78,7 +76,7 @@ func runRanks(t *testing.T, db *memprom.DB, s *slo.SLO, from, to time.Time, leas
 			if r.Alert != "" || r.Record == "slo_alert_firing" || strings.HasPrefix(r.Record, "slo:alert_tier") { // which read themselves
 				continue
 			}
-			rank := slices.IndexFunc([]string{"slo:slot", "slo:quarter", "slo:window", "slo_"}, func(prefix string) bool {
+			rank := slices.IndexFunc([]string{"slo:slot", "slo:quarter", "slo:long", "slo:window_events", "slo:window_bad", "slo_", "slo:window_"}, func(prefix string) bool {
 				return strings.HasPrefix(r.Record, prefix)
 			})
 			if rank >= least {

@@ -14,18 +14,18 @@ const badRuns = "slo:bad_runs:count"
 // knows which came last: one counts, as in the evaluator. Of groups it goes on while they
 // are there.
 func (w *ruleWriter) row() {
-	total := w.now("slo:slot_events:count", "")
-	bad := "clamp_min(round(" + w.now("slo:slot_bad_events:count", "") + "), 0)"
-	good := total + " > " + w.now("slo:slot_bad_events:count", "")
-	before := "last_over_time(" + badRuns + "{" + w.sel + "}[1h])"
+	total, counted := w.now(eventsOf("slot"), ""), w.now(badOf("slot"), "")
+	bad := call("round", counted).atLeast("0")
+	succeeded := total.is(">", counted).zero().plus(bad.is("> bool", raw("0")))
+	before := overTime("last", badRuns+"{"+w.sel+"}", "1h")
 	goesOn := before
 	if len(w.split.labels) > 0 {
-		goesOn += " and on (slo_id) (" + w.present() + ")"
+		goesOn = goesOn.andOn(sameSLO, w.present())
 	}
-	w.record(badRuns, "0 * ("+good+") + ("+bad+" >bool 0)"+
-		either+bad+" + "+before+
-		either+bad+
-		either+goesOn)
+	w.record(badRuns, succeeded.
+		orOn(sameSLO, bad.plus(before)).
+		orOn(sameSLO, bad).
+		orOn(sameSLO, goesOn))
 }
 
 // runsOnly and runsToo report whether all tiers, or any, count runs in a row.

@@ -117,12 +117,15 @@ func evalInParts(t *testing.T, db *memprom.DB, s *slo.SLO, start, from, to time.
 	t.Helper()
 	file, errs := rulefmt.Parse(ruleText(t, s), false, model.UTF8Validation, parser.NewParser(parser.Options{}), slog.New(slog.DiscardHandler))
 	require.Empty(t, errs)
+	ranks := []string{
+		"slo:quarter", "slo:long", "slo:window_events", "slo:window_bad", "slo_burn_rate", "slo_window_events",
+		"slo_error_budget_events", "slo_coverage_ratio", "slo:window_budget", "slo:window_evidence",
+	}
 	reads := func(name string) int {
-		return slices.IndexFunc([]string{"slo:quarter", "slo:window", "slo_burn_rate", "slo_error_budget_events", "slo_coverage_ratio"},
-			func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+		return slices.IndexFunc(ranks, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 	}
 	var chain rulefmt.RuleGroups
-	for rank := range 5 {
+	for rank := range ranks {
 		for _, g := range file.Groups {
 			interval := time.Duration(g.Interval)
 			since := from.Add(-time.Hour)

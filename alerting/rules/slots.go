@@ -3,7 +3,6 @@ package rules
 import (
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -38,61 +37,61 @@ func badOf(what string) string    { return "slo:" + what + "_bad_events:count" }
 
 // count writes the rules of slots, with labels beside the SLO's own.
 func (w *ruleWriter) count(p phase, what, sel string, c counting, labels ...string) {
-	if c.memory.now != "" {
+	if c.memory.keep > 0 {
 		w.at(memoryPhase)
-		w.record(remembered, w.identified(c.memory.expr(remembered, sel, w.split)), labels...)
+		w.recordOwn(remembered, w.identified(c.memory.expr(remembered, sel, w.split)), labels...)
 	}
 	events := recent(eventsOf(what), sel)
 	w.at(p)
-	w.record(eventsOf(what), w.identified(w.alike(c.total)), labels...)
+	w.recordOwn(eventsOf(what), w.identified(w.alike(c.total)), labels...)
 	switch {
 	case w.phases == nil:
 	case p == eventPhase:
 		w.at(badPhase)
 	default:
-		events = "(\n" + c.total + "\n)" // which reads a few recorded samples only
+		events = c.total // which reads a few recorded samples only
 	}
-	w.record(badOf(what), w.identified(w.alike(c.bad(events, w.split.on()))), labels...)
+	w.recordOwn(badOf(what), w.identified(w.alike(c.bad(events, w.split.on()))), labels...)
 }
 
 // alike gives what is counted the same labels at all instants. So vmalert can
 // evaluate many of them by one query.
-func (w *ruleWriter) alike(expr string) string {
+func (w *ruleWriter) alike(e expr) expr {
 	if w.phases == nil {
-		return expr
+		return e
 	}
-	return "sum" + w.split.by() + "(\n" + expr + "\n)"
+	return w.split.aggregate("sum", e)
 }
 
 // derive writes the rules of slots that follow from those that are measured:
 // slots without data that are bad, and slices of time.
 func (w *ruleWriter) derive() {
-	events, bad := recent(eventsOf("minute"), w.sel), recent(badOf("minute"), w.sel)
-	absent, on := "", w.split.on()
+	measured, bad, on := recent(eventsOf("minute"), w.sel), recent(badOf("minute"), w.sel), w.split.on()
+	events, absent := measured, expr{}
 	if w.s.NoDataBad {
-		now := "vector(" + slotEnd + ") and on () " + events
+		now := call("vector", slotEnd()).andOn("on ()", measured)
 		if len(w.split.labels) > 0 {
-			now = "0 * " + events + " + " + slotEnd
+			now = measured.zero().plus(slotEnd())
 		}
-		w.at(knownPhase)
-		w.record(lastKnown, w.identified(memory{now, slo.Remembrance, true}.expr(lastKnown, w.sel, w.split)))
-		absent = "(0 * " + recent(lastKnown, w.sel) + " + 1 unless " + on + " " + events + ")"
-		events += "\nor " + on + " " + absent
+		known := memory{now, slo.Remembrance, true}
+		w.at(slotPhase)
+		w.recordOwn(lastKnown, w.identified(known.expr(lastKnown, w.sel, w.split)))
+		absent = known.before(lastKnown, w.sel, w.split).zero().plus(raw("1")).unlessOn(on, measured)
+		events = measured.orOn(on, absent)
 	}
 	if w.s.Slice == nil {
-		w.count(slotPhase, "slot", w.sel, counting{total: events, other: bad + "\nor " + on + " " + absent})
+		w.count(slotPhase, "slot", w.sel, counting{total: events, other: bad.orOn(on, absent)})
 		return
 	}
 	// At the ends of slices this is 1, and 0 elsewhere.
 	length := w.s.Slice.Length
-	ends := "(" + slotEnd + " % " + seconds(length.Duration()) + " == bool 0)"
+	ends := slotEnd().remainder(seconds(length.Duration())).is("== bool", raw("0"))
 	total, failed := w.over("sum", eventsOf("minute"), length), w.over("sum", badOf("minute"), length)
-	c := counting{
-		total: "0 * (\n" + events + "\nor " + on + " (" + total + " and on () vector(" + ends + ") == 1)\n) + " + ends,
-		other: "(" + failed + " / " + total + " > bool " + w.s.Slice.Target.BudgetText() + ") * " + ends,
-	}
-	if absent != "" {
-		c.other += "\nor " + on + " " + absent + " * " + ends
+	over := total.andOn("on ()", call("vector", ends).is("==", raw("1")))
+	failing := failed.dividedBy(total).is("> bool", raw(w.s.Slice.Target.BudgetText()))
+	c := counting{total: events.orOn(on, over).zero().plus(ends), other: failing.times(ends)}
+	if w.s.NoDataBad {
+		c.other = c.other.orOn(on, absent.times(ends))
 	}
 	w.count(slotPhase, "slot", w.sel, c)
 }
@@ -101,7 +100,7 @@ func (w *ruleWriter) derive() {
 // it is in any of the parts.
 func (w *ruleWriter) worstOf(what string, o Options) error {
 	parts := leaves(w.s)
-	var fails []string
+	var fails []expr
 	for _, p := range parts {
 		sel := w.sel + ",slo_part=" + strconv.Quote(p.ID())
 		c, err := newCounting(p.Indicator, sel, o, w.split)
@@ -113,11 +112,12 @@ func (w *ruleWriter) worstOf(what string, o Options) error {
 		if p.Slice != nil {
 			target = p.Slice.Target
 		}
-		fails = append(fails, recent(badOf("part"), sel)+" / "+recent(eventsOf("part"), sel)+" > "+target.BudgetText())
+		share := recent(badOf("part"), sel).dividedBy(recent(eventsOf("part"), sel))
+		fails = append(fails, share.above(target.BudgetText()))
 	}
-	failing := "clamp_max(count(\n" + strings.Join(fails, "\nor ") + "\n), 1)"
-	known := "0 * (count(" + recent(eventsOf("part"), w.sel) + ") == " + strconv.Itoa(len(parts)) + ") + 1"
-	w.count(minutePhase, what, w.sel, counting{total: known + "\nor " + failing, other: failing})
+	failing := oneEvent(call("count", or(fails...)))
+	all := call("count", recent(eventsOf("part"), w.sel)).is("==", raw(strconv.Itoa(len(parts))))
+	w.count(minutePhase, what, w.sel, counting{total: or(all.zero().plus(raw("1")), failing), other: failing})
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -21,6 +20,10 @@ const (
 	tierBurn = "slo:alert_tier:burn"
 	// tierPending is the same while a tier holds that must for a time.
 	tierPending = "slo:alert_tier_pending:burn"
+	// budgetTaken and evidence are the share of the budget that the bad events of a
+	// window take, and how unlikely they are by chance.
+	budgetTaken = "slo:window_budget:ratio"
+	evidence    = "slo:window_evidence:ln"
 )
 
 // firingTier is a tier of an alert, as it is for the whole SLO or for the groups
@@ -61,49 +64,62 @@ func (w *ruleWriter) firingTiers(severity string) []firingTier {
 	return out
 }
 
-// recordTier writes the rules of what a tier says.
+// sameSLO matches the series of an SLO, or of a group, whatever their other labels are.
+const sameSLO = "on (slo_id)"
+
+// recordTier writes the rules of a tier.
 func (w *ruleWriter) recordTier(f firingTier) {
 	labels := []string{"severity", f.Severity, "tier", f.Name}
-	begins := f.join(func(h holding) string { return h.begins() })
-	if f.For > 0 {
-		w.record(tierPending, begins, labels...)
-		pending := tierPending + "{" + w.sel + f.matchers() + "}"
-		minutes := int64(f.For / time.Minute)
-		if w.phases == nil {
-			begins = "last_over_time(" + pending + "[30s]) and count_over_time(" + pending + "[" + spanOf(f.For+30*time.Second) + "]) >= " + strconv.FormatInt(minutes+1, 10)
-		} else {
-			begins = "(" + begins + ") and on (slo_id) count_over_time(" + pending + "[" + spanOf(f.For) + "] offset 30s) >= " + strconv.FormatInt(minutes, 10)
-		}
+	if f.For == 0 {
+		w.record(tierBurn, f.ofAny(func(h holding) expr { return h.holds(w.fired(f)) }), labels...)
+		return
 	}
-	goesOn := f.join(func(h holding) string {
-		if h.tier.Runs > 0 {
-			return h.rules.now(badRuns, "") + " > 0\nand on (slo_id) " + w.fired(f)
-		}
-		if f.For == 0 && h.tier.Reset >= h.tier.Factor && !h.guarded() {
-			return ""
-		}
-		return h.burn(h.tier.Reset) + "\nand on (slo_id) " + w.fired(f)
-	})
-	if goesOn != "" {
-		begins += either + goesOn
-	}
-	w.record(tierBurn, begins, labels...)
+	begins := f.ofAny(func(h holding) expr { return h.begins() })
+	goesOn := f.ofAny(func(h holding) expr { return h.goesOn(w.fired(f)) })
+	w.record(tierPending, begins, labels...)
+	w.record(tierBurn, w.pending(f, begins).orOn(sameSLO, goesOn), labels...)
 }
 
-// join is the expression for all that have a tier.
-func (f firingTier) join(expr func(h holding) string) string {
-	var all []string
-	for _, h := range f.of {
-		if text := expr(h); text != "" {
-			all = append(all, text)
-		}
+// holds is the condition for a tier that needn't hold for a time to begin or to go on.
+func (h holding) holds(fired expr) expr {
+	burns := h.burn(h.factor())
+	switch {
+	case h.tier.Runs > 0 || h.tier.Reset < h.factor():
+		return h.begins().orOn(sameSLO, h.goesOn(fired))
+	case h.guarded():
+		return burns.andOn(sameSLO, h.guards().orOn(sameSLO, fired))
 	}
-	return strings.Join(all, either)
+	return burns
 }
 
-// either has the first of two series of an SLO or a group, whatever their other
-// labels are.
-const either = "\nor on (slo_id)\n"
+// goesOn is the condition for a tier that fired to go on.
+func (h holding) goesOn(fired expr) expr {
+	if h.tier.Runs > 0 {
+		return h.rules.now(badRuns, "").above("0").andOn(sameSLO, fired)
+	}
+	return h.burn(h.tier.Reset).andOn(sameSLO, fired)
+}
+
+// pending is a tier that has begun once its condition held for long enough. To vmalert
+// that is without what it has just recorded.
+func (w *ruleWriter) pending(f firingTier, begins expr) expr {
+	selector, minutes := tierPending+"{"+w.sel+f.matchers()+"}", int64(f.For/time.Minute)
+	if w.phases == nil {
+		held := overTime("count", selector, spanOf(f.For+30*time.Second))
+		return overTime("last", selector, "30s").and(held.is(">=", raw(strconv.FormatInt(minutes+1, 10))))
+	}
+	held := call("count_over_time", raw(selector+"["+spanOf(f.For)+"] offset 30s"))
+	return begins.andOn(sameSLO, held.is(">=", raw(strconv.FormatInt(minutes, 10))))
+}
+
+// ofAny is the expression for all that have a tier.
+func (f firingTier) ofAny(of func(h holding) expr) expr {
+	out := of(f.of[0])
+	for _, h := range f.of[1:] {
+		out = out.orOn(sameSLO, of(h))
+	}
+	return out
+}
 
 // matchers select the series of a tier among those of an SLO.
 func (f firingTier) matchers() string {
@@ -113,51 +129,54 @@ func (f firingTier) matchers() string {
 // fired is the burn rate of a tier that fired at the evaluation before this. What
 // does no longer ends with a stale marker; where rules stood still there is none,
 // and in Prometheus it is as it was for 5 minutes.
-func (w *ruleWriter) fired(f firingTier) string {
+func (w *ruleWriter) fired(f firingTier) expr {
 	if f.KeepFiringFor == 0 && w.phases == nil {
-		return tierBurn + "{" + w.sel + f.matchers() + "}"
+		return raw(tierBurn + "{" + w.sel + f.matchers() + "}")
 	}
-	return f.last(w.sel, f.KeepFiringFor+time.Minute)
+	return lastBurn(w.sel+f.matchers(), f.KeepFiringFor+time.Minute)
 }
 
 // fires is the burn rate of a tier while it fires, the time included that it is
 // kept firing.
-func (f firingTier) fires(sel string) string { return f.last(sel, f.KeepFiringFor) }
+func (f firingTier) fires(sel string) expr { return lastBurn(sel+f.matchers(), f.KeepFiringFor) }
 
-// last is what was recorded of a tier since a time ago.
-func (f firingTier) last(sel string, ago time.Duration) string {
-	return "last_over_time(" + tierBurn + "{" + sel + f.matchers() + "}[" + spanOf(ago+30*time.Second) + "])"
+// lastBurn is what was recorded of tiers since a time ago.
+func lastBurn(sel string, ago time.Duration) expr {
+	return overTime("last", tierBurn+"{"+sel+"}", spanOf(ago+30*time.Second))
 }
 
 func spanOf(d time.Duration) string { return model.Duration(d).String() }
 
 // begins is the condition for a tier to begin. Its value is the burn rate over the
 // long window, or the number of bad runs in a row.
-func (h holding) begins() string {
-	if h.tier.Runs > 0 {
-		return h.rules.now(badRuns, "") + " >= " + strconv.Itoa(h.tier.Runs)
+func (h holding) begins() expr {
+	switch {
+	case h.tier.Runs > 0:
+		return h.rules.now(badRuns, "").is(">=", raw(strconv.Itoa(h.tier.Runs)))
+	case h.guarded():
+		return h.burn(h.factor()).andOn(sameSLO, h.guards())
 	}
-	factor := h.tier.Factor
+	return h.burn(h.factor())
+}
+
+// factor is by how much a tier must burn to begin.
+func (h holding) factor() float64 {
 	if h.tier.Significance > 0 {
-		factor = max(factor, 1) // no more than what is allowed is never beyond chance
+		return max(h.tier.Factor, 1) // no more than what is allowed is never beyond chance
 	}
-	all := []string{h.burn(factor)}
-	for _, guard := range h.guards() {
-		all = append(all, "("+guard+")")
-	}
-	return strings.Join(all, "\nand on (slo_id) ")
+	return h.tier.Factor
 }
 
-// burn asks for burn rates over both windows.
-func (h holding) burn(factor float64) string {
-	over := " > " + floatText(factor)
+// burn compares the burn rates over both windows with a factor.
+func (h holding) burn(factor float64) expr {
+	long := h.rate(h.tier.Long).above(floatText(factor))
 	if h.tier.Long == h.tier.Short {
-		return h.rate(h.tier.Long) + over
+		return long
 	}
-	return h.rate(h.tier.Long) + over + " and on (slo_id) " + h.rate(h.tier.Short) + over
+	return long.andOn(sameSLO, h.rate(h.tier.Short).above(floatText(factor)))
 }
 
-func (h holding) rate(win slo.Window) string {
+func (h holding) rate(win slo.Window) expr {
 	return h.rules.now("slo_burn_rate", ",window="+strconv.Quote(win.String()))
 }
 
@@ -166,34 +185,71 @@ func (h holding) guarded() bool {
 	return h.tier.MinBad > 0 || h.tier.MinBudget > 0 || h.tier.Significance > 0
 }
 
-// guards are what else must hold for a tier to begin.
-func (h holding) guards() []string {
-	n := h.rules.sums(h.tier.Long)
-	var out []string
+// guards are what else must hold for a tier to begin, all over its long window.
+func (h holding) guards() expr {
+	window := ",window=" + strconv.Quote(h.tier.Long.String())
+	n := sums{bad: h.rules.now(windowBad, window)}
+	var all []expr
 	if h.tier.MinBad > 0 {
-		out = append(out, n.bad+" >= "+floatText(h.tier.MinBad))
+		all = append(all, n.bad.is(">=", raw(floatText(h.tier.MinBad))))
 	}
 	if h.tier.MinBudget > 0 {
-		// What is not known of the SLO's window is taken to be like the rest.
-		out = append(out, n.bad+" >= on (slo_id) "+floatText(h.tier.MinBudget)+
-			" * "+h.rules.now("slo_error_budget_events", "")+" / "+h.rules.now("slo_coverage_ratio", ""))
+		taken := h.rules.shared(budgetTaken, window, h.rules.budgetTaken(n.bad))
+		all = append(all, taken.is(">=", raw(floatText(h.tier.MinBudget))))
 	}
 	if h.tier.Significance > 0 {
-		out = append(out, h.beyondChance(n.bad))
+		chance := h.rules.shared(evidence, window, beyondChance(h.rules.s.Objective, n.bad, h.rate(h.tier.Long)))
+		all = append(all, chance.is(">=", raw(strconv.FormatFloat(-math.Log(h.tier.Significance), 'f', 4, 64))))
+	}
+	out := all[0]
+	for _, guard := range all[1:] {
+		out = out.and(guard)
 	}
 	return out
 }
 
-// beyondChance asks whether the bad events of the long window are more than chance
-// gives an SLO that only just keeps its objective. PromQL has no binomial
-// distribution, but a bound of its tail (Hoeffding 1963, theorem 1): of n events
-// that are each bad with probability p, the probability of n*q or more bad ones is
-// at most exp(-n*(q*ln(q/p) + (1-q)*ln((1-q)/(1-p)))), for q > p. So a few bad
-// events more are asked for than by an exact test, and never fewer.
+// shared is what sharedGuards recorded of a window, or the same where it can't be read
+// yet.
+func (w *ruleWriter) shared(record, window string, same expr) expr {
+	if w.phases == nil {
+		return w.now(record, window)
+	}
+	return same
+}
+
+// sharedGuards records what tiers of several windows compare.
+func (w *ruleWriter) sharedGuards() {
+	if w.phases != nil {
+		return
+	}
+	some := func(guarded func(alerting.Tier) bool) bool { return slices.ContainsFunc(w.tiers, guarded) }
+	if some(func(t alerting.Tier) bool { return t.MinBudget > 0 }) {
+		w.record(budgetTaken, w.budgetTaken(w.otherWindows().bad))
+	}
+	if some(func(t alerting.Tier) bool { return t.Significance > 0 }) {
+		w.record(evidence, w.byObjective(func(p *ruleWriter) expr {
+			return beyondChance(p.s.Objective, p.otherWindows().bad, p.now("slo_burn_rate", ""))
+		}))
+	}
+}
+
+// budgetTaken is the share of the budget that bad events take. What is not known of
+// the SLO's window is taken to be like the rest.
+func (w *ruleWriter) budgetTaken(bad expr) expr {
+	budget := w.now("slo_error_budget_events", "").dividedBy(w.now("slo_coverage_ratio", ""))
+	return infix(bad, "/ on (slo_id) group_left ()", budget)
+}
+
+// beyondChance is how far the bad events of a window are more than chance gives an SLO
+// that only just keeps its objective: minus the logarithm of a bound of the
+// probability. PromQL has no binomial distribution, but a bound of its tail (Hoeffding
+// 1963, theorem 1): of n events that are each bad with probability p, the probability
+// of n*q or more bad ones is at most exp(-n*(q*ln(q/p) + (1-q)*ln((1-q)/(1-p)))), for
+// q > p. So a few bad events more are needed than by an exact test, and never fewer.
 // The n events are the bad ones by their share, for a total may be less.
-func (h holding) beyondChance(bad string) string {
-	o, rate := h.rules.s.Objective, h.rate(h.tier.Long)
-	good := "clamp_min(1 - " + o.BudgetText() + " * " + rate + ", 1e-12)"
-	return bad + " * on (slo_id) (ln(" + rate + ") + " +
-		good + " * ln(" + good + " / " + o.RatioText() + ") / (" + o.BudgetText() + " * " + rate + ")) >= " + floatText(-math.Log(h.tier.Significance))
+func beyondChance(o slo.Objective, bad, rate expr) expr {
+	share := raw(o.BudgetText()).times(rate)
+	good := raw("1").minus(share).atLeast("1e-12")
+	ofGood := good.times(call("ln", good.dividedBy(raw(o.RatioText())))).dividedBy(share)
+	return bad.times(call("ln", rate.above("1")).plus(ofGood))
 }

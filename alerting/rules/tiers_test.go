@@ -171,16 +171,14 @@ func TestBeyondChance(t *testing.T) {
 			s := example(t, "", "bad_total", "all_total")
 			s.Objective = objective(t, o)
 			budget := s.Objective.Budget()
-			h := holding{newRuleWriter(nil, s, Options{Policies: alerting.BuiltIn()}), alerting.Tier{Long: hour, Significance: 1e-5}}
 			exact := func(bad float64) bool {
 				return bad > total*budget && distuv.Binomial{N: total, P: budget}.Survival(bad-1) <= 1e-5
 			}
 			bound := func(bad float64) bool {
-				guard := h.beyondChance(fmt.Sprintf("(vector(%g))", bad))
-				guard = strings.ReplaceAll(guard, h.rate(hour), fmt.Sprintf("vector(%g)", bad/total/budget))
-				v, err := b.instant(t.Context(), strings.ReplaceAll(guard, "on (slo_id)", ""), b.epoch)
+				vector := func(v float64) expr { return raw(fmt.Sprintf("vector(%g)", v)) }
+				v, err := b.instant(t.Context(), beyondChance(s.Objective, vector(bad), vector(bad/total/budget)).text, b.epoch)
 				require.NoError(t, err)
-				return len(v) > 0 && bad > total*budget
+				return len(v) > 0 && v[0].F >= -math.Log(1e-5)
 			}
 			first := func(holds func(bad float64) bool) float64 {
 				bad := math.Ceil(total * budget)

@@ -334,8 +334,8 @@ func (p *pattern) compare(win slo.Window) {
 			}
 		}
 	} else if p.phase >= 0 {
-		bad := recorded(p.t, p.db, "slo:window_bad_events:sum"+window)
-		for i, s := range recorded(p.t, p.db, "slo:window_events:sum"+window) {
+		bad := recorded(p.t, p.db, "slo:long_bad_events:sum"+window)
+		for i, s := range recorded(p.t, p.db, "slo:long_events:sum"+window) {
 			require.Equal(p.t, s.Time, bad[i].Time)
 			// The newest slot to the group "slots" at the quarter.
 			newest := s.Time.Truncate(15 * time.Minute).Add(p.phase - time.Minute)

@@ -33,9 +33,9 @@ const (
 	eventPhase
 	badPhase
 	minutePhase // of what slots are made of
-	knownPhase
 	slotPhase
 	sumPhase
+	ratePhase
 	tierPhase
 	alertPhase
 	phaseCount
@@ -45,7 +45,7 @@ const (
 type phases [phaseCount]bytes.Buffer
 
 func (s phase) String() string {
-	return [phaseCount]string{"memory", "slots", "bad", "minutes", "known", "derived", "sums", "tiers", "alerts"}[s]
+	return [phaseCount]string{"memory", "slots", "bad", "minutes", "derived", "sums", "rates", "tiers", "alerts"}[s]
 }
 
 const (
@@ -91,8 +91,11 @@ func (w *ruleWriter) staged(prefix string, o Options) error {
 		}
 		w.group(prefix+p.String(), time.Minute, at)
 		w.b.Write(w.phases[p].Bytes())
-		if w.lastOffset = at; p != alertPhase {
-			w.lastOffset += gap
+		switch {
+		case p < tierPhase:
+			w.aliasOffset = at + gap
+		case p == tierPhase:
+			w.aliasOffset = at
 		}
 		at += gap
 	}
@@ -108,9 +111,12 @@ func (w *ruleWriter) spread(most time.Duration) time.Duration {
 
 // now is what a phase before recorded, as an instant selector gives it. That of
 // VictoriaMetrics looks as far back as flags of vmalert say.
-func (w *ruleWriter) now(name, matchers string) string {
+func (w *ruleWriter) now(name, matchers string) expr {
 	if w.phases == nil {
-		return name + "{" + w.sel + matchers + "}"
+		if matchers == "" || len(w.sel) < width/2 {
+			return raw(name + "{" + w.sel + matchers + "}")
+		}
+		return enclosed(name+"{", []expr{raw(w.sel), raw(matchers[1:])}, "}")
 	}
 	return recent(name, w.sel+matchers)
 }

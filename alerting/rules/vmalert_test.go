@@ -112,7 +112,7 @@ func TestVMAlertMetricsQL(t *testing.T) {
 }
 
 // TestVMAlertIncident is TestIncident's page of the default policy by the rules for
-// vmalert. An alert is evaluated from 82 s after the end of a slot on, and in the 9 s
+// vmalert. An alert is evaluated from 87 s after the end of a slot on, and in the 8 s
 // in which the groups of SLOs are spread.
 func TestVMAlertIncident(t *testing.T) {
 	db := incidentDay(t)
@@ -124,8 +124,8 @@ func TestVMAlertIncident(t *testing.T) {
 	require.NotEmpty(t, alerts)
 	first, last := alerts[0].Time, alerts[len(alerts)-1].Time
 	require.Len(t, alerts, 1+int(last.Sub(first)/time.Minute), "one episode")
-	between(t, at(1441).Add(82*time.Second), first, 9*time.Second)
-	between(t, at(1475-1).Add(82*time.Second), last, 9*time.Second)
+	between(t, at(1441).Add(87*time.Second), first, 8*time.Second)
+	between(t, at(1475-1).Add(87*time.Second), last, 8*time.Second)
 }
 
 // TestVMAlertTiersAgree is TestTiersAgree by the rules for vmalert, over fewer slots.
@@ -151,7 +151,7 @@ func TestVMAlertTiersAgree(t *testing.T) {
 		for severity, minutes := range by {
 			var got []int
 			for _, a := range recorded(t, db, fmt.Sprintf(`ALERTS{alertstate="firing",tenant=%q,severity=%q}`, tenant, severity)) {
-				got = append(got, int(a.Time.Add(-82*time.Second).Sub(epoch)/time.Minute))
+				got = append(got, int(a.Time.Add(-87*time.Second).Sub(epoch)/time.Minute))
 			}
 			require.Equal(t, spans(minutes), spans(got), "%s of %s", severity, tenant)
 		}
@@ -210,7 +210,7 @@ func vmalertGroups(t *testing.T, s *slo.SLO, p alerting.Policies) []vmalertGroup
 	var file struct{ Groups []map[string]any }
 	require.NoError(t, yaml.Unmarshal(text, &file))
 	var out []vmalertGroup
-	for _, rank := range []string{"memory", "slots", "bad", "minutes", "known", "derived", "sums: slo:quarter", "sums: slo:bad_runs", "windows", "sums: slo_", "tiers", "alerts"} {
+	for _, rank := range []string{"memory", "slots", "bad", "minutes", "derived: slo:known", "derived: slo:slot", "sums: slo:quarter", "sums: slo:bad_runs", "windows", "sums: slo:window", "rates", "tiers", "alerts"} {
 		name, prefix, _ := strings.Cut(rank, ": ")
 		var groups []map[string]any
 		for _, of := range file.Groups {
@@ -228,8 +228,11 @@ func vmalertGroups(t *testing.T, s *slo.SLO, p alerting.Policies) []vmalertGroup
 			continue
 		}
 		g := vmalertGroup{name: name}
-		if prefix == "slo:bad_runs" {
-			g.name = "runs" // which read themselves
+		switch prefix { // these read themselves
+		case "slo:bad_runs":
+			g.name = "runs"
+		case "slo:known":
+			g.name = "known"
 		}
 		for _, of := range groups {
 			require.Equal(t, groups[0]["eval_offset"], of["eval_offset"])
@@ -376,7 +379,7 @@ func receive(t *testing.T, vm *servers.Server, db *memprom.DB, selector string, 
 	}
 	for name, of := range values {
 		interval := time.Minute
-		if strings.HasPrefix(name, `{__name__="slo:window`) {
+		if strings.HasPrefix(name, `{__name__="slo:long`) {
 			interval = 15 * time.Minute
 		}
 		require.NoError(t, db.Add(t.Context(), labels.FromMap(metrics[name]), ended(of, interval, to)...))
