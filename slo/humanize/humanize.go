@@ -82,21 +82,11 @@ func Times(n int) string {
 // Fixed is a number with so many decimals, for sums whose parts people add up.
 func Fixed(v float64, decimals int) string { return grouped(v, decimals) }
 
-// Objective is the ratio as exact decimal percent, 0.999 as "99.9": for
-// objectives, which have few digits.
+// Objective is the ratio as exact decimal percent, 0.999 as "99.9": for objectives and
+// shares that people write, which have few digits.
 func Objective(ratio float64) string {
-	digits, ok := strings.CutPrefix(strconv.FormatFloat(ratio, 'f', -1, 64), "0.")
-	if !ok {
-		return strconv.FormatFloat(100*ratio, 'f', -1, 64)
-	}
-	for len(digits) < 2 {
-		digits += "0"
-	}
-	whole := strings.TrimLeft(digits[:1], "0") + digits[1:2]
-	if digits[2:] == "" {
-		return whole
-	}
-	return whole + "." + digits[2:]
+	percent, _ := strconv.ParseFloat(strconv.FormatFloat(ratio, 'f', -1, 64)+"e2", 64) // rounds once
+	return strconv.FormatFloat(percent, 'f', -1, 64)
 }
 
 // maxDecimals bounds the digits of an SLI; an objective has at most 9.

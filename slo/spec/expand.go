@@ -5,41 +5,38 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"math"
-	"strconv"
-	"strings"
+	"reflect"
+	"slices"
 	"time"
 
-	"github.com/prometheus/alertmanager/timeinterval"
 	"github.com/prometheus/common/model"
 	"gopkg.in/yaml.v3"
 
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/expr"
+	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
 // Expand writes SLOs as an SLO file in which nothing is left to defaults, and
 // which has the exclusions of files of their own. Load reads the same SLOs
 // from it.
 func Expand(slos []*slo.SLO) ([]byte, error) {
-	var docs []*expandedFile
-	for i, s := range slos {
-		if i == 0 || !sameTop(slos[i-1], s) {
-			docs = append(docs, &expandedFile{APIVersion: APIVersion, Service: s.Service, Description: s.About, Owner: s.Owner, Labels: s.Labels, Links: s.Links})
-		}
-		last := docs[len(docs)-1]
-		last.SLOs = append(last.SLOs, expanded(s))
+	if len(slos) == 0 {
+		return nil, nil
 	}
 	var out bytes.Buffer
 	e := yaml.NewEncoder(&out)
 	e.SetIndent(2)
-	for _, d := range docs {
-		if err := e.Encode(d); err != nil {
-			return nil, fmt.Errorf("expanding %s: %w", d.Service, err)
+	for len(slos) > 0 {
+		first := slos[0]
+		n := slices.IndexFunc(slos, func(s *slo.SLO) bool { return !sameTop(first, s) })
+		if n < 0 {
+			n = len(slos)
 		}
-	}
-	if len(docs) == 0 {
-		return nil, nil
+		if err := e.Encode(expandedFile(slos[:n])); err != nil {
+			return nil, fmt.Errorf("expanding %s: %w", first.Service, err)
+		}
+		slos = slos[n:]
 	}
 	if err := e.Close(); err != nil {
 		return nil, fmt.Errorf("expanding SLOs: %w", err)
@@ -51,171 +48,156 @@ func sameTop(a, b *slo.SLO) bool {
 	return a.Service == b.Service && a.About == b.About && a.Owner == b.Owner && maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Links, b.Links)
 }
 
-type expandedFile struct {
-	APIVersion  string            `yaml:"apiVersion"`
-	Service     string            `yaml:"service"`
-	Description string            `yaml:"description,omitempty"`
-	Owner       string            `yaml:"owner,omitempty"`
-	Labels      map[string]string `yaml:"labels,omitempty"`
-	Links       map[string]string `yaml:"links,omitempty"`
-	SLOs        []expandedSLO     `yaml:"slos"`
-}
-
-type expandedSLO struct {
-	Name             string              `yaml:"name"`
-	Description      string              `yaml:"description,omitempty"`
-	Objective        plain               `yaml:"objective"`
-	SLI              any                 `yaml:"sli,omitempty"`
-	WorstOf          []string            `yaml:"worst_of,omitempty"`
-	Window           any                 `yaml:"window"`
-	Budgeting        string              `yaml:"budgeting"`
-	Slice            *expandedSlice      `yaml:"slice,omitempty"`
-	GroupBy          []string            `yaml:"group_by,omitempty,flow"`
-	Groups           *expandedGroups     `yaml:"groups,omitempty"`
-	OnNoData         string              `yaml:"on_no_data"`
-	Backend          string              `yaml:"backend,omitempty"`
-	ObjectiveHistory []expandedPast      `yaml:"objective_history,omitempty"`
-	BudgetPolicy     []expandedStep      `yaml:"budget_policy,omitempty"`
-	Exclude          []expandedExclusion `yaml:"exclude,omitempty"`
-	Alerting         expandedAlerting    `yaml:"alerting"`
-}
-
-type expandedAlerting struct {
-	Policy      string            `yaml:"policy"`
-	Name        string            `yaml:"name"`
-	Labels      map[string]string `yaml:"labels,omitempty"`
-	Annotations map[string]string `yaml:"annotations,omitempty"`
-	Severities  map[string]string `yaml:"severities,flow"`
-	Page        expandedSeverity  `yaml:"page,flow"`
-	Ticket      expandedSeverity  `yaml:"ticket,flow"`
-	NoData      expandedNoData    `yaml:"no_data,flow"`
-}
-
-type expandedNoData struct {
-	Severity string `yaml:"severity"`
-	For      string `yaml:"for"`
-}
-
-type expandedSeverity struct {
-	Disabled bool              `yaml:"disabled"`
-	Labels   map[string]string `yaml:"labels,omitempty"`
-}
-
-type expandedSlice struct {
-	Length string `yaml:"length"`
-	Target plain  `yaml:"target"`
-}
-
-type expandedGroups struct {
-	Limit      int              `yaml:"limit"`
-	Objectives map[string]plain `yaml:"objectives,omitempty"`
-}
-
-type expandedPast struct {
-	Until     string `yaml:"until"`
-	Objective plain  `yaml:"objective"`
-}
-
-type expandedStep struct {
-	RemainingBelow string   `yaml:"remaining_below"`
-	Action         string   `yaml:"action"`
-	Gate           slo.Gate `yaml:"gate,omitempty"`
-}
-
-type expandedExclusion struct {
-	From           string                      `yaml:"from,omitempty"`
-	To             string                      `yaml:"to,omitempty"`
-	TimeIntervals  []timeinterval.TimeInterval `yaml:"time_intervals,omitempty"`
-	OperatingHours []timeinterval.TimeInterval `yaml:"operating_hours,omitempty"`
-	Reason         string                      `yaml:"reason"`
-	Ticket         string                      `yaml:"ticket,omitempty"`
-}
-
-// plain is a number with the digits that it is written with.
-type plain string
+// object contains keys and their values in turn, in the order of the file. It is written
+// without the keys whose value is nil or an empty text, list or mapping.
+type object []any
 
 // MarshalYAML implements yaml.Marshaler.
-func (p plain) MarshalYAML() (any, error) {
-	return &yaml.Node{Kind: yaml.ScalarNode, Value: string(p)}, nil
-}
-
-func expanded(s *slo.SLO) expandedSLO {
-	x := expandedSLO{
-		Name: s.Name, Description: s.Description, Objective: plain(s.Objective.Percent()),
-		Window: s.Window.String(), Budgeting: "occurrences", OnNoData: "ignore", Backend: s.Backend,
-	}
-	if !s.Window.IsRolling() {
-		x.Window = map[string]string{"calendar": string(s.Window.Calendar), "timezone": s.Window.Zone}
-	}
-	if s.Slice != nil {
-		x.Budgeting, x.Slice = "timeslices", &expandedSlice{s.Slice.Length.String(), plain(s.Slice.Target.Percent())}
-	}
-	if g := s.Groups; g != nil {
-		x.GroupBy, x.Groups = g.By, &expandedGroups{g.Limit, map[string]plain{}}
-		for key, o := range g.Objectives {
-			x.Groups.Objectives[key] = plain(o.Percent())
+func (o object) MarshalYAML() (any, error) {
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	for pair := range slices.Chunk(o, 2) {
+		if isEmpty(pair[1]) {
+			continue
+		}
+		for _, part := range pair {
+			var child yaml.Node
+			if err := child.Encode(part); err != nil {
+				return nil, err
+			}
+			n.Content = append(n.Content, &child)
 		}
 	}
-	if f, ok := s.Indicator.(slo.Forgiving); s.NoDataBad || ok && f.BadWithoutData() {
-		x.OnNoData = "bad"
+	return n, nil
+}
+
+func isEmpty(value any) bool {
+	v := reflect.ValueOf(value)
+	switch v.Kind() {
+	case reflect.Invalid:
+		return true
+	case reflect.String, reflect.Slice, reflect.Map:
+		return v.Len() == 0
 	}
+	return false
+}
+
+// inline is a value on one line.
+type inline struct{ any }
+
+// MarshalYAML implements yaml.Marshaler.
+func (i inline) MarshalYAML() (any, error) {
+	n := &yaml.Node{}
+	err := n.Encode(i.any)
+	n.Style = yaml.FlowStyle
+	return n, err
+}
+
+// number is written with the digits that it has.
+type number string
+
+// MarshalYAML implements yaml.Marshaler.
+func (n number) MarshalYAML() (any, error) {
+	return &yaml.Node{Kind: yaml.ScalarNode, Value: string(n)}, nil
+}
+
+func expandedFile(slos []*slo.SLO) object {
+	var list []object
+	for _, s := range slos {
+		list = append(list, expanded(s))
+	}
+	s := slos[0]
+	return object{
+		"apiVersion", APIVersion, "service", s.Service, "description", s.About, "owner", s.Owner,
+		"labels", s.Labels, "links", s.Links, "slos", list,
+	}
+}
+
+func expanded(s *slo.SLO) object {
+	out := object{"name", s.Name, "description", s.Description, "objective", percentage(s.Objective)}
+	if w, ok := s.Indicator.(*slo.WorstOf); ok {
+		out = append(out, "worst_of", w.Names)
+	} else {
+		out = append(out, "sli", object{s.Indicator.Kind(), expandedIndicator(s.Indicator)})
+	}
+	if s.Window.IsRolling() {
+		out = append(out, "window", s.Window.String())
+	} else {
+		out = append(out, "window", object{"calendar", string(s.Window.Calendar), "timezone", s.Window.Zone})
+	}
+	if s.Slice == nil {
+		out = append(out, "budgeting", "occurrences")
+	} else {
+		out = append(out, "budgeting", "timeslices",
+			"slice", object{"length", s.Slice.Length.String(), "target", percentage(s.Slice.Target)})
+	}
+	if g := s.Groups; g != nil {
+		objectives := map[string]number{}
+		for key, o := range g.Objectives {
+			objectives[key] = percentage(o)
+		}
+		out = append(out, "group_by", inline{g.By}, "groups", object{"limit", g.Limit, "objectives", objectives})
+	}
+	noData := "ignore"
+	if f, ok := s.Indicator.(slo.Forgiving); s.NoDataBad || ok && f.BadWithoutData() {
+		noData = "bad"
+	}
+	var past, steps, exclude []object
 	for _, p := range s.PastObjectives {
-		x.ObjectiveHistory = append(x.ObjectiveHistory, expandedPast{p.Until.Format(time.RFC3339Nano), plain(p.Objective.Percent())})
+		past = append(past, object{"until", p.Until.Format(time.RFC3339Nano), "objective", percentage(p.Objective)})
 	}
 	for _, p := range s.BudgetPolicy {
-		x.BudgetPolicy = append(x.BudgetPolicy, expandedStep{percent(p.Below), p.Action, p.Gate})
+		below := humanize.Objective(p.Below) + "%"
+		steps = append(steps, object{"remaining_below", below, "action", p.Action, "gate", string(p.Gate)})
 	}
 	for _, e := range s.Exclusions {
-		x.Exclude = append(x.Exclude, expandedOf(e))
+		exclude = append(exclude, expandedExclusion(e))
 	}
-	a := s.Alerting
-	x.Alerting = expandedAlerting{
-		Policy: cmp.Or(a.Policy, s.UsualPolicy()), Name: a.AlertName(), Labels: a.Labels, Annotations: a.Annotations,
-		Severities: map[string]string{slo.Page: a.Severity(slo.Page).Label, slo.Ticket: a.Severity(slo.Ticket).Label},
-		Page:       expandedSeverity{a.Page.Disabled, a.Page.Labels}, Ticket: expandedSeverity{a.Ticket.Disabled, a.Ticket.Labels},
-		NoData: expandedNoData{a.NoData.SeverityName(), model.Duration(a.NoData.After()).String()},
-	}
-	if w, ok := s.Indicator.(*slo.WorstOf); ok {
-		x.WorstOf = w.Names
-	} else {
-		x.SLI = map[string]any{s.Indicator.Kind(): expandedIndicator(s.Indicator)}
-	}
-	return x
+	return append(out, "on_no_data", noData, "backend", s.Backend, "objective_history", past,
+		"budget_policy", steps, "exclude", exclude, "alerting", expandedAlerting(s))
 }
 
-func expandedOf(e slo.Exclusion) expandedExclusion {
-	x := expandedExclusion{Reason: e.Reason, Ticket: e.Ticket}
+func percentage(o slo.Objective) number { return number(o.Percent()) }
+
+func expandedAlerting(s *slo.SLO) object {
+	a := s.Alerting
+	severity := func(a slo.AlertSeverity) inline { return inline{object{"disabled", a.Disabled, "labels", a.Labels}} }
+	return object{
+		"policy", cmp.Or(a.Policy, s.UsualPolicy()), "name", a.AlertName(), "labels", a.Labels, "annotations", a.Annotations,
+		"severities", inline{object{slo.Page, a.Severity(slo.Page).Label, slo.Ticket, a.Severity(slo.Ticket).Label}},
+		slo.Page, severity(a.Page), slo.Ticket, severity(a.Ticket),
+		"no_data", inline{object{"severity", a.NoData.SeverityName(), "for", model.Duration(a.NoData.After()).String()}},
+	}
+}
+
+func expandedExclusion(e slo.Exclusion) object {
+	about := object{"reason", e.Reason, "ticket", e.Ticket}
 	switch {
 	case e.OperatingHours:
-		x.OperatingHours = e.Intervals
+		return append(object{"operating_hours", e.Intervals}, about...)
 	case len(e.Intervals) > 0:
-		x.TimeIntervals = e.Intervals
-	default:
-		x.From, x.To = e.From.Format(time.RFC3339Nano), e.To.Format(time.RFC3339Nano)
+		return append(object{"time_intervals", e.Intervals}, about...)
 	}
-	return x
+	return append(object{"from", e.From.Format(time.RFC3339Nano), "to", e.To.Format(time.RFC3339Nano)}, about...)
 }
 
-// expandedIndicator is what an SLO file says of an indicator, in its order.
-func expandedIndicator(i slo.Indicator) *yaml.Node {
+// expandedIndicator returns the keys of an indicator.
+func expandedIndicator(i slo.Indicator) object {
 	counters := map[string]slo.Counter{}
 	if c, ok := i.Measure().(slo.Counters); ok { // increments are written as sums of selectors
 		counters = map[string]slo.Counter{"good": c.Good, "succeeded": c.Good, "bad": c.Bad, "failed": c.Bad, "total": c.Total}
 	}
-	n := &yaml.Node{Kind: yaml.MappingNode}
+	var out object
 	for _, f := range i.Fields() {
-		value := &yaml.Node{Kind: yaml.ScalarNode}
-		if c, ok := counters[f.Key]; ok {
-			f.Text = expressionOf(c)
+		switch c, counted := counters[f.Key]; {
+		case counted:
+			out = append(out, f.Key, expressionOf(c))
+		case f.Key == "value":
+			out = append(out, f.Key, number(f.Text))
+		default:
+			out = append(out, f.Key, f.Text)
 		}
-		if f.Key == "value" {
-			value.Value = f.Text
-		} else {
-			value.SetString(f.Text)
-		}
-		n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: f.Key}, value)
 	}
-	return n
+	return out
 }
 
 // expressionOf is the counter as an SLO file has it: a selector, or an expression
@@ -225,22 +207,4 @@ func expressionOf(c slo.Counter) string {
 		return s.String()
 	}
 	return c.Sum(func(s slo.Selector) string { return "sum(increase(" + s.String() + "[" + expr.WindowVariable + "]))" })
-}
-
-// percent is a ratio as a percentage with all its digits: "25%".
-func percent(ratio float64) string {
-	text := strconv.FormatFloat(math.Abs(ratio), 'f', -1, 64)
-	whole, frac, _ := strings.Cut(text, ".")
-	frac += "00"
-	text = strings.TrimLeft(whole+frac[:2], "0")
-	if text == "" {
-		text = "0"
-	}
-	if rest := strings.TrimRight(frac[2:], "0"); rest != "" {
-		text += "." + rest
-	}
-	if ratio < 0 {
-		text = "-" + text
-	}
-	return text + "%"
 }
