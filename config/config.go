@@ -12,6 +12,7 @@
 package config
 
 import (
+	_ "embed" // the schema is a file of its own
 	"errors"
 	"net/url"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting/notify"
 	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // Config is the program's own file.
@@ -30,23 +32,13 @@ type Config struct {
 	Backends      []Backend // the first is that of SLOs which name none
 	Alertmanagers []Alertmanager
 	Policies      alerting.Policies // those that are built in, and the users' own
-	Limits        Limits
-	QueryMemory   int // in bytes, what the answers of all backends take at once; 0 for the default
-	GitSize       int // in bytes, of one fetch; 0 for the default
-	GitFiles      int // files, directories and commits of one fetch; 0 for the default
+	Limits        spec.Limits       // 0 is the default
+	QueryMemory   int               // in bytes, what the answers of all backends take at once; 0 for the default
+	GitSize       int               // in bytes, of one fetch; 0 for the default
+	GitFiles      int               // files, directories and commits of one fetch; 0 for the default
 	Web           Web
 
 	dir string // of the file; relative paths begin there
-}
-
-// Limits bound what SLO files hold, for they are other people's. 0 is the default.
-type Limits struct {
-	SLOsPerFile     int
-	SLOsPerSource   int
-	Parts           int // of an SLO of other SLOs, with the parts of these
-	Labels          int // of a file or of alerts, and so many annotations, links and labels of group_by
-	Exclusions      int // of an SLO; each range of times counts as one
-	GroupObjectives int // of an SLO
 }
 
 // Spec is one place where SLO files are: a directory or a Git repository.
@@ -136,3 +128,10 @@ func checkURL(text string) error {
 	}
 	return nil
 }
+
+//go:embed schema.json
+var schema string
+
+// Schema is the JSON Schema (draft 2020-12) of the program's own file, for
+// editors.
+func Schema() string { return schema }

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/config/source"
+	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // TestLimits are whole numbers above 0; what is not there has its default.
@@ -14,13 +15,13 @@ func TestLimits(t *testing.T) {
 	const rest = "specs: [{directory: slos}]\nbackends: [{url: http://prometheus:9090}]\n"
 	cfg, found := Parse("c.yaml", []byte(rest+"limits: {slos_per_file: 1, slos_per_source: 2, parts: 3, labels: 4, exclusions: 5, group_objectives: 6, query_memory: 1GiB, git_size: 20MiB, git_files: 7}\n"))
 	require.Empty(t, found)
-	require.Equal(t, Limits{SLOsPerFile: 1, SLOsPerSource: 2, Parts: 3, Labels: 4, Exclusions: 5, GroupObjectives: 6}, cfg.Limits)
+	require.Equal(t, spec.Limits{SLOsPerFile: 1, SLOsPerSource: 2, Parts: 3, Labels: 4, Exclusions: 5, GroupObjectives: 6}, cfg.Limits)
 	require.Equal(t, 1<<30, cfg.QueryMemory)
 	require.Equal(t, 20<<20, cfg.GitSize)
 	require.Equal(t, 7, cfg.GitFiles)
 	cfg, found = Parse("c.yaml", []byte(rest))
 	require.Empty(t, found)
-	require.Equal(t, Limits{}, cfg.Limits)
+	require.Equal(t, spec.Limits{}, cfg.Limits)
 	_, found = Parse("c.yaml", []byte(rest+"limits: {parts: 0}\n"))
 	require.Len(t, found, 1)
 	require.Equal(t, "c.yaml:3:17: 0 is not a whole number of at least 1", found[0].String())

@@ -5,6 +5,7 @@
 package slo
 
 import (
+	"strings"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -139,4 +140,18 @@ type Finding struct {
 	Field         string // of the SLO file, such as "window" or "sli.events.bad"; "" for the SLO itself
 	Wrong         bool   // it can't work; else it is probably not meant
 	Message, Hint string
+}
+
+// Of is the group of an SLO with these values of the labels that it is split by.
+func (s *SLO) Of(group map[string]string) *SLO {
+	one := *s
+	one.Groups, one.Group = nil, group
+	values := make([]string, len(s.Groups.By))
+	for i, name := range s.Groups.By {
+		values[i] = group[name]
+	}
+	if o, ok := s.Groups.Objectives[strings.Join(values, ",")]; ok {
+		one.Objective, one.PastObjectives = o, nil
+	}
+	return &one
 }

@@ -171,7 +171,7 @@ func read(ctx context.Context, s streams, paths []string, cfg *config.Config) (*
 	if len(files) == 0 {
 		return nil, failure("there is no SLO file in any of the configured places")
 	}
-	return spec.Limits(cfg.Limits).Load(files), nil
+	return cfg.Limits.Load(files), nil
 }
 
 // stdinName is the name of standard input in findings.

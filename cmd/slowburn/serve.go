@@ -29,7 +29,6 @@ import (
 	"github.com/slowburn-slo/slowburn/dashboards/web"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
-	"github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // shutdownTime bounds the draining of HTTP. With the bound of the queue of alerts, it is less
@@ -137,7 +136,7 @@ func (sv *service) newParts(cfg *config.Config, came map[string]time.Time) (*par
 	options.Publish = func(*evaluator.Report) { p.sender.Wake() }
 	p.eval = loop.New(options)
 	p.reloader = reload.New(reload.Options{
-		Sources: cfg.Sources(), Limits: spec.Limits(cfg.Limits), Check: cfg.Policies.Check, Apply: p.eval.SetSLOs,
+		Sources: cfg.Sources(), Limits: cfg.Limits, Check: cfg.Policies.Check, Apply: p.eval.SetSLOs,
 		Came: came, Log: sv.log, Registerer: reg, Now: time.Now,
 	})
 	version, _, _ := stamp()

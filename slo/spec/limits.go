@@ -66,37 +66,18 @@ func labelTexts(m yamlfile.Map) map[string]string {
 
 // memo keeps what was read of values, for those that many SLOs share: values of
 // defaults, and what aliases stand for. What it keeps must not be changed.
-type memo struct {
-	mu   sync.Mutex
-	kept map[memoKey]*memory
-}
+type memo struct{ sync.Map }
 
 type memoKey struct {
 	at       yamlfile.Value // what aliases stand for
 	what, by string         // how it is read
 }
 
-type memory struct {
-	once  sync.Once
-	value any
-}
-
 // remembered reads a value once for all that read it so.
 func remembered[T any](m *memo, key memoKey, read func() T) T {
 	key.at = key.at.Target()
-	m.mu.Lock()
-	if m.kept == nil {
-		m.kept = map[memoKey]*memory{}
-	}
-	one := m.kept[key]
-	if one == nil {
-		one = &memory{}
-		m.kept[key] = one
-	}
-	m.mu.Unlock()
-	one.once.Do(func() { one.value = read() })
-	value, _ := one.value.(T)
-	return value
+	once, _ := m.LoadOrStore(key, sync.OnceValue(read))
+	return once.(func() T)()
 }
 
 // orDefault are the limits, where none is 0.
