@@ -17,71 +17,60 @@ func Excluded(list []Exclusion, from, to time.Time) []Span {
 	from, to = floor(from), ceil(to)
 	var all []Span
 	for i := range list {
-		all = append(all, list[i].spans(from, to)...)
+		for _, s := range list[i].spans(from, to) {
+			if begin, end := later(s.From, from), earlier(s.To, to); begin.Before(end) {
+				all = append(all, Span{floor(begin), ceil(end)})
+			}
+		}
 	}
-	slices.SortFunc(all, func(a, b Span) int { return a.From.Compare(b.From) })
+	return union(all)
+}
+
+// union returns the same times in order, without overlaps or touching ends.
+func union(spans []Span) []Span {
+	slices.SortFunc(spans, func(a, b Span) int { return a.From.Compare(b.From) })
 	var out []Span
-	for _, s := range all {
+	for _, s := range spans {
 		if last := len(out) - 1; last < 0 || s.From.After(out[last].To) {
 			out = append(out, s)
-		} else if s.To.After(out[last].To) {
-			out[last].To = s.To
+		} else {
+			out[last].To = later(out[last].To, s.To)
 		}
 	}
 	return out
 }
 
-// spans are the times that one exclusion excludes.
+// spans are the times, to the instant, that one exclusion excludes.
 func (e *Exclusion) spans(from, to time.Time) []Span {
-	var out []Span
-	add := func(a, b time.Time) {
-		a, b = later(a, from), earlier(b, to)
-		if last := len(out) - 1; !a.Before(b) {
-			return
-		} else if last >= 0 && !floor(a).After(out[last].To) {
-			out[last].To = later(out[last].To, ceil(b))
-		} else {
-			out = append(out, Span{From: floor(a), To: ceil(b)})
-		}
-	}
 	if len(e.Intervals) == 0 {
-		add(e.From, e.To)
-		return out
+		return []Span{{e.From, e.To}}
 	}
-	at := from // up to which out is known
-	for _, inside := range e.insides(from, to) {
-		if e.OperatingHours {
-			add(at, inside.From)
-		} else {
-			add(inside.From, inside.To)
-		}
-		at = later(at, inside.To)
+	inside := e.insides(from, to)
+	if !e.OperatingHours {
+		return inside
 	}
-	if e.OperatingHours {
-		add(at, to)
+	var out []Span
+	end := from // of the operating hours before
+	for _, s := range inside {
+		out = append(out, Span{end, s.From})
+		end = s.To
 	}
-	return out
+	return append(out, Span{end, to})
 }
 
-// insides are the times, to the instant, that any of the intervals contains, in the order of
-// their beginnings. They can overlap.
+// insides are the times, to the instant, that any of the intervals contains.
 func (e *Exclusion) insides(from, to time.Time) []Span {
 	var out []Span
 	for _, i := range e.Intervals {
 		edges := appendEdges([]time.Time{from, to}, i, from, to)
 		slices.SortFunc(edges, time.Time.Compare)
 		for n, at := range edges[:len(edges)-1] {
-			switch last := len(out) - 1; {
-			case !at.Before(edges[n+1]) || !i.ContainsTime(at):
-			case last >= 0 && out[last].To.Equal(at):
-				out[last].To = edges[n+1]
-			default:
+			if at.Before(edges[n+1]) && i.ContainsTime(at) {
 				out = append(out, Span{at, edges[n+1]})
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b Span) int { return a.From.Compare(b.From) })
-	return out
+	return union(out)
 }
 
 // appendEdges adds the instants between two others at which an interval may begin
@@ -121,17 +110,9 @@ func appendEdges(edges []time.Time, i timeinterval.TimeInterval, from, to time.T
 	return edges
 }
 
-func floor(t time.Time) time.Time {
-	t = t.UTC()
-	return t.Add(-time.Duration((t.Unix()%60+60)%60)*time.Second - time.Duration(t.Nanosecond()))
-}
+func floor(t time.Time) time.Time { return t.UTC().Truncate(time.Minute) }
 
-func ceil(t time.Time) time.Time {
-	if f := floor(t); f.Before(t) {
-		return f.Add(time.Minute)
-	}
-	return floor(t)
-}
+func ceil(t time.Time) time.Time { return floor(t.Add(time.Minute - 1)) }
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {

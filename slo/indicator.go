@@ -133,67 +133,34 @@ func (l Latency) Measure() Measure {
 func (l Latency) Buckets() Selector { return l.Histogram.suffixed("_bucket") }
 
 // Probe is the indicator that asks in each slot whether each target is up.
-type Probe struct{ States States }
+type Probe struct{ States }
 
 // Kind implements Indicator.
 func (Probe) Kind() string { return "probe" }
 
-// Unit implements Indicator.
-func (Probe) Unit() string { return UnitMinutes }
-
 // Fields implements Indicator.
-func (p Probe) Fields() []Field { return []Field{{Key: "metric", Text: p.States.Gauge.String()}} }
-
-// Measure implements Indicator.
-func (p Probe) Measure() Measure { return p.States }
+func (p Probe) Fields() []Field { return []Field{{Key: "metric", Text: p.Gauge.String()}} }
 
 // Threshold is the indicator that compares the values of a query.
-type Threshold struct {
-	Query  string
-	Op     string // <, <=, >, >=, == or !=; good when the value is so
-	Value  float64
-	Absent bool
-}
+type Threshold struct{ Levels }
 
 // Kind implements Indicator.
 func (Threshold) Kind() string { return "threshold" }
-
-// Unit implements Indicator.
-func (Threshold) Unit() string { return UnitMinutes }
 
 // Fields implements Indicator.
 func (t Threshold) Fields() []Field {
 	return []Field{{Key: "query", Text: t.Query}, {Key: "op", Text: t.Op}, {Key: "value", Text: strconv.FormatFloat(t.Value, 'g', -1, 64)}}
 }
 
-// Measure implements Indicator.
-func (t Threshold) Measure() Measure {
-	return Levels{Query: t.Query, Op: t.Op, Value: t.Value, Absent: t.Absent}
-}
-
-// Good reports whether a value is good.
-func (t Threshold) Good(v float64) bool { return compare(v, t.Op, t.Value) }
-
 // Freshness is the indicator that asks in each slot how old something is.
-type Freshness struct {
-	Timestamp string // an expression, in seconds since the epoch
-	MaxAge    time.Duration
-}
+type Freshness struct{ Levels }
 
 // Kind implements Indicator.
 func (Freshness) Kind() string { return "freshness" }
 
-// Unit implements Indicator.
-func (Freshness) Unit() string { return UnitMinutes }
-
 // Fields implements Indicator.
 func (f Freshness) Fields() []Field {
-	return []Field{{Key: "timestamp", Text: f.Timestamp}, {Key: "max_age", Text: model.Duration(f.MaxAge).String()}}
-}
-
-// Measure implements Indicator.
-func (f Freshness) Measure() Measure {
-	return Levels{Query: f.Timestamp, MaxAge: f.MaxAge}
+	return []Field{{Key: "timestamp", Text: f.Query}, {Key: "max_age", Text: model.Duration(f.MaxAge).String()}}
 }
 
 // Ahead is how far in the future a time of the past may be, for clocks that differ.
@@ -336,31 +303,19 @@ const (
 	RateType    = "rate"
 )
 
-// Forgiving is an indicator for which time without data can be bad.
-type Forgiving interface {
-	// WithoutData is the indicator for which it is.
-	WithoutData() Indicator
-	// BadWithoutData reports whether it is.
-	BadWithoutData() bool
+// WithoutData returns the indicator for which time without data is bad. It reports false for
+// kinds that have none.
+func WithoutData(i Indicator) (Indicator, bool) {
+	switch i := i.(type) {
+	case Probe:
+		i.Absent = true
+		return i, true
+	case Threshold:
+		i.Absent = true
+		return i, true
+	}
+	return i, false
 }
-
-// WithoutData implements Forgiving.
-func (p Probe) WithoutData() Indicator {
-	p.States.Absent = true
-	return p
-}
-
-// BadWithoutData implements Forgiving.
-func (p Probe) BadWithoutData() bool { return p.States.Absent }
-
-// WithoutData implements Forgiving.
-func (t Threshold) WithoutData() Indicator {
-	t.Absent = true
-	return t
-}
-
-// BadWithoutData implements Forgiving.
-func (t Threshold) BadWithoutData() bool { return t.Absent }
 
 // LatencyUnit is a unit of time that a histogram may be in.
 type LatencyUnit struct {

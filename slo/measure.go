@@ -86,6 +86,12 @@ type States struct {
 	Absent bool // a series that is gone goes on with bad events for a time
 }
 
+// Unit implements Indicator.
+func (States) Unit() string { return UnitMinutes }
+
+// Measure implements Indicator.
+func (s States) Measure() Measure { return s }
+
 // Levels are the values of an expression at the end of each slot. A slot is one
 // event, a bad one unless all values are good.
 type Levels struct {
@@ -96,12 +102,30 @@ type Levels struct {
 	Absent bool          // a slot without values is bad as long as there were some within a time
 }
 
+// Unit implements Indicator.
+func (Levels) Unit() string { return UnitMinutes }
+
+// Measure implements Indicator.
+func (l Levels) Measure() Measure { return l }
+
 // Good reports whether a value is good at the end of a slot.
 func (l Levels) Good(at time.Time, v float64) bool {
 	if l.MaxAge > 0 {
 		return float64(at.Unix())-v <= l.MaxAge.Seconds()
 	}
-	return compare(v, l.Op, l.Value)
+	switch l.Op {
+	case "<":
+		return v < l.Value
+	case "<=":
+		return v <= l.Value
+	case ">":
+		return v > l.Value
+	case ">=":
+		return v >= l.Value
+	case "==":
+		return v == l.Value
+	}
+	return v != l.Value
 }
 
 // Possible reports whether a value counts as one. A time that can't be one does not.
@@ -115,22 +139,6 @@ func (l Levels) Remember() time.Duration {
 		return 0
 	}
 	return l.MaxAge + Remembrance
-}
-
-func compare(v float64, op string, limit float64) bool {
-	switch op {
-	case "<":
-		return v < limit
-	case "<=":
-		return v <= limit
-	case ">":
-		return v > limit
-	case ">=":
-		return v >= limit
-	case "==":
-		return v == limit
-	}
-	return v != limit
 }
 
 // Runs are runs of jobs, of which an expression gives the time of the last
@@ -159,16 +167,10 @@ func (r Rates) Obstacle() string { return cmp.Or(r.Good.Obstacle, r.Bad.Obstacle
 // Parts are SLOs of which a slot of any makes a slot bad.
 type Parts []*SLO
 
-func (Counters) measure() {}
-
+func (Counters) measure()   {}
 func (Increments) measure() {}
-
-func (States) measure() {}
-
-func (Levels) measure() {}
-
-func (Runs) measure() {}
-
-func (Rates) measure() {}
-
-func (Parts) measure() {}
+func (States) measure()     {}
+func (Levels) measure()     {}
+func (Runs) measure()       {}
+func (Rates) measure()      {}
+func (Parts) measure()      {}

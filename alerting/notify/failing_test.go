@@ -19,7 +19,7 @@ func TestFailingValue(t *testing.T) {
 	s := evaluator.Status{
 		ID: "shop/queue", Service: "shop", SLO: "queue", Window: "30d", State: evaluator.StateOK,
 		Windows: []evaluator.WindowStatus{{Name: "1h", Seconds: 3600, Total: 60, Bad: 30, BurnRate: &burn, End: since.Add(time.Hour)}},
-		Spec:    &slo.SLO{Objective: objective, Indicator: slo.Threshold{Query: "queue_length", Op: "<=", Value: 100}},
+		Spec:    &slo.SLO{Objective: objective, Indicator: slo.Threshold{Levels: slo.Levels{Query: "queue_length", Op: "<=", Value: 100}}},
 		Failing: &evaluator.Failing{Value: 512, At: since.Add(58 * time.Minute)},
 	}
 	fires := evaluator.FiringAlert{Severity: slo.Page, Tier: "fast", Since: since, Windows: []string{"1h", "5m"}}

@@ -37,7 +37,7 @@ func TestWordsOfKinds(t *testing.T) {
 		"slices":       func(s *slo.SLO) { s.Slice = &slo.Slice{Length: slo.Window(5 * time.Minute), Target: target} },
 		"runs":         func(s *slo.SLO) { s.Indicator = slo.JobRuns{Numbers: slo.Runs{LastSuccess: "x", Every: time.Hour}} },
 		"minutes": func(s *slo.SLO) {
-			s.Indicator = slo.Freshness{Timestamp: "x", MaxAge: time.Hour}
+			s.Indicator = slo.Freshness{Levels: slo.Levels{Query: "x", MaxAge: time.Hour}}
 		},
 	} {
 		body := detailOf(t, func(s *evaluator.Status) {

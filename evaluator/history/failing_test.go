@@ -16,7 +16,7 @@ import (
 // TestFailingValue checks that the newest bad value is kept, of several at a time the
 // highest, whether values are fed at once or in parts.
 func TestFailingValue(t *testing.T) {
-	threshold := slo.Threshold{Query: "queue_length", Op: "<=", Value: 100}
+	threshold := slo.Threshold{Levels: slo.Levels{Query: "queue_length", Op: "<=", Value: 100}}
 	at := func(m timeline.Minute) int64 { return m.Millis() }
 	batch := []counting.RawSeries{
 		{Key: 1, Samples: []backend.Sample{{T: at(1), V: 5}, {T: at(2), V: 300}, {T: at(3), V: 512}, {T: at(4), V: 7}}},

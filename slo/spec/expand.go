@@ -138,7 +138,9 @@ func expanded(s *slo.SLO) object {
 		out = append(out, "group_by", inline{g.By}, "groups", object{"limit", g.Limit, "objectives", objectives})
 	}
 	noData := "ignore"
-	if f, ok := s.Indicator.(slo.Forgiving); s.NoDataBad || ok && f.BadWithoutData() {
+	states, _ := s.Indicator.Measure().(slo.States)
+	levels, _ := s.Indicator.Measure().(slo.Levels)
+	if s.NoDataBad || states.Absent || levels.Absent {
 		noData = "bad"
 	}
 	var past, steps, exclude []object

@@ -358,10 +358,8 @@ func parseNoData(v yamlfile.Value, s *slo.SLO) {
 	}
 	_, isJourney := s.Indicator.(*slo.WorstOf)
 	s.NoDataBad = s.Slice != nil || isJourney
-	i, can := s.Indicator.(slo.Forgiving)
-	if can {
-		s.Indicator = i.WithoutData()
-	}
+	i, can := slo.WithoutData(s.Indicator)
+	s.Indicator = i
 	if can || s.NoDataBad {
 		return
 	}

@@ -66,7 +66,7 @@ func checkBuckets(v yamlfile.Value, key string, s slo.Selector, terms slo.Counte
 
 // checkFilter warns of a query that has values only while they are as they should be,
 // or only while they are not: the time without values is unknown.
-func checkFilter(v yamlfile.Value, t slo.Threshold) {
+func checkFilter(v yamlfile.Value, l slo.Levels) {
 	q, err := expr.PromQL.ParseExpr(v.Text())
 	if err != nil {
 		return
@@ -87,7 +87,7 @@ func checkFilter(v yamlfile.Value, t slo.Threshold) {
 		return
 	}
 	op := b.Op
-	if !takes(t, b) {
+	if !takes(l, b) {
 		op = expr.Opposites[op]
 	}
 	v.WarnInside(int(at.Start), int(at.End), "leave the comparison to op and value: "+expr.ThresholdOf(b.LHS.String(), op, b.RHS),
@@ -95,14 +95,15 @@ func checkFilter(v yamlfile.Value, t slo.Threshold) {
 }
 
 // takes reports whether some of the values that a comparison lets pass are good.
-func takes(t slo.Threshold, filter *parser.BinaryExpr) bool {
+func takes(l slo.Levels, filter *parser.BinaryExpr) bool {
 	limit, ok := expr.Constant(filter.RHS)
-	if !ok || t.Op == "" {
+	if !ok || l.Op == "" {
 		return true
 	}
-	passes := slo.Threshold{Op: filter.Op.String(), Value: limit}.Good
-	good := t.Good
-	return slices.ContainsFunc([]float64{limit - 1, limit, limit + 1}, func(v float64) bool { return passes(v) && good(v) })
+	passed := slo.Levels{Op: filter.Op.String(), Value: limit}
+	return slices.ContainsFunc([]float64{limit - 1, limit, limit + 1}, func(v float64) bool {
+		return passed.Good(time.Time{}, v) && l.Good(time.Time{}, v)
+	})
 }
 
 // jobMetrics are metrics of kube-state-metrics that have a series for each Job, which

@@ -95,17 +95,17 @@ var operators = []string{"<", "<=", ">", ">=", "==", "!="}
 
 func parseThreshold(v yamlfile.Value, by []string) slo.Indicator {
 	m := v.Map("query", "op", "value")
-	t := slo.Threshold{Query: expr.ParseValues(m.Require("query"), by), Op: operator(m)}
+	l := slo.Levels{Query: expr.ParseValues(m.Require("query"), by), Op: operator(m)}
 	value := m.Require("value")
 	if text := value.Number(); text != "" {
 		n, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsInf(n, 0) || math.IsNaN(n) {
 			value.Errorf("", "value %s is not a number such as 0.5", text)
 		}
-		t.Value = n
+		l.Value = n
 	}
-	checkFilter(m.Get("query"), t)
-	return t
+	checkFilter(m.Get("query"), l)
+	return slo.Threshold{Levels: l}
 }
 
 // operator reads an operator, in quotes or not: YAML takes > for the beginning
@@ -119,10 +119,8 @@ func operator(m yamlfile.Map) string {
 	if text == "" {
 		return ""
 	}
-	for _, op := range operators {
-		if text == op {
-			return op
-		}
+	if slices.Contains(operators, text) {
+		return text
 	}
 	hint := "write one of " + strings.Join(operators, " ")
 	if text == "=" {
@@ -135,10 +133,10 @@ func operator(m yamlfile.Map) string {
 func parseFreshness(v yamlfile.Value, by []string) slo.Indicator {
 	m := v.Map("timestamp", "max_age")
 	checkJobs(m.Get("timestamp"), lastJob)
-	return slo.Freshness{
-		Timestamp: expr.ParseValues(m.Require("timestamp"), by),
-		MaxAge:    parseDuration(m.Require("max_age"), "max_age", time.Minute),
-	}
+	return slo.Freshness{Levels: slo.Levels{
+		Query:  expr.ParseValues(m.Require("timestamp"), by),
+		MaxAge: parseDuration(m.Require("max_age"), "max_age", time.Minute),
+	}}
 }
 
 func parseRuns(v yamlfile.Value, by []string) slo.Indicator {

@@ -17,7 +17,7 @@ import (
 // is gone.
 func TestValuesThatAreWaitedFor(t *testing.T) {
 	const first, hours = timeline.Minute(1000), 6
-	measure := slo.Threshold{Query: "queue_length", Op: "<=", Value: 100}.Measure().(slo.Levels)
+	measure := slo.Levels{Query: "queue_length", Op: "<=", Value: 100}
 	measure.Absent = true
 	series := func(key uint64, at, slots, every, until int) counting.RawSeries {
 		s := counting.RawSeries{Key: key}
