@@ -28,6 +28,10 @@ var (
 	plainKey = regexp.MustCompile(`(?i)(_file|_files|_env|_url|_name|_version|_skip_verify|_redirects|_http2|_from_environment)$|^(username|type|files|scopes|url|name|author|keep.*)$`)
 	// lineKey is a key in a line, with what comes before it.
 	lineKey = regexp.MustCompile(`(^|[{,\s?-])["']?([A-Za-z_][\w.-]*)["']?\s*:(\s|$)`)
+	// flowEntry is what stands between braces, brackets and commas that are in no quotes, and
+	// flowKey a key at its beginning.
+	flowEntry = regexp.MustCompile(`(?:"[^"]*(?:"|$)|'[^']*(?:'|$)|[^{}\[\],"'])+`)
+	flowKey   = regexp.MustCompile(`^(?::*(?:"[^"]*"|'[^']*'|[^"': ])| )*:+ `)
 	// quotedText matches the quoted parts of messages.
 	quotedText = regexp.MustCompile("\"[^\"]*\"|`[^`]*`|'[^']*'")
 )
@@ -90,41 +94,17 @@ func (p secretPart) masked() (shown string, hidden []string) {
 	if !strings.HasPrefix(strings.TrimSpace(p.value), "{") && !strings.HasPrefix(strings.TrimSpace(p.value), "[") && !p.flow {
 		return dots, []string{strings.TrimSpace(p.value)}
 	}
-	var b strings.Builder
-	segment, quote, plain := 0, byte(0), false
-	end := func(i int) {
-		text := strings.TrimSpace(p.value[segment:i])
-		switch {
-		case text == "" || plain:
-			b.WriteString(p.value[segment:i])
-		default:
-			b.WriteString(dots)
-			hidden = append(hidden, strings.Trim(text, "\"'"))
+	line := p.value + " " // which ends a key as any other space does
+	shown = flowEntry.ReplaceAllStringFunc(line, func(entry string) string {
+		key := flowKey.FindString(entry)
+		text := strings.TrimSpace(entry[len(key):])
+		if text == "" || plainKey.MatchString(strings.Trim(key, ": ")) {
+			return entry
 		}
-		segment = i
-	}
-	for i := 0; i < len(p.value); i++ {
-		c := p.value[i]
-		switch {
-		case quote != 0:
-			if c == quote {
-				quote = 0
-			}
-		case c == '"' || c == '\'':
-			quote = c
-		case c == ':' && (i+1 == len(p.value) || p.value[i+1] == ' '): // what is before it is a key
-			plain = plainKey.MatchString(strings.TrimSpace(p.value[segment:i]))
-			b.WriteString(p.value[segment:min(i+2, len(p.value))])
-			i++
-			segment = min(i+1, len(p.value))
-		case strings.IndexByte("{}[],", c) >= 0:
-			end(i)
-			b.WriteByte(c)
-			segment, plain = i+1, false
-		}
-	}
-	end(len(p.value))
-	return b.String(), hidden
+		hidden = append(hidden, strings.Trim(text, "\"'"))
+		return key + dots
+	})
+	return strings.TrimSuffix(shown, " "), hidden
 }
 
 // hideSecrets takes what may be secret in a text out of the findings about it: of the
