@@ -22,8 +22,18 @@ const (
 	Year    Calendar = "year"
 )
 
-// nominal are the lengths that burn-rate alerts take for a calendar period.
-var nominal = map[Calendar]Window{Week: 7 * Day, Month: 30 * Day, Quarter: 90 * Day, Year: 365 * Day}
+// calendars are the parts of the calendar: how long burn-rate alerts take one to be, how many
+// days the longest has, and how far the next one is.
+var calendars = map[Calendar]struct {
+	nominal             Window
+	most                int
+	years, months, days int
+}{
+	Week:    {nominal: 7 * Day, most: 7, days: 7},
+	Month:   {nominal: 30 * Day, most: 31, months: 1},
+	Quarter: {nominal: 90 * Day, most: 92, months: 3},
+	Year:    {nominal: 365 * Day, most: 366, years: 1},
+}
 
 // Day is a length of 24 hours.
 const Day = Window(24 * time.Hour)
@@ -42,7 +52,7 @@ func Rolling(d Window) Period { return Period{Length: d} }
 // NewCalendar is a part of the calendar in a time zone. It fails when there is no
 // such zone.
 func NewCalendar(c Calendar, zone string) (Period, error) {
-	p := Period{Length: nominal[c], Calendar: c, Zone: zone}
+	p := Period{Length: calendars[c].nominal, Calendar: c, Zone: zone}
 	if zone == "" || zone == "Local" { // which is another one on each machine
 		return p, fmt.Errorf("%q is no time zone", zone)
 	}
@@ -88,11 +98,10 @@ func (p Period) At(t time.Time) (start, end time.Time) {
 // Longest is a length that no period exceeds. Of a calendar period it holds a day
 // more than the calendar, for clocks that are changed.
 func (p Period) Longest() time.Duration {
-	days := map[Calendar]int{Week: 7, Month: 31, Quarter: 92, Year: 366}
 	if p.IsRolling() {
 		return p.Length.Duration()
 	}
-	return time.Duration(days[p.Calendar]+1) * Day.Duration()
+	return time.Duration(calendars[p.Calendar].most+1) * Day.Duration()
 }
 
 // Name tells a calendar period that ends with an instant from others: "2026-W45",
@@ -132,15 +141,8 @@ func (p Period) first(year int, month time.Month, date int) time.Time {
 
 // next is the first date of the period n later than that which begins with first.
 func (p Period) next(first time.Time, n int) time.Time {
-	switch p.Calendar {
-	case Week:
-		return first.AddDate(0, 0, 7*n)
-	case Quarter:
-		return first.AddDate(0, 3*n, 0)
-	case Year:
-		return first.AddDate(n, 0, 0)
-	}
-	return first.AddDate(0, n, 0)
+	c := calendars[p.Calendar]
+	return first.AddDate(n*c.years, n*c.months, n*c.days)
 }
 
 // dayStart is the first instant in a zone of a date, given as its midnight in
@@ -224,8 +226,8 @@ func (w Window) Duration() time.Duration { return time.Duration(w) }
 func (w Window) String() string {
 	d := time.Duration(w)
 	switch {
-	case d >= 24*time.Hour && d%(24*time.Hour) == 0:
-		return strconv.FormatInt(int64(d/(24*time.Hour)), 10) + "d"
+	case w >= Day && w%Day == 0:
+		return strconv.FormatInt(int64(w/Day), 10) + "d"
 	case d >= time.Hour && d%time.Hour == 0:
 		return strconv.FormatInt(int64(d/time.Hour), 10) + "h"
 	}

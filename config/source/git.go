@@ -173,9 +173,6 @@ func (g *Git) look(ctx context.Context) (string, error) {
 func (g *Git) differs(commit string, err error) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if err != nil {
-		commit = ""
-	}
 	differs := commit != g.seen
 	if err != nil {
 		g.seen = ""

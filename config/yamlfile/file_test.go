@@ -140,14 +140,14 @@ func TestSyntaxErrors(t *testing.T) {
 func TestMergeKeys(t *testing.T) {
 	f := Read("f.yaml", []byte("base: &base {a: 1, b: 2}\nuse:\n  <<: *base\n  b: 3\n"))
 	m := f.Documents()[0].Map("base", "use").Get("use").Map("a", "b")
-	require.Equal(t, map[string]string{"a": "1", "b": "3"}, m.Texts())
+	require.Equal(t, map[string]string{"a": "1", "b": "3"}, textsOf(m))
 	require.Empty(t, f.Findings())
 }
 
 func TestMergeOfItself(t *testing.T) {
 	f := Read("f.yaml", []byte("a: &a\n  <<: [{<<: *a}, {c: 2}]\n  b: 1\n"))
 	m := f.Documents()[0].Map("a").Get("a").Map("b", "c")
-	require.Equal(t, map[string]string{"b": "1", "c": "2"}, m.Texts())
+	require.Equal(t, map[string]string{"b": "1", "c": "2"}, textsOf(m))
 	require.Empty(t, f.Findings())
 }
 
@@ -229,4 +229,13 @@ func TestFindingsTwice(t *testing.T) {
 	v.Errorf("", "two")
 	require.Len(t, f.Findings(), 2)
 	require.Len(t, f.Findings(), 2)
+}
+
+// textsOf returns the texts of a mapping by its keys.
+func textsOf(m Map) map[string]string {
+	out := map[string]string{}
+	for _, e := range m.Entries {
+		out[e.Key.Text()] = e.Value.Text()
+	}
+	return out
 }

@@ -216,30 +216,20 @@ func AtMost(n int, findings []Finding) []Finding {
 	if len(findings) <= n {
 		return findings
 	}
-	first := map[string]int{} // error of each source
-	for i, f := range findings {
-		if _, has := first[f.Source]; !has && f.Severity == Error {
-			first[f.Source] = i
-		}
-	}
-	rank := func(i int) int {
-		switch f := findings[i]; {
+	var ranked [3][]Finding
+	seen := map[string]bool{} // an error of each source
+	for _, f := range findings {
+		rank := 1
+		switch {
 		case f.Severity == Warning:
-			return 2
-		case first[f.Source] == i:
-			return 0
+			rank = 2
+		case !seen[f.Source]:
+			rank = 0
+			seen[f.Source] = true
 		}
-		return 1
+		ranked[rank] = append(ranked[rank], f)
 	}
-	order := make([]int, len(findings))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(rank(a), rank(b)) })
-	var out []Finding
-	for _, i := range order[:n] {
-		out = append(out, findings[i])
-	}
+	out := slices.Concat(ranked[:]...)[:n]
 	errors, warnings := Count(findings)
 	shownErrors, shownWarnings := Count(out)
 	more := More("", errors-shownErrors, warnings-shownWarnings)

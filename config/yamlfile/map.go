@@ -115,15 +115,6 @@ func (m Map) Require(key string) Value {
 	return v
 }
 
-// Texts is the mapping as text by key.
-func (m Map) Texts() map[string]string {
-	out := make(map[string]string, len(m.Entries))
-	for _, e := range m.Entries {
-		out[e.Key.Text()] = e.Value.Text()
-	}
-	return out
-}
-
 // add adds an entry, and begins an index when there are many.
 func (m *Map) add(e Entry) {
 	m.Entries = append(m.Entries, e)

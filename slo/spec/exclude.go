@@ -46,13 +46,15 @@ func ranges(list []slo.Exclusion) (n int) {
 
 // originOf is where a value was read: in the file, or in one of defaults.
 func (p *parsed) originOf(v yamlfile.Value) slo.Origin {
-	in := p.in
+	origin := p.in.origin()
 	for _, d := range p.defaults {
 		if v.In(d.file) {
-			in = d.in
+			origin = d.in.origin()
 		}
 	}
-	return slo.Origin{Source: in.Source, Revision: in.Revision, File: in.Name, Line: v.Line(), Column: v.Column(), Backends: in.Backends, Came: in.Came}
+	origin.Line = v.Line()
+	origin.Column = v.Column()
+	return origin
 }
 
 func (p *parsed) parseExclusion(v yamlfile.Value) slo.Exclusion {

@@ -73,7 +73,7 @@ func meaning(s *slo.SLO) meant {
 	case slo.Latency:
 		out.More = i.Threshold
 	case slo.Probe:
-		out.More = i.States.Absent
+		out.More = i.Absent
 	case slo.Threshold:
 		out.More = i.Absent
 	}

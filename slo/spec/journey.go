@@ -44,20 +44,19 @@ func (l *loading) spoil(all []*slo.SLO, edges map[*slo.SLO][]edge) {
 			}
 		}
 	}
-	next := slices.Collect(maps.Keys(failed))
-	for len(next) > 0 {
-		p := next[len(next)-1]
-		next = next[:len(next)-1]
-		if !l.failed[p] {
-			continue
-		}
+	var spread func(*parsed)
+	spread = func(p *parsed) {
 		for _, user := range users[p] {
 			if !l.failed[user] {
 				l.failed[user] = true
-				next = append(next, user)
+				spread(user)
 			}
 		}
-		users[p] = nil
+	}
+	for p, has := range failed {
+		if has {
+			spread(p)
+		}
 	}
 	for _, s := range all {
 		for _, e := range edges[s] {

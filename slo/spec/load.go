@@ -30,18 +30,18 @@ func Load(files []File) *Set { return Limits{}.Load(files) }
 // one slo_id twice is an error that names both places. A limit of 0 is the default one.
 func (limits Limits) Load(files []File) *Set {
 	l := &loading{
-		limits: limits.orDefault(), parsed: make([]*parsed, len(files)), above: map[string]*defaults{}, chains: map[string][]*defaults{},
+		limits: limits.orDefault(), parsed: make([]*parsed, len(files)), above: map[folder]*defaults{}, chains: map[folder][]*defaults{},
 		byID: map[string]*slo.SLO{}, from: map[*slo.SLO]*parsed{}, failed: map[*parsed]bool{},
 	}
 	for i, f := range files {
 		if isDefaults(f) {
 			d := l.readDefaults(f)
-			l.parsed[i], l.above[directory(f)] = &parsed{in: f, file: d.file}, d
+			l.parsed[i], l.above[folderOf(f)] = &parsed{in: f, file: d.file}, d
 		}
 	}
 	above := make([][]*defaults, len(files))
 	for i, f := range files {
-		above[i] = l.chain(directory(f))
+		above[i] = l.chain(folderOf(f))
 	}
 	var wg sync.WaitGroup
 	workers := min(runtime.GOMAXPROCS(0), len(files))
@@ -61,40 +61,34 @@ func (limits Limits) Load(files []File) *Set {
 
 func isDefaults(f File) bool { return path.Base(slashed(f.Name)) == yamlfile.DefaultsName }
 
-// directory is where a file is: its path, and its repository unless it is one
-// of this machine.
-func directory(f File) string {
-	dir := path.Dir(slashed(f.Name))
+// folder is a directory, of this machine or of a repository.
+type folder struct{ repository, dir string }
+
+func folderOf(f File) folder {
+	at := folder{dir: path.Dir(slashed(f.Name))}
 	if f.Revision != "" {
-		return f.Source + "\n" + dir
+		at.repository = f.Source
 	}
-	return dir
+	return at
 }
 
 func slashed(name string) string { return strings.ReplaceAll(name, `\`, "/") }
 
 // chain is the files of defaults of a directory and those above, the nearest first, up to
 // one more than there may be.
-func (l *loading) chain(dir string) []*defaults {
-	if chain, done := l.chains[dir]; done {
+func (l *loading) chain(at folder) []*defaults {
+	if chain, done := l.chains[at]; done {
 		return chain
 	}
-	head, tail, found := strings.Cut(dir, "\n")
-	if !found {
-		head, tail = "", dir
-	}
 	var chain []*defaults
-	if d, ok := l.above[dir]; ok {
+	if d, ok := l.above[at]; ok {
 		chain = []*defaults{d}
 	}
-	if up := path.Dir(tail); up != tail {
-		if found {
-			up = head + "\n" + up
-		}
-		chain = append(chain, l.chain(up)...)
+	if up := path.Dir(at.dir); up != at.dir {
+		chain = append(chain, l.chain(folder{at.repository, up})...)
 	}
 	chain = chain[:min(len(chain), maxDefaults+1)]
-	l.chains[dir] = chain
+	l.chains[at] = chain
 	return chain
 }
 
@@ -102,8 +96,8 @@ func (l *loading) chain(dir string) []*defaults {
 type loading struct {
 	limits Limits
 	memo   memo
-	above  map[string]*defaults   // by directory
-	chains map[string][]*defaults // likewise
+	above  map[folder]*defaults
+	chains map[folder][]*defaults
 	parsed []*parsed
 	slos   []*slo.SLO // by ID
 	byID   map[string]*slo.SLO

@@ -122,8 +122,8 @@ func found(f *yamlfile.File, in File) []yamlfile.Finding {
 	return findings
 }
 
-func (p *parsed) origin() slo.Origin {
-	return slo.Origin{Source: p.in.Source, Revision: p.in.Revision, File: p.in.Name, Backends: p.in.Backends, Came: p.in.Came}
+func (f File) origin() slo.Origin {
+	return slo.Origin{Source: f.Source, Revision: f.Revision, File: f.Name, Backends: f.Backends, Came: f.Came}
 }
 
 // defaults are what a file, or the top of one, says for all SLOs below.
@@ -188,7 +188,7 @@ func (p *parsed) service(d yamlfile.Value) {
 		About:   m.Get("description").Text(), Description: m.Get("description").Text(),
 		Labels: p.merged(tops, "labels"),
 		Links:  p.merged(tops, "links"),
-		Origin: p.origin(),
+		Origin: p.in.origin(),
 	}
 	for _, top := range tops {
 		if top.Has("owner") {

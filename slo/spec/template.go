@@ -29,19 +29,21 @@ func parseAnnotations(v yamlfile.Value, limits Limits) map[string]string {
 	if !within(v, "annotations", limits.Labels, "labels") {
 		return nil
 	}
-	m := v.Map()
-	for _, e := range m.Entries {
+	out := map[string]string{}
+	for _, e := range v.Map().Entries {
 		if !labelForm.MatchString(e.Key.Text()) {
 			e.Key.Errorf("use letters, digits and _, the first not a digit", "%q is not a valid name of an annotation", e.Key.Text())
 		}
-		if text := e.Value.Text(); text != "" {
+		text := e.Value.Text()
+		if text != "" {
 			checkTemplate(e.Value, text)
 		}
+		out[e.Key.Text()] = text
 	}
-	if len(m.Entries) == 0 {
+	if len(out) == 0 {
 		return nil
 	}
-	return m.Texts()
+	return out
 }
 
 // functions are those that templates can use. Others, such as printf with a width,
