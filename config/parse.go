@@ -130,9 +130,8 @@ func (p *parser) backend(v yamlfile.Value) Backend {
 	m := v.Map("name", "url", "kind", "method", "http", "offset", "settle", "timeout", "max_concurrency", "max_samples", "max_series", "target_labels", "replica_labels")
 	b := defaultBackend()
 	if name := m.Get("name"); name.Present() {
-		if b.Name = name.Text(); name.IsScalar() && !nameForm.MatchString(b.Name) {
-			name.Errorf("use a-z, 0-9, - and _, at most 63 of them, the first a letter or a digit", "%q is not a valid name", b.Name)
-		}
+		b.Name = name.Text()
+		checkName(name)
 	}
 	b.URL = address(m.Require("url"), "")
 	choice(m, "kind", &b.Kind, "auto", "prometheus", "victoriametrics", "thanos", "mimir")
@@ -149,6 +148,13 @@ func (p *parser) backend(v yamlfile.Value) Backend {
 	}
 	b.ReplicaLabels = labelNames(m.Get("replica_labels").List(), b.TargetLabels)
 	return b
+}
+
+// checkName reports a text that is not a valid name.
+func checkName(v yamlfile.Value) {
+	if v.IsScalar() && !nameForm.MatchString(v.Text()) {
+		v.Errorf("use a-z, 0-9, - and _, at most 63 of them, the first a letter or a digit", "%q is not a valid name", v.Text())
+	}
 }
 
 // labelNames are the names of a list, none of which may be among others.

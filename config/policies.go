@@ -25,12 +25,9 @@ func (p *parser) policies(v yamlfile.Value) {
 	builtIn := alerting.BuiltIn()
 	for _, e := range v.Map().Entries {
 		policy := alerting.Policy{Name: e.Key.Text()}
-		_, ours := builtIn[policy.Name]
-		switch {
-		case ours:
+		checkName(e.Key)
+		if _, ours := builtIn[policy.Name]; ours {
 			e.Key.Errorf("give yours another name, and SLOs alerting: {policy: NAME}", "policy %s is built in", policy.Name)
-		case !nameForm.MatchString(policy.Name):
-			e.Key.Errorf("use a-z, 0-9, - and _, at most 63 of them, the first a letter or a digit", "%q is not a valid name", policy.Name)
 		}
 		list := e.Value.Map("tiers").Require("tiers")
 		lines := map[string]int{} // of tiers, by their names
@@ -58,8 +55,8 @@ func parseTier(v yamlfile.Value) (alerting.Tier, yamlfile.Value) {
 	}
 	name := m.Require("name")
 	t := alerting.Tier{Name: name.Text()}
-	if name.Present() && name.IsScalar() && !nameForm.MatchString(t.Name) {
-		name.Errorf("use a-z, 0-9, - and _, at most 63 of them, the first a letter or a digit", "%q is not a valid name", t.Name)
+	if name.Present() {
+		checkName(name)
 	}
 	m.Require("severity")
 	choice(m, "severity", &t.Severity, slo.Page, slo.Ticket)

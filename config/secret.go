@@ -28,7 +28,7 @@ var (
 	plainKey = regexp.MustCompile(`(?i)(_file|_files|_env|_url|_name|_version|_skip_verify|_redirects|_http2|_from_environment)$|^(username|type|files|scopes|url|name|author|keep.*)$`)
 	// lineKey is a key in a line, with what comes before it.
 	lineKey = regexp.MustCompile(`(^|[{,\s?-])["']?([A-Za-z_][\w.-]*)["']?\s*:(\s|$)`)
-	// flowEntry is what stands between braces, brackets and commas that are in no quotes, and
+	// flowEntry matches the text between braces, brackets and commas that are in no quotes, and
 	// flowKey a key at its beginning.
 	flowEntry = regexp.MustCompile(`(?:"[^"]*(?:"|$)|'[^']*(?:'|$)|[^{}\[\],"'])+`)
 	flowKey   = regexp.MustCompile(`^(?::*(?:"[^"]*"|'[^']*'|[^"': ])| )*:+ `)

@@ -29,23 +29,19 @@ func (l *linear) guarded(e parser.Expr, weight float64) bool {
 // guardedBy reports whether a call is a guard of its first argument: clamp_min(x, 0),
 // clamp(x, 0, Inf), round(x), or a function like it.
 func guardedBy(e *parser.Call) bool {
-	number := func(i int, otherwise float64) float64 {
-		if i >= len(e.Args) {
-			return otherwise
+	number := func(i int) float64 {
+		if n, ok := Constant(e.Args[i]); ok {
+			return n
 		}
-		n, ok := Constant(e.Args[i])
-		if !ok {
-			return math.NaN()
-		}
-		return n
+		return math.NaN()
 	}
 	switch e.Func.Name {
 	case "clamp_min":
-		return number(1, math.NaN()) <= 0
+		return number(1) <= 0
 	case "clamp":
-		return number(1, math.NaN()) <= 0 && math.IsInf(number(2, 0), 1)
+		return number(1) <= 0 && math.IsInf(number(2), 1)
 	case "round":
-		return number(1, 1) <= 1
+		return len(e.Args) < 2 || number(1) <= 1
 	case "ceil", "floor", "abs":
 		return true
 	}
@@ -64,11 +60,8 @@ func compared(e *parser.BinaryExpr) parser.Expr {
 		bound, isBound = Constant(e.LHS)
 		vector, op = e.RHS, map[parser.ItemType]parser.ItemType{parser.LSS: parser.GTR, parser.LTE: parser.GTE, parser.NEQ: parser.NEQ}[e.Op]
 	}
-	switch {
-	case !isBound:
-	case bound == 0 && (op == parser.GTR || op == parser.GTE || op == parser.NEQ):
-		return vector
-	case bound < 0 && (op == parser.GTR || op == parser.GTE || op == parser.NEQ):
+	keepsMore := op == parser.GTR || op == parser.GTE || op == parser.NEQ
+	if isBound && bound <= 0 && keepsMore {
 		return vector
 	}
 	return nil

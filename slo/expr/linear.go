@@ -92,38 +92,28 @@ func (l *linear) binary(e *parser.BinaryExpr, weight float64) bool {
 	if m := e.VectorMatching; m != nil && (m.Card == parser.CardManyToOne || m.Card == parser.CardOneToMany) {
 		return l.fail(e)
 	}
-	left, right := weight, weight
 	switch e.Op {
-	case parser.SUB:
-		right = -weight
 	case parser.ADD:
-	case parser.MUL:
-		if n, ok := Constant(e.LHS); ok {
-			return l.add(e.RHS, weight*n)
-		}
-		n, ok := Constant(e.RHS)
-		if !ok {
-			return l.fail(e)
-		}
-		return l.add(e.LHS, weight*n)
-	case parser.DIV:
-		n, ok := Constant(e.RHS)
-		if !ok {
-			return l.fail(e)
-		}
-		return l.add(e.LHS, weight/n)
-	case parser.LOR: // counters that are not there count nothing
-		if !isZero(e.RHS) {
-			return l.fail(e)
-		}
-		return l.add(e.LHS, weight)
-	default:
-		if inner := compared(e); inner != nil {
-			return l.guarded(inner, weight)
-		}
-		return l.fail(e)
+		return l.add(e.LHS, weight) && l.add(e.RHS, weight)
+	case parser.SUB:
+		return l.add(e.LHS, weight) && l.add(e.RHS, -weight)
 	}
-	return l.add(e.LHS, left) && l.add(e.RHS, right)
+	left, isLeft := Constant(e.LHS)
+	right, isRight := Constant(e.RHS)
+	inner := compared(e)
+	switch {
+	case e.Op == parser.MUL && isLeft:
+		return l.add(e.RHS, weight*left)
+	case e.Op == parser.MUL && isRight:
+		return l.add(e.LHS, weight*right)
+	case e.Op == parser.DIV && isRight:
+		return l.add(e.LHS, weight/right)
+	case e.Op == parser.LOR && isZero(e.RHS): // counters that are not there count nothing
+		return l.add(e.LHS, weight)
+	case inner != nil:
+		return l.guarded(inner, weight)
+	}
+	return l.fail(e)
 }
 
 // Constant is the value of an expression of numbers alone.

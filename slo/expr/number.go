@@ -87,7 +87,7 @@ func ParseNumber(v yamlfile.Value, by []string, kind string) Number {
 		return n
 	}
 	if l.rates > 0 && l.numbers > 0 {
-		q.reportMixture(q.expr.PositionRange())
+		q.reportAt(q.expr.PositionRange(), mixtureHint, mixture)
 		return Number{}
 	}
 	for _, t := range l.terms {

@@ -3,6 +3,7 @@ package expr
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/prometheus/common/model"
@@ -59,18 +60,23 @@ func (q *query) reportWarning(r posrange.PositionRange, hint, message string) {
 	q.at.WarnInside(int(r.Start), int(r.End), hint, message)
 }
 
-func (q *query) reportMixture(r posrange.PositionRange) { q.reportAt(r, mixtureHint, mixture) }
+// selectorsIn are the selectors of an expression by their texts.
+func selectorsIn(e parser.Expr) map[string]slo.Selector {
+	found := map[string]slo.Selector{}
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		if s, ok := n.(*parser.VectorSelector); ok {
+			selector := slo.NewSelector(s.LabelMatchers...)
+			found[selector.String()] = selector
+		}
+		return nil
+	})
+	return found
+}
 
 // counterIn is the end of a hint: the only selector in an expression, or an
 // example.
 func counterIn(e parser.Expr) string {
-	found := map[string]bool{}
-	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
-		if s, ok := n.(*parser.VectorSelector); ok {
-			found[slo.NewSelector(s.LabelMatchers...).String()] = true
-		}
-		return nil
-	})
+	found := selectorsIn(e)
 	for text := range found {
 		if len(found) == 1 {
 			return ": " + text
@@ -126,18 +132,10 @@ func checkMatchers(v yamlfile.Value, s *parser.VectorSelector) {
 				fmt.Sprintf("%s compares with the text %q, not with a pattern", m.Name, m.Value))
 		}
 	}
-	if s.Name == "" && !hasNameMatcher(s) {
+	isName := func(m *labels.Matcher) bool { return m.Name == model.MetricNameLabel }
+	if s.Name == "" && !slices.ContainsFunc(s.LabelMatchers, isName) {
 		v.WarnInside(start, end, "name the metric", "the selector matches series of any name")
 	}
-}
-
-func hasNameMatcher(s *parser.VectorSelector) bool {
-	for _, m := range s.LabelMatchers {
-		if m.Name == model.MetricNameLabel {
-			return true
-		}
-	}
-	return false
 }
 
 // What people bring along from other tools gets the hint that says how slowburn
@@ -167,19 +165,14 @@ var dashboardVariable = regexp.MustCompile(`^\$\w+$|\$\{\w+(:\w+)?\}`)
 // histogramIn is the name of the only histogram that an expression reads, as
 // latency wants it; "" where there are none or several.
 func histogramIn(e parser.Expr) string {
-	name, several := "", false
-	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
-		if s, ok := n.(*parser.VectorSelector); ok {
-			selector := slo.NewSelector(s.LabelMatchers...)
-			of := HistogramSuffix.ReplaceAllString(selector.Name(), "")
-			text := strings.Replace(selector.String(), selector.Name(), of, 1)
-			several = several || name != "" && name != text
-			name = text
-		}
-		return nil
-	})
-	if several {
+	names := map[string]bool{}
+	only := ""
+	for text, selector := range selectorsIn(e) {
+		only = strings.Replace(text, selector.Name(), HistogramSuffix.ReplaceAllString(selector.Name(), ""), 1)
+		names[only] = true
+	}
+	if len(names) > 1 {
 		return ""
 	}
-	return name
+	return only
 }

@@ -101,10 +101,7 @@ func (p *parsed) parseAlertSeverity(v yamlfile.Value, s *slo.SLO) slo.AlertSever
 
 // alertLabels are labels for alerts; nil for none.
 func (p *parsed) alertLabels(v yamlfile.Value, s *slo.SLO) map[string]string {
-	var by []string
-	if s.Groups != nil {
-		by = s.Groups.By
-	}
+	by := groupedBy(s)
 	return remembered(p.memo, memoKey{v, "alert labels", strings.Join(by, "\n")}, func() map[string]string {
 		parseLabels(v, p.limits)
 		if v.Len() == 0 || v.Len() > p.limits.Labels {

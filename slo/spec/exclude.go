@@ -155,12 +155,9 @@ func (p *parsed) readIntervals(v, key yamlfile.Value) []timeinterval.TimeInterva
 			Weekdays:    decoded[timeinterval.WeekdayRange](p, m.Get("weekdays"), checkWeekdays, nil),
 			Times:       decoded[timeinterval.TimeRange](p, m.Get("times"), checkTimes, nil),
 		}
-		if zone := m.Get("location"); zone.Present() {
-			if p.parseZone(zone) {
-				l, err := slo.Location(zone.Text())
-				if err == nil {
-					i.Location = &timeinterval.Location{Location: l}
-				}
+		if zone := m.Get("location"); zone.Present() && p.parseZone(zone) {
+			if l, err := slo.Location(zone.Text()); err == nil {
+				i.Location = &timeinterval.Location{Location: l}
 			}
 		}
 		out = append(out, i)

@@ -105,10 +105,7 @@ func (p *parsed) indicator(f fields, s *slo.SLO) {
 		s.Indicator = &slo.WorstOf{}
 		return
 	}
-	var by []string
-	if s.Groups != nil {
-		by = s.Groups.By
-	}
+	by := groupedBy(s)
 	sli := f.require("sli")
 	s.Indicator = p.bounds.Share(remembered(p.memo, memoKey{sli, "sli", strings.Join(by, "\n")}, func() slo.Indicator { return parseIndicator(sli, by) }))
 }
@@ -267,20 +264,27 @@ func (p *parsed) parseGroups(f fields, s *slo.SLO) *slo.Groups {
 		g.By = append(g.By, label)
 	}
 	m := f.get("groups").Map("limit", "objectives")
-	if limit := m.Get("limit"); limit.Present() {
-		if text := limit.Number(); text != "" {
-			n, err := strconv.Atoi(text)
-			if err != nil || n < 1 {
-				limit.Errorf("", "limit %s is not a whole number of groups", text)
-			}
-			g.Limit = n
+	limit := m.Get("limit")
+	if text := limit.Number(); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			limit.Errorf("", "limit %s is not a whole number of groups", text)
 		}
+		g.Limit = n
 	}
 	objectives, order := m.Get("objectives"), strings.Join(g.By, ",")
 	if within(objectives, "objectives", p.limits.GroupObjectives, "group_objectives") {
 		g.Objectives = remembered(p.memo, memoKey{objectives, "objectives", order}, func() map[string]slo.Objective { return groupObjectives(objectives, g.By) })
 	}
 	return g
+}
+
+// groupedBy are the labels that an SLO is split by.
+func groupedBy(s *slo.SLO) []string {
+	if s.Groups == nil {
+		return nil
+	}
+	return s.Groups.By
 }
 
 // groupObjectives are the objectives of groups that have their own.

@@ -37,17 +37,16 @@ func parseIndicator(v yamlfile.Value, by []string) slo.Indicator {
 		m.Entries[1].Key.Errorf("make two SLOs of it", "sli has exactly one indicator, found %s and %s",
 			m.Entries[0].Key.Text(), m.Entries[1].Key.Text())
 	}
-	for _, key := range sliKeys {
-		if m.Has(key) {
-			value := m.Get(key)
-			if !value.Present() {
-				m.Key(key).Errorf("", "%s is empty", key)
-				return nil
-			}
-			return indicators[key](value, by)
-		}
+	i := slices.IndexFunc(sliKeys, m.Has)
+	if i < 0 {
+		return nil
 	}
-	return nil
+	key := sliKeys[i]
+	if !m.Get(key).Present() {
+		m.Key(key).Errorf("", "%s is empty", key)
+		return nil
+	}
+	return indicators[key](m.Get(key), by)
 }
 
 // duration reads a duration as Go writes it, 1.5s, or as Prometheus does, 1d.
@@ -175,12 +174,15 @@ func parseEvents(v yamlfile.Value, by []string) slo.Indicator {
 		numbers[key] = expr.ParseNumber(m.Get(key), by, kind)
 	}
 	found := written(m, "good", "bad", "total")
-	if mistyped := len(m.Entries) > len(written(m, "good", "bad", "total", "type")); v.IsMap() && !mistyped && len(found) != 2 {
-		hint := ""
-		if len(found) == 3 {
-			hint = "leave one out; slowburn derives it from the others"
-		}
-		v.Errorf(hint, "events needs two of good, bad and total, found %s", counted(found))
+	mistyped := len(m.Entries) > len(written(m, "good", "bad", "total", "type"))
+	switch {
+	case !v.IsMap() || mistyped:
+	case len(found) == 0:
+		v.Errorf("", "events needs two of good, bad and total, found none")
+	case len(found) == 1:
+		v.Errorf("", "events needs two of good, bad and total, found only %s", found[0])
+	case len(found) == 3:
+		v.Errorf("leave one out; slowburn derives it from the others", "events needs two of good, bad and total, found all three")
 	}
 	for _, pair := range [][2]string{{"good", "bad"}, {"bad", "total"}, {"good", "total"}} {
 		a, b := numbers[pair[0]], numbers[pair[1]]
@@ -205,14 +207,4 @@ func same(a, b expr.Number) bool {
 // written are those of the keys that a mapping has.
 func written(m yamlfile.Map, keys ...string) []string {
 	return slices.DeleteFunc(keys, func(key string) bool { return !m.Has(key) })
-}
-
-func counted(keys []string) string {
-	switch len(keys) {
-	case 0:
-		return "none"
-	case 1:
-		return "only " + keys[0]
-	}
-	return "all three"
 }
