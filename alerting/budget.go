@@ -18,11 +18,10 @@ const (
 	Recovered = 0.01
 	// relaxed is the share of the threshold that begins a forecast, below which it ends.
 	relaxed = 0.8
-	// unknownFor is how many slots without a known one end no alert about the budget,
-	// and begin none.
+	// unknownFor is after how many unknown slots no alert about the budget begins or ends.
 	unknownFor = 120
-	// periodGrid is how often a calendar budget is looked at, in slots. Its projection
-	// takes much longer to compute than the sum of a rolling window.
+	// periodGrid is how often a calendar budget is judged, in slots. Its projection takes
+	// much longer to compute than the sum of a rolling window.
 	periodGrid = 15
 )
 
@@ -32,13 +31,13 @@ type spell struct {
 	older bool            // it began at since or before: more could not be read
 }
 
-// spending is which alerts about the budget of an SLO fire.
+// spending holds the firing alerts about the budget of an SLO.
 type spending struct {
 	exhausted, forecast, agreed spell
-	step                        int // of the budget policy, that agreed is about
+	step                        int // of the budget policy, which agreed belongs to
 }
 
-// allFiring is a state in which each alert fires that can.
+// allFiring returns the state in which every alert fires that can.
 func (j judge) allFiring(since timeline.Minute) spending {
 	s := spell{since: since}
 	out := spending{exhausted: s, forecast: s}
@@ -48,13 +47,13 @@ func (j judge) allFiring(since timeline.Minute) spending {
 	return out
 }
 
-// judgesBudgetAt reports whether the budget is looked at at an instant.
+// judgesBudgetAt reports whether the budget is judged at an instant.
 func (j judge) judgesBudgetAt(end timeline.Minute) bool {
 	return j.slo.Window.IsRolling() || end%periodGrid == 0
 }
 
-// stepBudget is which alerts about the budget fire one slot later; burns reports whether a
-// burn alert does. While nobody can see, they stay as they are.
+// stepBudget returns the alerts about the budget one slot later. burns reports whether a
+// burn alert fires. While nothing is known they stay as they are.
 func (j judge) stepBudget(st spending, burns bool, t *timeline.Timeline, end timeline.Minute) spending {
 	if j.quiet {
 		return spending{}
@@ -99,8 +98,8 @@ func (j judge) stepBudget(st spending, burns bool, t *timeline.Timeline, end tim
 	return out
 }
 
-// lookahead is for how long the forecast looks ahead: as long as the longest window of the
-// policy, or until a calendar budget resets.
+// lookahead returns how far the forecast looks ahead: as far as the longest window of the
+// policy is long, or until a calendar budget resets.
 func lookahead(long time.Duration, periodEnd, now timeline.Minute) time.Duration {
 	if rest := time.Duration(periodEnd-now) * time.Minute; periodEnd != 0 && rest < long {
 		return rest
@@ -108,11 +107,11 @@ func lookahead(long time.Duration, periodEnd, now timeline.Minute) time.Duration
 	return long
 }
 
-// spentSoon asks whether a time like the last one as long as the longest window of the
-// policy takes all that is left of the budget. The rates of the last hours would spend
-// it each night of a service that fails a little in its quiet hours. While a burn alert
-// fires it says so itself, but what fired before goes on: each page would end it and make
-// another ticket of it.
+// spentSoon reports whether the remaining budget is spent if the next time is like the
+// last, as long as the longest window of the policy. A rate of a few hours would spend it
+// each night for a service that fails a little in its quiet hours. A burn alert contains
+// the forecast, so none begins beside it. One that fires already goes on, because each
+// page would end it and make another ticket of it.
 func (j judge) spentSoon(left evaluator.BudgetLeft, fires bool, t *timeline.Timeline, end timeline.Minute) bool {
 	if j.long == 0 {
 		return false
@@ -129,8 +128,8 @@ func (j judge) spentSoon(left evaluator.BudgetLeft, fires bool, t *timeline.Time
 	return *rate*float64(lookahead(j.long, left.PeriodEnd, end))/float64(j.slo.Window.Length) >= enough
 }
 
-// calm reports whether no alert about the budget can fire at an instant, whatever was
-// before. Nearly all SLOs are calm, and need no look back.
+// calm reports whether no alert about the budget can fire at an instant, whatever came
+// before. Nearly all SLOs are calm and need no replay.
 func (j judge) calm(t *timeline.Timeline, at timeline.Minute) bool {
 	for first := at.Add(-Lookback); t.Sum(at-unknownFor, at).Known == 0; at -= unknownFor {
 		if at < first {
@@ -154,9 +153,8 @@ func (j judge) calm(t *timeline.Timeline, at timeline.Minute) bool {
 	return left.Remaining > highest+Recovered && !j.spentSoon(left, true, t, at)
 }
 
-// budgetAlerts are the alerts about the budget that fire when a state of settled slots is
-// carried on by newer ones: they begin with the newest slot, but only settled slots end
-// them.
+// budgetAlerts returns the alerts about the budget that fire. The newest slot can begin
+// one, but only settled slots end it.
 func (j judge) budgetAlerts(final, newest spending) []evaluator.FiringAlert {
 	var out []evaluator.FiringAlert
 	add := func(name string, final, newest spell) *evaluator.FiringAlert {

@@ -13,9 +13,8 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// Check finds what is wrong with the policies of SLOs: errors where there is no
-// such policy, and warnings for tiers of policies that users wrote which can't do
-// what they say.
+// Check returns findings about the policies of SLOs: errors for policies that don't exist,
+// and warnings for tiers of users' own policies that can't work.
 func (p Policies) Check(slos []*slo.SLO) []slo.Finding {
 	var out []slo.Finding
 	builtIn, names := BuiltIn(), slices.Sorted(maps.Keys(p))
@@ -56,7 +55,7 @@ func (p Policies) Check(slos []*slo.SLO) []slo.Finding {
 	return out
 }
 
-// doubts are messages with their hints about what tiers can't do for an SLO.
+// doubts returns messages with their hints about tiers that can't work for an SLO.
 func (p Policy) doubts(s *slo.SLO) [][2]string {
 	var out [][2]string
 	doubt := func(hint, format string, args ...any) {
@@ -85,8 +84,8 @@ func (p Policy) doubts(s *slo.SLO) [][2]string {
 	return out
 }
 
-// hindrances are messages with their hints about why a tier of an SLO can't begin,
-// however bad all is.
+// hindrances returns messages with their hints about why a tier of an SLO can't begin even
+// if all events are bad.
 func (t Tier) hindrances(s *slo.SLO) [][2]string {
 	var out [][2]string
 	hinders := func(hint, format string, args ...any) {
@@ -117,8 +116,8 @@ func eventsText(n float64) string {
 	return humanize.Decimal(math.Round(n)) + " events"
 }
 
-// neverPages is a message with its hint when no tier that pages can begin, though
-// the SLO file wants pages.
+// neverPages returns a message with its hint if no tier that pages can begin although the
+// SLO file wants pages.
 func (p Policies) neverPages(s *slo.SLO) []string {
 	if s.Alerting.Page.Disabled {
 		return nil
@@ -149,7 +148,7 @@ func (p Policies) neverPages(s *slo.SLO) []string {
 	}
 }
 
-// mostEvents is how many events a window holds at most, 0 where nobody knows.
+// mostEvents returns how many events a window holds at most, 0 if that is unknown.
 func mostEvents(s *slo.SLO, w slo.Window) float64 {
 	every := runInterval(s)
 	if _, isLevels := s.Indicator.Measure().(slo.Levels); isLevels {

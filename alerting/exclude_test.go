@@ -46,7 +46,7 @@ func TestASpentBudgetOfAnHourThatIsExcluded(t *testing.T) {
 // begins with slot 723. Slots 731 to 790 are excluded, by two exclusions that
 // overlap. In each of them nothing fires, not even while they are not settled.
 // With slot 791 the hour holds that slot alone, of those that count, and the page
-// begins anew.
+// begins again.
 func TestAnExclusionEndsAnAlert(t *testing.T) {
 	s := drill.Excluding(drill.SLO(t), 730, 770, 750, 790)
 	slots := drill.Slots(720, drill.Healthy, 100, drill.Failing)

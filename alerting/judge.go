@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// Lookback is how far back the beginning of an episode is looked for at first.
+	// Lookback is how far back a judge first looks for the beginning of an episode.
 	Lookback = 7 * 24 * time.Hour
 	// Hold is for how many slots more than it is kept firing an alert stays while its
 	// windows are incomplete.
@@ -24,16 +24,16 @@ const (
 // MaxTiers is the most tiers that a policy can have.
 const MaxTiers = 12
 
-// Lookback is the history that a judge needs at its first call for an SLO: the
-// longest window before the first instant it looks at, or the SLO's own where its
+// Lookback returns the history that a judge needs at its first call for an SLO: the
+// longest window before the first instant of its replay, or the SLO's own window if its
 // budget decides.
 func (p Policies) Lookback(s *slo.SLO) time.Duration { return Lookback + newJudge(p, s).longest() }
 
-// NewJudge makes a judge of one SLO, whose window stays the same. What fires is a
-// function of the timeline: the first call, and one with another objective or
-// policy, replays the last seven days, or as much more as it takes to know what
-// fires and since when, each later one the new slots. So a process that was
-// restarted, and a second replica, say the same.
+// NewJudge makes a judge of one SLO, whose window stays the same. Its alerts are a
+// function of the timeline. The first call, and one with another objective or policy,
+// replays the last seven days, or more until what fires and since when is certain. Each
+// later call replays the new slots. So a restarted process and a second replica have the
+// same alerts.
 func (p Policies) NewJudge() evaluator.Judge {
 	at := timeline.Minute(0)
 	var final state
@@ -67,11 +67,11 @@ func (p Policies) NewJudge() evaluator.Judge {
 	}
 }
 
-// unpackAbove is the number of slots from which on a replay is quicker on an unpacked
+// unpackAbove is the number of slots above which a replay is quicker on an unpacked
 // timeline.
 const unpackAbove = 60
 
-// unpacked is a timeline as is best for a replay from one instant to another.
+// unpacked returns the timeline in the quicker form for a replay between two instants.
 func (j judge) unpacked(t *timeline.Timeline, from, to timeline.Minute) *timeline.Timeline {
 	if to-from > unpackAbove {
 		return t.Unpacked(from.Add(-j.longest()))
@@ -82,8 +82,8 @@ func (j judge) unpacked(t *timeline.Timeline, from, to timeline.Minute) *timelin
 // Firing are the tiers by which the burn alerts of an SLO fire, nil where none does.
 type Firing struct{ Page, Ticket *Tier }
 
-// Replay yields what fires at the end of each slot up to an instant. It begins where a
-// process would that starts at from.
+// Replay yields the burn alerts at the end of each slot up to an instant. It begins where a
+// process that starts at from would begin.
 func (p Policies) Replay(s *slo.SLO, t *timeline.Timeline, from, to timeline.Minute) iter.Seq2[timeline.Minute, Firing] {
 	return func(yield func(timeline.Minute, Firing) bool) {
 		j := newJudge(p, s)
@@ -104,8 +104,8 @@ func (p Policies) Replay(s *slo.SLO, t *timeline.Timeline, from, to timeline.Min
 	}
 }
 
-// first is the state at an instant, found by a replay from so far before it that
-// what fired there makes no difference any more.
+// first returns the state at an instant. It replays from so far before that what fired
+// there no longer makes a difference.
 func (j judge) first(t *timeline.Timeline, at timeline.Minute) (from timeline.Minute, st state) {
 	j.quiet = j.quiet || j.calm(t, at)
 	for back := Lookback; ; back *= 2 {
@@ -135,7 +135,7 @@ func (j judge) converge(t *timeline.Timeline, from, to timeline.Minute) (st stat
 	return st, same
 }
 
-// fires is what a state says of now.
+// fires returns the part of a state that later slots depend on, and since when it is so.
 func (st state) fires() state {
 	for i, t := range st.tiers {
 		st.tiers[i] = tierState{firing: t.firing, since: t.since}
@@ -149,15 +149,15 @@ func (st state) fires() state {
 type judge struct {
 	alerting  choice
 	slo       *slo.SLO
-	tiers     []Tier // but those of severities that are disabled
+	tiers     []Tier // without those of disabled severities
 	objective slo.Objective
 	window    time.Duration // of the budget
 	long      time.Duration // the longest window of the policy
-	quiet     bool          // nothing is said of the budget
+	quiet     bool          // no alerts about the budget
 	runs      bool          // a tier counts runs in a row
 }
 
-// choice is what an SLO file says of when to alert.
+// choice is the part of an SLO file that decides when to alert.
 type choice struct {
 	policy           string
 	noPage, noTicket bool
@@ -179,12 +179,12 @@ func newJudge(p Policies, s *slo.SLO) judge {
 	return out
 }
 
-// isFor reports whether a judge is that of an SLO as it is now.
+// isFor reports whether the judge was made for an SLO with these settings.
 func (j judge) isFor(s *slo.SLO) bool {
 	return j.objective == s.Objective && j.alerting == choiceOf(s) && slices.Equal(j.slo.BudgetPolicy, s.BudgetPolicy)
 }
 
-// longest is the longest window that decides.
+// longest returns the longest window that decides.
 func (j judge) longest() time.Duration {
 	longest := time.Duration(0)
 	for _, t := range j.tiers {
@@ -199,7 +199,7 @@ func (j judge) longest() time.Duration {
 	return longest
 }
 
-// state is what fires for an SLO.
+// state holds the firing alerts of an SLO and all that later slots need.
 type state struct {
 	tiers        [MaxTiers]tierState
 	row          int // bad runs since the last good one
@@ -210,7 +210,7 @@ type state struct {
 // manyRuns are more bad runs in a row than any tier counts.
 const manyRuns = 1 << 30
 
-// tierState is what is known of one tier.
+// tierState is the state of one tier.
 type tierState struct {
 	firing bool
 	since  timeline.Minute // the end of the first of the slots in which it holds; 0 while it does not
@@ -229,8 +229,8 @@ type episode struct {
 	until     timeline.Minute // the end of the slot in which it ends unless one holds again
 }
 
-// replay steps from a state at one instant to another, with the end of each slot
-// and the state there.
+// replay steps from a state at one instant to another. It yields the end of each slot and
+// the state there.
 func (j judge) replay(st state, t *timeline.Timeline, from, to timeline.Minute) iter.Seq2[timeline.Minute, state] {
 	return func(yield func(timeline.Minute, state) bool) {
 		for end := from + 1; end <= to; end++ {
@@ -241,7 +241,7 @@ func (j judge) replay(st state, t *timeline.Timeline, from, to timeline.Minute) 
 	}
 }
 
-// step is the state one slot later. Nothing fires in a slot that is excluded.
+// step returns the state one slot later. Nothing fires in an excluded slot.
 func (j judge) step(st state, t *timeline.Timeline, end timeline.Minute) state {
 	if t.Excludes(end) {
 		return state{spending: j.stepBudget(st.spending, false, t, end)}
@@ -268,8 +268,7 @@ func (j judge) step(st state, t *timeline.Timeline, end timeline.Minute) state {
 	return st
 }
 
-// episode is that of a severity at end: it lasts from the first tier that fires to
-// the last.
+// episode returns the episode of a severity at end. It lasts while any tier fires.
 func (j judge) episode(e episode, tiers [MaxTiers]tierState, severity string, end timeline.Minute) episode {
 	fires, holds := false, false
 	e.holds, e.until = false, 0
@@ -294,8 +293,8 @@ func (j judge) episode(e episode, tiers [MaxTiers]tierState, severity string, en
 	return e
 }
 
-// inRow is how many bad runs there were since the last good one, a slot later. Of a slot
-// with both nobody knows which came last.
+// inRow returns how many bad runs there were since the last good one, a slot later. If a
+// slot has both, their order is unknown, and one counts.
 func inRow(row int, slot timeline.Sum) int {
 	bad := int(math.Round(slot.Bad))
 	switch good := slot.Total > slot.Bad; {
@@ -307,8 +306,8 @@ func inRow(row int, slot timeline.Sum) int {
 	return min(row+max(bad, 0), manyRuns)
 }
 
-// nextRuns is the state of a tier that counts runs in a row at end. It fires until the next
-// good run.
+// nextRuns returns the state at end of a tier that counts runs in a row. It fires until
+// the next good run.
 func (st tierState) nextRuns(tier Tier, row int, end timeline.Minute) tierState {
 	if row < tier.Runs && (!st.firing || row == 0) {
 		if st.firing {
@@ -324,7 +323,7 @@ func (st tierState) nextRuns(tier Tier, row int, end timeline.Minute) tierState 
 }
 
 // mayBeOlder reports whether an alert that begins may have begun before: a tier held at the
-// first slot for which its windows are read.
+// first slot whose windows were read whole.
 func (j judge) mayBeOlder(tiers [MaxTiers]tierState, severity string, t *timeline.Timeline) bool {
 	for i, tier := range j.tiers {
 		if tier.Runs > 0 && tiers[i].firing && tier.Severity == severity {
@@ -338,9 +337,9 @@ func (j judge) mayBeOlder(tiers [MaxTiers]tierState, severity string, t *timelin
 	return false
 }
 
-// nextTier is the state of a tier at end. It fires when it has held for long enough,
-// until complete windows have said for long enough that it does not, or after a
-// time in which none are complete.
+// nextTier returns the state of a tier at end. It fires once it has held for For. It ends
+// when complete windows have refuted it for KeepFiringFor, or after a time without any
+// complete window.
 func (j judge) nextTier(st tierState, tier Tier, t *timeline.Timeline, end timeline.Minute) tierState {
 	holds, refuted := j.holds(tier, st, t, end)
 	switch {
@@ -386,9 +385,8 @@ func (j judge) holds(tier Tier, st tierState, t *timeline.Timeline, end timeline
 	return holds, false
 }
 
-// guarded reports whether the guards of a tier hold for its long window. What is
-// evidence of one problem is none of the next: events count as that from the end of
-// the last time on.
+// guarded reports whether the guards of a tier hold for its long window. Evidence of one
+// problem is no evidence of the next: only events after the tier last ended count.
 func (j judge) guarded(tier Tier, sum timeline.Sum, ended timeline.Minute, t *timeline.Timeline) bool {
 	switch {
 	case sum.Bad < tier.MinBad:
@@ -404,8 +402,8 @@ func (j judge) guarded(tier Tier, sum timeline.Sum, ended timeline.Minute, t *ti
 	return BeyondChance(sum.Bad, sum.Total, j.objective, tier.Significance)
 }
 
-// total are the events of the SLO's own window that ends at end. What is not known
-// of it, or not read yet, is taken to be like the rest.
+// total returns the events of the SLO's own window that ends at end. Slots that are
+// unknown or not read yet are taken to be like the rest.
 func (j judge) total(t *timeline.Timeline, end timeline.Minute) float64 {
 	sum := t.Window(j.window, end)
 	if sum.Known == 0 {
@@ -414,10 +412,10 @@ func (j judge) total(t *timeline.Timeline, end timeline.Minute) float64 {
 	return sum.Events() / sum.Coverage()
 }
 
-// BeyondChance reports whether more events are bad than an SLO that only just
-// keeps its objective would have by chance: whether an exact binomial test of
-// the ratio 1-o, on one side, has a p-value of at most significance. Fractions of
-// events, which interpolated buckets give, count for the objective.
+// BeyondChance reports whether more events are bad than chance explains if the objective
+// is only just kept: whether an exact one-sided binomial test of the ratio 1-o has a
+// p-value of at most significance. Fractions of events, which interpolated buckets give,
+// count in favour of the objective.
 func BeyondChance(bad, total float64, o slo.Objective, significance float64) bool {
 	bad, total = math.Floor(bad), math.Ceil(max(total, bad))
 	if bad <= total*o.Budget() {
@@ -429,8 +427,8 @@ func BeyondChance(bad, total float64, o slo.Objective, significance float64) boo
 	return distuv.Binomial{N: total, P: o.Budget()}.Survival(bad-1) <= significance
 }
 
-// burnAlerts is what fires when an episode of settled slots is carried on by newer
-// ones: it begins with the newest slot, but only settled slots end it.
+// burnAlerts returns the alert of an episode, if it fires. The newest slot can begin it,
+// but only settled slots end it.
 func burnAlerts(final, newest episode, severity string) []evaluator.FiringAlert {
 	e := newest
 	if final.firing {

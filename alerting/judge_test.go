@@ -176,7 +176,7 @@ func TestAlertsEndByCompleteWindows(t *testing.T) {
 	require.Equal(t, drill.At(769), firesAt(s, incident(88, drill.Missing), 0)[0].Held)
 	require.NotEmpty(t, pages(firesAt(s, incident(88, drill.Missing), 0)))
 	require.Empty(t, pages(firesAt(s, incident(89, drill.Missing), 0)))
-	// It begins anew when it is seen again.
+	// It begins again when it is seen again.
 	again := firesAt(s, incident(100, drill.Missing, 3, drill.Failing), 0)
 	require.Equal(t, drill.At(841), again[0].Since)
 }
@@ -257,7 +257,7 @@ func TestAlertsAreAFunctionOfTheTimeline(t *testing.T) {
 	require.Greater(t, fired, 500)
 }
 
-// A changed objective is judged over the days behind, as a restart would.
+// A changed objective is judged over the days before, as a restart would.
 func TestAlertsOfAChangedObjective(t *testing.T) {
 	f := follow(drill.SLO(t))
 	slots := drill.Slots(720, drill.Healthy, 60, timeline.Slot{Total: 1000, Bad: 1, Known: true})
@@ -370,7 +370,7 @@ func TestARestartKnowsAnOldEpisode(t *testing.T) {
 
 // TestAJobThatIsMissedAgainAndAgainIsOnePage: of an hourly job each run is missed for a
 // day. By chance four of six are missed in 2.2 of a million windows of 6 h at 98 %,
-// three in 1.5 of ten thousand, so the fourth pages, once, until an hour behind the last.
+// three in 1.5 of ten thousand, so the fourth pages, once, until an hour after the last.
 func TestAJobThatIsMissedAgainAndAgainIsOnePage(t *testing.T) {
 	s := drill.SLO(t)
 	s.Objective, s.Alerting.Policy = drill.Objective(t, "98"), "default"

@@ -15,8 +15,8 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Policy is when to wake somebody, as data. An alert of a severity fires while
-// any tier of it does.
+// Policy decides when to wake somebody, as data. An alert of a severity fires while any
+// tier of it does.
 type Policy struct {
 	Name  string
 	Tiers []Tier // as they are for an SLO over 30 d
@@ -24,7 +24,7 @@ type Policy struct {
 
 // Tier is one line of a policy. It begins when the burn rates over both of its
 // windows are above its factor and the guards hold, and goes on while they are
-// above Reset: what a guard asked for once need not be shown again.
+// above Reset: guards are asked once.
 type Tier struct {
 	Name, Severity string  // "fast", "page"
 	Factor         float64 // burn rate
@@ -32,18 +32,18 @@ type Tier struct {
 	Runs           int     // bad runs in a row, in place of a factor; it goes on until the next good run
 	Long, Short    slo.Window
 	Reset          float64       // burn rate; that of the factor where it is 0
-	For            time.Duration // that it must hold before it fires
-	KeepFiringFor  time.Duration // that it fires when it holds no longer
+	For            time.Duration // for which it must hold before it fires
+	KeepFiringFor  time.Duration // for which it goes on when it no longer holds
 
 	MinBad       float64 // guard: bad events in the long window
 	MinBudget    float64 // guard: bad events in the long window, as a ratio of what the SLO's own window allows
 	Significance float64 // guard: probability; see BeyondChance. 0 asks for none
 }
 
-// Policies are the policies that SLOs can choose, by name.
+// Policies contains the policies that SLOs can choose, by name.
 type Policies map[string]Policy
 
-// BuiltIn are the policies that are there without a word of configuration.
+// BuiltIn returns the policies that exist without any configuration.
 func BuiltIn() Policies {
 	return Policies{"classic": Classic(), slo.DefaultPolicy: Default(), slo.JobsPolicy: Jobs()}
 }
@@ -54,7 +54,7 @@ const (
 	day    = 24 * hour
 )
 
-// Classic is the multiwindow, multi-burn-rate policy of the SRE workbook
+// Classic returns the multiwindow, multi-burn-rate policy of the SRE workbook
 // (chapter 5, "Alerting on SLOs").
 func Classic() Policy {
 	return Policy{"classic", []Tier{
@@ -65,17 +65,15 @@ func Classic() Policy {
 	}}
 }
 
-// Default is the classic policy for traffic that is neither even nor heavy.
+// Default returns the classic policy for traffic that is neither even nor heavy.
 //
-//   - fast, slow and daily also ask for evidence, and for half of what their
-//     window takes of the budget when it burns at their factor with even traffic:
-//     1 of 720 hours at 14.4 takes 2 %.
+//   - fast, slow and daily also demand evidence, and half of the budget that their
+//     window takes at their factor with even traffic: 1 of 720 hours at 14.4 takes 2 %.
 //   - slow has a shorter short window, so that its page ends 15 min after the last
 //     bad slot, as those of the other tiers do.
 //   - outage needs no weight: nearly everything failed for 5 min.
-//   - trickle takes the place of trend. Its windows hold whole days, so that what
-//     happens each night is one thing, and its low reset makes one ticket of what
-//     is about as much as is allowed.
+//   - trickle takes the place of trend. Its windows hold whole days, so failures of every
+//     night are one alert. Its low reset makes one ticket of a service at its limit.
 func Default() Policy {
 	return Policy{slo.DefaultPolicy, []Tier{
 		{Name: "fast", Severity: slo.Page, Factor: 14.4, Long: hour, Short: 5 * minute,
@@ -88,8 +86,8 @@ func Default() Policy {
 	}}
 }
 
-// Jobs is the policy for runs of jobs, which are too few for a rate: one that is missed
-// or fails is a ticket, two in a row are a page, until the next good one.
+// Jobs returns the policy for runs of jobs, which are too few for a rate. One that is
+// missed or fails is a ticket, two in a row are a page, until the next good one.
 func Jobs() Policy {
 	return Policy{slo.JobsPolicy, []Tier{
 		{Name: "again", Severity: slo.Page, Runs: 2},
@@ -97,28 +95,26 @@ func Jobs() Policy {
 	}}
 }
 
-// outageShare is the ratio of bad events that counts as a total outage. It
-// stands in for factors that no share of bad events can reach.
+// outageShare is the ratio of bad events that counts as a total outage. It replaces
+// factors that no share of bad events can reach.
 const outageShare = 0.95
 
 // policyWindow is the window of an SLO for which policies are written.
 const policyWindow = 30 * day
 
-// Tiers are the tiers of an SLO, by its policy. Factors stay as they are; long
-// windows become the same part of the SLO's window as they are of 30 d, and short
-// ones the same part of the long, both rounded up to a window of ladder. A tier
-// whose long window exceeds a quarter of the SLO's own is dropped: what it says,
-// the budget says already. Of a calendar period its nominal length counts.
+// Tiers returns the tiers of an SLO, by its policy. Factors stay as they are. A long
+// window becomes the same part of the SLO's window as it is of 30 d, a short window the
+// same part of the long one, both rounded up to a window of ladder. Calendar windows use
+// their nominal length. A tier whose long window exceeds a quarter of the SLO's own is
+// dropped, because the budget shows the same.
 //
-// Of two tiers of one severity with the same windows one is left out when the other
-// fires whenever it does: as of two factors alone the higher. Those with a share of bad
-// events in place of a factor have windows as they are written. Where no window is
-// as long as it should be, a tier asks for as much less of the budget.
+// If rounding gives two tiers of a severity the same windows, only the more sensitive one
+// is kept. Tiers with a share of bad events keep the windows that they are written with.
+// If no window is long enough, a tier demands as much less of the budget.
 //
-// A short window should hold four scrapes or more. Nobody knows the interval of
-// scraping here, so the lower bound is 5 m alone, which is enough for scrapes up
-// to 75 s apart. A window that is shorter than a slice holds one now and then, and
-// no slice most of the time: where time slices are counted none is.
+// A short window should hold four scrapes or more. The scrape interval is unknown here, so
+// the lower bound is 5 m, which is enough for scrapes up to 75 s apart. No window is
+// shorter than a time slice, because most such windows would hold none.
 func (p Policies) Tiers(s *slo.SLO) []Tier {
 	var tiers []Tier
 	for _, t := range p.Chosen(s).Tiers {
@@ -140,8 +136,8 @@ func (t Tier) covers(u Tier) bool {
 		(t.Significance == 0 || u.Significance > 0 && t.Significance >= u.Significance)
 }
 
-// leastWindow is the least that windows of an SLO's tiers can be: such that each holds
-// an event.
+// leastWindow returns the shortest window that the tiers of an SLO can have, so that each
+// holds an event.
 func leastWindow(s *slo.SLO) slo.Window {
 	if s.Slice != nil {
 		return s.Slice.Length
@@ -149,8 +145,8 @@ func leastWindow(s *slo.SLO) slo.Window {
 	return slo.Window(runInterval(s))
 }
 
-// runInterval is the time between two runs of a job, 0 where that is not said. Of
-// jobs of which any makes a minute bad, it is that of the most frequent one.
+// runInterval returns the time between two runs of a job, 0 if the SLO has none. A
+// worst_of of jobs has that of its most frequent job.
 func runInterval(s *slo.SLO) time.Duration {
 	switch i := s.Indicator.(type) { // its Measure would compile patterns, in each cycle
 	case slo.JobRuns:
@@ -166,7 +162,7 @@ func runInterval(s *slo.SLO) time.Duration {
 	return 0
 }
 
-// dropped reports whether a tier, as it is for an SLO, is none of its tiers.
+// dropped reports whether an SLO does not have a tier that was scaled for it.
 func (t Tier) dropped(s *slo.SLO) bool {
 	if t.Runs > 0 {
 		return s.Unit() != slo.UnitRuns
@@ -174,7 +170,7 @@ func (t Tier) dropped(s *slo.SLO) bool {
 	return t.Long > s.Window.Length/4 && t.BadShare == 0
 }
 
-// scaled is a tier for an SLO, with windows that are at least so long.
+// scaled returns a tier for an SLO, with windows that are at least so long.
 func (t Tier) scaled(s *slo.SLO, least slo.Window) Tier {
 	switch {
 	case t.Runs > 0:
@@ -196,8 +192,8 @@ func (t Tier) scaled(s *slo.SLO, least slo.Window) Tier {
 	return t
 }
 
-// Chosen is the policy of an SLO: that of runs or the default one where it names none, or an unknown
-// one, which Check reports.
+// Chosen returns the policy of an SLO. One that names none, or one that Check reports as
+// unknown, has the policy of runs or the default one.
 func (p Policies) Chosen(s *slo.SLO) Policy {
 	if own, ok := p[s.Alerting.Policy]; ok {
 		return own
@@ -208,12 +204,12 @@ func (p Policies) Chosen(s *slo.SLO) Policy {
 	return p[slo.DefaultPolicy]
 }
 
-// Windows are the windows to publish for an SLO: those of its tiers, each once
-// and ascending, with the SLO's own window last.
+// Windows returns the windows to publish for an SLO: those of its tiers, each once and
+// ascending, with the SLO's own window last.
 func (p Policies) Windows(s *slo.SLO) []slo.Window { return Windows(p.Tiers(s), s.Window.Length) }
 
-// Windows are all windows of tiers, each once and ascending, with w, the SLO's
-// own window, last.
+// Windows returns all windows of tiers, each once and ascending, with w, the SLO's own
+// window, last.
 func Windows(tiers []Tier, w slo.Window) []slo.Window {
 	var out []slo.Window
 	for _, t := range tiers {
@@ -224,8 +220,8 @@ func Windows(tiers []Tier, w slo.Window) []slo.Window {
 	return append(out, w)
 }
 
-// Blind are the names of the tiers of an SLO whose windows are shorter than one of
-// which burn rates are known.
+// Blind returns the names of the tiers of an SLO whose windows are shorter than the
+// shortest that has burn rates.
 func (p Policies) Blind(s *slo.SLO, least time.Duration) []string {
 	var out []string
 	for _, t := range p.Tiers(s) {
@@ -236,12 +232,12 @@ func (p Policies) Blind(s *slo.SLO, least time.Duration) []string {
 	return out
 }
 
-// PageWindow is the longest window that pages for an SLO. When nothing happened
-// for so long, it has no traffic.
+// PageWindow returns the longest window that pages for an SLO. Without events for so
+// long, it has no traffic.
 func (p Policies) PageWindow(s *slo.SLO) slo.Window { return PageWindow(p.Tiers(s)) }
 
-// PageWindow is the longest window of tiers that pages; an hour, which each SLO's
-// window holds, where none does.
+// PageWindow returns the longest window of tiers that page. It is an hour, which each
+// SLO's window holds, if none does.
 func PageWindow(tiers []Tier) slo.Window {
 	longest := slo.Window(0)
 	for _, t := range tiers {
@@ -255,7 +251,7 @@ func PageWindow(tiers []Tier) slo.Window {
 	return longest
 }
 
-// ladder are the windows of policies. What is longer than the last becomes it.
+// ladder returns the windows of policies. Longer ones become the last.
 func ladder() []slo.Window {
 	return []slo.Window{
 		5 * minute, 10 * minute, 15 * minute, 30 * minute,
@@ -263,7 +259,7 @@ func ladder() []slo.Window {
 	}
 }
 
-// scaleWindow is w*n/of, rounded up to a window of ladder.
+// scaleWindow returns w*n/of, rounded up to a window of ladder.
 func scaleWindow(w, n, of slo.Window) slo.Window {
 	steps := ladder()
 	for _, s := range steps {
@@ -278,8 +274,8 @@ func ratio(w, of slo.Window) float64 { return float64(seconds(w)) / float64(seco
 
 func seconds(w slo.Window) int64 { return int64(w.Duration() / time.Second) }
 
-// reachable is the factor, or the burn rate of a total outage where even the
-// failure of all events burns no faster than the factor: factor*(1-o) >= 1.
+// reachable returns the factor. If even the failure of all events burns no faster,
+// factor*(1-o) >= 1, it returns the burn rate of a total outage.
 func reachable(factor float64, o slo.Objective) float64 {
 	if factor >= o.BurnRate(1, 1) {
 		return o.BurnRate(outageShare, 1)
@@ -287,7 +283,7 @@ func reachable(factor float64, o slo.Objective) float64 {
 	return factor
 }
 
-// Names are the names of the policies, sorted.
+// Names returns the names of the policies, sorted.
 func (p Policies) Names() string {
 	var names []string
 	for name := range p {

@@ -7,8 +7,8 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// Share prints a ratio as a percentage with two significant digits, and more where
-// what is less than all would look like all.
+// Share prints a ratio as a percentage with two significant digits, or more if less than
+// all would look like all.
 func Share(ratio float64) string {
 	if math.Abs(ratio) >= 10 {
 		return humanize.Decimal(math.Round(ratio*100)) + " %"
@@ -20,7 +20,7 @@ func Share(ratio float64) string {
 	return humanize.Digits(ratio*100, n) + " %"
 }
 
-// RunsText says how many runs in a row were missed, or failed.
+// RunsText returns how many runs in a row were missed, or failed, in words.
 func RunsText(s *slo.SLO, row int) string {
 	did := "failed"
 	if s.Indicator != nil {

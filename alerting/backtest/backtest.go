@@ -1,4 +1,4 @@
-// Package backtest answers which alerts would have fired in the past, by which policy and
+// Package backtest computes which alerts would have fired in the past, by which policy and
 // at which objective: their episodes, beside the incidents that the counts alone show, and
 // the strictest objective that the past supports.
 //
@@ -30,8 +30,7 @@ type Replay struct {
 	From, To   timeline.Minute
 }
 
-// Report is what `backtest -o json` prints, a contract as that of
-// evaluator.Report.
+// Report is the output of `backtest -o json`, a contract like evaluator.Report.
 type Report struct {
 	Format  int          `json:"format"` // 1
 	From    time.Time    `json:"from"`
@@ -40,7 +39,7 @@ type Report struct {
 	Results []TestResult `json:"results"` // in the order of SLOs; of each by objective and policy, as asked for
 }
 
-// TestedSLO is what the history of an SLO holds, whatever the policy.
+// TestedSLO is the history of an SLO, for any policy.
 type TestedSLO struct {
 	ID         string            `json:"id"`
 	Service    string            `json:"service"`
@@ -54,13 +53,13 @@ type TestedSLO struct {
 	Coverage   float64           `json:"coverage"` // share of the slots that are known, 0 to 1
 	Suggestion Suggestion        `json:"suggestion"`
 	LeftOut    int               `json:"groups_left_out"` // more than the limit
-	Error      string            `json:"error"`           // why there are no results; "" where there are
+	Error      string            `json:"error"`           // why there are no results; "" if there are
 
 	Unit    string         `json:"-"` // what is counted: "runs"
 	History []timeline.Sum `json:"-"` // the time from From to To in equal parts
 }
 
-// TestResult is what a policy would have said of an SLO at an objective.
+// TestResult is the alerts of an SLO by a policy at an objective.
 type TestResult struct {
 	ID        string            `json:"id"`
 	Service   string            `json:"service"`
@@ -80,8 +79,8 @@ type TestResult struct {
 	Incidents    []Incident `json:"incidents"`         // by start
 }
 
-// Episode is a time in which an alert fires. Budgets are shares of what the SLO's
-// own window that ends with the episode allows.
+// Episode is a time in which an alert fires. Budgets are shares of the budget of the SLO's
+// own window that ends with the episode.
 type Episode struct {
 	Severity      string     `json:"severity"`
 	Tier          string     `json:"tier"` // that began it
@@ -93,12 +92,12 @@ type Episode struct {
 	PeakBurnRate  *float64   `json:"peak_burn_rate"`  // over the short window of the tier that held
 	IncidentStart *time.Time `json:"incident_start"`  // of the first incident that it is about; null for none
 
-	start, end timeline.Minute // end is the last that is looked at while open
+	start, end timeline.Minute // end is that of the replay while open
 	short      time.Duration   // window of the tier that began it
 }
 
-// Incident is a time in which a notable part of the budget was spent, as the
-// counts alone tell.
+// Incident is a time in which a notable part of the budget was spent, found by the counts
+// alone.
 type Incident struct {
 	Start     time.Time `json:"start"` // of its first bad slot
 	End       time.Time `json:"end"`   // of its last
@@ -106,16 +105,16 @@ type Incident struct {
 	Total     float64   `json:"total"`
 	Bad       float64   `json:"bad"`
 	Consumed  *float64  `json:"budget_consumed"`   // by Bad
-	Severity  string    `json:"detected_by"`       // of the first episode that is about it, but a page where a ticket fires already; "" when it was missed
+	Severity  string    `json:"detected_by"`       // of the first episode that is about it, or of a page that followed a ticket from before; "" if it was missed
 	Detection *float64  `json:"detection_seconds"` // from the end of its first bad slot to that episode's start
-	Before    *float64  `json:"budget_before"`     // what it spent until then
+	Before    *float64  `json:"budget_before"`     // spent until then
 
 	start, end timeline.Minute
 	known      bool // Severity is a ticket that fired before
 }
 
-// Lookback is the history that a backtest needs of an SLO: From to To, and before
-// it what a process that starts at From reads.
+// Lookback returns the history that a backtest needs of an SLO: From to To, and the history
+// that a process that starts at From reads.
 func (b *Replay) Lookback(s *slo.SLO) time.Duration {
 	longest := alerting.Lookback + s.Window.Length.Duration()
 	for _, v := range b.variants(s) {
@@ -124,8 +123,8 @@ func (b *Replay) Lookback(s *slo.SLO) time.Duration {
 	return time.Duration(b.To-b.From)*time.Minute + longest
 }
 
-// Run tests SLOs and their groups. To is settled. An SLO that can't be read has no
-// results; the error is the end of ctx.
+// Run tests SLOs and their groups. To is settled. An SLO that can't be read has no results.
+// Run fails only when ctx ends.
 func (b *Replay) Run(ctx context.Context, e *loop.Loop, slos []*slo.SLO) (*Report, error) {
 	out := &Report{Format: 1, From: b.From.Time(), To: b.To.Time(), SLOs: []TestedSLO{}, Results: []TestResult{}}
 	results := map[string][]TestResult{}
@@ -144,7 +143,7 @@ func (b *Replay) Run(ctx context.Context, e *loop.Loop, slos []*slo.SLO) (*Repor
 	return out, nil
 }
 
-// variants are an SLO with each objective and policy to try.
+// variants returns an SLO with each objective and policy to try.
 func (b *Replay) variants(s *slo.SLO) []*slo.SLO {
 	objectives, names := b.Objectives, b.Names
 	if len(objectives) == 0 {
@@ -167,8 +166,8 @@ func (b *Replay) variants(s *slo.SLO) []*slo.SLO {
 // pictureParts is the number of equal parts of the time that pictures show.
 const pictureParts = 60
 
-// Test replays each objective and policy over the past of an SLO. There are no
-// results where it can't be read, or nothing is known of it.
+// Test replays each objective and policy over the past of an SLO. There are no results if
+// the past can't be read or is unknown.
 func (b *Replay) Test(p loop.Past) (TestedSLO, []TestResult) {
 	s := p.SLO
 	out := TestedSLO{
@@ -219,8 +218,8 @@ func (b *Replay) Test(p loop.Past) (TestedSLO, []TestResult) {
 	return out, results
 }
 
-// episodes are those of an SLO up to an instant. The replay begins where that of a
-// process that starts at from does.
+// episodes returns the episodes of an SLO up to an instant. The replay begins where that of
+// a process that starts at from does.
 func episodes(p alerting.Policies, s *slo.SLO, t *timeline.Timeline, from, to timeline.Minute) []Episode {
 	out := []Episode{}
 	open := map[string]*Episode{}
@@ -258,7 +257,7 @@ func episodes(p alerting.Policies, s *slo.SLO, t *timeline.Timeline, from, to ti
 	return out
 }
 
-// relate finds which episodes are about which incidents, and what these cost.
+// relate finds which episodes are about which incidents, and how much budget these took.
 // An episode is about an incident when the two overlap, or when the incident
 // ended within the short window that the episode began with.
 func (r *TestResult) relate(s *slo.SLO, t *timeline.Timeline, to timeline.Minute) {
@@ -288,14 +287,14 @@ func (r *TestResult) relate(s *slo.SLO, t *timeline.Timeline, to timeline.Minute
 	}
 }
 
-// dropEnded leaves out what was over at an instant.
+// dropEnded removes episodes and incidents that were over at an instant.
 func (r *TestResult) dropEnded(at timeline.Minute) {
 	r.Episodes = slices.DeleteFunc(r.Episodes, func(e Episode) bool { return e.end <= at })
 	r.Incidents = slices.DeleteFunc(r.Incidents, func(in Incident) bool { return in.end <= at })
 }
 
-// detect notes the first episode that is about an incident, or the first page that
-// begins in it where a ticket fires already: that tells nobody of it.
+// detect records the first episode that is about an incident. If a ticket fired before the
+// incident, the first page that begins in it counts, because that ticket is not about it.
 func (in *Incident) detect(e *Episode, s *slo.SLO, t *timeline.Timeline) {
 	in.Severity, in.known = e.Severity, e.Severity == slo.Ticket && e.start <= in.start
 	after := max(e.Start.Sub(in.Start)-time.Minute, 0).Seconds()
@@ -303,10 +302,9 @@ func (in *Incident) detect(e *Episode, s *slo.SLO, t *timeline.Timeline) {
 	in.Before = shareSpent(max(t.Sum(in.start, max(e.start, in.start)).Bad, 0), s, t, e.start)
 }
 
-// shareSpent is the share of the budget that bad events take: of what the SLO's own
-// window that ends at an instant allows, with what is not known of it taken to be
-// as what is. It is nil where that allows nothing. Of a calendar period the nominal
-// length counts.
+// shareSpent returns the share of the budget that bad events take: of the SLO's own window
+// that ends at an instant, whose unknown slots are taken to be like the rest. It is nil if
+// that window allows nothing. Calendar windows use their nominal length.
 func shareSpent(bad float64, s *slo.SLO, t *timeline.Timeline, end timeline.Minute) *float64 {
 	sum := t.Window(s.Window.Length.Duration(), end)
 	if sum.Known == 0 || sum.Events() <= 0 {
@@ -316,7 +314,7 @@ func shareSpent(bad float64, s *slo.SLO, t *timeline.Timeline, end timeline.Minu
 	return &out
 }
 
-// count sums up a result. A slot that is not known is no quiet one.
+// count sums up a result. Unknown slots don't count as quiet.
 func (r *TestResult) count(from timeline.Minute, known int) {
 	for _, e := range r.Episodes {
 		if e.start <= from {

@@ -8,29 +8,29 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Which stretches of time are incidents.
+// Limits of incidents.
 const (
 	// incidentQuiet is how long an incident may go on without getting worse.
 	incidentQuiet = 6 * time.Hour
-	// incidentOpen is how long ago an incident that goes on got worse at most.
+	// incidentOpen is the longest time since an incident got worse for it to be open.
 	incidentOpen = 15 * time.Minute
-	// incidentShare is what it takes of the budget at least.
+	// incidentShare is the least share of the budget that an incident takes.
 	incidentShare = 0.01
 	// incidentSignificance is how rarely chance gives as many bad events.
 	incidentSignificance = 1e-5
 )
 
-// incidents are those of an SLO from as long before from as a process looks back, up
-// to an instant. They follow from the counts alone, whatever the policy. The excess
-// of a stretch is
+// incidents returns the incidents of an SLO from as long before from as a process looks
+// back, up to an instant. They follow from the counts alone, for any policy. The excess of
+// a stretch of time is
 //
 //	bad - (1-o) * total
 //
-// An incident begins with a slot that has any, and lasts as long as the excess since
-// then is above 0 and reaches a new peak within six hours of the last; it ends with
-// the slot of its highest peak. (This is a CUSUM chart, whose allowance is the rate
-// of the objective.) Of these stretches those count that took 1 % of the budget, and
-// whose bad events are beyond chance; of runs of jobs each that is bad counts.
+// An incident begins with a slot that has any. It lasts while the excess since then is
+// above 0 and reaches a new peak within six hours of the last one. It ends with the slot of
+// its highest peak. (This is a CUSUM chart, whose allowance is the rate of the objective.)
+// Stretches count that took 1 % of the budget, with more bad events than chance explains.
+// For runs of jobs each bad one counts.
 func incidents(s *slo.SLO, t *timeline.Timeline, from, to timeline.Minute) []Incident {
 	out := []Incident{}
 	begin := max(t.Start(), from.Add(-alerting.Lookback))
@@ -63,9 +63,9 @@ func incidents(s *slo.SLO, t *timeline.Timeline, from, to timeline.Minute) []Inc
 	return out
 }
 
-// worsening is the first stretch of (from, to] in which the excess grows to a peak.
-// It is empty where there is none. What is counted as good after it belongs to what was
-// bad in it, where good events come later than all: that is repaid.
+// worsening returns the first stretch of (from, to] in which the excess grows to a peak, or
+// an empty one. repaid are the events that were bad in it and counted as good after it, as
+// where good events come later than all.
 func worsening(o slo.Objective, t *timeline.Timeline, from, to timeline.Minute) (start, end timeline.Minute, repaid float64) {
 	allowed, excess, peak := o.Budget(), 0.0, 0.0
 	open := false
@@ -87,9 +87,9 @@ func worsening(o slo.Objective, t *timeline.Timeline, from, to timeline.Minute) 
 	return start, end, repaid
 }
 
-// goodLater is how many of some events that were bad up to an instant are counted as good
-// after it, where good events are counted later than all. It looks until others are bad,
-// and for six hours at least: what is good then may be one of those.
+// goodLater returns how many events that were bad up to an instant are counted as good
+// after it, as where good events come later than all. It looks until others are bad, and
+// for at least six hours.
 func goodLater(bad float64, t *timeline.Timeline, after, to timeline.Minute) float64 {
 	sum, least := 0.0, 0.0
 	for at := after + 1; at <= to && bad+least > 0; at++ {

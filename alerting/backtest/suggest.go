@@ -12,8 +12,7 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// Suggestion is the strictest objective that an SLO's history supports, of those
-// that people promise.
+// Suggestion is the strictest usual objective that an SLO's history supports.
 type Suggestion struct {
 	Objective *float64  `json:"objective"` // ratio; null when none is
 	Reason    string    `json:"reason"`
@@ -30,19 +29,19 @@ type Suffered struct {
 	Consumed *float64  `json:"budget_consumed"` // at the objective that is suggested, or at the lowest
 }
 
-// What a history must show for an objective.
+// What a history must have for an objective.
 const (
 	// headroom is how much of the budget the worst window may take.
 	headroom = 0.8
-	// wellKnown is the share of its slots that must be known of a window, for it to
-	// count, and half of all windows must count.
+	// wellKnown is the share of known slots that a window needs to count. Half of all
+	// windows must count.
 	wellKnown = 0.9
-	// leastAllowed is how many bad events an objective must allow in any window: with
-	// fewer, one failure is a tenth of the budget.
+	// leastAllowed is how many bad events an objective must allow in any window. With
+	// fewer, one failure is more than a tenth of the budget.
 	leastAllowed = 10
 )
 
-// promises are the objectives that people promise, from the lowest.
+// promises returns the usual objectives, from the lowest.
 func promises() []slo.Objective {
 	var out []slo.Objective
 	for _, text := range []string{"90", "95", "99", "99.5", "99.9", "99.95", "99.99", "99.995", "99.999"} {
@@ -53,17 +52,16 @@ func promises() []slo.Objective {
 	return out
 }
 
-// outlook is what the windows of a history have in common.
+// outlook sums up the windows of a history.
 type outlook struct {
 	worst   timeline.Sum // the one with the largest share of bad events
 	least   float64      // the events of that with the fewest
-	known   int          // windows that are known well
+	known   int          // windows that are well known
 	windows int
 }
 
-// outlookOf looks at all windows of (from, to] whose ends are quarters of an hour
-// apart. The bad events of one that is not known well were bad, however good the rest
-// of it may have been: it can be the worst, with as many events as if all were known.
+// outlookOf sums up all windows of (from, to] whose ends are quarters of an hour apart. One
+// that is not well known can still be the worst, with as many events as if all were known.
 func outlookOf(t *timeline.Timeline, w time.Duration, from, to timeline.Minute) outlook {
 	var out outlook
 	for end := to; end.Add(-w) >= from; end -= 15 {
@@ -86,16 +84,16 @@ func outlookOf(t *timeline.Timeline, w time.Duration, from, to timeline.Minute) 
 	return out
 }
 
-// firstKnown is where the first slot of (from, to] begins that is known.
+// firstKnown returns the beginning of the first known slot of (from, to].
 func firstKnown(t *timeline.Timeline, from, to timeline.Minute) timeline.Minute {
 	return from + timeline.Minute(sort.Search(int(to-from), func(i int) bool {
 		return t.Sum(from, from+timeline.Minute(i)+1).Known > 0
 	}))
 }
 
-// suggest finds the strictest objective of which every window would have kept a
-// part of the budget, since something is known. What is not known supports nothing.
-// Of a calendar period windows of its nominal length are looked at.
+// suggest finds the strictest objective at which every window since the first known slot
+// would have kept a part of its budget. Unknown time supports nothing. Calendar windows use
+// their nominal length.
 func suggest(s *slo.SLO, t *timeline.Timeline, from, to timeline.Minute) Suggestion {
 	w := s.Window.Length
 	from = firstKnown(t, from, to)

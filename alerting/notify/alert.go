@@ -17,7 +17,7 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// Alert is an alert as Alertmanager's API v2 takes it.
+// Alert is an alert in the form of Alertmanager's API v2.
 type Alert struct {
 	Labels       map[string]string `json:"labels"`
 	Annotations  map[string]string `json:"annotations"`
@@ -25,18 +25,18 @@ type Alert struct {
 	EndsAt       time.Time         `json:"endsAt"`
 	GeneratorURL string            `json:"generatorURL,omitempty"`
 
-	fired    evaluator.FiringAlert // as in the report; zero of an alert about SLO files
-	stale    bool                  // it fires by numbers that are older than another replica's may be
-	resolved bool                  // it was resolved
+	fired    evaluator.FiringAlert // as in the report; zero for an alert about SLO files
+	stale    bool                  // its numbers may be older than another replica's
+	resolved bool                  // it is posted as resolved
 }
 
-// id tells alerts of a severity from others, as Alertmanager lists them too.
+// id returns the labels that distinguish alerts, also of those that Alertmanager lists.
 func (a Alert) id() string {
 	return strings.Join([]string{a.Labels["alertname"], a.Labels["slo_id"], a.Labels["severity"], a.Labels["remaining_below"]}, " ")
 }
 
-// rank orders alerts by who inhibits whom: the page of a whole, that of a group,
-// and the rest.
+// rank orders alerts so that those that inhibit come first: pages of wholes, pages of
+// groups, the rest.
 func (a Alert) rank() int {
 	switch {
 	case a.fired.Severity != slo.Page: // whatever its label severity is called
@@ -47,7 +47,7 @@ func (a Alert) rank() int {
 	return 0
 }
 
-// alertKey is what tells an alert from others.
+// alertKey returns the key by which an alert is found again in the next report.
 func alertKey(s *evaluator.Status, f evaluator.FiringAlert) string {
 	if f.Name == slo.BlindAlert {
 		return s.Backend + " " + f.Name
@@ -55,7 +55,7 @@ func alertKey(s *evaluator.Status, f evaluator.FiringAlert) string {
 	return strings.Join([]string{s.ID, f.Name, f.Severity, belowOf(f)}, " ")
 }
 
-// belowOf is the label remaining_below, "" where there is none.
+// belowOf returns the label remaining_below, "" if the alert has none.
 func belowOf(f evaluator.FiringAlert) string {
 	if f.Name != slo.PolicyAlert {
 		return ""
@@ -63,7 +63,7 @@ func belowOf(f evaluator.FiringAlert) string {
 	return belowText(f)
 }
 
-// newAlert makes the alert for what fires. Its labels are the same in every
+// newAlert makes an alert of one in a report. Its labels are the same in every
 // process and for the whole episode; numbers are in the annotations.
 func newAlert(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) Alert {
 	a := Alert{StartsAt: f.Since, Annotations: f.Annotations, fired: f}
@@ -87,7 +87,7 @@ func newAlert(s *evaluator.Status, f evaluator.FiringAlert, externalURL string) 
 	return a
 }
 
-// blindLabels are the labels of the alert that a backend can't be read.
+// blindLabels returns the labels of the alert that a backend can't be read.
 func blindLabels(backend string) map[string]string {
 	return map[string]string{"alertname": slo.BlindAlert, "backend": backend, "severity": slo.Ticket}
 }
@@ -113,7 +113,7 @@ func annotationsOf(s *evaluator.Status, f evaluator.FiringAlert, externalURL str
 		coverageNote: shares(f.Known).note(s),
 	})
 	for name, text := range s.Spec.Alerting.Annotations {
-		// Validation tried it; whatever is wrong now, the alert says what it can.
+		// Validation tried it. The alert must be posted whatever is wrong now.
 		if made, err := slo.Annotate(text, facts); err == nil {
 			out[name] = made
 		}
@@ -146,7 +146,7 @@ func addAnnotations(to, with map[string]string) {
 	}
 }
 
-// pageOf is the address of a page, "" where nobody said where pages are.
+// pageOf returns the address of a page, "" without an externalURL.
 func pageOf(path, externalURL string) string {
 	if externalURL == "" {
 		return ""
@@ -154,9 +154,9 @@ func pageOf(path, externalURL string) string {
 	return strings.TrimSuffix(externalURL, "/") + path
 }
 
-// timeOf is what links of an alert show, so that they show its incident when it is
-// over: from its long window, or an hour, before it began to the instant of the
-// numbers, if that is known.
+// timeOf returns the time that links of an alert have, so that they show its incident even
+// when it is over: from its long window, or an hour, before it began until the instant of
+// the numbers, if that is known.
 func timeOf(s *evaluator.Status, f evaluator.FiringAlert) (from, to time.Time, known bool) {
 	w := windowOf(s, f)
 	if w == nil {
@@ -165,7 +165,7 @@ func timeOf(s *evaluator.Status, f evaluator.FiringAlert) (from, to time.Time, k
 	return f.Since.Add(-max(time.Hour, time.Duration(w.Seconds)*time.Second)), w.End, true
 }
 
-// titleOf is what the summary of an alert calls an SLO: of a group it says which.
+// titleOf returns the name of an SLO, or of a group, for summaries.
 func titleOf(s *evaluator.Status) string {
 	if len(s.Group) > 0 {
 		return s.ID
@@ -173,10 +173,10 @@ func titleOf(s *evaluator.Status) string {
 	return s.Service + " " + s.SLO
 }
 
-// instantFormat is how people read when something was.
+// instantFormat is the format of instants in alerts.
 const instantFormat = "15:04 MST on 2 Jan"
 
-// factsOf tell in words what a tired person needs to know of an alert.
+// factsOf returns in words what a tired person needs of an alert.
 func factsOf(s *evaluator.Status, f evaluator.FiringAlert) slo.Facts {
 	o := s.Spec.Objective
 	out := slo.Facts{
@@ -219,7 +219,7 @@ func factsOf(s *evaluator.Status, f evaluator.FiringAlert) slo.Facts {
 	return out
 }
 
-// sinceText is since when an alert fires.
+// sinceText returns since when an alert fires.
 func sinceText(f evaluator.FiringAlert) string {
 	if f.Older {
 		return "at or before " + f.Since.UTC().Format(instantFormat)
@@ -227,21 +227,21 @@ func sinceText(f evaluator.FiringAlert) string {
 	return f.Since.UTC().Format(instantFormat)
 }
 
-// unknownText stands for a number that is not known.
+// unknownText stands for an unknown number.
 const unknownText = "unknown"
 
-// capital is a text that begins a sentence.
+// capital returns a text with a capital, to begin a sentence.
 func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
 
-// describe tells what it is about, how bad it is, since when, how much is left, until when,
-// and what changed.
+// describe returns the description of an alert: what fails, how badly, since when, how much
+// budget is left, until when, and what changed.
 func describe(s *evaluator.Status, w *evaluator.WindowStatus, a evaluator.FiringAlert, f slo.Facts) string {
 	failed := fmt.Sprintf("%s of the %s in the last %s failed (%s of %s; %s may)", f.BadShare, s.Spec.Noun(), w.Name, f.Bad, f.Total, f.Allowed)
 	var text []string
 	switch {
 	case a.Row > 0:
 		text = append(text, fmt.Sprintf("%s. The alert began %s and ends with the next good run.", capital(alerting.RunsText(s.Spec, a.Row)), beganText(a)))
-	case *w.BurnRate <= 1: // it is kept firing
+	case *w.BurnRate <= 1: // it is only kept firing
 		text = append(text, fmt.Sprintf("It is over: only %s. The alert began %s.", failed, beganText(a)))
 	default:
 		text = append(text, fmt.Sprintf("%s. The alert began %s.", failed, beganText(a)))
@@ -265,7 +265,7 @@ func describe(s *evaluator.Status, w *evaluator.WindowStatus, a evaluator.Firing
 	return strings.Join(text, " ")
 }
 
-// beganText is when an alert began.
+// beganText returns when an alert began.
 func beganText(a evaluator.FiringAlert) string {
 	if a.Older {
 		return sinceText(a)
@@ -273,7 +273,7 @@ func beganText(a evaluator.FiringAlert) string {
 	return "at " + sinceText(a)
 }
 
-// spentText says what the window took of the budget, and when the rest is spent.
+// spentText returns how much budget the window took, and when the rest is spent.
 func spentText(s *evaluator.Status, f slo.Facts) []string {
 	b := s.Budget
 	var text []string
@@ -295,8 +295,8 @@ func spentText(s *evaluator.Status, f slo.Facts) []string {
 	return text
 }
 
-// dashboardURL is the file's link to a dashboard. One to Grafana shows the time of the
-// alert, and the generated one the SLO.
+// dashboardURL returns the file's link to a dashboard. One to Grafana gets the time of the
+// alert, and one to the generated dashboard also the SLO.
 func dashboardURL(s *evaluator.Status, f evaluator.FiringAlert) string {
 	link := s.Links["dashboard"]
 	u, err := url.Parse(link)
@@ -324,7 +324,7 @@ func dashboardURL(s *evaluator.Status, f evaluator.FiringAlert) string {
 // detailDashboard is the uid of the generated dashboard that shows one SLO.
 const detailDashboard = "slowburn-detail"
 
-// windowOf is the long window of the tier that fires.
+// windowOf returns the long window of the tier that fires.
 func windowOf(s *evaluator.Status, f evaluator.FiringAlert) *evaluator.WindowStatus {
 	for i := range s.Windows {
 		if len(f.Windows) > 0 && s.Windows[i].Name == f.Windows[0] {

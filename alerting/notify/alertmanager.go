@@ -14,10 +14,10 @@ import (
 //go:embed alertmanager.yml
 var alertmanagerConfig string
 
-// AlertmanagerConfig is an Alertmanager's configuration for the alerts of slowburn:
-// the inhibition rules that make one notification of one problem, and an example
-// of a route and its receivers. Its matchers are of what the SLOs call severities,
-// page and ticket without any; the error is that a word means both.
+// AlertmanagerConfig returns an Alertmanager's configuration for the alerts of slowburn: the
+// inhibition rules that make one notification of one problem, and an example of a route and
+// its receivers. Its matchers have the words of the SLOs for severities, or page and ticket
+// without SLOs. It fails if one word means both.
 func AlertmanagerConfig(slos []*slo.SLO) (string, error) {
 	words := map[string]map[string]string{slo.Page: {}, slo.Ticket: {}} // by severity, of each word an SLO
 	if len(slos) == 0 {
@@ -35,7 +35,7 @@ func AlertmanagerConfig(slos []*slo.SLO) (string, error) {
 	}
 	page := severityMatcher(slices.Sorted(maps.Keys(words[slo.Page])))
 	ticket := severityMatcher(slices.Sorted(maps.Keys(words[slo.Ticket])))
-	return strings.NewReplacer( // not what slowburn's own rules say
+	return strings.NewReplacer( // but not in rules for slowburn's own alerts
 		`slo_id!="", severity="page"`, `slo_id!="", `+page,
 		`slo_id!="", severity="ticket"`, `slo_id!="", `+ticket,
 		`'slo_id!~".+}"', severity="page"`, `'slo_id!~".+}"', `+page,
@@ -43,7 +43,7 @@ func AlertmanagerConfig(slos []*slo.SLO) (string, error) {
 	).Replace(alertmanagerConfig), nil
 }
 
-// severityMatcher is a matcher of any of some words, as an element of a YAML list.
+// severityMatcher returns a matcher of any of some words, as an element of a YAML list.
 func severityMatcher(words []string) string {
 	if len(words) == 1 && words[0] == regexp.QuoteMeta(words[0]) && !strings.ContainsAny(words[0], `"'`) {
 		return `severity="` + words[0] + `"`

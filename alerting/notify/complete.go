@@ -14,21 +14,21 @@ import (
 )
 
 const (
-	// blindFor is how long a backend can't be read before that is an alert.
+	// blindFor is how long a backend can't be read before an alert begins.
 	blindFor = 10 * time.Minute
-	// holdFailed is how long an alert is kept while the backend can't be read.
+	// holdFailed is how long an alert is held while the backend can't be read.
 	holdFailed = time.Hour
 )
 
-// Completer completes the alerts of reports, one after another, so that what is shown is
-// what is sent: with their words, with those about the data, and with those that are held
-// because too little is known to end them. Its methods other than Recall belong to the
+// Completer completes the alerts of reports, one after another, so that the same alerts are
+// shown and sent. It adds their words, alerts about the data, and alerts that are held
+// because too little is known to end them. Its methods other than Restore belong to the
 // goroutine that makes the reports.
 type Completer struct {
 	externalURL string
 	at          time.Time                          // the instant of the report before
 	firing      map[string][]evaluator.FiringAlert // in it, by the ids of SLOs
-	unseen      map[string]time.Time               // since when SLOs can't be read that never were, by their ids
+	unreadSince map[string]time.Time               // since when SLOs that were never read can't be read, by their ids
 	restored    restored
 }
 
@@ -36,9 +36,9 @@ type Completer struct {
 // be "".
 func NewCompleter(externalURL string) *Completer { return &Completer{externalURL: externalURL} }
 
-// TakeOver has a Completer go on with what fired for another one, whose reports have ended.
+// TakeOver makes a Completer go on with the alerts of another one, whose reports have ended.
 func (c *Completer) TakeOver(old *Completer) {
-	c.at, c.firing, c.unseen = old.at, old.firing, old.unseen
+	c.at, c.firing, c.unreadSince = old.at, old.firing, old.unreadSince
 }
 
 // Complete completes the alerts of a report.
@@ -82,17 +82,17 @@ func (c *Completer) Complete(r *evaluator.Report) {
 	}
 }
 
-// noData is the alert that nothing is known of an SLO, nil while it does not fire. It
-// counts from the last sample or, without any, from when the SLO came. What is missed in
-// excluded time only is missed by nobody: after it the time counts from zero again. What
-// fired before goes on with its time: a process that starts may not know the last sample.
+// noData returns the alert that an SLO has no data, nil while it does not fire. The time
+// counts from the last sample or, without any, from when the SLO came. After excluded time
+// it counts from zero again. An alert that fired before keeps its time, because a process
+// that starts may be unable to find the last sample.
 func noData(s *evaluator.Status, now time.Time, before []evaluator.FiringAlert) *evaluator.FiringAlert {
 	n := s.Spec.Alerting.NoData
 	if len(s.Group) > 0 || s.Missing == nil || s.Spec.Alerting.Severity(n.SeverityName()).Disabled {
 		return nil
 	}
 	if s.State != evaluator.StateNoData {
-		now = s.Missing.At // it can't be seen, so nothing begins
+		now = s.Missing.At // nothing begins while the data can't be read
 	}
 	since := s.Missing.Since.Add(n.After())
 	for _, away := range s.Excluded.Spans {
@@ -111,7 +111,7 @@ func noData(s *evaluator.Status, now time.Time, before []evaluator.FiringAlert) 
 	return &evaluator.FiringAlert{Name: slo.NoDataAlert, Severity: n.SeverityName(), Since: since, Windows: []string{}}
 }
 
-// noDataText says what is missing.
+// noDataText returns the words of an alert that an SLO has no data.
 func noDataText(s *evaluator.Status) (summary, description string) {
 	text := "Since " + s.Missing.Since.UTC().Format(instantFormat) + " nothing is known of it"
 	if s.Missing.Never {
@@ -120,13 +120,13 @@ func noDataText(s *evaluator.Status) (summary, description string) {
 	return titleOf(s) + " has no data", fmt.Sprintf("%s: %s. No other alert of it can fire.", text, s.Missing.Reason)
 }
 
-// unreadable reports whether an SLO can't be seen, for its backend can't be read or lags.
+// unreadable reports whether the backend of an SLO can't be read or lags.
 func unreadable(s *evaluator.Status) bool {
 	return s.State == evaluator.StateQueryFailed || s.State == evaluator.StateStale
 }
 
-// blind are the alerts about backends that can't be read, by their names. An SLO that
-// was never read can't be seen since this process first saw that.
+// blind returns the alerts about backends that can't be read, by their names. For an SLO
+// that was never read the time counts from when this process first tried.
 func (c *Completer) blind(r *evaluator.Report, now time.Time) map[string]*evaluator.FiringAlert {
 	type seen struct {
 		all, failing int
@@ -134,8 +134,8 @@ func (c *Completer) blind(r *evaluator.Report, now time.Time) map[string]*evalua
 		reason       string
 		first        string // the first that fails, by its id
 	}
-	before := c.unseen
-	c.unseen = map[string]time.Time{}
+	before := c.unreadSince
+	c.unreadSince = map[string]time.Time{}
 	backends := map[string]*seen{}
 	for i := range r.SLOs {
 		status := &r.SLOs[i]
@@ -155,7 +155,7 @@ func (c *Completer) blind(r *evaluator.Report, now time.Time) map[string]*evalua
 		if status.StateSince != nil {
 			since = *status.StateSince
 		} else {
-			c.unseen[status.ID] = since
+			c.unreadSince[status.ID] = since
 		}
 		if now.Sub(since) >= blindFor {
 			b.first = cmp.Or(b.first, status.ID)
@@ -185,7 +185,7 @@ func (c *Completer) blind(r *evaluator.Report, now time.Time) map[string]*evalua
 	return out
 }
 
-// groupsOf are the groups of SLOs, by the ids of these.
+// groupsOf returns the groups of SLOs, by the ids of the SLOs.
 func groupsOf(r *evaluator.Report) map[string][]*evaluator.Status {
 	out := map[string][]*evaluator.Status{}
 	for i := range r.SLOs {
@@ -197,11 +197,11 @@ func groupsOf(r *evaluator.Report) map[string][]*evaluator.Status {
 	return out
 }
 
-// namedGroups is how many groups the alert of their whole names.
+// namedGroups is how many groups are named in an alert of their whole.
 const namedGroups = 3
 
-// firingGroups says which groups of a whole an alert of it is about: how many of them fire by
-// the same severity, and the worst. It is "" where none does.
+// firingGroups returns how many groups of a whole fire with the same severity as its alert,
+// and the worst of them, in words. It returns "" if none does.
 func firingGroups(s *evaluator.Status, f evaluator.FiringAlert, groups []*evaluator.Status) string {
 	if len(s.Group) > 0 || s.Groups == nil || !f.Burns() {
 		return ""

@@ -24,12 +24,11 @@ const (
 	batchSize = 256
 	// postTimeout bounds one request.
 	postTimeout = 10 * time.Second
-	// mostAnswered and mostListed are how many bytes of an answer, and how many of its
-	// alerts, are read at most.
+	// mostAnswered and mostListed limit the bytes of an answer and its alerts.
 	mostAnswered = 64 << 20
 	mostListed   = 100_000
-	// staleDelay is how long after a report old alerts are posted: replicas report at
-	// the same second, and who has newer numbers shall be first.
+	// staleDelay is how long after a report stale alerts are posted. Replicas report at
+	// the same second, and the one with newer numbers must come first.
 	staleDelay = 10 * time.Second
 )
 
@@ -40,27 +39,27 @@ type Alertmanager struct {
 	HTTP *http.Client
 }
 
-// receiver posts to one Alertmanager. Its queue holds the newest state of all
-// alerts; an older one that is not posted yet says nothing more.
+// receiver posts to one Alertmanager. Its queue holds the newest state of all alerts, which
+// replaces an older one that is not posted yet.
 type receiver struct {
 	Alertmanager
 	name      string
 	host      string // for the Host header; "" for that of the URL
 	queue     chan []Alert
-	dismissed bool // set before the queue is closed, when it is not the end of the process
+	dismissed bool // set before the queue is closed, except at the end of the process
 	log       *slog.Logger
 	metrics   *metrics
 	now       func() time.Time
 
-	mu       sync.Mutex          // guards what follows
-	accepted map[string]accepted // what fires and was taken
-	failing  bool                // the last post was not taken
+	mu       sync.Mutex          // guards the fields below
+	accepted map[string]accepted // that fire, by their ids
+	failing  bool                // the last post failed
 }
 
-// accepted is what is known of an alert that an Alertmanager took.
+// accepted is an alert that an Alertmanager accepted.
 type accepted struct {
 	since time.Time // the beginning of the episode
-	at    time.Time // when it was posted last, or was seen to be over
+	at    time.Time // when it was last posted, or found to be over
 }
 
 func newReceiver(am Alertmanager, host string, o *SenderOptions, m *metrics) *receiver {
@@ -75,7 +74,7 @@ func newReceiver(am Alertmanager, host string, o *SenderOptions, m *metrics) *re
 	}
 }
 
-// inherit has a receiver know what its Alertmanager took from a Sender before.
+// inherit gives a receiver the alerts that its Alertmanager accepted from a Sender before.
 func (r *receiver) inherit(before map[string]map[string]accepted) {
 	if taken, was := before[r.name]; was {
 		r.accepted = taken
@@ -99,11 +98,11 @@ func (r *receiver) put(alerts []Alert) {
 	}
 }
 
-// run posts what is queued until the queue is closed and empty, which it soon is
-// when ending ends. Alerts by old numbers are posted beside the rest, which must not
-// wait for what is asked before, until there are newer numbers of one of them.
+// run posts the queued alerts until the queue is closed and empty, soon after ending ends.
+// Stale alerts are posted beside the rest, which must not wait until Alertmanager was asked
+// about them. They are given up when there are newer numbers of one of them.
 func (r *receiver) run(ctx, ending context.Context) {
-	idle := make(chan struct{}, 1) // holds something while no old alerts are being posted
+	idle := make(chan struct{}, 1) // holds a value while no stale alerts are being posted
 	idle <- struct{}{}
 	posting, stop := map[string]bool{}, func(error) {}
 	for alerts := range r.queue {
@@ -129,7 +128,7 @@ func (r *receiver) run(ctx, ending context.Context) {
 				r.keep(keeping, ending, old)
 				idle <- struct{}{}
 			}()
-		default: // those of before are on their way still
+		default: // the last ones are still on their way
 		}
 	}
 	<-idle
@@ -139,7 +138,7 @@ func (r *receiver) run(ctx, ending context.Context) {
 	}
 }
 
-// keep posts old alerts after a while, or when ending ends.
+// keep posts stale alerts after staleDelay, or when ending ends.
 func (r *receiver) keep(ctx, ending context.Context, old []Alert) {
 	select {
 	case <-time.After(staleDelay):
@@ -150,12 +149,12 @@ func (r *receiver) keep(ctx, ending context.Context, old []Alert) {
 	r.deliver(ctx, r.unresolved(ctx, old))
 }
 
-// errOutdated is why alerts are posted no longer when there are newer numbers.
+// errOutdated ends the posting of alerts when there are newer numbers.
 var errOutdated = errors.New("there are newer numbers")
 
 func outdated(ctx context.Context) bool { return errors.Is(context.Cause(ctx), errOutdated) }
 
-// deliver posts alerts, and tells when they can't be, or can be again.
+// deliver posts alerts, and logs when Alertmanager can't be reached and when it can be again.
 func (r *receiver) deliver(ctx context.Context, alerts []Alert) {
 	if len(alerts) == 0 || ctx.Err() != nil {
 		return
@@ -180,8 +179,8 @@ type refusal string
 
 func (e refusal) Error() string { return string(e) }
 
-// batches are the posts that alerts are sent in. What inhibits is in one before what
-// it inhibits: an Alertmanager that was restarted notifies at once of what is old.
+// batches returns the posts that alerts are sent in. Alerts that inhibit come in an earlier
+// one: an Alertmanager that was restarted notifies at once of alerts that began long ago.
 func batches(alerts []Alert) [][]Alert {
 	var out [][]Alert
 	for _, a := range alerts {
@@ -194,8 +193,8 @@ func batches(alerts []Alert) [][]Alert {
 	return out
 }
 
-// try posts alerts, trying again with pauses until something newer is queued. What
-// is refused keeps the rest from nothing.
+// try posts alerts, and tries again with pauses until newer ones are queued. After a
+// refusal it goes on with the rest.
 func (r *receiver) try(ctx context.Context, alerts []Alert) error {
 	var refused error
 	for _, part := range batches(alerts) {
@@ -223,7 +222,7 @@ func (r *receiver) try(ctx context.Context, alerts []Alert) error {
 	return refused
 }
 
-// note notes what was taken.
+// note records alerts that were accepted.
 func (r *receiver) note(alerts []Alert) {
 	r.metrics.sent.WithLabelValues(r.name).Add(float64(len(alerts)))
 	r.mu.Lock()
@@ -237,8 +236,8 @@ func (r *receiver) note(alerts []Alert) {
 	}
 }
 
-// split takes from alerts those by old numbers that this Alertmanager took before. An
-// episode is none of another that began earlier.
+// split separates stale alerts that this Alertmanager accepted before from the rest. An
+// episode that began later is another one.
 func (r *receiver) split(alerts []Alert) (rest, old []Alert) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -263,10 +262,10 @@ func (r *receiver) split(alerts []Alert) (rest, old []Alert) {
 	return rest, old
 }
 
-// unresolved is old alerts without those that this Alertmanager has no more:
-// another replica saw them end. Old numbers keep an alert alive, they don't bring
-// it back. Where that can't be asked they are posted, and where nobody asked or
-// posted for so long that the alert may have run out.
+// unresolved returns stale alerts without those that this Alertmanager no longer has,
+// because another replica ended them. Old numbers keep an alert alive, but don't bring it
+// back. All are posted if Alertmanager can't be asked. So is one that was neither asked for
+// nor posted for so long that it may have expired.
 func (r *receiver) unresolved(ctx context.Context, old []Alert) []Alert {
 	var status struct{ Uptime time.Time } // when it started
 	has := map[string]bool{}
@@ -298,7 +297,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// post sends one request after Alertmanager's API v2.
+// post sends one request of Alertmanager's API v2.
 func (r *receiver) post(ctx context.Context, alerts []Alert) error {
 	body, err := json.Marshal(alerts)
 	if err != nil {
@@ -322,7 +321,7 @@ func (r *receiver) post(ctx context.Context, alerts []Alert) error {
 	return errors.New(answer)
 }
 
-// list asks for the alerts that a filter selects.
+// list reads the alerts that a filter selects.
 func (r *receiver) list(ctx context.Context, filter string, each func(listing)) error {
 	return r.get(ctx, "/api/v2/alerts?filter="+url.QueryEscape(filter), func(dec *json.Decoder) error {
 		if _, err := dec.Token(); err != nil { // the beginning of a list
@@ -384,7 +383,7 @@ func (r *receiver) do(ctx context.Context, method, path string, body []byte) (*h
 	return resp, err
 }
 
-// metrics are the program's metrics about alerts.
+// metrics contains the metrics about alerts.
 type metrics struct {
 	sent, failed, dropped, lookups *prometheus.CounterVec
 	queued                         *prometheus.GaugeVec
@@ -410,7 +409,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 }
 
-// create makes an Alertmanager's series, so that the first failure is a rise.
+// create makes an Alertmanager's series, so that the first failure is an increase.
 func (m *metrics) create(alertmanager string) {
 	for _, c := range []*prometheus.CounterVec{m.sent, m.failed, m.dropped} {
 		c.WithLabelValues(alertmanager)

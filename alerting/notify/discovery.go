@@ -16,7 +16,7 @@ import (
 const (
 	// lookupEvery is the time between two look-ups of a name.
 	lookupEvery = 30 * time.Second
-	// lookupSoon is that while no address is known.
+	// lookupSoon is the same while no address is known.
 	lookupSoon = 5 * time.Second
 )
 
@@ -30,13 +30,13 @@ type dnsName struct {
 	receivers map[netip.Addr]*receiver // of the goroutine of Sender.Run
 }
 
-// addresses are those that a name has now.
+// addresses contains the addresses that a name has now.
 type addresses struct {
 	name *dnsName
 	all  []netip.Addr
 }
 
-// newName is the name of an Alertmanager, nil when it has a plain URL.
+// newName returns the name of an Alertmanager, nil if it has a plain URL.
 func newName(am Alertmanager, log *slog.Logger, m *metrics) *dnsName {
 	text, ok := strings.CutPrefix(am.URL, "dns+")
 	u, err := url.Parse(text)
@@ -47,8 +47,8 @@ func newName(am Alertmanager, log *slog.Logger, m *metrics) *dnsName {
 	return &dnsName{text: am.URL, url: u, http: am.HTTP, log: log, metrics: m, receivers: map[netip.Addr]*receiver{}}
 }
 
-// follow looks the name up until ctx ends, and tells of each change. While the
-// look-up fails what was known stays.
+// follow looks the name up until ctx ends, and sends each change. While the look-up fails
+// the last addresses stay.
 func (n *dnsName) follow(ctx context.Context, lookup Lookup, changed chan<- addresses) {
 	var known []netip.Addr
 	failing := false
@@ -84,8 +84,8 @@ func (n *dnsName) follow(ctx context.Context, lookup Lookup, changed chan<- addr
 	}
 }
 
-// lookup is the name's addresses, sorted: those of IPv4, or of IPv6 where there
-// are no others, for a server with both is one receiver.
+// lookup returns the name's addresses, sorted: those of IPv4, or of IPv6 if there are no
+// others, because a server with both is one receiver.
 func (n *dnsName) lookup(ctx context.Context, lookup Lookup) ([]netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(ctx, postTimeout)
 	defer cancel()
@@ -111,7 +111,7 @@ func (n *dnsName) lookup(ctx context.Context, lookup Lookup) ([]netip.Addr, erro
 	return slices.Compact(four), nil
 }
 
-// urlOf is the URL at one address of the name.
+// urlOf returns the URL at one address of the name.
 func (n *dnsName) urlOf(a netip.Addr) string {
 	u := *n.url
 	switch port := u.Port(); {

@@ -13,8 +13,8 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// withHeld returns what fires for an SLO, pages first, with those alerts of the report before
-// that the numbers neither confirm nor can end.
+// withHeld returns the firing alerts of an SLO, pages first, with those of the report before
+// that the numbers can neither confirm nor end.
 func withHeld(s *evaluator.Status, firing, before []evaluator.FiringAlert, now time.Time) []evaluator.FiringAlert {
 	if len(firing) == 0 && len(before) == 0 {
 		return firing
@@ -31,7 +31,7 @@ func withHeld(s *evaluator.Status, firing, before []evaluator.FiringAlert, now t
 		}
 		k := alertKey(s, *f)
 		b, goesOn := was[k]
-		if goesOn && f.Older && b.Since.Before(f.Since) { // who read more dated it
+		if goesOn && f.Older && b.Since.Before(f.Since) { // the one that read more history has the date
 			f.Since = b.Since
 		}
 		if goesOn && b.Since.Equal(f.Since) {
@@ -55,8 +55,8 @@ func withHeld(s *evaluator.Status, firing, before []evaluator.FiringAlert, now t
 	return firing
 }
 
-// missingGroups are the alerts of groups that a report lacks because their whole is not read
-// enough to find them.
+// missingGroups returns the alerts of groups that a report lacks because too little of their
+// whole is read to find them.
 func missingGroups(before map[string][]evaluator.FiringAlert, r *evaluator.Report) map[string][]evaluator.FiringAlert {
 	out := map[string][]evaluator.FiringAlert{}
 	if len(before) == 0 {
@@ -76,10 +76,10 @@ func missingGroups(before map[string][]evaluator.FiringAlert, r *evaluator.Repor
 	return out
 }
 
-// holdReason says why an alert that the numbers do not confirm is held, "" when it is over or
-// was held for long enough. While history or a backend can't be read anything is held for
-// an hour, as is a burn alert of which too little is known; one about a budget is held for
-// as long as too little is known.
+// holdReason returns why an alert that the numbers do not confirm is held, "" if it is over
+// or was held for long enough. Any alert is held for an hour while history is being read or
+// the backend can't be read. If too little is known, a burn alert is held for an hour, and
+// one about a budget as long as that is so.
 func holdReason(s *evaluator.Status, f evaluator.FiringAlert, now time.Time) string {
 	failed, recent := s.State == evaluator.StateQueryFailed, now.Sub(f.Held) <= holdFailed
 	switch {
@@ -95,9 +95,8 @@ func holdReason(s *evaluator.Status, f evaluator.FiringAlert, now time.Time) str
 	return ""
 }
 
-// uncertain reports whether the numbers of an SLO end an alert only for want of data:
-// of those that the alert began by, a burn alert needs one window that is as well
-// known, an alert about a budget needs all.
+// uncertain reports whether too little is known to end an alert. A burn alert can end if one
+// of its windows is known as well as when it began, an alert about a budget only if all are.
 func uncertain(s *evaluator.Status, f evaluator.FiringAlert) bool {
 	fell := shares(f.Known).lessKnown(s, !f.Burns())
 	if f.Burns() {
@@ -107,7 +106,7 @@ func uncertain(s *evaluator.Status, f evaluator.FiringAlert) bool {
 	return fell > 0 && (start == nil || !f.Held.Before(*start)) // a new period ends the old one's
 }
 
-// lostText says how much is known of the windows of an alert that are less known now.
+// lostText returns how much is known of those windows of an alert that are less known now.
 func lostText(s *evaluator.Status, f evaluator.FiringAlert) string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(f.Known)) {
@@ -122,7 +121,7 @@ func lostText(s *evaluator.Status, f evaluator.FiringAlert) string {
 	return strings.Join(out, " and ") + ", less than when it began"
 }
 
-// heldText is what an alert says that is held.
+// heldText returns the words of an alert that is held.
 func heldText(s *evaluator.Status, f evaluator.FiringAlert) (summary, description string) {
 	was := "burned its error budget too fast"
 	switch f.Name {

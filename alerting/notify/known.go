@@ -12,22 +12,21 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// Windows that became less known than they were when an alert began end nothing: a
-// backend that forgets a part of its data, and answers without it, makes bad events
-// vanish.
+// Windows that are less known than when an alert began don't end it. If a backend loses a
+// part of its data and answers without it, bad events vanish.
 
 const (
-	// ownWindow is the key of the SLO's own window among those that are known.
+	// ownWindow is the key of the SLO's own window in shares.
 	ownWindow = ""
 	// coverageLoss is by how much the coverage of a window must fall to be less known. A
 	// backend that was down for a day of 30 keeps no ticket open.
 	coverageLoss = 0.05
 )
 
-// shares are the shares of windows that were known, by the names of the windows.
+// shares contains the known shares of windows, by the names of the windows.
 type shares map[string]float64
 
-// sharesOf are the shares that are known of windows of an SLO, and of its own.
+// sharesOf returns the known shares of windows of an SLO.
 func sharesOf(s *evaluator.Status, names ...string) shares {
 	out := shares{}
 	for _, name := range names {
@@ -38,7 +37,7 @@ func sharesOf(s *evaluator.Status, names ...string) shares {
 	return out
 }
 
-// decidingWindows are the names of the windows that an alert is judged by.
+// decidingWindows returns the names of the windows that decide an alert.
 func decidingWindows(s *evaluator.Status, f evaluator.FiringAlert) []string {
 	switch {
 	case f.Burns():
@@ -51,12 +50,12 @@ func decidingWindows(s *evaluator.Status, f evaluator.FiringAlert) []string {
 	return nil
 }
 
-// coverageNow are the shares that are known of the windows that an alert is judged by.
+// coverageNow returns the known shares of the windows that decide an alert.
 func coverageNow(s *evaluator.Status, f evaluator.FiringAlert) shares {
 	return sharesOf(s, decidingWindows(s, f)...)
 }
 
-// windowNamed is a window of an SLO, nil where it has none of that name.
+// windowNamed returns a window of an SLO, nil if it has none of that name.
 func windowNamed(s *evaluator.Status, name string) *evaluator.WindowStatus {
 	for i := range s.Windows {
 		if w := &s.Windows[i]; w.Name == name || name == ownWindow && i == len(s.Windows)-1 {
@@ -66,8 +65,8 @@ func windowNamed(s *evaluator.Status, name string) *evaluator.WindowStatus {
 	return nil
 }
 
-// lessKnown counts the windows that are less known now than they were. Of less than half of a
-// window alerts about the budget end, however little less that is.
+// lessKnown counts the windows that are less known now than they were. For alerts about the
+// budget, a window that falls below KnownEnough is less known even by a small loss.
 func (k shares) lessKnown(s *evaluator.Status, budget bool) int {
 	n := 0
 	for name, was := range k {
@@ -84,11 +83,11 @@ func (k shares) lessKnown(s *evaluator.Status, budget bool) int {
 	return n
 }
 
-// coverageNote is the annotation of an alert with the shares that were known when it began,
-// such as "1h 1, 5m 0.8". A process that starts reads it back from Alertmanager.
+// coverageNote is the annotation with the shares that were known when an alert began, such
+// as "1h 1, 5m 0.8". A process that starts reads it back from Alertmanager.
 const coverageNote = "coverage"
 
-// note writes the shares as an annotation, "" without any.
+// note returns the shares as an annotation, "" without any.
 func (k shares) note(s *evaluator.Status) string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(k)) {
@@ -99,8 +98,8 @@ func (k shares) note(s *evaluator.Status) string {
 	return strings.Join(slices.Compact(out), ", ")
 }
 
-// readNote reads shares of windows by the names that an alert is judged by. Without such a
-// note, or with another, each window was known well enough to decide, and no better.
+// readNote reads the shares of the windows that decide an alert. A window that the note
+// lacks was known just well enough to decide.
 func readNote(note string, s *evaluator.Status, f evaluator.FiringAlert) shares {
 	read := map[string]float64{}
 	for part := range strings.SplitSeq(note, ", ") {

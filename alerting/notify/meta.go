@@ -11,7 +11,7 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// aboutBudget says what an alert about the budget is about.
+// aboutBudget returns the words of an alert about the budget.
 func aboutBudget(s *evaluator.Status, f evaluator.FiringAlert) (summary, description string) {
 	left := "Nobody knows how much"
 	if s.Budget.Remaining != nil {
@@ -41,7 +41,7 @@ func belowText(f evaluator.FiringAlert) string {
 	return humanize.Digits(f.RemainingBelow*100, 10) + "%"
 }
 
-// leftOf is a share of the budget at the beginning of a sentence.
+// leftOf returns a share of the budget, for the beginning of a sentence.
 func leftOf(remaining float64) string {
 	if remaining <= 0 {
 		return "Nothing (" + alerting.Share(remaining) + ")"
@@ -49,7 +49,7 @@ func leftOf(remaining float64) string {
 	return alerting.Share(remaining)
 }
 
-// forecastText says when the budget will be spent, at the rate of what window.
+// forecastText returns when the budget will be spent, and the window of that rate.
 func forecastText(s *evaluator.Status) (when, over string) {
 	if len(s.Windows) < 2 {
 		return "soon", s.Window
@@ -59,16 +59,16 @@ func forecastText(s *evaluator.Status) (when, over string) {
 	if end == nil || end.Sub(long.End) >= time.Duration(long.Seconds)*time.Second {
 		return "in " + long.Name, long.Name
 	}
-	return "before it starts anew at " + end.UTC().Format(instantFormat), long.Name
+	return "before it starts again at " + end.UTC().Format(instantFormat), long.Name
 }
 
-// rejectedFor is how long files have errors before that is an alert: who has
-// just written them sees it, and corrects it.
+// rejectedFor is how long files have errors before an alert begins. Their author may just
+// be correcting them.
 const rejectedFor = 10 * time.Minute
 
-// rejected are the alerts about sources whose newest files have errors, one each. Each
-// begins some time after the commit or the file that has them, or after this process first
-// saw them, where neither says when that was.
+// rejected returns the alerts about sources whose newest files have errors, one each, by
+// their keys. Each begins rejectedFor after the commit or the change of the file, or after
+// this process first found the errors.
 func (s *Sender) rejected(problems []evaluator.Problem, now time.Time) map[string]Alert {
 	errs := map[string][]evaluator.Problem{}
 	for _, p := range problems {
@@ -117,7 +117,7 @@ func (s *Sender) rejected(problems []evaluator.Problem, now time.Time) map[strin
 	return out
 }
 
-// rejectedLabels are the labels of the alert that files of a source are rejected.
+// rejectedLabels returns the labels of the alert that files of a source are rejected.
 func rejectedLabels(source string) map[string]string {
 	return map[string]string{"alertname": slo.RejectedAlert, "source": source, "severity": slo.Ticket}
 }

@@ -180,7 +180,7 @@ func TestTheForecastInACalendarMonthSays(t *testing.T) {
 	end := x.now.Add(24 * time.Hour)
 	status.Budget.PeriodEnd = &end
 	summary, description := aboutBudget(&status, evaluator.FiringAlert{Name: slo.ForecastAlert})
-	require.Equal(t, "checkout availability will have spent its error budget before it starts anew at 03:00 UTC on 26 Nov", summary)
+	require.Equal(t, "checkout availability will have spent its error budget before it starts again at 03:00 UTC on 26 Nov", summary)
 	require.Equal(t, "10 % of the 30d budget is left; at the rate of the last 3d nothing will be.", description)
 }
 

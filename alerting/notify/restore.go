@@ -13,23 +13,23 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// A process that starts asks each Alertmanager which alerts of its SLOs are active, once.
-// Those that it can neither confirm nor end, because it knows less than the process before
-// it did, go on. Alertmanager is the only memory that outlives a process.
+// A process that starts reads the active alerts of its SLOs from each Alertmanager, once.
+// Those that it can neither confirm nor end, because it has less data than the process
+// before it, go on. Alertmanager is the only memory that outlives a process.
 
-// restoreFor is for how long after the start an Alertmanager is asked until it answers: by
-// then it has no alert any more that was posted before.
+// restoreFor is how long an Alertmanager is asked until it answers. After that, every alert
+// that was posted before the start has expired.
 const restoreFor = lifetime
 
-// listing is an alert as an Alertmanager lists it.
+// listing is an alert that an Alertmanager lists.
 type listing struct {
 	Alert
-	UpdatedAt time.Time `json:"updatedAt"` // when it was posted last
+	UpdatedAt time.Time `json:"updatedAt"` // when it was last posted
 	answered  time.Time // when it was listed
 }
 
-// restore asks for the active alerts of SLOs, backends and sources, until the Alertmanager answers
-// or has none any more.
+// restore asks for the active alerts of SLOs, backends and sources, until the Alertmanager
+// answers or restoreFor is over.
 func (r *receiver) restore(ctx context.Context, taker func([]listing)) {
 	begun := r.now()
 	for pause := time.Second; r.now().Sub(begun) < restoreFor; pause = min(2*pause, 30*time.Second) {
@@ -53,15 +53,15 @@ func (r *receiver) restore(ctx context.Context, taker func([]listing)) {
 	}
 }
 
-// restored are alerts that Alertmanagers had when this process started, until their SLOs
-// are in a report.
+// restored contains alerts that Alertmanagers had when this process started, until their
+// SLOs are in a report.
 type restored struct {
 	mu      sync.Mutex
 	waiting []listing
-	others  map[string]time.Time // startsAt of alerts about a backend that was not read since, or a source with errors, by these
+	others  map[string]time.Time // startsAt of alerts about backends not read since, and sources with errors
 }
 
-// Restore takes what an Alertmanager had when this process started.
+// Restore receives the alerts that an Alertmanager had when this process started.
 func (c *Completer) Restore(alerts []listing) {
 	m := &c.restored
 	m.mu.Lock()
@@ -70,7 +70,7 @@ func (c *Completer) Restore(alerts []listing) {
 		if a.StartsAt.IsZero() || a.StartsAt.After(a.answered) {
 			continue
 		}
-		if a.UpdatedAt.IsZero() || a.UpdatedAt.After(a.answered) { // by a clock that differs a little
+		if a.UpdatedAt.IsZero() || a.UpdatedAt.After(a.answered) { // its clock differs a little
 			a.UpdatedAt = a.answered
 		}
 		backend, source := a.Labels["backend"], a.Labels["source"]
@@ -89,7 +89,7 @@ func aboutBackend(name string) string { return slo.BlindAlert + " " + name }
 
 func aboutSource(name string) string { return slo.RejectedAlert + " " + name }
 
-// remember notes when an alert about a backend or a source began.
+// remember records when an alert about a backend or a source began.
 func (m *restored) remember(about string, startsAt time.Time) {
 	if m.others == nil {
 		m.others = map[string]time.Time{}
@@ -99,8 +99,8 @@ func (m *restored) remember(about string, startsAt time.Time) {
 	}
 }
 
-// before are the alerts of the report before, with what was recalled of the SLOs of this
-// one.
+// before returns the alerts of the report before, with restored ones of the SLOs of this
+// report.
 func (c *Completer) before(r *evaluator.Report) map[string][]evaluator.FiringAlert {
 	m := &c.restored
 	m.mu.Lock()
@@ -130,7 +130,7 @@ func (c *Completer) before(r *evaluator.Report) map[string][]evaluator.FiringAle
 	return before
 }
 
-// began is when an alert about a backend or a source began, if not after a time.
+// began returns when an alert about a backend or a source began, at the latest at a time.
 func (m *restored) began(about string, at time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -150,8 +150,8 @@ func (m *restored) forgetSources(rejected map[string][]evaluator.Problem) {
 	})
 }
 
-// recognise is an alert of an SLO as it fired in the process that posted it. Only what
-// this process could post with the same labels is one; its texts are not read.
+// recognise returns an alert of an SLO as it fired in the process that posted it. It must
+// have the same labels as one that this process could post. Its texts are not read.
 func recognise(s *evaluator.Status, a listing) (evaluator.FiringAlert, bool) {
 	for _, f := range sendable(s, a.Annotations["tier"]) {
 		if !maps.Equal(newAlert(s, f, "").Labels, a.Labels) {
@@ -164,8 +164,8 @@ func recognise(s *evaluator.Status, a listing) (evaluator.FiringAlert, bool) {
 	return evaluator.FiringAlert{}, false
 }
 
-// sendable are the alerts that an SLO can have, those about the burn rate by a tier that
-// is written as in the annotation.
+// sendable returns the alerts that an SLO can have, burn alerts with the tier of an
+// annotation.
 func sendable(s *evaluator.Status, tier string) []evaluator.FiringAlert {
 	out := []evaluator.FiringAlert{
 		{Name: slo.ExhaustedAlert, Severity: slo.Ticket}, {Name: slo.ForecastAlert, Severity: slo.Ticket},

@@ -31,50 +31,49 @@ import (
 )
 
 const (
-	// resend is the time after which what fires is posted again though no report
-	// came: a cycle, and how late one may be. A post just before a report could
-	// bring back what the other replica has just resolved.
+	// resend is the time after which firing alerts are posted again without a report: a
+	// cycle, and how late one may be. A post just before a report could bring back an
+	// alert that the other replica has just resolved.
 	resend = 80 * time.Second
-	// lifetime is how long an alert outlives its last post: some posts may fail.
-	// An Alertmanager that misses for as long that it was resolved ends it by
-	// itself.
+	// lifetime is how long an alert outlives its last post, because some posts may fail.
+	// An Alertmanager that receives no end of an alert ends it after so long.
 	lifetime = 5 * time.Minute
 )
 
-// clockStep is by how much reports go back in time only when the clock was set back.
+// clockStep is the step back in time of reports from which the clock was set back.
 const clockStep = 5 * time.Minute
 
-// Lookup gives the addresses of a host.
+// Lookup returns the addresses of a host.
 type Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 
-// SenderOptions are what a Sender needs.
+// SenderOptions configures a Sender.
 type SenderOptions struct {
 	Alertmanagers []Alertmanager
 	Lookup        Lookup // of Alertmanagers with dns+
 	Report        func() *evaluator.Report
-	Completer     *Completer    // of the reports; it gets what Alertmanagers have at the start. Nil asks for nothing
-	Offset        time.Duration // how far behind now reports are
+	Completer     *Completer    // of the reports; it receives the alerts that Alertmanagers have at the start. If nil, none are asked
+	Offset        time.Duration // age of the instants of reports
 	ExternalURL   string        // where the pages are, for links; may be ""
 	Log           *slog.Logger
 	Registerer    prometheus.Registerer
 	Now           func() time.Time
 }
 
-// Sender posts what fires to all Alertmanagers, again each minute, and posts as
-// resolved what it saw firing and what has ended since.
+// Sender posts firing alerts to all Alertmanagers, again each minute, and posts as resolved
+// those that ended since it saw them fire.
 type Sender struct {
 	SenderOptions
 	metrics *metrics
 	wake    chan struct{}
 	names   []*dnsName
 
-	// What follows belongs to the goroutine of Run.
+	// The fields below belong to the goroutine of Run.
 	receivers  []*receiver
 	alerts     map[string]tracked             // that fire, or ended recently, by their keys
 	evaluated  time.Time                      // the instant of the last report
-	tookOver   bool                           // another Sender's alerts
-	rejections map[string]time.Time           // since when files of sources have errors, where nothing else says it
-	inherited  map[string]map[string]accepted // of Alertmanagers of the Sender before, by their names
+	tookOver   bool                           // alerts of another Sender
+	rejections map[string]time.Time           // since when this process finds errors in the files of sources
+	inherited  map[string]map[string]accepted // by Alertmanagers from the Sender before, by their names
 }
 
 // tracked is an alert, and whether it is posted as firing or as resolved.
@@ -107,7 +106,7 @@ func NewSender(o SenderOptions) *Sender {
 	return s
 }
 
-// TakeOver has a Sender go on with what another one, which has ended, posted. It is
+// TakeOver makes a Sender go on with the alerts of another one, which has ended. It is
 // called before Run.
 func (s *Sender) TakeOver(old *Sender) {
 	s.tookOver, s.alerts = true, old.alerts
@@ -122,7 +121,7 @@ func (s *Sender) TakeOver(old *Sender) {
 	}
 }
 
-// Wake tells the Sender of a new report. It never blocks.
+// Wake makes the Sender follow a new report. It never blocks.
 func (s *Sender) Wake() {
 	select {
 	case s.wake <- struct{}{}:
@@ -130,7 +129,7 @@ func (s *Sender) Wake() {
 	}
 }
 
-// Run posts until ctx ends, then delivers what is queued, for 5 s at most.
+// Run posts until ctx ends, then delivers the queued alerts, for 5 s at most.
 func (s *Sender) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	last, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -175,8 +174,8 @@ func (s *Sender) Run(ctx context.Context) error {
 	return nil
 }
 
-// post brings the alerts up to date with the newest report and queues them. Before
-// the first report an SLO that is lacking says nothing of what was taken over.
+// post brings the alerts up to date with the newest report and queues them. It waits for the
+// first report, whose lack of an SLO would end alerts that were taken over.
 func (s *Sender) post() {
 	now, report := s.Now().UTC(), s.Report()
 	if report.EvaluatedAt.IsZero() {
@@ -205,7 +204,7 @@ func (s *Sender) post() {
 
 // update brings the alerts up to date with a report: what fires in it, and what ended.
 func (s *Sender) update(r *evaluator.Report, now time.Time) {
-	if r.EvaluatedAt.Before(s.evaluated.Add(-clockStep)) { // what fired is of a clock that was wrong, and runs out
+	if r.EvaluatedAt.Before(s.evaluated.Add(-clockStep)) { // earlier alerts are of a wrong clock, and expire
 		s.alerts = map[string]tracked{}
 	}
 	s.evaluated = r.EvaluatedAt
@@ -284,13 +283,13 @@ func mayBeFound(a Alert, byID map[string]*evaluator.Status, now time.Time) bool 
 	return grouped && of != nil && incomplete(of) && now.Sub(a.fired.Held) <= holdFailed
 }
 
-// hasNumbers reports whether the numbers of an SLO are those of now.
+// hasNumbers reports whether the numbers of an SLO are current.
 func hasNumbers(s *evaluator.Status) bool {
 	return s.State == evaluator.StateOK || s.State == evaluator.StateNoTraffic
 }
 
-// endsByNumbers reports whether an alert is over by the numbers of an SLO, and this process saw
-// it fire. When it was held for long it ended for want of numbers.
+// endsByNumbers reports whether an alert is over by the numbers of an SLO, and fired in this
+// process. One that was held for long ended for lack of numbers.
 func endsByNumbers(a Alert, s *evaluator.Status, now time.Time) bool {
 	return hasNumbers(s) && a.fired.Restored.IsZero() && (!a.fired.Burns() || now.Sub(a.fired.Held) < alerting.Hold*time.Minute) && !uncertain(s, a.fired)
 }
@@ -301,10 +300,10 @@ func excludedNow(s *evaluator.Status, a Alert) bool {
 	return a.fired.Burns() && s.Excluded.Now && s.State != evaluator.StateQueryFailed
 }
 
-// current reports whether no other replica can have newer numbers: they are of
-// the newest instant that is evaluated, and the last slot before it has a sample. What
-// ended by others fires again, maybe, in slots that they don't have yet, and Alertmanager
-// believes who speaks last: it is said when they are current again.
+// current reports whether no other replica can have newer numbers: they are of the newest
+// instant that is evaluated, and the last slot before it has a sample. An alert that ended
+// by older numbers may fire again in newer slots, and for Alertmanager the last post wins.
+// So its end is posted when the numbers are current again.
 func (s *Sender) current(status *evaluator.Status, now time.Time) bool {
 	at := numbersAt(status)
 	return hasNumbers(status) && now.Sub(at) < s.Offset+time.Minute && status.DataUntil != nil && at.Sub(*status.DataUntil) < time.Minute
@@ -318,13 +317,13 @@ func statuses(r *evaluator.Report) map[string]*evaluator.Status {
 	return out
 }
 
-// incomplete reports whether it may only be for want of history, or of a backend, that
-// nothing fires for an SLO: what fired before is held, for an hour at most.
+// incomplete reports whether an SLO may lack alerts only because history is being read or
+// the backend can't be read. Alerts that fired before are held, for an hour at most.
 func incomplete(s *evaluator.Status) bool {
 	return s.State == evaluator.StateWarming || s.State == evaluator.StateQueryFailed
 }
 
-// numbersAt is the instant that an SLO's numbers are of.
+// numbersAt returns the instant of an SLO's numbers.
 func numbersAt(s *evaluator.Status) time.Time {
 	if len(s.Windows) == 0 {
 		return time.Time{}

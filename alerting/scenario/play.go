@@ -22,7 +22,7 @@ type Episode struct {
 	Start, End int // minutes; End is that of the 31 days while it is open
 }
 
-// Played is what one run of a scenario gives.
+// Played contains the episodes of one run of a scenario.
 type Played struct {
 	Episodes []Episode
 	Bad      []int // ends of the slots with bad requests in incidents
@@ -103,7 +103,7 @@ func (c Scenario) incidentAt(minute, after int) int {
 	return slices.IndexFunc(c.Incidents, func(i [2]int) bool { return minute > i[0] && minute <= i[1]+after })
 }
 
-// Tally is what runs of a scenario give.
+// Tally sums up runs of a scenario.
 type Tally struct {
 	Pages, Tickets           []int // of each run
 	ToPage, ToTicket         []int // minutes, of each incident with such an alert
