@@ -214,6 +214,14 @@ func (w *WorstOf) Fields() []Field {
 // Measure implements Indicator.
 func (w *WorstOf) Measure() Measure { return Parts(w.Parts) }
 
+// Leaves are the SLOs that one is made of in the end: itself unless it is a worst_of.
+func (s *SLO) Leaves() []*SLO {
+	if parts, ok := s.Indicator.Measure().(Parts); ok {
+		return parts
+	}
+	return []*SLO{s}
+}
+
 // Selector is a bare PromQL selector of series. The zero value selects nothing
 // and is not set.
 type Selector struct {

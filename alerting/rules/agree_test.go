@@ -90,7 +90,7 @@ func agree(t *testing.T, w *world, run runner, from int) {
 		status, tl := c.evaluate(end)
 		c.slots(end, tl)
 		c.windows(end, status)
-		if w.slo.Window.Length > longestDirect {
+		if w.slo.Window.Length > LongestDirect {
 			// The quarter of an hour that was complete 6 minutes ago: by then
 			// both groups have evaluated it.
 			end -= end % 15
@@ -207,7 +207,7 @@ func (c *comparison) slots(end int, tl *timeline.Timeline) {
 func (c *comparison) windows(end int, status *evaluator.Status) {
 	now := at(end).Add(90*time.Second - time.Millisecond)
 	for i, w := range status.Windows {
-		if w.Seconds <= int64(longestDirect.Duration()/time.Second) {
+		if w.Seconds <= int64(LongestDirect.Duration()/time.Second) {
 			c.window(w, now, status.Budget, i == len(status.Windows)-1)
 		}
 	}

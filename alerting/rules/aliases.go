@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/rules/series"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -57,6 +58,14 @@ func (n Naming) naming() naming {
 // Valid reports whether the names are known.
 func (n Naming) Valid() bool { return n == "" || n.naming() != nil }
 
+// SLO returns an SLO with what its alerts have by the names.
+func (n Naming) SLO(s *slo.SLO) *slo.SLO {
+	if tool := n.naming(); tool != nil {
+		return tool.slo(s)
+	}
+	return s
+}
+
 // Refusals say why such rules can't carry SLOs, "" for those that they can.
 func (o Options) Refusals(slos []*slo.SLO) []string {
 	out, called := make([]string, len(slos)), map[string]*slo.SLO{}
@@ -90,7 +99,7 @@ func (w *ruleWriter) aliases(n naming) {
 	n.record(p)
 	var long []slo.Window
 	for _, win := range p.windowsOf(n) {
-		if win > longestDirect && !slices.Contains(alerting.Windows(w.tiers, w.s.Window.Length), win) {
+		if win > LongestDirect && !slices.Contains(alerting.Windows(w.tiers, w.s.Window.Length), win) {
 			long = append(long, win)
 			continue
 		}
@@ -256,9 +265,9 @@ func (pyrraNaming) record(p *plan) {
 func (p *plan) increases(c slo.Counters, n sums) {
 	var rules []func()
 	seen := map[string]bool{}
-	for _, r := range risingOf(c, nil) {
-		events, ok := map[[2]float64]expr{{1, 1}: n.total, {1, 0}: n.total.minus(n.bad), {0, 1}: n.bad}[[2]float64{r.perGood, r.perBad}]
-		of := necessary(c, r.labels)
+	for _, r := range series.OfCounters(c, nil) {
+		events, ok := map[[2]float64]expr{{1, 1}: n.total, {1, 0}: n.total.minus(n.bad), {0, 1}: n.bad}[[2]float64{r.PerGood, r.PerBad}]
+		of := necessary(c, r.Labels)
 		if !ok || seen[of.String()] {
 			return
 		}
@@ -278,7 +287,7 @@ func necessary(c slo.Counters, l labels.Labels) labels.Labels {
 	lists := []slo.Counter{c.Good, c.Bad, c.Total}
 	for _, name := range slices.Sorted(maps.Keys(l.Map())) {
 		less := labels.NewBuilder(l).Del(name).Labels()
-		if !slices.ContainsFunc(lists, func(of slo.Counter) bool { return weightOf(of, less) != weightOf(of, l) }) {
+		if !slices.ContainsFunc(lists, func(of slo.Counter) bool { return series.Weight(of, less) != series.Weight(of, l) }) {
 			l = less
 		}
 	}

@@ -302,7 +302,7 @@ func testOfCase(t *testing.T, path string, tt kindCase, s *slo.SLO, label string
 	if label != "" {
 		by, id = newGroupWriter(&bytes.Buffer{}, s, Options{Policies: alerting.BuiltIn()}).split, id+"{"+label+"}"
 	}
-	alone := s.Slice == nil && len(leaves(s)) == 1 // the expression reads nothing recorded
+	alone := s.Slice == nil && len(s.Leaves()) == 1 // the expression reads nothing recorded
 	var c counting
 	if alone {
 		c, err = newCounting(s.Indicator, "", Options{TargetLabels: []string{"job", "instance"}}, by)

@@ -131,7 +131,7 @@ func (w *ruleWriter) constant(number string) expr {
 // present are the groups of which a slot is known that the SLO's window holds,
 // or will hold as soon as it is summed.
 func (w *ruleWriter) present() expr {
-	if win := w.s.Window.Length; win <= longestDirect {
+	if win := w.s.Window.Length; win <= LongestDirect {
 		return w.over("count", eventsOf("slot"), win)
 	}
 	return or(w.lastLong(longSlots), w.over("count", eventsOf("slot"), slo.Window(time.Hour)))

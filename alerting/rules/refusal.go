@@ -22,7 +22,7 @@ func (o Options) refusal(s *slo.SLO) string {
 	if reason := unannotatable(s, o.Policies.Tiers(s)); reason != "" {
 		why = append(why, reason)
 	}
-	for _, leaf := range leaves(s) {
+	for _, leaf := range s.Leaves() {
 		if reason := o.unmeasurable(leaf.Indicator); reason != "" && leaf != s {
 			why = append(why, "its part "+leaf.ID()+": "+reason)
 		} else if reason != "" {

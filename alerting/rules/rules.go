@@ -142,11 +142,11 @@ func inParallel(n int, f func(i int)) {
 	wg.Wait()
 }
 
-// The parts of windows. A window over longestDirect is summed from tiles.
-const (
-	longestDirect = slo.Window(6 * time.Hour)
-	tile          = slo.Window(15 * time.Minute)
-)
+// LongestDirect is the longest window that is summed from slots, each minute. Longer ones
+// are summed from tiles.
+const LongestDirect = slo.Window(6 * time.Hour)
+
+const tile = slo.Window(15 * time.Minute)
 
 // ruleWriter writes the rules of one SLO as a whole, or of all its groups.
 type ruleWriter struct {
@@ -193,7 +193,7 @@ func (w *ruleWriter) groups(prefix string, o Options) error {
 	if err != nil {
 		return err
 	}
-	if w.s.Window.Length > longestDirect {
+	if w.s.Window.Length > LongestDirect {
 		w.group(prefix+"windows", w.longInterval(), w.longOffset)
 		w.longRules()
 	}

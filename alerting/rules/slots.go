@@ -99,7 +99,7 @@ func (w *ruleWriter) derive() {
 // worstOf writes the rules of slots of which each is one event, a bad one when
 // it is in any of the parts.
 func (w *ruleWriter) worstOf(what string, o Options) error {
-	parts := leaves(w.s)
+	parts := w.s.Leaves()
 	var fails []expr
 	for _, p := range parts {
 		sel := w.sel + ",slo_part=" + strconv.Quote(p.ID())
@@ -121,25 +121,7 @@ func (w *ruleWriter) worstOf(what string, o Options) error {
 	return nil
 }
 
-// leaves are what an SLO is made of in the end, each once: itself unless it is a
-// worst_of.
-func leaves(s *slo.SLO) []*slo.SLO {
-	parts, ok := s.Indicator.Measure().(slo.Parts)
-	if !ok {
-		return []*slo.SLO{s}
-	}
-	var out []*slo.SLO
-	for _, p := range parts {
-		for _, leaf := range leaves(p) {
-			if !slices.ContainsFunc(out, func(o *slo.SLO) bool { return o.ID() == leaf.ID() }) {
-				out = append(out, leaf)
-			}
-		}
-	}
-	return out
-}
-
 // sparse reports whether an SLO may be without events for long.
 func sparse(s *slo.SLO) bool {
-	return slices.ContainsFunc(leaves(s), func(leaf *slo.SLO) bool { return leaf.Indicator.Unit() == slo.UnitRuns })
+	return slices.ContainsFunc(s.Leaves(), func(leaf *slo.SLO) bool { return leaf.Indicator.Unit() == slo.UnitRuns })
 }

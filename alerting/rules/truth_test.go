@@ -326,7 +326,7 @@ func (p *pattern) compare(win slo.Window) {
 		}
 	}
 	window := `{window="` + win.String() + `"}`
-	if win <= longestDirect {
+	if win <= LongestDirect {
 		for _, s := range recorded(p.t, p.db, "slo_burn_rate"+window) {
 			if end := slotAt(s.Time); end%5 == 0 {
 				total, bad := p.rules.sum(end.Add(-win.Duration()), end)

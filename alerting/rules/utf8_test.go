@@ -1,4 +1,4 @@
-package rules
+package rules_test
 
 import (
 	"os"
@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/rules"
+	"github.com/slowburn-slo/slowburn/alerting/rules/ruletest"
 	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -19,23 +21,23 @@ import (
 func TestUTF8Names(t *testing.T) {
 	proven, dir := 0, t.TempDir()
 	check, prove := []string{"check", "rules"}, []string{"test", "rules"}
-	for i, s := range read(t, "utf8") {
-		for _, naming := range []Naming{"", Sloth, Pyrra} {
-			o := Options{Alerts: true, Policies: alerting.BuiltIn(), Naming: naming, TargetLabels: []string{"service.name", "instance"}}
+	for i, s := range rules.Read(t, "utf8") {
+		for _, naming := range []rules.Naming{"", rules.Sloth, rules.Pyrra} {
+			o := rules.Options{Alerts: true, Policies: alerting.BuiltIn(), Naming: naming, TargetLabels: []string{"service.name", "instance"}}
 			if o.Refusals([]*slo.SLO{s})[0] != "" {
 				require.NotNil(t, s.Groups)
 				continue
 			}
-			rules := s.Name + string(naming) + ".rules.yaml"
-			text, err := File("otel.yaml", []*slo.SLO{s}, o)
+			name := s.Name + string(naming) + ".rules.yaml"
+			text, err := rules.File("otel.yaml", []*slo.SLO{s}, o)
 			require.NoError(t, err)
-			require.NoError(t, os.WriteFile(filepath.Join(dir, rules), text, 0o600))
-			check = append(check, rules)
-			checkVMAlert(t, "otel", []*slo.SLO{s}, naming)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
+			check = append(check, name)
+			rules.CheckVMAlert(t, "otel", []*slo.SLO{s}, naming)
 			if naming != "" || testing.Short() && i%3 != 0 {
 				continue
 			}
-			tests, without := Tests(rules, s, o)
+			tests, without := ruletest.File(name, s, o)
 			require.NoError(t, os.WriteFile(filepath.Join(dir, s.Name+".tests.yaml"), tests, 0o600))
 			prove = append(prove, s.Name+".tests.yaml")
 			require.Subset(t, []string{s.ID() + " (page): it can't fire, however long all events are bad"}, without)

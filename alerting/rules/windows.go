@@ -30,17 +30,17 @@ func (w *ruleWriter) windows() []slo.Window { return alerting.Windows(w.tiers, w
 // windowSums writes the sums of slots over the windows. Those of bad events are never
 // negative, though single slots may be.
 func (w *ruleWriter) windowSums() {
-	if w.s.Window.Length > longestDirect {
+	if w.s.Window.Length > LongestDirect {
 		// One second short of a quarter of an hour: 15 samples a minute
 		// apart, whether a range is open or closed on the left.
 		w.record(quarterEvents, w.over("sum", eventsOf("slot"), tile))
 		w.record(quarterBad, w.over("sum", badOf("slot"), tile))
 		w.record(quarterSlots, w.over("count", eventsOf("slot"), tile))
 	}
-	short := func(win slo.Window) bool { return win <= longestDirect }
+	short := func(win slo.Window) bool { return win <= LongestDirect }
 	events := w.eachWindow(short, func(win slo.Window) expr { return w.over("sum", eventsOf("slot"), win) })
 	bad := w.eachWindow(short, func(win slo.Window) expr { return w.over("sum", badOf("slot"), win) })
-	if w.s.Window.Length > longestDirect {
+	if w.s.Window.Length > LongestDirect {
 		events, bad = append(events, w.lastLong(longEvents)), append(bad, w.lastLong(longBad))
 	}
 	w.record(windowEvents, or(events...))
@@ -62,7 +62,7 @@ func (w *ruleWriter) eachWindow(which func(slo.Window) bool, of func(slo.Window)
 // minute: 30 d are 2,880 quarters of an hour. The steps of a subquery are quarters
 // of the clock, so they neither overlap nor leave gaps.
 func (w *ruleWriter) longRules() {
-	long := func(win slo.Window) bool { return win > longestDirect }
+	long := func(win slo.Window) bool { return win > LongestDirect }
 	w.record(longEvents, or(w.eachWindow(long, func(win slo.Window) expr { return w.tiles(quarterEvents, win) })...))
 	w.record(longBad, or(w.eachWindow(long, func(win slo.Window) expr { return w.tiles(quarterBad, win) })...))
 	w.record(longSlots, w.tiles(quarterSlots, w.s.Window.Length))
@@ -197,11 +197,11 @@ func (w *ruleWriter) allEvents() expr {
 func (w *ruleWriter) coverage() {
 	own := w.s.Window.Length
 	known, most := w.over("count", eventsOf("slot"), own), int64(own.Duration()/time.Minute)
-	if own > longestDirect {
+	if own > LongestDirect {
 		known, most = w.lastLong(longSlots), quarters(own)*int64(tile.Duration()/time.Minute)
 	}
 	share := known.dividedBy(raw(strconv.FormatInt(most, 10)))
-	if own > longestDirect {
+	if own > LongestDirect {
 		share = share.atMost("1")
 	}
 	switch {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slowburn-slo/slowburn/alerting/rules"
+	"github.com/slowburn-slo/slowburn/alerting/rules/ruletest"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
@@ -53,7 +54,7 @@ func generateTests(ctx context.Context, s streams, paths []string, f rulesFlags)
 		name := ruleName(one.Origin) + "." + one.Service + "." + one.Name // as unique as the id
 		ruleFile, testFile := name+".rules.yaml", name+".test.yaml"
 		files[ruleFile] = texts[i]
-		text, without := rules.Tests(ruleFile, one, o)
+		text, without := ruletest.File(ruleFile, one, o)
 		if text != nil {
 			files[testFile] = text
 			tested++

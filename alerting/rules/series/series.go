@@ -1,4 +1,6 @@
-package rules
+// Package series makes up series that the selectors of an SLO select: what a good and a
+// bad event are to counters follows from these. It imports SLOs only.
+package series
 
 import (
 	"maps"
@@ -11,16 +13,16 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// rising is a series of a counter that rises with events.
-type rising struct {
-	labels          labels.Labels
-	perGood, perBad float64 // what a good and a bad event add
+// Rising is a series of a counter that rises with events.
+type Rising struct {
+	Labels          labels.Labels
+	PerGood, PerBad float64 // what a good and a bad event add
 }
 
-// risingOf are series by which an SLO of these counters sees good and bad events,
+// OfCounters are series by which an SLO of these counters sees good and bad events,
 // with more labels beside those that it selects by; none where it can't be told
 // what they would be.
-func risingOf(c slo.Counters, more map[string]string) []rising {
+func OfCounters(c slo.Counters, more map[string]string) []Rising {
 	// What one good and one bad event are to the two counters.
 	first, second := c.Bad, c.Total
 	good, bad := [2]float64{0, 1}, [2]float64{1, 1}
@@ -38,19 +40,19 @@ func risingOf(c slo.Counters, more map[string]string) []rising {
 	var found []labels.Labels
 	var weights [][2]float64
 	for _, l := range candidates(selectors, more) {
-		w := [2]float64{weightOf(first, l), weightOf(second, l)}
+		w := [2]float64{Weight(first, l), Weight(second, l)}
 		if w != [2]float64{} && !slices.Contains(weights, w) {
 			found, weights = append(found, l), append(weights, w)
 		}
 	}
-	out := make([]rising, len(found))
+	out := make([]Rising, len(found))
 	for i, l := range found {
-		out[i].labels = l
+		out[i].Labels = l
 	}
-	if !share(weights, good, func(i int, n float64) { out[i].perGood += n }) || !share(weights, bad, func(i int, n float64) { out[i].perBad += n }) {
+	if !share(weights, good, func(i int, n float64) { out[i].PerGood += n }) || !share(weights, bad, func(i int, n float64) { out[i].PerBad += n }) {
 		return nil
 	}
-	return slices.DeleteFunc(out, func(r rising) bool { return r.perGood == 0 && r.perBad == 0 })
+	return slices.DeleteFunc(out, func(r Rising) bool { return r.PerGood == 0 && r.PerBad == 0 })
 }
 
 // share finds one series or two that make of an event what it is to two counters,
@@ -77,8 +79,8 @@ func share(weights [][2]float64, event [2]float64, rise func(i int, n float64)) 
 	return false
 }
 
-// weightOf is how often a counter counts a series.
-func weightOf(c slo.Counter, l labels.Labels) float64 {
+// Weight is how often a counter counts a series.
+func Weight(c slo.Counter, l labels.Labels) float64 {
 	sum := 0.0
 	for _, t := range c {
 		if matches(t.Selector, l) {
@@ -111,7 +113,7 @@ func candidates(selectors []slo.Selector, more map[string]string) []labels.Label
 			if m.Type == labels.MatchEqual || m.Type == labels.MatchNotEqual {
 				add(m.Name, m.Value)
 			} else {
-				add(m.Name, samples(m.Value)...)
+				add(m.Name, Samples(m.Value)...)
 			}
 		}
 	}
@@ -144,8 +146,8 @@ func candidates(selectors []slo.Selector, more map[string]string) []labels.Label
 	})
 }
 
-// samples are some texts that a pattern matches.
-func samples(pattern string) []string {
+// Samples are some texts that a pattern matches.
+func Samples(pattern string) []string {
 	re, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
 		return nil
@@ -200,8 +202,8 @@ func joinEach(heads, tails []string) []string {
 	return out[:min(len(out), maxSamples)]
 }
 
-// firstOf is a series that a selector selects.
-func firstOf(s slo.Selector, more map[string]string) (labels.Labels, bool) {
+// First is a series that a selector selects.
+func First(s slo.Selector, more map[string]string) (labels.Labels, bool) {
 	for _, l := range candidates([]slo.Selector{s}, more) {
 		if matches(s, l) {
 			return l, true
@@ -210,8 +212,8 @@ func firstOf(s slo.Selector, more map[string]string) (labels.Labels, bool) {
 	return labels.Labels{}, false
 }
 
-// seriesText is a series as promtool reads it.
-func seriesText(l labels.Labels) string {
+// Text is a series as promtool reads it.
+func Text(l labels.Labels) string {
 	name := l.Get(model.MetricNameLabel)
 	if !model.LegacyValidation.IsValidMetricName(name) {
 		return l.String()

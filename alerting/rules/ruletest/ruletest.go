@@ -1,4 +1,10 @@
-package rules
+// Package ruletest writes tests by which promtool proves that the alerts of generated
+// rules fire, end and keep quiet.
+//
+// Their series follow from the selectors of the SLO, and what should be when from the
+// policies, as the evaluator judges by them. It imports rules, policies and timelines: no
+// engine and no TSDB.
+package ruletest
 
 import (
 	"bytes"
@@ -10,21 +16,23 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/rules"
+	"github.com/slowburn-slo/slowburn/alerting/rules/series"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Tests makes a file for `promtool test rules` that proves that each alert of an SLO
-// whose rules are in a file of this name fires when all events are bad, is over when
+// File makes a file for `promtool test rules` that proves that each alert of an SLO
+// whose rules are in a file of a name fires when all events are bad, is over when
 // all are good again, and keeps quiet when nothing happens. What should be when
 // follows from the policies as the evaluator judges by them. It also returns what is
 // not tested, and why: an SLO whose series don't follow from its file, because it has
 // expressions of several selectors, and alerts that can't fire.
-func Tests(rules string, s *slo.SLO, o Options) (text []byte, without []string) {
+func File(ruleFile string, s *slo.SLO, o rules.Options) (text []byte, without []string) {
 	one := "count"
-	if as := o.Naming.naming(); as != nil {
-		s = as.slo(s)
+	if o.Naming != "" {
+		s = o.Naming.SLO(s)
 		one = "max" // a problem may be an alert of each tier
 	}
 	p := newProof(s, o.Policies)
@@ -36,7 +44,7 @@ func Tests(rules string, s *slo.SLO, o Options) (text []byte, without []string) 
 	}
 	p.one = one
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s\nrule_files: [%s]\nevaluation_interval: 1m\ntests:\n", Marker, strconv.Quote(rules))
+	fmt.Fprintf(&b, "%s\nrule_files: [%s]\nevaluation_interval: 1m\ntests:\n", rules.Marker, strconv.Quote(ruleFile))
 	p.write(&b)
 	return b.Bytes(), p.never
 }
@@ -91,7 +99,7 @@ func newProof(s *slo.SLO, policies alerting.Policies) *proof {
 		group.Group = more
 		p.ids = append(p.ids, group.ID())
 	}
-	parts := leaves(s)
+	parts := s.Leaves()
 	// A job that is missed is bad in a minute only, so other parts are bad where there
 	// are some, or one job is.
 	isJob := func(part *slo.SLO) bool { _, is := part.Indicator.Measure().(slo.Runs); return is }
@@ -117,7 +125,7 @@ func newProof(s *slo.SLO, policies alerting.Policies) *proof {
 func (p *proof) once() {
 	seen := map[string]string{}
 	p.inputs = slices.DeleteFunc(p.inputs, func(in input) bool {
-		text, values := seriesText(in.labels), in.values()
+		text, values := series.Text(in.labels), in.values()
 		before, has := seen[text]
 		if has && before != values {
 			clear(p.begins)
@@ -147,7 +155,7 @@ func (p *proof) simulate(policies alerting.Policies) {
 			continue
 		}
 		p.begins[t.Severity] = 0
-		if t.Long > longestDirect {
+		if t.Long > rules.LongestDirect {
 			settles = byQuarters
 		}
 	}
@@ -313,7 +321,7 @@ func (p *proof) begin(b *bytes.Buffer, what string) {
 }
 
 func writeInput(b *bytes.Buffer, l labels.Labels, values string) {
-	fmt.Fprintf(b, "      - series: %s\n        values: %s\n", strconv.Quote(seriesText(l)), strconv.Quote(values))
+	fmt.Fprintf(b, "      - series: %s\n        values: %s\n", strconv.Quote(series.Text(l)), strconv.Quote(values))
 }
 
 // expect writes whether an alert of the SLO and of its group fires in a minute.

@@ -1,4 +1,4 @@
-package rules
+package rules_test
 
 import (
 	"slices"
@@ -7,6 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/alerting/rules"
+	"github.com/slowburn-slo/slowburn/alerting/rules/ruletest"
 	"github.com/slowburn-slo/slowburn/slo"
 	"github.com/slowburn-slo/slowburn/slo/spec"
 )
@@ -20,7 +22,7 @@ func TestTests(t *testing.T) {
 		"ages": {"page"}, "levels": {"page"}, "probes": {"page"},
 	}
 	few := []string{"hour/availability", "good-total/latency", "kinds/up", "groups/levels"}
-	for name, slos := range files(t) {
+	for name, slos := range rules.FilesOf(t) {
 		for _, s := range slos {
 			if testing.Short() && !slices.Contains(few, name+"/"+s.Name) {
 				continue
@@ -43,12 +45,12 @@ func TestTests(t *testing.T) {
 // not tested.
 func runTests(t *testing.T, s *slo.SLO) (without []string) {
 	t.Helper()
-	tests, without := Tests("rules.yaml", s, Options{Alerts: true, Policies: alerting.BuiltIn()})
+	tests, without := ruletest.File("rules.yaml", s, rules.Options{Alerts: true, Policies: alerting.BuiltIn()})
 	if tests == nil {
 		require.NotEmpty(t, without)
 		return without
 	}
-	proveRules(t, s, alerting.BuiltIn(), string(tests))
+	rules.ProveRules(t, s, alerting.BuiltIn(), string(tests))
 	return without
 }
 
@@ -93,7 +95,7 @@ slos:
 `)}})
 	require.Len(t, set.SLOs, 6)
 	for _, s := range set.SLOs {
-		text, without := Tests("rules.yaml", s, Options{Alerts: true, Policies: alerting.BuiltIn()})
+		text, without := ruletest.File("rules.yaml", s, rules.Options{Alerts: true, Policies: alerting.BuiltIn()})
 		if s.Name == "known" {
 			require.NotEmpty(t, text)
 			continue
@@ -106,6 +108,6 @@ slos:
 // TestRulesAboutSlowburn runs the tests of the rules that are shipped about slowburn
 // itself.
 func TestRulesAboutSlowburn(t *testing.T) {
-	promtool(t, "check", "rules", "../../deploy/slowburn.rules.yaml")
-	promtool(t, "test", "rules", "../../deploy/slowburn.rules.test.yaml")
+	rules.Promtool(t, "check", "rules", "../../deploy/slowburn.rules.yaml")
+	rules.Promtool(t, "test", "rules", "../../deploy/slowburn.rules.test.yaml")
 }

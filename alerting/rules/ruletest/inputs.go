@@ -1,4 +1,4 @@
-package rules
+package ruletest
 
 import (
 	"slices"
@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
+	"github.com/slowburn-slo/slowburn/alerting/rules/series"
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -75,7 +76,7 @@ func groupOf(s *slo.SLO) map[string]string {
 		for _, selector := range selectors {
 			for _, m := range selector.Matchers() {
 				if m.Name == name {
-					matchers, texts = append(matchers, m), append(texts, samples(m.Value)...)
+					matchers, texts = append(matchers, m), append(texts, series.Samples(m.Value)...)
 				}
 			}
 		}
@@ -145,8 +146,8 @@ func (p *proof) inputsOf(i slo.Indicator, more map[string]string, fails bool) []
 	case slo.Counters:
 		p.events, p.flood = [2]float64{busy, busy}, flood
 		var out []input
-		for _, r := range risingOf(m, more) {
-			out = append(out, p.between(r.labels, level{rises, r.perGood * busy}, level{rises, r.perBad * busy}))
+		for _, r := range series.OfCounters(m, more) {
+			out = append(out, p.between(r.Labels, level{rises, r.PerGood * busy}, level{rises, r.PerBad * busy}))
 		}
 		return out
 	case slo.Increments:
@@ -156,8 +157,8 @@ func (p *proof) inputsOf(i slo.Indicator, more map[string]string, fails bool) []
 			n /= 60
 		}
 		var out []input
-		for _, r := range risingOf(slo.Counters{Good: m.Good, Bad: m.Bad, Total: m.Total}, more) {
-			in := p.between(r.labels, level{flat, r.perGood * n}, level{flat, r.perBad * n})
+		for _, r := range series.OfCounters(slo.Counters{Good: m.Good, Bad: m.Bad, Total: m.Total}, more) {
+			in := p.between(r.Labels, level{flat, r.PerGood * n}, level{flat, r.PerBad * n})
 			in.still = "0x" + strconv.Itoa(quiet)
 			out = append(out, in)
 		}
@@ -167,24 +168,24 @@ func (p *proof) inputsOf(i slo.Indicator, more map[string]string, fails bool) []
 	if len(selectors) != 1 {
 		return nil
 	}
-	series, ok := firstOf(selectors[0], more)
+	first, ok := series.First(selectors[0], more)
 	if !ok {
 		return nil
 	}
 	switch m := i.Measure().(type) {
 	case slo.States:
-		return []input{p.between(series, level{flat, 1}, level{flat, 0})}
+		return []input{p.between(first, level{flat, 1}, level{flat, 0})}
 	case slo.Runs:
-		return p.runs(m, series, fails)
+		return p.runs(m, first, fails)
 	}
 	switch i := i.(type) {
 	case slo.Threshold:
 		good, bad, ok := levelsAround(i)
 		if ok {
-			return []input{p.between(series, good, bad)}
+			return []input{p.between(first, good, bad)}
 		}
 	case slo.Freshness: // promtool's time begins at 0
-		return []input{p.between(series, level{ticks, 0}, level{flat, -2 * i.MaxAge.Seconds()})}
+		return []input{p.between(first, level{ticks, 0}, level{flat, -2 * i.MaxAge.Seconds()})}
 	}
 	return nil
 }
