@@ -124,7 +124,7 @@ func (a *Tally) Add(b Tally) {
 func (c Scenario) Tally(p Played) Tally {
 	var out Tally
 	count := map[string]int{}
-	first, found := map[string]map[int]int{page: {}, ticket: {}}, map[int]bool{}
+	first, found := map[string]map[int]int{slo.Page: {}, slo.Ticket: {}}, map[int]bool{}
 	for _, e := range p.Episodes {
 		count[e.Severity]++
 		i := c.incidentAt(e.Start, aDay)
@@ -134,7 +134,7 @@ func (c Scenario) Tally(p Played) Tally {
 		}
 		out.Right++
 		found[i] = true
-		if e.Severity == page {
+		if e.Severity == slo.Page {
 			out.ToEnd = append(out.ToEnd, e.End-lastBad(p.Bad, e.End))
 		} else {
 			out.ToClose = append(out.ToClose, e.End-lastBad(p.Bad, e.End))
@@ -143,13 +143,13 @@ func (c Scenario) Tally(p Played) Tally {
 			first[e.Severity][i] = e.Start
 		}
 	}
-	out.Pages, out.Tickets = []int{count[page]}, []int{count[ticket]}
+	out.Pages, out.Tickets = []int{count[slo.Page]}, []int{count[slo.Ticket]}
 	for i, in := range c.Incidents {
 		begins := p.Bad[slices.IndexFunc(p.Bad, func(m int) bool { return m > in[0] })]
-		if at, is := first[page][i]; is {
+		if at, is := first[slo.Page][i]; is {
 			out.ToPage = append(out.ToPage, at-begins)
 		}
-		if at, is := first[ticket][i]; is {
+		if at, is := first[slo.Ticket][i]; is {
 			out.ToTicket = append(out.ToTicket, at-begins)
 		}
 		if found[i] {
@@ -191,10 +191,10 @@ func (c Scenario) Wrong(got Tally, late int) string {
 		wrong(minutes > aDay+late && c.Usual < half, "%d min to the end of a ticket", minutes)
 	}
 	within := c.Within
-	if c.By == ticket {
+	if c.By == slo.Ticket {
 		within += late
 	}
-	took := map[string][]int{page: got.ToPage, ticket: got.ToTicket}[c.By]
+	took := map[string][]int{slo.Page: got.ToPage, slo.Ticket: got.ToTicket}[c.By]
 	wrong(c.Within > 0 && len(took) != len(c.Incidents), "no %s", c.By)
 	for _, minutes := range took {
 		wrong(c.Within > 0 && minutes > within, "a %s after %d min", c.By, minutes)

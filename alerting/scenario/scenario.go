@@ -20,12 +20,6 @@ import (
 // Begin is when the 31 days begin, at a quarter of an hour.
 const Begin = timeline.Minute(30_000_000)
 
-// The severities of alerts.
-const (
-	page   = "page"
-	ticket = "ticket"
-)
-
 // Scenario is a Minutes service, whose SLO is 99.9 % over 30 d, for 31 days
 // after a month in which it failed as usual. Times are minutes since the 31 days
 // began, at midnight.
@@ -113,11 +107,11 @@ func steadyScenarios() []Scenario {
 	hit := func(name string, ratio float64, minutes, within int) Scenario {
 		return Scenario{
 			Name: "40/s, " + name, Traffic: steady(40), Usual: tenth, Fails: during(ratio, at3(15), at3(15)+minutes), Incidents: incident(minutes),
-			Pages: [2]int{1, 1}, Tickets: [2]int{0, 1}, Within: within, By: page,
+			Pages: [2]int{1, 1}, Tickets: [2]int{0, 1}, Within: within, By: slo.Page,
 		}
 	}
 	slow := hit("0.5 % fail for 2 d", 0.005, 2*aDay, 15*60)
-	slow.By, slow.Pages, slow.Tickets = ticket, [2]int{}, [2]int{1, 1}
+	slow.By, slow.Pages, slow.Tickets = slo.Ticket, [2]int{}, [2]int{1, 1}
 	flapping := hit("20 % fail for 5 min of each 10 for 3 h", 0.2, 180, 10)
 	on := flapping.Fails
 	flapping.Fails = func(m int) float64 { return on(m) * float64(1-m%10/5) }
@@ -136,13 +130,13 @@ func quietScenarios() []Scenario {
 	return []Scenario{
 		{Name: "72/h, half of what is allowed fails", Traffic: small, Usual: half},
 		{Name: "72/h, all fail for 1 h", Traffic: small, Usual: half, Fails: during(1, at3(15), at3(15)+60), Incidents: incident(60),
-			Pages: [2]int{1, 1}, Tickets: [2]int{0, 1}, Within: 10, By: page},
+			Pages: [2]int{1, 1}, Tickets: [2]int{0, 1}, Within: 10, By: slo.Page},
 		{Name: "72/h, 1 in 10 fails for 1 d", Traffic: small, Usual: half, Fails: during(0.1, at3(15), at3(16)), Incidents: incident(aDay),
-			Pages: [2]int{1, 24}, Tickets: [2]int{1, 1}, Within: 120, By: page},
+			Pages: [2]int{1, 24}, Tickets: [2]int{1, 1}, Within: 120, By: slo.Page},
 		{Name: "0.5 to 80/s, 1 % fails from 22 to 4", Traffic: diurnal, Fails: nightly(0.01, 22, 4, 0, 31)},
 		{Name: "0.5 to 80/s, 1.27 % fails from 22 to 4, 1.5 % of the budget", Traffic: diurnal, Fails: nightly(0.0127, 22, 4, 0, 31)},
 		{Name: "0.5 to 80/s, all fail from 1:00 to 1:30", Traffic: diurnal, Usual: tenth, Fails: during(1, night[0][0], night[0][1]), Incidents: night,
-			Pages: [2]int{1, 1}, Tickets: [2]int{0, 1}, Within: 15, By: page},
+			Pages: [2]int{1, 1}, Tickets: [2]int{0, 1}, Within: 15, By: slo.Page},
 	}
 }
 
@@ -178,6 +172,6 @@ func falseScenarios() []Scenario {
 		{Name: "40/s, no scrapes for 20 min, then their counts", Traffic: steady(40), Usual: tenth, Known: unseen(20),
 			Extra: map[int][2]float64{at3(15) + 20: {48000, 5}}},
 		{Name: "40/s, no scrapes for 20 min, in which 10 % fail", Traffic: steady(40), Usual: tenth, Known: unseen(20), Incidents: [][2]int{{at3(15) + 20, at3(15) + 21}},
-			Extra: map[int][2]float64{at3(15) + 20: {48000, 4800}}, Pages: [2]int{1, 1}, Tickets: [2]int{0, 1}, Within: 1, By: page},
+			Extra: map[int][2]float64{at3(15) + 20: {48000, 4800}}, Pages: [2]int{1, 1}, Tickets: [2]int{0, 1}, Within: 1, By: slo.Page},
 	}
 }

@@ -62,9 +62,9 @@ func Noun(n int, noun string) string {
 	return noun + "s"
 }
 
-// Decimal is a number with at most two decimals, for messages.
+// Decimal is a number with at most two decimals, for messages, which have a plain minus.
 func Decimal(v float64) string {
-	return strings.TrimRight(strings.TrimRight(grouped(v, 2), "0"), ".")
+	return strings.Replace(strings.TrimRight(strings.TrimRight(grouped(v, 2), "0"), "."), Minus, "-", 1)
 }
 
 // Precise is a number with at most three decimals and without commas, to compare with that

@@ -110,6 +110,7 @@ func TestParseTime(t *testing.T) {
 
 func TestTextsOfMessages(t *testing.T) {
 	require.Equal(t, "1,234,567.8", Decimal(1234567.801))
+	require.Equal(t, "-1,234.5", Decimal(-1234.5))
 	require.Equal(t, "20", Decimal(20))
 	require.Equal(t, "1234.568", Precise(1234.5678))
 	require.Equal(t, "1 SLO", Plural(1, "SLO"))
