@@ -242,7 +242,7 @@ func (db *DB) labelValues(r *http.Request) (any, error) {
 	})
 }
 
-// union is what find gives for any of the request's selectors, sorted.
+// union returns what find returns for any of the request's selectors, sorted.
 func (db *DB) union(r *http.Request, find func(storage.Querier, []*labels.Matcher) ([]string, error)) (any, error) {
 	sel, err := db.selection(r)
 	if err != nil {
@@ -264,7 +264,7 @@ func (db *DB) union(r *http.Request, find func(storage.Querier, []*labels.Matche
 	return slices.Compact(out), nil
 }
 
-// selection is what a request about series selects.
+// selection contains the series that a request selects.
 type selection struct {
 	querier    storage.Querier
 	start, end int64               // milliseconds

@@ -1,5 +1,5 @@
 // Package memprom is a Prometheus inside the process: its TSDB and its PromQL
-// engine behind its HTTP query API. It is the backend of the demo and of tests.
+// engine with its HTTP query API. It is the backend of the demo and of tests.
 //
 // A use, from nothing to a client's view of it:
 //

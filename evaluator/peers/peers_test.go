@@ -107,7 +107,7 @@ func BenchmarkPeers(b *testing.B) {
 	for _, c := range all {
 		c.first, c.took = c.scrape(b), -time.Since(begin)
 	}
-	time.Sleep(*measured) //nolint:forbidigo // this is what is measured
+	time.Sleep(*measured) //nolint:forbidigo // this time is measured
 	for _, c := range all {
 		c.last = c.scrape(b)
 		c.took += time.Since(begin)

@@ -50,7 +50,7 @@ func BenchmarkThousand(b *testing.B) {
 	time.Sleep(wait) //nolint:forbidigo // between two cycles
 
 	from := [2]metrics{scrape(b, server.URL), scrape(b, url)}
-	time.Sleep(cycles * time.Minute) //nolint:forbidigo // this is what is measured
+	time.Sleep(cycles * time.Minute) //nolint:forbidigo // this time is measured
 	to := [2]metrics{scrape(b, server.URL), scrape(b, url)}
 	cancel()
 	<-fed

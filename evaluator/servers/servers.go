@@ -172,7 +172,7 @@ func NodeExporter(t testing.TB) *Server {
 	return s
 }
 
-// Reload makes the server read its configuration in Dir anew, and fails the
+// Reload makes the server read its configuration in Dir again, and fails the
 // test when the server refuses it. A node exporter has none.
 func (s *Server) Reload() {
 	s.t.Helper()

@@ -66,7 +66,7 @@ type Sample struct {
 	Arrives int64 // when the backend has it, in milliseconds
 }
 
-// Series is what Prometheus wrote.
+// Series contains the samples that Prometheus wrote.
 type Series struct {
 	Labels  labels.Labels
 	Samples []Sample

@@ -33,7 +33,7 @@ const (
 //
 // Results, ALERTS and stale markers are written to db, so what one group
 // records the next ones read. Nothing is carried from one call to the next: a
-// pending alert begins anew. The error joins the first one of each rule that
+// pending alert begins again. The error joins the first one of each rule that
 // didn't evaluate or whose results were refused; the other rules go on.
 func Eval(ctx context.Context, db *memprom.DB, rulesYAML []byte, from, to time.Time) error {
 	groups, err := ruleGroups(ctx, db, rulesYAML)

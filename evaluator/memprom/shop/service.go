@@ -14,7 +14,7 @@ const (
 	rollout = 40
 )
 
-// story is what happens in a service.
+// story describes the events of a service.
 type story struct {
 	name      string
 	slo       string // name of its SLO of good and bad events
@@ -44,7 +44,7 @@ type moment struct {
 	live int64 // seconds since live start, negative before it
 }
 
-// minute is what happened in one minute.
+// minute contains the events of one minute.
 type minute struct {
 	total, bad, slow float64
 }

@@ -26,7 +26,7 @@ const (
 	// stop between steps, events happen within them.
 	step = 10
 	// slice is how many seconds each service is taken forward before the next
-	// one is, so no sample is written more than that behind the newest.
+	// one is, so no sample is written that is older than the newest by more.
 	slice = 3600
 	// scrapeInterval is in milliseconds.
 	scrapeInterval = 30_000
@@ -111,7 +111,7 @@ func (s *Shop) Advance(ctx context.Context, app storage.Appendable, to time.Time
 
 // Truth is how many events of an SLO of Specs happened in (from, to], and how
 // many of them were bad, scraped or not; without those of excluded time. name is
-// the id behind the service. Both times are rounded down to whole minutes. It is
+// the id without the service. Both times are rounded down to whole minutes. It is
 // NaN for an SLO that the shop doesn't have.
 func (s *Shop) Truth(service, name string, from, to time.Time) (total, bad float64) {
 	s.mu.Lock()

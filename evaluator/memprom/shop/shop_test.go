@@ -75,7 +75,7 @@ func query(t testing.TB, db *memprom.DB, text string, at time.Time) promql.Vecto
 	return slices.Clone(v)
 }
 
-// spec is what these tests read of an SLO file.
+// spec contains the keys of an SLO file that these tests read.
 type spec struct {
 	Service string
 	SLOs    []struct {

@@ -27,7 +27,7 @@ const (
 	nativeDuration
 )
 
-// target is what is scraped under one instance label.
+// target contains the series with one instance label.
 type target struct {
 	process
 	slots     []slot
@@ -130,7 +130,7 @@ func (p *process) histogram() *histogram.Histogram {
 	return h
 }
 
-// value is what a series tells at a scrape, and whether it is exposed. As
+// value returns the value of a series at a scrape, and whether it is exposed. As
 // in client libraries, a labelled counter begins with its first event and a
 // histogram without labels with the process.
 func (p *process) value(i int) (v float64, exposed bool) {

@@ -40,7 +40,7 @@ func (s *Shop) learn() {
 		fails(t["edge/reachable"], 0.001), fails(t["catalog/availability"], 0.05), fails(t["checkout/latency"], 0.01), t["orders/backlog"])
 }
 
-// counted is what happened in the minute that ends with a Unix second.
+// counted returns the events of the minute that ends with a Unix second.
 func (s *service) counted(end int64) minute {
 	if i := (end - s.start) / 60; i > 0 && i <= int64(len(s.minutes)) {
 		return s.minutes[i-1]

@@ -92,7 +92,7 @@ func (w *watch) levels(good func(end int64, v float64) bool) truth {
 	}
 }
 
-// growth is what counters of events and of bad ones grow by.
+// growth returns the increase of the counters of events and of bad ones.
 func (w *watch) growth(total, bad func(moment) float64) truth {
 	return func(end int64) (float64, float64) {
 		from, to := w.at((end-60)*1000), w.at(end*1000)
