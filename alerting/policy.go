@@ -153,11 +153,11 @@ func runInterval(s *slo.SLO) time.Duration {
 		runs, _ := i.Numbers.(slo.Runs)
 		return runs.Every
 	case *slo.WorstOf:
-		var of []time.Duration
+		var intervals []time.Duration
 		for _, part := range i.Parts {
-			of = append(of, runInterval(part))
+			intervals = append(intervals, runInterval(part))
 		}
-		return slices.Min(of)
+		return slices.Min(intervals)
 	}
 	return 0
 }

@@ -129,9 +129,9 @@ func (b *Replay) Run(ctx context.Context, e *loop.Loop, slos []*slo.SLO) (*Repor
 	out := &Report{Format: 1, From: b.From.Time(), To: b.To.Time(), SLOs: []TestedSLO{}, Results: []TestResult{}}
 	results := map[string][]TestResult{}
 	err := e.Replay(ctx, slos, b.To, func(p loop.Past) {
-		tested, of := b.Test(p)
+		tested, own := b.Test(p)
 		out.SLOs = append(out.SLOs, tested)
-		results[tested.ID] = of
+		results[tested.ID] = own
 	})
 	if err != nil {
 		return nil, err
@@ -297,8 +297,8 @@ func (r *TestResult) dropEnded(at timeline.Minute) {
 // incident, the first page that begins in it counts, because that ticket is not about it.
 func (in *Incident) detect(e *Episode, s *slo.SLO, t *timeline.Timeline) {
 	in.Severity, in.known = e.Severity, e.Severity == slo.Ticket && e.start <= in.start
-	after := max(e.Start.Sub(in.Start)-time.Minute, 0).Seconds()
-	in.Detection = &after
+	seconds := max(e.Start.Sub(in.Start)-time.Minute, 0).Seconds()
+	in.Detection = &seconds
 	in.Before = shareSpent(max(t.Sum(in.start, max(e.start, in.start)).Bad, 0), s, t, e.start)
 }
 
@@ -332,18 +332,18 @@ func (r *TestResult) count(from timeline.Minute, known int) {
 	const week = 7 * 24 * 60
 	perWeek := float64(r.Pages) * week / float64(known)
 	r.PagesPerWeek = &perWeek
-	var after []float64
+	var detections []float64
 	for _, in := range r.Incidents {
 		switch {
 		case in.Detection != nil:
-			after = append(after, *in.Detection)
+			detections = append(detections, *in.Detection)
 		case !in.Open:
 			r.Missed++
 		}
 	}
-	if n := len(after); n > 0 {
-		slices.Sort(after)
-		median := (after[(n-1)/2] + after[n/2]) / 2
+	if n := len(detections); n > 0 {
+		slices.Sort(detections)
+		median := (detections[(n-1)/2] + detections[n/2]) / 2
 		r.Detection = &median
 	}
 }

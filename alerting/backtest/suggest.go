@@ -124,8 +124,8 @@ func suggest(s *slo.SLO, t *timeline.Timeline, from, to timeline.Minute) Suggest
 	consumed := takes(chosen)
 	out.Worst.Consumed = &consumed
 	worst := fmt.Sprintf("in the worst %s, until %s, %s of %s events were bad", w, l.worst.End.Time().Format(dayAndTime), humanize.Decimal(math.Round(bad)), humanize.Decimal(math.Round(l.worst.Total)))
-	if of := l.worst.Coverage(); of < wellKnown {
-		worst += fmt.Sprintf(" (of which %s are known; the others are taken to be good)", alerting.Share(of))
+	if coverage := l.worst.Coverage(); coverage < wellKnown {
+		worst += fmt.Sprintf(" (of which %s are known; the others are taken to be good)", alerting.Share(coverage))
 	}
 	tooStrict := fmt.Sprintf("%s %% would have taken %s", limit.Percent(), alerting.Share(takes(limit)))
 	if takes(limit) <= headroom {

@@ -24,8 +24,8 @@ func AlertmanagerConfig(slos []*slo.SLO) (string, error) {
 		words = map[string]map[string]string{slo.Page: {slo.Page: ""}, slo.Ticket: {slo.Ticket: ""}}
 	}
 	for _, s := range slices.Backward(slos) { // the first is named
-		for severity, of := range words {
-			of[s.Alerting.Severity(severity).Label] = s.ID()
+		for severity, ids := range words {
+			ids[s.Alerting.Severity(severity).Label] = s.ID()
 		}
 	}
 	for word, page := range words[slo.Page] {

@@ -278,11 +278,11 @@ func (r *receiver) unresolved(ctx context.Context, old []Alert) []Alert {
 		id := a.id()
 		at := r.accepted[id].at
 		// An Alertmanager that was restarted since then forgot it.
-		over := !has[id] && status.Uptime.Before(at) && r.now().Sub(at) < lifetime/2
-		if over {
+		ended := !has[id] && status.Uptime.Before(at) && r.now().Sub(at) < lifetime/2
+		if ended {
 			r.accepted[id] = accepted{a.StartsAt, r.now()}
 		}
-		return over
+		return ended
 	})
 }
 

@@ -64,8 +64,7 @@ func missingGroups(before map[string][]evaluator.FiringAlert, r *evaluator.Repor
 	}
 	byID := statuses(r)
 	for id, alerts := range before {
-		whole, _, grouped := strings.Cut(id, "{")
-		if of := byID[whole]; byID[id] != nil || !grouped || of == nil || !incomplete(of) {
+		if byID[id] != nil || !mayBeFound(id, byID) {
 			continue
 		}
 		alerts = slices.DeleteFunc(slices.Clone(alerts), func(a evaluator.FiringAlert) bool { return r.EvaluatedAt.Sub(a.Held) > holdFailed })

@@ -22,9 +22,9 @@ func aboutBudget(s *evaluator.Status, f evaluator.FiringAlert) (summary, descrip
 		return titleOf(s) + " has spent its error budget",
 			fmt.Sprintf("%s of the %s budget is left. The ticket stays open until more than %s is.", left, s.Window, alerting.Share(alerting.Recovered))
 	case slo.ForecastAlert:
-		when, over := forecastText(s)
+		when, window := forecastText(s)
 		return fmt.Sprintf("%s will have spent its error budget %s", titleOf(s), when),
-			fmt.Sprintf("%s of the %s budget is left; at the rate of the last %s nothing will be.", left, s.Window, over)
+			fmt.Sprintf("%s of the %s budget is left; at the rate of the last %s nothing will be.", left, s.Window, window)
 	}
 	action, below := "", belowText(f)
 	for _, step := range s.Spec.BudgetPolicy {
@@ -50,7 +50,7 @@ func leftOf(remaining float64) string {
 }
 
 // forecastText returns when the budget will be spent, and the window of that rate.
-func forecastText(s *evaluator.Status) (when, over string) {
+func forecastText(s *evaluator.Status) (when, window string) {
 	if len(s.Windows) < 2 {
 		return "soon", s.Window
 	}

@@ -215,7 +215,7 @@ func (s *Sender) update(r *evaluator.Report, now time.Time) {
 		}
 		status := byID[a.Labels["slo_id"]]
 		if a.stage == stageFiring {
-			if status == nil && mayBeFound(a.Alert, byID, now) {
+			if status == nil && mayBeFound(a.Labels["slo_id"], byID) && now.Sub(a.fired.Held) <= holdFailed {
 				a.stale = true
 				firing[k] = a.Alert
 				continue
@@ -275,12 +275,12 @@ func isOver(a Alert, status *evaluator.Status, r *evaluator.Report) bool {
 	return excludedNow(status, a) || endsByNumbers(a, status, r.EvaluatedAt)
 }
 
-// mayBeFound reports whether the report lacks a group only because its whole is not read
-// enough to find it.
-func mayBeFound(a Alert, byID map[string]*evaluator.Status, now time.Time) bool {
-	whole, _, grouped := strings.Cut(a.Labels["slo_id"], "{")
-	of := byID[whole]
-	return grouped && of != nil && incomplete(of) && now.Sub(a.fired.Held) <= holdFailed
+// mayBeFound reports whether an id is that of a group whose whole may not be read enough to
+// find it.
+func mayBeFound(id string, byID map[string]*evaluator.Status) bool {
+	whole, _, grouped := strings.Cut(id, "{")
+	status := byID[whole]
+	return grouped && status != nil && incomplete(status)
 }
 
 // hasNumbers reports whether the numbers of an SLO are current.
