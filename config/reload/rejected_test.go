@@ -12,8 +12,8 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// TestSinceWhenCommitsAreRejected: the first bad commit, for a process that saw it and for
-// one that starts after the next; each next period of errors has its own.
+// TestSinceWhenCommitsAreRejected expects the time of the first bad commit, also for a process
+// that starts later. The next bad commits after a good one have their own.
 func TestSinceWhenCommitsAreRejected(t *testing.T) {
 	repo := newRepository(t)
 	at := func(hour int) time.Time { return time.Date(2026, 11, 20, hour, 0, 0, 0, time.UTC) }
@@ -53,8 +53,8 @@ func TestSinceWhenCommitsAreRejected(t *testing.T) {
 	require.Equal(t, []time.Time{at(7), at(7)}, since(problems))
 }
 
-// TestSinceWhenFilesAreRejected: the newest change of a file with errors, whenever that is
-// read, and of a configuration.
+// TestSinceWhenFilesAreRejected expects the newest change of a file with errors, and of a
+// configuration.
 func TestSinceWhenFilesAreRejected(t *testing.T) {
 	dir := t.TempDir()
 	at := func(hour int) time.Time { return time.Date(2026, 11, 20, hour, 0, 0, 0, time.UTC) }

@@ -93,7 +93,7 @@ func newReloader(t *testing.T, sources ...source.Source) *Reloader {
 	return r
 }
 
-// reloaderOf is a reloader of directories, with what it hands on.
+// reloaderOf returns a Reloader of directories, with the SLOs and problems that are live.
 func reloaderOf(t *testing.T, dirs ...string) (r *Reloader, ids func() []string, problems *[]evaluator.Problem) {
 	var sources []source.Source
 	for _, dir := range dirs {
@@ -123,8 +123,8 @@ func reloaderOfSources(t *testing.T, sources ...source.Source) (r *Reloader, ids
 	}, problems
 }
 
-// TestRescueLeavesOutWhatNeedsABadFile: without its defaults, parts or place an SLO
-// would be another one.
+// TestRescueLeavesOutWhatNeedsABadFile has SLOs that would be other ones without their
+// defaults or parts.
 func TestRescueLeavesOutWhatNeedsABadFile(t *testing.T) {
 	t.Parallel()
 	dir, second := t.TempDir(), t.TempDir()
@@ -156,8 +156,8 @@ func TestRescueLeavesOutWhatNeedsABadFile(t *testing.T) {
 	require.Equal(t, []string{"checkout/availability", "checkout/good"}, ids())
 }
 
-// TestNewConfigurationNeedsGoodFiles: while an old one runs there is no need to take
-// half of a new one.
+// TestNewConfigurationNeedsGoodFiles expects that a new configuration with errors replaces no
+// part of the old one.
 func TestNewConfigurationNeedsGoodFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -169,8 +169,8 @@ func TestNewConfigurationNeedsGoodFiles(t *testing.T) {
 	require.Empty(t, ids())
 }
 
-// TestManyProblems: the page, the API and the log have 1,000 problems at most, at least one of each source
-// that is bad, and how many more there are. No file of errors is used for all that.
+// TestManyProblems expects at most 1,000 problems on the page, in the API and in the log, at
+// least one of each bad source, and how many more there are. No file with errors is used.
 func TestManyProblems(t *testing.T) {
 	t.Parallel()
 	dir, second := t.TempDir(), t.TempDir()

@@ -16,8 +16,8 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// TestASlowSourceIsTakenOver when it has been read, though nobody waits for it any more. A
-// source that takes too long is reported, and was not read.
+// TestASlowSourceIsTakenOver expects that a source is used when it has been read, though nobody
+// waits any more. A source that takes too long is an error.
 func TestASlowSourceIsTakenOver(t *testing.T) {
 	t.Parallel()
 	good := source.NewDirectory(filepath.Dir(write(t, t.TempDir(), "checkout.yaml", checkout("99"))), nil)
@@ -47,7 +47,7 @@ func TestASlowSourceIsTakenOver(t *testing.T) {
 	require.Equal(t, []string{"checkout/availability", "checkout/slow"}, ids())
 }
 
-// TestWhoAsksMayGo: what was read for a client that hangs up is taken over.
+// TestWhoAsksMayGo expects that files which were read for a client that hangs up are used.
 func TestWhoAsksMayGo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -74,8 +74,7 @@ func TestWhoAsksMayGo(t *testing.T) {
 	until(t, "what was read", func() bool { return slices.Equal(ids(), []string{"checkout/availability", "checkout/other"}) })
 }
 
-// TestManySlowSourcesAreTakenOverTogether: what has been read while others are taken over is
-// taken over at once.
+// TestManySlowSourcesAreTakenOverTogether expects few updates for many sources that end together.
 func TestManySlowSourcesAreTakenOverTogether(t *testing.T) {
 	t.Parallel()
 	const many = 40

@@ -78,7 +78,7 @@ func TestQueriesNeedsVariables(t *testing.T) {
 	require.ErrorContains(t, err, "reading a dashboard")
 }
 
-// box is where a panel is, as Grafana says it.
+// box is the place of a panel, as in Grafana.
 type box struct{ X, Y, W, H int }
 
 // Grafana takes the dashboards as they are: with a data source to choose, ids
@@ -117,8 +117,8 @@ func TestProvisionable(t *testing.T) {
 	}
 }
 
-// What the overview's table formats by name are columns that it has, and its
-// links lead to the detail of the row's SLO.
+// TestOverviewTable expects that the table has the columns that it formats by name, and links
+// to the detail of each row's SLO.
 func TestOverviewTable(t *testing.T) {
 	var d struct {
 		Panels []struct {

@@ -54,7 +54,7 @@ func TestWorstFirst(t *testing.T) {
 	require.Equal(t, []string{"page", "spent", "ticket", "burning", "unknown", "doubtful", "little", "much"}, ids)
 }
 
-// TestSortingFindsTheTiersOfEachOnce, however often two are compared.
+// TestSortingFindsTheTiersOfEachOnce compares many SLOs.
 func TestSortingFindsTheTiersOfEachOnce(t *testing.T) {
 	found := 0
 	order := Order{Tiers: func(s *slo.SLO) []alerting.Tier { found++; return alerting.BuiltIn().Tiers(s) }}
@@ -67,8 +67,8 @@ func TestSortingFindsTheTiersOfEachOnce(t *testing.T) {
 	require.InDelta(t, 0.1, *slos[0].Budget.Remaining, 1e-9)
 }
 
-// TestNearest: of the default policy for 30 d, fast asks for 14.4 over 1h and 5m, slow
-// for 6 over 6h and 15m, daily for 3 over 1d and 2h.
+// TestNearest uses the default policy for 30 d: 14.4 over 1h and 5m (fast), 6 over 6h and 15m
+// (slow), 3 over 1d and 2h (daily).
 func TestNearest(t *testing.T) {
 	order := Order{Tiers: alerting.BuiltIn().Tiers}
 	for name, tt := range map[string]struct {

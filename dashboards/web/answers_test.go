@@ -26,7 +26,7 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// inMemory is a server without a network: what a client does not read waits in the server.
+// inMemory is a server without a network: bytes that a client does not read wait in the server.
 type inMemory struct {
 	accepted chan net.Conn
 	ended    chan struct{}
@@ -57,7 +57,7 @@ func (m *inMemory) Close() error {
 
 func (m *inMemory) Addr() net.Addr { return &net.TCPAddr{} }
 
-// ask sends a request, of whose answer nothing is read yet.
+// ask sends a request, and reads nothing of its answer yet.
 func (m *inMemory) ask(t *testing.T, path string, headers ...string) net.Conn {
 	client, server := net.Pipe()
 	m.accepted <- server
@@ -74,8 +74,8 @@ func heap() int {
 	return int(m.HeapAlloc)
 }
 
-// TestWhoDoesNotReadTakesNoMemory: clients that ask for all and read none of it take the memory
-// of their connections, and no copies of the answer.
+// TestWhoDoesNotReadTakesNoMemory expects that clients that ask for everything and read none of
+// it take the memory of their connections, without copies of the answer.
 func TestWhoDoesNotReadTakesNoMemory(t *testing.T) {
 	report := many(t, 400)
 	for _, path := range []string{"/api/v1/slos", "/metrics", "/"} {
@@ -101,8 +101,8 @@ func TestWhoDoesNotReadTakesNoMemory(t *testing.T) {
 	}
 }
 
-// TestDifferentAnswersAreBounded: 12 clients that ask for different answers of 15 MB hold no more
-// than there is room for. The last clients get theirs, and the first ones are cut off.
+// TestDifferentAnswersAreBounded has 12 clients with different answers of 15 MB, for which there
+// is no room. The last clients get theirs, and the first ones are cut off.
 func TestDifferentAnswersAreBounded(t *testing.T) {
 	report := incompressible(t, 20<<20)
 	synctest.Test(t, func(t *testing.T) {
@@ -148,7 +148,7 @@ func incompressible(t *testing.T, size int) *evaluator.Report {
 	return &report
 }
 
-// burning is a report of one SLO that burns, of which the tiers are looked up.
+// burning is a report of one SLO that burns, so that its tiers are looked up.
 func burning(t *testing.T) *evaluator.Report {
 	report := sample(t)
 	report.SLOs = slices.DeleteFunc(report.SLOs, func(s evaluator.Status) bool { return s.ID != "mail/delivery" })
@@ -166,8 +166,8 @@ func blocking(report *evaluator.Report, open chan struct{}, made *atomic.Int32, 
 	})...)
 }
 
-// TestTooManyAtOnce: what can't be made soon is refused with a time to try again, and what was
-// made is sent nevertheless.
+// TestTooManyAtOnce expects that requests which can't be answered soon are refused with a time
+// to try again, and that made answers are still sent.
 func TestTooManyAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		open, made := make(chan struct{}), atomic.Int32{}
@@ -202,8 +202,8 @@ func TestTooManyAtOnce(t *testing.T) {
 	})
 }
 
-// TestAnswerIsMadeOnce for all who ask for it, and again for the next report and when the ages on
-// a page are old.
+// TestAnswerIsMadeOnce expects one answer for all requests, and another one for the next report
+// and when the ages on a page are old.
 func TestAnswerIsMadeOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		open, made := make(chan struct{}), atomic.Int32{}
@@ -240,8 +240,7 @@ func TestAnswerIsMadeOnce(t *testing.T) {
 	})
 }
 
-// TestPagesWhileOthersWait: who waits for counts while the backend is read keeps no page from the
-// others.
+// TestPagesWhileOthersWait expects that requests which wait for the backend delay no others.
 func TestPagesWhileOthersWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := atomic.Int32{}
@@ -264,8 +263,8 @@ func TestPagesWhileOthersWait(t *testing.T) {
 	})
 }
 
-// TestFaultEndsOneAnswer: those that wait for an answer which can't be made get an error, and
-// the next request tries again.
+// TestFaultEndsOneAnswer expects an error for all that wait for an answer which can't be made,
+// and another attempt for the next request.
 func TestFaultEndsOneAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		open, faulty := make(chan struct{}), atomic.Bool{}
@@ -304,7 +303,7 @@ func TestFaultEndsOneAnswer(t *testing.T) {
 	})
 }
 
-// TestClientGoesAway while its answer is made, and others wait for the same answer.
+// TestClientGoesAway has a client that hangs up while others wait for the same answer.
 func TestClientGoesAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		open, made := make(chan struct{}), atomic.Int32{}
@@ -324,7 +323,7 @@ func TestClientGoesAway(t *testing.T) {
 	})
 }
 
-// TestHead has the headers of GET, and no body.
+// TestHead expects the headers of GET without a body.
 func TestHead(t *testing.T) {
 	h := handler(sample(t))
 	for _, path := range []string{"/", "/api/v1/slos", "/metrics", "/slo/checkout/availability", "/static/slowburn.css"} {

@@ -181,8 +181,7 @@ func compareRow(t *testing.T, row shownRow, s apiSLO) {
 	}
 }
 
-// sliOf is the SLI of a row, of which it says how much is known where that is less
-// than 90 %.
+// sliOf is the SLI of a row, with the known share if that is less than 90 %.
 func sliOf(t *testing.T, row shownRow, coverage float64, window string) string {
 	t.Helper()
 	sli, rest, _ := strings.Cut(row.Text["sli"], " "+window)
@@ -217,9 +216,8 @@ func requireShown(t *testing.T, v *float64, scale float64, text string) {
 	require.InDelta(t, *v*scale, got, half*1.0001)
 }
 
-// TestBrowserRefresh lets the page refresh itself: new numbers come in, and what
-// the reader has typed and focused stays. When the server is gone the page says
-// so.
+// TestBrowserRefresh lets the page refresh itself: new numbers come in, and the text and the
+// focus of the reader stay. When the server is gone, the page shows that.
 func TestBrowserRefresh(t *testing.T) {
 	var current atomic.Pointer[evaluator.Report]
 	current.Store(sample(t))
@@ -294,8 +292,8 @@ func TestBrowserWidths(t *testing.T) {
 		server.URL + "/nowhere"}, complaints())
 }
 
-// TestBrowserContrast: bars, inputs and what is drawn of the budget stand out from what is
-// around them by 3:1 at least, in light and in dark, as WCAG 1.4.11 asks.
+// TestBrowserContrast expects a contrast of at least 3:1 for bars, inputs and budgets, in light
+// and in dark, as in WCAG 1.4.11.
 func TestBrowserContrast(t *testing.T) {
 	server := httptest.NewServer(handler(sample(t)))
 	defer server.Close()

@@ -13,8 +13,8 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
-// TestAPIWithoutWhatCantBeEncoded: JSON has no year 10000. The SLO that has it is left out
-// and named, and the others are answered.
+// TestAPIWithoutWhatCantBeEncoded has an SLO with the year 10000, which JSON can't have. It is
+// left out and named, and the others are there.
 func TestAPIWithoutWhatCantBeEncoded(t *testing.T) {
 	report := *sample(t)
 	report.SLOs = slices.Clone(report.SLOs)

@@ -10,9 +10,8 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// TestExclusionsArePictured: of thirty days in parts of two hours, six hours in
-// the middle are excluded, from 15 d before the end: from 500 of 1000 across, and
-// 6 of 720 hours wide.
+// TestExclusionsArePictured excludes six hours in the middle of thirty days. They are drawn
+// from 500 of 1000 on, 6 of 720 hours wide.
 func TestExclusionsArePictured(t *testing.T) {
 	report := sample(t)
 	st := find(report, "checkout/latency")
@@ -41,7 +40,7 @@ func TestExclusionsArePictured(t *testing.T) {
 	require.NotContains(t, get(handler(report), "/slo/search/latency").Body.String(), `class="excluded"`)
 }
 
-// TestBudgetPolicyIsShown with the steps that are active.
+// TestBudgetPolicyIsShown expects the steps of the policy, and which are active.
 func TestBudgetPolicyIsShown(t *testing.T) {
 	report := sample(t)
 	st := find(report, "checkout/latency")

@@ -37,7 +37,7 @@ func grouped(t testing.TB, left map[string]float64) *evaluator.Report {
 
 func ofTenant(name string) string { return fmt.Sprintf("mail/delivery{tenant=%q}", name) }
 
-// hrefs are the addresses on a page below one.
+// hrefs returns the addresses on a page that begin with one.
 func hrefs(body, below string) []string {
 	var out []string
 	for _, m := range regexp.MustCompile(`href="(`+regexp.QuoteMeta(below)+`[^"]*)"`).FindAllStringSubmatch(body, -1) {
@@ -48,7 +48,7 @@ func hrefs(body, below string) []string {
 	return out
 }
 
-// ids are the ids of the rows of a page, unescaped.
+// ids returns the ids of the rows of a page, unescaped.
 func ids(body string) []string {
 	out := []string{}
 	for _, m := range regexp.MustCompile(`<tr class="\w+" data-slo-id="([^"]*)"`).FindAllStringSubmatch(body, -1) {
@@ -80,7 +80,8 @@ func TestGroupsAreBelowTheirWhole(t *testing.T) {
 		append([]string{"mail/delivery"}, ids(get(h, "/slo/mail/delivery").Body.String())...))
 }
 
-// TestAWholeShowsTheWorstOfItsGroups in the list and on its own page, and is not ok then.
+// TestAWholeShowsTheWorstOfItsGroups expects the badge of the worst group in the list and on
+// the page of the whole.
 func TestAWholeShowsTheWorstOfItsGroups(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change       func(*evaluator.Status)
@@ -176,7 +177,7 @@ func TestAPIOfGroups(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, lost.Code, "nobody knows what comes behind it")
 }
 
-// TestManyGroups has 1,000 groups and 23 more that are left out.
+// TestManyGroups has 1,000 groups, and 23 more beyond the limit.
 func TestManyGroups(t *testing.T) {
 	left := map[string]float64{}
 	for i := range 1000 {

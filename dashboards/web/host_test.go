@@ -11,8 +11,8 @@ import (
 	"github.com/slowburn-slo/slowburn/dashboards/web"
 )
 
-// TestHostOfWhatActs: a browser whose name for a page leads here (DNS rebinding) may not
-// make the process act. Only its Host tells it apart, also where it comes with no Origin.
+// TestHostOfWhatActs sends requests of a browser whose name for a foreign page leads here (DNS
+// rebinding). They may not act. Only Host is different, also without Origin.
 func TestHostOfWhatActs(t *testing.T) {
 	for _, c := range []struct{ listen, external, allowed, refused string }{
 		{"127.0.0.1:9099", "", "127.0.0.1:9099 localhost:9099 LOCALHOST localhost.:9099 [::1]:9099", "evil.example:9099 10.0.0.5:9099 127.0.0.1.evil.example localhost.evil.example:9099 0.0.0.0:9099"},

@@ -23,7 +23,7 @@ func detailOf(t *testing.T, change func(*evaluator.Status)) string {
 	return get(handler(r), "/slo/checkout/availability").Body.String()
 }
 
-// TestWordsOfKinds calls what is counted by its name.
+// TestWordsOfKinds expects the unit of each kind of SLO.
 func TestWordsOfKinds(t *testing.T) {
 	target, err := slo.ParseObjective("95")
 	require.NoError(t, err)

@@ -21,7 +21,8 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator"
 )
 
-// TestMetricsOfBoth, the SLOs and the process, in the formats and codings that scrapers ask for.
+// TestMetricsOfBoth expects the metrics of the SLOs and the process, in the formats and codings
+// of scrapers.
 func TestMetricsOfBoth(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	scrapes := 0.0
@@ -70,9 +71,8 @@ func TestMetricsOfBoth(t *testing.T) {
 	require.NotContains(t, text, "go_goroutines")
 }
 
-// TestMetricsOfGroupsWithDots: Prometheus 3 gets the label of a group as it is, and a
-// scraper that asks for no such names gets _ for what it can't take, and each name once,
-// also one after the other. A colon is _ for both.
+// TestMetricsOfGroupsWithDots expects the label of a group as it is for Prometheus 3. Older
+// scrapers get _ for other characters, and each name once. A colon is _ for both.
 func TestMetricsOfGroupsWithDots(t *testing.T) {
 	h := handler(&evaluator.Report{SLOs: []evaluator.Status{{
 		ID: `s/a{"http.route"="/a"}`, Service: "s", SLO: "a", Group: map[string]string{"http.route": "/a", "http:route": "/b"}, State: evaluator.StateOK,
@@ -90,7 +90,7 @@ func TestMetricsOfGroupsWithDots(t *testing.T) {
 	}
 }
 
-// TestMetricsThatFail to be gathered are an error, not half of an answer.
+// TestMetricsThatFail expects an error, not half of an answer.
 func TestMetricsThatFail(t *testing.T) {
 	process := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return nil, errors.New("a fault") })
 	w := get(handler(sample(t), func(o *web.Options) { o.Process = process }), "/metrics")

@@ -56,7 +56,7 @@ func firing(bad float64, holds bool, until time.Time, burning ...float64) func(*
 	}
 }
 
-// TestThePageSaysHowBadItIsNow: the share over the shortest window of the tier that
+// TestThePageSaysHowBadItIsNow expects the share over the shortest window of the tier that
 // fires, and whether it goes on. The objective is 99.9 %.
 func TestThePageSaysHowBadItIsNow(t *testing.T) {
 	const id, page = "checkout/availability", "/slo/checkout/availability"
@@ -97,8 +97,8 @@ func TestThePageSaysHowBadItIsNow(t *testing.T) {
 	require.NotContains(t, over, "burns 18x")
 }
 
-// TestThePageSaysThatNobodySeesHowBadItIs when the backend is silent, the data is gone or
-// no evaluation was made for a while: what was last read is not now.
+// TestThePageSaysThatNobodySeesHowBadItIs expects no current numbers when the backend is
+// silent, the data is gone or no evaluation was made for a while.
 func TestThePageSaysThatNobodySeesHowBadItIs(t *testing.T) {
 	const id, page = "checkout/availability", "/slo/checkout/availability"
 	report := func(f func(*evaluator.Status)) *evaluator.Report {
@@ -128,7 +128,7 @@ func TestThePageSaysThatNobodySeesHowBadItIs(t *testing.T) {
 	require.NotContains(t, held, "goes on", "its own words say that")
 }
 
-// TestPagesComeBeforeTickets in the banners of an SLO.
+// TestPagesComeBeforeTickets expects this order in the banners of an SLO.
 func TestPagesComeBeforeTickets(t *testing.T) {
 	text := words(handler(change(t, "checkout/availability", func(st *evaluator.Status) {
 		firing(95, true, evaluated, 19)(st)
@@ -140,8 +140,8 @@ func TestPagesComeBeforeTickets(t *testing.T) {
 	require.Regexp(t, `▲ checkout burns 18x too fast.*◆ checkout has spent its error budget Nothing is left\. ticket since or before 14:04 \(1 h or more\)`, text)
 }
 
-// TestEachAlertIsShown: a ticket about the budget, with which nothing burns, has a badge, is
-// counted in the title and the summary, and chosen by the filters.
+// TestEachAlertIsShown expects a badge of a ticket about the budget while nothing burns. The
+// title and the summary count it, and the filters choose it.
 func TestEachAlertIsShown(t *testing.T) {
 	for _, name := range []string{"ErrorBudgetPolicy", "ErrorBudgetForecast", "ErrorBudgetExhausted", "SLONoData"} {
 		h := handler(change(t, "edge/availability", func(st *evaluator.Status) {
@@ -159,7 +159,7 @@ func TestEachAlertIsShown(t *testing.T) {
 	}
 }
 
-// TestAboutToFire: an SLO that burns at 13.2 is not OK, though nothing fires yet.
+// TestAboutToFire expects that an SLO which burns at 13.2 is not OK, though nothing fires yet.
 func TestAboutToFire(t *testing.T) {
 	r := change(t, "edge/availability", func(st *evaluator.Status) {
 		for i := range 3 { // 5m, 30m, 1h
@@ -178,8 +178,8 @@ func TestAboutToFire(t *testing.T) {
 	require.Contains(t, text, "no alert fires yet; a page does at 14.4 times")
 }
 
-// TestDoubtsAreNeverGreen: what may be wrong has a mark and its reason, in the list
-// and on its page.
+// TestDoubtsAreNeverGreen expects a mark and a reason for numbers that may be wrong, in the
+// list and on the page of the SLO.
 func TestDoubtsAreNeverGreen(t *testing.T) {
 	h := handler(change(t, "edge/availability", func(st *evaluator.Status) {
 		st.Doubts = []evaluator.Doubt{
@@ -200,7 +200,7 @@ func TestDoubtsAreNeverGreen(t *testing.T) {
 	require.Contains(t, words(h, "/slo/edge/availability"), "since 22 Nov 14:04")
 }
 
-// TestStateFilters: what fires is not ok, and pages are apart from tickets.
+// TestStateFilters expects that firing SLOs are not ok, and that pages are no tickets.
 func TestStateFilters(t *testing.T) {
 	h := handler(sample(t))
 	require.Equal(t, []string{"checkout/availability"}, shown(get(h, "/?state=page")))
@@ -211,7 +211,7 @@ func TestStateFilters(t *testing.T) {
 	require.Contains(t, body, `<li class="ticket"><a href="/?state=ticket">`)
 }
 
-// TestCoverageIsShown where a third of the window is known.
+// TestCoverageIsShown has an SLO with a third of its window known.
 func TestCoverageIsShown(t *testing.T) {
 	h := handler(change(t, "edge/availability", func(st *evaluator.Status) { st.Windows[len(st.Windows)-1].Coverage = 1.0 / 3 }))
 	require.Contains(t, words(h, "/?q=edge"), "30d known 10 of 30 d")
@@ -226,8 +226,8 @@ func TestCoverageIsShown(t *testing.T) {
 	require.NotContains(t, get(h, "/?q=catalogue").Body.String(), "hatch")
 }
 
-// TestProblemsBelongToTheirFile: on the page of an SLO there are those of its own
-// file, after the alerts; errors come before warnings.
+// TestProblemsBelongToTheirFile expects only problems of its own file on the page of an SLO,
+// after the alerts. Errors come before warnings.
 func TestProblemsBelongToTheirFile(t *testing.T) {
 	r := sample(t)
 	const source = "https://git.example.org/slos.git"
@@ -253,7 +253,7 @@ func TestProblemsBelongToTheirFile(t *testing.T) {
 	require.NotContains(t, words(h, "/slo/checkout/availability"), "in SLO files")
 }
 
-// TestTheTimeOfAStateIsSaidOnce where its reason has it.
+// TestTheTimeOfAStateIsSaidOnce has a reason with the time of the state.
 func TestTheTimeOfAStateIsSaidOnce(t *testing.T) {
 	const page = "/slo/billing/availability" // without data since 13:40
 	require.Contains(t, words(handler(sample(t)), page), "target down, since 13:40 ; the newest sample is of 13:40")
@@ -263,7 +263,7 @@ func TestTheTimeOfAStateIsSaidOnce(t *testing.T) {
 	require.Contains(t, text, "No data : no samples of x_total since 2026-11-22 13:40 UTC: target down Objective")
 }
 
-// TestADeadBackendIsOneLine, and not the reason of each SLO.
+// TestADeadBackendIsOneLine expects one line instead of a reason for each SLO.
 func TestADeadBackendIsOneLine(t *testing.T) {
 	r := grouped(t, nil)
 	for i := range r.SLOs {
@@ -283,22 +283,7 @@ func TestADeadBackendIsOneLine(t *testing.T) {
 	require.Contains(t, words(handler(r), "/"), "dial tcp", "it answers others")
 }
 
-// TestPicturesFillTheirWidth: a sparkline of 96 buckets, merged by three, ends where
-// the others do; a month and some minutes has as many dates as a month.
-func TestPicturesFillTheirWidth(t *testing.T) {
-	r := change(t, "edge/availability", func(st *evaluator.Status) {
-		st.History = nil
-		for i := range 96 {
-			st.History = append(st.History, evaluator.Bucket{End: evaluated.Add(time.Duration(i-95) * (30*24*time.Hour + 14*time.Minute) / 96), Total: 100, Bad: 1, Coverage: 1})
-		}
-	})
-	require.Regexp(t, `class="spark" viewBox="0 0 96 26" width="108" .*M94 26v`, get(handler(r), "/?q=edge").Body.String())
-	dates := regexp.MustCompile(`text-anchor="(?:start|middle|end)">\d+ (?:Oct|Nov)</text>`)
-	page := get(handler(r), "/slo/edge/availability").Body.String()
-	require.Len(t, dates.FindAllString(page, -1), 2*6, "six dates in each of two charts")
-}
-
-// TestOverspentComesBeforeItsTicket: the ticket that a spent budget makes hides it not.
+// TestOverspentComesBeforeItsTicket expects the badge of the spent budget, not of its ticket.
 func TestOverspentComesBeforeItsTicket(t *testing.T) {
 	h := handler(change(t, "orders/availability", func(st *evaluator.Status) {
 		st.Alerts = []evaluator.FiringAlert{{Name: "ErrorBudgetForecast", Severity: "ticket", Since: evaluated.Add(-time.Hour)},
@@ -306,19 +291,4 @@ func TestOverspentComesBeforeItsTicket(t *testing.T) {
 	}))
 	require.Contains(t, words(h, "/?q=orders/av"), "▼ Overspent since 13:04")
 	require.Contains(t, words(h, "/?state=ticket"), "orders / availability")
-}
-
-// TestNoBudgetIsDrawnWhereNothingIsKnown: of three parts of the window the middle one is
-// unknown; a quarter of the budget went in the first.
-func TestNoBudgetIsDrawnWhereNothingIsKnown(t *testing.T) {
-	body := get(handler(change(t, "edge/availability", func(st *evaluator.Status) {
-		st.Budget.Allowed = new(100.0)
-		st.History = nil
-		for i, coverage := range []float64{1, 0, 1} {
-			st.History = append(st.History, evaluator.Bucket{End: evaluated.Add(time.Duration(i-2) * 10 * 24 * time.Hour), Total: 1000, Coverage: coverage})
-		}
-		st.History[0].Bad, st.History[1].Total = 25, 0
-	})), "/slo/edge/availability").Body.String()
-	require.Contains(t, body, `<path class="line" d="M0 0L333.3 45M666.7 45L1000 45"/>`)
-	require.Contains(t, body, `<path class="area" d="M0 180V0L333.3 45V180ZM666.7 180V45L1000 45V180Z"/>`)
 }

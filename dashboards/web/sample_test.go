@@ -22,8 +22,7 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// evaluated is the instant of the sample report; the pages are looked at 42 s
-// later.
+// evaluated is the instant of the sample report. The pages are opened 42 s later.
 var evaluated = time.Date(2026, 11, 22, 15, 4, 0, 0, time.UTC)
 
 // handler serves a report.

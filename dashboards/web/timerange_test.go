@@ -38,7 +38,7 @@ func incident() *loop.Range {
 	}
 }
 
-// asking is a handler whose counts are those of the incident, and what it was asked for.
+// asking returns a handler with the counts of the incident, and the parameters of its calls.
 func asking(r *evaluator.Report, found *loop.Range, err error) (http.Handler, *[]string) {
 	var asked []string
 	return handler(r, func(o *web.Options) {
@@ -90,8 +90,7 @@ func TestThePageShowsTheTimeThatItIsAskedFor(t *testing.T) {
 	}
 }
 
-// TestOneTimeIsDrawnOnce: the link of an alert asks for about the time that is drawn around
-// the alert.
+// TestOneTimeIsDrawnOnce opens the link of an alert, whose time is also drawn around the alert.
 func TestOneTimeIsDrawnOnce(t *testing.T) {
 	const around, page = "Share of bad requests around the alert", "/slo/checkout/availability?"
 	r := change(t, "checkout/availability", func(st *evaluator.Status) {
@@ -113,7 +112,7 @@ func TestOneTimeIsDrawnOnce(t *testing.T) {
 	}
 }
 
-// TestATimeOfWhichLittleIsKnown says so, and claims nothing.
+// TestATimeOfWhichLittleIsKnown expects notes about missing counts, and no numbers.
 func TestATimeOfWhichLittleIsKnown(t *testing.T) {
 	const query = "/slo/checkout/availability?from=2026-11-21T13:00:00Z&to=2026-11-21T15:00:00Z"
 	body := func(found *loop.Range, err error) string {
@@ -151,7 +150,7 @@ func TestATimeOfWhichLittleIsKnown(t *testing.T) {
 	require.Contains(t, body(nil, context.DeadlineExceeded), "The page retries.")
 }
 
-// TestATimeThatMakesNoSense is told, with a way out.
+// TestATimeThatMakesNoSense expects an error with a link to the page.
 func TestATimeThatMakesNoSense(t *testing.T) {
 	h, asked := asking(sample(t), incident(), nil)
 	for query, want := range map[string]string{
@@ -173,8 +172,7 @@ func TestATimeThatMakesNoSense(t *testing.T) {
 	require.Empty(t, *asked)
 }
 
-// TestATimeOfAGroup: the page of a group is found by what Status.PathBetween gives,
-// whatever its labels are called.
+// TestATimeOfAGroup opens the pages of Status.PathBetween, for groups with labels of all names.
 func TestATimeOfAGroup(t *testing.T) {
 	r := grouped(t, map[string]float64{"a&b": .5})
 	from := time.Date(2026, 11, 21, 13, 0, 0, 0, time.UTC)

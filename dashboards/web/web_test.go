@@ -38,7 +38,7 @@ func ask(h http.Handler, method, path string, headers ...string) *httptest.Respo
 	return w
 }
 
-// shown are the ids of the rows of a list, in its order.
+// shown returns the ids of the rows of a list, in its order.
 func shown(w *httptest.ResponseRecorder) []string {
 	out := []string{}
 	for _, m := range regexp.MustCompile(`<tr class="\w+" data-slo-id="([^"]*)"`).FindAllStringSubmatch(w.Body.String(), -1) {
@@ -47,7 +47,7 @@ func shown(w *httptest.ResponseRecorder) []string {
 	return out
 }
 
-// listed are the ids of an answer of the API.
+// listed returns the ids of an answer of the API.
 func listed(t *testing.T, w *httptest.ResponseRecorder) []string {
 	t.Helper()
 	require.Equal(t, http.StatusOK, w.Code, w.Body.String())
@@ -200,8 +200,7 @@ func TestUnknownIsADash(t *testing.T) {
 	}
 }
 
-// TestTheTimeAroundAnAlertIsDrawn: a tenth of the events is bad in the second of two
-// minutes.
+// TestTheTimeAroundAnAlertIsDrawn has a tenth of bad events in the second of two minutes.
 func TestTheTimeAroundAnAlertIsDrawn(t *testing.T) {
 	r := sample(t)
 	const title = "Share of bad requests around the alert"
