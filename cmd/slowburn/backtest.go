@@ -155,7 +155,8 @@ func untested(r *backtest.Report) error {
 	n := 0
 	for i := range r.SLOs {
 		if s := &r.SLOs[i]; s.Error != "" {
-			if n++; first == nil {
+			n++
+			if first == nil {
 				first = s
 			}
 		}

@@ -134,7 +134,8 @@ func failed(r *evaluator.Report) error {
 	n := 0
 	for i := range r.SLOs {
 		if s := &r.SLOs[i]; s.State == evaluator.StateQueryFailed {
-			if n++; first == nil {
+			n++
+			if first == nil {
 				first = s
 			}
 		}

@@ -43,7 +43,7 @@ type reading struct {
 	err  error
 
 	rescued bool        // good and bad are there
-	good    source.Tree // what ReadGood gave
+	good    source.Tree // from ReadGood
 	bad     error       // likewise
 }
 
@@ -53,7 +53,7 @@ func (f *feed) ask() *round {
 	defer f.mu.Unlock()
 	if f.next == nil {
 		f.next = &round{feed: f, done: make(chan struct{})}
-		f.wake <- struct{}{} // there is room: begin has taken the one before
+		f.wake <- struct{}{} // there is room: begin has received the one before
 	}
 	f.next.waiting++
 	return f.next
@@ -124,12 +124,12 @@ func (r *Reloader) follow(ctx context.Context, f *feed) {
 		now := f.begin()
 		r.read(ctx, f.source)
 		if !now.end() {
-			r.settleSoon() // who asked has gone on without it
+			r.settleSoon() // nobody waits for it any more
 		}
 	}
 }
 
-// read reads a source, outside of the lock, and notes what that gave.
+// read reads a source, outside of the lock, and notes the outcome.
 func (r *Reloader) read(ctx context.Context, from source.Source) {
 	limited, cancel := context.WithTimeout(ctx, r.deadline)
 	defer cancel()
@@ -154,7 +154,7 @@ func (r *Reloader) read(ctx context.Context, from source.Source) {
 	r.newest[from] = got
 }
 
-// accepts reports whether a tree of a source has no error beside what the others have.
+// accepts reports whether a tree of a source has no error together with those of the others.
 func (r *Reloader) accepts(from source.Source, tree source.Tree) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -195,8 +195,8 @@ func await(ctx context.Context, feeds []*feed) (late []*round) {
 	return late
 }
 
-// renew reads sources, for so long at most, and uses what all of them gave. It returns the
-// readings that go on; their outcomes are taken over when they end.
+// renew reads sources, within a limit, and uses the outcomes of all. It returns the readings
+// that go on. Their outcomes are taken over when they end.
 func (r *Reloader) renew(ctx context.Context, limit time.Duration, feeds []*feed, use func(collected) error) (late []*round, err error) {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -230,8 +230,8 @@ func leaveOthers(wants, own []*feed) (rest []*feed) {
 	return rest
 }
 
-// Settle takes over what the sources gave last. It asks for readings that this needs, and
-// leaves them to follow.
+// Settle takes over the last outcomes of all sources. It asks for the readings that this
+// needs, and does not wait for them.
 func (r *Reloader) Settle() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -240,7 +240,7 @@ func (r *Reloader) Settle() {
 	_ = r.take(c) // the log, a metric and the page report it
 }
 
-// names are the sources of rounds, each once.
+// names returns the names of the sources of rounds, each once.
 func names(rounds []*round) []string {
 	var out []string
 	for _, rd := range rounds {

@@ -1,8 +1,7 @@
 // Package reload keeps SLOs up to date with the files of their sources. One bad file, or
 // one slow source, keeps no other SLO from being watched.
 //
-// It may import the sources, what reads SLO files (slo/spec), and evaluator for the problems
-// that pages show. A use:
+// It may import config/source, slo/spec, and evaluator for the problems that pages show. A use:
 //
 //	r := reload.New(reload.Options{Sources: sources, Check: policies.Check, Apply: loop.SetSLOs, Log: log, Registerer: reg})
 //	go r.Run(ctx)
@@ -40,16 +39,16 @@ type Options struct {
 	Check func([]*slo.SLO) []slo.Finding
 	// Apply makes SLOs live, with the problems of the newest files.
 	Apply func([]*slo.SLO, []evaluator.Problem)
-	// Came contains when SLOs came, by their ids, as an earlier Reloader knew it.
+	// Came contains when SLOs came, by their ids, from an earlier Reloader.
 	Came       map[string]time.Time
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 	Now        func() time.Time
 }
 
-// Reloader reads the SLO sources and makes what is good live. A source whose newest tree
-// can't be read, or has errors, keeps its last good one. A source that was never good
-// gives its good files.
+// Reloader reads the SLO sources and makes good SLOs live. A source whose newest tree can't
+// be read, or has errors, keeps its last good one. If a source was never good, its good files
+// are used.
 type Reloader struct {
 	Options
 
@@ -117,10 +116,9 @@ func (r *Reloader) Whole(ctx context.Context) (set *spec.Set, err error) {
 	return set, err
 }
 
-// First loads what can be used of all sources, so that one bad file leaves no other SLO
-// unwatched. It waits for a slow source as long as there is nothing else. Nothing at all is
-// an error. The findings of the set are those of the newest files, also with ErrFindings.
-// Run must be running.
+// First loads the good files of all sources. It waits for a slow source as long as there is
+// nothing else. Nothing at all is an error. The findings of the set are those of the newest
+// files, also with ErrFindings. Run must be running.
 func (r *Reloader) First(ctx context.Context) (set *spec.Set, err error) {
 	take := func(c collected) error {
 		set = &spec.Set{SLOs: c.set.SLOs, Findings: c.findings}
@@ -146,7 +144,7 @@ func (r *Reloader) First(ctx context.Context) (set *spec.Set, err error) {
 func (r *Reloader) Reload(ctx context.Context) error {
 	late, err := r.renew(ctx, r.patience, r.feeds, r.take)
 	switch {
-	case ctx.Err() != nil: // who asked has gone, and nobody else takes over what was read for it
+	case ctx.Err() != nil: // the caller has gone, and nobody else takes over the files that were read for it
 		r.settleSoon()
 		return ctx.Err()
 	case len(late) == 0:
@@ -156,7 +154,7 @@ func (r *Reloader) Reload(ctx context.Context) error {
 	return errors.Join(err, slow)
 }
 
-// take makes what was collected live. The lock is held.
+// take makes collected SLOs live. The caller holds the lock.
 func (r *Reloader) take(c collected) error {
 	r.good, r.partial = c.trees, c.partial
 	problems := c.problems
@@ -170,7 +168,7 @@ func (r *Reloader) take(c collected) error {
 	return r.report(problems)
 }
 
-// load parses files and checks what is in them.
+// load parses files and checks their SLOs.
 func (r *Reloader) load(files []spec.File) *spec.Set {
 	set := r.Limits.Load(files)
 	set.Add(r.Check(set.SLOs)...)
@@ -178,8 +176,8 @@ func (r *Reloader) load(files []spec.File) *spec.Set {
 	return set
 }
 
-// note notes when SLOs came: by the first commit, or the first load, that had them since
-// the process began. A later commit changes that of no SLO that was there.
+// note notes when SLOs came: at the first commit, or the first load, that had them since the
+// process began. Later commits don't change that.
 func (r *Reloader) note(slos []*slo.SLO) {
 	for _, s := range slos {
 		id := s.ID()
@@ -250,8 +248,7 @@ func (r *Reloader) files(trees map[source.Source]source.Tree) []spec.File {
 	return files
 }
 
-// report notes a reload in the log and the metrics: problems once, not at each
-// reload that finds them again.
+// report notes a reload in the log and the metrics. It logs the same problems only once.
 func (r *Reloader) report(problems []evaluator.Problem) error {
 	failed := map[string]bool{}
 	var lines []string
@@ -287,8 +284,7 @@ func (r *Reloader) report(problems []evaluator.Problem) error {
 	return fmt.Errorf("the last good files stay live:\n%s", strings.Join(lines, "\n"))
 }
 
-// lineOf is a problem on one line. Files of a Git repository are told with
-// their repository.
+// lineOf returns a problem on one line. Files of a Git repository have its name.
 func lineOf(p evaluator.Problem) string {
 	text := p.Message
 	switch {

@@ -17,17 +17,17 @@ import (
 
 // collected is the outcome of one reading of all sources.
 type collected struct {
-	set      *spec.Set // of what can be used
+	set      *spec.Set // of the usable files
 	trees    map[source.Source]source.Tree
 	partial  map[source.Source]bool // the tree was never whole
 	problems []evaluator.Problem    // of the newest files
 	findings []yamlfile.Finding     // likewise
 	unread   error                  // of the first source that can't be read
-	wants    []*feed                // of which an older tree could be used, when that has been read
+	wants    []*feed                // whose older trees could be used, once they have been read
 }
 
-// collect chooses what can be used of what the sources gave last. A source with errors
-// keeps its last good tree, or gives what can be rescued when it has none.
+// collect chooses the usable files of the last outcomes. A source with errors keeps its last
+// good tree or, without one, its good files.
 func (r *Reloader) collect() collected {
 	c := collected{trees: map[source.Source]source.Tree{}, partial: map[source.Source]bool{}}
 	bad := map[string]bool{}
@@ -64,8 +64,8 @@ func (r *Reloader) collect() collected {
 	return c
 }
 
-// date notes since when sources have errors. For Git that is the first commit with errors
-// that was seen. For directories it is the newest change of a file with errors.
+// date notes since when sources have errors. For Git, it is the first commit with errors that
+// was read. For directories, it is the newest change of a file with errors.
 func (r *Reloader) date(c *collected, bad map[string]bool) {
 	rejected := map[[2]string]bool{}
 	for _, f := range c.findings {
@@ -88,7 +88,7 @@ func (r *Reloader) date(c *collected, bad map[string]bool) {
 	}
 }
 
-// modified is the newest change of some files of a tree.
+// modified returns the newest change of some files of a tree.
 func modified(tree source.Tree, of map[[2]string]bool) time.Time {
 	var newest time.Time
 	for _, f := range tree.Files {
@@ -99,7 +99,7 @@ func modified(tree source.Tree, of map[[2]string]bool) time.Time {
 	return newest
 }
 
-// fallBack replaces the trees of bad sources until all that is left is good.
+// fallBack replaces the trees of bad sources until no error is left.
 func (r *Reloader) fallBack(c *collected, bad map[string]bool) {
 	newest := map[source.Source]source.Tree{}
 	whole := true // every source has a tree that was accepted
@@ -136,8 +136,8 @@ func (r *Reloader) fallBack(c *collected, bad map[string]bool) {
 	}
 }
 
-// rescue replaces the tree of a source that never was whole by the best there is. Until
-// that has been read, it stays as it is.
+// rescue replaces the tree of a source that was never good by its newest good commit, or by
+// its good files. Until these have been read, the tree stays.
 func (r *Reloader) rescue(f *feed, c *collected) {
 	got, read := r.newest[f.source]
 	switch {
@@ -155,8 +155,8 @@ func (r *Reloader) rescue(f *feed, c *collected) {
 	}
 }
 
-// dropBad takes files with errors out of the trees, or takes them as they were
-// before, until no error is left. It returns the names of these files.
+// dropBad removes files with errors from the trees, or replaces them by their last good
+// version, until no error is left. It returns the names of these files.
 func (r *Reloader) dropBad(c *collected) map[source.Source][]string {
 	unused := map[source.Source][]string{}
 	for {
@@ -182,9 +182,9 @@ func (r *Reloader) dropBad(c *collected) map[source.Source][]string {
 	}
 }
 
-// without is a tree in which bad files are as they were before, or missing. A
-// file of defaults takes all files that it is for with it: without their
-// defaults they are other SLOs.
+// without returns a tree in which bad files have their earlier version or are missing. With a
+// file of defaults, all files that it is for are missing: without their defaults they are
+// other SLOs.
 func without(tree, before source.Tree, bad map[[2]string]bool) (rest source.Tree, names []string) {
 	rest = tree
 	rest.Files = nil
@@ -228,7 +228,7 @@ func lacksDefaults(name string, missing map[string]bool) bool {
 	}
 }
 
-// notUsed says what of the newest tree of a source is not used, "" when all is.
+// notUsed returns which files of the newest tree of a source are not used, "" for none.
 func notUsed(newest, used source.Tree, files []string) string {
 	slices.Sort(files)
 	files = slices.Compact(files)

@@ -132,7 +132,8 @@ const (
 func NewSparkline(st *evaluator.Status) Sparkline {
 	parts := merged(st.History, sparkParts)
 	var under, over, missing, excluded []byte
-	nOver, nMissing, nExcluded, worst, allowed := 0, 0, 0, 0.0, summary.Allowed(st)
+	nOver, nMissing, nExcluded := 0, 0, 0
+	worst, allowed := 0.0, summary.Allowed(st)
 	for i, p := range parts {
 		x := 3*i + 1
 		if p.Excluded >= 0.5 {

@@ -178,7 +178,8 @@ func (c *Chart) addTop(at float64, text string) {
 // spans.
 func Shares(st *evaluator.Status, parts []evaluator.Bucket, excluded []slo.Span) *Chart {
 	then := *st
-	then.History, then.Budget.PeriodStart, then.Budget.PeriodEnd, then.Excluded.Spans = parts, nil, nil, excluded
+	then.History, then.Excluded.Spans = parts, excluded
+	then.Budget.PeriodStart, then.Budget.PeriodEnd = nil, nil
 	return Errors(&then)
 }
 

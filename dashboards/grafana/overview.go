@@ -93,7 +93,8 @@ func overviewColumns(matchers string) []column {
 func overviewTable(p *page, matchers string) {
 	b := table.NewPanelBuilder().CellHeight(common.TableCellHeightSm).Filterable(true).NoValue("-").
 		SortBy([]cog.Builder[common.TableSortByFieldState]{common.NewTableSortByFieldStateBuilder().DisplayName("Budget left").Desc(false)})
-	hidden, index, names := map[string]bool{"Time": true, "slo": true}, map[string]int{}, map[string]string{}
+	hidden := map[string]bool{"Time": true, "slo": true}
+	index, names := map[string]int{}, map[string]string{}
 	var queries []query
 	for i, c := range overviewColumns(matchers) {
 		if c.expr != "" {

@@ -56,7 +56,8 @@ func (m *markdown) grid(columns ...column) {
 	}
 	row(func(c column) string { return strings.ToLower(c.head) })
 	for _, c := range columns {
-		if m.WriteString("|---"); c.right {
+		m.WriteString("|---")
+		if c.right {
 			m.WriteByte(':')
 		}
 	}

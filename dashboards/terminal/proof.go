@@ -266,8 +266,11 @@ func (b *proofPage) queries(p *explain.Proof) {
 			byText[q.Query] = s
 			texts = append(texts, q.Query)
 		}
-		s.times, s.samples, s.failed = s.times+1, s.samples+q.Samples, cmp.Or(s.failed, q.Error)
-		s.first, s.last = slices.MinFunc([]time.Time{s.first, q.Time}, time.Time.Compare), slices.MaxFunc([]time.Time{s.last, q.Time}, time.Time.Compare)
+		s.times++
+		s.samples += q.Samples
+		s.failed = cmp.Or(s.failed, q.Error)
+		s.first = slices.MinFunc([]time.Time{s.first, q.Time}, time.Time.Compare)
+		s.last = slices.MaxFunc([]time.Time{s.last, q.Time}, time.Time.Compare)
 		samples += q.Samples
 	}
 	b.title(fmt.Sprintf("Queries: %s, answered by %s. Samples before the window are evidence, or for alerts", count(len(p.Queries)), samplesText(samples)))

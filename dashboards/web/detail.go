@@ -141,7 +141,9 @@ func (s *server) writeDetail(w io.Writer, d *detailed) (status int, err error) {
 	if len(st.Group) > 0 {
 		p.Whole = s.prefix + (&evaluator.Status{Service: st.Service, SLO: st.SLO}).Path()
 	}
-	p.Groups, p.Parts, p.Period = s.groupsTable(&p.Row, st, report), s.partRows(st, report), periodOf(st, p.Unit, now)
+	p.Groups = s.groupsTable(&p.Row, st, report)
+	p.Parts = s.partRows(st, report)
+	p.Period = periodOf(st, p.Unit, now)
 	if p.Groups != nil {
 		p.dropReasons(p.Groups.Rows)
 	}
@@ -157,7 +159,8 @@ func (s *server) writeDetail(w io.Writer, d *detailed) (status int, err error) {
 		p.Windows = append(p.Windows, newWindowRow(st, win, now))
 		p.Windows[j].Own = j == len(st.Windows)-1
 	}
-	p.Burning, p.Budget, p.Errors = chart.Shares(st, st.Burning, st.Excluded.Spans), chart.Budget(st), chart.Errors(st)
+	p.Burning = chart.Shares(st, st.Burning, st.Excluded.Spans)
+	p.Budget, p.Errors = chart.Budget(st), chart.Errors(st)
 	if p.Asked != nil && d.times.within(st.Burning) {
 		p.Asked.Chart = nil // the one around the alert shows the same
 	}

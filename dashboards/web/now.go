@@ -84,7 +84,9 @@ func (s *server) newPresent(st *evaluator.Status, unit string, now time.Time) *p
 	last := calmSince(st)
 	switch {
 	case past:
-		verb, p.When, p.Text = " failed", "Last known, "+name+" until "+humanize.NewMoment(&w.End, now).Text, "nothing newer is known"
+		verb = " failed"
+		p.When = "Last known, " + name + " until " + humanize.NewMoment(&w.End, now).Text
+		p.Text = "nothing newer is known"
 	case !last.IsZero() && w.Bad > 0:
 		verb, p.Text = " failed", "within that since "+humanize.NewMoment(&last, now).Text
 	}

@@ -134,9 +134,14 @@ func (s *server) countRange(ctx context.Context, st *evaluator.Status, times tim
 // count sets the numbers.
 func (p *rangeCounts) count(st *evaluator.Status, sum timeline.Sum) {
 	allowed, bad := summary.Allowed(st), max(sum.Bad, 0)
-	p.Known, p.Allowed, p.Budget = sum.Known > 0, humanize.Share(allowed), "the "+st.Window+" budget, as it is now"
-	p.Total, p.Bad, p.Good, p.Share = humanize.Count(sum.Total), humanize.Count(bad), humanize.Count(max(sum.Total-bad, 0)), humanize.Dash
-	p.Burn, p.Taken = humanize.BurnRate(new(0.0)), humanize.Dash
+	p.Known = sum.Known > 0
+	p.Allowed = humanize.Share(allowed)
+	p.Budget = "the " + st.Window + " budget, as it is now"
+	p.Total = humanize.Count(sum.Total)
+	p.Bad = humanize.Count(bad)
+	p.Good = humanize.Count(max(sum.Total-bad, 0))
+	p.Share, p.Taken = humanize.Dash, humanize.Dash
+	p.Burn = humanize.BurnRate(new(0.0))
 	if share := slo.BadShare(bad, sum.Total); max(sum.Total, bad) > 0 {
 		p.Share, p.Burn = humanize.Share(share), humanize.BurnRate(new(share/allowed))
 	}

@@ -185,7 +185,8 @@ func rejections(problems []evaluator.Problem) (n int, first string) {
 		if p.Severity != "error" {
 			continue
 		}
-		if n++; n == 1 {
+		n++
+		if n == 1 {
 			first = cmp.Or(p.File, p.Source) + ": " + p.Message
 		}
 	}
