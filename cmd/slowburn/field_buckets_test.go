@@ -263,9 +263,9 @@ func TestHistogramsWithoutBuckets(t *testing.T) {
 	f := openBucketCase(t, "micrometer-nobuckets")
 	s := f.status(3 * time.Hour)
 	for name, reason := range map[string]string{
-		"timer":   "http_server_requests_seconds has a count and no buckets: nobody knows how many observations were slow",
-		"summary": "http_client_requests_seconds has a count and no buckets: nobody knows how many observations were slow",
-		"mixed":   `threshold 300ms is no bucket of 1 of the 2 histograms mixed_seconds`,
+		"timer":   "http_server_requests_seconds has a count and no buckets: the number of slow observations is unknown",
+		"summary": "http_client_requests_seconds has a count and no buckets: the number of slow observations is unknown",
+		"mixed":   `threshold 300ms is not a bucket boundary of 1 of the 2 histograms mixed_seconds`,
 	} {
 		require.Equal(t, evaluator.StateQueryFailed, s[name].State)
 		require.Contains(t, s[name].StateReason, reason)

@@ -78,11 +78,11 @@ func TestGuard(t *testing.T) {
 	}
 	require.False(t, s["floor"].Exact)
 	require.Equal(t, []evaluator.DoubtCode{evaluator.DoubtEstimated}, doubts(s["floor"]))
-	const why = "clamp_min(sum(rate(reqs_total[$window])), 1) is no sum of counters"
+	const why = "clamp_min(sum(rate(reqs_total[$window])), 1) is not a sum of counters"
 	require.Contains(t, s["floor"].Doubts[0].Message, why)
 	_, findings := f.check()
 	require.Contains(t, findings, "guard.yaml:16:79: warning: the number of events is estimated: "+why)
-	require.Equal(t, 1, strings.Count(findings, "is no sum of counters"), findings)
+	require.Equal(t, 1, strings.Count(findings, "is not a sum of counters"), findings)
 }
 
 // deltas has the requests of each 5 minutes as gauges, 600 of which 6 fail, at the
@@ -135,7 +135,7 @@ func TestMistyped(t *testing.T) {
 	require.Contains(t, findings, "alb_request_count_sum falls as gauges do")
 	require.Contains(t, findings, "write type: delta")
 	require.Contains(t, findings, "requests_total rises as counters do")
-	require.Contains(t, findings, "leave type away for counters")
+	require.Contains(t, findings, "remove type for counters")
 }
 
 // huge has 2e9 bytes a second, of which 1 % bad, on counters that pass 2^53 or are far

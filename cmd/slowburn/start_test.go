@@ -228,7 +228,7 @@ latency_seconds_bucket{job="checkout",instance="a",le="0.3"} 0+60x120`))
 			continue
 		}
 		require.Equal(t, evaluator.StateQueryFailed, st.State, st.ID)
-		require.Regexp(t, `^threshold (250|300)ms is no bucket of latency_seconds`, st.StateReason)
+		require.Regexp(t, `^threshold (250|300)ms is not a bucket boundary of latency_seconds`, st.StateReason)
 		require.Equal(t, 1, s.log.count(`can't be evaluated" slo_id=`+st.ID+" "), "one line for each")
 	}
 	require.Equal(t, 1.0, s.metrics()[`slowburn_backend_up{backend="default"}`])

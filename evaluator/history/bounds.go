@@ -89,9 +89,9 @@ func (b *Reader) bucketError(ctx context.Context, l slo.Latency, p *InputState, 
 	case ok:
 		return fault
 	case len(found.Lacking) == found.Counts:
-		return backend.MismatchError{Message: fmt.Sprintf("threshold %s is no bucket of %s any more: its newest samples have none there", l.Text, l.Histogram)}
+		return backend.MismatchError{Message: fmt.Sprintf("threshold %s is not a bucket boundary of %s any more: its newest samples have none there", l.Text, l.Histogram)}
 	}
-	return backend.MismatchError{Message: fmt.Sprintf("threshold %s is no bucket of %d of the %d histograms %s, such as %s",
+	return backend.MismatchError{Message: fmt.Sprintf("threshold %s is not a bucket boundary of %d of the %d histograms %s, such as %s",
 		l.Text, len(found.Lacking), found.Counts, l.Histogram, found.Lacking[0])}
 }
 

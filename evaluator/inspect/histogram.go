@@ -65,7 +65,7 @@ func (x *inspector) layouts(ctx context.Context, l slo.Latency, count slo.Select
 	}
 	all, _, err := x.number(ctx, "count("+count.String()+")", x.end)
 	if err == nil && having < all {
-		x.concern(true, "sli.latency.threshold", "", "threshold %s is no bucket of %g of the %g histograms %s", l.Text, all-having, all, l.Histogram)
+		x.concern(true, "sli.latency.threshold", "", "threshold %s is not a bucket boundary of %g of the %g histograms %s", l.Text, all-having, all, l.Histogram)
 	}
 	return err
 }

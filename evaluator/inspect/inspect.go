@@ -273,13 +273,13 @@ func (x *inspector) present(ctx context.Context, s subject) (bool, error) {
 	}
 	if s.Way != plan.RawSamples {
 		if s.Role&(counting.RoleGood|counting.RoleBad) == 0 || x.slo.Indicator.Kind() != "events" {
-			x.concern(false, s.field, "", "the query has no values now, and had none for a day")
+			x.concern(false, s.field, "", "the query had no values in the last 24 hours")
 		}
 		return false, nil
 	}
 	why, err := x.absence(ctx, s)
 	if err == nil && why != "" {
-		x.concern(false, s.field, why, "no series match %s, now or in the last day", s.Selector)
+		x.concern(false, s.field, why, "no series matched %s in the last 24 hours", s.Selector)
 	}
 	return false, err
 }
@@ -465,8 +465,8 @@ func (x *inspector) lasts(ctx context.Context, s subject) (bool, error) {
 		hint = "other series go back further: if this service is new, no action is needed"
 	}
 	oldest := some.Time()
-	x.concern(false, "window", hint, "the window is longer than what there is of %s: it begins about %s, %s ago",
-		s.Text(), oldest.Format("2006-01-02 15:04"), roughly(x.end.Time().Sub(oldest)))
+	x.concern(false, "window", hint, "%s goes back only %s, to %s: less than the window of %s",
+		s.Text(), roughly(x.end.Time().Sub(oldest)), oldest.Format("2006-01-02 15:04"), x.slo.Window.Length)
 	return false, nil
 }
 

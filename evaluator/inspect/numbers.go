@@ -25,7 +25,7 @@ func (x *inspector) estimated() {
 			if strings.HasPrefix(r.Obstacle, "sum_over_time(") {
 				hint = "gauges of numbers of events are counted exactly by their selectors alone, with type: delta"
 			}
-			x.concern(false, x.fieldFor(counting.AllRoles[i]), hint, "the number of events is estimated: %s is no sum of counters", r.Obstacle)
+			x.concern(false, x.fieldFor(counting.AllRoles[i]), hint, "the number of events is estimated: %s is not a sum of counters", r.Obstacle)
 			return
 		}
 	}
@@ -41,7 +41,7 @@ func (x *inspector) grows(ctx context.Context, s subject, selector slo.Selector)
 	hour := selector.Range(time.Hour)
 	changes, found, err := x.number(ctx, fmt.Sprintf("max(changes(%s) unless (resets(%s) > 0))", hour, hour), x.end)
 	if err == nil && found && changes >= manyChanges {
-		x.concern(false, s.field, "leave type away for counters", "%s rises as counters do, and never fell in the last hour", selector)
+		x.concern(false, s.field, "remove type for counters", "%s rises as counters do, and never fell in the last hour", selector)
 	}
 	return err
 }

@@ -109,7 +109,7 @@ func (t *followed) estimated(*timeline.Timeline, timeline.Minute) *evaluator.Dou
 		recorded, _ := measure.(slo.Increments)
 		switch {
 		case isRate:
-			message = fmt.Sprintf("an expression gives the events at the end of each minute; they are not counted one by one, because %s is no sum of counters", rates.Obstacle())
+			message = fmt.Sprintf("an expression gives the events at the end of each minute; they are not counted one by one, because %s is not a sum of counters", rates.Obstacle())
 		case recorded.PerSecond:
 			message = "recorded rates are averages; they count for the time between two samples"
 		case j.record.Inputs[i].Method == evaluator.MethodAggregated:

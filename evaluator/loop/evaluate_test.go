@@ -147,7 +147,7 @@ func TestLatency(t *testing.T) {
 
 	none := r.SLOs[2]
 	require.Equal(t, evaluator.StateQueryFailed, none.State)
-	require.Equal(t, "threshold 400ms is no bucket of latency_seconds: the nearest are 300ms and 1s", none.StateReason)
+	require.Equal(t, "threshold 400ms is not a bucket boundary of latency_seconds: the nearest are 300ms and 1s", none.StateReason)
 	require.Nil(t, none.Windows[1].SLI)
 	require.Nil(t, none.Budget.Remaining)
 }
@@ -170,7 +170,7 @@ func TestLatencyWithoutItsBucket(t *testing.T) {
 	}
 	missing := evaluate(t, server.URL, slos, at(40)).SLOs[0]
 	require.Equal(t, evaluator.StateQueryFailed, missing.State)
-	require.Equal(t, "threshold 300ms is no bucket of latency_seconds: it has none but +Inf", missing.StateReason)
+	require.Equal(t, "threshold 300ms is not a bucket boundary of latency_seconds: it has none but +Inf", missing.StateReason)
 }
 
 func TestStates(t *testing.T) {

@@ -47,13 +47,13 @@ func TestSenseOfLabels(t *testing.T) {
 		"words":   {bad(`words_total{code="failed"}`, "words_total"), nil},
 		"a class": {bad(`classes_total{code="5xx"}`, "classes_total"), nil},
 		"a pattern that is none": {bad(`requests_total{code=~"5*"}`, "requests_total"), []string{
-			`x sli.events.bad: warning: no series match requests_total{code=~"5*"}, now or in the last day`,
+			`x sli.events.bad: warning: no series matched requests_total{code=~"5*"} in the last 24 hours`,
 			`  code=~"5*" matches no value such as those of requests_total: 200, 404; write code=~"5.." for server errors`}},
 		"a class of codes": {bad(`requests_total{code="5xx"}`, "requests_total"), []string{
-			`x sli.events.bad: warning: no series match requests_total{code="5xx"}, now or in the last day`,
+			`x sli.events.bad: warning: no series matched requests_total{code="5xx"} in the last 24 hours`,
 			`  code="5xx" matches no value such as those of requests_total: 200, 404; write code=~"5.." for server errors`}},
 		"a code of classes": {bad(`classes_total{code="500"}`, "classes_total"), []string{
-			`x sli.events.bad: warning: no series match classes_total{code="500"}, now or in the last day`,
+			`x sli.events.bad: warning: no series matched classes_total{code="500"} in the last 24 hours`,
 			`  code="500" matches no value such as those of classes_total: 2xx; write code=~"5.." for server errors`}},
 		"a bucket": {good(`x_seconds_bucket{le="0.5"}`, "x_seconds_count"), nil},
 		"a bucket that is written in another way": {good(`x_seconds_bucket{le="1"}`, "x_seconds_count"), []string{
@@ -61,7 +61,7 @@ func TestSenseOfLabels(t *testing.T) {
 			`  write le=~"1|1[.]0", or an SLO of latency, which finds a bucket by its bound`}},
 		"a pattern": {good(`x_seconds_bucket{le=~"1|1[.]0"}`, "x_seconds_count"), nil},
 		"no bucket": {good(`x_seconds_bucket{le="0.7"}`, "x_seconds_count"), []string{
-			`x sli.events.good: error: le="0.7" is no bucket of x_seconds_bucket: the nearest are 0.5 and 1`}},
+			`x sli.events.good: error: le="0.7" is not a bucket boundary of x_seconds_bucket: the nearest are 0.5 and 1`}},
 		"one of two texts": {good(`y_seconds_bucket{le="1"}`, "y_seconds_count"), []string{
 			`x sli.events.good: warning: y_seconds_bucket has the bucket le="1" also as le="1.0", which is not counted`,
 			`  write le=~"1|1[.]0", or an SLO of latency, which finds a bucket by its bound`}},

@@ -82,28 +82,28 @@ func TestSense(t *testing.T) {
 		"fine, a query":         {`sli: {threshold: {query: max(queue_length), op: <, value: 10}}`, nil},
 		"fine, a probe":         {`sli: {probe: {metric: up}}`, nil},
 		"fine, gone for hours": {`window: 1h, sli: {events: {bad: 'gone_total{code="500"}', total: gone_total}}`, []string{
-			"x sli.events.bad: warning: no series match gone_total{code=\"500\"}, now or in the last day",
+			"x sli.events.bad: warning: no series matched gone_total{code=\"500\"} in the last 24 hours",
 			"  there are no series by the name gone_total now"}},
 		"no such name": {`sli: {events: {bad: 'requests_total{code="500"}', total: request_total}}`, []string{
-			"x sli.events.total: warning: no series match request_total, now or in the last day",
+			"x sli.events.total: warning: no series matched request_total in the last 24 hours",
 			"  there are no series by the name request_total now"}},
 		"no such value": {`sli: {probe: {metric: 'up{job="shopp"}'}}`, []string{
-			`x sli.probe.metric: warning: no series match up{job="shopp"}, now or in the last day`,
+			`x sli.probe.metric: warning: no series matched up{job="shopp"} in the last 24 hours`,
 			`  there are series of up, but none with job="shopp"`}},
 		"no such label of errors": {`sli: {events: {bad: 'requests_total{status="500"}', total: requests_total}}`, []string{
-			`x sli.events.bad: warning: no series match requests_total{status="500"}, now or in the last day`,
+			`x sli.events.bad: warning: no series matched requests_total{status="500"} in the last 24 hours`,
 			"  no series of requests_total has a label status"}},
 		"no histogram": {`sli: {latency: {histogram: latncy_seconds, threshold: 500ms}}`, []string{
-			"x sli.latency.histogram: warning: no series match latncy_seconds_count, now or in the last day",
+			"x sli.latency.histogram: warning: no series matched latncy_seconds_count in the last 24 hours",
 			"  there are no series by the name latncy_seconds_count now"}},
 		"no values": {`sli: {freshness: {timestamp: max(backup_timestamp), max_age: 1h}}`, []string{
-			"x sli.freshness.timestamp: warning: the query has no values now, and had none for a day"}},
+			"x sli.freshness.timestamp: warning: the query had no values in the last 24 hours"}},
 		"no bucket": {`sli: {latency: {histogram: latency_seconds, threshold: 300ms}}`, []string{
-			"x sli.latency.threshold: error: threshold 300ms is no bucket of latency_seconds: the nearest are 100ms and 500ms"}},
+			"x sli.latency.threshold: error: threshold 300ms is not a bucket boundary of latency_seconds: the nearest are 100ms and 500ms"}},
 		"no bucket, of bytes": {`sli: {latency: {histogram: size_bytes, threshold: 2000}}`, []string{
-			"x sli.latency.threshold: error: threshold 2000 is no bucket of size_bytes: the nearest is 1e+06"}},
+			"x sli.latency.threshold: error: threshold 2000 is not a bucket boundary of size_bytes: the nearest is 1e+06"}},
 		"no bucket of some": {`sli: {latency: {histogram: mixed_seconds, threshold: 1s}}`, []string{
-			"x sli.latency.threshold: error: threshold 1s is no bucket of 1 of the 2 histograms mixed_seconds"}},
+			"x sli.latency.threshold: error: threshold 1s is not a bucket boundary of 1 of the 2 histograms mixed_seconds"}},
 		"no name": {`sli: {probe: {metric: '{__name__=~"up|queue_length"}'}}`, []string{
 			`x sli.probe.metric: error: {__name__=~"up|queue_length"} has values such as 3 in the last day, and a probe is 0 or 1: all but 0 count as good`,
 			`  write an SLO of threshold: {query: '{__name__=~"up|queue_length"}', op: "==", value: ...} with the value that is good, such as 3 now`}},
@@ -116,12 +116,12 @@ func TestSense(t *testing.T) {
 		"refused": {`sli: {threshold: {query: 'median(rate(requests_total[5m]))', op: <, value: 10}}`, []string{
 			`x sli.threshold.query: error: the query fails: the backend answers 400 bad_data: invalid parameter "query": 1:7: parse error: unknown function with name "median"`}},
 		"young": {`sli: {events: {bad: 'young_total{job="shop",code!=""}', total: young_total}}`, []string{
-			"x sli.events.bad: warning: no series match young_total{code!=\"\",job=\"shop\"}, now or in the last day",
+			"x sli.events.bad: warning: no series matched young_total{code!=\"\",job=\"shop\"} in the last 24 hours",
 			"  no series of young_total has a label code",
-			"x window: warning: the window is longer than what there is of young_total: it begins about 2026-11-20 21:00, 5h ago",
+			"x window: warning: young_total goes back only 5h, to 2026-11-20 21:00: less than the window of 2d",
 			"  other series go back further: if this service is new, no action is needed"}},
 		"not kept for so long": {`window: 7d, sli: {probe: {metric: up}}`, []string{
-			"x window: warning: the window is longer than what there is of up: it begins about 2026-11-20 00:00, 26h ago",
+			"x window: warning: up goes back only 26h, to 2026-11-20 00:00: less than the window of 2d",
 			"  let the backend keep more than 7d, or take a shorter window"}},
 		"scraped seldom": {`sli: {events: {bad: 'slow_total{job="shop"}', total: slow_total}}`, []string{
 			"x sli.events.bad: warning: samples of slow_total{job=\"shop\"} come every 2m, fewer than 4 in the 5m that alerts look at",
@@ -132,7 +132,7 @@ func TestSense(t *testing.T) {
 			"  if each of its samples is a number of events, write type: delta; if they are rates, type: rate"}},
 		"ended half an hour ago, and hours": {`sli: {events: {bad: 'ended_total{job="a"}', total: 'ended_total{job="b"}'}}`, nil},
 		"scraped seldom, evaluated": {`sli: {events: {bad: 'sum(changes(slow_total[$window]))', total: requests_total}}`, []string{
-			"x sli.events.bad: warning: the number of events is estimated: changes(slow_total[$window]) is no sum of counters",
+			"x sli.events.bad: warning: the number of events is estimated: changes(slow_total[$window]) is not a sum of counters",
 			"  events are counted exactly in sums of rate() and increase() of selectors over $window",
 			"x sli.events.bad: warning: samples of slow_total come every 2m, too seldom for an expression that is evaluated",
 			"  a range of 2m needs two samples; scrape once a minute, or count by rate() and increase() of selectors"}},
@@ -151,7 +151,7 @@ func TestSense(t *testing.T) {
 	}
 	t.Run("an SLO of others", func(t *testing.T) {
 		require.Equal(t, []string{
-			"x window: warning: the window is longer than what there is of young_total: it begins about 2026-11-20 21:00, 5h ago",
+			"x window: warning: young_total goes back only 5h, to 2026-11-20 21:00: less than the window of 2d",
 			"  other series go back further: if this service is new, no action is needed",
 		}, sensed(t, server.URL, "{name: x, worst_of: [shop/a, shop/b]}",
 			"{name: a, sli: {probe: {metric: up}}}", `{name: b, window: 1h, sli: {events: {bad: 'young_total{job=""}', total: young_total}}}`))

@@ -40,7 +40,7 @@ func BucketFault(l slo.Latency, bounds []float64) (backend.MismatchError, bool) 
 	same := func(bound float64) bool { return slo.SameBound(bound, l.Threshold) }
 	switch {
 	case len(bounds) == 0:
-		return backend.MismatchError{Message: fmt.Sprintf("%s has a count and no buckets: nobody knows how many observations were slow", l.Histogram),
+		return backend.MismatchError{Message: fmt.Sprintf("%s has a count and no buckets: the number of slow observations is unknown", l.Histogram),
 			Hint: "let the program publish a histogram; a summary or a timer has quantiles and sums only"}, true
 	case !slices.ContainsFunc(bounds, same):
 		return backend.MismatchError{Message: NearestBounds(l, bounds)}, true
@@ -90,7 +90,7 @@ func NearestBounds(l slo.Latency, bounds []float64) string {
 	if i < len(bounds) && !math.IsInf(bounds[i], 1) {
 		above = Boundary(l, bounds[i])
 	}
-	text := fmt.Sprintf("threshold %s is no bucket of %s: ", l.Text, l.Histogram)
+	text := fmt.Sprintf("threshold %s is not a bucket boundary of %s: ", l.Text, l.Histogram)
 	switch {
 	case below == "" && above == "":
 		return text + "it has none but +Inf"
@@ -148,7 +148,7 @@ func TimeFault(query string, values []float64, now time.Time) (backend.MismatchE
 		return backend.MismatchError{Message: fmt.Sprintf("%s gives %s, which is in the future", query, time.Unix(int64(v), 0).UTC().Format(time.RFC3339)),
 			Hint: "it must be the time of the last success; check the clock of the program that reports it"}, true
 	}
-	return backend.MismatchError{Message: fmt.Sprintf("%s gives %s, which is no time in seconds since 1970", query, text), Hint: ""}, true
+	return backend.MismatchError{Message: fmt.Sprintf("%s gives %s, which is not a time in seconds since 1970", query, text), Hint: ""}, true
 }
 
 // NumbersOf returns the values of an answer.

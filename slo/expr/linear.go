@@ -14,7 +14,7 @@ type linear struct {
 	rates, numbers int // how many of each
 	selectors      []*parser.VectorSelector
 	gauges         bool        // it is one of gauges instead
-	obstacle       parser.Expr // in it, because of which it is no sum of counters
+	obstacle       parser.Expr // in it, because of which it is not a sum of counters
 }
 
 // add adds the expression, weighted, to the terms; it reports false when it is
@@ -45,7 +45,7 @@ func (l *linear) add(expr parser.Expr, weight float64) bool {
 	return l.fail(expr)
 }
 
-// fail notes why an expression is no sum of counters, unless something in it is the
+// fail notes why an expression is not a sum of counters, unless something in it is the
 // reason.
 func (l *linear) fail(e parser.Expr) bool {
 	if l.obstacle == nil {
