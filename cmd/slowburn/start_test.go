@@ -200,7 +200,7 @@ func TestServeGoesOnBesideBrokenSLOs(t *testing.T) {
 	require.NoError(t, db.Load(t.Context(), start, time.Minute, `
 latency_seconds_count{job="checkout",instance="a"} 0+60x180
 latency_seconds_bucket{job="checkout",instance="a",le="+Inf"} 0+60x180
-latency_seconds_bucket{job="checkout",instance="a",le="0.3"} 0+60x120`))
+latency_seconds_bucket{job="checkout",instance="a",le="0.3"} 0+60x121`))
 	server := httptest.NewServer(db.Handler())
 	defer server.Close()
 	text := checkout("99.9")
