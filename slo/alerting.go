@@ -32,12 +32,12 @@ const (
 // MetaAlerts are the names of alerts about data and budget.
 var MetaAlerts = []string{NoDataAlert, BlindAlert, RejectedAlert, ExhaustedAlert, ForecastAlert, PolicyAlert}
 
-// Alerting is how an SLO wakes people. Its zero value is the default.
+// Alerting says how an SLO alerts people. Its zero value is the default.
 type Alerting struct {
 	Policy       string            // the name of an alert policy; "" for JobsPolicy where runs are counted, else DefaultPolicy
 	Name         string            // the alertname; "" for DefaultAlertName
-	Labels       map[string]string // on its alerts, over those of the file
-	Annotations  map[string]string // templates by the names of annotations, over what is said without
+	Labels       map[string]string // of its alerts; they replace those of the file
+	Annotations  map[string]string // templates by the names of annotations; they replace the usual texts
 	Page, Ticket AlertSeverity
 	NoData       NoData
 }
@@ -48,23 +48,23 @@ type NoData struct {
 	For      time.Duration // 0 for DefaultNoDataFor
 }
 
-// DefaultNoDataFor is for how long nothing is known before that is an alert.
+// DefaultNoDataFor is the usual delay of the alert for missing data.
 const DefaultNoDataFor = 15 * time.Minute
 
-// SeverityName is the severity: Page or Ticket.
+// SeverityName returns Page or Ticket.
 func (n NoData) SeverityName() string { return cmp.Or(n.Severity, Ticket) }
 
-// After is for how long nothing is known before that is an alert.
+// After returns the delay of the alert for missing data.
 func (n NoData) After() time.Duration { return cmp.Or(n.For, DefaultNoDataFor) }
 
-// AlertSeverity is what alerts of a severity are like.
+// AlertSeverity configures the alerts of one severity.
 type AlertSeverity struct {
 	Label    string            // the value of the label severity; "" for the severity itself
 	Disabled bool              // they never fire
-	Labels   map[string]string // on them, over those of Alerting
+	Labels   map[string]string // they replace those of Alerting
 }
 
-// Severity is what alerts of a severity are like: Page or Ticket.
+// Severity returns the configuration of a severity, Page or Ticket.
 func (a Alerting) Severity(name string) AlertSeverity {
 	out := a.Ticket
 	if name == Page {
@@ -74,11 +74,11 @@ func (a Alerting) Severity(name string) AlertSeverity {
 	return out
 }
 
-// AlertName is the alertname.
+// AlertName returns the alertname.
 func (a Alerting) AlertName() string { return cmp.Or(a.Name, DefaultAlertName) }
 
-// LabelsOver are labels and over them those of alerts of a severity, without what
-// says which SLO it is.
+// LabelsOver returns labels with those of alerts of a severity, which replace others. The
+// labels that identify the SLO are not among them.
 func (a Alerting) LabelsOver(labels map[string]string, severity string) map[string]string {
 	own := a.Severity(severity)
 	out := map[string]string{}

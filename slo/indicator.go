@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// Indicator is what an SLO measures: one value per kind, with all that differs
+// Indicator is the measurement of an SLO. Each kind has a type, with all that differs
 // between the kinds.
 type Indicator interface {
 	// Kind is the key under "sli:" in the SLO file.

@@ -13,8 +13,8 @@ func nouns() []string {
 	}
 }
 
-// Noun is what the SLO counts in the words of its metrics where these say it, such as
-// "requests"; else it is its unit.
+// Noun returns a name of the SLO's events from the names of its metrics, such as
+// "requests". Without one it is the unit.
 func (s *SLO) Noun() string {
 	unit := s.Unit()
 	c, counts := Counters{}, false

@@ -14,7 +14,7 @@ type Objective struct {
 	scale  int
 }
 
-// maxObjectiveDigits bounds the digits behind the decimal point. Nine of them
+// maxObjectiveDigits bounds the digits after the decimal point. Nine of them
 // allow 0.3 milliseconds of outage a year; more is a mistake.
 const maxObjectiveDigits = 9
 

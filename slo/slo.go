@@ -56,7 +56,7 @@ type PastObjective struct {
 	Objective Objective
 }
 
-// BudgetStep is what people agreed to do when less than Below of a budget
+// BudgetStep is an agreed action for when less than Below of a budget
 // remains.
 type BudgetStep struct {
 	Below  float64 // ratio; negative when more than all is spent
@@ -64,7 +64,7 @@ type BudgetStep struct {
 	Gate   Gate
 }
 
-// Gate is what a budget step asks of pipelines.
+// Gate is the answer of a budget step to pipelines.
 type Gate string
 
 // The gates, from the mildest to the strictest.
@@ -95,7 +95,7 @@ func (s *SLO) At(t time.Time) *SLO {
 	return &past
 }
 
-// Unit is what the SLO counts, for people.
+// Unit names the SLO's events for people.
 func (s *SLO) Unit() string {
 	switch {
 	case s.Indicator == nil:

@@ -127,7 +127,7 @@ func (v Value) Text() string {
 	}
 	if at := strings.IndexFunc(n.Value, isForbidden); at >= 0 {
 		r, size := utf8.DecodeRuneInString(n.Value[at:])
-		v.ErrorInside(at, at+size, "leave it away", fmt.Sprintf("the text holds the control character %U", r))
+		v.ErrorInside(at, at+size, "remove it", fmt.Sprintf("the text holds the control character %U", r))
 	}
 	return n.Value
 }

@@ -48,8 +48,8 @@ func guardedBy(e *parser.Call) bool {
 	return false
 }
 
-// compared is what a comparison keeps when it leaves out nothing but 0: x > 0, or
-// 0 <= x; nil for others.
+// compared returns the values of a comparison that drops nothing but 0, such as x > 0 or
+// 0 <= x. It returns nil for others.
 func compared(e *parser.BinaryExpr) parser.Expr {
 	if e.ReturnBool {
 		return nil

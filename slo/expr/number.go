@@ -14,7 +14,7 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// Number is what gives a number of events: counters, or an expression that is
+// Number is a source of a number of events: counters, or an expression that is
 // evaluated.
 type Number struct {
 	query   *query
@@ -52,7 +52,7 @@ func NewMeasure(good, bad, total Number, by []string) slo.Measure {
 	return slo.Counters{Good: good.Counter, Bad: bad.Counter, Total: total.Counter}
 }
 
-// CounterName is what counters are called by convention; anything else is
+// CounterName matches the names of counters by convention. Anything else is
 // probably a gauge, whose increments mean nothing.
 var CounterName = regexp.MustCompile(`_(total|count|sum|bucket|created)$`)
 
@@ -300,11 +300,11 @@ func (q *query) keeps(e parser.Expr, by []string) {
 	}
 }
 
-// HistogramSuffix is what the names of a classic histogram's series end in.
+// HistogramSuffix matches the end of the names of a classic histogram's series.
 var HistogramSuffix = regexp.MustCompile(`_(bucket|count|sum)$`)
 
-// What can be counted and can't mean what an SLO says is a warning, with what to
-// write instead.
+// A number that can be counted but can't be meant is a warning, whose hint has a
+// replacement.
 
 // BucketHint is the hint of findings about buckets.
 const BucketHint = "an SLO of latency counts the observations above a threshold"

@@ -29,7 +29,7 @@ const WindowVariable = "$window"
 // rateWindow is the range of what is evaluated for each slot.
 const rateWindow = slo.Window(2 * time.Minute)
 
-// maxQuery bounds a query in bytes: it is what VictoriaMetrics takes, and the
+// maxQuery bounds a query in bytes. It is the limit of VictoriaMetrics, and the
 // parsers need time by the square of it.
 const maxQuery = yamlfile.MaxText
 
@@ -160,7 +160,7 @@ func (q *query) reportParse(err error) {
 	}
 }
 
-// warnMetricsQL tells that the query is none of PromQL.
+// warnMetricsQL warns that the query is not PromQL.
 func (q *query) warnMetricsQL() {
 	var all parser.ParseErrors
 	why := q.refusal.Error()

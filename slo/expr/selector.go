@@ -126,7 +126,7 @@ func checkMatchers(v yamlfile.Value, s *parser.VectorSelector) {
 		case m.Name == model.MetricNameLabel && m.Type != labels.MatchEqual && m.Matches("anything"):
 			v.WarnInside(start, end, "name the metric", "the selector matches series of any name")
 		case dashboardVariable.MatchString(m.Value):
-			v.WarnInside(start, end, "leave it away, or write the value", m.String()+" is not filled in: variables are of dashboards only")
+			v.WarnInside(start, end, "remove it, or write the value", m.String()+" is not filled in: variables are of dashboards only")
 		case equal && m.Name != model.MetricNameLabel && patternLike.MatchString(m.Value):
 			v.WarnInside(start, end, fmt.Sprintf("did you mean %s=~%q?", m.Name, m.Value),
 				fmt.Sprintf("%s compares with the text %q, not with a pattern", m.Name, m.Value))
@@ -141,7 +141,7 @@ func checkMatchers(v yamlfile.Value, s *parser.VectorSelector) {
 // What people bring along from other tools gets the hint that says how slowburn
 // writes it.
 
-// foreignRange is what stands for a range in queries of others: {{.window}} in
+// foreignRange matches placeholders for a range in queries of others: {{.window}} in
 // Sloth's files, and the variables of Grafana.
 var foreignRange = regexp.MustCompile(`\{\{-?\s*\.window\s*-?\}\}|\$\{?(__rate_interval|__interval|__range|interval)(:\w+)?\}?`)
 

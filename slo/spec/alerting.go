@@ -12,7 +12,7 @@ import (
 
 var alertingKeys = []string{"policy", "name", "labels", "annotations", "severities", "page", "ticket", "no_data"}
 
-// alertNameForm is what an alertname can be without quotes anywhere.
+// alertNameForm matches the alertnames that need no quotes anywhere.
 var alertNameForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_-]*$`)
 
 // below are the mappings of a key, of all that have it. Unlike other fields, what

@@ -369,7 +369,7 @@ func parseNoData(v yamlfile.Value, s *slo.SLO) {
 	}
 	switch s.Indicator.Measure().(type) {
 	case slo.Levels, slo.Runs:
-		v.Errorf("leave on_no_data away", "%s turns bad by itself without data: the last time goes on ageing", s.Indicator.Kind())
+		v.Errorf("remove on_no_data", "%s turns bad by itself without data: the last time goes on ageing", s.Indicator.Kind())
 	default:
 		v.Errorf("count time slices, as with budgeting: timeslices, or add a probe", "the number of events of a minute without data is unknown, so that it can't be bad")
 	}

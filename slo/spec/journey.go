@@ -10,8 +10,8 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// journeys finds the parts of SLOs of other SLOs. What has errors is not part
-// of anything, and neither is what that would be part of.
+// journeys finds the parts of SLOs of other SLOs. An SLO in a file with errors can't be a
+// part, and neither can an SLO that has such a part.
 func (l *loading) journeys() {
 	w := walk{limit: l.limits.Parts, edges: map[*slo.SLO][]edge{}, at: map[*slo.SLO]yamlfile.Value{}, leaves: map[*slo.SLO][]*slo.SLO{}, place: map[*slo.SLO]int{}}
 	var all []*slo.SLO

@@ -31,7 +31,7 @@ func parseLatency(v yamlfile.Value, _ []string) slo.Indicator {
 	}
 	for _, matcher := range l.Histogram.Matchers() {
 		if matcher.Name == labels.BucketLabel {
-			h.Errorf("leave le away; the threshold chooses the bucket", "histogram must not select by le")
+			h.Errorf("remove le; the threshold chooses the bucket", "histogram must not select by le")
 		}
 	}
 	return l
@@ -88,7 +88,7 @@ func parseUnit(v yamlfile.Value, l *slo.Latency) (u slo.LatencyUnit, ok bool) {
 			continue
 		}
 		if known && named.Length != u.Length {
-			v.Warnf("leave unit away, or write the one that the histogram has", "unit %s is not that of the name %s", l.UnitKey, name)
+			v.Warnf("remove unit, or write the one that the histogram has", "unit %s is not that of the name %s", l.UnitKey, name)
 		}
 		return u, true
 	}

@@ -181,5 +181,5 @@ func TestControlCharacters(t *testing.T) {
 		}
 	}
 	set := Load([]File{{Name: "a.yaml", Text: []byte("apiVersion: slowburn/v1\nservice: s\nowner: \"ab\\ec\"\nslos: [{name: a, objective: 99, " + hostileSLI + "}]\n")}})
-	require.Equal(t, "a.yaml:3:11: the text holds the control character U+001B\n    3 | owner: \"ab\\ec\"\n      |           ^^\n  hint: leave it away\n", findings(set))
+	require.Equal(t, "a.yaml:3:11: the text holds the control character U+001B\n    3 | owner: \"ab\\ec\"\n      |           ^^\n  hint: remove it\n", findings(set))
 }

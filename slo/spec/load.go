@@ -92,7 +92,7 @@ func (l *loading) chain(at folder) []*defaults {
 	return chain
 }
 
-// loading is what files say, on its way to a Set.
+// loading has the content of files, on its way to a Set.
 type loading struct {
 	limits Limits
 	memo   memo

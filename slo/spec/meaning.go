@@ -129,7 +129,7 @@ func checkJobs(v yamlfile.Value, instead string) {
 	}
 }
 
-// lastJob is what to write for the time of the last success of Jobs.
+// lastJob is a hint: queries for the time of the last success of Jobs.
 const lastJob = `write max(kube_job_status_completion_time{...}), or kube_cronjob_status_last_successful_time{cronjob="..."}`
 
 // checkSense warns of what can be read but was probably not meant.

@@ -15,7 +15,7 @@ import (
 // APIVersion is the first line of every SLO file.
 const APIVersion = "slowburn/v1"
 
-// File is an SLO file to parse; Name is what findings call it. A file by the
+// File is an SLO file to parse; findings have its Name. A file by the
 // name of yamlfile.DefaultsName gives defaults to those of its directory and
 // below.
 type File struct {
@@ -48,7 +48,7 @@ var (
 	labelForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 )
 
-// parsed is what one file says: SLOs, incomplete where there are errors.
+// parsed is the content of one file. Its SLOs are incomplete where there are errors.
 type parsed struct {
 	in         File
 	file       *yamlfile.File
@@ -64,7 +64,7 @@ type parsed struct {
 	bounds     slo.BucketMatchers
 }
 
-// said is what files say of an SLO.
+// said has the values of an SLO in files.
 type said struct {
 	at     yamlfile.Value
 	fields fields
@@ -126,7 +126,7 @@ func (f File) origin() slo.Origin {
 	return slo.Origin{Source: f.Source, Revision: f.Revision, File: f.Name, Backends: f.Backends, Came: f.Came}
 }
 
-// defaults are what a file, or the top of one, says for all SLOs below.
+// defaults are the values of a file for all SLOs of its directory and below.
 type defaults struct {
 	in   File
 	file *yamlfile.File
@@ -335,7 +335,7 @@ func parseLinks(v yamlfile.Value, limits Limits) {
 	}
 }
 
-// alertVariable is what only the alerts of Prometheus know in a template.
+// alertVariable matches variables that only the templates of Prometheus have.
 var alertVariable = regexp.MustCompile(`\$(labels|value|externalLabels)\b`)
 
 // alertVariableHint says what templates have instead.

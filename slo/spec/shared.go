@@ -41,7 +41,7 @@ type sharing struct {
 	got map[*slo.SLO]*share
 }
 
-// share is what an SLO gets.
+// share has the exclusions that an SLO gets.
 type share struct {
 	from   []*shared
 	names  []string // of from

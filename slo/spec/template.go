@@ -113,7 +113,7 @@ func checkTemplate(v yamlfile.Value, text string) {
 	}
 }
 
-// place is what an error of a template says, and where it says it.
+// place returns the message of an error of a template, and its place in the text.
 func place(text string, err error) (message string, at, end int) {
 	message, at = err.Error(), 0
 	if exec, is := errors.AsType[template.ExecError](err); is {
