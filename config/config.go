@@ -13,7 +13,6 @@ package config
 
 import (
 	_ "embed" // the schema is a file of its own
-	"errors"
 	"net/url"
 	"time"
 
@@ -63,7 +62,7 @@ type Alertmanager struct {
 // Web is how the pages and the API are served.
 type Web struct {
 	Listen      string // host:port
-	ExternalURL string // how people reach the pages; "" when nobody said
+	ExternalURL string // how people reach the pages; "" when it is not configured
 	ConfigFile  string // TLS and users, as the Prometheus exporter toolkit reads them; "" for neither
 }
 
@@ -115,7 +114,7 @@ func (c *Config) Sources() []source.Source {
 	return sources
 }
 
-// checkURL looks at the address of a server.
+// checkURL looks at the address of a server. Its errors are of source.FieldError.
 func checkURL(text string) error {
 	u, err := url.Parse(text)
 	switch {
@@ -124,7 +123,7 @@ func checkURL(text string) error {
 	case u.User != nil:
 		return source.FieldError{Field: "url", Message: source.CredentialsInURL, Hint: "put them below http:, as basic_auth"}
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return errors.New("the URL has a query or a fragment")
+		return source.FieldError{Field: "url", Message: "the URL has a query or a fragment", Hint: ""}
 	}
 	return nil
 }

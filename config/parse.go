@@ -284,11 +284,9 @@ func address(v yamlfile.Value, prefix string) string {
 	if !v.IsScalar() || !v.Present() {
 		return text
 	}
-	var wrong source.FieldError
-	if err := checkURL(strings.TrimPrefix(text, prefix)); errors.As(err, &wrong) {
+	err := checkURL(strings.TrimPrefix(text, prefix))
+	if wrong, is := errors.AsType[source.FieldError](err); is {
 		v.Errorf(wrong.Hint, "%s", wrong.Message)
-	} else if err != nil {
-		v.Errorf("", "%s", err)
 	}
 	return text
 }
@@ -329,7 +327,7 @@ func (p *parser) http(v yamlfile.Value) promconfig.HTTPClientConfig {
 	c := promconfig.DefaultHTTPClientConfig
 	before := len(p.file.Findings())
 	if checkShape(v, reflect.TypeOf(c)); len(p.file.Findings()) == before {
-		_ = v.Decode(&c) // findings tell
+		_ = v.Decode(&c) // its errors are findings already
 	}
 	c.SetDirectory(p.config.dir)
 	return c

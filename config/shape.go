@@ -30,20 +30,16 @@ func checkShape(v yamlfile.Value, t reflect.Type) {
 			checkShape(e.Value, t.Elem())
 		}
 	case t.Kind() == reflect.Struct:
-		checkStruct(v, t)
-	}
-}
-
-func checkStruct(v yamlfile.Value, t reflect.Type) {
-	fields := map[string]reflect.Type{}
-	keys, free := structKeys(t, fields)
-	if free != nil {
-		checkShape(v, free)
-		return
-	}
-	m := v.Map(keys...)
-	for _, key := range keys {
-		checkShape(m.Get(key), fields[key])
+		fields := map[string]reflect.Type{}
+		keys, free := structKeys(t, fields)
+		if free != nil {
+			checkShape(v, free)
+			return
+		}
+		m := v.Map(keys...)
+		for _, key := range keys {
+			checkShape(m.Get(key), fields[key])
+		}
 	}
 }
 

@@ -12,7 +12,7 @@ const (
 	Ticket = "ticket"
 )
 
-// What alerts are called unless an SLO says otherwise.
+// The usual names of policies and alerts.
 const (
 	DefaultPolicy    = "default"
 	JobsPolicy       = "jobs" // of runs

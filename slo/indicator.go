@@ -99,8 +99,8 @@ type Latency struct {
 	Histogram Selector // the histogram's name, without _bucket or _count
 	Threshold float64  // in the histogram's unit
 	Text      string   // the threshold as it is written
-	UnitKey   string   // the key of the histogram's unit, "" where the name says it
-	Assumed   bool     // the threshold is taken to be in seconds; nothing says so
+	UnitKey   string   // the key of the histogram's unit, "" where the name has it
+	Assumed   bool     // the threshold is taken to be in seconds, without any sign of it
 
 	le *labels.Matcher // of the threshold, nil where it is not compiled
 }
@@ -304,7 +304,7 @@ func (s Selector) vector(offset time.Duration) *parser.VectorSelector {
 	return v
 }
 
-// The types of what numbers are selected by, beside counters.
+// The types of series that numbers of events are counted from.
 const (
 	CounterType = "counter"
 	DeltaType   = "delta"

@@ -72,7 +72,7 @@ func (c Counter) Sum(form func(Selector) string) string {
 	return b.String()
 }
 
-// Native are native histograms whose buckets tell how many observations took at
+// Native are native histograms whose buckets count how many observations took at
 // most Threshold.
 type Native struct {
 	Histogram Selector
@@ -157,7 +157,7 @@ type Rates struct{ Good, Bad, Total Rate }
 type Rate struct {
 	Query    string
 	Factor   float64 // from its value to events in a slot
-	Text     string  // what the SLO file says
+	Text     string  // the expression in the SLO file
 	Obstacle string  // the part of Text because of which its counters can't be counted; "" when they could
 }
 

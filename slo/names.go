@@ -20,7 +20,7 @@ func LabelList(names ...string) string {
 	return strings.Join(out, ", ")
 }
 
-// IsClassicName reports whether the name of a metric is one that Prometheus 2 knows, which
+// IsClassicName reports whether the name of a metric is valid in Prometheus 2, which
 // PromQL reads without quotes.
 func IsClassicName(name string) bool { return model.LegacyValidation.IsValidMetricName(name) }
 

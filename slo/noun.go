@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// nouns are what names of counters say they count.
+// nouns are the names of events in the names of counters.
 func nouns() []string {
 	return []string{
 		"calls", "checks", "commands", "connections", "deliveries", "emails", "hits", "jobs", "lookups", "messages", "operations",

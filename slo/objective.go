@@ -97,7 +97,7 @@ func (o Objective) Allowed(total float64) float64 {
 // BurnRate is how fast bad events among total spend the budget: (B/N) / (1-o),
 // 1 being the rate that spends it in just the window (SRE workbook, chapter
 // "Alerting on SLOs"). Without events it is 0. There are at least as many events
-// as bad ones, whatever total says.
+// as bad ones, even if total is less.
 func (o Objective) BurnRate(bad, total float64) float64 {
 	total = max(total, bad)
 	if total == 0 {
@@ -108,7 +108,7 @@ func (o Objective) BurnRate(bad, total float64) float64 {
 }
 
 // BadShare is the ratio of the events that are bad, from 0 to 1. Without events it
-// is 0. There are at least as many events as bad ones, whatever total says.
+// is 0. There are at least as many events as bad ones, even if total is less.
 func BadShare(bad, total float64) float64 {
 	if bad <= 0 {
 		return 0

@@ -104,7 +104,7 @@ func (p Period) Longest() time.Duration {
 	return time.Duration(calendars[p.Calendar].most+1) * Day.Duration()
 }
 
-// Name tells a calendar period that ends with an instant from others: "2026-W45",
+// Name identifies the calendar period that ends with an instant: "2026-W45",
 // "2026-10", "2026-Q4" or "2026". Weeks are those of ISO 8601.
 func (p Period) Name(end time.Time) string {
 	zone, err := Location(p.Zone)

@@ -134,7 +134,7 @@ func (s *SLO) ID() string {
 	return s.Service + "/" + s.Name + labels.FromMap(s.Group).String()
 }
 
-// Finding is something about a field of an SLO that its author should know.
+// Finding is a mistake, or probably one, in a field of an SLO.
 type Finding struct {
 	SLO           *SLO
 	Field         string // of the SLO file, such as "window" or "sli.events.bad"; "" for the SLO itself

@@ -10,7 +10,7 @@ import (
 	tree "text/template/parse"
 )
 
-// Facts are what templates of annotations know of an alert. All of it is text as
+// Facts are the fields of templates of annotations, about one alert. All of it is text as
 // people read it; what is not known is "unknown", or "" where nothing follows.
 type Facts struct {
 	ID, Service, SLO, Owner string

@@ -3,7 +3,6 @@ package source
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -35,7 +34,7 @@ type Directory struct {
 }
 
 // directoryPoll is how often a directory is read even without an event, for
-// file systems that tell nothing, such as NFS.
+// file systems without events, such as NFS.
 const directoryPoll = 30 * time.Second
 
 // maxDepth is how deep directories may be nested.
@@ -94,16 +93,12 @@ func (d *Directory) changed(ctx context.Context, w *watch) bool {
 // fingerprint is a hash of what a read gave, its error included.
 func fingerprint(files []File, err error) [sha256.Size]byte {
 	h := sha256.New()
-	part := func(b []byte) {
-		_ = binary.Write(h, binary.BigEndian, int64(len(b))) // a hash takes everything
-		h.Write(b)
-	}
 	if err != nil {
-		part([]byte(err.Error()))
+		fmt.Fprintf(h, "%q", err.Error())
 	}
 	for _, f := range files {
-		part([]byte(f.Name))
-		part(f.Text)
+		fmt.Fprintf(h, "%q %d ", f.Name, len(f.Text))
+		h.Write(f.Text)
 	}
 	return [sha256.Size]byte(h.Sum(nil))
 }
@@ -129,11 +124,11 @@ func (d *Directory) read(ctx context.Context, w *watch) ([]File, error) {
 func (d *Directory) readOnce(ctx context.Context, k *walk) (files []File, moved bool, err error) {
 	k.watch.way(d.path)
 	actual, err := filepath.EvalSymlinks(d.path)
+	if err == nil {
+		actual, err = filepath.Abs(actual)
+	}
 	if err != nil {
 		return nil, false, fmt.Errorf("reading %s: %w", d.path, cause(err))
-	}
-	if actual, err = filepath.Abs(actual); err != nil {
-		return nil, false, fmt.Errorf("reading %s: %w", d.path, err)
 	}
 	info, err := os.Stat(actual)
 	if err != nil {
@@ -173,7 +168,7 @@ type walk struct {
 	lenient bool // leaves out what can't be read
 }
 
-// single reads one file, and the defaults beside it.
+// single reads one file, and the defaults of its directory.
 func (k *walk) single(rel, shown string) error {
 	if err := k.file(rel, shown); err != nil || rel == yamlfile.DefaultsName {
 		return err
@@ -299,7 +294,7 @@ func (k *walk) file(rel, shown string) error {
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", shown, cause(err))
 	}
-	k.add(File{shown, text, plausible(info.ModTime().UTC())})
+	k.files = append(k.files, File{shown, text, plausible(info.ModTime().UTC())})
 	return nil
 }
 

@@ -141,7 +141,7 @@ func (g *Git) readGood(ctx context.Context, whole func(Tree) bool) (Tree, error)
 }
 
 // Wait implements Source. It returns as well when the repository can't be
-// reached any more, so that a Read says why.
+// reached any more, so that a Read returns why.
 func (g *Git) Wait(ctx context.Context) error {
 	for {
 		select {

@@ -15,7 +15,7 @@ import (
 	"github.com/alecthomas/units"
 )
 
-// What one fetch may download, unless the configuration says otherwise: far more than
+// How much one fetch may download, unless the configuration has other limits: far more than
 // repositories of SLO files hold.
 const (
 	defaultGitSize  = 100 << 20 // bytes
@@ -72,7 +72,7 @@ func (s *session) download(ctx context.Context, args ...string) error {
 	return cmp.Or(<-ended, err)
 }
 
-// broken says which limit what was downloaded so far breaks.
+// broken returns an error about the limit that the download breaks so far.
 func (s *session) broken() error {
 	var size, count int64
 	_ = filepath.WalkDir(filepath.Join(s.dir, "repo", "objects"), func(path string, entry fs.DirEntry, err error) error {
@@ -94,7 +94,7 @@ func (s *session) broken() error {
 	return nil
 }
 
-// objectsOf is how many objects a pack says that it has, in its first bytes. It is 0 for
+// objectsOf returns the number of objects in the first bytes of a pack. It is 0 for
 // other files.
 func objectsOf(path string) int64 {
 	f, err := os.Open(path)

@@ -43,59 +43,59 @@ const CredentialsInURL = "the URL has credentials in it"
 
 const tokenHint = "put the token into token_file or token_env"
 
+func refuse(message, hint string) (remote, error) { return remote{}, FieldError{"url", message, hint} }
+
 // parseRemote reads a repository's address. It refuses what git would take for
 // an option or for a program to run.
 func parseRemote(text string) (remote, error) {
-	fail := func(message, hint string) (remote, error) { return remote{}, FieldError{"url", message, hint} }
 	switch {
 	case text == "":
-		return fail("url is missing", "")
+		return refuse("url is missing", "")
 	case control.MatchString(text):
-		return fail("the URL has control characters in it", "")
+		return refuse("the URL has control characters in it", "")
 	case strings.HasPrefix(text, "-"):
-		return fail("the URL begins with a dash", "")
+		return refuse("the URL begins with a dash", "")
 	case helper.MatchString(text):
 		name := helper.FindStringSubmatch(text)[1]
-		return fail(fmt.Sprintf("transport %q is not supported", name+"::"), "use https, ssh or file")
+		return refuse(fmt.Sprintf("transport %q is not supported", name+"::"), "use https, ssh or file")
 	case scheme.MatchString(text):
 		return parseURL(text)
 	}
 	if m := scpLike.FindStringSubmatch(text); m != nil {
 		if strings.HasPrefix(m[1], "-") {
-			return fail("the URL's host begins with a dash", "")
+			return refuse("the URL's host begins with a dash", "")
 		}
 		return remote{transport: "ssh", address: text}, nil
 	}
 	path, err := filepath.Abs(text)
 	if err != nil {
-		return fail(err.Error(), "")
+		return refuse(err.Error(), "")
 	}
 	return remote{transport: "file", address: path}, nil
 }
 
 func parseURL(text string) (remote, error) {
-	fail := func(message, hint string) (remote, error) { return remote{}, FieldError{"url", message, hint} }
 	u, err := url.Parse(text)
 	if err != nil {
-		return fail("the URL is not one", "") // the error would repeat what may hold a password
+		return refuse("the URL is not one", "") // the error would repeat what may hold a password
 	}
 	name := scheme.FindStringSubmatch(text)[1]
 	_, password := u.User.Password()
 	switch {
 	case !slices.Contains([]string{"https", "http", "ssh", "file"}, name):
-		return fail(fmt.Sprintf("transport %q is not supported", name), "use https, ssh or file")
+		return refuse(fmt.Sprintf("transport %q is not supported", name), "use https, ssh or file")
 	case password || u.User != nil && name != "ssh":
-		return fail(CredentialsInURL, tokenHint)
+		return refuse(CredentialsInURL, tokenHint)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return fail("the URL has a query or a fragment", "")
+		return refuse("the URL has a query or a fragment", "")
 	case name == "file" && u.Host != "":
-		return fail("the URL names a host", "write file:///path")
+		return refuse("the URL names a host", "write file:///path")
 	case name != "file" && u.Hostname() == "":
-		return fail("the URL has no host", "")
+		return refuse("the URL has no host", "")
 	case strings.HasPrefix(u.Host, "-") || strings.HasPrefix(u.User.Username(), "-"):
-		return fail("the URL's host begins with a dash", "")
+		return refuse("the URL's host begins with a dash", "")
 	case strings.Trim(u.Path, "/") == "":
-		return fail("the URL has no path", "")
+		return refuse("the URL has no path", "")
 	}
 	ip := net.ParseIP(u.Hostname())
 	return remote{transport: name, address: text, loopback: u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()}, nil

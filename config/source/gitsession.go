@@ -180,7 +180,7 @@ const (
 	killDelay = 5 * time.Second
 	// maxOutput bounds what git may print, in bytes: the files and their names,
 	// or the names in a tree of several 100,000 files. A tree can be made that
-	// would list for ever.
+	// would list without end.
 	maxOutput = maxTotalSize + 16<<20
 	maxStderr = 4 << 10
 )
@@ -195,7 +195,11 @@ func (s *session) git(ctx context.Context, stdin string, args ...string) (string
 	}
 	defer leash.Close()
 	stdout, stderr := &output{max: maxOutput}, &output{max: maxStderr, newest: true}
-	cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = s.dir, s.env, strings.NewReader(stdin), stdout, stderr
+	cmd.Dir = s.dir
+	cmd.Env = s.env
+	cmd.Stdin = strings.NewReader(stdin)
+	cmd.Stdout = stdout
+	cmd.Stderr = stderr
 	cmd.WaitDelay = killDelay
 	err = cmd.Run()
 	switch {

@@ -125,7 +125,7 @@ func (s *session) list(ctx context.Context, hash, prefix string) ([]entry, error
 	return entries, nil
 }
 
-// take adds one file, or says why it must not.
+// take adds one file, or returns why it must not.
 func (g *gathering) take(e entry, o object) error {
 	switch {
 	case o.kind == "symlink":
@@ -140,7 +140,7 @@ func (g *gathering) take(e entry, o object) error {
 	if err := g.admit(e.name, o.size); err != nil {
 		return err
 	}
-	g.add(File{Name: e.name})
+	g.files = append(g.files, File{Name: e.name})
 	g.blobs = append(g.blobs, o)
 	return nil
 }
@@ -153,7 +153,7 @@ func leadsOutside(name string, o object) error {
 	return fmt.Errorf("%s is a link to %s, which is outside of the repository", name, leads)
 }
 
-// resolve says what the paths of a commit lead to.
+// resolve returns the objects that the paths of a commit lead to.
 func (s *session) resolve(ctx context.Context, commit string, paths []string) ([]object, error) {
 	var in strings.Builder
 	for _, p := range paths {

@@ -8,7 +8,7 @@ import (
 )
 
 // Scratch is a directory for temporary files. It is locked while its process lives, so
-// that ClearScratch knows what one that was killed has left.
+// that ClearScratch finds the directories of processes that were killed.
 type Scratch struct {
 	Dir  string
 	lock *os.File // nil where there are no locks

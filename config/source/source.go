@@ -1,4 +1,4 @@
-// Package source says where SLO files come from: directories, and branches of Git
+// Package source reads SLO files from where they are: directories, and branches of Git
 // repositories, within limits.
 //
 // A use:
@@ -82,8 +82,6 @@ func (c *collector) admit(name string, size int64) error {
 func tooLarge(name string) error {
 	return fmt.Errorf("%s is larger than %d MiB", name, maxFileSize>>20)
 }
-
-func (c *collector) add(f File) { c.files = append(c.files, f) }
 
 // plausible is a time, or none where it is in no year that people write: who makes a
 // commit or a file says when.

@@ -73,7 +73,9 @@ type watch struct {
 func newWatch() *watch {
 	w := &watch{wholes: map[string]bool{}, names: map[string]bool{}}
 	if watcher, err := fsnotify.NewWatcher(); err == nil {
-		w.watcher, w.events, w.errors = watcher, watcher.Events, watcher.Errors
+		w.watcher = watcher
+		w.events = watcher.Events
+		w.errors = watcher.Errors
 	}
 	return w
 }
@@ -139,7 +141,7 @@ func (w *watch) entry(path string) {
 }
 
 // concerns reports whether an event is about something that is watched. A
-// watched directory beside the source may be a busy one.
+// watched directory outside of the source may be a busy one.
 func (w *watch) concerns(e fsnotify.Event) bool {
 	return w.names[e.Name] || w.wholes[e.Name] || w.wholes[filepath.Dir(e.Name)]
 }

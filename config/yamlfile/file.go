@@ -35,8 +35,8 @@ type mapKey struct {
 // byteOrderMark is put before a text by some editors.
 const byteOrderMark = "\ufeff"
 
-// DefaultsName is the name of files that give defaults to the SLO files beside
-// and below them.
+// DefaultsName is the name of files that give defaults to the SLO files of their
+// directory and below.
 const DefaultsName = "slowburn.defaults.yaml"
 
 // Read starts to read a file. Findings use name for it. A byte order mark
@@ -159,7 +159,7 @@ func (v Value) OneLine() string {
 }
 
 // Target is the value that an alias stands for, or the value itself. As a key of a map it
-// tells values of files apart.
+// identifies a value of a file.
 func (v Value) Target() Value {
 	if v.node == nil {
 		return v

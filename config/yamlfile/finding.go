@@ -1,4 +1,4 @@
-// Package yamlfile reads YAML that people write, and tells them all that is
+// Package yamlfile reads YAML that people write, and finds all that is
 // wrong with it in one go, each finding at its line and column.
 //
 // A use: walk the document by keys, ask each value for the type it should
@@ -22,7 +22,7 @@ import (
 	"unicode/utf8"
 )
 
-// Severity tells what must be mended from what is probably not meant.
+// Severity is Error for a mistake and Warning for something that is probably one.
 type Severity string
 
 // The severities of findings.
@@ -211,7 +211,7 @@ func HasErrors(findings []Finding) bool {
 }
 
 // AtMost are n of the findings of many files: where there are more, an error of each source,
-// then other errors, then warnings. The last one says how many more there are.
+// then other errors, then warnings. The last one has the number of others.
 func AtMost(n int, findings []Finding) []Finding {
 	if len(findings) <= n {
 		return findings

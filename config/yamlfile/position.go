@@ -68,8 +68,8 @@ func (f *File) begin(n *yaml.Node) position {
 }
 
 // inside is where byte off of a scalar's decoded text stands in the file. It
-// walks the decoded and the written text side by side, and so knows what each
-// style of YAML folds, escapes and indents.
+// walks the decoded and the written text side by side, by the rules of
+// each style of YAML for folding, escapes and indentation.
 func (f *File) inside(n *yaml.Node, off int) position {
 	w := walker{file: f, style: n.Style}
 	at := f.begin(n)
@@ -113,7 +113,9 @@ func (w *walker) move(line, column int) {
 func (w *walker) skip(n int) {
 	for range n {
 		_, size := utf8.DecodeRuneInString(w.rest) // none at the end
-		w.rest, w.text, w.at.column = w.rest[size:], w.text-size, w.at.column+1
+		w.rest = w.rest[size:]
+		w.text -= size
+		w.at.column++
 	}
 }
 

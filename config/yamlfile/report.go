@@ -24,7 +24,7 @@ type kept struct {
 // position is a place in the file, both 1-based, the column in characters.
 type position struct{ line, column int }
 
-// claim tells findings of one severity apart.
+// claim identifies a finding among those of one severity.
 type claim struct {
 	at            position
 	start         int // within a text
@@ -71,7 +71,7 @@ func (f *File) add(s Severity, at position, width int, message, hint string) {
 }
 
 // Findings are the findings so far, sorted by place. Beyond MaxFindings, of which errors
-// are the first to stay, the last one says how many more there are.
+// are the first to stay, the last one has the number of others.
 func (f *File) Findings() []Finding {
 	f.mu.Lock()
 	defer f.mu.Unlock()

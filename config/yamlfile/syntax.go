@@ -83,7 +83,7 @@ func decodeAll(r io.Reader) error {
 	}
 }
 
-// lineReader gives one line at a time, and so knows how many were asked for.
+// lineReader gives one line at a time, to count how many are read.
 type lineReader struct {
 	lines []string
 	next  int

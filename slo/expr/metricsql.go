@@ -73,7 +73,7 @@ func (q *query) rangesWritten(example string) bool {
 }
 
 // place is where a function stands in the text, as far as that is known: the
-// parser of MetricsQL tells nothing of it.
+// parser of MetricsQL keeps no positions.
 func (q *query) place(name string) int {
 	at := regexp.MustCompile(`(?i)\b` + regexp.QuoteMeta(name) + `\s*\(`).FindStringIndex(q.text)
 	if at == nil {

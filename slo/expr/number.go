@@ -153,7 +153,7 @@ func (q *query) bareCounter(by []string) Number {
 
 func (q *query) checkCounter(s *parser.VectorSelector) {
 	checkMatchers(q.at, s)
-	if q.kind == slo.CounterType { // as the file says
+	if q.kind == slo.CounterType { // by the file
 		return
 	}
 	switch n := slo.NewSelector(s.LabelMatchers...).Name(); {
@@ -166,7 +166,7 @@ func (q *query) checkCounter(s *parser.VectorSelector) {
 	}
 }
 
-// rangeForm tells what a function over a range gives: events a second, or
+// rangeForm returns the form of the values of a function over a range: events a second, or
 // events over the range.
 func rangeForm(name string) (factor float64, ok bool) {
 	switch strings.ToLower(name) {

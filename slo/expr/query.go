@@ -1,5 +1,5 @@
 // Package expr reads the PromQL and MetricsQL of SLO files: selectors, expressions over
-// $window, and numbers of events that are sums of counters. It says which counters an
+// $window, and numbers of events that are sums of counters. It finds which counters an
 // expression is a linear form of, so that its events can be counted one by one, and points
 // into the user's file where it can't be read.
 package expr
@@ -37,13 +37,13 @@ const maxQuery = yamlfile.MaxText
 type query struct {
 	at       yamlfile.Value
 	text     string
-	expr     parser.Expr          // nil when only MetricsQL knows it
+	expr     parser.Expr          // nil when only MetricsQL has it
 	metrics  metricsql.Expr       // then
 	refusal  error                // then: what PromQL has against it
 	standIn  string               // a duration as long as $window, in its place
 	ranges   map[parser.Node]bool // the nodes whose range is $window
 	variable []int                // where $window stands in the text
-	kind     string               // the type of the numbers that the file says; "" for none
+	kind     string               // the type of the numbers in the file; "" for none
 }
 
 // parseQuery reads an expression. All that is wrong with it is reported at its

@@ -138,8 +138,7 @@ func checkMatchers(v yamlfile.Value, s *parser.VectorSelector) {
 	}
 }
 
-// What people bring along from other tools gets the hint that says how slowburn
-// writes it.
+// Syntax of other tools gets a hint with that of slowburn.
 
 // foreignRange matches placeholders for a range in queries of others: {{.window}} in
 // Sloth's files, and the variables of Grafana.

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// The characters beside digits.
+// The characters other than digits.
 const (
 	Dash  = "–"      // what people see of an undefined number
 	Minus = "\u2212" // of the width of a digit
@@ -93,7 +93,7 @@ func Objective(ratio float64) string {
 const maxDecimals = 10
 
 // SLI is an SLI with two decimals more than its objective, and as many
-// more as it takes to tell it from the objective and from 100 %.
+// more as distinguish it from the objective and from 100 %.
 func SLI(sli *float64, objective float64) string {
 	if sli == nil {
 		return Dash
@@ -126,7 +126,7 @@ func Digits(v float64, n int) string {
 }
 
 // Percent is a share: whole percent, one decimal below 10 %, and as many more
-// as it takes to tell it from 0 and from 100 %. What is closer to them than
+// as distinguish it from 0 and from 100 %. What is closer to them than
 // 5e-9 is noise of the arithmetic.
 func Percent(v *float64) string {
 	if v == nil {
@@ -212,7 +212,7 @@ type Moment struct {
 	RFC  string
 }
 
-// NewMoment says t as seen from now; nil when there is no t.
+// NewMoment returns t as seen from now; nil when there is no t.
 func NewMoment(t *time.Time, now time.Time) *Moment {
 	if t == nil || t.IsZero() {
 		return nil

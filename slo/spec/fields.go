@@ -234,7 +234,7 @@ func parseSlice(f fields) *slo.Slice {
 	return s
 }
 
-// DefaultGroups is how many groups an SLO may have unless it says otherwise.
+// DefaultGroups is how many groups an SLO may have without a limit of its own.
 const DefaultGroups = 1000
 
 // parseGroups reads what an SLO is split by; nil is by nothing.

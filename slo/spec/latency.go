@@ -37,8 +37,8 @@ func parseLatency(v yamlfile.Value, _ []string) slo.Indicator {
 	return l
 }
 
-// unitOf is the unit that the name of a histogram says; ok is false where it says
-// none. Those that are none of time have no length.
+// unitOf returns the unit in the name of a histogram; ok is false where there is
+// none. Units of other things than time have no length.
 func unitOf(name string) (u slo.LatencyUnit, ok bool) {
 	for _, u := range []struct {
 		suffixes string
@@ -71,7 +71,7 @@ func endsIn(name, word string) bool {
 }
 
 // parseUnit reads the unit of a histogram: that which is written, or that of the
-// name. ok is false where nothing says one; it is seconds then, after Prometheus'
+// name. ok is false without either; it is seconds then, after Prometheus'
 // conventions.
 func parseUnit(v yamlfile.Value, l *slo.Latency) (u slo.LatencyUnit, ok bool) {
 	name := l.Histogram.Name()

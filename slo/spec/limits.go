@@ -17,9 +17,17 @@ type Limits struct {
 	GroupObjectives int // of an SLO
 }
 
-// DefaultLimits are far above what people write.
-func DefaultLimits() Limits {
-	return Limits{SLOsPerFile: 2000, SLOsPerSource: 20_000, Parts: 50, Labels: 64, Exclusions: 200, GroupObjectives: 2000}
+// orDefault returns the limits, with defaults for those that are 0. These are far above what
+// people write.
+func (l Limits) orDefault() Limits {
+	return Limits{
+		SLOsPerFile:     cmp.Or(l.SLOsPerFile, 2000),
+		SLOsPerSource:   cmp.Or(l.SLOsPerSource, 20_000),
+		Parts:           cmp.Or(l.Parts, 50),
+		Labels:          cmp.Or(l.Labels, 64),
+		Exclusions:      cmp.Or(l.Exclusions, 200),
+		GroupObjectives: cmp.Or(l.GroupObjectives, 2000),
+	}
 }
 
 // The limits of what nobody has many of.
@@ -78,13 +86,4 @@ func remembered[T any](m *memo, key memoKey, read func() T) T {
 	key.at = key.at.Target()
 	once, _ := m.LoadOrStore(key, sync.OnceValue(read))
 	return once.(func() T)()
-}
-
-// orDefault are the limits, where none is 0.
-func (l Limits) orDefault() Limits {
-	d := DefaultLimits()
-	return Limits{
-		cmp.Or(l.SLOsPerFile, d.SLOsPerFile), cmp.Or(l.SLOsPerSource, d.SLOsPerSource), cmp.Or(l.Parts, d.Parts),
-		cmp.Or(l.Labels, d.Labels), cmp.Or(l.Exclusions, d.Exclusions), cmp.Or(l.GroupObjectives, d.GroupObjectives),
-	}
 }

@@ -107,19 +107,14 @@ func (p *parsed) failed() bool {
 
 // findings are those of the file.
 func (p *parsed) findings() []yamlfile.Finding {
-	all := found(p.file, p.in)
+	all := p.file.Findings()
 	if len(all) == 0 && p.empty {
-		all = append(all, yamlfile.Finding{File: p.in.Name, Source: p.in.Source, Severity: yamlfile.Warning, Message: "the file is empty"})
+		all = append(all, yamlfile.Finding{File: p.in.Name, Severity: yamlfile.Warning, Message: "the file is empty"})
+	}
+	for i := range all {
+		all[i].Source = p.in.Source
 	}
 	return all
-}
-
-func found(f *yamlfile.File, in File) []yamlfile.Finding {
-	findings := f.Findings()
-	for i := range findings {
-		findings[i].Source = in.Source
-	}
-	return findings
 }
 
 func (f File) origin() slo.Origin {
@@ -338,7 +333,7 @@ func parseLinks(v yamlfile.Value, limits Limits) {
 // alertVariable matches variables that only the templates of Prometheus have.
 var alertVariable = regexp.MustCompile(`\$(labels|value|externalLabels)\b`)
 
-// alertVariableHint says what templates have instead.
+// alertVariableHint has the fields that templates have instead.
 const alertVariableHint = "there are fields such as {{.Bad}}, {{.BadShare}}, {{.BurnRate}}, {{.Service}}, {{.SLO}}, {{.Labels.tier}} and, of a group, {{.Group.tenant}}"
 
 // checkSLOLabels reports labels of an SLO, which are those of its alerts in other
@@ -360,6 +355,5 @@ func checkSLOLabels(own yamlfile.Map) {
 var schema string
 
 // Schema is the JSON Schema (draft 2020-12) of SLO files of every kind, for
-// editors. It knows what can be known without other files and without reading
-// queries.
+// editors. It checks all that needs neither other files nor reading queries.
 func Schema() string { return schema }

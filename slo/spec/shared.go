@@ -48,7 +48,7 @@ type share struct {
 	ranges int      // with its own
 }
 
-// shareKey tells apart what SLOs have in the end.
+// shareKey identifies the exclusions that SLOs have in the end.
 type shareKey struct {
 	first *slo.Exclusion // of the SLO's own
 	own   int            // how many these are
@@ -97,7 +97,7 @@ func (x *sharing) candidates(one *shared) []*slo.SLO {
 	return out
 }
 
-// matchKeys are the keys that exclusions match beside labels.
+// matchKeys are the keys that exclusions match in addition to labels.
 var matchKeys = map[string]func(*slo.SLO) string{
 	"slo_service": func(s *slo.SLO) string { return s.Service },
 	"slo":         func(s *slo.SLO) string { return s.Name },

@@ -137,7 +137,7 @@ func place(text string, err error) (message string, at, end int) {
 	return message, at, end
 }
 
-// unknownFact says what is wrong with a field; "" when it is one of Facts.
+// unknownFact returns the message about a field that is not one of Facts, else "".
 func unknownFact(path []string) (message, hint string) {
 	var known []string
 	for f := range reflect.TypeFor[slo.Facts]().Fields() {
