@@ -22,7 +22,7 @@ type File struct {
 	mu       sync.Mutex
 	errors   kept
 	warnings kept
-	marks    map[int][]int  // of wide lines, see offset
+	cursor   cursor
 	maps     map[mapKey]Map // that cost much to read
 	merged   int            // entries that "<<" added
 }

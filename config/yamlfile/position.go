@@ -7,45 +7,33 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// markEvery is how many characters of a wide line are between two whose offsets are kept.
-const markEvery = 256
-
-// offset is the byte of a line at which a column begins, or the line's length. Lines that
-// are wide are walked once.
-func (f *File) offset(at position) int {
-	line, off, n := f.line(at.line), 0, at.column-1
-	if len(line) > markEvery && n > markEvery {
-		marks := f.marksOf(at.line)
-		mark := min(n/markEvery, len(marks)-1)
-		off, n = marks[mark], n-mark*markEvery
-	}
-	for ; n > 0 && off < len(line); n-- {
-		_, size := utf8.DecodeRuneInString(line[off:])
-		off += size
-	}
-	return off
+// cursor is a place in the file and the byte of its line.
+type cursor struct {
+	position
+	offset int
 }
 
-// marksOf are the offsets of each so many characters of a line.
-func (f *File) marksOf(line int) []int {
+// offset is the byte of a line at which a column begins, or the line's length. It is found
+// from the place before, for there are wide lines with many places.
+func (f *File) offset(at position) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if marks, ok := f.marks[line]; ok {
-		return marks
+	line := f.line(at.line)
+	c := &f.cursor
+	if c.line != at.line {
+		*c = cursor{position: position{at.line, 1}}
 	}
-	var marks []int
-	n := 0
-	for off := range f.line(line) {
-		if n%markEvery == 0 {
-			marks = append(marks, off)
-		}
-		n++
+	for c.column < at.column && c.offset < len(line) {
+		_, size := utf8.DecodeRuneInString(line[c.offset:])
+		c.offset += size
+		c.column++
 	}
-	if f.marks == nil {
-		f.marks = map[int][]int{}
+	for c.column > at.column && c.offset > 0 {
+		_, size := utf8.DecodeLastRuneInString(line[:c.offset])
+		c.offset -= size
+		c.column--
 	}
-	f.marks[line] = marks
-	return marks
+	return c.offset
 }
 
 // from is the rest of the line that begins at a place.

@@ -7,7 +7,6 @@ package expr
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -188,8 +187,7 @@ func ParseValues(v yamlfile.Value, by []string) string {
 		q.warnMetricsQL()
 	default:
 		if t := q.expr.Type(); t != parser.ValueTypeVector && t != parser.ValueTypeScalar {
-			r := q.expr.PositionRange()
-			v.ErrorInside(int(r.Start), int(r.End), "", fmt.Sprintf("expected an expression that gives values, found %s", parser.DocumentedType(t)))
+			q.reportAt(q.expr.PositionRange(), "", "expected an expression that gives values, found "+parser.DocumentedType(t))
 			return ""
 		}
 		q.keeps(q.expr, by)

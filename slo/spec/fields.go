@@ -101,7 +101,7 @@ func (p *parsed) indicator(f fields, s *slo.SLO) {
 		if !within(v, "worst_of", p.limits.Parts, "parts") {
 			parts = nil
 		}
-		p.journeys = append(p.journeys, journey{s, v, parts})
+		p.journeys = append(p.journeys, &journey{slo: s, at: v, parts: parts})
 		s.Indicator = &slo.WorstOf{}
 		return
 	}

@@ -10,37 +10,56 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
+// journey is an SLO of other SLOs.
+type journey struct {
+	slo    *slo.SLO
+	at     yamlfile.Value // worst_of
+	parts  []yamlfile.Value
+	edges  []edge     // to the SLOs that parts name
+	leaves []*slo.SLO // what it is made of in the end, each once
+	begun  bool       // the search for leaves
+	place  int        // in walk.way, from 1 on; 0 where it is not on it
+}
+
+// edge leads from an SLO to a part of it.
+type edge struct {
+	part *slo.SLO
+	at   yamlfile.Value
+}
+
 // journeys finds the parts of SLOs of other SLOs. An SLO in a file with errors can't be a
 // part, and neither can an SLO that has such a part.
 func (l *loading) journeys() {
-	w := walk{limit: l.limits.Parts, edges: map[*slo.SLO][]edge{}, at: map[*slo.SLO]yamlfile.Value{}, leaves: map[*slo.SLO][]*slo.SLO{}, place: map[*slo.SLO]int{}}
-	var all []*slo.SLO
+	w := walk{limit: l.limits.Parts, journeys: map[*slo.SLO]*journey{}}
+	var all []*journey
 	for _, p := range l.parsed {
 		for _, j := range p.journeys {
-			w.edges[j.slo], w.at[j.slo] = l.parts(j), j.at
-			all = append(all, j.slo)
+			l.findParts(j)
+			w.journeys[j.slo] = j
 		}
+		all = append(all, p.journeys...)
 	}
-	for _, s := range all {
-		w.visit(s)
+	for _, j := range all {
+		w.visit(j)
 	}
 	for _, p := range l.parsed {
 		if len(p.journeys) > 0 && p.failed() {
 			l.failed[p] = true
 		}
 	}
-	l.spoil(all, w.edges)
+	l.spoil(all)
 }
 
 // spoil reports the parts that are in files with errors, and lets the SLOs fail
 // that they are part of.
-func (l *loading) spoil(all []*slo.SLO, edges map[*slo.SLO][]edge) {
+func (l *loading) spoil(all []*journey) {
 	failed := maps.Clone(l.failed)
 	users := map[*parsed][]*parsed{} // the files of SLOs with parts in a file
-	for _, s := range all {
-		for _, e := range edges[s] {
-			if in := l.from[e.part]; in != l.from[s] {
-				users[in] = append(users[in], l.from[s])
+	for _, j := range all {
+		user := l.from[j.slo]
+		for _, e := range j.edges {
+			if in := l.from[e.part]; in != user {
+				users[in] = append(users[in], user)
 			}
 		}
 	}
@@ -58,24 +77,18 @@ func (l *loading) spoil(all []*slo.SLO, edges map[*slo.SLO][]edge) {
 			spread(p)
 		}
 	}
-	for _, s := range all {
-		for _, e := range edges[s] {
-			if in := l.from[e.part]; l.failed[in] && in != l.from[s] && !failed[l.from[s]] {
+	for _, j := range all {
+		user := l.from[j.slo]
+		for _, e := range j.edges {
+			if in := l.from[e.part]; l.failed[in] && in != user && !failed[user] {
 				e.at.Errorf("", "%s is in %s, which has errors", e.part.ID(), e.part.Origin.File)
 			}
 		}
 	}
 }
 
-// edge leads from an SLO to a part of it.
-type edge struct {
-	part *slo.SLO
-	at   yamlfile.Value
-}
-
-// parts finds the parts of an SLO.
-func (l *loading) parts(j journey) []edge {
-	var edges []edge
+// findParts finds the SLOs that a journey names.
+func (l *loading) findParts(j *journey) {
 	whole := &slo.WorstOf{}
 	named := map[string]bool{}
 	for _, v := range j.parts {
@@ -107,10 +120,9 @@ func (l *loading) parts(j journey) []edge {
 		}
 		named[id] = true
 		whole.Names = append(whole.Names, id)
-		edges = append(edges, edge{part, v})
+		j.edges = append(j.edges, edge{part, v})
 	}
 	j.slo.Indicator = whole
-	return edges
 }
 
 // nearestWork bounds how many ids are compared with ids that are unknown.
@@ -141,49 +153,45 @@ func home(s *slo.SLO) string {
 // walk finds what SLOs are made of in the end, and circles of SLOs that are parts of each
 // other. Parts of parts are counted once.
 type walk struct {
-	limit  int
-	edges  map[*slo.SLO][]edge
-	at     map[*slo.SLO]yamlfile.Value
-	leaves map[*slo.SLO][]*slo.SLO // of those that are done
-	place  map[*slo.SLO]int        // in way, of those on it
-	way    []*slo.SLO
+	limit    int
+	journeys map[*slo.SLO]*journey
+	way      []*slo.SLO
 }
 
-func (w *walk) visit(s *slo.SLO) {
-	if _, done := w.leaves[s]; done {
+func (w *walk) visit(j *journey) {
+	if j.begun {
 		return
 	}
-	w.place[s] = len(w.way)
-	w.way = append(w.way, s)
-	var leaves []*slo.SLO
+	j.begun = true
+	w.way = append(w.way, j.slo)
+	j.place = len(w.way)
 	has := map[*slo.SLO]bool{}
-	for _, e := range w.edges[s] {
-		if from, on := w.place[e.part]; on {
-			e.at.Errorf("", "SLOs are parts of each other in a circle: %s", circle(w.way[from:]))
-			continue
-		}
+	for _, e := range j.edges {
 		parts := []*slo.SLO{e.part}
-		if _, isWhole := e.part.Indicator.(*slo.WorstOf); isWhole {
-			w.visit(e.part)
-			parts = w.leaves[e.part]
+		if inner := w.journeys[e.part]; inner != nil {
+			if inner.place > 0 {
+				e.at.Errorf("", "SLOs are parts of each other in a circle: %s", circle(w.way[inner.place-1:]))
+				continue
+			}
+			w.visit(inner)
+			parts = inner.leaves
 		}
 		for _, part := range parts {
 			if !has[part] {
 				has[part] = true
-				leaves = append(leaves, part)
+				j.leaves = append(j.leaves, part)
 			}
 		}
 	}
-	if len(leaves) > w.limit {
-		w.at[s].Errorf("it is limits.parts of the service's own file", "%s has %d parts with those of its parts, more than %d", s.ID(), len(leaves), w.limit)
-		leaves = leaves[:w.limit]
+	if n := len(j.leaves); n > w.limit {
+		j.at.Errorf("it is limits.parts of the service's own file", "%s has %d parts with those of its parts, more than %d", j.slo.ID(), n, w.limit)
+		j.leaves = j.leaves[:w.limit]
 	}
-	if whole, is := s.Indicator.(*slo.WorstOf); is {
-		whole.Parts = leaves
+	if whole, is := j.slo.Indicator.(*slo.WorstOf); is {
+		whole.Parts = j.leaves
 	}
 	w.way = w.way[:len(w.way)-1]
-	delete(w.place, s)
-	w.leaves[s] = leaves
+	j.place = 0
 }
 
 // circle names the SLOs of a circle, of a large one the first.

@@ -57,7 +57,7 @@ type parsed struct {
 	memo       *memo
 	slos       []*slo.SLO
 	said       map[*slo.SLO]said
-	journeys   []journey
+	journeys   []*journey
 	exclusions []shared
 	empty      bool
 	noZones    int // how many texts were no time zones
@@ -68,13 +68,6 @@ type parsed struct {
 type said struct {
 	at     yamlfile.Value
 	fields fields
-}
-
-// journey is an SLO of other SLOs, before they are found.
-type journey struct {
-	slo   *slo.SLO
-	at    yamlfile.Value // worst_of
-	parts []yamlfile.Value
 }
 
 // shared are exclusions for all SLOs that match.
@@ -171,10 +164,11 @@ func (p *parsed) document(d yamlfile.Value) {
 // service reads the SLOs of a service.
 func (p *parsed) service(d yamlfile.Value) {
 	m := d.Map(fileKeys...)
-	tops := []yamlfile.Map{m}
-	fields := fields{defaultFields(m)}
+	tops := fields{m}
+	slos := fields{defaultFields(m)}
 	for _, d := range p.defaults {
-		tops, fields = append(tops, d.top), append(fields, d.slo)
+		tops = append(tops, d.top)
+		slos = append(slos, d.slo)
 	}
 	parseLabels(m.Get("labels"), p.limits)
 	parseLinks(m.Get("links"), p.limits)
@@ -183,13 +177,8 @@ func (p *parsed) service(d yamlfile.Value) {
 		About:   m.Get("description").Text(), Description: m.Get("description").Text(),
 		Labels: p.merged(tops, "labels"),
 		Links:  p.merged(tops, "links"),
+		Owner:  label(tops.get("owner")),
 		Origin: p.in.origin(),
-	}
-	for _, top := range tops {
-		if top.Has("owner") {
-			base.Owner = label(top.Get("owner"))
-			break
-		}
 	}
 	list := m.Require("slos")
 	values := list.List()
@@ -203,13 +192,13 @@ func (p *parsed) service(d yamlfile.Value) {
 	for _, v := range values {
 		s := base
 		s.Origin.Line, s.Origin.Column = v.Line(), v.Column()
-		p.slo(v, fields, &s)
+		p.slo(v, slos, &s)
 		p.slos = append(p.slos, &s)
 	}
 }
 
 // merged is a mapping of texts of which the first that has a key gives it.
-func (p *parsed) merged(tops []yamlfile.Map, key string) map[string]string {
+func (p *parsed) merged(tops fields, key string) map[string]string {
 	out := map[string]string{}
 	for _, top := range tops {
 		v := top.Get(key)
@@ -233,11 +222,10 @@ func checkVersion(d yamlfile.Value, kind string) bool {
 		return false
 	}
 	at := m.Get("apiVersion")
-	version := at.Text()
 	if !at.Present() && m.Has("version") {
 		at = m.Get("version") // Sloth's own format
-		version = at.Text()
 	}
+	version := at.Text()
 	group, _, _ := strings.Cut(version, "/")
 	switch tool, known := foreignAPI[group]; {
 	case version == APIVersion:
