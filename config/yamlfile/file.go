@@ -2,9 +2,7 @@ package yamlfile
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"unicode"
@@ -54,20 +52,15 @@ func (f *File) Documents() []Value {
 		return nil
 	}
 	var docs []Value
-	for d := yaml.NewDecoder(bytes.NewReader(f.text)); ; {
-		var n yaml.Node
-		err := d.Decode(&n)
-		if errors.Is(err, io.EOF) {
-			return docs
-		}
-		if err != nil {
-			f.syntax(err)
-			return docs
-		}
+	err := decodeAll(bytes.NewReader(f.text), func(n *yaml.Node) {
 		if n.Kind == yaml.DocumentNode && len(n.Content) == 1 && n.Content[0].Tag != "!!null" {
 			docs = append(docs, Value{f, n.Content[0]})
 		}
+	})
+	if err != nil {
+		f.syntax(err)
 	}
+	return docs
 }
 
 // line is the text of a 1-based line without its line end.

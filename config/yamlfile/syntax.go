@@ -55,13 +55,14 @@ const mistakeWork = 1 << 20
 // found.
 func (f *File) mistake() int {
 	r := &lineReader{lines: f.lines}
-	_ = decodeAll(r)
+	ignore := func(*yaml.Node) {}
+	_ = decodeAll(r, ignore)
 	size := 0 // of the lines before n
 	for _, line := range f.lines[:max(r.next-1, 0)] {
 		size += len(line) + 1
 	}
 	for n, work := r.next, mistakeWork; n > 0 && work > size; n-- {
-		if decodeAll(bytes.NewReader(f.text[:size])) == nil {
+		if decodeAll(bytes.NewReader(f.text[:size]), ignore) == nil {
 			return n
 		}
 		work -= size
@@ -72,7 +73,8 @@ func (f *File) mistake() int {
 	return 0
 }
 
-func decodeAll(r io.Reader) error {
+// decodeAll calls f for each document, up to an error.
+func decodeAll(r io.Reader, f func(*yaml.Node)) error {
 	for d := yaml.NewDecoder(r); ; {
 		var n yaml.Node
 		if err := d.Decode(&n); errors.Is(err, io.EOF) {
@@ -80,6 +82,7 @@ func decodeAll(r io.Reader) error {
 		} else if err != nil {
 			return err
 		}
+		f(&n)
 	}
 }
 

@@ -24,7 +24,7 @@ func (p *parsed) parseExclusions(v yamlfile.Value) []slo.Exclusion {
 			out = append(out, p.parseExclusion(e))
 		}
 		if n := ranges(out); n > p.limits.Exclusions {
-			v.Errorf("it is limits.exclusions of the service's own file", "exclude has %d ranges of times, more than %d", n, p.limits.Exclusions)
+			v.Errorf(limitHint("exclusions"), "exclude has %d ranges of times, more than %d", n, p.limits.Exclusions)
 			return nil
 		}
 		return out

@@ -184,7 +184,7 @@ func (w *walk) visit(j *journey) {
 		}
 	}
 	if n := len(j.leaves); n > w.limit {
-		j.at.Errorf("it is limits.parts of the service's own file", "%s has %d parts with those of its parts, more than %d", j.slo.ID(), n, w.limit)
+		j.at.Errorf(limitHint("parts"), "%s has %d parts with those of its parts, more than %d", j.slo.ID(), n, w.limit)
 		j.leaves = j.leaves[:w.limit]
 	}
 	if whole, is := j.slo.Indicator.(*slo.WorstOf); is {

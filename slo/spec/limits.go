@@ -48,11 +48,14 @@ func within(v yamlfile.Value, what string, most int, key string) bool {
 	}
 	hint := ""
 	if key != "" {
-		hint = "it is limits." + key + " of the service's own file"
+		hint = limitHint(key)
 	}
 	v.Errorf(hint, "%s has %d entries, more than %d", what, n, most)
 	return false
 }
+
+// limitHint is the hint of findings about a key of Limits in the service's own file.
+func limitHint(key string) string { return "it is limits." + key + " of the service's own file" }
 
 // label reads a text that becomes a label, or is a link.
 func label(v yamlfile.Value) string {

@@ -200,7 +200,7 @@ func (l *loading) countSLOs() {
 		p := l.from[s]
 		if count[p.in.Source]++; count[p.in.Source] > l.limits.SLOsPerSource {
 			if !l.failed[p] {
-				p.said[s].at.Errorf("it is limits.slos_per_source of the service's own file", "%s has more than %d SLOs", cmp.Or(p.in.Source, "the source"), l.limits.SLOsPerSource)
+				p.said[s].at.Errorf(limitHint("slos_per_source"), "%s has more than %d SLOs", cmp.Or(p.in.Source, "the source"), l.limits.SLOsPerSource)
 			}
 			l.failed[p] = true
 		}

@@ -186,7 +186,7 @@ func (p *parsed) service(d yamlfile.Value) {
 		list.Warnf("", "slos is an empty list")
 	}
 	if most := p.limits.SLOsPerFile - len(p.slos); len(values) > most {
-		values[most].Errorf("it is limits.slos_per_file of the service's own file; make several files of it", "the file has more than %d SLOs", p.limits.SLOsPerFile)
+		values[most].Errorf(limitHint("slos_per_file")+"; make several files of it", "the file has more than %d SLOs", p.limits.SLOsPerFile)
 		values = values[:most]
 	}
 	for _, v := range values {

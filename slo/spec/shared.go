@@ -72,7 +72,7 @@ func (x *sharing) give(p *parsed, one *shared, name string) {
 			x.got[s] = got
 		}
 		if got.ranges += more; got.ranges > x.limits.Exclusions {
-			one.at.Errorf("it is limits.exclusions of the service's own file", "with these %s has more than %d exclusions", s.ID(), x.limits.Exclusions)
+			one.at.Errorf(limitHint("exclusions"), "with these %s has more than %d exclusions", s.ID(), x.limits.Exclusions)
 			x.failed[p] = true
 			break
 		}
