@@ -34,6 +34,7 @@ var (
 	flowKey   = regexp.MustCompile(`^(?::*(?:"[^"]*"|'[^']*'|[^"': ])| )*:+ `)
 	// quotedText matches the quoted parts of messages.
 	quotedText = regexp.MustCompile("\"[^\"]*\"|`[^`]*`|'[^']*'")
+	backquoted = regexp.MustCompile("`[^`]*`")
 )
 
 // secretPart is the part of a line that may be secret: from a byte on.
@@ -153,12 +154,7 @@ func without(words []string, message string) string {
 // what it quotes, for libraries quote the beginnings of values.
 func Redact(text, message string) string {
 	message = without(secretWords(secretParts(text)), message)
-	return quotedText.ReplaceAllStringFunc(message, func(q string) string {
-		if q[0] == '`' {
-			return "`" + dots + "`"
-		}
-		return q
-	})
+	return backquoted.ReplaceAllString(message, "`"+dots+"`")
 }
 
 // hide takes the part of a line out of a finding about that line.
