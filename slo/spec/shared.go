@@ -2,7 +2,6 @@ package spec
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/slowburn-slo/slowburn/slo"
 )
@@ -16,19 +15,15 @@ func (l *loading) exclude() {
 			x.give(p, &p.exclusions[n], fmt.Sprintf("%d.%d ", i, n))
 		}
 	}
-	lists := map[shareKey][]slo.Exclusion{}
+	lists := map[string][]slo.Exclusion{}
 	for s, got := range x.got {
-		key := shareKey{names: strings.Join(got.names, "")}
-		if len(s.Exclusions) > 0 {
-			key.first, key.own = &s.Exclusions[0], len(s.Exclusions)
-		}
-		list, made := lists[key]
+		list, made := lists[got.key]
 		if !made {
 			list = append(list, s.Exclusions...)
 			for _, one := range got.from {
 				list = append(list, one.exclusions...)
 			}
-			lists[key] = list
+			lists[got.key] = list
 		}
 		s.Exclusions = list
 	}
@@ -44,15 +39,8 @@ type sharing struct {
 // share has the exclusions that an SLO gets.
 type share struct {
 	from   []*shared
-	names  []string // of from
-	ranges int      // with its own
-}
-
-// shareKey identifies the exclusions that SLOs have in the end.
-type shareKey struct {
-	first *slo.Exclusion // of the SLO's own
-	own   int            // how many these are
-	names string
+	key    string // the same for SLOs that have the same exclusions in the end
+	ranges int    // with its own
 }
 
 // give gives exclusions to the SLOs that match.
@@ -68,7 +56,8 @@ func (x *sharing) give(p *parsed, one *shared, name string) {
 		}
 		got := x.got[s]
 		if got == nil {
-			got = &share{ranges: ranges(s.Exclusions)}
+			// SLOs with the same exclusions of their own have one list of them.
+			got = &share{key: fmt.Sprintf("%p %d ", s.Exclusions, len(s.Exclusions)), ranges: ranges(s.Exclusions)}
 			x.got[s] = got
 		}
 		if got.ranges += more; got.ranges > x.limits.Exclusions {
@@ -76,7 +65,8 @@ func (x *sharing) give(p *parsed, one *shared, name string) {
 			x.failed[p] = true
 			break
 		}
-		got.from, got.names = append(got.from, one), append(got.names, name)
+		got.from = append(got.from, one)
+		got.key += name
 	}
 	if !matched {
 		one.at.Warnf("", "the exclusion matches none of the SLOs that were read")
