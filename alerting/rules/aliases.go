@@ -27,7 +27,7 @@ const (
 
 // naming are the names of a tool.
 type naming interface {
-	// tool is what people call it.
+	// tool returns the name that people use.
 	tool() string
 	// identity is by what the tool distinguishes SLOs.
 	identity(s *slo.SLO) string

@@ -20,13 +20,13 @@ import (
 // remembered. What follows is computed series by series, and ends with the last slot
 // of a group.
 
-// split is what tells groups apart.
+// split contains the labels in which groups differ.
 type split struct {
 	labels []string // sorted; none where there are no groups
 	slots  string   // selects the recorded slots of all groups
 }
 
-// by is what an aggregation keeps.
+// by returns the clause of an aggregation that keeps the groups.
 func (p split) by() string {
 	if len(p.labels) == 0 {
 		return ""

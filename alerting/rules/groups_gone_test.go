@@ -87,7 +87,7 @@ func TestGoneGroupsAgree(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", kind.name, seed), func(t *testing.T) {
 				r := rand.New(rand.NewPCG(seed, 7))
 				w := &world{series: map[string][]memprom.Sample{}}
-				// Behind these minutes they are gone, or there again.
+				// After these minutes they are gone, or there again.
 				leaves, returns, comes, ends := 12+r.IntN(5), 21+r.IntN(8), 10+r.IntN(5), 30+r.IntN(5)
 				lives := map[string]func(minute int) bool{
 					"gone": func(m int) bool { return m <= leaves },
@@ -162,7 +162,7 @@ func TestGoneGroupsAreForgotten(t *testing.T) {
 	for _, kind := range agedKinds() {
 		s := grouped(kindCase{text: []string{kind.text}}.slo(t), "tenant")
 		if s.Slice != nil && !s.NoDataBad {
-			continue // the slice that holds minute 10 ends behind it, and is known with its end
+			continue // the slice that holds minute 10 ends after it, and is known with its end
 		}
 		t.Run(kind.name, func(t *testing.T) {
 			keep := slo.Remembrance
@@ -206,7 +206,7 @@ func TestGoneGroupsAreForgotten(t *testing.T) {
 				_, known := c.total[m]
 				require.Equal(t, m <= 10, known, "the rules know it in the slot that ends at minute %d", m)
 				to := timeline.MinuteOf(at(m))
-				if got := timelines[c.only].Sum(to-1, to); m <= 8 { // behind that it is not settled
+				if got := timelines[c.only].Sum(to-1, to); m <= 8 { // later ones are not settled
 					require.Equal(t, 1, got.Known, "minute %d", m)
 					require.Equal(t, [2]float64{got.Total, got.Bad}, [2]float64{c.total[m], c.bad[m]}, "minute %d", m)
 				}
@@ -219,7 +219,7 @@ func TestGoneGroupsAreForgotten(t *testing.T) {
 
 // TestGoneGroupsAreSplitAnew splits an SLO by tenant and zone, and from minute 8 on by
 // tenant: what two hosts were in their zones, their tenant remembers of each of them
-// once when they are gone behind minute 11.
+// once when they are gone after minute 11.
 func TestGoneGroupsAreSplitAnew(t *testing.T) {
 	want := map[string]float64{"probe": 2, "threshold": 1, "freshness": 1, "minutes": 1}
 	for _, kind := range agedKinds() {

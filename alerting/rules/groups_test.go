@@ -196,7 +196,7 @@ func tenants(t *testing.T, seed uint64) map[string]*world {
 	for i, tenant := range []string{"a", "b", "c"} {
 		bytes := worldBytes(seed)
 		r := rand.New(rand.NewPCG(seed, uint64(i)))
-		for j := 8; j < len(bytes); j++ { // behind what the SLO is made of
+		for j := 8; j < len(bytes); j++ { // after those that make the SLO
 			bytes[j] = byte(r.Uint32())
 		}
 		worlds[tenant] = newWorld(t, bytes)

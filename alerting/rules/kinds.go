@@ -51,8 +51,8 @@ func atSlotEnd(e expr) expr {
 // stay a slot longer.
 func each(e expr) expr { return atSlotEnd(e) }
 
-// memory is what rules remember by a recorded series that goes on by itself. Its
-// values are times; it is forgotten when they are long ago.
+// memory is a recorded series that reads itself, so that it stays when its source is gone.
+// Its values are times. It ends when they are long ago.
 type memory struct {
 	now  expr // what there is to remember now
 	keep time.Duration
@@ -74,7 +74,7 @@ func (m memory) expr(name, sel string, by split) expr {
 	return m.now.orOn(unidentified, m.before(name, sel, by))
 }
 
-// before is what was remembered. An hour without evaluations forgets all. Where the SLO
+// before returns the memory of the last evaluation. An hour without evaluations forgets all. Where the SLO
 // was split by other labels before, what was remembered then is not remembered beside
 // the same of now.
 func (m memory) before(name, sel string, by split) expr {

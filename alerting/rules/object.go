@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// Format is what a generated file is: a rule file, or an object of Kubernetes that
-// holds one.
+// Format is the kind of a generated file: a rule file, or an object of Kubernetes with one.
 type Format struct {
 	VMAlert          bool // holds rules for vmalert, as Options.VMAlert makes them
 	apiVersion, kind string

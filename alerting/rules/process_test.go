@@ -14,7 +14,7 @@ type process struct {
 	*world
 	first    bool // the world's first one, which lives for ever
 	instance string
-	at       int // of scrapes behind those of second 0, in milliseconds
+	at       int // of scrapes after those of second 0, in milliseconds
 
 	rate, failing float64 // events a minute, and the share of them that fails
 	eager         bool    // counters are there before they count anything
@@ -34,7 +34,7 @@ type process struct {
 	births           bool   // new counters may appear
 }
 
-// count is what is counted of a code.
+// count contains the events of a code.
 type count struct{ all, fast float64 }
 
 // live runs a process, and those that come after it, to the end of the world.

@@ -140,7 +140,7 @@ func (w *ruleWriter) fired(f firingTier) expr {
 // kept firing.
 func (f firingTier) fires(sel string) expr { return lastBurn(sel+f.matchers(), f.KeepFiringFor) }
 
-// lastBurn is what was recorded of tiers since a time ago.
+// lastBurn returns the burn rates of tiers that were recorded since a time ago.
 func lastBurn(sel string, ago time.Duration) expr {
 	return overTime("last", tierBurn+"{"+sel+"}", spanOf(ago+30*time.Second))
 }
@@ -208,8 +208,8 @@ func (h holding) guards() expr {
 	return out
 }
 
-// shared is what sharedGuards recorded of a window, or the same where it can't be read
-// yet.
+// shared returns the guard of a window that sharedGuards recorded, or its expression where
+// that can't be read yet.
 func (w *ruleWriter) shared(record, window string, same expr) expr {
 	if w.phases == nil {
 		return w.now(record, window)

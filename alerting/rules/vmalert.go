@@ -23,8 +23,8 @@ const vmalertTimes = `These are rules for vmalert from v1.113 on, which evaluate
 // -search.maxQueryLen.
 const maxExpr = 16 << 10
 
-// phase is what rules of a minute may read of the same minute: what is recorded in
-// the phases before.
+// phase orders the rules of a minute. A rule may read records of the same minute from
+// earlier phases only.
 type phase int
 
 // The phases of a minute.
@@ -109,7 +109,7 @@ func (w *ruleWriter) spread(most time.Duration) time.Duration {
 	return time.Duration(h.Sum32()) * time.Second % most
 }
 
-// now is what a phase before recorded, as an instant selector gives it. That of
+// now returns the record of an earlier phase, as an instant selector does. That of
 // VictoriaMetrics looks as far back as flags of vmalert say.
 func (w *ruleWriter) now(name, matchers string) expr {
 	if w.phases == nil {
@@ -121,7 +121,7 @@ func (w *ruleWriter) now(name, matchers string) expr {
 	return recent(name, w.sel+matchers)
 }
 
-// atQuarter is what a selector has of the minute before a quarter of an hour, in a
+// atQuarter returns the value of a selector in the minute before a quarter of an hour, in a
 // subquery of quarters. An instant selector in VictoriaMetrics looks back for as long
 // as the step.
 func (w *ruleWriter) atQuarter(selector string) string {

@@ -78,7 +78,7 @@ func (w *ruleWriter) longInterval() time.Duration {
 	return 5 * time.Minute
 }
 
-// lastLong is what the group of the long windows recorded last; one missed evaluation
+// lastLong returns the last record of the group of long windows. One missed evaluation
 // leaves no gap.
 func (w *ruleWriter) lastLong(record string) expr {
 	return overTime("last", record+"{"+w.sel+"}", model.Duration(2*w.longInterval()+time.Minute).String())

@@ -89,7 +89,7 @@ func (w *world) random() float64 {
 // some is a whole number of about n on average.
 func (w *world) some(n float64) float64 { return float64(int(2*n*w.random() + w.random())) }
 
-// choices are decisions of somebody else. Behind their end each is the first.
+// choices are decisions of somebody else. After their end each is the first.
 type choices struct{ bytes []byte }
 
 // pick is a number from 0 to n-1; n is at most 256.
@@ -139,5 +139,5 @@ func (s shape) exposed(code string) map[string]bool {
 	return map[string]bool{`requests_total{code="` + code + `"`: true}
 }
 
-// sum is what a process counts of the events of all codes.
+// sum is the code of the counter of all events.
 const sum = "all"

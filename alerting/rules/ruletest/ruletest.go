@@ -67,7 +67,7 @@ const (
 	busy, flood = 1000, 10_000
 )
 
-// proof is what a test shows of an SLO.
+// proof contains the parts of a test of an SLO.
 type proof struct {
 	s       *slo.SLO
 	ids     []string // of the whole, and of a group
@@ -232,8 +232,7 @@ type run struct {
 	judge    evaluator.Judge
 }
 
-// newRun has a timeline behind it for as long as a judge looks back, known or not,
-// and what is calm.
+// newRun begins with a timeline as long as a judge looks back, known or not, and calm.
 func newRun(p *proof, policies alerting.Policies, known bool) *run {
 	// Slices lie on the clock, so the calm ends at an end of all of them.
 	end := timeline.Minute(10 * 365 * 24 * 60)
