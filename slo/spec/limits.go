@@ -77,7 +77,15 @@ func labelTexts(m yamlfile.Map) map[string]string {
 
 // memo keeps what was read of values, for those that many SLOs share: values of
 // defaults, and what aliases stand for. What it keeps must not be changed.
-type memo struct{ sync.Map }
+type memo struct {
+	mu   sync.Mutex
+	kept map[memoKey]any // *memory
+}
+
+type memory[T any] struct {
+	once  sync.Once
+	value T
+}
 
 type memoKey struct {
 	at       yamlfile.Value // what aliases stand for
@@ -87,6 +95,13 @@ type memoKey struct {
 // remembered reads a value once for all that read it so.
 func remembered[T any](m *memo, key memoKey, read func() T) T {
 	key.at = key.at.Target()
-	once, _ := m.LoadOrStore(key, sync.OnceValue(read))
-	return once.(func() T)()
+	m.mu.Lock()
+	one, known := m.kept[key].(*memory[T])
+	if !known {
+		one = &memory[T]{}
+		m.kept[key] = one
+	}
+	m.mu.Unlock()
+	one.once.Do(func() { one.value = read() })
+	return one.value
 }
