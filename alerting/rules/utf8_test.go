@@ -38,6 +38,10 @@ func TestUTF8Names(t *testing.T) {
 				continue
 			}
 			tests, without := ruletest.File(name, s, o)
+			if s.Name == "estimate" {
+				require.Equal(t, []string{s.ID() + ": no series by which it fails follow from its expressions"}, without)
+				continue
+			}
 			require.NoError(t, os.WriteFile(filepath.Join(dir, s.Name+".tests.yaml"), tests, 0o600))
 			prove = append(prove, s.Name+".tests.yaml")
 			require.Subset(t, []string{s.ID() + " (page): it can't fire, however long all events are bad"}, without)
@@ -51,7 +55,7 @@ func TestUTF8Names(t *testing.T) {
 		require.NoError(t, err, "promtool %v\n%s", args, out)
 	}
 	if !testing.Short() {
-		require.Equal(t, 11, proven)
+		require.Equal(t, 10, proven, "all but estimate")
 	}
 	require.GreaterOrEqual(t, proven, 3)
 }

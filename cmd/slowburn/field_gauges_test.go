@@ -82,9 +82,9 @@ func errorsFirst(f *field) {
 }
 
 // TestErrorsComeBeforeWarnings: a window that is longer than the data is on an earlier
-// line than a threshold that is no bucket.
+// line than a threshold that is not a bucket boundary.
 func TestErrorsComeBeforeWarnings(t *testing.T) {
 	code, findings := gaugesCases()[1].open(t).check()
 	require.Equal(t, 1, code)
-	require.Regexp(t, `(?s)errors-first\.yaml:6:\d+: threshold 700ms is no bucket.*errors-first\.yaml:3:\d+: warning: the window is longer`, findings)
+	require.Regexp(t, `(?s)errors-first\.yaml:6:\d+: threshold 700ms is not a bucket boundary.*errors-first\.yaml:3:\d+: warning: all_total goes back only 3h`, findings)
 }

@@ -118,10 +118,10 @@ func TestSense(t *testing.T) {
 		"young": {`sli: {events: {bad: 'young_total{job="shop",code!=""}', total: young_total}}`, []string{
 			"x sli.events.bad: warning: no series matched young_total{code!=\"\",job=\"shop\"} in the last 24 hours",
 			"  no series of young_total has a label code",
-			"x window: warning: young_total goes back only 5h, to 2026-11-20 21:00: less than the window of 2d",
+			"x window: warning: young_total goes back only 5h, to 2026-11-20 21:00: less than the window of 1d",
 			"  other series go back further: if this service is new, no action is needed"}},
 		"not kept for so long": {`window: 7d, sli: {probe: {metric: up}}`, []string{
-			"x window: warning: up goes back only 26h, to 2026-11-20 00:00: less than the window of 2d",
+			"x window: warning: up goes back only 26h, to 2026-11-20 00:00: less than the window of 7d",
 			"  let the backend keep more than 7d, or take a shorter window"}},
 		"scraped seldom": {`sli: {events: {bad: 'slow_total{job="shop"}', total: slow_total}}`, []string{
 			"x sli.events.bad: warning: samples of slow_total{job=\"shop\"} come every 2m, fewer than 4 in the 5m that alerts look at",
@@ -151,7 +151,7 @@ func TestSense(t *testing.T) {
 	}
 	t.Run("an SLO of others", func(t *testing.T) {
 		require.Equal(t, []string{
-			"x window: warning: young_total goes back only 5h, to 2026-11-20 21:00: less than the window of 2d",
+			"x window: warning: young_total goes back only 5h, to 2026-11-20 21:00: less than the window of 1d",
 			"  other series go back further: if this service is new, no action is needed",
 		}, sensed(t, server.URL, "{name: x, worst_of: [shop/a, shop/b]}",
 			"{name: a, sli: {probe: {metric: up}}}", `{name: b, window: 1h, sli: {events: {bad: 'young_total{job=""}', total: young_total}}}`))
