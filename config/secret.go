@@ -34,7 +34,6 @@ var (
 	flowKey   = regexp.MustCompile(`^(?::*(?:"[^"]*"|'[^']*'|[^"': ])| )*:+ `)
 	// quotedText matches the quoted parts of messages.
 	quotedText = regexp.MustCompile("\"[^\"]*\"|`[^`]*`|'[^']*'")
-	backquoted = regexp.MustCompile("`[^`]*`")
 )
 
 // secretPart is the part of a line that may be secret: from a byte on.
@@ -99,7 +98,8 @@ func (p secretPart) masked() (shown string, hidden []string) {
 	shown = flowEntry.ReplaceAllStringFunc(line, func(entry string) string {
 		key := flowKey.FindString(entry)
 		text := strings.TrimSpace(entry[len(key):])
-		if text == "" || plainKey.MatchString(strings.Trim(key, ": ")) {
+		another := strings.Contains(text+" ", ": ") // key, after a comma that is missing
+		if text == "" || plainKey.MatchString(strings.Trim(key, ": ")) && !another {
 			return entry
 		}
 		hidden = append(hidden, strings.Trim(text, "\"'"))
@@ -154,7 +154,12 @@ func without(words []string, message string) string {
 // what it quotes, for libraries quote the beginnings of values.
 func Redact(text, message string) string {
 	message = without(secretWords(secretParts(text)), message)
-	return backquoted.ReplaceAllString(message, "`"+dots+"`")
+	return quotedText.ReplaceAllStringFunc(message, func(q string) string {
+		if q[0] == '`' {
+			return "`" + dots + "`"
+		}
+		return q
+	})
 }
 
 // hide takes the part of a line out of a finding about that line.

@@ -18,6 +18,8 @@ func TestFindingsHoldNoSecrets(t *testing.T) {
 		"backends:\n  - url: http://p\n    http:\n      basic_auth: u:" + secret,
 		"backends:\n  - url: http://p\n    http:\n      basic_auth: {username: u, pasword: " + secret + "}",
 		"backends:\n  - url: http://p\n    http:\n      basic_auth: {username: u, pasword: " + secret + ": x}",
+		"backends:\n  - url: http://p\n    http:\n      basic_auth: {username: u password: " + secret + "}",
+		"backends:\n  - url: http://p\n    http:\n      basic_auth: {username: u; password: " + secret + "}",
 		"backends:\n  - url: http://p\n    http:\n      basic_auth:\n        username: u\n        pasword: " + secret,
 		"backends:\n  - url: http://p\n    http:\n      authorisation:\n        credentials: " + secret,
 		"backends:\n  - url: http://p\n    http:\n      authorization:\n        - " + secret,

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"context"
+	"errors"
 	"hash/fnv"
 	"math"
 	"slices"
@@ -177,6 +178,11 @@ func (l *Loop) catchUp(ctx context.Context, b *lane, entries []*history.Read, en
 		}
 	}
 	b.Advance(ctx, read, now, false)
+	for _, en := range read {
+		if !errors.Is(en.Err, backend.ErrPartial) && en.Record.Broken == nil {
+			en.Err = nil // the record ends with its last final slot, where the next cycle continues
+		}
+	}
 }
 
 // copies returns the entries as they are now. Those that failed are read again while the
@@ -317,8 +323,8 @@ func (st *state) replaceRecord(j *job) {
 		j.lane.Metrics.Late.WithLabelValues("reread").Add(float64(changed))
 	}
 	for _, t := range st.byJob[j] {
-		if st.NewJudge != nil && (j.newestOnly || changed > 0 || t.inexact) {
-			t.rejudged = !j.newestOnly && !t.inexact
+		if cut := j.readingCuts && t.inexact; st.NewJudge != nil && (j.newestOnly || changed > 0 || cut) {
+			t.rejudged = !j.newestOnly && !cut
 			t.judge = st.NewJudge()
 		}
 	}
@@ -331,7 +337,7 @@ func (st *state) replaceRecord(j *job) {
 // endReads stops reading a job's history.
 func (j *job) endReads() {
 	j.stop()
-	j.stop, j.rereading = func() {}, false
+	j.stop, j.rereading, j.readingCuts = func() {}, false, false
 }
 
 // rereadAfter is the time between two rereads of a job's newest history.
@@ -400,7 +406,7 @@ func (st *state) rereadAll(ctx context.Context) {
 	n := 0
 	for _, b := range st.lanes {
 		for _, family := range families(st.jobsOf(b)) {
-			n += st.rereadWhole(ctx, family)
+			n += st.rereadWhole(ctx, family, rereadOptions{})
 		}
 	}
 	if n == 0 {
@@ -410,19 +416,28 @@ func (st *state) rereadAll(ctx context.Context) {
 	st.Log.Info("All history is read again", "counted", n)
 }
 
+// rereadOptions say why a whole history is read again.
+type rereadOptions struct {
+	sums bool // to count in sums of targets
+	cuts bool // for slots that exclusions cut; past periods stay
+}
+
 // rereadWhole starts to read the whole history of a family again, except jobs that are
 // being read. It returns the number of jobs.
-func (st *state) rereadWhole(ctx context.Context, family []*job) int {
+func (st *state) rereadWhole(ctx context.Context, family []*job, o rereadOptions) int {
 	var entries []*history.Read
 	for _, j := range family {
 		if j.record == nil || j.newestOnly || j.rereading {
 			continue
 		}
 		j.rereading = true
+		j.readingCuts = o.cuts
 		for _, p := range j.endedPeriods {
-			p.Reset()
+			if !o.cuts {
+				p.Reset()
+			}
 		}
-		from, outgrown := st.newestEnd().Add(-j.History), j.record.Outgrown || j.inSums
+		from, outgrown := st.newestEnd().Add(-j.History), j.record.Outgrown || o.sums
 		fresh := func() *history.Record { return history.NewWholeRecord(j.Plan, from, outgrown) }
 		en := &history.Read{Record: fresh(), Restart: fresh}
 		entries = append(entries, en)
@@ -443,12 +458,12 @@ func (st *state) rereadWhole(ctx context.Context, family []*job) int {
 func (st *state) rereadOutgrown(ctx context.Context, jobs []*job) {
 	for _, j := range jobs {
 		if st.jobs[j.Key] == j && j.record.Broken != nil && !j.rereading {
-			st.rereadWhole(ctx, []*job{j})
+			st.rereadWhole(ctx, []*job{j}, rereadOptions{})
 		}
 		if st.jobs[j.Key] == j && j.record.Outgrown && !j.rereading {
 			st.Log.Warn("An SLO has too many series to read them one by one, its history is read again in sums of targets",
 				"slo_id", st.byJob[j][0].slo.ID(), "backend", j.lane.Name, "max_series", j.lane.MaxSeries)
-			st.rereadWhole(ctx, []*job{j})
+			st.rereadWhole(ctx, []*job{j}, rereadOptions{})
 		}
 	}
 }

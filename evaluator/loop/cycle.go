@@ -82,7 +82,9 @@ func (st *state) finish(ctx context.Context, c *cycle) {
 		}
 	}
 	for _, j := range st.jobsOf(b) {
-		st.showFresh(ctx, j)
+		if j.err == nil || j.fresh != nil && j.fresh.Timeline.End() >= c.end {
+			st.showFresh(ctx, j)
+		}
 	}
 	st.publish()
 	st.metrics.cycles.Observe(st.Now().Sub(c.begin).Seconds())

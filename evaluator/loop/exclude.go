@@ -65,6 +65,6 @@ func (st *state) readCuts(ctx context.Context, b *lane) {
 				due = append(due, j)
 			}
 		}
-		st.rereadWhole(ctx, due)
+		st.rereadWhole(ctx, due, rereadOptions{cuts: true})
 	}
 }

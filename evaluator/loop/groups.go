@@ -53,7 +53,6 @@ func (st *state) regroup(ctx context.Context, j *job) {
 				t.groups[id] = g
 				delete(before, id)
 				if g.job.hasOtherMethod(j) && !slices.Contains(unlike, g.job) {
-					g.job.inSums = true
 					unlike = append(unlike, g.job)
 				}
 				continue
@@ -73,7 +72,7 @@ func (st *state) regroup(ctx context.Context, j *job) {
 	if len(begun) > 0 {
 		st.readHistory(ctx, begun)
 	}
-	st.rereadWhole(ctx, unlike)
+	st.rereadWhole(ctx, unlike, rereadOptions{sums: true})
 }
 
 // healthy reports whether the backend shows all that it has, up to now.

@@ -32,7 +32,7 @@ type job struct {
 	newestOnly   bool            // the record has the newest part only
 	fresh        *history.Record // replaces record when no cycle is under way
 	freshStage   stage
-	inSums       bool   // its whole has too many series to count them one by one
+	readingCuts  bool   // the record is read for slots that exclusions cut
 	rereading    bool   // a record to replace this one is being read
 	stop         func() // ends the reading of history
 	endedPeriods []*evaluator.EndedPeriods

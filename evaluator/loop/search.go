@@ -159,7 +159,7 @@ func (st *state) takeSearch(ctx context.Context, f searched) {
 	for _, j := range jobs {
 		j.search.found = true
 	}
-	if st.rereadWhole(ctx, jobs) > 0 {
+	if st.rereadWhole(ctx, jobs, rereadOptions{}) > 0 {
 		st.Log.Info("History is read again, of which the backend has more than it had",
 			"backend", f.backend.Name, "slo_id", st.byJob[jobs[0]][0].slo.ID(), "counted", len(jobs))
 	}
