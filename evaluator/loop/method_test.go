@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -114,4 +115,37 @@ func TestAnSLOOfVeryManySeries(t *testing.T) {
 	require.Equal(t, [2]float64{12_000 * 60, 120 * 60}, [2]float64{s.Windows[1].Total, s.Windows[1].Bad})
 	samples, _ := m.taken()
 	require.LessOrEqual(t, samples, 12_240*(2*60+10), "one of each series a minute, and to begin with")
+}
+
+// TestGroupsAreCountedRawAgain when their whole is, after it had too many series for a
+// while.
+func TestGroupsAreCountedRawAgain(t *testing.T) {
+	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	db := servers.Embedded(t)
+	scrape(t, db, 0, 20, begin.Add(-30*time.Hour), begin.Add(2*time.Hour))
+	scrape(t, db, 20, 50, begin.Add(10*time.Minute), begin.Add(30*time.Minute))
+	synctest.Test(t, func(t *testing.T) {
+		o := live(slog.New(slog.DiscardHandler), db.Handler())
+		o.NewJudge = nil
+		o.Backends[0].MaxSeries = 60
+		e := loop.New(o)
+		e.SetSLOs(slosOf(t, "{name: a, window: 1h, group_by: [code], sli: "+events+"}"), nil)
+		defer run(t, e)()
+		methods := func(minute int) (out []string) {
+			until(begin.Add(time.Duration(minute)*time.Minute + 45*time.Second))
+			for _, s := range e.Report().SLOs {
+				require.Equal(t, evaluator.StateOK, s.State, s.ID)
+				out = append(out, s.Method)
+			}
+			return out
+		}
+		raw, sums := slices.Repeat([]string{evaluator.MethodRaw}, 3), slices.Repeat([]string{evaluator.MethodAggregated}, 3)
+		require.Equal(t, raw, methods(5))
+		require.Equal(t, sums, methods(25))
+		e.Reread() // 40 series are left
+		require.Equal(t, sums, methods(28))
+		until(begin.Add(50 * time.Minute))
+		e.Reread()
+		require.Equal(t, raw, methods(55))
+	})
 }
