@@ -477,5 +477,5 @@ func roughly(d time.Duration) string {
 			return slo.Window(d.Round(unit)).String()
 		}
 	}
-	return slo.Window(d.Round(time.Minute)).String()
+	return slo.Window(max(d.Round(time.Minute), time.Minute)).String()
 }
