@@ -282,3 +282,30 @@ func TestAnExclusionOfLostHistory(t *testing.T) {
 		require.Greater(t, own.Total, total*(1-70./(5*24*60)))
 	})
 }
+
+// TestAnExclusionKeepsPeriodsOfOthers that count the same: their months were read before,
+// and nothing in them changed.
+func TestAnExclusionKeepsPeriodsOfOthers(t *testing.T) {
+	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	db := servers.Embedded(t)
+	require.NoError(t, db.Load(t.Context(), begin.Add(-70*24*time.Hour), time.Minute, `
+		requests_total{job="shop",instance="a",code="200"} 0+10x101000
+		requests_total{job="shop",instance="a",code="500"} 0+0x101000`))
+	synctest.Test(t, func(t *testing.T) {
+		e := loop.New(live(slog.New(slog.DiscardHandler), db.Handler()))
+		const month = "window: {calendar: month, timezone: UTC}, sli: " + events + "}"
+		plain := slosOf(t, "{name: a, "+month, "{name: b, "+month)
+		e.SetSLOs(plain, nil)
+		defer run(t, e)()
+		until(begin.Add(10*time.Minute + 40*time.Second))
+		require.Len(t, e.Report().SLOs[1].Periods, 3)
+		excluding := excludingFrom(plain[:1], slo.Exclusion{From: begin.Add(-5*24*time.Hour - 7*time.Minute), To: begin.Add(-5 * 24 * time.Hour), Reason: "disks"})
+		e.SetSLOs([]*slo.SLO{excluding[0], plain[1]}, nil)
+		for m := 11; m < 15; m++ {
+			until(begin.Add(time.Duration(m)*time.Minute + 20*time.Second))
+			require.Len(t, e.Report().SLOs[1].Periods, 3, "minute %d", m)
+		}
+		require.Len(t, e.Report().SLOs[0].Periods, 3)
+		require.NotZero(t, e.Report().SLOs[0].Periods[0].Total)
+	})
+}
