@@ -123,7 +123,7 @@ func TestABurnAlertIsDatedHonestly(t *testing.T) {
 		"within":     {drill.Slots(1500, drill.Failing), []dated{{slo.Page, 60, true}, {slo.Ticket, 1440, true}}},
 		"goes on":    {drill.Slots(1500, drill.Failing, 60, drill.Healthy, 30, drill.Failing), []dated{{slo.Page, 1561, false}, {slo.Ticket, 1440, true}}},
 		"the second": {drill.Slots(2000, drill.Failing, 2880, drill.Healthy, 30, drill.Failing), []dated{{slo.Page, 4883, false}, {slo.Ticket, 4882, false}}},
-		"behind it":  {drill.Slots(5000, drill.Healthy, 30, drill.Failing), []dated{{slo.Page, 5003, false}, {slo.Ticket, 5015, false}}},
+		"after it":   {drill.Slots(5000, drill.Healthy, 30, drill.Failing), []dated{{slo.Page, 5003, false}, {slo.Ticket, 5015, false}}},
 	} {
 		timeline := timeline.NewTimeline(drill.Begin)
 		judge := BuiltIn().NewJudge()

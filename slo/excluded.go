@@ -133,7 +133,7 @@ func earlier(a, b time.Time) time.Time {
 type Exclusion struct {
 	From, To       time.Time                   // zero when it recurs
 	Intervals      []timeinterval.TimeInterval // of one that recurs
-	OperatingHours bool                        // Intervals are what is not excluded
+	OperatingHours bool                        // Intervals are the times that are not excluded
 	Reason, Ticket string
 	Origin         Origin
 }

@@ -321,7 +321,7 @@ func TestSuggestions(t *testing.T) {
 		{"few events", drill.Slots(2880, few), "95",
 			"in the worst 6h, until " + at(2880) + ", 0 of 360 events were bad, 0 % of the budget; 99 % allows 3.6 bad events in the quietest 6h, fewer than 10"},
 		// 1,000 a minute are 360,000; 500 are 28 % of what 99.5 % allows of them, and 139 % of what 99.9 % does.
-		{"counted behind a gap", drill.Slots(1995, drill.Healthy, 884, drill.Missing, 1, timeline.Slot{Total: 1000, Bad: 500}), "99.5",
+		{"counted after a gap", drill.Slots(1995, drill.Healthy, 884, drill.Missing, 1, timeline.Slot{Total: 1000, Bad: 500}), "99.5",
 			"in the worst 6h, until " + at(2880) + ", 500 of 360,000 events were bad (of which 0 % are known; the others are taken to be good)" +
 				", 28 % of the budget; 99.9 % would have taken 139 %"},
 		{"too short", drill.Slots(2521, drill.Missing, 359, drill.Healthy), "", "the history since " + at(2521) + " is shorter than a window of 6h"},

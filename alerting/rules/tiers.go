@@ -185,7 +185,7 @@ func (h holding) guarded() bool {
 	return h.tier.MinBad > 0 || h.tier.MinBudget > 0 || h.tier.Significance > 0
 }
 
-// guards are what else must hold for a tier to begin, all over its long window.
+// guards returns the other conditions for a tier to begin, all over its long window.
 func (h holding) guards() expr {
 	window := ",window=" + strconv.Quote(h.tier.Long.String())
 	n := sums{bad: h.rules.now(windowBad, window)}

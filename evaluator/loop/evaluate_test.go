@@ -358,7 +358,7 @@ func TestBrokenAnswers(t *testing.T) {
 		"422":                         {422, "application/json", `{"status":"error","errorType":"execution","error":"out of memory"}`, "the backend answers 422 execution: out of memory"},
 		"partial":                     {200, "application/json", good + `,"warnings":["store gateway unreachable"]}`, "reading the answer: it may be partial: store gateway unreachable"},
 		"partial, in VictoriaMetrics": {200, "application/json", `{"isPartial":true,` + good[1:] + `}`, "reading the answer: it may be partial: the backend says so"},
-		"an error behind it":          {200, "application/json", good + `}{"status":"error","errorType":"422","error":"out of luck"}`, "reading the answer: the backend answers 422: out of luck"},
+		"an error after it":           {200, "application/json", good + `}{"status":"error","errorType":"422","error":"out of luck"}`, "reading the answer: the backend answers 422: out of luck"},
 		"more than an answer":         {200, "application/json", good + `}{}`, "reading the answer: more follows after its end"},
 		"error with 200":              {200, "application/json", `{"status":"error","error":"who knows"}`, `reading the answer: its status is "error": who knows`},
 		"a vector for a range": {200, "application/json", `{"status":"success","data":{"resultType":"vector","result":[]}}`,
