@@ -33,9 +33,17 @@ type Directory struct {
 	seen [sha256.Size]byte // what the last Read or Wait found
 }
 
-// directoryPoll is how often a directory is read even without an event, for
-// file systems without events, such as NFS.
-const directoryPoll = 30 * time.Second
+const (
+	// directoryPoll is how long after a look at a directory the next one comes.
+	directoryPoll = 2 * time.Second
+	// shareOfLooks is how much longer than a look the time to the next one is, for large
+	// directories.
+	shareOfLooks = 20
+	// quiet is how long a directory that has changed must stay as it is, so that one change
+	// in several steps is one change. After so many looks it is not awaited any more.
+	quiet    = 250 * time.Millisecond
+	maxLooks = 8
+)
 
 // maxDepth is how deep directories may be nested.
 const maxDepth = 100
@@ -59,7 +67,7 @@ func (d *Directory) Name() string { return d.name }
 func (d *Directory) Read(ctx context.Context) (Tree, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	files, err := d.read(ctx, nil)
+	files, err := d.read(ctx)
 	d.seen = fingerprint(files, err)
 	if err != nil {
 		return Tree{}, err
@@ -79,12 +87,43 @@ func (d *Directory) ReadGood(ctx context.Context, _ func(Tree) bool) (Tree, erro
 	return Tree{Source: d.name, Files: files, Backends: d.backends}, nil
 }
 
+// Wait implements Source. It reads the directory again and again, because many file systems
+// report no changes, such as NFS and those that are mounted into containers.
+func (d *Directory) Wait(ctx context.Context) error {
+	for pause := d.poll; ; {
+		if !sleep(ctx, pause) {
+			return ctx.Err()
+		}
+		begun := time.Now() //nolint:forbidigo // how long a look takes, whatever time it is
+		if d.changed(ctx) {
+			break
+		}
+		pause = max(d.poll, shareOfLooks*time.Since(begun)) //nolint:forbidigo // likewise
+	}
+	for range maxLooks {
+		if !sleep(ctx, quiet) || !d.changed(ctx) {
+			break
+		}
+	}
+	return ctx.Err()
+}
+
+// sleep waits, and reports whether ctx goes on.
+func sleep(ctx context.Context, pause time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(pause):
+		return true
+	}
+}
+
 // changed reads the directory again and reports whether its files differ from
-// the last time. It watches each directory before it reads it.
-func (d *Directory) changed(ctx context.Context, w *watch) bool {
+// the last time.
+func (d *Directory) changed(ctx context.Context) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now := fingerprint(d.read(ctx, w))
+	now := fingerprint(d.read(ctx))
 	before := d.seen
 	d.seen = now
 	return now != before
@@ -107,9 +146,9 @@ func fingerprint(files []File, err error) [sha256.Size]byte {
 // during the reading.
 const readAttempts = 3
 
-func (d *Directory) read(ctx context.Context, w *watch) ([]File, error) {
+func (d *Directory) read(ctx context.Context) ([]File, error) {
 	for attempt := 1; ; attempt++ {
-		files, moved, err := d.readOnce(ctx, &walk{watch: w})
+		files, moved, err := d.readOnce(ctx, &walk{})
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -122,7 +161,6 @@ func (d *Directory) read(ctx context.Context, w *watch) ([]File, error) {
 // readOnce also reports whether files moved while they were read, so that what
 // it gives may be a mixture that never was.
 func (d *Directory) readOnce(ctx context.Context, k *walk) (files []File, moved bool, err error) {
-	k.watch.way(d.path)
 	actual, err := filepath.EvalSymlinks(d.path)
 	if err == nil {
 		actual, err = filepath.Abs(actual)
@@ -160,8 +198,7 @@ type walk struct {
 	collector
 	ctx   context.Context
 	root  *os.Root
-	shown string // the directory as it is configured
-	watch *watch
+	shown string            // the directory as it is configured
 	links map[string]string // where each symbolic link led
 	dirs  int
 
@@ -173,7 +210,6 @@ func (k *walk) single(rel, shown string) error {
 	if err := k.file(rel, shown); err != nil || rel == yamlfile.DefaultsName {
 		return err
 	}
-	k.watch.way(filepath.Join(k.root.Name(), yamlfile.DefaultsName))
 	if info, err := k.root.Stat(yamlfile.DefaultsName); err != nil || !info.Mode().IsRegular() {
 		return nil //nolint:nilerr // there are none
 	}
@@ -195,7 +231,6 @@ func (k *walk) directory(rel, shown string, above []string) error {
 	if k.dirs++; k.dirs > maxFiles {
 		return fmt.Errorf("%s: there are more than %d directories", shown, maxFiles)
 	}
-	k.watch.whole(filepath.Join(k.root.Name(), rel))
 	d, err := k.root.Open(rel)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", shown, cause(err))
@@ -243,7 +278,6 @@ func (k *walk) entry(e fs.DirEntry, rel, shown string, above []string) error {
 // is of no concern.
 func (k *walk) follow(rel, shown string) (target string, mode fs.FileMode, err error) {
 	link := filepath.Join(k.root.Name(), rel)
-	k.watch.way(link)
 	actual, err := filepath.EvalSymlinks(link)
 	if err != nil {
 		if !isSpec(rel) {

@@ -144,10 +144,8 @@ func (g *Git) readGood(ctx context.Context, whole func(Tree) bool) (Tree, error)
 // reached any more, so that a Read returns why.
 func (g *Git) Wait(ctx context.Context) error {
 	for {
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, max(g.Interval, time.Millisecond)) {
 			return ctx.Err()
-		case <-time.After(max(g.Interval, time.Millisecond)):
 		}
 		commit, err := g.look(ctx)
 		if ctx.Err() != nil {
