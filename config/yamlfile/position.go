@@ -55,46 +55,71 @@ func (f *File) begin(n *yaml.Node) position {
 	return at
 }
 
-// inside is where byte off of a scalar's decoded text stands in the file. It
-// walks the decoded and the written text side by side, by the rules of
-// each style of YAML for folding, escapes and indentation.
+// inside is where byte off of a scalar's decoded text stands in the file. All styles of YAML
+// fold and indent by blanks only. So it walks over as many other characters as are before off.
 func (f *File) inside(n *yaml.Node, off int) position {
 	w := walker{file: f, style: n.Style}
-	at := f.begin(n)
-	text := n.Value[:min(max(off, 0), len(n.Value))]
-	switch {
-	case w.isBlock():
-		w.block(n.Value, at.line)
+	switch at := f.begin(n); {
+	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:
+		w.move(at.line+1, 1)
 	case n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0:
 		w.move(at.line, at.column+1)
 	default:
 		w.move(at.line, at.column)
 	}
-	for _, r := range text {
-		w.step(r)
+	off = min(max(off, 0), len(n.Value))
+	blanks := 0 // before off, after the last other character
+	for _, r := range n.Value[:off] {
+		if isBlank(r) {
+			blanks++
+			continue
+		}
+		blanks = 0
+		w.skipBlanks()
+		chars, _ := w.next()
+		w.skip(chars)
 	}
-	if w.ended() && off < len(n.Value) {
-		w.step(' ') // the next character stands on the next line
+	if r, _ := utf8.DecodeRuneInString(n.Value[off:]); off < len(n.Value) && !isBlank(r) {
+		w.skipBlanks()
+		return w.at
+	}
+	for chars, blank := w.next(); blank && chars > 0 && blanks > 0; chars, blank = w.next() {
+		w.skip(chars)
+		blanks--
 	}
 	return w.at
 }
 
+// isBlank reports whether a character is one that folding adds or drops.
+func isBlank(r rune) bool { return strings.ContainsRune(" \t\r\n\u0085\u2028\u2029", r) }
+
 // walker is a place in the written text of a scalar.
 type walker struct {
-	file   *File
-	style  yaml.Style
-	indent int // of a block scalar
-	at     position
-	rest   string // of the line, from at on
-	text   int    // bytes of rest that are not trailing blanks
+	file  *File
+	style yaml.Style
+	at    position
+	rest  string // of the line, from at on
 }
-
-func (w *walker) isBlock() bool { return w.style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 }
 
 func (w *walker) move(line, column int) {
 	w.at = position{line, column}
 	w.rest = w.file.from(w.at)
-	w.text = len(strings.TrimRight(w.rest, " \t"))
+}
+
+// next returns how many characters stand for the next decoded one, 0 at the end of a line.
+func (w *walker) next() (chars int, blank bool) {
+	switch {
+	case w.rest == "":
+		return 0, true
+	case w.style&yaml.DoubleQuotedStyle != 0 && w.rest == `\`: // the line's end is escaped
+		return 1, true
+	case w.style&yaml.DoubleQuotedStyle != 0 && w.rest[0] == '\\':
+		return escapeLength(w.rest[1]), strings.IndexByte(" \trntNLP", w.rest[1]) >= 0
+	case w.style&yaml.SingleQuotedStyle != 0 && strings.HasPrefix(w.rest, "''"):
+		return 2, false
+	}
+	r, _ := utf8.DecodeRuneInString(w.rest)
+	return 1, isBlank(r)
 }
 
 // skip moves over characters of the line.
@@ -102,67 +127,22 @@ func (w *walker) skip(n int) {
 	for range n {
 		_, size := utf8.DecodeRuneInString(w.rest) // none at the end
 		w.rest = w.rest[size:]
-		w.text -= size
 		w.at.column++
 	}
 }
 
-// block moves to the first character of a block scalar whose header is in line.
-func (w *walker) block(value string, line int) {
-	first := strings.TrimLeft(value, "\n")
-	lead := len(first) - len(strings.TrimLeft(first, " "))
-	for at := line + 1 + len(value) - len(first); at <= len(w.file.lines); at++ {
-		if s := w.file.line(at); strings.TrimSpace(s) != "" {
-			w.indent = max(0, len(s)-len(strings.TrimLeft(s, " "))-lead)
-			break
+// skipBlanks moves to the next character that is no blank.
+func (w *walker) skipBlanks() {
+	for chars, blank := w.next(); blank; chars, blank = w.next() {
+		switch {
+		case chars > 0:
+			w.skip(chars)
+		case w.at.line < len(w.file.lines):
+			w.move(w.at.line+1, 1)
+		default:
+			return
 		}
 	}
-	w.move(line+1, w.indent+1)
-}
-
-// step moves over what stands for one decoded character.
-func (w *walker) step(decoded rune) {
-	if w.ended() {
-		w.nextLine(decoded)
-		return
-	}
-	switch {
-	case w.style&yaml.DoubleQuotedStyle != 0 && len(w.rest) > 1 && w.rest[0] == '\\':
-		w.skip(escapeLength(w.rest[1]))
-	case w.style&yaml.SingleQuotedStyle != 0 && strings.HasPrefix(w.rest, "''"):
-		w.skip(2)
-	default:
-		w.skip(1)
-	}
-}
-
-// nextLine moves to where the text goes on after a line's end. Folding styles
-// write one space for a line end and drop the blanks around it.
-func (w *walker) nextLine(decoded rune) {
-	next := w.at.line + 1
-	if w.isBlock() {
-		if w.style&yaml.FoldedStyle != 0 && decoded == '\n' && w.file.line(next) == "" {
-			next++ // a folded line feed is written as a blank line
-		}
-		w.move(next, w.indent+1)
-		return
-	}
-	for next < len(w.file.lines) && strings.TrimSpace(w.file.line(next)) == "" {
-		next++
-	}
-	s := w.file.line(next)
-	w.move(next, len(s)-len(strings.TrimLeft(s, " \t"))+1)
-}
-
-// ended reports whether the rest of the line holds no more text.
-func (w *walker) ended() bool {
-	if w.at.line >= len(w.file.lines) {
-		return false
-	}
-	if w.isBlock() {
-		return w.rest == ""
-	}
-	return w.text <= 0
 }
 
 // escapeLength is the number of characters of an escape with this character
