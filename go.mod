@@ -7,6 +7,7 @@ require (
 	github.com/alecthomas/units v0.0.0-20240927000941-0f3dac36c52b
 	github.com/chromedp/chromedp v0.23.0
 	github.com/go-json-experiment/json v0.0.0-20260214004413-d219187c3433
+	github.com/gofrs/flock v0.13.0
 	github.com/grafana/grafana-foundation-sdk/go v0.0.18
 	github.com/json-iterator/go v1.1.12
 	github.com/klauspost/compress v1.20.1

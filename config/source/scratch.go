@@ -5,13 +5,19 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/gofrs/flock"
 )
 
-// Scratch is a directory for temporary files. It is locked while its process lives, so
-// that ClearScratch finds the directories of processes that were killed.
+// Scratch is a directory for temporary files. A file in it is locked while its process lives,
+// so that ClearScratch finds the directories of processes that were killed.
 type Scratch struct {
 	Dir  string
-	lock *os.File // nil where there are no locks
+	lock *flock.Flock
+}
+
+func lockOf(dir string, option ...flock.Option) *flock.Flock {
+	return flock.New(filepath.Join(dir, "lock"), option...)
 }
 
 // NewScratch makes a directory whose name begins with slowburn- and a kind.
@@ -21,25 +27,20 @@ func NewScratch(kind string) (*Scratch, error) {
 		if err != nil {
 			return nil, err
 		}
-		lock, err := lockDir(dir)
-		if errors.Is(err, errTaken) {
-			continue // a process that starts has seen it before it was locked
+		lock := lockOf(dir)
+		locked, err := lock.TryLock()
+		// A process that starts may have seen the directory before it was locked. Some file
+		// systems have no locks.
+		if _, gone := os.Stat(dir); gone == nil && (locked || err != nil) {
+			return &Scratch{dir, lock}, nil
 		}
-		return &Scratch{dir, lock}, nil // also without a lock, which some file systems don't have
 	}
 }
 
 // Remove removes the directory and all in it.
 func (s *Scratch) Remove() error {
-	err := os.RemoveAll(s.Dir)
-	if s.lock != nil {
-		_ = s.lock.Close() // after the removal, for it ends the lock
-	}
-	return err
+	return errors.Join(s.lock.Close(), os.RemoveAll(s.Dir))
 }
-
-// errTaken says that another process has locked or removed a directory.
-var errTaken = errors.New("the directory is taken")
 
 // ClearScratch removes the directories of processes that no longer live.
 func ClearScratch() error {
@@ -48,8 +49,8 @@ func ClearScratch() error {
 		dirs, err := filepath.Glob(filepath.Join(os.TempDir(), "slowburn-"+kind+"-*"))
 		errs = append(errs, err)
 		for _, dir := range dirs {
-			lock, err := lockDir(dir)
-			if err != nil {
+			lock := lockOf(dir, flock.SetFlag(os.O_RDWR)) // does not make the file
+			if locked, err := lock.TryLock(); err != nil || !locked {
 				continue // somebody uses it, or it is no directory of this program's
 			}
 			if err := (&Scratch{dir, lock}).Remove(); err != nil {
