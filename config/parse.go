@@ -327,7 +327,7 @@ func (p *parser) http(v yamlfile.Value) promconfig.HTTPClientConfig {
 	c := promconfig.DefaultHTTPClientConfig
 	before := len(p.file.Findings())
 	if checkShape(v, reflect.TypeOf(c)); len(p.file.Findings()) == before {
-		_ = v.Decode(&c) // its errors are findings already
+		_ = v.Decode(&c, "") // its errors are findings already
 	}
 	c.SetDirectory(p.config.dir)
 	return c

@@ -29,10 +29,9 @@ func NewScratch(kind string) (*Scratch, error) {
 		}
 		lock := lockOf(dir)
 		locked, err := lock.TryLock()
-		// A process that starts may have seen the directory before it was locked. Some file
-		// systems have no locks.
+		// A process that starts may have seen the directory before it was locked.
 		if _, gone := os.Stat(dir); gone == nil && (locked || err != nil) {
-			return &Scratch{dir, lock}, nil
+			return &Scratch{dir, lock}, nil //nolint:nilerr // some file systems have no locks
 		}
 	}
 }

@@ -233,14 +233,14 @@ func (v Value) List() []Value {
 
 // Decode decodes the value into a type of another package that reads YAML by
 // itself, and reports whether it is there and could be. An error becomes a
-// finding at the value.
-func (v Value) Decode(into any) bool {
+// finding at the value, with a hint.
+func (v Value) Decode(into any, hint string) bool {
 	if !v.Present() {
 		return false
 	}
 	if err := v.node.Decode(into); err != nil {
 		message := strings.TrimPrefix(err.Error(), "yaml: ")
-		v.Errorf("", "%s", strings.Join(strings.Fields(message), " "))
+		v.Errorf(hint, "%s", strings.Join(strings.Fields(message), " "))
 		return false
 	}
 	return true

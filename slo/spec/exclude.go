@@ -2,8 +2,6 @@ package spec
 
 import (
 	"fmt"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -149,11 +147,11 @@ func (p *parsed) readIntervals(v, key yamlfile.Value) []timeinterval.TimeInterva
 			e.Errorf("", "the time interval is empty")
 		}
 		i := timeinterval.TimeInterval{
-			DaysOfMonth: decoded[timeinterval.DayOfMonthRange](p, m.Get("days_of_month"), nil, nil),
-			Months:      decoded(p, m.Get("months"), nil, checkMonth),
-			Years:       decoded(p, m.Get("years"), nil, checkYear),
-			Weekdays:    decoded[timeinterval.WeekdayRange](p, m.Get("weekdays"), checkWeekdays, nil),
-			Times:       decoded[timeinterval.TimeRange](p, m.Get("times"), checkTimes, nil),
+			DaysOfMonth: decoded[timeinterval.DayOfMonthRange](p, m.Get("days_of_month"), "", nil),
+			Months:      decoded(p, m.Get("months"), "", checkMonth),
+			Years:       decoded(p, m.Get("years"), "", checkYear),
+			Weekdays:    decoded[timeinterval.WeekdayRange](p, m.Get("weekdays"), "a range ends after it begins, and weeks begin on sunday: write friday:monday as friday:saturday and sunday:monday", nil),
+			Times:       decoded[timeinterval.TimeRange](p, m.Get("times"), "write {start_time: 08:00, end_time: 24:00}; a range over midnight is two", nil, "start_time", "end_time"),
 		}
 		if zone := m.Get("location"); zone.Present() && p.parseZone(zone) {
 			if l, err := slo.Location(zone.Text()); err == nil {
@@ -168,68 +166,20 @@ func (p *parsed) readIntervals(v, key yamlfile.Value) []timeinterval.TimeInterva
 	return out
 }
 
-// timeOfDay is how Alertmanager wants one.
-var timeOfDay = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$`)
-
-// checkTimes reports whether ranges of times can be decoded.
-func checkTimes(v yamlfile.Value) bool {
-	ok := true
-	for _, e := range v.List() {
-		m := e.Map("start_time", "end_time")
-		for _, key := range []string{"start_time", "end_time"} {
-			at := m.Require(key)
-			if text := at.Text(); !timeOfDay.MatchString(text) {
-				ok = false
-				if text != "" {
-					at.Errorf("write it as 08:00", "%q is no time of day", text)
-				}
-			}
-		}
-		if from, to := m.Get("start_time").Text(), m.Get("end_time").Text(); ok && from >= to {
-			ok = false
-			m.Get("end_time").Errorf("a range over midnight is two: "+from+" to 24:00, and 00:00 to "+to, "%s is not after %s", to, from)
-		}
-	}
-	return ok
-}
-
-// weekdays are in the order of Alertmanager's ranges.
-var weekdays = []string{"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"}
-
-// checkWeekdays reports whether no range of weekdays goes beyond Saturday, which
-// Alertmanager's library refuses in words that are no help.
-func checkWeekdays(v yamlfile.Value) bool {
-	ok := true
-	for _, e := range v.List() {
-		from, to, _ := strings.Cut(strings.ToLower(e.Text()), ":")
-		begin, end := slices.Index(weekdays, from), slices.Index(weekdays, to)
-		if end < 0 || begin <= end {
-			continue
-		}
-		ok = false
-		before, after := from+":saturday", "sunday:"+to
-		if from == "saturday" {
-			before = from
-		}
-		if to == "sunday" {
-			after = to
-		}
-		e.Errorf("write two: "+before+", "+after, "%s ends before it begins, for weeks begin on Sunday here", e.Text())
-	}
-	return ok
-}
-
-// decoded reads a list of what Alertmanager's library decodes, if it is fine, and checks
-// each entry.
-func decoded[T any](p *parsed, v yamlfile.Value, fine func(yamlfile.Value) bool, check func(yamlfile.Value, T)) []T {
+// decoded reads a list of what Alertmanager's library decodes, and checks each entry, which has
+// the keys if it is a mapping. The hint is for what the library refuses.
+func decoded[T any](p *parsed, v yamlfile.Value, hint string, check func(yamlfile.Value, T), keys ...string) []T {
 	return remembered(p.memo, memoKey{v, fmt.Sprintf("%T", *new(T)), ""}, func() []T {
-		if !within(v, "the list", p.limits.Exclusions, "exclusions") || fine != nil && !fine(v) {
+		if !within(v, "the list", p.limits.Exclusions, "exclusions") {
 			return nil
 		}
 		var out []T
 		for _, e := range v.List() {
 			var t T
-			if !e.Decode(&t) {
+			if len(keys) > 0 {
+				e.Map(keys...)
+			}
+			if !e.Decode(&t, hint) {
 				continue
 			}
 			if check != nil {
@@ -248,7 +198,7 @@ func decoded[T any](p *parsed, v yamlfile.Value, fine func(yamlfile.Value) bool,
 // errors then than are shown.
 const maxNoZones = 2 * yamlfile.MaxFindings
 
-// parseZone reports whether a value names a time zone, and suggests one.
+// parseZone reports whether a value names a time zone.
 func (p *parsed) parseZone(v yamlfile.Value) bool {
 	text := v.OneLine()
 	if p.noZones < maxNoZones {
@@ -257,35 +207,7 @@ func (p *parsed) parseZone(v yamlfile.Value) bool {
 		}
 	}
 	if p.noZones++; v.IsScalar() {
-		hint := "write a name of the IANA database, such as Europe/Berlin or UTC"
-		if p.noZones < maxNoZones/2 {
-			if near := nearestZone(text); near != "" {
-				hint = "did you mean " + near + "?"
-			}
-		}
-		v.Errorf(hint, "%q is no time zone", text)
+		v.Errorf("write a name of the IANA database, such as Europe/Berlin or UTC", "%q is no time zone", text)
 	}
 	return false
-}
-
-// nearestZone finds the zone of a city without its continent, or in other case.
-func nearestZone(text string) string {
-	city := text[strings.LastIndexByte(text, '/')+1:]
-	words := strings.FieldsFunc(strings.ToLower(city), func(r rune) bool { return r == ' ' || r == '_' })
-	for i, w := range words {
-		words[i] = strings.ToUpper(w[:1]) + w[1:]
-	}
-	city = strings.Join(words, "_")
-	if city == "" || len(city) > 40 {
-		return ""
-	}
-	areas := []string{"Europe/", "America/", "Asia/", "Africa/", "Australia/", "Pacific/", "Atlantic/"}
-	i := slices.IndexFunc(areas, func(area string) bool {
-		_, err := slo.Location(area + city)
-		return err == nil
-	})
-	if i < 0 {
-		return ""
-	}
-	return areas[i] + city
 }
