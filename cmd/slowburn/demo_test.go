@@ -26,6 +26,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting/rules"
 	"github.com/slowburn-slo/slowburn/config"
 	"github.com/slowburn-slo/slowburn/dashboards/grafana"
+	"github.com/slowburn-slo/slowburn/dashboards/grafana/queries"
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom"
@@ -159,17 +160,15 @@ func TestDashboardsOnTheDemo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			db, url := shopDays(t, 2, live, end)
 			record(db, url)
-			for _, make := range []func() ([]byte, error){grafana.Overview, grafana.Detail} {
-				text, err := make()
-				require.NoError(t, err)
+			for _, text := range grafana.Dashboards() {
 				for service, id := range map[string]string{"checkout": "checkout/availability", "merchants": `merchants/requests{tenant="globex"}`, "shipping": "shipping/availability"} {
 					if name == "rules" && service == "shipping" {
 						continue // they refuse exclusions
 					}
-					queries, err := grafana.Queries(text, map[string]string{"service": service, "slo_id": id, "window": "1h"})
+					found, err := queries.Of(text, map[string]string{"service": service, "slo_id": id, "window": "1h"})
 					require.NoError(t, err)
-					require.NotEmpty(t, queries)
-					for _, q := range queries {
+					require.NotEmpty(t, found)
+					for _, q := range found {
 						if strings.Contains(q, "slo_excluded") && service != "shipping" {
 							continue // nothing is excluded
 						}

@@ -235,16 +235,7 @@ func generateDashboards(s streams, output string) error {
 	case "-":
 		return usage("two dashboards can't go to standard output; give -o DIR")
 	}
-	overview, err := grafana.Overview()
-	if err != nil {
-		return failure("making the overview: %w", err)
-	}
-	detail, err := grafana.Detail()
-	if err != nil {
-		return failure("making the detail dashboard: %w", err)
-	}
-	files := map[string][]byte{"slowburn-overview.json": overview, "slowburn-detail.json": detail}
-	if err := rules.WriteFiles(output, files, grafana.Marker); err != nil {
+	if err := rules.WriteFiles(output, grafana.Dashboards(), grafana.Marker); err != nil {
 		return failure("%w", err)
 	}
 	fmt.Fprintf(s.err, "2 dashboards in %s\n", output)

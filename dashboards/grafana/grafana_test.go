@@ -1,37 +1,22 @@
-package grafana
+package grafana_test
 
 import (
 	"bytes"
 	"encoding/json"
 	"maps"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 
-	"github.com/slowburn-slo/slowburn/slo/golden"
+	"github.com/slowburn-slo/slowburn/dashboards/grafana"
+	"github.com/slowburn-slo/slowburn/dashboards/grafana/queries"
 )
-
-func made(t *testing.T) map[string][]byte {
-	t.Helper()
-	overview, err := Overview()
-	require.NoError(t, err)
-	detail, err := Detail()
-	require.NoError(t, err)
-	return map[string][]byte{OverviewUID: overview, DetailUID: detail}
-}
-
-func TestGolden(t *testing.T) {
-	for uid, got := range made(t) {
-		golden.Require(t, filepath.Join("testdata", uid+".golden.json"), string(got))
-		require.Equal(t, got, made(t)[uid], "made twice")
-	}
-}
 
 // Each query parses, names only metrics of the design, and aggregates away what
 // scraping adds.
@@ -39,14 +24,14 @@ func TestQueries(t *testing.T) {
 	known := regexp.MustCompile(`^slo_(info|objective_ratio|burn_rate|sli_ratio|coverage_ratio|window_events|error_budget_events|` +
 		`error_budget_remaining_ratio|error_budget_exhaustion_seconds|period_end_timestamp_seconds|data_state|alert_firing|excluded)$`)
 	vars := map[string]string{"service": "checkout", "slo_id": "checkout/availability", "window": "1h"}
-	for uid, text := range made(t) {
-		queries, err := Queries(text, vars)
+	for name, text := range grafana.Dashboards() {
+		found, err := queries.Of(text, vars)
 		require.NoError(t, err)
-		require.Greater(t, len(queries), 15)
-		for _, q := range queries {
-			require.NotContains(t, q, "$", uid)
+		require.Greater(t, len(found), 15)
+		for _, q := range found {
+			require.NotContains(t, q, "$", name)
 			expr, err := parser.NewParser(parser.Options{}).ParseExpr(q)
-			require.NoError(t, err, "%s: %s", uid, q)
+			require.NoError(t, err, "%s: %s", name, q)
 			parser.Inspect(expr, func(node parser.Node, path []parser.Node) error {
 				v, ok := node.(*parser.VectorSelector)
 				if !ok {
@@ -54,7 +39,7 @@ func TestQueries(t *testing.T) {
 				}
 				require.Regexp(t, known, v.Name)
 				_, variable := expr.(*parser.VectorSelector)
-				require.True(t, variable || aggregated(path), "%s: %s", uid, q)
+				require.True(t, variable || aggregated(path), "%s: %s", name, q)
 				return nil
 			})
 		}
@@ -71,20 +56,13 @@ func aggregated(path []parser.Node) bool {
 	return false
 }
 
-func TestQueriesNeedsVariables(t *testing.T) {
-	_, err := Queries(made(t)[DetailUID], map[string]string{"service": "checkout", "window": "1h"})
-	require.ErrorContains(t, err, "no value for slo")
-	_, err = Queries([]byte("{"), nil)
-	require.ErrorContains(t, err, "reading a dashboard")
-}
-
 // box is the place of a panel, as in Grafana.
 type box struct{ X, Y, W, H int }
 
 // Grafana takes the dashboards as they are: with a data source to choose, ids
 // once, no panel over another, and marked as generated.
 func TestProvisionable(t *testing.T) {
-	for uid, text := range made(t) {
+	for name, text := range grafana.Dashboards() {
 		var d struct {
 			UID    string
 			Panels []struct {
@@ -96,9 +74,9 @@ func TestProvisionable(t *testing.T) {
 			Templating struct{ List []struct{ Type, Name string } }
 		}
 		require.NoError(t, json.Unmarshal(text, &d))
-		require.Equal(t, uid, d.UID)
+		require.Equal(t, strings.TrimSuffix(name, ".json"), d.UID)
 		require.NotContains(t, string(text), "__inputs")
-		require.Contains(t, string(text[:512]), Marker)
+		require.Contains(t, string(text[:512]), grafana.Marker)
 		require.Equal(t, "datasource", d.Templating.List[0].Type)
 		ids := map[int]bool{}
 		for i, p := range d.Panels {
@@ -131,7 +109,7 @@ func TestOverviewTable(t *testing.T) {
 			}
 		}
 	}
-	text := made(t)[OverviewUID]
+	text := grafana.Dashboards()["slowburn-overview.json"]
 	require.NoError(t, json.Unmarshal(text, &d))
 	for _, p := range d.Panels {
 		if p.Type != "table" {
@@ -167,9 +145,9 @@ func TestGrafanaSchema(t *testing.T) {
 	require.NoError(t, c.AddResource("dashboard.json", doc))
 	schema, err := c.Compile("dashboard.json")
 	require.NoError(t, err)
-	for uid, text := range made(t) {
+	for name, text := range grafana.Dashboards() {
 		doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 		require.NoError(t, err)
-		require.NoError(t, schema.Validate(doc), uid)
+		require.NoError(t, schema.Validate(doc), name)
 	}
 }

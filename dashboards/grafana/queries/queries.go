@@ -1,4 +1,5 @@
-package grafana
+// Package queries finds the queries in a dashboard of Grafana. It is for tests.
+package queries
 
 import (
 	"encoding/json"
@@ -8,10 +9,10 @@ import (
 	"strings"
 )
 
-// Queries returns all queries of a dashboard's variables, panels and annotations, with
+// Of returns all queries of a dashboard's variables, panels and annotations, with
 // Grafana's variables replaced by the values of vars. For a variable of a label's values it
 // returns the selector of the series. It fails for a variable that vars lacks.
-func Queries(dashboard []byte, vars map[string]string) ([]string, error) {
+func Of(dashboard []byte, vars map[string]string) ([]string, error) {
 	type target struct{ Expr string }
 	type panel struct{ Targets []target }
 	var d struct {
