@@ -2,24 +2,22 @@ package memprom
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"runtime"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/klauspost/compress/gzhttp"
 	"github.com/klauspost/compress/gzip"
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/model/timestamp"
 	"github.com/prometheus/prometheus/promql"
-	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/util/stats"
 )
 
 const (
@@ -27,146 +25,124 @@ const (
 	version = "3.15.0"
 	// maxPoints is the number of points a series that a range query may ask for.
 	maxPoints = 11000
+	// maxAnnotations bounds the warnings and the infos of an answer, each.
+	maxAnnotations = 10
 )
 
-// Handler serves the part of Prometheus' HTTP API that reads data: queries,
-// series and labels, metadata (always empty), build information and health.
-// Queries without a time are for the present, by the machine's clock.
+// Handler serves the part of Prometheus' HTTP API that slowburn reads: queries, metadata
+// (always empty), build information and health. Queries without a time are for the present,
+// by the machine's clock.
 func (db *DB) Handler() http.Handler {
 	mux := http.NewServeMux()
-	for pattern, h := range map[string]http.HandlerFunc{
-		"/api/v1/query":               db.serveQuery(db.instantQuery),
-		"/api/v1/query_range":         db.serveQuery(db.rangeQuery),
-		"/api/v1/series":              db.serveData(db.series),
-		"/api/v1/labels":              db.serveData(db.labelNames),
-		"/api/v1/label/{name}/values": db.serveData(db.labelValues),
-		"/api/v1/metadata":            db.serveData(metadata),
-		"/api/v1/status/buildinfo":    db.serveData(buildInfo),
-		"/-/healthy":                  healthy,
-		"/-/ready":                    healthy,
+	for path, h := range map[string]http.HandlerFunc{
+		"/api/v1/query":            db.serveQuery(db.instantQuery),
+		"/api/v1/query_range":      db.serveQuery(db.rangeQuery),
+		"/api/v1/metadata":         db.serveData(struct{}{}),
+		"/api/v1/status/buildinfo": db.serveData(map[string]string{"version": version, "goVersion": runtime.Version()}),
+		"/-/healthy":               func(http.ResponseWriter, *http.Request) {},
+		"/-/ready":                 func(http.ResponseWriter, *http.Request) {},
 	} {
-		mux.HandleFunc("GET "+pattern, h)
-		mux.HandleFunc("POST "+pattern, h)
+		mux.HandleFunc("GET "+path, h)
+		mux.HandleFunc("POST "+path, h)
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Vary", "Accept-Encoding")
-		if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-			mux.ServeHTTP(w, r)
-			return
-		}
-		w.Header().Set("Content-Encoding", "gzip")
-		// The level is valid, so there is no error. A higher one takes longer
-		// than the query.
-		compressed, _ := gzip.NewWriterLevel(w, gzip.BestSpeed)
-		mux.ServeHTTP(gzipWriter{w, compressed}, r)
-		if err := compressed.Close(); err != nil {
-			db.log.Debug("Writing an answer ended early", "err", err)
-		}
-	})
+	// The options are valid, so there is no error. A higher level takes longer than the query.
+	compressed, _ := gzhttp.NewWrapper(gzhttp.MinSize(0), gzhttp.CompressionLevel(gzip.BestSpeed))
+	return compressed(mux)
 }
 
-// gzipWriter compresses an answer's body.
-type gzipWriter struct {
-	http.ResponseWriter
-	body io.Writer
+// answer is the body of each answer, without what is empty.
+type answer struct {
+	Status    string   `json:"status"`
+	Data      any      `json:"data,omitzero"`
+	ErrorType string   `json:"errorType,omitzero"`
+	Error     string   `json:"error,omitzero"`
+	Warnings  []string `json:"warnings,omitempty"`
+	Infos     []string `json:"infos,omitempty"`
 }
 
-// Write implements io.Writer.
-func (w gzipWriter) Write(b []byte) (int, error) { return w.body.Write(b) }
-
-// apiError is an error that the API has a name and a status for.
-type apiError struct {
-	kind   string
-	status int
-	err    error
+// queryData is the data of an answer to a query.
+type queryData struct {
+	ResultType parser.ValueType `json:"resultType"`
+	Result     parser.Value     `json:"result"`
+	Stats      stats.QueryStats `json:"stats,omitzero"`
 }
 
-func (e apiError) Error() string { return e.err.Error() }
-func (e apiError) Unwrap() error { return e.err }
+// errBadData is the error of a request that makes no sense.
+var errBadData = errors.New("invalid parameter")
 
 // badData is the error of a parameter that makes no sense.
-func badData(param string, err error) error {
-	return apiError{"bad_data", http.StatusBadRequest, fmt.Errorf("invalid parameter %q: %w", param, err)}
-}
+func badData(param string, err error) error { return fmt.Errorf("%w %q: %w", errBadData, param, err) }
 
-// classify finds the API's name and status for an error.
-func classify(err error) apiError {
-	var (
-		known    apiError
-		canceled promql.ErrQueryCanceled
-		timeout  promql.ErrQueryTimeout
-		stored   promql.ErrStorage
-	)
-	switch {
-	case errors.As(err, &known):
-		return known
-	case errors.As(err, &timeout):
-		return apiError{"timeout", http.StatusServiceUnavailable, err}
-	case errors.As(err, &canceled), errors.Is(err, context.Canceled):
-		return apiError{"canceled", 499, err} // as Prometheus and nginx say it
-	case errors.As(err, &stored):
-		return apiError{"internal", http.StatusInternalServerError, err}
-	}
-	return apiError{"execution", http.StatusUnprocessableEntity, err}
-}
-
+// respondError answers with the name and the status that the API has for an error.
 func (db *DB) respondError(w http.ResponseWriter, err error) {
-	e := classify(err)
-	db.respond(w, e.status, map[string]string{"status": "error", "errorType": e.kind, "error": e.Error()})
+	kind, status := "execution", http.StatusUnprocessableEntity
+	if errors.Is(err, errBadData) {
+		kind, status = "bad_data", http.StatusBadRequest
+	} else if _, is := errors.AsType[promql.ErrQueryTimeout](err); is {
+		kind, status = "timeout", http.StatusServiceUnavailable
+	} else if _, is := errors.AsType[promql.ErrQueryCanceled](err); is || errors.Is(err, context.Canceled) {
+		kind, status = "canceled", 499 // as in Prometheus and nginx
+	} else if _, is := errors.AsType[promql.ErrStorage](err); is {
+		kind, status = "internal", http.StatusInternalServerError
+	}
+	db.respond(w, status, answer{Status: "error", ErrorType: kind, Error: err.Error()})
 }
 
-func (db *DB) respond(w http.ResponseWriter, status int, body any) {
+// respond writes an answer piece by piece, so that millions of samples never are in memory
+// as text.
+func (db *DB) respond(w http.ResponseWriter, status int, body answer) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	if err := json.NewEncoder(w).Encode(body); err != nil {
+	if err := json.MarshalWrite(w, body, json.WithMarshalers(json.MarshalToFunc(writePoint))); err != nil {
 		db.log.Debug("Writing an answer ended early", "err", err)
 	}
 }
 
-// serveData answers with what find gives, as JSON.
-func (db *DB) serveData(find func(*http.Request) (any, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		data, err := find(r)
-		if err != nil {
-			db.respondError(w, err)
-			return
-		}
-		db.respond(w, http.StatusOK, map[string]any{"status": "success", "data": data})
+// writePoint writes a sample of a series. The method of its type takes many times as long.
+func writePoint(enc *jsontext.Encoder, p promql.FPoint) error {
+	text := strconv.AppendFloat(append(enc.AvailableBuffer(), '['), float64(p.T)/1000, 'f', -1, 64)
+	text = strconv.AppendFloat(append(text, `,"`...), p.F, 'g', -1, 64)
+	return enc.WriteValue(append(text, `"]`...))
+}
+
+func (db *DB) serveData(data any) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		db.respond(w, http.StatusOK, answer{Status: "success", Data: data})
 	}
 }
 
 // serveQuery runs the query that prepare makes and answers with its result.
 func (db *DB) serveQuery(prepare func(*http.Request) (promql.Query, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		timeout := queryTimeout
+		var err error
+		if text := r.FormValue("timeout"); text != "" {
+			if timeout, err = parseDuration(text); err != nil {
+				db.respondError(w, badData("timeout", err))
+				return
+			}
+		}
 		q, err := prepare(r)
 		if err != nil {
 			db.respondError(w, err)
 			return
 		}
 		defer q.Close()
-		ctx := r.Context()
-		if text := r.FormValue("timeout"); text != "" {
-			timeout, err := parseDuration(text)
-			if err != nil {
-				db.respondError(w, badData("timeout", err))
-				return
-			}
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, timeout)
-			defer cancel()
-		}
+		ctx, cancel := context.WithTimeout(r.Context(), timeout)
+		defer cancel()
 		result := q.Exec(ctx)
 		if result.Err != nil {
 			db.respondError(w, result.Err)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		if err := writeResult(w, r, q, result); err != nil {
-			db.log.Debug("Writing an answer ended early", "err", err)
+		data := queryData{ResultType: result.Value.Type(), Result: result.Value}
+		if r.FormValue("stats") != "" {
+			data.Stats = stats.NewQueryStats(q.Stats())
 		}
+		warnings, infos := result.Warnings.AsStrings(r.FormValue("query"), maxAnnotations, maxAnnotations)
+		db.respond(w, http.StatusOK, answer{Status: "success", Data: data, Warnings: warnings, Infos: infos})
 	}
 }
-
 func (db *DB) instantQuery(r *http.Request) (promql.Query, error) {
 	at, err := timeParam(r, "time", time.Now())
 	if err != nil {
@@ -204,99 +180,6 @@ func (db *DB) rangeQuery(r *http.Request) (promql.Query, error) {
 		return nil, badData("query", err)
 	}
 	return q, nil
-}
-
-func (db *DB) series(r *http.Request) (any, error) {
-	sel, err := db.selection(r)
-	if err != nil {
-		return nil, err
-	}
-	defer sel.querier.Close()
-	if len(sel.matchers) == 0 {
-		return nil, badData("match[]", errors.New("there is none"))
-	}
-	hints := &storage.SelectHints{Start: sel.start, End: sel.end, Func: "series"}
-	var found []storage.SeriesSet
-	for _, matchers := range sel.matchers {
-		found = append(found, sel.querier.Select(r.Context(), true, hints, matchers...))
-	}
-	merged := storage.NewMergeSeriesSet(found, 0, storage.ChainedSeriesMerge)
-	out := []labels.Labels{}
-	for merged.Next() {
-		out = append(out, merged.At().Labels())
-	}
-	return out, merged.Err()
-}
-
-func (db *DB) labelNames(r *http.Request) (any, error) {
-	return db.union(r, func(q storage.Querier, matchers []*labels.Matcher) ([]string, error) {
-		names, _, err := q.LabelNames(r.Context(), nil, matchers...)
-		return names, err
-	})
-}
-
-func (db *DB) labelValues(r *http.Request) (any, error) {
-	return db.union(r, func(q storage.Querier, matchers []*labels.Matcher) ([]string, error) {
-		values, _, err := q.LabelValues(r.Context(), r.PathValue("name"), nil, matchers...)
-		return values, err
-	})
-}
-
-// union returns what find returns for any of the request's selectors, sorted.
-func (db *DB) union(r *http.Request, find func(storage.Querier, []*labels.Matcher) ([]string, error)) (any, error) {
-	sel, err := db.selection(r)
-	if err != nil {
-		return nil, err
-	}
-	defer sel.querier.Close()
-	if len(sel.matchers) == 0 {
-		sel.matchers = append(sel.matchers, nil)
-	}
-	out := []string{}
-	for _, matchers := range sel.matchers {
-		texts, err := find(sel.querier, matchers)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, texts...)
-	}
-	slices.Sort(out)
-	return slices.Compact(out), nil
-}
-
-// selection contains the series that a request selects.
-type selection struct {
-	querier    storage.Querier
-	start, end int64               // milliseconds
-	matchers   [][]*labels.Matcher // of each selector
-}
-
-func (db *DB) selection(r *http.Request) (selection, error) {
-	start, err := timeParam(r, "start", time.UnixMilli(0))
-	if err != nil {
-		return selection{}, err
-	}
-	end, err := timeParam(r, "end", time.UnixMilli(math.MaxInt64/2))
-	if err != nil {
-		return selection{}, err
-	}
-	sel := selection{start: timestamp.FromTime(start), end: timestamp.FromTime(end)}
-	if sel.matchers, err = db.parser.ParseMetricSelectors(r.Form["match[]"]); err != nil {
-		return selection{}, badData("match[]", err)
-	}
-	sel.querier, err = db.tsdb.Querier(sel.start, sel.end)
-	return sel, err
-}
-
-func metadata(*http.Request) (any, error) { return struct{}{}, nil }
-
-func buildInfo(*http.Request) (any, error) {
-	return map[string]string{"version": version, "revision": "", "branch": "", "buildUser": "",
-		"buildDate": "", "goVersion": runtime.Version()}, nil
-}
-
-func healthy(w http.ResponseWriter, _ *http.Request) {
-	w.WriteHeader(http.StatusOK)
 }
 
 // timeParam is the time in the named parameter, or otherwise.
