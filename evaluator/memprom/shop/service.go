@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/prometheus/prometheus/storage"
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 const (
@@ -171,17 +172,18 @@ func (s *service) happen(now int64) {
 		s.minutes = append(s.minutes, minute{})
 	}
 	sum := &s.minutes[len(s.minutes)-1]
+	draw := func(mean float64) float64 { return distuv.Poisson{Lambda: mean, Src: s.rng}.Rand() }
 	for _, t := range s.targets {
 		if !t.running {
 			continue
 		}
-		e := events{bad: poisson(s.rng, bad)}
+		e := events{bad: draw(bad)}
 		if s.slow == nil {
-			e.fast[0] = poisson(s.rng, mean-bad)
+			e.fast[0] = draw(mean - bad)
 		} else {
 			fast := mean - bad - slow
-			e.fast = [2]float64{poisson(s.rng, 0.8*fast), poisson(s.rng, 0.2*fast)}
-			e.slow = [2]float64{poisson(s.rng, 0.9*slow), poisson(s.rng, 0.1*slow)}
+			e.fast = [2]float64{draw(0.8 * fast), draw(0.2 * fast)}
+			e.slow = [2]float64{draw(0.9 * slow), draw(0.1 * slow)}
 		}
 		t.count(e)
 		sum.total += e.good() + e.bad

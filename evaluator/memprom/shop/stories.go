@@ -55,20 +55,12 @@ func stories() []story {
 		// A batch of one minute every hour.
 		{name: "invoices", slo: "success", instances: 1,
 			counter: counter{"invoices_total", "result", "ok", "failed"},
-			rate:    minuteOfHour(5, 7), failing: always(0.004)},
+			rate:    minuteOf(hour, 5, 7), failing: always(0.004)},
 		// Nobody writes from 0 to 6. Before that, one mail in a minute, and one in
 		// five of these bounces.
 		{name: "mail", slo: "delivery", instances: 1,
 			counter: counter{"mail_deliveries_total", "status", "delivered", "bounced"},
-			rate: func(m moment) float64 {
-				switch h := m.hour(); {
-				case h < 6:
-					return 0
-				case h < 20:
-					return 2
-				}
-				return 0.02
-			},
+			rate:    during(func(m moment) bool { return m.hour() < 6 }, 0, from(6, 20, 2, 0.02)),
 			failing: from(20, 24, 0.2, 0.001)},
 		// Could not be scraped for 25 minutes 12 days ago, while errors raged.
 		{name: "inventory", slo: "availability", instances: 1, counter: http,
@@ -88,7 +80,7 @@ func stories() []story {
 			failing: incidents("shipping", maintained(0.3, span(-20*day, 60, 0.9, span(-4*day, 90, 0.7, always(usually)))))},
 		// Jobs each quarter of an hour; half a day of failures after a release.
 		{name: "jobs", slo: "runs", instances: 1, counter: counter{"job_runs_total", "result", "success", "failure"},
-			rate: minuteOfQuarter(0, 0.2), failing: span(-5*day, 5*hour, 0.4, always(0.004))},
+			rate: minuteOf(hour/4, 0, 0.2), failing: span(-5*day, 5*hour, 0.4, always(0.004))},
 		// A native histogram, in production for 8 days; slow for 3 hours.
 		{name: "images", instances: 1, native: "image_resize_duration_seconds", launch: -8 * day,
 			rate: always(4), failing: always(0), slow: span(-2*day, 3*hour, 0.3, always(0.004))},
@@ -170,23 +162,7 @@ func growing(usual, more float64) func(moment) float64 {
 // maintained is a value during the work of the maintenance, and another one else.
 func maintained(inside float64, otherwise func(moment) float64) func(moment) float64 {
 	inMaintenance := maintenance()
-	return func(m moment) float64 {
-		if inMaintenance(m.unix, 3, 25) {
-			return inside
-		}
-		return otherwise(m)
-	}
-}
-
-// minuteOfQuarter is a value in one minute of each quarter of an hour, and 0 in
-// the others.
-func minuteOfQuarter(minute int64, v float64) func(moment) float64 {
-	return func(m moment) float64 {
-		if m.unix%(15*60)/60 == minute {
-			return v
-		}
-		return 0
-	}
+	return during(func(m moment) bool { return inMaintenance(m.unix, 3, 25) }, inside, otherwise)
 }
 
 // hour is the hour of the day in UTC, with its fraction.
@@ -202,46 +178,39 @@ func always(v float64) func(moment) float64 {
 	return func(moment) float64 { return v }
 }
 
-// from is one value from an hour of the day to another, in UTC, and another
-// value for the rest of it.
-func from(begin, end, inside, outside float64) func(moment) float64 {
+// during is one value at the moments that a condition chooses, and another value else.
+func during(chosen func(moment) bool, inside float64, otherwise func(moment) float64) func(moment) float64 {
 	return func(m moment) float64 {
-		if h := m.hour(); h >= begin && h < end {
-			return inside
-		}
-		return outside
-	}
-}
-
-// span is one value for some seconds that begin some seconds after live start.
-func span(begin, length int64, inside float64, otherwise func(moment) float64) func(moment) float64 {
-	return func(m moment) float64 {
-		if m.within(begin, length) {
+		if chosen(m) {
 			return inside
 		}
 		return otherwise(m)
 	}
 }
 
-// minuteOfHour is a value in one minute of each hour, and 0 in the others.
-func minuteOfHour(minute int64, v float64) func(moment) float64 {
-	return func(m moment) float64 {
-		if m.unix%hour/60 == minute {
-			return v
-		}
-		return 0
-	}
+// from is one value from an hour of the day to another, in UTC, and another
+// value for the rest of it.
+func from(begin, end, inside, outside float64) func(moment) float64 {
+	return during(func(m moment) bool { return m.hour() >= begin && m.hour() < end }, inside, always(outside))
+}
+
+// span is one value for some seconds that begin some seconds after live start.
+func span(begin, length int64, inside float64, otherwise func(moment) float64) func(moment) float64 {
+	return during(func(m moment) bool { return m.within(begin, length) }, inside, otherwise)
+}
+
+// minuteOf is a value in one minute of so many seconds, and 0 in the others.
+func minuteOf(seconds, minute int64, v float64) func(moment) float64 {
+	return during(func(m moment) bool { return m.unix%seconds/60 == minute }, v, always(0))
 }
 
 // incidents are the live incidents of a service, and another value between them.
 func incidents(service string, otherwise func(moment) float64) func(moment) float64 {
 	turn := int64(slices.Index(struck(), service))
 	cycle := int64(len(struck())) * incidentInterval
-	return func(m moment) float64 {
+	strikes := func(m moment) bool {
 		since := m.live - firstIncident - turn*incidentInterval
-		if since >= 0 && since%cycle < incidentLength {
-			return incidentFailing
-		}
-		return otherwise(m)
+		return since >= 0 && since%cycle < incidentLength
 	}
+	return during(strikes, incidentFailing, otherwise)
 }
