@@ -151,18 +151,11 @@ func runBacktest(ctx context.Context, s streams, paths []string, f backtestFlags
 
 // untested returns an error if SLOs could not be tested.
 func untested(r *backtest.Report) error {
-	var first *backtest.TestedSLO
-	n := 0
-	for i := range r.SLOs {
-		if s := &r.SLOs[i]; s.Error != "" {
-			n++
-			if first == nil {
-				first = s
-			}
+	var without []withoutResult
+	for _, s := range r.SLOs {
+		if s.Error != "" {
+			without = append(without, withoutResult{s.ID, s.Error})
 		}
 	}
-	if n == 0 {
-		return nil
-	}
-	return incomplete("tested", n, len(r.SLOs), first.ID, first.Error)
+	return incomplete("tested", without, len(r.SLOs))
 }

@@ -56,6 +56,11 @@ func (in *inputs) registerConfig(c *cobra.Command, usage string) {
 	_ = c.MarkFlagFilename("config", "yaml", "yml")
 }
 
+// completePaths completes the names of SLO files and of directories.
+func completePaths(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return []cobra.Completion{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+}
+
 // configuration returns the configuration of the file, or of the flags alone.
 func (in *inputs) configuration(s streams) (*config.Config, error) {
 	cfg, findings, err := in.parse()

@@ -100,38 +100,26 @@ Exit codes: 0 fine, 1 errors in your files, 2 usage, 3 failure.`),
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetHelpCommand(newHelp())
-	root.AddCommand(newServe(s), newDemo(s), newStatus(s), newExplain(s), newBacktest(s), newValidate(s), newCheck(s), newGenerate(s), newCompletion(s), newVersion(s))
+	root.AddCommand(newServe(s), newDemo(s), newStatus(s), newExplain(s), newBacktest(s), newValidate(s), newCheck(s), newGenerate(s), newVersion(s))
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			c.Args = knownCommand
+		case "completion":
+			c.RunE = func(*cobra.Command, []string) error { return usage("for which shell? bash, zsh, fish or powershell") }
+		}
+	}
 	return root
 }
 
-// newHelp returns cobra's help command, except that an unknown command is an error.
-func newHelp() *cobra.Command {
-	return &cobra.Command{
-		Use:   "help [COMMAND]",
-		Short: "Explain a command",
-		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-			at, rest, err := c.Root().Find(args)
-			if err != nil || len(rest) > 0 {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
-			var names []cobra.Completion
-			for _, sub := range at.Commands() {
-				names = append(names, cobra.CompletionWithDesc(sub.Name(), sub.Short))
-			}
-			return names, cobra.ShellCompDirectiveNoFileComp
-		},
-		RunE: func(c *cobra.Command, args []string) error {
-			at, rest, err := c.Root().Find(args)
-			if err != nil || len(rest) > 0 {
-				return usage("there is no command %q", strings.Join(args, " "))
-			}
-			at.InitDefaultHelpFlag()
-			at.InitDefaultVersionFlag()
-			return at.Help()
-		},
+// knownCommand makes it an error to ask for the help of a command that there is not.
+func knownCommand(c *cobra.Command, args []string) error {
+	if _, rest, err := c.Root().Find(args); err != nil || len(rest) > 0 {
+		return usage("there is no command %q", strings.Join(args, " "))
 	}
+	return nil
 }
 
 // noArgs refuses arguments, with the reason.

@@ -130,33 +130,33 @@ func status(ctx context.Context, s streams, paths []string, f statusFlags) error
 // failed returns an error if SLOs could not be evaluated, so that scripts don't take the
 // numbers for complete.
 func failed(r *evaluator.Report) error {
-	var first *evaluator.Status
-	n := 0
-	for i := range r.SLOs {
-		if s := &r.SLOs[i]; s.State == evaluator.StateQueryFailed {
-			n++
-			if first == nil {
-				first = s
-			}
+	var without []withoutResult
+	for _, s := range r.SLOs {
+		if s.State == evaluator.StateQueryFailed {
+			without = append(without, withoutResult{s.ID, s.StateReason})
 		}
 	}
 	outages := summary.Outages(r)
 	for _, o := range outages {
-		if len(outages) == 1 && o.SLOs == n {
+		if n := len(without); len(outages) == 1 && o.SLOs == n {
 			return failure("%d of %d SLOs can't be evaluated: backend %s can't be read: %s", n, len(r.SLOs), o.Backend, o.Reason)
 		}
 	}
-	if n == 0 {
-		return nil
-	}
-	return incomplete("evaluated", n, len(r.SLOs), first.ID, first.StateReason)
+	return incomplete("evaluated", without, len(r.SLOs))
 }
 
-// incomplete returns the error of a command that has no results for n of all SLOs, the first
-// of them with its reason.
-func incomplete(what string, n, all int, id, reason string) error {
-	if n == 1 {
-		return failure("%s can't be %s: %s", id, what, reason)
+// withoutResult is an SLO for which a command has no results.
+type withoutResult struct{ id, reason string }
+
+// incomplete returns the error of a command that has no results for some of all SLOs, nil if
+// it has all.
+func incomplete(what string, without []withoutResult, all int) error {
+	switch n := len(without); n {
+	case 0:
+		return nil
+	case 1:
+		return failure("%s can't be %s: %s", without[0].id, what, without[0].reason)
+	default:
+		return failure("%d of %d SLOs can't be %s, such as %s: %s", n, all, what, without[0].id, without[0].reason)
 	}
-	return failure("%d of %d SLOs can't be %s, such as %s: %s", n, all, what, id, reason)
 }
