@@ -2,7 +2,6 @@ package chart
 
 import (
 	"fmt"
-	"html/template"
 	"math"
 	"strconv"
 	"strings"
@@ -12,47 +11,21 @@ import (
 	"github.com/slowburn-slo/slowburn/slo/humanize"
 )
 
-// Bar is a picture of the budget left. Zero is at a quarter of its width: the budget left is
-// to the right of it, and the overspent part to the left. An arrow shows that more than a
-// third is overspent. The unknown share of the window is hatched, from the right.
+// Bar is a picture of the budget left, in a box of 132 by 10. Zero is at a quarter of its
+// width: the budget left is to the right of it, and the overspent part to the left. An arrow
+// shows that more than a third is overspent. The unknown share of the window is hatched, from
+// the right.
 type Bar struct {
-	X, Width int // of the filled part, in units of 132
-	Unknown  int // width of the hatched part, in the same
+	X, Width int    // of the filled part
+	Hatch    string // path over the unknown part
 	Kind     string
 	Cut      bool // overspent by more than the picture can show
 	Label    string
 }
 
-// SVG draws the bar.
-func (b Bar) SVG() template.HTML { return b.draw("", "0 0 132 10") }
-
-// Tile draws the bar for a tile, where no other bar is aligned with it: without the room for
-// an overspent part, unless there is one.
-func (b Bar) Tile() template.HTML {
-	if b.Width > 0 && b.X < barZero {
-		return b.SVG()
-	}
-	return b.draw(" whole", "33 0 99 10")
-}
-
-func (b Bar) draw(class, box string) template.HTML {
-	cut := ""
-	if b.Cut {
-		cut = `<path class="cut" d="M7 1L2 5L7 9"/>`
-	}
-	hatch := ""
-	if b.Unknown > 0 {
-		var lines strings.Builder
-		for x := barZero + barFull - b.Unknown; x+hatchStep <= barZero+barFull; x += hatchStep {
-			fmt.Fprintf(&lines, "M%d 10l%d-10", x, hatchStep)
-		}
-		hatch = `<path class="hatch" d="` + lines.String() + `"/>`
-	}
-	return template.HTML(`<svg class="bar ` + b.Kind + class + // #nosec G203 -- constants and numbers
-		`" viewBox="` + box + `" preserveAspectRatio="none" role="img" aria-label="` + b.Label +
-		`"><rect class="track" x="33" width="99" height="10"/><rect class="fill" x="` + strconv.Itoa(b.X) +
-		`" width="` + strconv.Itoa(b.Width) + `" height="10"/>` + hatch + cut + `<path class="zero" d="M33 0v10"/></svg>`)
-}
+// Overspent reports whether the bar has an overspent part. Without one, it needs no room for it
+// where no other bar is aligned with it.
+func (b Bar) Overspent() bool { return b.Width > 0 && b.X < barZero }
 
 const (
 	barZero = 33 // where 0 % is
@@ -82,7 +55,7 @@ func NewBar(st *evaluator.Status) Bar {
 		}
 	}
 	if known := summary.Known(st); known != "" {
-		b.Unknown = int(math.Round(barFull * (1 - st.Own().Coverage)))
+		b.Hatch = hatch(int(math.Round(barFull * (1 - st.Own().Coverage))))
 		b.Label += ", " + known
 	}
 	switch {
@@ -95,28 +68,23 @@ func NewBar(st *evaluator.Status) Bar {
 	return b
 }
 
-// Sparkline is a picture of the burn rate in each part of the window. Its scale is the same
-// for all SLOs: logarithmic, 0 to 64, with a line at 1.
-type Sparkline struct {
-	Under, Over, Unknown []byte // paths of the bars: burn rate up to 1, above, unknown
-	Excluded             []byte // parts of which at least half is excluded
-	Label                string
-	Parts                int // bars, of 3 units each
+// hatch returns the path of lines over the last part of a bar, of a width.
+func hatch(width int) string {
+	var lines strings.Builder
+	for x := barZero + barFull - width; x+hatchStep <= barZero+barFull; x += hatchStep {
+		fmt.Fprintf(&lines, "M%d 10l%d-10", x, hatchStep)
+	}
+	return lines.String()
 }
 
-// SVG draws the sparkline over its whole width, however many parts there are.
-func (s Sparkline) SVG() template.HTML {
-	out := fmt.Appendf(nil, `<svg class="spark" viewBox="0 0 %[1]d %[2]d" width="%[3]d" height="%[2]d" preserveAspectRatio="none" role="img" aria-label="%[4]s">`+
-		`<path class="rule" d="M0 %[5]dH%[1]d"/>`, 3*max(s.Parts, 1), sparkHeight, 3*sparkParts, s.Label, sparkHeight-sparkBar(1))
-	for _, p := range []struct {
-		class string
-		path  []byte
-	}{{"excluded", s.Excluded}, {"under", s.Under}, {"over", s.Over}, {"gap", s.Unknown}} {
-		if len(p.path) > 0 {
-			out = append(append(append(append(append(out, `<path class="`...), p.class...), `" d="`...), p.path...), `"/>`...)
-		}
-	}
-	return template.HTML(append(out, "</svg>"...)) // #nosec G203 -- constants and numbers
+// Sparkline is a picture of the burn rate in each part of the window, 26 high. Its scale is the
+// same for all SLOs: logarithmic, 0 to 64, with a line at 1.
+type Sparkline struct {
+	Under, Over, Unknown string // paths of the bars: burn rate up to 1, above, unknown
+	Excluded             string // parts of which at least half is excluded
+	Rule                 int    // y of the line at 1
+	Label                string
+	Width                int // 3 for each part
 }
 
 // sparkBar returns the height of a sparkline's bar for a burn rate.
@@ -162,7 +130,7 @@ func NewSparkline(st *evaluator.Status) Sparkline {
 	if nExcluded > 0 {
 		label += fmt.Sprintf(", %d excluded", nExcluded)
 	}
-	return Sparkline{under, over, missing, excluded, label, len(parts)}
+	return Sparkline{string(under), string(over), string(missing), string(excluded), sparkHeight - sparkBar(1), label, 3 * max(len(parts), 1)}
 }
 
 // appendBar adds a bar that stands on the ground to a path.

@@ -1,8 +1,9 @@
-// Package chart draws budgets and burn rates as SVG, for pages and for reports.
+// Package chart makes pictures of budgets and burn rates, for pages and for reports: the paths,
+// places and texts of an SVG, which a template writes.
 //
 // It may import slo, evaluator and dashboards/summary. A use:
 //
-//	fmt.Fprint(w, chart.NewBar(status).SVG())
+//	templates.ExecuteTemplate(w, "bar", chart.NewBar(status))
 package chart
 
 import (

@@ -22,46 +22,36 @@ import (
 // detailPage is the page of one SLO.
 type detailPage struct {
 	frame
-	Row         listRow
-	Description string
-	Links       []link
-	Alerts      []alert
-	Now         *present // nil unless something fires or is about to
-	Windows     []windowRow
-	Allowed     string // with its unit
-	Consumed    string
-	Excluded    string // "" when nothing was
-	Exclusions  []exclusion
-	Policy      []policyStep
-	Gate        string       // "" without a policy
-	Asked       *rangeCounts // nil unless a time was asked for
-	Burning     *chart.Chart // nil unless an alert fires
-	Budget      *chart.Chart // nil without history
-	Errors      *chart.Chart
-	Labels      []pair
-	Indicator   string // its kind
-	Queries     []pair
-	Source      string
-	Revision    string
-	Place       string // file and line
-	Backend     string
-	Budgeting   string
-	Method      string
-	Inexact     bool
-	State       string
-	DataUntil   *humanize.Moment
-	Dated       bool   // the reason of the state has its date
-	JSON        string // address of this SLO in the API
-	Whole       string // address of the whole of a group
-	Groups      *groupsTable
-	Parts       []listRow // of a journey
-	Unit        string    // what is counted
-	Over        string    // the window, in words
-	Period      *period
-	Ended       []summary.Period
-	Unread      bool   // periods that ended are being read
-	MoreEnded   bool   // there are older ones
-	Before      string // earlier objectives
+	Row       listRow
+	Links     []link
+	Alerts    []alert
+	Now       *present // nil unless something fires or is about to
+	Allowed   string   // with its unit
+	Consumed  string
+	Excluded  string       // "" when nothing was
+	Asked     *rangeCounts // nil unless a time was asked for
+	Burning   *chart.Chart // nil unless an alert fires
+	Budget    *chart.Chart // nil without history
+	Errors    *chart.Chart
+	Labels    []pair
+	Indicator string // its kind
+	Queries   []pair
+	Place     string // file and line
+	Budgeting string
+	Method    string
+	Inexact   bool
+	State     string
+	Dated     bool   // the reason of the state has its date
+	JSON      string // address of this SLO in the API
+	Whole     string // address of the whole of a group
+	Groups    *groupList
+	Parts     []listRow // of a journey
+	Unit      string    // what is counted
+	Over      string    // the window, in words
+	Period    *period
+	Ended     []summary.Period
+	Unread    bool   // periods that ended are being read
+	Before    string // earlier objectives
 }
 
 // link is a link from the SLO file. Href is empty when the address is not one
@@ -69,30 +59,6 @@ type detailPage struct {
 type link struct {
 	Name, Text, Href string
 	Runbook          bool
-}
-
-// windowRow is a window in the table of the page.
-type windowRow struct {
-	Name                      string
-	Start, End                *humanize.Moment
-	Total, Bad, Coverage, SLI string
-	Burn                      burn
-	Own                       bool
-}
-
-// exclusion is one that excludes some of the window.
-type exclusion struct {
-	From, To       *humanize.Moment // nil when it recurs
-	Total, Bad     string           // events that it removed
-	Reason, Ticket string
-	Href           string // of the ticket, when that is a link
-	Place          string // file and line
-}
-
-// policyStep is a step of the budget policy.
-type policyStep struct {
-	Below, Action, Gate string
-	Active              bool
 }
 
 // pair is a name and a value.
@@ -129,19 +95,18 @@ func (s *server) writeDetail(w io.Writer, d *detailed) (status int, err error) {
 	st, report, now := d.status, d.report, s.Now()
 	p := detailPage{
 		frame: s.frame(st.ID, report), Row: s.listRow(st, now),
-		Description: st.Description, Links: newLinks(st.Links), Labels: pairs(st.Group, st.Labels),
+		Links: newLinks(st.Links), Labels: pairs(st.Group, st.Labels),
 		Allowed: humanize.Dash, Consumed: humanize.Percent(st.Budget.Consumed),
-		Source: st.Source, Revision: st.Revision, Backend: st.Backend,
 		Budgeting: budgetingOf(st), Method: "counted from " + summary.Source(st.Method), Inexact: !st.Exact && st.Own().SLI != nil, Unit: unitOf(st), Over: windowText(st),
-		Ended: summary.Periods(st), Unread: st.Periods == nil, MoreEnded: st.MorePeriods,
-		State: stateName(st.State), DataUntil: humanize.NewMoment(st.DataUntil, now),
+		Ended: summary.Periods(st), Unread: st.Periods == nil,
+		State: stateName(st.State),
 		Dated: st.StateSince != nil && strings.Contains(st.StateReason, st.StateSince.UTC().Format("2006-01-02 15:04")),
 		JSON:  s.prefix + "/api/v1/slos?" + apiQuery(st).Encode(),
 	}
 	if len(st.Group) > 0 {
 		p.Whole = s.prefix + (&evaluator.Status{Service: st.Service, SLO: st.SLO}).Path()
 	}
-	p.Groups = s.groupsTable(&p.Row, st, report)
+	p.Groups = s.groupList(&p.Row, summary.Block{SLO: st, Groups: s.groupsOf(st, report)}, detailGroups)
 	p.Parts = s.partRows(st, report)
 	p.Period = periodOf(st, p.Unit, now)
 	if p.Groups != nil {
@@ -151,14 +116,9 @@ func (s *server) writeDetail(w io.Writer, d *detailed) (status int, err error) {
 	p.Live = true
 	p.Asked = d.counts
 	p.setBudget(st)
-	p.setExclusions(&st.Excluded, now)
-	p.setPolicy(st)
+	p.setExcluded(&st.Excluded)
 	p.Alerts, p.Now = newAlerts(st, now), s.newPresent(st, p.Unit, now)
 	p.ownProblems(st, report)
-	for j, win := range st.Windows {
-		p.Windows = append(p.Windows, newWindowRow(st, win, now))
-		p.Windows[j].Own = j == len(st.Windows)-1
-	}
 	p.Burning = chart.Shares(st, st.Burning, st.Excluded.Spans)
 	p.Budget, p.Errors = chart.Budget(st), chart.Errors(st)
 	if p.Asked != nil && d.times.within(st.Burning) {
@@ -176,7 +136,7 @@ func (p *detailPage) ownProblems(st *evaluator.Status, report *evaluator.Report)
 		return f.Source == st.Source && (whole || st.Spec != nil && f.File == st.Spec.Origin.File)
 	})
 	p.Problems.Open = true
-	if o := summary.Outages(report)[st.Backend]; o.Explains(st) {
+	if o := p.Outages[st.Backend]; o.Explains(st) {
 		p.Row.Reason = "backend " + o.Backend + " can't be read (" + o.Cause + ")"
 	}
 }
@@ -224,45 +184,15 @@ func (p *detailPage) setSpec(spec *slo.SLO) {
 	}
 }
 
-// setExclusions sets the excluded time, and who excluded it.
-func (p *detailPage) setExclusions(x *evaluator.Excluded, now time.Time) {
-	if x.Slots > 0 {
-		p.Excluded = humanize.Duration(time.Duration(x.Slots)*time.Minute) + " with " + humanize.Count(x.Total) + " " + p.Unit + ", " + humanize.Count(x.Bad) + " of them bad"
-		if x.Now {
-			p.Excluded += "; the present is excluded"
-		}
+// setExcluded sets how much time is excluded.
+func (p *detailPage) setExcluded(x *evaluator.Excluded) {
+	if x.Slots == 0 {
+		return
 	}
-	for _, e := range x.By {
-		p.Exclusions = append(p.Exclusions, exclusion{
-			From: humanize.NewMoment(e.From, now), To: humanize.NewMoment(e.To, now),
-			Total: humanize.Count(e.Total), Bad: humanize.Count(e.Bad),
-			Reason: e.Reason, Ticket: e.Ticket, Href: safeHref(e.Ticket), Place: fmt.Sprintf("%s:%d", e.File, e.Line),
-		})
+	p.Excluded = humanize.Duration(time.Duration(x.Slots)*time.Minute) + " with " + humanize.Count(x.Total) + " " + p.Unit + ", " + humanize.Count(x.Bad) + " of them bad"
+	if x.Now {
+		p.Excluded += "; the present is excluded"
 	}
-}
-
-// setPolicy sets the steps of the budget policy.
-func (p *detailPage) setPolicy(st *evaluator.Status) {
-	for _, step := range st.Policy {
-		below := step.RemainingBelow
-		p.Policy = append(p.Policy, policyStep{"less than " + humanize.Percent(&below), step.Action, step.Gate, step.Active})
-		p.Gate = st.Gate
-	}
-	if len(p.Policy) > 0 && p.Gate == "" {
-		p.Gate = "open"
-	}
-}
-
-func newWindowRow(st *evaluator.Status, w evaluator.WindowStatus, now time.Time) windowRow {
-	row := windowRow{
-		Name: w.Name, Start: humanize.NewMoment(&w.Start, now), End: humanize.NewMoment(&w.End, now),
-		Total: humanize.Count(w.Total), Bad: humanize.Count(w.Bad), Coverage: humanize.Percent(&w.Coverage),
-		SLI: humanize.SLI(w.SLI, st.Objective), Burn: newBurn(st, w),
-	}
-	if w.Coverage == 0 { // no events would mean a known 0
-		row.Total, row.Bad = humanize.Dash, humanize.Dash
-	}
-	return row
 }
 
 // newLinks sorts the links by name, the runbook first.

@@ -34,8 +34,8 @@ func countSLOs(report *evaluator.Report) (slos, groups int) {
 	return len(report.SLOs) - groups, groups
 }
 
-// groupFold is the list of groups below a whole.
-type groupFold struct {
+// groupList is the list of the groups of a whole.
+type groupList struct {
 	ID       string // of the element
 	Count    int    // of groups
 	Of       string // "tenant"
@@ -46,18 +46,18 @@ type groupFold struct {
 	All      string
 }
 
-func (s *server) blockRow(b summary.Block, now time.Time) listRow {
-	r := s.listRow(b.SLO, now)
+// groupList returns the worst groups of an SLO, nil for one without groups, and gives the row
+// of the SLO the badge of the worst one, if that is worse.
+func (s *server) groupList(whole *listRow, b summary.Block, most int) *groupList {
 	if b.SLO.Groups == nil {
-		return r
+		return nil
 	}
-	r.Fold = &groupFold{
+	s.markWorst(whole, b)
+	return &groupList{
 		ID: "groups-" + b.SLO.ID, Count: len(b.Groups), Of: strings.Join(b.SLO.Groups.By, ", "), LeftOut: b.SLO.Groups.LeftOut,
-		Problems: groupProblems(b.Groups), Rows: s.groupRows(b.Groups[:min(len(b.Groups), foldedGroups)], now),
-		More: max(len(b.Groups)-foldedGroups, 0), All: s.groupsHref(b.SLO),
+		Problems: groupProblems(b.Groups), Rows: s.groupRows(b.Groups[:min(len(b.Groups), most)], s.Now()),
+		More: max(len(b.Groups)-most, 0), All: s.prefix + "/?" + url.Values{"whole": {b.SLO.ID}}.Encode(),
 	}
-	s.markWorst(&r, b)
-	return r
 }
 
 // markWorst gives the row of a whole the badge of its worst group, if that is worse.
@@ -82,11 +82,6 @@ func (s *server) markWorst(r *listRow, b summary.Block) {
 		badge = "in doubt"
 	}
 	r.Badge, r.Since = fmt.Sprintf("%d of %d %s", n, len(b.Groups), strings.ToLower(badge)), nil
-}
-
-// groupsHref returns the address of the list of the groups of an SLO.
-func (s *server) groupsHref(whole *evaluator.Status) string {
-	return s.prefix + "/?" + url.Values{"whole": {whole.ID}}.Encode()
 }
 
 // groupProblems counts groups by the worst problem of each.
@@ -123,22 +118,8 @@ func (s *server) groupRows(groups []*evaluator.Status, now time.Time) []listRow 
 	return out
 }
 
-// groupsTable is the table of groups on the page of their whole.
-type groupsTable struct {
-	By      string
-	Count   int
-	LeftOut int
-	Rows    []listRow
-	More    int
-	All     string // address of the list of them
-}
-
-// groupsTable returns the groups of an SLO, and gives its head the badge of the worst one, if
-// that is worse.
-func (s *server) groupsTable(head *listRow, whole *evaluator.Status, report *evaluator.Report) *groupsTable {
-	if whole.Groups == nil {
-		return nil
-	}
+// groupsOf returns the groups of an SLO, the worst first.
+func (s *server) groupsOf(whole *evaluator.Status, report *evaluator.Report) []*evaluator.Status {
 	var groups []*evaluator.Status
 	for i := range report.SLOs {
 		if st := &report.SLOs[i]; len(st.Group) > 0 && st.WholeID() == whole.ID {
@@ -146,12 +127,7 @@ func (s *server) groupsTable(head *listRow, whole *evaluator.Status, report *eva
 		}
 	}
 	slices.SortFunc(groups, s.order().Once().Compare)
-	s.markWorst(head, summary.Block{SLO: whole, Groups: groups})
-	return &groupsTable{
-		By: strings.Join(whole.Groups.By, ", "), Count: len(groups), LeftOut: whole.Groups.LeftOut,
-		Rows: s.groupRows(groups[:min(len(groups), detailGroups)], s.Now()),
-		More: max(len(groups)-detailGroups, 0), All: s.groupsHref(whole),
-	}
+	return groups
 }
 
 // find returns the SLO of a page: by the parts of its id, and by the labels of its group as

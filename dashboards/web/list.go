@@ -31,7 +31,7 @@ type frame struct {
 	Late     bool // older than lateAfter
 	Sources  []source
 	Problems problems
-	Outages  []outage
+	Outages  map[string]*summary.Outage
 }
 
 // problems are findings in SLO files, errors first.
@@ -39,10 +39,8 @@ type problems struct {
 	Title  string // "1 error, 2 warnings in SLO files"; "" without any
 	Errors bool
 	Open   bool // shown without a click
-	List   []problem
+	List   []evaluator.Problem
 }
-
-type problem struct{ Severity, Place, Message, Hint, Source string }
 
 // newProblems returns the chosen findings.
 func newProblems(found []evaluator.Problem, chosen func(evaluator.Problem) bool) problems {
@@ -54,11 +52,7 @@ func newProblems(found []evaluator.Problem, chosen func(evaluator.Problem) bool)
 				continue
 			}
 			counts[severity]++
-			p := problem{Severity: f.Severity, Place: f.File, Message: f.Message, Hint: f.Hint, Source: f.Source}
-			if f.Line > 0 {
-				p.Place = fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Column)
-			}
-			out.List = append(out.List, p)
+			out.List = append(out.List, f)
 		}
 	}
 	var parts []string
@@ -69,22 +63,6 @@ func newProblems(found []evaluator.Problem, chosen func(evaluator.Problem) bool)
 	}
 	if len(parts) > 0 {
 		out.Title, out.Errors = strings.Join(parts, ", ")+" in SLO files", counts["error"] > 0
-	}
-	return out
-}
-
-// outage is a backend that does not answer.
-type outage struct {
-	Backend, Cause, Reason, SLOs string
-	Since                        *humanize.Moment
-}
-
-func newOutages(report *evaluator.Report, now time.Time) []outage {
-	found := summary.Outages(report)
-	var out []outage
-	for _, name := range slices.Sorted(maps.Keys(found)) {
-		o := found[name]
-		out = append(out, outage{name, o.Cause, o.Reason, o.Unknown(), humanize.NewMoment(o.Since, now)})
 	}
 	return out
 }
@@ -105,9 +83,7 @@ func (f *frame) dropReasons(rows []listRow) {
 }
 
 // source is a source of SLOs.
-type source struct {
-	Name, Revision, Short string
-}
+type source struct{ Name, Revision string }
 
 // lateAfter is the age of an evaluation at which the page warns. There is one each minute,
 // half a minute after the end of a slot.
@@ -118,7 +94,7 @@ func (s *server) frame(title string, report *evaluator.Report) frame {
 	f := frame{
 		Title: title, Home: s.prefix + "/", API: s.prefix + "/api/v1/slos", Metrics: s.prefix + "/metrics",
 		CSS: s.assetURL("slowburn.css"), JS: s.assetURL("slowburn.js"), Icon: s.assetURL("icon.svg"),
-		Version: s.Version, At: humanize.NewMoment(&report.EvaluatedAt, now), Outages: newOutages(report, now),
+		Version: s.Version, At: humanize.NewMoment(&report.EvaluatedAt, now), Outages: summary.Outages(report),
 		Problems: newProblems(report.Problems, func(evaluator.Problem) bool { return true }),
 	}
 	if f.At != nil {
@@ -127,7 +103,7 @@ func (s *server) frame(title string, report *evaluator.Report) frame {
 	}
 	for i := range report.SLOs {
 		st := &report.SLOs[i]
-		src := source{Name: st.Source, Revision: st.Revision, Short: st.Revision[:min(len(st.Revision), 8)]}
+		src := source{st.Source, st.Revision}
 		if !slices.Contains(f.Sources, src) {
 			f.Sources = append(f.Sources, src)
 		}
@@ -158,11 +134,9 @@ type chip struct {
 
 // form is the filter with its choices.
 type form struct {
-	Q, Service, Owner, State, SLO string
-	Whole                         string
-	Labels                        []string
-	Services, Owners, States      []string
-	Active                        bool
+	url.Values
+	Services, Owners, States []string
+	Active                   bool
 }
 
 // pageRows is how many SLOs one page lists.
@@ -210,7 +184,9 @@ func (s *server) writeList(w io.Writer, values url.Values, report *evaluator.Rep
 	}
 	now := s.Now()
 	for _, b := range shown {
-		p.Rows = append(p.Rows, s.blockRow(b, now))
+		row := s.listRow(b.SLO, now)
+		row.Fold = s.groupList(&row, b, foldedGroups)
+		p.Rows = append(p.Rows, row)
 	}
 	p.dropReasons(p.Rows)
 	return http.StatusOK, s.pages.ExecuteTemplate(w, "list.html", p)
@@ -274,17 +250,16 @@ func (s *server) chips(report *evaluator.Report) []chip {
 }
 
 func newForm(values url.Values, report *evaluator.Report) form {
-	f := form{
-		Q: values.Get("q"), Service: values.Get("service"), Owner: values.Get("owner"),
-		State: values.Get("state"), SLO: values.Get("slo"), Whole: values.Get("whole"), Labels: values["label"], States: filterStates(),
+	f := form{Values: values, States: filterStates()}
+	for _, name := range []string{"q", "service", "owner", "state", "slo", "whole", "label"} {
+		f.Active = f.Active || strings.Join(values[name], "") != ""
 	}
-	f.Active = f.Q+f.Service+f.Owner+f.State+f.SLO+f.Whole+strings.Join(f.Labels, "") != ""
 	services, owners := map[string]bool{}, map[string]bool{}
 	for i := range report.SLOs {
 		services[report.SLOs[i].Service] = true
 		owners[report.SLOs[i].Owner] = true
 	}
-	f.Services, f.Owners = choices(services, f.Service), choices(owners, f.Owner)
+	f.Services, f.Owners = choices(services, f.Get("service")), choices(owners, f.Get("owner"))
 	return f
 }
 
@@ -293,12 +268,7 @@ func newForm(values url.Values, report *evaluator.Report) form {
 func choices(set map[string]bool, chosen string) []string {
 	set[chosen] = true
 	delete(set, "")
-	out := make([]string, 0, len(set))
-	for k := range set {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
+	return slices.Sorted(maps.Keys(set))
 }
 
 // errorPage explains why there is no other page.

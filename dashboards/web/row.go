@@ -18,37 +18,30 @@ import (
 
 // listRow is an SLO as the list and the head of its own page show it.
 type listRow struct {
-	Attrs      template.HTMLAttr // the raw numbers
-	Kind       string            // how it is painted: page, ticket, spent, burning, unknown, doubt, idle, fine
-	Mark       string            // how its badge is painted: by the worst of a whole and its groups
-	Icon       string
-	Badge      string
-	Since      *humanize.Moment // of the alert or the state in the badge
-	ID         string
-	Service    string
-	Name       string // the id without the service
-	Href       string
-	Owner      string
-	State      string // of the data, "" when it is fine
-	StateSince *humanize.Moment
-	Reason     string // of the state
-	Objective  string
-	SLI        string
-	Window     string
-	Over       string // "30d" or "this month so far"
-	Remaining  string
-	Meaning    string // "overspent" or "left"
-	Bar        chart.Bar
-	Burns      []burn
-	Ends       string
-	EndsTitle  string
-	Spark      chart.Sparkline
-	Estimated  bool   // the numbers are not exact
-	Known      string // of its window, "" when nearly all of it is
-	Doubts     []evaluator.Doubt
-	Backend    string
-	Group      string     // the labels of a group, below its whole
-	Fold       *groupFold // the groups of a whole
+	*evaluator.Status
+	Kind      string // how it is painted: page, ticket, spent, burning, unknown, doubt, idle, fine
+	Mark      string // how its badge is painted: by the worst of a whole and its groups
+	Icon      string
+	Badge     string
+	Since     *humanize.Moment // of the alert or the state in the badge
+	Name      string           // the id without the service
+	Href      string
+	State     string // of the data, "" when it is fine
+	Reason    string // of the state
+	Objective string
+	SLI       string
+	Over      string // "30d" or "this month so far"
+	Remaining string
+	Meaning   string // "overspent" or "left"
+	Bar       chart.Bar
+	Burns     []burn
+	Ends      string
+	EndsTitle string
+	Spark     chart.Sparkline
+	Estimated bool       // the numbers are not exact
+	Known     string     // of its window, "" when nearly all of it is
+	Group     string     // the labels of a group, below its whole
+	Fold      *groupList // the groups of a whole
 }
 
 // burn is a burn rate in the list.
@@ -58,37 +51,20 @@ type burn struct {
 	Firing       string // the severity of the alert that fires by this window, "" for none
 }
 
-// HTML returns the rate below the name of its window.
-func (b burn) HTML() template.HTML {
-	class := "burn"
-	if b.Hot {
-		class += " hot"
-	}
-	if b.Firing != "" {
-		class += " firing " + b.Firing
-	}
-	return template.HTML(`<span class="` + class + `"><small>` + template.HTMLEscapeString(b.Window) + // #nosec G203 -- escaped
-		`</small> ` + template.HTMLEscapeString(b.Text) + `</span>`)
-}
-
 func (s *server) listRow(st *evaluator.Status, now time.Time) listRow {
 	name := strings.TrimPrefix(st.ID, st.Service+"/")
 	r := listRow{
-		Attrs:     dataAttrs(st),
-		ID:        st.ID,
-		Service:   st.Service,
+		Status:    st,
 		Name:      name,
 		Href:      s.prefix + st.Path(),
-		Owner:     st.Owner,
 		Objective: humanize.Objective(st.Objective) + humanize.Space + "%",
 		SLI:       humanize.SLI(st.Own().SLI, st.Objective),
-		Window:    st.Window,
 		Over:      overText(st),
 		Remaining: humanize.Percent(st.Budget.Remaining),
 		Meaning:   "left",
 		Burns:     burns(st),
 		Estimated: !st.Exact && st.Own().SLI != nil,
-		Known:     summary.Known(st), Doubts: st.Doubts, Backend: st.Backend,
+		Known:     summary.Known(st),
 	}
 	if summary.IsOverspent(st) {
 		r.Meaning = "overspent"
@@ -99,9 +75,9 @@ func (s *server) listRow(st *evaluator.Status, now time.Time) listRow {
 		r.Since = humanize.NewMoment(&a.Since, now)
 	}
 	if st.State != evaluator.StateOK {
-		r.State, r.StateSince, r.Reason = stateName(st.State), humanize.NewMoment(st.StateSince, now), st.StateReason
+		r.State, r.Reason = stateName(st.State), st.StateReason
 		if r.Badge == r.State {
-			r.Since = r.StateSince
+			r.Since = humanize.NewMoment(st.StateSince, now)
 		}
 	}
 	r.Bar = chart.NewBar(st)

@@ -74,7 +74,10 @@ type Options struct {
 //	/static/                style sheet, script and icon
 func Handler(o Options) http.Handler {
 	s := &server{Options: o, prefix: pathPrefix(o.ExternalURL), assets: loadAssets(), answers: newAnswers(), waiting: make(chan struct{}, maxWaiting)}
-	s.pages = template.Must(template.New("").Funcs(template.FuncMap{"noun": humanize.Noun, "plural": humanize.Plural}).ParseFS(files, "templates/*.html"))
+	s.pages = template.Must(template.New("").Funcs(template.FuncMap{
+		"noun": humanize.Noun, "plural": humanize.Plural, "count": humanize.Count, "percent": humanize.Percent, "sli": humanize.SLI,
+		"numbers": dataAttrs, "href": safeHref, "burn": newBurn, "moment": func(t *time.Time) *humanize.Moment { return humanize.NewMoment(t, o.Now()) },
+	}).ParseFS(files, "templates/*.html"))
 
 	mux := http.NewServeMux()
 	read := []string{http.MethodGet, http.MethodHead}
