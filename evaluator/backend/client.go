@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -104,7 +105,7 @@ func (c *Client) send(ctx context.Context, path string, form url.Values) ([]Seri
 	var out []Series
 	ctx, share, done := c.quota.share(ctx)
 	defer done()
-	err := c.Call(ctx, path, form, func(body io.Reader) (err error) {
+	err := c.call(ctx, path, form, func(body io.Reader) (err error) {
 		defer c.Rescue(&err)
 		var a result
 		err = share.decoding(func() (err error) {
@@ -127,9 +128,14 @@ func (c *Client) send(ctx context.Context, path string, form url.Values) ([]Seri
 	return out, err
 }
 
-// Call sends a request, with or without a form, and decodes the answer. It tries again if
+// Get reads a path of the API, and decodes the answer from JSON.
+func (c *Client) Get(ctx context.Context, path string, answer any) error {
+	return c.call(ctx, path, nil, func(body io.Reader) error { return json.NewDecoder(body).Decode(answer) })
+}
+
+// call sends a request, with or without a form, and decodes the answer. It tries again if
 // the options require it.
-func (c *Client) Call(ctx context.Context, path string, form url.Values, decode func(io.Reader) error) error {
+func (c *Client) call(ctx context.Context, path string, form url.Values, decode func(io.Reader) error) error {
 	return c.patience.persist(ctx, func() error { return c.callOnce(ctx, path, form, decode) })
 }
 

@@ -3,9 +3,7 @@ package backend
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
 	"net/url"
 	"strings"
 	"time"
@@ -133,9 +131,7 @@ func (c *Client) inquire(ctx context.Context) (Identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout+c.patience.limit)
 	defer cancel()
 	var info buildInfo
-	err := c.Call(ctx, "/api/v1/status/buildinfo", nil, func(body io.Reader) error {
-		return json.NewDecoder(body).Decode(&info)
-	})
+	err := c.Get(ctx, "/api/v1/status/buildinfo", &info)
 	if id := info.identity(); err == nil && id.Kind != "" {
 		return id, nil
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"slices"
@@ -145,8 +144,7 @@ func (c *Client) listStores(ctx context.Context) ([]thanosStore, error) {
 	var answer struct {
 		Data map[string][]thanosStore `json:"data"`
 	}
-	err := c.Call(ctx, "/api/v1/stores", nil, func(body io.Reader) error { return json.NewDecoder(body).Decode(&answer) })
-	if err != nil {
+	if err := c.Get(ctx, "/api/v1/stores", &answer); err != nil {
 		return nil, fmt.Errorf("listing stores: %w", err)
 	}
 	ignored := slices.Concat(replicaLabels, c.ReplicaLabels)

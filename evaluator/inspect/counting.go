@@ -45,7 +45,8 @@ func (x *inspector) trial(ctx context.Context) error {
 	case *slo.WorstOf:
 		field = "worst_of"
 	}
-	return x.refused(e.Err, field)
+	x.err = e.Err
+	return x.refused(field)
 }
 
 // undecided counts the newest part of an SLO's counters, up to a day, as the service
@@ -57,9 +58,9 @@ func (x *inspector) undecided(ctx context.Context) error {
 	m := plan.NewInput(x.slo.Indicator)
 	series := 0.0
 	for _, q := range m.Queries {
-		n, _, err := x.number(ctx, "count("+q.Text()+")", x.end)
-		if err != nil {
-			return x.refused(err, x.fieldFor(q.Role))
+		n, _ := x.number(ctx, "count("+q.Text()+")")
+		if x.err != nil {
+			return x.refused(x.fieldFor(q.Role))
 		}
 		series += n
 	}
@@ -72,8 +73,8 @@ func (x *inspector) undecided(ctx context.Context) error {
 	p := plan.New(&whole, plan.Options{Settle: timeline.Minutes(x.Settle), History: length})
 	e := &history.Read{Record: history.NewRecord(p, x.end.Add(-length), plan.ShortLeadIn)}
 	x.Advance(ctx, []*history.Read{e}, x.end, false)
-	if e.Err != nil {
-		return x.refused(e.Err, "sli."+x.slo.Indicator.Kind())
+	if x.err = e.Err; x.err != nil {
+		return x.refused("sli." + x.slo.Indicator.Kind())
 	}
 	x.audited(ctx, e.Record)
 	if text := e.Record.Impossible(x.end); text != "" {
@@ -120,16 +121,15 @@ func (x *inspector) leftUndecided(kind counting.FindingKind, left counting.Undec
 // pushed finds counters that come through a Pushgateway without the start time of the
 // process that pushed them. Each run of a batch begins at zero, but that is not visible
 // if the next run counts at least as much.
-func (x *inspector) pushed(ctx context.Context, s subject) error {
+func (x *inspector) pushed(ctx context.Context, s subject) {
 	on := " on (" + slo.LabelList(x.TargetLabels...) + ") "
-	n, found, err := x.number(ctx, "count("+s.Text()+" and"+on+"changes(push_time_seconds[1d]) > 0 unless"+on+"process_start_time_seconds)", x.end)
-	if err != nil || !found {
-		return err
+	n, found := x.number(ctx, "count("+s.Text()+" and"+on+"changes(push_time_seconds[1d]) > 0 unless"+on+"process_start_time_seconds)")
+	if !found {
+		return
 	}
 	x.concern(false, s.field, "push process_start_time_seconds with them, or let one process count for all runs",
 		"%.0f series of %s are pushed to a Pushgateway without process_start_time_seconds: a run that counts as much as the one before is not seen, and of one that counts more only the rest is",
 		n, s.Text())
-	return nil
 }
 
 // audited audits the last two hours. It is a finding if both differ.
@@ -151,14 +151,14 @@ func (x *inspector) audited(ctx context.Context, record *history.Record) {
 
 // excess finds more bad or good events in a day than all events in that day and the one
 // before. Some events may be counted before they are judged.
-func (x *inspector) excess(ctx context.Context, m *plan.Input) error {
+func (x *inspector) excess(ctx context.Context, m *plan.Input) {
 	part, code := counting.RoleBad, "bad"
 	switch m.Counted {
 	case counting.RoleGood | counting.RoleTotal:
 		part, code = counting.RoleGood, "good"
 	case counting.RoleBad | counting.RoleTotal:
 	default:
-		return nil
+		return
 	}
 	grown := func(r counting.Role, length timeline.Minute) (string, bool) {
 		var terms []string
@@ -177,38 +177,34 @@ func (x *inspector) excess(ctx context.Context, m *plan.Input) error {
 	some, one := grown(part, day)
 	all, two := grown(counting.RoleTotal, 2*day)
 	if m.NewMethod != nil || !one || !two {
-		return nil
+		return
 	}
-	events, _, err := x.number(ctx, some, x.end)
-	if err != nil || !evaluator.Exceeds(events, 0) {
-		return err
+	events, _ := x.number(ctx, some)
+	if !evaluator.Exceeds(events, 0) {
+		return
 	}
-	total, _, err := x.number(ctx, all, x.end)
-	if err != nil || !evaluator.Exceeds(events, total) {
-		return err
+	total, _ := x.number(ctx, all)
+	if !evaluator.Exceeds(events, total) {
+		return
 	}
 	x.concern(false, x.fieldFor(counting.RoleTotal), "it must count all events, the bad ones among them; or give good and bad",
 		"there were %s %s events in the last day, and %s events in the last two: the total leaves some out", humanize.Decimal(math.Round(events)), code, humanize.Decimal(math.Round(total)))
-	return nil
 }
 
 // twins checks whether a backend has several copies of each counter.
-func (x *inspector) twins(ctx context.Context, s subject) error {
-	n, _, err := x.number(ctx, "count("+s.Text()+")", x.end)
-	if err != nil || n < 2 {
-		return err
+func (x *inspector) twins(ctx context.Context, s subject) {
+	n, _ := x.number(ctx, "count("+s.Text()+")")
+	if n < 2 {
+		return
 	}
 	label := ""
 	if n > history.MostTwins {
-		label, err = x.TargetTwinLabel(ctx, s.Selector, x.end)
-	} else if answer, failed := x.Query(ctx, s.Selector.Range(history.TwinsLength), x.end.Time()); failed != nil {
-		err = failed
+		label, x.err = x.TargetTwinLabel(ctx, s.Selector, x.end)
 	} else {
-		label = x.TwinLabel(x.RawSeries(answer))
+		label = x.TwinLabel(x.RawSeries(x.ask(ctx, s.Selector.Range(history.TwinsLength))))
 	}
-	if err == nil && label != "" {
+	if label != "" {
 		x.concern(false, s.field, fmt.Sprintf("write replica_labels: [%s] in the configuration of the backend, so that one of them counts", label),
 			"%s has each counter more than once, as replicas see it, which differ in the label %s", s.Selector, label)
 	}
-	return err
 }

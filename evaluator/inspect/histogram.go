@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
 	"github.com/slowburn-slo/slowburn/evaluator/counting"
 	"github.com/slowburn-slo/slowburn/evaluator/history"
 	"github.com/slowburn-slo/slowburn/evaluator/mismatch"
@@ -13,30 +14,29 @@ import (
 
 // histogram checks the buckets of a histogram. It returns the subject that shows that
 // there is one: the count of a classic histogram, or the native one itself.
-func (x *inspector) histogram(ctx context.Context, l slo.Latency) (subject, error) {
+func (x *inspector) histogram(ctx context.Context, l slo.Latency) subject {
 	const field = "sli.latency.histogram"
 	c, _ := l.Measure().(slo.Counters)
 	classic, _ := c.Total.Plain()
 	out := subject{plan.Query{Role: counting.RoleTotal, Selector: classic}.Prepared(), field, true}
-	texts, err := x.BoundTexts(ctx, l, x.end)
-	if err != nil {
-		return out, err
-	}
+	var texts []string
+	texts, x.err = x.BoundTexts(ctx, l, x.end)
 	bounds := mismatch.BoundsOf(texts)
 	if len(bounds) == 0 {
-		if found, err := x.estimates(ctx, l); err != nil || found {
-			return subject{plan.Query{Role: counting.RoleTotal, Selector: l.Histogram}.Prepared(), field, false}, err
+		if x.estimates(ctx, l) {
+			return subject{plan.Query{Role: counting.RoleTotal, Selector: l.Histogram}.Prepared(), field, false}
 		}
-		if found, err := x.exists(ctx, out); err != nil || !found {
-			return out, err
+		if !x.exists(ctx, out) {
+			return out
 		}
 	}
 	if fault, ok := mismatch.BucketFault(l, bounds); ok {
 		x.fault("sli.latency.threshold", fault)
-		return out, nil
+		return out
 	}
 	x.unlikely(l, bounds)
-	return out, x.layouts(ctx, l, classic, texts)
+	x.layouts(ctx, l, classic, texts)
+	return out
 }
 
 // unlikely finds histograms and thresholds that are possible but probably not intended.
@@ -53,27 +53,27 @@ func (x *inspector) unlikely(l slo.Latency, bounds []float64) {
 }
 
 // layouts finds histograms that lack the bucket that others have.
-func (x *inspector) layouts(ctx context.Context, l slo.Latency, count slo.Selector, texts []string) error {
+func (x *inspector) layouts(ctx context.Context, l slo.Latency, count slo.Selector, texts []string) {
 	var p history.InputState
 	if p.Spell(l, texts) {
 		x.concern(false, "sli.latency.threshold", "slowburn counts it, and the rules that it generates do not find it",
 			"the bucket at %s of %s is written le=%q", l.Text, l.Histogram, p.Spellings[0])
 	}
-	having, _, err := x.number(ctx, "count(count without (le) ("+l.Bucket(p.Spellings...).String()+"))", x.end)
-	if err != nil {
-		return err
-	}
-	all, _, err := x.number(ctx, "count("+count.String()+")", x.end)
-	if err == nil && having < all {
+	having, _ := x.number(ctx, "count(count without (le) ("+l.Bucket(p.Spellings...).String()+"))")
+	all, _ := x.number(ctx, "count("+count.String()+")")
+	if having < all {
 		x.concern(true, "sli.latency.threshold", "", "threshold %s is not a bucket boundary of %g of the %g histograms %s", l.Text, all-having, all, l.Histogram)
 	}
-	return err
 }
 
 // estimates finds a threshold within a bucket of a native histogram. It reports whether
 // there is one.
-func (x *inspector) estimates(ctx context.Context, l slo.Latency) (found bool, err error) {
-	answer, err := x.QueryRange(ctx, "sum("+l.Histogram.String()+")", x.end, x.end, 1)
+func (x *inspector) estimates(ctx context.Context, l slo.Latency) (found bool) {
+	if x.err != nil {
+		return false
+	}
+	var answer []backend.Series
+	answer, x.err = x.QueryRange(ctx, "sum("+l.Histogram.String()+")", x.end, x.end, 1)
 	for _, v := range answer {
 		for _, h := range v.Histograms {
 			found = true
@@ -83,5 +83,5 @@ func (x *inspector) estimates(ctx context.Context, l slo.Latency) (found bool, e
 			}
 		}
 	}
-	return found, err
+	return found
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
 	"github.com/slowburn-slo/slowburn/evaluator/counting"
 	"github.com/slowburn-slo/slowburn/evaluator/history"
+	"github.com/slowburn-slo/slowburn/evaluator/mismatch"
 	"github.com/slowburn-slo/slowburn/evaluator/plan"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 	"github.com/slowburn-slo/slowburn/slo"
@@ -96,21 +98,10 @@ func (a *answers) ask(ctx context.Context, promql string, at timeline.Minute) ([
 	return known.series, known.err
 }
 
-// number returns the largest value of an answer, and whether there is any.
-func (a *answers) number(ctx context.Context, promql string, at timeline.Minute) (float64, bool, error) {
-	series, err := a.ask(ctx, promql, at)
-	largest, found := 0.0, false
-	for _, v := range series {
-		for _, s := range v.Samples {
-			largest, found = max(largest, s.V), true
-		}
-	}
-	return largest, found, err
-}
-
 // inspector checks one SLO.
 type inspector struct {
 	*answers
+	err      error // of the first query that failed; until it is reported, nothing is queried or found
 	slo      *slo.SLO
 	end      timeline.Minute
 	short    slo.Window // the shortest window of its alerts
@@ -118,8 +109,36 @@ type inspector struct {
 	findings []slo.Finding
 }
 
+// ask returns the answer to a query at the end.
+func (x *inspector) ask(ctx context.Context, promql string) (series []backend.Series) {
+	if x.err == nil {
+		series, x.err = x.answers.ask(ctx, promql, x.end)
+	}
+	return series
+}
+
+// number returns the largest value of an answer, and whether there is any.
+func (x *inspector) number(ctx context.Context, promql string) (float64, bool) {
+	return x.numberAt(ctx, promql, x.end)
+}
+
+func (x *inspector) numberAt(ctx context.Context, promql string, at timeline.Minute) (largest float64, found bool) {
+	if x.err != nil {
+		return 0, false
+	}
+	var series []backend.Series
+	series, x.err = x.answers.ask(ctx, promql, at)
+	for _, v := range mismatch.NumbersOf(series) {
+		largest, found = max(largest, v), true
+	}
+	return largest, found
+}
+
+// concern adds a finding, unless a query failed that it may depend on.
 func (x *inspector) concern(wrong bool, field, hint, format string, args ...any) {
-	x.findings = append(x.findings, slo.Finding{SLO: x.slo, Field: field, Wrong: wrong, Message: fmt.Sprintf(format, args...), Hint: hint})
+	if x.err == nil {
+		x.findings = append(x.findings, slo.Finding{SLO: x.slo, Field: field, Wrong: wrong, Message: fmt.Sprintf(format, args...), Hint: hint})
+	}
 }
 
 // fault adds a finding that the evaluation of the SLO would refuse.
@@ -158,13 +177,12 @@ func (x *inspector) inspect(ctx context.Context) error {
 	if _, isJourney := x.slo.Indicator.Measure().(slo.Parts); isJourney {
 		ask = x.journey
 	}
-	if err := ask(ctx); err != nil {
-		return err
+	for _, check := range []func(context.Context) error{ask, x.trial, x.undecided} {
+		if err := check(ctx); err != nil {
+			return err
+		}
 	}
-	if err := x.trial(ctx); err != nil {
-		return err
-	}
-	return x.undecided(ctx)
+	return nil
 }
 
 // indicator checks the queries of the indicator.
@@ -177,48 +195,45 @@ func (x *inspector) indicator(ctx context.Context) error {
 		all = append(all, subject{q, x.fieldFor(q.Role), counters})
 	}
 	if l, ok := x.slo.Indicator.(slo.Latency); ok {
-		one, err := x.histogram(ctx, l)
-		if err != nil {
-			return x.refused(err, "sli.latency.histogram")
+		all = []subject{x.histogram(ctx, l)}
+		if x.err != nil {
+			return x.refused("sli.latency.histogram")
 		}
-		all = []subject{one}
 	}
 	lasting := true
 	for _, s := range all {
-		found, err := x.present(ctx, s)
-		if err == nil && s.counter {
-			err = x.bucket(ctx, s)
+		found := x.present(ctx, s)
+		clock := found && s.Role&m.Clock() != 0
+		if s.counter {
+			x.bucket(ctx, s)
 		}
-		if err == nil { // if an expression has no values, its range may be too short or samples late
-			err = x.samples(ctx, s)
+		x.samples(ctx, s) // if an expression has no values, its range may be too short or samples late
+		x.seldom(ctx, s)
+		if clock && lasting {
+			lasting = x.lasts(ctx, s)
 		}
-		if err == nil {
-			err = x.seldom(ctx, s)
+		if found {
+			x.groups(ctx, s)
 		}
-		if err == nil && found && s.Role&m.Clock() != 0 && lasting {
-			lasting, err = x.lasts(ctx, s)
+		if clock && s.counter {
+			x.twins(ctx, s)
+			x.pushed(ctx, s)
 		}
-		if err == nil && found {
-			err = x.groups(ctx, s)
+		if found && s.Role == counting.RoleTotal {
+			x.values(ctx, s)
 		}
-		if err == nil && found && s.counter && s.Role&m.Clock() != 0 {
-			err = x.twins(ctx, s)
-			if err == nil {
-				err = x.pushed(ctx, s)
-			}
-		}
-		if err == nil && found && s.Role == counting.RoleTotal {
-			err = x.values(ctx, s)
-		}
-		if err := x.refused(err, s.field); err != nil {
+		if err := x.refused(s.field); err != nil {
 			return err
 		}
 	}
-	return x.refused(x.excess(ctx, m), x.fieldFor(counting.RoleTotal))
+	x.excess(ctx, m)
+	return x.refused(x.fieldFor(counting.RoleTotal))
 }
 
-// refused turns an error of a single query into a finding.
-func (x *inspector) refused(err error, field string) error {
+// refused turns the error of a single query into a finding.
+func (x *inspector) refused(field string) error {
+	err := x.err
+	x.err = nil
 	var fault backend.MismatchError
 	switch {
 	case err == nil:
@@ -244,50 +259,45 @@ func (x *inspector) journey(ctx context.Context) error {
 		}
 		for _, q := range queries {
 			s := subject{Query: q, field: "worst_of"}
-			if found, err := x.exists(ctx, s); err != nil || !found {
-				continue // a finding of the part
-			}
-			if lasting, err := x.lasts(ctx, s); err != nil || !lasting {
-				return x.refused(err, s.field)
+			if !x.exists(ctx, s) {
+				x.err = nil // a finding of the part
+			} else if !x.lasts(ctx, s) {
+				return x.refused(s.field)
 			}
 		}
 	}
 	return nil
 }
 
-func (x *inspector) exists(ctx context.Context, s subject) (bool, error) {
-	_, found, err := x.number(ctx, "count("+s.Text()+")", x.end)
-	return found, err
+func (x *inspector) exists(ctx context.Context, s subject) bool {
+	_, found := x.number(ctx, "count("+s.Text()+")")
+	return found
 }
 
 // present reports whether the subject has series now. If there were none for a day, that
 // is a finding, except for counters of some of the events, which may begin with the first
 // event.
-func (x *inspector) present(ctx context.Context, s subject) (bool, error) {
-	if found, err := x.exists(ctx, s); err != nil || found {
-		return found, err
+func (x *inspector) present(ctx context.Context, s subject) bool {
+	if x.exists(ctx, s) {
+		return true
 	}
-	_, found, err := x.number(ctx, "count(last_over_time("+s.ranged(24*time.Hour)+"))", x.end)
-	if err != nil || found {
-		return false, err
+	if _, recent := x.number(ctx, "count(last_over_time("+s.ranged(24*time.Hour)+"))"); recent {
+		return false
 	}
 	if s.Way != plan.RawSamples {
 		if s.Role&(counting.RoleGood|counting.RoleBad) == 0 || x.slo.Indicator.Kind() != "events" {
 			x.concern(false, s.field, "", "the query had no values in the last 24 hours")
 		}
-		return false, nil
-	}
-	why, err := x.absence(ctx, s)
-	if err == nil && why != "" {
+	} else if why := x.absence(ctx, s); why != "" {
 		x.concern(false, s.field, why, "no series matched %s in the last 24 hours", s.Selector)
 	}
-	return false, err
+	return false
 }
 
 // absence returns why no series match a selector: there is no metric of the name, or none
 // with one of the labels. It returns "" for some of the events if the labels exist and
 // may get such values.
-func (x *inspector) absence(ctx context.Context, s subject) (string, error) {
+func (x *inspector) absence(ctx context.Context, s subject) string {
 	var name *labels.Matcher
 	for _, m := range s.Selector.Matchers() {
 		if m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual {
@@ -295,31 +305,30 @@ func (x *inspector) absence(ctx context.Context, s subject) (string, error) {
 		}
 	}
 	if name == nil {
-		return "the selector names no metric", nil
+		return "the selector names no metric"
 	}
-	exists := func(more ...*labels.Matcher) (bool, error) {
-		_, found, err := x.number(ctx, "count("+slo.NewSelector(name).With(more...).String()+")", x.end)
-		return found, err
+	exists := func(more ...*labels.Matcher) bool {
+		return x.exists(ctx, subject{Query: plan.Query{Selector: slo.NewSelector(name).With(more...)}.Prepared()})
 	}
-	if found, err := exists(); err != nil || !found {
-		return "there are no series by the name " + name.Value + " now", err
+	if !exists() {
+		return "there are no series by the name " + name.Value + " now"
 	}
 	part := s.counter && s.Role != counting.RoleTotal
 	for _, m := range s.Selector.Matchers() {
 		if m == name {
 			continue
 		}
-		if found, err := exists(labels.MustNewMatcher(labels.MatchNotEqual, m.Name, "")); err != nil || !found && !m.Matches("") {
-			return fmt.Sprintf("no series of %s has a label %s", name.Value, m.Name), err
+		if !exists(labels.MustNewMatcher(labels.MatchNotEqual, m.Name, "")) && !m.Matches("") {
+			return fmt.Sprintf("no series of %s has a label %s", name.Value, m.Name)
 		}
-		if found, err := exists(m); !part && (err != nil || !found) {
-			return fmt.Sprintf("there are series of %s, but none with %s", name.Value, m), err
+		if !part && !exists(m) {
+			return fmt.Sprintf("there are series of %s, but none with %s", name.Value, m)
 		}
 	}
 	if part {
 		return x.unmatchable(ctx, s, name)
 	}
-	return "there are series of " + name.Value + ", but none with all these labels", nil
+	return "there are series of " + name.Value + ", but none with all these labels"
 }
 
 // perWindow is the number of samples of each series that a window should have.
@@ -327,11 +336,11 @@ const perWindow = 4
 
 // samples checks how often samples come, of series that exist for an hour, and whether
 // counters grow.
-func (x *inspector) samples(ctx context.Context, s subject) error {
+func (x *inspector) samples(ctx context.Context, s subject) {
 	selectors := []slo.Selector{s.Selector}
 	if s.Way == plan.SlotValues {
 		if _, rates := x.slo.Indicator.Measure().(slo.Rates); !rates {
-			return nil // a value is at most five minutes old
+			return // a value is at most five minutes old
 		}
 		selectors = selectorsIn(s.Expr)
 	}
@@ -339,9 +348,9 @@ func (x *inspector) samples(ctx context.Context, s subject) error {
 		if selector.Name() == "" {
 			continue // functions drop the name, and without it series may be equal
 		}
-		each, found, err := x.cadence(ctx, selector, time.Hour)
-		if err != nil || !found {
-			return err
+		each, found := x.cadence(ctx, selector, time.Hour)
+		if !found {
+			return
 		}
 		switch limit := x.short.Duration() / perWindow; {
 		case s.Way == plan.SlotValues && each > time.Minute+tolerance:
@@ -352,17 +361,12 @@ func (x *inspector) samples(ctx context.Context, s subject) error {
 				"samples of %s come every %s, fewer than %d in the %s that alerts look at", selector, model.Duration(each), perWindow, x.short)
 		}
 		if _, is := x.slo.Indicator.Measure().(slo.Increments); is {
-			if err := x.grows(ctx, s, selector); err != nil {
-				return err
-			}
+			x.grows(ctx, s, selector)
 		}
 		if s.counter {
-			if err := x.noCounter(ctx, s); err != nil {
-				return err
-			}
+			x.noCounter(ctx, s)
 		}
 	}
-	return nil
 }
 
 // tolerance is how much later than each minute samples may be on average, because some
@@ -394,15 +398,12 @@ func selectorsIn(expr string) []slo.Selector {
 }
 
 // groups checks the labels that split an SLO, and the number of groups.
-func (x *inspector) groups(ctx context.Context, s subject) error {
+func (x *inspector) groups(ctx context.Context, s subject) {
 	g := x.slo.Groups
 	if g == nil {
-		return nil
+		return
 	}
-	rows, err := x.ask(ctx, fmt.Sprintf("count by (%s) (%s)", slo.LabelList(g.By...), s.Text()), x.end)
-	if err != nil {
-		return err
-	}
+	rows := x.ask(ctx, fmt.Sprintf("count by (%s) (%s)", slo.LabelList(g.By...), s.Text()))
 	whole := 0
 	has := map[string]bool{}
 	for _, row := range rows {
@@ -424,41 +425,31 @@ func (x *inspector) groups(ctx context.Context, s subject) error {
 		x.concern(false, "group_by", "raise groups.limit, or split by fewer labels",
 			"%s has %d groups and a limit of %d; the others are not followed one by one", s.Text(), whole, g.Limit)
 	}
-	return nil
 }
 
 // lasts checks whether the subject goes back as far as the SLO's window, and finds the
 // oldest data if it does not.
-func (x *inspector) lasts(ctx context.Context, s subject) (bool, error) {
+func (x *inspector) lasts(ctx context.Context, s subject) bool {
 	window := x.slo.Window.Length.Duration()
 	slack := min(max(window/100, 5*time.Minute), 6*time.Hour).Round(time.Minute)
-	there := func(at timeline.Minute) (bool, error) { // with many series, the first query is cheap and enough
-		_, found, err := x.number(ctx, "count("+s.Text()+")", at)
-		if err == nil && !found {
-			_, found, err = x.number(ctx, "count(last_over_time("+s.ranged(slack)+"))", at)
+	there := func(at timeline.Minute) bool { // with many series, the first query is cheap and enough
+		_, found := x.numberAt(ctx, "count("+s.Text()+")", at)
+		if !found {
+			_, found = x.numberAt(ctx, "count(last_over_time("+s.ranged(slack)+"))", at)
 		}
-		return found, err
+		return found
 	}
 	begin := x.end.Add(slack - window)
-	if found, err := there(begin); err != nil || found {
-		return found, err
+	if there(begin) {
+		return true
 	}
-	none, some := begin, x.end
-	for some-none > 1 {
-		mid := none + (some-none)/2
-		found, err := there(mid)
-		if err != nil {
-			return false, err
-		}
-		if found {
-			some = mid
-		} else {
-			none = mid
-		}
+	some := begin + 1 + timeline.Minute(sort.Search(int(x.end-begin)-1, func(i int) bool { return there(begin + 1 + timeline.Minute(i)) }))
+	if x.err != nil {
+		return false
 	}
-	_, older, err := x.number(ctx, "count(up)", begin)
-	if err != nil && !backend.Refused(err) {
-		return false, err
+	_, older := x.numberAt(ctx, "count(up)", begin)
+	if backend.Refused(x.err) {
+		x.err = nil
 	}
 	hint := "let the backend keep more than " + x.slo.Window.Length.String() + ", or take a shorter window"
 	if older {
@@ -467,7 +458,7 @@ func (x *inspector) lasts(ctx context.Context, s subject) (bool, error) {
 	oldest := some.Time()
 	x.concern(false, "window", hint, "%s goes back only %s, to %s: less than the window of %s",
 		s.Text(), roughly(x.end.Time().Sub(oldest)), oldest.Format("2006-01-02 15:04"), x.slo.Window.Length)
-	return false, nil
+	return false
 }
 
 // roughly returns a length of time in the largest unit of which it has two.

@@ -2,9 +2,7 @@ package inspect
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/url"
 	"regexp"
 	"strings"
@@ -37,13 +35,16 @@ const manyChanges = 10
 
 // grows finds counters in place of gauges of increments. Each of their samples would
 // count all events since the start of the process.
-func (x *inspector) grows(ctx context.Context, s subject, selector slo.Selector) error {
-	hour := selector.Range(time.Hour)
-	changes, found, err := x.number(ctx, fmt.Sprintf("max(changes(%s) unless (resets(%s) > 0))", hour, hour), x.end)
-	if err == nil && found && changes >= manyChanges {
+func (x *inspector) grows(ctx context.Context, s subject, selector slo.Selector) {
+	if x.rises(ctx, selector.Range(time.Hour)) >= manyChanges {
 		x.concern(false, s.field, "remove type for counters", "%s rises as counters do, and never fell in the last hour", selector)
 	}
-	return err
+}
+
+// rises returns the largest number of changes of a series that never falls in a range.
+func (x *inspector) rises(ctx context.Context, ranged string) float64 {
+	changes, _ := x.number(ctx, fmt.Sprintf("max(changes(%s) unless (resets(%s) > 0))", ranged, ranged))
+	return changes
 }
 
 // maxFalls is the share of falling samples that is too high for restarts of processes.
@@ -54,37 +55,30 @@ const gaugeHint = "write type: delta where each sample is the number of events s
 
 // noCounter finds gauges in place of counters: series that fall often, gauges by their
 // metadata that don't rise like counters, and a total that never changes.
-func (x *inspector) noCounter(ctx context.Context, s subject) error {
-	hour, day := s.Selector.Range(time.Hour), s.Selector.Range(24*time.Hour)
-	falls, found, err := x.number(ctx, fmt.Sprintf("max(resets(%s) / count_over_time(%s))", hour, hour), x.end)
-	if err != nil {
-		return err
-	}
-	if found && falls > maxFalls {
+func (x *inspector) noCounter(ctx context.Context, s subject) {
+	hour := s.Selector.Range(time.Hour)
+	falls, _ := x.number(ctx, fmt.Sprintf("max(resets(%s) / count_over_time(%s))", hour, hour))
+	switch {
+	case falls > maxFalls:
 		x.concern(false, s.field, gaugeHint, "%s falls as gauges do, in %.0f %% of its samples", s.Selector, 100*falls)
-		return nil
-	}
-	rises, _, err := x.number(ctx, fmt.Sprintf("max(changes(%s) unless (resets(%s) > 0))", day, day), x.end)
-	if err != nil || rises >= manyChanges {
-		return err
-	}
-	if x.metricType(ctx, s.Selector.Name()) == "gauge" {
+		return
+	case x.rises(ctx, s.Selector.Range(24*time.Hour)) >= manyChanges:
+		return
+	case x.metricType(ctx, s.Selector.Name()) == "gauge":
 		x.concern(false, s.field, gaugeHint, "%s is a gauge, by its metadata, and does not grow as counters do", s.Selector)
-		return nil
-	}
-	if s.Role&plan.NewInput(x.slo.Indicator).Clock() == 0 {
-		return nil
+		return
+	case s.Role&plan.NewInput(x.slo.Indicator).Clock() == 0:
+		return
 	}
 	length := slo.Window(2 * time.Hour)
 	if counterName.MatchString(s.Selector.Name()) {
 		length = slo.Window(24 * time.Hour)
 	}
 	long := s.Selector.Range(length.Duration())
-	still, found, err := x.number(ctx, fmt.Sprintf("max(last_over_time(%s) > 0 and last_over_time(%s offset %s)) unless max(changes(%s)) > 0", hour, hour, length, long), x.end)
-	if err == nil && found {
+	still, found := x.number(ctx, fmt.Sprintf("max(last_over_time(%s) > 0 and last_over_time(%s offset %s)) unless max(changes(%s)) > 0", hour, hour, length, long))
+	if found {
 		x.concern(false, s.field, "if each of its samples is a number of events, write type: delta; if they are rates, type: rate", "%s did not change in the last %s: it is %s, and counted no events", s.Selector, length, humanize.Precise(still))
 	}
-	return err
 }
 
 // counterName matches usual names of counters, which may be idle for hours.
@@ -98,9 +92,7 @@ func (x *inspector) metricType(ctx context.Context, name string) string {
 			Type string `json:"type"`
 		} `json:"data"`
 	}
-	err := x.Call(ctx, "/api/v1/metadata?metric="+url.QueryEscape(name), nil, func(body io.Reader) error {
-		return json.NewDecoder(body).Decode(&answer)
-	})
+	err := x.Get(ctx, "/api/v1/metadata?metric="+url.QueryEscape(name), &answer)
 	if err != nil || len(answer.Data[name]) == 0 {
 		return "" // not every backend has it
 	}

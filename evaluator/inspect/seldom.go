@@ -21,11 +21,11 @@ import (
 
 // seldom finds samples that come less often than each 5 minutes. They count too, but
 // windows with fewer than four of them have no burn rate.
-func (x *inspector) seldom(ctx context.Context, s subject) error {
+func (x *inspector) seldom(ctx context.Context, s subject) {
 	selectors, often := []slo.Selector{s.Selector}, false
 	if s.Way == plan.SlotValues {
 		if l, is := x.slo.Indicator.Measure().(slo.Levels); is && l.MaxAge > 0 || x.slo.Indicator.Unit() == slo.UnitRuns {
-			return nil // the last value stays
+			return // the last value stays
 		}
 		all := history.InstantSelectors(s.Expr)
 		selectors, often = nil, history.HasRanges(s.Expr, all)
@@ -39,10 +39,7 @@ func (x *inspector) seldom(ctx context.Context, s subject) error {
 		if selector.Name() == "" {
 			continue
 		}
-		each, found, err := x.cadence(ctx, selector, 4*time.Hour)
-		if err != nil {
-			return err
-		}
+		each, found := x.cadence(ctx, selector, 4*time.Hour)
 		if !found {
 			continue
 		}
@@ -62,7 +59,6 @@ func (x *inspector) seldom(ctx context.Context, s subject) error {
 	for _, i := range slices.Sorted(maps.Keys(seldom)) {
 		x.seldomConcern(s, selectors[i], seldom[i], least)
 	}
-	return nil
 }
 
 // seldomConcern adds a finding about a selector whose samples come seldom. least is how
@@ -93,10 +89,10 @@ func (x *inspector) seldomConcern(s subject, selector slo.Selector, each, least 
 
 // cadence returns the median time between two samples of the selector's series with the
 // most samples in a length of time. It reports false for fewer than three samples.
-func (x *inspector) cadence(ctx context.Context, selector slo.Selector, length time.Duration) (each time.Duration, found bool, err error) {
-	rows, err := x.ask(ctx, "topk(1, count_over_time("+selector.Range(length)+"))", x.end)
-	if err != nil || len(rows) == 0 {
-		return 0, false, err
+func (x *inspector) cadence(ctx context.Context, selector slo.Selector, length time.Duration) (each time.Duration, found bool) {
+	rows := x.ask(ctx, "topk(1, count_over_time("+selector.Range(length)+"))")
+	if len(rows) == 0 {
+		return 0, false
 	}
 	one := []*labels.Matcher{labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, selector.Name())}
 	for _, name := range slices.Sorted(maps.Keys(rows[0].Labels)) {
@@ -104,18 +100,14 @@ func (x *inspector) cadence(ctx context.Context, selector slo.Selector, length t
 			one = append(one, labels.MustNewMatcher(labels.MatchEqual, name, rows[0].Labels[name]))
 		}
 	}
-	answer, err := x.ask(ctx, slo.NewSelector(one...).Range(length), x.end)
-	if err != nil || len(answer) == 0 {
-		return 0, false, err
-	}
 	var most []backend.Sample // others may have its labels and more
-	for _, v := range answer {
+	for _, v := range x.ask(ctx, slo.NewSelector(one...).Range(length)) {
 		if len(v.Samples) > len(most) {
 			most = v.Samples
 		}
 	}
 	if len(most) < 3 {
-		return 0, false, nil
+		return 0, false
 	}
-	return (time.Duration(history.UsualGap(most)) * time.Millisecond).Round(time.Second), true, nil
+	return (time.Duration(history.UsualGap(most)) * time.Millisecond).Round(time.Second), true
 }

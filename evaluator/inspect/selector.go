@@ -15,21 +15,20 @@ import (
 )
 
 // texts returns the values of a label among series, in order.
-func (x *inspector) texts(ctx context.Context, s slo.Selector, name string) ([]string, error) {
-	rows, err := x.ask(ctx, fmt.Sprintf("group by (%s) (%s)", name, s), x.end)
-	return mismatch.TextsOf(rows, name), err
+func (x *inspector) texts(ctx context.Context, s slo.Selector, name string) []string {
+	return mismatch.TextsOf(x.ask(ctx, fmt.Sprintf("group by (%s) (%s)", name, s)), name)
 }
 
 // bucket checks whether the bucket that a selector names by le exists, and under which
 // texts.
-func (x *inspector) bucket(ctx context.Context, s subject) error {
+func (x *inspector) bucket(ctx context.Context, s subject) {
 	bound, ok := s.Selector.Bound()
 	if !ok {
-		return nil
+		return
 	}
-	texts, err := x.texts(ctx, mismatch.DropMatchers(s.Selector, labels.BucketLabel), labels.BucketLabel)
-	if err != nil || len(texts) == 0 {
-		return err
+	texts := x.texts(ctx, mismatch.DropMatchers(s.Selector, labels.BucketLabel), labels.BucketLabel)
+	if len(texts) == 0 {
+		return
 	}
 	same, missed := mismatch.Spellings(s.Selector, texts)
 	written := mismatch.MatcherOf(s.Selector, labels.BucketLabel).String()
@@ -42,7 +41,6 @@ func (x *inspector) bucket(ctx context.Context, s subject) error {
 	case len(missed) > 0:
 		x.concern(false, s.field, hint, "%s has the bucket %s also as le=%q, which is not counted", s.Selector.Name(), written, missed[0])
 	}
-	return nil
 }
 
 // noBucket describes a matcher that matches no bucket, and the buckets around it.
@@ -62,15 +60,12 @@ var (
 
 // unmatchable finds a matcher of a status code that can't match any code in the format of
 // the existing values.
-func (x *inspector) unmatchable(ctx context.Context, s subject, name *labels.Matcher) (string, error) {
+func (x *inspector) unmatchable(ctx context.Context, s subject, name *labels.Matcher) string {
 	for _, m := range s.Selector.Matchers() {
 		if m == name || m.Type != labels.MatchEqual && m.Type != labels.MatchRegexp {
 			continue
 		}
-		texts, err := x.texts(ctx, slo.NewSelector(name), m.Name)
-		if err != nil {
-			return "", err
-		}
+		texts := x.texts(ctx, slo.NewSelector(name), m.Name)
 		if len(texts) == 0 || slices.ContainsFunc(texts, m.Matches) {
 			continue
 		}
@@ -89,7 +84,7 @@ func (x *inspector) unmatchable(ctx context.Context, s subject, name *labels.Mat
 			continue
 		}
 		shown := texts[:min(len(texts), 5)]
-		return fmt.Sprintf("%s matches no value such as those of %s: %s; write %s=~%q for server errors", m, name.Value, strings.Join(shown, ", "), m.Name, "5.."), nil
+		return fmt.Sprintf("%s matches no value such as those of %s: %s; write %s=~%q for server errors", m, name.Value, strings.Join(shown, ", "), m.Name, "5..")
 	}
-	return "", nil
+	return ""
 }
