@@ -2,9 +2,7 @@ package backend
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,10 +11,12 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
@@ -107,19 +107,19 @@ func (c *Client) send(ctx context.Context, path string, form url.Values) ([]Seri
 	defer done()
 	err := c.call(ctx, path, form, func(body io.Reader) (err error) {
 		defer c.Rescue(&err)
-		var a result
+		var a answer
 		err = share.decoding(func() (err error) {
 			a, err = decodeAnswer(body, &memoryRation{take: func(n int64) error { return share.take(ctx, n) }})
 			return err
 		})
-		if err == nil && ranges && a.kind != matrixType {
+		if err == nil && ranges && a.Data.Type != matrixType {
 			return fmt.Errorf("it is a %q and no samples over a time, of %s: a part of the backend, such as a Thanos in distributed mode, answers no ranges",
-				Shown(a.kind), form.Get("query"))
+				Shown(a.Data.Type), form.Get("query"))
 		}
 		if err == nil && ranges {
-			err = orderly(a.series, spanOf(form))
+			err = orderly(a.Data.Result, spanOf(form))
 		}
-		out = a.series
+		out = a.Data.Result
 		return err
 	})
 	for _, v := range out {
@@ -130,7 +130,7 @@ func (c *Client) send(ctx context.Context, path string, form url.Values) ([]Seri
 
 // Get reads a path of the API, and decodes the answer from JSON.
 func (c *Client) Get(ctx context.Context, path string, answer any) error {
-	return c.call(ctx, path, nil, func(body io.Reader) error { return json.NewDecoder(body).Decode(answer) })
+	return c.call(ctx, path, nil, func(body io.Reader) error { return json.UnmarshalDecode(newDecoder(body), answer) })
 }
 
 // call sends a request, with or without a form, and decodes the answer. It tries again if
@@ -212,58 +212,47 @@ func withoutURL(err error) error {
 // matrixType is the type of an answer with samples over a time.
 const matrixType = "matrix"
 
-// result is the answer to a query.
-type result struct {
-	kind   string // matrix, vector or another type of the API
-	series []Series
+// answer is the answer to a query.
+type answer struct {
+	Status    string   `json:"status"`
+	Error     string   `json:"error"`
+	Warnings  []string `json:"warnings"`
+	IsPartial bool     `json:"isPartial"` // of VictoriaMetrics
+	Data      struct {
+		Type   string   `json:"resultType"` // matrix, vector or another type of the API
+		Result []Series `json:"result"`
+	} `json:"data"`
 }
 
-// decodeAnswer reads {"status", "data": {"resultType", "result": [...]}, "warnings"}. It
-// returns an error if the answer is cut off, or marked as partial. VictoriaMetrics marks
-// it by isPartial.
-func decodeAnswer(r io.Reader, ration *memoryRation) (result, error) {
-	dec := jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	var out result
-	var status, message string
-	var warnings []string
-	err := eachField(dec, func(key string) (err error) {
-		if dec.PeekKind() == 'n' { // null is the same as an absent key
-			return dec.SkipValue()
-		}
-		switch key {
-		case "status":
-			status, err = readText(dec)
-		case "error":
-			message, err = readText(dec)
-		case "warnings":
-			err = eachElement(dec, func() error {
-				w, err := readText(dec)
-				warnings = append(warnings, w)
-				return err
-			})
-		case "isPartial":
-			if dec.PeekKind() == 't' {
-				warnings = append(warnings, "the backend says so")
-			}
-			err = dec.SkipValue()
-		case "data":
-			out, err = decodeData(dec, ration)
-		default:
-			err = dec.SkipValue()
-		}
-		return err
-	})
+// decodeAnswer reads an answer. It returns an error if the answer is cut off, or marked as
+// partial.
+func decodeAnswer(r io.Reader, ration *memoryRation) (answer, error) {
+	dec := newDecoder(r)
+	var a answer
+	err := json.UnmarshalDecode(dec, &a, json.WithUnmarshalers(json.UnmarshalFromFunc(ration.decodeSeries)))
+	if a.IsPartial {
+		a.Warnings = append(a.Warnings, "the backend says so")
+	}
+	unexpected, _ := errors.AsType[*json.SemanticError](err)
 	switch {
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return result{}, fmt.Errorf("it is cut off: %w", io.ErrUnexpectedEOF)
+		return a, fmt.Errorf("it is cut off: %w", io.ErrUnexpectedEOF)
+	case unexpected != nil && unexpected.Err != nil: // of a series
+		return a, unexpected.Err
+	case unexpected != nil:
+		return a, fmt.Errorf("unexpected %s at %q", unexpected.JSONKind, Shown(string(unexpected.JSONPointer)))
 	case err != nil:
-		return result{}, err
-	case status != "success":
-		return result{}, fmt.Errorf("its status is %q: %s", Shown(status), Shown(message))
-	case len(warnings) > 0:
-		return result{}, fmt.Errorf("it may be partial: %s", Shown(strings.Join(warnings, "; ")))
+		return a, err
+	case a.Status != "success":
+		return a, fmt.Errorf("its status is %q: %s", Shown(a.Status), Shown(a.Error))
+	case len(a.Warnings) > 0:
+		return a, fmt.Errorf("it may be partial: %s", Shown(strings.Join(a.Warnings, "; ")))
 	}
-	return out, decodeRest(dec)
+	return a, decodeRest(dec)
+}
+
+func newDecoder(r io.Reader) *jsontext.Decoder {
+	return jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 
 // decodeRest reads the bytes after an answer, and returns an error if there are any. If
@@ -283,136 +272,56 @@ func decodeRest(dec *jsontext.Decoder) error {
 	return errors.New("more follows after its end")
 }
 
-func decodeData(dec *jsontext.Decoder, ration *memoryRation) (result, error) {
-	var out result
-	err := eachField(dec, func(key string) (err error) {
-		switch {
-		case key == "resultType" && dec.PeekKind() == '"':
-			out.kind, err = readText(dec)
-			return err
-		case key != "result" || dec.PeekKind() != '[':
-			return dec.SkipValue()
+// decodeSeries reads a series, and reserves its memory.
+func (r *memoryRation) decodeSeries(dec *jsontext.Decoder, v *Series) error {
+	var wire struct {
+		Labels     map[string]string `json:"metric"`
+		Value      *Sample           `json:"value"`
+		Values     []Sample          `json:"values"`
+		Histograms []Histogram       `json:"histograms"`
+	}
+	if err := json.UnmarshalDecode(dec, &wire); err != nil {
+		return err
+	}
+	if wire.Value != nil {
+		wire.Values = append(wire.Values, *wire.Value)
+	}
+	*v = Series{Labels: wire.Labels, Samples: wire.Values, Histograms: wire.Histograms}
+	if slices.ContainsFunc(v.Samples, isNaN) {
+		for _, s := range v.Samples {
+			if isNaN(s) {
+				v.NaNs = append(v.NaNs, s.T)
+			}
 		}
-		return eachElement(dec, func() error {
-			v, err := decodeSeries(dec, ration)
-			out.series = append(out.series, v)
-			return err
-		})
-	})
-	return out, err
+		v.Samples = slices.DeleteFunc(v.Samples, isNaN)
+	}
+	bytes := seriesBytes + sampleBytes*int64(len(wire.Values))
+	for name, value := range v.Labels {
+		bytes += 2*int64(len(name)+len(value)) + labelBytes
+	}
+	for _, h := range v.Histograms {
+		bytes += histogramBytes + bucketBytes*int64(len(h.buckets))
+	}
+	return r.add(bytes)
 }
 
-func decodeSeries(dec *jsontext.Decoder, ration *memoryRation) (Series, error) {
-	v := Series{Labels: map[string]string{}}
-	if err := ration.add(seriesBytes); err != nil {
-		return v, err
-	}
-	pair := func() error {
-		s, ok, err := decodePair(dec)
-		if ok {
-			v.Samples = append(v.Samples, s)
-		} else if err == nil {
-			v.NaNs = append(v.NaNs, s.T)
-		}
-		return cmp.Or(err, ration.add(sampleBytes))
-	}
-	err := eachField(dec, func(key string) error {
-		switch key {
-		case "metric":
-			return eachField(dec, func(name string) (err error) {
-				v.Labels[name], err = readText(dec)
-				return cmp.Or(err, ration.add(2*int64(len(name)+len(v.Labels[name]))+labelBytes))
-			})
-		case "value":
-			return pair()
-		case "values":
-			return eachElement(dec, pair)
-		case "histograms":
-			return eachElement(dec, func() error {
-				h, err := decodeHistogram(dec)
-				v.Histograms = append(v.Histograms, h)
-				return cmp.Or(err, ration.add(histogramBytes+bucketBytes*int64(len(h.buckets))))
-			})
-		}
-		return dec.SkipValue()
-	})
-	return v, err
-}
+func isNaN(s Sample) bool { return math.IsNaN(s.V) }
 
-// decodePair reads [time in seconds, "value"]. It reports false for NaN.
-func decodePair(dec *jsontext.Decoder) (Sample, bool, error) {
+// UnmarshalJSONFrom reads [time in seconds, "value"].
+func (s *Sample) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	raw, err := dec.ReadValue()
 	if err != nil {
-		return Sample{}, false, err
+		return err
 	}
-	at, value, ok := bytes.Cut(bytes.Trim(raw, "[] \n\t\r"), []byte{','})
-	if !ok {
-		return Sample{}, false, fmt.Errorf("%q is not a sample", Shown(string(raw)))
-	}
-	seconds, err := strconv.ParseFloat(string(bytes.TrimSpace(at)), 64)
-	if err != nil {
-		return Sample{}, false, fmt.Errorf("%q is not a sample", Shown(string(raw)))
-	}
-	v, err := strconv.ParseFloat(string(bytes.Trim(value, "\" \n\t\r")), 64)
-	if err != nil {
-		return Sample{}, false, fmt.Errorf("%q is not a sample", Shown(string(raw)))
+	at, value, _ := bytes.Cut(bytes.Trim(raw, "[] \n\t\r"), []byte{','})
+	seconds, wrongTime := strconv.ParseFloat(string(bytes.TrimSpace(at)), 64)
+	v, wrongValue := strconv.ParseFloat(string(bytes.Trim(value, "\" \n\t\r")), 64)
+	if wrongTime != nil || wrongValue != nil {
+		return fmt.Errorf("%q is not a sample", Shown(string(raw)))
 	}
 	if !(math.Abs(seconds) < lastTime) {
-		return Sample{}, false, MalformedError(fmt.Sprintf("a sample has the time %s, which is no number of seconds", at))
+		return MalformedError(fmt.Sprintf("a sample has the time %s, which is no number of seconds", at))
 	}
-	return Sample{T: int64(seconds*1000 + 0.5), V: v}, !math.IsNaN(v), nil
-}
-
-// eachField calls f for each key of an object. f must read the value.
-func eachField(dec *jsontext.Decoder, f func(key string) error) error {
-	if err := expectToken(dec, '{'); err != nil {
-		return err
-	}
-	for dec.PeekKind() != '}' {
-		key, err := readText(dec)
-		if err != nil {
-			return err
-		}
-		if err := f(key); err != nil {
-			return err
-		}
-	}
-	_, err := dec.ReadToken()
-	return err
-}
-
-// eachElement calls f for each element. f must read it.
-func eachElement(dec *jsontext.Decoder, f func() error) error {
-	if err := expectToken(dec, '['); err != nil {
-		return err
-	}
-	for dec.PeekKind() != ']' {
-		if err := f(); err != nil {
-			return err
-		}
-	}
-	_, err := dec.ReadToken()
-	return err
-}
-
-func expectToken(dec *jsontext.Decoder, kind jsontext.Kind) error {
-	token, err := dec.ReadToken()
-	if err != nil {
-		return err
-	}
-	if token.Kind() != kind {
-		return fmt.Errorf("expected %s, found %s", kind, token.Kind())
-	}
+	*s = Sample{T: int64(seconds*1000 + 0.5), V: v}
 	return nil
-}
-
-func readText(dec *jsontext.Decoder) (string, error) {
-	token, err := dec.ReadToken()
-	if err != nil {
-		return "", err
-	}
-	if token.Kind() != '"' {
-		return "", fmt.Errorf("expected text, found %s", token.Kind())
-	}
-	return token.String(), nil
 }
