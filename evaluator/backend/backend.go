@@ -13,10 +13,11 @@ import (
 	"runtime/debug"
 	"sort"
 	"strconv"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/singleflight"
 )
 
 // Config describes a server with the API of Prometheus.
@@ -46,9 +47,9 @@ type Client struct {
 	log      *slog.Logger
 	trace    func(Query) // called with each query; nil except for Explain
 
-	mu      sync.Mutex
-	inquiry *inquiry // detects the kind; nil before the first query
-	stores  stores   // of a Thanos
+	inquiry  singleflight.Group       // detects the kind
+	identity atomic.Pointer[Identity] // nil if it is unknown
+	stores   stores                   // of a Thanos
 }
 
 // Shared contains what the clients of all backends share.
@@ -72,8 +73,7 @@ func New(config Config, shared Shared) *Client {
 		Config: config, metrics: shared.metrics, quota: shared.quota, log: shared.Log, patience: patience{limit: shared.Retry, now: shared.Now}, slots: make(chan struct{}, config.MaxConcurrency),
 	}
 	if out.configured() {
-		out.inquiry = &inquiry{done: make(chan struct{}), id: Identity{Kind: config.Kind}}
-		out.conclude(out.inquiry)
+		out.setIdentity(Identity{Kind: config.Kind})
 	}
 	return out
 }
@@ -108,7 +108,7 @@ func newQuery(form url.Values, answer []Series, err error) Query {
 }
 
 func unixTime(text string) time.Time {
-	seconds, _ := strconv.ParseInt(text, 10, 64) // newQuery reads only its own numbers
+	seconds, _ := strconv.ParseInt(text, 10, 64) // it is a number of unixText
 	return time.Unix(seconds, 0).UTC()
 }
 

@@ -39,55 +39,34 @@ func (id Identity) parameters() url.Values {
 	return nil
 }
 
-// inquiry detects the kind of a backend once. All queries wait for it.
-type inquiry struct {
-	done chan struct{} // closed when the other fields are set
-	id   Identity
-	err  error
-}
-
 // identify returns the kind of the backend. It detects it before the first query, and
-// again after a failure, and remembers the result.
+// again after a failure, and remembers the result. All queries wait for one detection.
 func (c *Client) identify(ctx context.Context) (Identity, error) {
 	for {
-		c.mu.Lock()
-		q := c.inquiry
-		mine := q == nil
-		if mine {
-			q = &inquiry{done: make(chan struct{})}
-			c.inquiry = q
+		if id, known := c.Identity(); known {
+			return id, nil
 		}
-		c.mu.Unlock()
-		if mine {
-			q.id, q.err = c.inquire(ctx)
-			c.conclude(q)
-			return q.id, q.err
-		}
+		detected := c.inquiry.DoChan("", func() (any, error) {
+			id, err := c.inquire(ctx)
+			if err == nil {
+				c.setIdentity(id)
+			}
+			return id, err
+		})
 		select {
-		case <-q.done:
+		case r := <-detected:
+			if ctx.Err() != nil || !errors.Is(r.Err, context.Canceled) { // otherwise the query that detected it was cancelled
+				return r.Val.(Identity), r.Err
+			}
 		case <-ctx.Done():
 			return Identity{}, ctx.Err()
 		}
-		if !errors.Is(q.err, context.Canceled) { // otherwise the query that detected it was cancelled
-			return q.id, q.err
-		}
 	}
 }
 
-// conclude ends an inquiry. It forgets one that failed.
-func (c *Client) conclude(q *inquiry) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if q.err != nil {
-		c.inquiry = nil
-	} else {
-		c.setInfoMetric(q.id)
-	}
-	close(q.done)
-}
-
-// setInfoMetric sets the metric with the kind of the backend.
-func (c *Client) setInfoMetric(id Identity) {
+// setIdentity remembers the kind, and sets the metric with it.
+func (c *Client) setIdentity(id Identity) {
+	c.identity.Store(&id)
 	c.metrics.info.DeletePartialMatch(map[string]string{"backend": c.Name})
 	c.metrics.info.WithLabelValues(c.Name, id.Kind, id.Version).Set(1)
 }
@@ -95,15 +74,8 @@ func (c *Client) setInfoMetric(id Identity) {
 // Forget makes a backend that was down be detected again, because it may be another
 // product now.
 func (c *Client) Forget() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.configured() || c.inquiry == nil {
-		return
-	}
-	select {
-	case <-c.inquiry.done:
-		c.inquiry = nil
-	default: // it is being detected
+	if !c.configured() {
+		c.identity.Store(nil)
 	}
 }
 
@@ -112,26 +84,20 @@ func (c *Client) configured() bool { return c.Kind != "" && c.Kind != kindAuto }
 
 // Identity returns the kind of the backend, or false if it is not known yet.
 func (c *Client) Identity() (Identity, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.inquiry == nil {
-		return Identity{}, false
+	if id := c.identity.Load(); id != nil {
+		return *id, true
 	}
-	select {
-	case <-c.inquiry.done:
-		return c.inquiry.id, true
-	default:
-		return Identity{}, false
-	}
+	return Identity{}, false
 }
 
 // inquire detects the kind: by the build information, and if that does not show it, by a
 // function that only VictoriaMetrics has. Anything else counts as a Prometheus.
-func (c *Client) inquire(ctx context.Context) (Identity, error) {
+func (c *Client) inquire(ctx context.Context) (_ Identity, err error) {
+	defer c.Rescue(&err)
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout+c.patience.limit)
 	defer cancel()
 	var info buildInfo
-	err := c.Get(ctx, "/api/v1/status/buildinfo", &info)
+	err = c.Get(ctx, "/api/v1/status/buildinfo", &info)
 	if id := info.identity(); err == nil && id.Kind != "" {
 		return id, nil
 	}
