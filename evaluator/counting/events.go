@@ -1,6 +1,7 @@
 package counting
 
 import (
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
@@ -17,7 +18,7 @@ func (e *Events) CountEvent(end timeline.Minute, bad bool) {
 
 // Events contains the events that a Method counted, with their evidence.
 type Events struct {
-	Clock       Role            // as in the Method
+	Basis                       // same as in the Method
 	From        timeline.Minute // start of the first slot
 	Total       []float64
 	good, Bad   []float64
@@ -28,13 +29,9 @@ type Events struct {
 	Births      int // counted from zero, on evidence
 	Ambiguous   int // births and falls without evidence, counted as nothing
 	Undecided   Undecided
-	Newest      int64     // time of the newest clock sample, in milliseconds
-	NewestNaN   int64     // time of the newest value that is NaN, in milliseconds
-	AliveUntil  int64     // time until which series that are gone count as present, in milliseconds
-	Recorder    *Recorder // same as in the counter
-	Rulings     *Rulings  // same as in the counter
-	Followed    *Rulings  // same as in the counter
-	Starts      Starts    // of processes, in slots that are settled
+	Newest      int64 // time of the newest clock sample, in milliseconds
+	NewestNaN   int64 // time of the newest value that is NaN, in milliseconds
+	AliveUntil  int64 // time until which series that are gone count as present, in milliseconds
 }
 
 // Unproven is a count that the series alone do not prove. The events happened if the
@@ -67,18 +64,9 @@ func (c *Unproven) proven() bool {
 func NewEvents(clock Role, from, to timeline.Minute) *Events {
 	n := int(to - from)
 	return &Events{
-		Clock: clock, From: from, Known: make([]bool, n),
+		Basis: Basis{Clock: clock}, From: from, Known: make([]bool, n),
 		Total: make([]float64, n), good: make([]float64, n), Bad: make([]float64, n),
 	}
-}
-
-// Attach sets the recorder, the rulings to write and to follow, and the start times that
-// the events are counted with.
-func (e *Events) Attach(recorder *Recorder, rulings, followed *Rulings, starts Starts) {
-	e.Recorder = recorder
-	e.Rulings = rulings
-	e.Followed = followed
-	e.Starts = starts
 }
 
 // AddBirth counts a series that began from zero, and records the finding.
@@ -133,6 +121,27 @@ func (e *Events) Add(slot timeline.Minute, raw *RawSeries, events float64) {
 	}
 }
 
+// Increment is a sample of a counter, with the events that it adds at once.
+type Increment struct {
+	Raw       *RawSeries
+	Last, Now backend.Sample // the time of Last is 0 for the first sample
+	Delta     float64
+	Fell      bool // the counter fell, and it is not decided why
+	Excused   bool // increase() may count it differently
+	First     bool // it is the first growth of the counter
+}
+
+// Count counts a sample of a counter, and records how.
+func (e *Events) Count(i Increment) {
+	e.Rulings.add(i)
+	e.Recorder.Sample(i.Raw, i.Now, i.Delta)
+	e.Add(timeline.SlotEnd(i.Now.T), i.Raw, i.Delta)
+	e.Surpluses.Add(timeline.SlotEnd(i.Now.T), i.Raw, i.surplus())
+	if i.First {
+		e.Surpluses.extrapolate(timeline.SlotEnd(i.Now.T), i.Raw, i.Delta)
+	}
+}
+
 // Slot returns the i-th slot. Two of good, bad and total are counted, and the third is
 // computed from them. A computed bad count is signed; only sums are clamped at 0.
 func (e *Events) Slot(i int, counted Role) timeline.Slot {
@@ -165,14 +174,7 @@ func (e *Events) AddFinding(kind FindingKind, raw *RawSeries, at int64, events f
 		r := e.Rulings.at(raw.Key, at)
 		r.found = append(r.found, ruledFinding{kind, events})
 	}
-	e.record(kind, raw, at, events)
-}
-
-// record passes a finding to the recorder only.
-func (e *Events) record(kind FindingKind, raw *RawSeries, at int64, events float64) {
-	if e.Recorder != nil {
-		e.Recorder.addFinding(kind, raw, at, events)
-	}
+	e.Recorder.addFinding(kind, raw, at, events)
 }
 
 // Resolve decides an unproven count: it adds the events that are certain, and records
@@ -188,16 +190,14 @@ func (e *Events) Resolve(c Unproven) {
 		}
 		e.Add(timeline.SlotEnd(c.At), c.Raw, events)
 		e.Surpluses.Add(timeline.SlotEnd(c.At), c.Raw, events)
-		if e.Recorder != nil {
-			e.Recorder.addResolved(c.Raw, c.At, events)
-		}
-		e.record(c.Kind, c.Raw, c.At, events)
+		e.Recorder.addResolved(c.Raw, c.At, events)
+		e.Recorder.addFinding(c.Kind, c.Raw, c.At, events)
 	}
 	if proven || !c.Doubtful || events > 0 {
 		return
 	}
 	e.Ambiguous++
-	e.record(FindAmbiguous, c.Raw, c.At, max(c.Events, c.Undecided))
+	e.Recorder.addFinding(FindAmbiguous, c.Raw, c.At, max(c.Events, c.Undecided))
 	if c.Undecided > 0 && (c.Kind != FindBirth || c.Began == 0) { // the first value of an old process was counted before
 		e.Undecided.add(c)
 	}

@@ -1,6 +1,7 @@
 package counting
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
@@ -107,4 +108,50 @@ func (g *Gaps) Interval() int64 {
 	known := sorted.all()
 	slices.Sort(known)
 	return min(max(int64(known[len(known)/2]), MaxScrape), MaxPush)
+}
+
+// LeastInterval returns the smallest of the usual intervals; 0 if none is known.
+func LeastInterval(all iter.Seq[*Gaps]) int64 {
+	least := int64(0)
+	for g := range all {
+		if between := g.Interval(); between > 0 && (least == 0 || between < least) {
+			least = between
+		}
+	}
+	return least
+}
+
+// Replica is the replica of a Prometheus whose samples are counted. Of the replicas that
+// scrape a target it is the first in order whose samples come. Following two in turns
+// would show a counter fall, because one is later than the other.
+type Replica struct {
+	name   string
+	better int64 // time of the last sample of a replica earlier in order, since then
+}
+
+// Follows reports whether to count a sample of a replica. last is the time of the last
+// counted sample, or 0 if there is none. usual returns the usual time between two, or 0 if
+// it is unknown.
+func (r *Replica) Follows(name string, now, last int64, usual func() int64) bool {
+	if last != 0 && (name != r.name || r.better != 0) {
+		since, each := now-last, usual()
+		soon := each * 11 / 10 // when the next sample of a replica is due
+		switch {
+		case name == r.name:
+			if now-r.better <= soon {
+				return false
+			}
+		case each == 0:
+			if since <= MaxScrape {
+				return false
+			}
+		case name < r.name && since < each/2:
+			r.better = now
+			return false
+		case name > r.name && since <= soon:
+			return false
+		}
+	}
+	*r = Replica{name: name}
+	return true
 }

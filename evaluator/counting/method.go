@@ -4,11 +4,7 @@
 // nothing.
 package counting
 
-import (
-	"math"
-
-	"github.com/slowburn-slo/slowburn/evaluator/timeline"
-)
+import "github.com/slowburn-slo/slowburn/evaluator/timeline"
 
 // Method turns samples into events per slot. It remembers the last samples, so that no
 // increase is lost between two reads.
@@ -37,40 +33,37 @@ const (
 	RoleTotal
 )
 
-// Waiting finds the instant up to which slots can be settled if samples come late.
-type Waiting struct {
-	End      int64
-	all      int
-	late     int
-	earliest timeline.Minute
-}
+// EachMinute is the part of a Method that has its samples at the ends of slots.
+type EachMinute struct{}
 
-// Add adds a series or a target. last is the time of its last sample, and usual the usual
-// time between two, or 0 if it is unknown.
-func (w *Waiting) Add(last, usual int64, settled timeline.Minute) {
-	// A series that is this late is gone. It is not waited for.
-	if gone := max(MaxLag.Millis(), timeline.TwoIntervals(usual)); last <= w.End-gone {
-		return
-	}
-	w.all++
-	if usual == 0 {
-		return
-	}
-	if w.late == 0 {
-		w.earliest = math.MaxInt64
-	}
-	// This is the earliest time of the next sample.
-	if due := timeline.Minute((last + usual*9/10) / 60_000); due < settled {
-		w.late++
-		w.earliest = min(w.earliest, due)
-	}
-}
+// Interval implements Method.
+func (EachMinute) Interval() int64 { return 60_000 }
 
-// Hold returns the instant up to which slots can be settled. If less than a tenth of the
-// series are late, they count as gone.
-func (w *Waiting) Hold(settled timeline.Minute) timeline.Minute {
-	if w.late == 0 || w.late*10 < w.all {
+// Hold implements Method.
+func (EachMinute) Hold(_ []RawSeries, _, settled timeline.Minute) timeline.Minute { return settled }
+
+// Hold returns the instant up to which slots can be settled if samples come late. newest
+// contains the times of the last samples of series or targets. usual returns the usual
+// time between two, or 0 if it is unknown. If less than a tenth of them are late, they
+// count as gone.
+func Hold[K comparable](newest map[K]int64, usual func(K) int64, end, settled timeline.Minute) timeline.Minute {
+	all, late := 0, 0
+	earliest := settled
+	for key, last := range newest {
+		between := usual(key)
+		// A series that is this late is gone. It is not waited for.
+		if gone := max(MaxLag.Millis(), timeline.TwoIntervals(between)); last <= end.Millis()-gone {
+			continue
+		}
+		all++
+		// This is the earliest time of the next sample.
+		if due := timeline.Minute((last + between*9/10) / 60_000); between != 0 && due < settled {
+			late++
+			earliest = min(earliest, due)
+		}
+	}
+	if late*10 < all {
 		return settled
 	}
-	return w.earliest
+	return earliest
 }

@@ -40,7 +40,7 @@ const (
 var FindingKinds = []FindingKind{FindReset, FindBirth, FindRebirth, FindAmbiguous, FindDip, FindGap}
 
 // Recorder records how the events of a window are counted: the findings, and the numbers
-// from which the result of increase() can be predicted.
+// from which the result of increase() can be predicted. A nil Recorder records nothing.
 type Recorder struct {
 	From, To timeline.Minute // the window (from, to]
 	Series   map[uint64]*SeriesStats
@@ -72,7 +72,7 @@ func NewRecorder(from, to timeline.Minute) *Recorder {
 }
 
 func (r *Recorder) covers(at int64) bool {
-	return timeline.SlotEnd(at) > r.From && timeline.SlotEnd(at) <= r.To
+	return r != nil && timeline.SlotEnd(at) > r.From && timeline.SlotEnd(at) <= r.To
 }
 
 func (r *Recorder) statsOf(raw *RawSeries) *SeriesStats {
@@ -86,6 +86,9 @@ func (r *Recorder) statsOf(raw *RawSeries) *SeriesStats {
 
 // Sample records a sample and the events that it added at once.
 func (r *Recorder) Sample(raw *RawSeries, s backend.Sample, counted float64) {
+	if r == nil {
+		return
+	}
 	t := r.statsOf(raw)
 	if r.covers(s.T) {
 		grown := 0.0

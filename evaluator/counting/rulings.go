@@ -71,26 +71,18 @@ func (r *Rulings) at(series uint64, at int64) *ruling {
 	return r.bySample[key]
 }
 
-// Rule records what a sample counted. A plain increment needs no ruling.
-func (e *Events) Rule(raw *RawSeries, last, x backend.Sample, delta float64, more bool) {
-	if e.Rulings == nil {
+// add records what a sample counted. A plain increment needs no ruling.
+func (r *Rulings) add(i Increment) {
+	if r == nil {
 		return
 	}
-	plain := x.V - last.V
-	if last.T == 0 {
+	plain := i.Now.V - i.Last.V
+	if i.Last.T == 0 {
 		plain = 0
 	}
-	if more || delta != plain || e.Rulings.bySample[rulingKey{raw.Key, x.T}] != nil {
-		r := e.Rulings.at(raw.Key, x.T)
-		r.delta, r.first = delta, last.T == 0
-	}
-}
-
-// Excuse records that increase() may count a sample differently. It has an effect only if
-// the sample has a ruling.
-func (e *Events) Excuse(raw *RawSeries, at int64, excused bool) {
-	if e.Rulings != nil && excused {
-		e.Rulings.at(raw.Key, at).excused = true
+	if i.Fell || i.Excused || i.Delta != plain || r.bySample[rulingKey{i.Raw.Key, i.Now.T}] != nil {
+		x := r.at(i.Raw.Key, i.Now.T)
+		x.delta, x.first, x.excused = i.Delta, i.Last.T == 0, x.excused || i.Excused
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/slowburn-slo/slowburn/evaluator/backend"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
@@ -28,8 +27,8 @@ func (s *Surpluses) Add(slot timeline.Minute, raw *RawSeries, events float64) {
 	}
 }
 
-// Extrapolate adds the first growth of a counter.
-func (s *Surpluses) Extrapolate(slot timeline.Minute, raw *RawSeries, events float64) {
+// extrapolate adds the first growth of a counter.
+func (s *Surpluses) extrapolate(slot timeline.Minute, raw *RawSeries, events float64) {
 	if events > 0 {
 		raw.share(events, &s.at(slot).FirstGrowth)
 	}
@@ -101,17 +100,18 @@ func (s Surpluses) Sum(from, to timeline.Minute) (sum Surplus) {
 	return sum
 }
 
-// ExplainedSurplus returns the events of a sample that increase() does not count, for a
-// known reason: it is the first sample of a series, it is lower than the last, or it
-// comes soon after such a fall and is excused.
-func ExplainedSurplus(last backend.Sample, v, delta float64, excused bool) float64 {
+// surplus returns the events of a sample that increase() does not count, for a known
+// reason: it is the first sample of a series, it is lower than the last, or it comes soon
+// after such a fall and is excused.
+func (i *Increment) surplus() float64 {
+	grown := i.Now.V - i.Last.V
 	switch {
-	case last.T == 0:
-		return delta
-	case v < last.V:
-		return delta - v
-	case excused:
-		return delta - (v - last.V)
+	case i.Last.T == 0:
+		return i.Delta
+	case grown < 0:
+		return i.Delta - i.Now.V
+	case i.Excused:
+		return i.Delta - grown
 	}
-	return max(delta-(v-last.V), 0)
+	return max(i.Delta-grown, 0)
 }

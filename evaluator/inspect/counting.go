@@ -197,7 +197,7 @@ func (x *inspector) twins(ctx context.Context, s subject) {
 	if n < 2 {
 		return
 	}
-	label := ""
+	var label string
 	if n > history.MostTwins {
 		label, x.err = x.TargetTwinLabel(ctx, s.Selector, x.end)
 	} else {

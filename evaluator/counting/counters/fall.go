@@ -1,8 +1,8 @@
 package counters
 
 import (
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
 	"github.com/slowburn-slo/slowburn/evaluator/counting"
-	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
 // A counter that falls restarted, dipped for a moment, or is a sum that lost a part. The
@@ -68,7 +68,7 @@ func (s sides) judge(plausible float64, near, gap bool) verdict {
 
 // back reports whether counters that fell are at their old height again. Counters that
 // restarted may reach it by counting.
-func (p *process) back(together []*cursor, now int64) bool {
+func (p *process) back(together []*seriesCursor, now int64) bool {
 	var height, grown, v float64
 	began := false
 	for _, c := range together {
@@ -76,18 +76,17 @@ func (p *process) back(together []*cursor, now int64) bool {
 		if !ok || f.verdict == zeroed || now-f.at > p.gaps.Limit() {
 			continue
 		}
-		is := timeline.Rounded(c.samples[0].V)
 		height += f.height
-		v += is
-		grown += is - c.series.last.V
+		v += c.now.V
+		grown += c.now.V - c.state.last.V
 		began = began || f.verdict == restarted
 	}
 	return height > 0 && v >= height && (!began || p.near(now) || grown > p.plausible(now-p.last))
 }
 
 // fell records a fall, and returns the events that are certain.
-func (p *process) fell(c *cursor, now int64, e evidence, out *counting.Events) float64 {
-	last, v := c.series.last, timeline.Rounded(c.samples[0].V)
+func (p *process) fell(c *seriesCursor, now int64, e evidence, out *counting.Events) float64 {
+	last, v := c.state.last, c.now.V
 	f, again := p.falls[c.raw.Key]
 	if again {
 		f.scrapes++
@@ -103,7 +102,9 @@ func (p *process) fell(c *cursor, now int64, e evidence, out *counting.Events) f
 		f.counted += v
 		out.AddFinding(counting.FindReset, c.raw, now, v)
 	} else if v > 0 {
-		out.AddUnproven(counting.Unproven{Kind: counting.FindReset, Raw: c.raw, At: now, Since: f.since, Seen: now, Value: f.sum, Rate: f.rate, Events: v})
+		claim := f.claim(c.raw, now)
+		claim.Events = v
+		out.AddUnproven(claim)
 	}
 	p.remember(c.raw.Key, f)
 	if e.verdict == restarted {
@@ -120,20 +121,20 @@ func (p *process) remember(key uint64, f fallen) {
 }
 
 // rose counts a counter that fell and is back at its height, so that nothing counts
-// twice. If the process restarted in between, it counted more.
-func (p *process) rose(c *cursor, f fallen, now int64, out *counting.Events) float64 {
-	v := timeline.Rounded(c.samples[0].V)
-	delta := max(0, v-f.height-f.counted)
-	if more := v - c.series.last.V - delta; more > 0 && f.verdict != restarted {
-		out.AddUnproven(counting.Unproven{Kind: counting.FindReset, Raw: c.raw, At: now, Since: f.since, Seen: f.at, Value: f.sum, Rate: f.rate, Events: more})
+// twice. If the process restarted in between, it counted more. last is the value before.
+func (f fallen) rose(raw *counting.RawSeries, last float64, x backend.Sample, out *counting.Events) float64 {
+	delta := max(0, x.V-f.height-f.counted)
+	if more := x.V - last - delta; more > 0 && f.verdict != restarted {
+		c := f.claim(raw, x.T)
+		c.Events = more
+		out.AddUnproven(c)
 	}
-	out.AddFinding(counting.FindDip, c.raw, now, 0)
-	delete(p.falls, c.raw.Key)
+	out.AddFinding(counting.FindDip, raw, x.T, 0)
 	return delta
 }
 
 // decide resolves the falls of the series of a scrape whose time is over.
-func (p *process) decide(together []*cursor, now int64, out *counting.Events) {
+func (p *process) decide(together []*seriesCursor, now int64, out *counting.Events) {
 	for _, c := range together {
 		f, ok := p.falls[c.raw.Key]
 		if !ok {
@@ -160,11 +161,16 @@ func (p *process) decide(together []*cursor, now int64, out *counting.Events) {
 // unproven returns the events of a fall that was not taken back. Its value counts, unless
 // it counted at the fall because the start time proved a restart.
 func (f fallen) unproven(raw *counting.RawSeries, now int64) counting.Unproven {
-	c := counting.Unproven{Kind: counting.FindReset, Raw: raw, At: now, Since: f.since, Seen: f.at, Value: f.sum, Rate: f.rate}
+	c := f.claim(raw, now)
 	if f.verdict == unsure {
 		c.Fallback = f.value
 	} else {
 		c.Doubtful, c.Undecided = true, f.value
 	}
 	return c
+}
+
+// claim returns an unproven count of no events: the process may have restarted at the fall.
+func (f fallen) claim(raw *counting.RawSeries, now int64) counting.Unproven {
+	return counting.Unproven{Kind: counting.FindReset, Raw: raw, At: now, Since: f.since, Seen: f.at, Value: f.sum, Rate: f.rate}
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/slowburn-slo/slowburn/evaluator/counting"
-	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
 // A sum that lost a part may get it back: a recorded sum leaps when a target that was
@@ -47,18 +46,18 @@ func (p *process) lose(key uint64, f fallen) {
 
 // above reports whether counters that fell are above their old height by far more than
 // they can have counted.
-func (p *process) above(together []*cursor, plausible float64) bool {
+func (p *process) above(together []*seriesCursor, plausible float64) bool {
 	more := 0.0
 	for _, c := range together {
 		if f, ok := p.falls[c.raw.Key]; ok && f.verdict == reduced {
-			more += timeline.Rounded(c.samples[0].V) - f.height
+			more += c.now.V - f.height
 		}
 	}
 	return p.shrank != 0 && more > plausible
 }
 
 // miss resolves falls as lost parts before their time is over.
-func (p *process) miss(together []*cursor, now int64, out *counting.Events) {
+func (p *process) miss(together []*seriesCursor, now int64, out *counting.Events) {
 	for _, c := range together {
 		if f, ok := p.falls[c.raw.Key]; ok && f.verdict == reduced {
 			delete(p.falls, c.raw.Key)
@@ -70,7 +69,7 @@ func (p *process) miss(together []*cursor, now int64, out *counting.Events) {
 
 // regain returns the amount that counters get back in an implausible leap, by series. It
 // forgets the parts that came back.
-func (p *process) regain(together []*cursor, plausible float64, now int64) map[uint64]float64 {
+func (p *process) regain(together []*seriesCursor, plausible float64, now int64) map[uint64]float64 {
 	p.lost = slices.DeleteFunc(p.lost, func(l lostPart) bool { return now-l.at > counting.Memory || len(l.bySeries) == 0 })
 	if len(p.lost) == 0 {
 		return nil
@@ -106,18 +105,18 @@ func (p *process) regain(together []*cursor, plausible float64, now int64) map[u
 }
 
 // leapsOf returns the growth of counters by series, or nil if all of it is plausible.
-func (p *process) leapsOf(together []*cursor, plausible float64) map[uint64]float64 {
+func (p *process) leapsOf(together []*seriesCursor, plausible float64) map[uint64]float64 {
 	sum := 0.0
 	for _, c := range together {
-		sum += max(0, timeline.Rounded(c.samples[0].V)-c.series.last.V)
+		sum += max(0, c.now.V-c.state.last.V)
 	}
 	if sum <= plausible {
 		return nil
 	}
 	leaps := map[uint64]float64{}
 	for _, c := range together {
-		if last := c.series.last; last.T != 0 && !p.away(last.T) {
-			leaps[c.raw.Key] = max(0, timeline.Rounded(c.samples[0].V)-last.V)
+		if last := c.state.last; last.T != 0 && !p.away(last.T) {
+			leaps[c.raw.Key] = max(0, c.now.V-last.V)
 		}
 	}
 	return leaps
@@ -152,10 +151,10 @@ func (p *process) match(leaps map[uint64]float64, plausible float64) (best int, 
 }
 
 // regained counts a counter whose part came back: the growth beyond that part.
-func (p *process) regained(c *cursor, now int64, e evidence, out *counting.Events) float64 {
-	last, known := c.series.last, e.regained[c.raw.Key]
+func (p *process) regained(c *seriesCursor, now int64, e evidence, out *counting.Events) float64 {
+	last, known := c.state.last, e.regained[c.raw.Key]
 	out.AddUnproven(counting.Unproven{Kind: counting.FindBirth, Raw: c.raw, At: now, Since: last.T, Seen: now, Value: e.sum, Rate: p.rate(), Events: known, Doubtful: true, Undecided: known})
-	return timeline.Rounded(c.samples[0].V) - last.V - known
+	return c.now.V - last.V - known
 }
 
 // paced returns the growth of a scrape from which plausible counts are estimated. It
@@ -173,8 +172,9 @@ func (p *process) paced(grown float64, now int64, e evidence) float64 {
 	return min(grown, e.plausible/5)
 }
 
-// forgetLost removes a series from the lost parts.
-func (p *process) forgetLost(key uint64) {
+// forget removes a series from the falls and the lost parts.
+func (p *process) forget(key uint64) {
+	delete(p.falls, key)
 	for i := range p.lost {
 		delete(p.lost[i].bySeries, key)
 	}

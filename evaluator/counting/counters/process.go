@@ -44,12 +44,12 @@ type evidence struct {
 }
 
 // look returns the evidence of a scrape.
-func (p *process) look(together []*cursor, now int64) evidence {
+func (p *process) look(together []*seriesCursor, now int64) evidence {
 	e := evidence{plausible: p.plausible(now - p.last), back: p.back(together, now)}
 	var s sides
 	went := int32(0)
 	for _, c := range together {
-		last, v := c.series.last, timeline.Rounded(c.samples[0].V)
+		last, v := c.state.last, c.now.V
 		e.sum += v
 		if last.T != 0 && last.T == p.last {
 			went++
@@ -100,7 +100,7 @@ func (p *process) plausible(since int64) float64 {
 // from zero if the process restarted since that scrape, or if no series is missing in both
 // scrapes. It was born again if it had ended and the process restarted since. Other values
 // are unproven: the start time of the process decides them.
-func (p *process) scrape(together []*cursor, now int64, out *counting.Events) {
+func (p *process) scrape(together []*seriesCursor, now int64, out *counting.Events) {
 	if out.Followed.Covers(now) {
 		p.follow(together, now, out)
 		return
@@ -115,7 +115,7 @@ func (p *process) scrape(together []*cursor, now int64, out *counting.Events) {
 	}
 	if b.doubtful() && p.restarted < max(b.reported, 1) {
 		for _, c := range together {
-			c.addDoubt(out, now)
+			addDoubt(c, out, now)
 		}
 	}
 	if e.restart {
@@ -138,52 +138,43 @@ func (p *process) scrape(together []*cursor, now int64, out *counting.Events) {
 			f.counted += delta
 			p.falls[c.raw.Key] = f
 		}
-		out.Rule(c.raw, c.series.last, backend.Sample{T: now, V: timeline.Rounded(c.samples[0].V)}, delta, fell || excused)
-		out.Excuse(c.raw, now, excused)
-		grown += c.count(now, delta, excused, out)
+		grown += p.count(c, counting.Increment{Delta: delta, Fell: fell, Excused: excused}, out)
 	}
 	p.decide(together, now, out)
 	p.scraped(together, b, p.paced(grown, now, e), out)
 }
 
 // follow counts a scrape by the rulings about all series of the process.
-func (p *process) follow(together []*cursor, now int64, out *counting.Events) {
+func (p *process) follow(together []*seriesCursor, now int64, out *counting.Events) {
 	grown := 0.0
 	for _, c := range together {
-		delta := out.Obey(c.raw, c.series.last, backend.Sample{T: now, V: timeline.Rounded(c.samples[0].V)})
-		grown += c.count(now, delta, out.Followed.Excuses(c.raw.Key, now), out)
-		p.counts = p.counts || c.series.last.V > 0
+		delta := out.Obey(c.raw, c.state.last, c.now)
+		grown += p.count(c, counting.Increment{Delta: delta, Excused: out.Followed.Excuses(c.raw.Key, now)}, out)
+		p.counts = p.counts || c.state.last.V > 0
 	}
 	p.falls, p.lost = nil, nil
 	p.scraped(together, beginning{now: now}, grown, out)
 }
 
 // count adds the events that a sample counts at once.
-func (c *cursor) count(now int64, delta float64, excused bool, out *counting.Events) float64 {
-	x := backend.Sample{T: now, V: timeline.Rounded(c.samples[0].V)}
-	if out.Recorder != nil {
-		out.Recorder.Sample(c.raw, x, delta)
-	}
-	out.Add(timeline.SlotEnd(now), c.raw, delta)
-	p := c.series.process
-	out.Surpluses.Add(timeline.SlotEnd(now), c.raw, counting.ExplainedSurplus(c.series.last, x.V, delta, excused))
-	if p.born[c.raw.Key] || c.series.last.T != 0 && p.away(c.series.last.T) { // its last sample may be before the hour
-		out.Surpluses.Extrapolate(timeline.SlotEnd(now), c.raw, delta)
-	}
+func (p *process) count(c *seriesCursor, i counting.Increment, out *counting.Events) float64 {
+	i.Raw, i.Last, i.Now = c.raw, c.state.last, c.now
+	i.First = p.born[c.raw.Key] || i.Last.T != 0 && p.away(i.Last.T) // its last sample may be before the hour
+	out.Count(i)
 	switch {
-	case c.series.last.T != 0 && x.V < c.series.last.V:
-		p.lowered = now
-	case c.series.last.T == 0 && p.bears == nil:
+	case i.Last.T != 0 && i.Now.V < i.Last.V:
+		p.lowered = i.Now.T
+	case i.Last.T == 0 && p.bears == nil:
 		p.bears = map[uint64]bool{c.raw.Key: true}
-	case c.series.last.T == 0:
+	case i.Last.T == 0:
 		p.bears[c.raw.Key] = true
 	}
-	c.series.last = x
-	return delta
+	c.state.last = i.Now
+	return i.Delta
 }
 
 // scraped updates the state of the process after a scrape.
-func (p *process) scraped(together []*cursor, b beginning, grown float64, out *counting.Events) {
+func (p *process) scraped(together []*seriesCursor, b beginning, grown float64, out *counting.Events) {
 	now := b.now
 	if p.last != 0 {
 		// An implausible growth is no measure for a day, unless it continues.
@@ -199,28 +190,28 @@ func (p *process) scraped(together []*cursor, b beginning, grown float64, out *c
 // begin treats the scrape as the first one if all samples before it are zeros at the
 // starts of series, long before it or right before it. The scrapes in between are
 // missing. If samples may just come seldom, the next one decides.
-func (p *process) begin(together []*cursor, now int64) {
+func (p *process) begin(together []*seriesCursor, now int64) {
 	if p.counts {
 		return
 	}
 	const renewed = 1000 // a start that the exporter repeats at each scrape, in milliseconds
 	if since := now - p.last; since > p.gaps.Limit() || since < renewed {
 		for _, c := range together {
-			if c.series.last.T != 0 && since >= renewed && since <= timeline.TwoIntervals(counting.MaxPush) {
-				p.remember(c.raw.Key, fallen{verdict: zeroed, since: p.last, at: now, value: timeline.Rounded(c.samples[0].V)})
+			if c.state.last.T != 0 && since >= renewed && since <= timeline.TwoIntervals(counting.MaxPush) {
+				p.remember(c.raw.Key, fallen{verdict: zeroed, since: p.last, at: now, value: c.now.V})
 			}
-			c.series.last = backend.Sample{}
+			c.state.last = backend.Sample{}
 		}
 		p.last, p.lastTick = 0, 0
 	}
 	for _, c := range together {
-		p.counts = p.counts || c.series.last.T != 0 || c.samples[0].V > 0
+		p.counts = p.counts || c.state.last.T != 0 || c.now.V > 0
 	}
 }
 
 // delta counts a series at a scrape, by the evidence of the process' own series.
-func (p *process) delta(c *cursor, now int64, e evidence, out *counting.Events) float64 {
-	last, v := c.series.last, timeline.Rounded(c.samples[0].V)
+func (p *process) delta(c *seriesCursor, now int64, e evidence, out *counting.Events) float64 {
+	last, v := c.state.last, c.now.V
 	f, fell := p.falls[c.raw.Key]
 	switch {
 	case last.T == 0:
@@ -235,7 +226,8 @@ func (p *process) delta(c *cursor, now int64, e evidence, out *counting.Events) 
 		}
 		return v - last.V + f.value
 	case fell && e.back && v >= f.height:
-		return p.rose(c, f, now, out)
+		delete(p.falls, c.raw.Key)
+		return f.rose(c.raw, last.V, c.now, out)
 	case p.away(last.T):
 		return p.returned(c, now, e, out)
 	case v < last.V:
@@ -254,8 +246,8 @@ func (p *process) delta(c *cursor, now int64, e evidence, out *counting.Events) 
 }
 
 // returned counts a series that missed scrapes of its process.
-func (p *process) returned(c *cursor, now int64, e evidence, out *counting.Events) float64 {
-	last, v := c.series.last, timeline.Rounded(c.samples[0].V)
+func (p *process) returned(c *seriesCursor, now int64, e evidence, out *counting.Events) float64 {
+	last, v := c.state.last, c.now.V
 	claim := counting.Unproven{Kind: counting.FindRebirth, Raw: c.raw, At: now, Since: last.T, Seen: now, Value: e.sum, Rate: p.rate()}
 	if v < last.V {
 		claim.Kind = counting.FindReset
@@ -285,8 +277,8 @@ func (p *process) returned(c *cursor, now int64, e evidence, out *counting.Event
 }
 
 // birth counts the first sample of a series.
-func (p *process) birth(c *cursor, now int64, e evidence, out *counting.Events) float64 {
-	v := timeline.Rounded(c.samples[0].V)
+func (p *process) birth(c *seriesCursor, now int64, e evidence, out *counting.Events) float64 {
+	v := c.now.V
 	if _, waits := p.falls[c.raw.Key]; v == 0 || waits {
 		return 0
 	}
@@ -338,8 +330,8 @@ func (p *peak) push(now int64, grown float64, still bool) {
 func (p *peak) most() float32 { return max(p.this, p.before) }
 
 // tick marks the time since the last sample of a clock series as known, or records a gap.
-func (p *process) tick(together []*cursor, now int64, out *counting.Events) {
-	if !slices.ContainsFunc(together, func(c *cursor) bool { return c.raw.Roles&out.Clock != 0 }) {
+func (p *process) tick(together []*seriesCursor, now int64, out *counting.Events) {
+	if !slices.ContainsFunc(together, func(c *seriesCursor) bool { return c.raw.Roles&out.Clock != 0 }) {
 		return
 	}
 	if p.lastTick != 0 {
@@ -353,44 +345,4 @@ func (p *process) tick(together []*cursor, now int64, out *counting.Events) {
 	}
 	p.lastTick = now
 	out.SeeClock(now)
-}
-
-// GiveStarts passes start times to counters before they are fed.
-func GiveStarts(a counting.Method, s counting.Starts) {
-	switch a := a.(type) {
-	case *Raw:
-		a.starts = s
-	case *Targets:
-		a.starts = s
-	}
-}
-
-// Prepare sets the recorder of counters; nil for none. If they judge for groups, they
-// write rulings.
-func Prepare(a counting.Method, recorder *counting.Recorder, judges bool) {
-	var rulings **counting.Rulings
-	switch a := a.(type) {
-	case *Raw:
-		a.recorder = recorder
-		rulings = &a.rulings
-	case *Targets:
-		a.recorder = recorder
-		rulings = &a.rulings
-	default:
-		return
-	}
-	if *rulings == nil && judges {
-		*rulings = &counting.Rulings{}
-	}
-}
-
-// Follow makes counters follow, in the next feed, the rulings of the counters of the
-// whole. Both must be of the same type.
-func Follow(a, whole counting.Method) {
-	switch a := a.(type) {
-	case *Raw:
-		a.followed = whole.(*Raw).rulings
-	case *Targets:
-		a.followed = whole.(*Targets).rulings
-	}
 }

@@ -3,7 +3,6 @@ package counters
 import (
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
 	"github.com/slowburn-slo/slowburn/evaluator/counting"
-	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
 // The start time of a process proves that it restarted. Then its counters count from
@@ -135,27 +134,26 @@ func (b beginning) doubtful() bool {
 }
 
 // beginning returns the evidence of a scrape about the start of a process.
-func (p *process) beginning(together []*cursor, began int64, sum float64, now int64) beginning {
+func (p *process) beginning(together []*seriesCursor, began int64, sum float64, now int64) beginning {
 	b := beginning{life: p.life, began: began, last: p.last, now: now, sum: sum, same: true, recentRate: p.rate()}
 	for _, c := range together {
-		b.before += c.series.last.V
-		b.same = b.same && c.series.last.T != 0 && c.series.last.V == timeline.Rounded(c.samples[0].V)
+		b.before += c.state.last.V
+		b.same = b.same && c.state.last.T != 0 && c.state.last.V == c.now.V
 	}
 	return b
 }
 
 // renew counts a scrape of a process that restarted.
-func (p *process) renew(together []*cursor, b beginning, out *counting.Events) {
+func (p *process) renew(together []*seriesCursor, b beginning, out *counting.Events) {
 	grown := 0.0
 	for _, c := range together {
-		last, x := c.series.last, backend.Sample{T: b.now, V: timeline.Rounded(c.samples[0].V)}
+		last, x := c.state.last, c.now
 		if f, open := p.falls[c.raw.Key]; open && f.verdict != restarted && f.verdict != zeroed {
 			out.AddUnproven(f.unproven(c.raw, b.now))
 		}
 		delete(p.falls, c.raw.Key)
 		out.FindStart(c.raw, last, x)
-		out.Rule(c.raw, last, x, x.V, false)
-		grown += c.count(b.now, x.V, false, out)
+		grown += p.count(c, counting.Increment{Delta: x.V}, out)
 	}
 	p.restarted = p.last
 	p.scraped(together, b, grown, out)
@@ -163,8 +161,8 @@ func (p *process) renew(together []*cursor, b beginning, out *counting.Events) {
 
 // addDoubt adds the value of a counter as unproven, if its process may have restarted. No
 // start time can decide it.
-func (c *cursor) addDoubt(o *counting.Events, now int64) {
-	if last := c.series.last; last.T != 0 && last.V > 0 && timeline.Rounded(c.samples[0].V) >= last.V {
+func addDoubt(c *seriesCursor, o *counting.Events, now int64) {
+	if last := c.state.last; last.T != 0 && last.V > 0 && c.now.V >= last.V {
 		o.AddUnproven(counting.Unproven{Kind: counting.FindRebirth, Raw: c.raw, At: now, Since: now, Seen: now, Doubtful: true, Undecided: last.V})
 	}
 }
@@ -173,11 +171,10 @@ func (c *cursor) addDoubt(o *counting.Events, now int64) {
 func (p presence) beginning(together []*sumCursor, began, now int64) beginning {
 	b := beginning{life: p.life, began: began, last: p.at, now: now, same: true, sums: true}
 	for _, c := range together {
-		v := timeline.Rounded(c.samples[0].V)
-		b.sum += v
-		b.before += c.sum.last.V
-		b.recentRate += c.sum.rate()
-		b.same = b.same && c.sum.last.V == v
+		b.sum += c.now.V
+		b.before += c.state.last.V
+		b.recentRate += c.state.rate()
+		b.same = b.same && c.state.last.V == c.now.V
 	}
 	return b
 }

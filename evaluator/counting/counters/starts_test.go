@@ -173,7 +173,7 @@ func TestProcessesThatSayThatTheyBegan(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := NewRaw(counting.RoleTotal)
-			c.starts = counting.Starts{"a": startTimes(tt.began...)}
+			c.Starts = counting.Starts{"a": startTimes(tt.began...)}
 			got := c.Feed(scraped(tt.series), 0, 220)
 			for _, c := range got.Unproven {
 				got.Resolve(c)
@@ -219,7 +219,7 @@ func TestSumsOfProcessesThatSayThatTheyBegan(t *testing.T) {
 				begun[""] = append(begun[""], backend.Sample{T: at - 10_000, V: (first + tt.began[i]) * 60_000})
 			}
 			a := NewTargets(counting.RoleTotal)
-			a.starts = begun
+			a.Starts = begun
 			got := a.Feed([]counting.RawSeries{s}, first-1, timeline.Minute(first+len(tt.sums)-1))
 			for _, c := range got.Unproven {
 				got.Resolve(c)
@@ -238,14 +238,14 @@ func TestStartsInPieces(t *testing.T) {
 	})
 	begun := counting.Starts{"a": startTimes(-9, -9, 2.5, 2.5, 2.5, 5.5, 6.5, 6.5, 8.5, 9.5, 9.5, 11.5)}
 	c := NewRaw(counting.RoleTotal)
-	c.starts = begun
+	c.Starts = begun
 	whole := c.Feed(series, 0, 6)
 	require.Equal(t, 100+140.0+0+10+150+151+1+152+152+100+100, sumOf(whole.Total))
 	for cut := timeline.Minute(1); cut < 6; cut++ {
 		c := NewRaw(counting.RoleTotal)
-		c.starts = begun
+		c.Starts = begun
 		a := c.Feed(series, 0, cut)
-		c.starts = begun
+		c.Starts = begun
 		b := c.Feed(series, cut, 6)
 		require.Equal(t, whole.Total, append(a.Total, b.Total...), "cut at %d", cut)
 		require.Equal(t, whole.Bad, append(a.Bad, b.Bad...), "cut at %d", cut)
@@ -321,7 +321,7 @@ func TestSumsThatLinger(t *testing.T) {
 				begun[""] = append(begun[""], backend.Sample{T: at - 10_000, V: began * 60_000})
 			}
 			a := NewTargets(counting.RoleTotal)
-			a.starts = begun
+			a.Starts = begun
 			got := a.Feed([]counting.RawSeries{total, bad}, first-1, first+9)
 			require.Equal(t, 20+8*20.0, sumOf(got.Total))
 			require.Equal(t, tt.want, got.Bad)

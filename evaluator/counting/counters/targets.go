@@ -3,7 +3,6 @@ package counters
 import (
 	"cmp"
 	"maps"
-	"math"
 	"slices"
 	"sort"
 
@@ -16,13 +15,10 @@ import (
 // computes the sums. Single counters are not visible, so the result is less certain: if
 // the number of counters in a sum changes, only certain events count.
 type Targets struct {
-	clock    counting.Role
-	sums     map[uint64]*targetSum
-	recorder *counting.Recorder // same as in Raw
-	rulings  *counting.Rulings  // same as in Raw
-	followed *counting.Rulings  // same as in Raw
-	starts   counting.Starts    // same as in Raw
-	targets  map[string]presence
+	counting.Basis
+	counting.EachMinute
+	sums    map[uint64]*targetSum
+	targets map[string]presence
 }
 
 // presence is the state of a target at the end of the last slot with sums.
@@ -51,12 +47,12 @@ const shortSums = 10
 
 // NewTargets returns an empty Targets. Sums with the roles of clock make slots known.
 func NewTargets(clock counting.Role) *Targets {
-	return &Targets{clock: clock, sums: map[uint64]*targetSum{}, targets: map[string]presence{}}
+	return &Targets{Basis: counting.Basis{Clock: clock}, sums: map[uint64]*targetSum{}, targets: map[string]presence{}}
 }
 
 // Clone implements counting.Method.
 func (t *Targets) Clone() counting.Method {
-	out := &Targets{clock: t.clock, sums: make(map[uint64]*targetSum, len(t.sums)), recorder: t.recorder, rulings: t.rulings.Clone(), targets: maps.Clone(t.targets)}
+	out := &Targets{Basis: t.Basis.Clone(), sums: make(map[uint64]*targetSum, len(t.sums)), targets: maps.Clone(t.targets)}
 	for key, s := range t.sums {
 		copied := *s
 		if s.fall != nil {
@@ -74,79 +70,44 @@ func (t *Targets) Forget(_, before int64) {
 	maps.DeleteFunc(t.targets, func(_ string, p presence) bool { return p.at <= before })
 }
 
-// Interval implements counting.Method.
-func (t *Targets) Interval() int64 { return 60_000 }
-
-// Hold implements counting.Method.
-func (t *Targets) Hold(_ []counting.RawSeries, _, settled timeline.Minute) timeline.Minute {
-	return settled
-}
-
 // Feed implements counting.Method.
 func (t *Targets) Feed(batch []counting.RawSeries, from, to timeline.Minute) *counting.Events {
-	out := counting.NewEvents(t.clock, from, to)
-	out.Attach(t.recorder, t.rulings, t.followed, t.starts)
-	t.rulings.Extend(from.Millis(), to.Millis())
-	t.followed, t.starts = nil, nil
-	byTarget := map[string][]sumCursor{}
-	for i := range batch {
-		raw := &batch[i]
-		if samples := backend.Between(raw.Samples, from.Millis(), to.Millis()); len(samples) > 0 {
-			if t.sums[raw.Key] == nil {
-				t.sums[raw.Key] = &targetSum{}
+	out := t.Begin(from, to)
+	eachTarget(batch, from, to, func(key string, cursors []sumCursor) {
+		for i := range cursors {
+			c := &cursors[i]
+			if t.sums[c.raw.Key] == nil {
+				t.sums[c.raw.Key] = &targetSum{}
 			}
-			byTarget[raw.Target] = append(byTarget[raw.Target], sumCursor{raw, samples, t.sums[raw.Key]})
+			c.state = t.sums[c.raw.Key]
 		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(byTarget)) {
-		cursors := byTarget[key]
 		slices.SortFunc(cursors, func(x, y sumCursor) int { return cmp.Compare(x.raw.Key, y.raw.Key) })
-		t.targets[key] = t.targets[key].feed(cursors, t.clock, out)
-	}
+		p := t.targets[key]
+		eachInstant(cursors, func(now int64, together []*sumCursor) { p = p.boundary(together, now, out) })
+		t.targets[key] = p
+	})
 	return out
 }
 
-// sumCursor iterates over the samples of a sum.
-type sumCursor struct {
-	raw     *counting.RawSeries
-	samples []backend.Sample
-	sum     *targetSum
-}
+type sumCursor = cursor[targetSum]
 
-// feed counts the boundaries of slots of a target, and returns its new state.
-func (p presence) feed(cursors []sumCursor, clock counting.Role, out *counting.Events) presence {
-	for {
-		now := int64(math.MaxInt64)
-		for _, c := range cursors {
-			if len(c.samples) > 0 {
-				now = min(now, c.samples[0].T)
-			}
+// boundary counts a boundary of slots of a target, and returns its new state.
+func (p presence) boundary(together []*sumCursor, now int64, out *counting.Events) presence {
+	began := out.Starts.Last(together[0].raw.Target, now-60_000, now)
+	e := p.look(together, now)
+	e.beginning = p.beginning(together, began, now)
+	p.restarted = max(p.restarted, e.restarted)
+	grown := 0.0
+	for _, c := range together {
+		if c.raw.Roles&out.Clock != 0 {
+			c.state.tick(now, out)
 		}
-		if now == math.MaxInt64 {
-			return p
-		}
-		var together []*sumCursor
-		for i := range cursors {
-			if c := &cursors[i]; len(c.samples) > 0 && c.samples[0].T == now {
-				together = append(together, c)
-			}
-		}
-		began := out.Starts.Last(together[0].raw.Target, now-60_000, now)
-		e := p.look(together, now)
-		e.beginning = p.beginning(together, began, now)
-		p.restarted = max(p.restarted, e.restarted)
-		grown := 0.0
-		for _, c := range together {
-			if c.raw.Roles&clock != 0 {
-				c.sum.tick(now, out)
-			}
-			grown += c.sum.step(c.raw, c.samples[0], e, out)
-			c.samples = c.samples[1:]
-		}
-		p.at = now
-		p.sums = len(together)
-		p.life = p.life.after(e.beginning, grown)
+		grown += c.state.step(c.raw, c.now, e, out)
 	}
+	p.at = now
+	p.sums = len(together)
+	p.life = p.life.after(e.beginning, grown)
+	return p
 }
 
 // targetEvidence contains the conclusions from the sums of a target at a boundary of
@@ -166,7 +127,7 @@ func (p presence) look(together []*sumCursor, now int64) targetEvidence {
 	fell := false
 	on := 0.0
 	for _, c := range together {
-		s, v := c.sum, timeline.Rounded(c.samples[0].V)
+		s, v := c.state, c.now.V
 		if now-s.last.T > counting.Memory { // forgotten, so it counts as new
 			*s = targetSum{}
 		}
@@ -199,13 +160,10 @@ func (s *targetSum) tick(now int64, out *counting.Events) {
 // step counts the growth of a sum. It needs evidence if the sum fell, or grew by far more
 // than before.
 func (s *targetSum) step(raw *counting.RawSeries, x backend.Sample, e targetEvidence, out *counting.Events) float64 {
-	x.V = timeline.Rounded(x.V)
-	last := s.last
 	if out.Followed.Covers(x.T) {
 		delta := out.Obey(raw, s.last, x)
 		s.fall = nil
-		s.count(raw, x, delta, out)
-		out.Surpluses.Add(timeline.SlotEnd(x.T), raw, counting.ExplainedSurplus(last, x.V, delta, out.Followed.Excuses(raw.Key, x.T)))
+		s.count(counting.Increment{Raw: raw, Now: x, Delta: delta, Excused: out.Followed.Excuses(raw.Key, x.T)}, out)
 		return delta
 	}
 	n, before := 0.0, 0.0
@@ -235,14 +193,9 @@ func (s *targetSum) step(raw *counting.RawSeries, x backend.Sample, e targetEvid
 		delta = s.delta(raw, x, n-before, before > 0, out)
 	}
 	excused = excused || len(out.Unproven) > claimed // counters left, or came back
-	if last.T != 0 && s.growth.N == 0 {
-		out.Surpluses.Extrapolate(timeline.SlotEnd(x.T), raw, delta)
-	}
-	out.Rule(raw, last, x, delta, fell || excused || s.fall != nil)
-	out.Excuse(raw, x.T, excused)
+	i := counting.Increment{Raw: raw, Now: x, Delta: delta, Fell: fell || s.fall != nil, Excused: excused, First: s.last.T != 0 && s.growth.N == 0}
 	s.decide(raw, x.T, delta, out)
-	s.count(raw, x, delta, out)
-	out.Surpluses.Add(timeline.SlotEnd(x.T), raw, counting.ExplainedSurplus(last, x.V, delta, excused))
+	s.count(i, out)
 	return delta
 }
 
@@ -257,22 +210,21 @@ func (s *targetSum) began(x backend.Sample, e targetEvidence) bool {
 }
 
 // count adds the events that a sum counts at once.
-func (s *targetSum) count(raw *counting.RawSeries, x backend.Sample, delta float64, out *counting.Events) {
+func (s *targetSum) count(i counting.Increment, out *counting.Events) {
+	i.Last = s.last
+	x := i.Now
 	if s.last.T != 0 {
-		pace := delta
+		pace := i.Delta
 		if s.leapt < deciding && s.lost.V > 0 && x.T-s.lost.T <= counting.Memory { // counters that appeared may be those that left
 			pace = min(pace, s.plausible(x.T)/5)
 		}
 		s.peak.push(x.T, pace/max(1, float64(x.T-s.last.T)/60_000), s.growth.Idle())
 		s.growth.Push(float32(pace))
 	}
-	if delta > 0 {
+	if i.Delta > 0 {
 		s.leapt = 0
 	}
-	if out.Recorder != nil {
-		out.Recorder.Sample(raw, x, delta)
-	}
-	out.Add(timeline.SlotEnd(x.T), raw, delta)
+	out.Count(i)
 	s.last, s.awaiting = x, max(0, s.awaiting-1)
 }
 
@@ -292,7 +244,9 @@ func (s *targetSum) delta(raw *counting.RawSeries, x backend.Sample, more float6
 		out.AddUnproven(claim)
 		return 0
 	case s.back(x):
-		return s.rose(raw, x, out)
+		f := s.fall
+		s.fall = nil
+		return f.rose(raw, last.V, x, out)
 	case x.V < last.V:
 		return s.fell(claim, fewer, out)
 	case fewer:
@@ -368,18 +322,6 @@ func (s *targetSum) shorten(x backend.Sample, lost float64) {
 func (s *targetSum) back(x backend.Sample) bool {
 	f := s.fall
 	return f != nil && x.T-f.at <= deciding*60_000 && x.V >= f.height && (f.verdict != restarted || s.leaps(x.V, x.T))
-}
-
-// rose counts a sum that is back at its height, so that nothing counts twice.
-func (s *targetSum) rose(raw *counting.RawSeries, x backend.Sample, out *counting.Events) float64 {
-	f := s.fall
-	s.fall = nil
-	delta := max(0, x.V-f.height-f.counted)
-	if more := x.V - s.last.V - delta; more > 0 && f.verdict != restarted {
-		out.AddUnproven(counting.Unproven{Kind: counting.FindReset, Raw: raw, At: x.T, Since: f.since, Seen: f.at, Value: f.sum, Rate: f.rate, Events: more})
-	}
-	out.AddFinding(counting.FindDip, raw, x.T, 0)
-	return delta
 }
 
 // decide resolves a fall when its time is over.

@@ -15,20 +15,17 @@ import (
 type Probe struct {
 	absent bool // a series that is gone continues with bad events
 	late   bool // samples may be late, so no series is gone
-	gauges seriesMap[struct{}]
+	seriesMap[struct{}]
 }
 
 // NewProbe returns an empty Probe. With absent, series that vanish are bad.
 func NewProbe(absent bool) *Probe {
-	return &Probe{absent: absent, gauges: seriesMap[struct{}]{}}
+	return &Probe{absent: absent, seriesMap: seriesMap[struct{}]{}}
 }
 
 // Clone implements counting.Method.
 func (p *Probe) Clone() counting.Method {
-	out := NewProbe(p.absent)
-	out.late = true
-	out.gauges = p.gauges.clone()
-	return out
+	return &Probe{absent: p.absent, late: true, seriesMap: p.clone()}
 }
 
 // Forget implements counting.Method.
@@ -37,15 +34,7 @@ func (p *Probe) Forget(now, _ int64) {
 	if p.absent {
 		remember = slo.Remembrance.Milliseconds()
 	}
-	p.gauges.forget(now - remember)
-}
-
-// Interval implements counting.Method.
-func (p *Probe) Interval() int64 { return p.gauges.interval() }
-
-// Hold implements counting.Method.
-func (p *Probe) Hold(batch []counting.RawSeries, end, settled timeline.Minute) timeline.Minute {
-	return p.gauges.hold(batch, end, settled)
+	p.forget(now - remember)
 }
 
 // Feed implements counting.Method.
@@ -59,10 +48,10 @@ func (p *Probe) Feed(batch []counting.RawSeries, from, to timeline.Minute) *coun
 		}
 	}
 	for key, replicas := range bySeries {
-		p.gauges.get(key)
+		p.get(key)
 		slices.SortFunc(replicas, func(a, b counting.RawSeries) int { return cmp.Compare(a.Replica, b.Replica) })
 	}
-	for key, g := range p.gauges {
+	for key, g := range p.seriesMap {
 		for m := from + 1; m <= to; m++ {
 			p.slot(g, bySeries[key], m, out)
 		}
@@ -83,7 +72,7 @@ func (p *Probe) slot(g *series[struct{}], replicas []counting.RawSeries, end tim
 		}
 		out.AddTo(end, 1, bad)
 		for _, x := range samples {
-			tick(g, x.T, out)
+			g.tick(x.T, true, out)
 		}
 		return
 	}
@@ -91,17 +80,4 @@ func (p *Probe) slot(g *series[struct{}], replicas []counting.RawSeries, end tim
 	if p.absent && !p.late && g.last > 0 && gone > g.gaps.Patience() && gone <= slo.Remembrance.Milliseconds() {
 		out.CountEvent(end, true)
 	}
-}
-
-// tick marks the time since the last sample as known, if it is near enough.
-func tick(g *series[struct{}], now int64, out *counting.Events) {
-	if g.last != 0 && now > g.last {
-		if now-g.last <= g.gaps.Limit() {
-			out.MarkKnown(timeline.SlotEnd(g.last-g.gaps.FirstGap(now-g.last)+1)-1, timeline.SlotEnd(now))
-		}
-		g.gaps.Push(now - g.last)
-	}
-	out.MarkKnown(timeline.SlotEnd(now)-1, timeline.SlotEnd(now))
-	g.last = max(g.last, now)
-	out.SeeClock(now)
 }

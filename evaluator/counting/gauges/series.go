@@ -41,19 +41,17 @@ func (m seriesMap[T]) forget(since int64) {
 	maps.DeleteFunc(m, func(_ uint64, s *series[T]) bool { return s.last < since })
 }
 
-// interval returns the smallest of the usual intervals; 0 if none is known.
-func (m seriesMap[T]) interval() int64 {
-	least := int64(0)
-	for _, s := range m {
-		if between := s.gaps.Interval(); between > 0 && (least == 0 || between < least) {
-			least = between
+// Interval returns the smallest of the usual intervals; 0 if none is known.
+func (m seriesMap[T]) Interval() int64 {
+	return counting.LeastInterval(func(yield func(*counting.Gaps) bool) {
+		for _, s := range m {
+			yield(&s.gaps)
 		}
-	}
-	return least
+	})
 }
 
-// hold returns the instant up to which slots can be settled.
-func (m seriesMap[T]) hold(batch []counting.RawSeries, end, settled timeline.Minute) timeline.Minute {
+// Hold returns the instant up to which slots can be settled.
+func (m seriesMap[T]) Hold(batch []counting.RawSeries, end, settled timeline.Minute) timeline.Minute {
 	newest := map[uint64]int64{}
 	for key, s := range m {
 		newest[key] = s.last
@@ -63,13 +61,27 @@ func (m seriesMap[T]) hold(batch []counting.RawSeries, end, settled timeline.Min
 			newest[batch[i].Key] = max(newest[batch[i].Key], batch[i].Samples[n-1].T)
 		}
 	}
-	w := counting.Waiting{End: end.Millis()}
-	for key, last := range newest {
-		usual := int64(0)
+	return counting.Hold(newest, func(key uint64) int64 {
 		if s := m[key]; s != nil {
-			usual = s.gaps.Interval()
+			return s.gaps.Interval()
 		}
-		w.Add(last, usual, settled)
+		return 0
+	}, end, settled)
+}
+
+// tick marks the slot of a sample as known, and the time since the last one if it is near
+// enough, unless only samples of other roles were read.
+func (s *series[T]) tick(now int64, clock bool, out *counting.Events) {
+	since := now - s.last
+	if clock {
+		if s.last != 0 && since <= s.gaps.Limit() {
+			out.MarkKnown(timeline.SlotEnd(s.last-s.gaps.FirstGap(since)+1)-1, timeline.SlotEnd(now))
+		}
+		out.MarkKnown(timeline.SlotEnd(now)-1, timeline.SlotEnd(now))
+		out.SeeClock(now)
 	}
-	return w.Hold(settled)
+	if s.last != 0 && since > 0 {
+		s.gaps.Push(since)
+	}
+	s.last = max(s.last, now)
 }

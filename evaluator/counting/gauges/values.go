@@ -15,6 +15,7 @@ import (
 // one event, which is bad unless all of them are good.
 type Values struct {
 	slo.Levels
+	eachSlot
 	last        map[uint64]backend.Sample // of each series, as long as it is remembered
 	late        bool                      // values may be late
 	until       int64                     // end of the last slot with values, in milliseconds
@@ -22,6 +23,12 @@ type Values struct {
 	Paces       []Pace                    // of the values that are fed
 	Worst       backend.Sample            // the newest bad value; its time is 0 for none
 }
+
+// eachSlot is the part of methods whose samples are values at the ends of slots.
+type eachSlot struct{ counting.EachMinute }
+
+// Forget does nothing. Feed forgets.
+func (eachSlot) Forget(_, _ int64) {}
 
 // NewValues returns an empty Values.
 func NewValues(l slo.Levels) *Values {
@@ -40,9 +47,6 @@ func (v *Values) Clone() counting.Method {
 // SetPaces sets the paces of the values that are fed next.
 func (v *Values) SetPaces(paces []Pace) { v.Paces = paces }
 
-// Forget does nothing. Feed forgets.
-func (v *Values) Forget(_, _ int64) {} // it does by itself
-
 // Interval returns how often values are new. For a/b that is as often as the one of the
 // two with more samples.
 func (v *Values) Interval() int64 {
@@ -50,11 +54,6 @@ func (v *Values) Interval() int64 {
 		return v.Paces[n-1].Often
 	}
 	return 60_000
-}
-
-// Hold implements counting.Method.
-func (v *Values) Hold(_ []counting.RawSeries, _, settled timeline.Minute) timeline.Minute {
-	return settled
 }
 
 // Feed implements counting.Method.
@@ -189,6 +188,7 @@ func nansBySlot(batch []counting.RawSeries) map[timeline.Minute]bool {
 // Runs counts runs of jobs by the time of their last success.
 type Runs struct {
 	slo.Runs
+	eachSlot
 	jobs map[uint64]lastRun
 }
 
@@ -203,17 +203,6 @@ func NewRuns(r slo.Runs) *Runs { return &Runs{Runs: r, jobs: map[uint64]lastRun{
 
 // Clone implements counting.Method.
 func (r *Runs) Clone() counting.Method { return &Runs{Runs: r.Runs, jobs: maps.Clone(r.jobs)} }
-
-// Forget does nothing. Feed forgets.
-func (r *Runs) Forget(_, _ int64) {} // it does by itself
-
-// Interval implements counting.Method.
-func (r *Runs) Interval() int64 { return 60_000 }
-
-// Hold implements counting.Method.
-func (r *Runs) Hold(_ []counting.RawSeries, _, settled timeline.Minute) timeline.Minute {
-	return settled
-}
 
 // maxFirstAge is the age up to which the first success of a job counts as a run.
 const maxFirstAge = 5 * time.Minute
@@ -260,21 +249,13 @@ func (r *Runs) missed(success float64, end timeline.Minute) float64 {
 }
 
 // Rates counts events by expressions that return their number in a slot.
-type Rates struct{ Clock counting.Role }
+type Rates struct {
+	eachSlot
+	Clock counting.Role
+}
 
 // Clone implements counting.Method.
 func (r *Rates) Clone() counting.Method { return r }
-
-// Forget does nothing.
-func (r *Rates) Forget(_, _ int64) {}
-
-// Interval implements counting.Method.
-func (r *Rates) Interval() int64 { return 60_000 }
-
-// Hold implements counting.Method.
-func (r *Rates) Hold(_ []counting.RawSeries, _, settled timeline.Minute) timeline.Minute {
-	return settled
-}
 
 // Feed implements counting.Method.
 func (r *Rates) Feed(batch []counting.RawSeries, from, to timeline.Minute) *counting.Events {
