@@ -2,6 +2,7 @@ package backend
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,21 +28,6 @@ const maxBody = 32 << 20
 
 // ErrTooLarge reports that an answer is larger than maxBody.
 var ErrTooLarge = fmt.Errorf("the answer is larger than %d MiB", maxBody>>20)
-
-// limited reads at most n more bytes. After them it fails, unlike io.LimitedReader.
-type limited struct {
-	io.Reader
-	n int
-}
-
-func (l *limited) Read(p []byte) (int, error) {
-	if l.n <= 0 {
-		return 0, ErrTooLarge
-	}
-	n, err := l.Reader.Read(p[:min(len(p), l.n)])
-	l.n -= n
-	return n, err
-}
 
 // Series is one series of an answer.
 type Series struct {
@@ -109,7 +95,7 @@ func (c *Client) send(ctx context.Context, path string, form url.Values) ([]Seri
 		defer c.Rescue(&err)
 		var a answer
 		err = share.decoding(func() (err error) {
-			a, err = decodeAnswer(body, &memoryRation{take: func(n int64) error { return share.take(ctx, n) }})
+			a, err = decodeAnswer(body, func(bytes int64) error { return share.take(ctx, bytes) })
 			return err
 		})
 		if err == nil && ranges && a.Data.Type != matrixType {
@@ -187,7 +173,7 @@ func (c *Client) exchange(req *http.Request, decode func(io.Reader) error) error
 		return withoutURL(err)
 	}
 	defer resp.Body.Close()
-	body := &limited{resp.Body, maxBody}
+	body := http.MaxBytesReader(nil, resp.Body, maxBody)
 	if resp.StatusCode != http.StatusOK {
 		return answerError(resp, body)
 	}
@@ -195,7 +181,11 @@ func (c *Client) exchange(req *http.Request, decode func(io.Reader) error) error
 	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "application/json" && kind != "application/stream+json" {
 		return fmt.Errorf("the answer is %q, not JSON: is this the URL of a Prometheus API?", kind)
 	}
-	if err := decode(body); err != nil {
+	err = decode(body)
+	if _, is := errors.AsType[*http.MaxBytesError](err); is {
+		err = ErrTooLarge
+	}
+	if err != nil {
 		return fmt.Errorf("reading the answer: %w", err)
 	}
 	return nil
@@ -225,11 +215,13 @@ type answer struct {
 }
 
 // decodeAnswer reads an answer. It returns an error if the answer is cut off, or marked as
-// partial.
-func decodeAnswer(r io.Reader, ration *memoryRation) (answer, error) {
+// partial. It calls take with the memory of each series, in bytes.
+func decodeAnswer(r io.Reader, take func(bytes int64) error) (answer, error) {
 	dec := newDecoder(r)
 	var a answer
-	err := json.UnmarshalDecode(dec, &a, json.WithUnmarshalers(json.UnmarshalFromFunc(ration.decodeSeries)))
+	err := json.UnmarshalDecode(dec, &a, json.WithUnmarshalers(json.UnmarshalFromFunc(func(dec *jsontext.Decoder, v *Series) error {
+		return cmp.Or(decodeSeries(dec, v), take(v.memory()))
+	})))
 	if a.IsPartial {
 		a.Warnings = append(a.Warnings, "the backend says so")
 	}
@@ -272,8 +264,7 @@ func decodeRest(dec *jsontext.Decoder) error {
 	return errors.New("more follows after its end")
 }
 
-// decodeSeries reads a series, and reserves its memory.
-func (r *memoryRation) decodeSeries(dec *jsontext.Decoder, v *Series) error {
+func decodeSeries(dec *jsontext.Decoder, v *Series) error {
 	var wire struct {
 		Labels     map[string]string `json:"metric"`
 		Value      *Sample           `json:"value"`
@@ -295,14 +286,19 @@ func (r *memoryRation) decodeSeries(dec *jsontext.Decoder, v *Series) error {
 		}
 		v.Samples = slices.DeleteFunc(v.Samples, isNaN)
 	}
-	bytes := seriesBytes + sampleBytes*int64(len(wire.Values))
+	return nil
+}
+
+// memory returns about the memory that a series takes, in bytes.
+func (v *Series) memory() int64 {
+	bytes := seriesBytes + sampleBytes*int64(len(v.Samples)+len(v.NaNs))
 	for name, value := range v.Labels {
 		bytes += 2*int64(len(name)+len(value)) + labelBytes
 	}
 	for _, h := range v.Histograms {
 		bytes += histogramBytes + bucketBytes*int64(len(h.buckets))
 	}
-	return r.add(bytes)
+	return bytes
 }
 
 func isNaN(s Sample) bool { return math.IsNaN(s.V) }

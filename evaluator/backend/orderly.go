@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// MalformedError describes why an answer can't be right. It concerns one query: nothing
+// MalformedError describes why an answer can't be right, or can't be used. It concerns one query: nothing
 // of that answer is counted, others are.
 type MalformedError string
 
@@ -28,10 +27,7 @@ type askedFor struct{ from, to int64 }
 // spanOf returns the time that a request covers: a range of instants, or the range of
 // x[5m].
 func spanOf(form url.Values) askedFor {
-	millis := func(key string) int64 {
-		seconds, _ := strconv.ParseInt(form.Get(key), 10, 64) // in the format of unix()
-		return seconds * 1000
-	}
+	millis := func(key string) int64 { return unixTime(form.Get(key)).UnixMilli() }
 	if form.Get("start") != "" {
 		return askedFor{millis("start"), millis("end")}
 	}

@@ -1,9 +1,11 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,10 +36,7 @@ type memoryShare struct {
 const defaultQuota = 512 << 20
 
 func newQuota(limit int64) *quota {
-	if limit == 0 {
-		limit = defaultQuota
-	}
-	return &quota{limit: limit, freed: make(chan struct{})}
+	return &quota{limit: cmp.Or(limit, defaultQuota), freed: make(chan struct{})}
 }
 
 type shareKey struct{}
@@ -77,12 +76,8 @@ func (s *memoryShare) decoding(decode func() error) error {
 	defer func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		for i, other := range q.reading {
-			if other == s {
-				q.reading = append(q.reading[:i], q.reading[i+1:]...)
-				break
-			}
-		}
+		i := slices.Index(q.reading, s)
+		q.reading = slices.Delete(q.reading, i, i+1)
 		q.idle += s.held
 		q.wake()
 	}()
@@ -124,24 +119,7 @@ const (
 	sampleBytes    = 32
 	histogramBytes = 100
 	bucketBytes    = 48
-	takeBytes      = 64 << 10 // reserved at once
 )
-
-// memoryRation counts the bytes of decoded values, and reserves them in steps.
-type memoryRation struct {
-	take  func(bytes int64) error // nil for no limit
-	bytes int64
-}
-
-// add adds a number of bytes.
-func (r *memoryRation) add(bytes int64) error {
-	r.bytes += bytes
-	if r.bytes < takeBytes || r.take == nil {
-		return nil
-	}
-	bytes, r.bytes = r.bytes, 0
-	return r.take(bytes)
-}
 
 // metrics count requests, and the samples and failures of answers.
 type metrics struct {

@@ -29,10 +29,10 @@ func (e MismatchError) Error() string {
 }
 
 // ErrReplicaLabel reports that an SLO selects series by a label of replicas.
-var ErrReplicaLabel = errors.New("backend's replica_labels, of which any is as good as the other")
+var ErrReplicaLabel error = MalformedError("backend's replica_labels, of which any is as good as the other")
 
 // ErrNoSamples reports that a backend lists series but returns no samples of them.
-var ErrNoSamples = errors.New("answers no samples of them")
+var ErrNoSamples error = MalformedError("answers no samples of them")
 
 // queryError is the answer of a backend that refuses a query.
 type queryError struct {
@@ -52,18 +52,13 @@ func (e *queryError) Error() string {
 // Refused reports whether the backend works but refuses this query for good. Other
 // statuses, such as 401 or 404, concern the whole backend.
 func Refused(err error) bool {
-	if _, ok := errors.AsType[MismatchError](err); ok || errors.Is(err, ErrReplicaLabel) || errors.Is(err, ErrNoSamples) {
-		return true
-	}
-	if _, ok := errors.AsType[MalformedError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[FaultError](err); ok {
-		return true
-	}
-	q, ok := errors.AsType[*queryError](err)
-	return ok && q.concernsQuery()
+	var e interface{ concernsQuery() bool }
+	return errors.As(err, &e) && e.concernsQuery()
 }
+
+func (MismatchError) concernsQuery() bool  { return true }
+func (MalformedError) concernsQuery() bool { return true }
+func (FaultError) concernsQuery() bool     { return true }
 
 // concernsQuery reports whether the status concerns only the query.
 func (e *queryError) concernsQuery() bool {
@@ -164,8 +159,7 @@ func plainText(resp *http.Response, body []byte) string {
 	if repeats(string(body), resp.Request) {
 		return ""
 	}
-	line, _, _ := strings.Cut(strings.TrimSpace(string(body)), "\n")
-	return Shown(line)
+	return firstLine(string(body))
 }
 
 // Shown returns a text of a backend without control characters and in at most maxText

@@ -3,7 +3,6 @@ package backend
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -39,19 +38,17 @@ const (
 // thanosStore is a store in the answer of /api/v1/stores. Times are in milliseconds.
 type thanosStore struct {
 	Name      string              `json:"name"`
-	LastError json.RawMessage     `json:"lastError"`
+	LastError any                 `json:"lastError"` // nil or "" if it works
 	LabelSets []map[string]string `json:"labelSets"`
 	MinTime   int64               `json:"minTime"`
 	MaxTime   int64               `json:"maxTime"`
 
-	component string // sidecar, store, receive, rule ...
-	alike     string // equal for stores with the same data: the component, and the labels without those of replicas
+	component string    // sidecar, store, receive, rule ...
+	alike     string    // equal for stores with the same data: the component, and the labels without those of replicas
+	worked    time.Time // when it was last listed without an error
 }
 
-func (s *thanosStore) fails() bool {
-	text := strings.TrimSpace(string(s.LastError))
-	return text != "" && text != "null" && text != `""`
-}
+func (s *thanosStore) fails() bool { return s.LastError != nil && s.LastError != "" }
 
 // covers reports whether a store has all the data that another has in a time. touches
 // reports whether it has any data in it.
@@ -66,19 +63,7 @@ type stores struct {
 	mu    sync.Mutex
 	at    time.Time // when they were listed; zero before
 	all   []thanosStore
-	known map[string]knownStores // by thanosStore.alike
-}
-
-// knownStores are stores with the same data that worked at a time.
-type knownStores struct {
-	stores []thanosStore // each Store Gateway may have a part of the data, or its own time
-	at     time.Time
-}
-
-// missedStore is a store that worked until a time, and is no longer listed.
-type missedStore struct {
-	thanosStore
-	at time.Time
+	known map[string][]thanosStore // those that worked at a time, by alike; each Store Gateway may have a part of the data, or its own time
 }
 
 // replicaLabels are the labels of replicas in usual setups.
@@ -111,7 +96,7 @@ func (c *Client) Missing(ctx context.Context, selectors func() []slo.Selector, f
 	selected := selectors()
 	for i := range s.all {
 		if x := &s.all[i]; s.lacks(x, from, to) && x.concerns(selected) {
-			return fmt.Errorf("%w: the %s %s fails: %s", ErrPartial, x.component, x.Name, cmp.Or(firstLine(x.LastError), "no reason is given"))
+			return fmt.Errorf("%w: the %s %s fails: %s", ErrPartial, x.component, x.Name, cmp.Or(firstLine(fmt.Sprint(x.LastError)), "no reason is given"))
 		}
 	}
 	if cycle {
@@ -119,7 +104,7 @@ func (c *Client) Missing(ctx context.Context, selectors func() []slo.Selector, f
 	}
 	for _, m := range s.gone(now, from, to) {
 		if m.concerns(selected) {
-			return fmt.Errorf("%w: %s", ErrPartial, m.text())
+			return fmt.Errorf("%w: %s", ErrPartial, m.lossText())
 		}
 	}
 	return nil
@@ -151,7 +136,8 @@ func (c *Client) listStores(ctx context.Context) ([]thanosStore, error) {
 	var out []thanosStore
 	for _, component := range slices.Sorted(maps.Keys(answer.Data)) {
 		for _, s := range answer.Data[component] {
-			s.component, s.alike = component, component+" "+labelSetsText(s.LabelSets, ignored)
+			s.component = component
+			s.alike = component + " " + labelSetsText(s.LabelSets, ignored)
 			out = append(out, s)
 		}
 	}
@@ -162,14 +148,7 @@ func (c *Client) listStores(ctx context.Context) ([]thanosStore, error) {
 func labelSetsText(sets []map[string]string, ignored []string) string {
 	var texts []string
 	for _, set := range sets {
-		var one []string
-		for name, value := range set {
-			if !slices.Contains(ignored, name) {
-				one = append(one, fmt.Sprintf("%s=%q", name, value))
-			}
-		}
-		slices.Sort(one)
-		texts = append(texts, "{"+strings.Join(one, ",")+"}")
+		texts = append(texts, labels.NewBuilder(labels.FromMap(set)).Del(ignored...).Labels().String())
 	}
 	slices.Sort(texts)
 	return strings.Join(slices.Compact(texts), " ")
@@ -177,25 +156,27 @@ func labelSetsText(sets []map[string]string, ignored []string) string {
 
 // note remembers the stores that work.
 func (s *stores) note(now time.Time) {
-	well := map[string]knownStores{}
+	well := map[string][]thanosStore{}
 	for _, x := range s.all {
 		if !x.fails() {
-			well[x.alike] = knownStores{append(well[x.alike].stores, x), now}
+			x.worked = now
+			well[x.alike] = append(well[x.alike], x)
 		}
 	}
-	for key, was := range s.known {
-		if is := well[key]; len(is.stores) < was.least() && now.Sub(was.at) < missedFor {
-			well[key] = was
+	for key, known := range s.known {
+		if len(well[key]) < least(known) && now.Sub(known[0].worked) < missedFor {
+			well[key] = known
 		}
 	}
 	s.known = well
 }
 
-// least returns how many stores must work so that none is missed. Replicas of a scraper
-// have the same samples. Store Gateways may have shards of the same blocks.
-func (k knownStores) least() int {
-	if k.stores[0].component == "store" {
-		return len(k.stores)
+// least returns how many of the stores with the same data must work so that none is missed.
+// Replicas of a scraper have the same samples. Store Gateways may have shards of the same
+// blocks.
+func least(known []thanosStore) int {
+	if known[0].component == "store" {
+		return len(known)
 	}
 	return 1
 }
@@ -207,17 +188,13 @@ func (s *stores) lacks(x *thanosStore, from, to timeline.Minute) bool {
 }
 
 // gone returns the stores that had samples of a time and are no longer listed.
-func (s *stores) gone(now time.Time, from, to timeline.Minute) []missedStore {
-	var out []missedStore
+func (s *stores) gone(now time.Time, from, to timeline.Minute) []thanosStore {
+	var out []thanosStore
 	a, b := from.Millis(), to.Millis()
 	for _, key := range slices.Sorted(maps.Keys(s.known)) {
-		k := s.known[key]
-		if !k.at.Before(now) {
-			continue
-		}
-		for i := range k.stores {
-			if x := &k.stores[i]; x.touches(a, b) && !s.isWell(x) && s.standIns(x, a, b) < k.least() {
-				out = append(out, missedStore{*x, k.at})
+		for _, x := range s.known[key] {
+			if x.worked.Before(now) && x.touches(a, b) && !s.isWell(&x) && s.standIns(&x, a, b) < least(s.known[key]) {
+				out = append(out, x)
 			}
 		}
 	}
@@ -229,8 +206,9 @@ func (s *stores) isWell(x *thanosStore) bool {
 	return slices.ContainsFunc(s.all, func(o thanosStore) bool { return o.alike == x.alike && o.Name == x.Name && !o.fails() })
 }
 
-func (m missedStore) text() string {
-	return fmt.Sprintf("the %s %s is gone that was there until %s", m.component, m.Name, humanize.Minute(m.at))
+// lossText describes a store that is gone.
+func (s *thanosStore) lossText() string {
+	return fmt.Sprintf("the %s %s is gone that was there until %s", s.component, s.Name, humanize.Minute(s.worked))
 }
 
 // Lost describes a store that is gone and had samples of selectors in (from, to], and
@@ -241,7 +219,7 @@ func (c *Client) Lost(selectors func() []slo.Selector, from, to timeline.Minute)
 	defer s.mu.Unlock()
 	for _, m := range s.gone(s.at, from, to) {
 		if m.concerns(selectors()) {
-			return m.text(), m.at.UTC(), true
+			return m.lossText(), m.worked.UTC(), true
 		}
 	}
 	return "", time.Time{}, false
@@ -258,12 +236,8 @@ func (s *stores) standIns(of *thanosStore, from, to int64) int {
 	return n
 }
 
-// firstLine returns the first line of a text in JSON.
-func firstLine(raw json.RawMessage) string {
-	var text string
-	if json.Unmarshal(raw, &text) != nil {
-		text = string(raw)
-	}
-	text, _, _ = strings.Cut(text, "\n")
-	return Shown(text)
+// firstLine returns the first line of a text.
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return Shown(line)
 }

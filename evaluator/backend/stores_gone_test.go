@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -25,7 +24,7 @@ func TestStoresOfTimesOfTheirOwn(t *testing.T) {
 	old, recent, again := store("store", "old", -999, -500), store("store", "recent", -500, -2), store("store", "again", -500, -2)
 	a, b := store("sidecar", "a", -48, 99), store("sidecar", "b", -48, 99)
 	failing := recent
-	failing.LastError = json.RawMessage(`"connection refused"`)
+	failing.LastError = "connection refused"
 	renamed := recent
 	renamed.Name = "recent-2"
 	last := timeline.MinuteOf(begin)
@@ -52,7 +51,7 @@ func TestStoresOfTimesOfTheirOwn(t *testing.T) {
 		s.note(begin.Add(c.later))
 		var got []string
 		for _, k := range s.gone(begin.Add(c.later), last-timeline.Minute(60*c.hours), last) {
-			require.Equal(t, begin, k.at)
+			require.Equal(t, begin, k.worked)
 			got = append(got, k.Name)
 		}
 		require.Equal(t, c.want, got, name)
