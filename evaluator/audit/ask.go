@@ -27,9 +27,11 @@ type auditQuery struct {
 	answer   history.Answer
 }
 
-// QueryAll sends the queries of audits, each once. It does not query series that another
-// query includes. Audits without an answer when ctx ends are not done.
-func QueryAll(ctx context.Context, b *history.Reader, due []Audit) {
+// Run sends the queries of audits, each once, for up to a minute. It does not query series
+// that another query includes. Audits that are not done then are due again.
+func Run(ctx context.Context, b *history.Reader, due []Audit) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	type round struct {
 		to  timeline.Minute
 		way history.AuditWay

@@ -3,8 +3,8 @@
 package audit
 
 import (
-	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -30,23 +30,11 @@ const (
 	differingEvents = 10
 )
 
-// results contains the results of the last audits of an input, in the order of time.
-type results []Result
-
 // Result is the result of the audit of an hour.
 type Result struct {
 	to      timeline.Minute
 	failed  bool   // there was no answer
 	Differs string // description of the difference; "" if there is none
-}
-
-// at returns the result of the audit of the hour that ends at an instant, or false.
-func (v results) at(to timeline.Minute) (Result, bool) {
-	i := slices.IndexFunc(v, func(r Result) bool { return r.to == to })
-	if i < 0 {
-		return Result{}, false
-	}
-	return v[i], true
 }
 
 // Audit is the audit of an hour of an input of a plan.
@@ -63,19 +51,17 @@ type Audit struct {
 	Done    bool
 }
 
-// Log contains the results of the last audits of each input of a plan.
-type Log []results
+// Log contains the results of the last audits of each input of a plan, by the ends of
+// their hours.
+type Log []map[timeline.Minute]Result
 
 // Due returns the audits of the newest hours of each input that are not done yet.
 func (a Log) Due(record *history.Record) (out []Audit) {
 	for i, m := range record.Plan.Inputs {
 		p := &record.Inputs[i]
 		for _, h := range p.Hours[max(0, len(p.Hours)-Differing):] {
-			if _, known := a.at(i).at(h.To); known {
-				continue
-			}
 			way := history.AuditWayOf(m, p)
-			if way == "" {
+			if way == "" || a != nil && a[i][h.To] != (Result{}) {
 				continue
 			}
 			x := Audit{Plan: record.Plan, Part: i, hour: h, way: way, usual: time.Duration(p.Counting.Interval()) * time.Millisecond}
@@ -89,27 +75,6 @@ func (a Log) Due(record *history.Record) (out []Audit) {
 		}
 	}
 	return out
-}
-
-func (a Log) at(part int) results {
-	if a == nil {
-		return nil
-	}
-	return a[part]
-}
-
-// Round contains audits of a backend.
-type Round struct {
-	Backend *history.Reader
-	Audits  []Audit
-}
-
-// Run sends the queries of the audits, for up to a minute. Audits that are not done then
-// are due again.
-func (a *Round) Run(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	QueryAll(ctx, a.Backend, a.Audits)
 }
 
 // Result returns the result of an audit of a backend of a kind, and the outcome of each
@@ -136,9 +101,11 @@ func (a Log) Add(parts, part int, r Result) Log {
 	if a == nil {
 		a = make(Log, parts)
 	}
-	all := slices.DeleteFunc(append(a[part], r), func(x Result) bool { return x.to <= r.to-history.AuditedFor })
-	slices.SortFunc(all, func(x, y Result) int { return int(x.to - y.to) })
-	a[part] = all
+	if a[part] == nil {
+		a[part] = map[timeline.Minute]Result{}
+	}
+	maps.DeleteFunc(a[part], func(to timeline.Minute, _ Result) bool { return to <= r.to-history.AuditedFor })
+	a[part][r.to] = r
 	return a
 }
 
@@ -179,7 +146,7 @@ func (a Log) Doubt(record *history.Record) *evaluator.Doubt {
 	for i := range a {
 		var last []Result
 		for _, h := range record.Inputs[i].Hours {
-			if r, ok := a[i].at(h.To); ok && !r.failed {
+			if r, ok := a[i][h.To]; ok && !r.failed {
 				last = append(last, r)
 			}
 		}

@@ -134,17 +134,17 @@ func (x *inspector) pushed(ctx context.Context, s subject) {
 
 // audited audits the last two hours. It is a finding if both differ.
 func (x *inspector) audited(ctx context.Context, record *history.Record) {
-	due := audit.Round{Backend: x.Reader, Audits: audit.Log(nil).Due(record)}
-	due.Run(ctx)
+	due := audit.Log(nil).Due(record)
+	audit.Run(ctx, x.Reader, due)
 	id, _ := x.Identity()
 	var r audit.Result
-	for i := range due.Audits {
-		r, _ = due.Audits[i].Result(id.Kind)
-		if !due.Audits[i].Done || r.Differs == "" {
+	for i := range due {
+		r, _ = due[i].Result(id.Kind)
+		if !due[i].Done || r.Differs == "" {
 			return
 		}
 	}
-	if len(due.Audits) == audit.Differing {
+	if len(due) == audit.Differing {
 		x.concern(false, "sli."+x.slo.Indicator.Kind(), "slowburn explain shows what differs; please report it", "%s", r.Differs)
 	}
 }

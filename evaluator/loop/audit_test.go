@@ -95,7 +95,7 @@ func (a *auditing) audits(ends ...int) (doubts []bool) {
 		p.Hours = append(p.Hours, h)
 		due := a.job.auditLog.Due(a.job.record)
 		require.Len(a.t, due, 1)
-		audit.QueryAll(a.t.Context(), a.job.lane.Reader, due)
+		audit.Run(a.t.Context(), a.job.lane.Reader, due)
 		require.NoError(a.t, due[0].Err)
 		a.takeAudits(auditResult{a.job.lane, due})
 		doubts = append(doubts, a.byJob[a.job][0].auditDoubt(nil, 0) != nil)
@@ -125,7 +125,7 @@ func TestAuditAgrees(t *testing.T) {
 		}, hours)
 		due := a.job.auditLog.Due(a.job.record)
 		require.NotEmpty(t, due, "after %d hours", hours)
-		audit.QueryAll(t.Context(), a.job.lane.Reader, due)
+		audit.Run(t.Context(), a.job.lane.Reader, due)
 		for i := range due {
 			require.NoError(t, due[i].Err)
 			require.False(t, due[i].Differs(1, backend.KindPrometheus) || due[i].Differs(2, backend.KindPrometheus), "after %d hours: %+v", hours, due[i])

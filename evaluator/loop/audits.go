@@ -14,20 +14,20 @@ func (st *state) audit(ctx context.Context, b *lane, jobs []*job) {
 	if b.auditing || b.down != nil || b.stale != nil {
 		return
 	}
-	due := audit.Round{Backend: b.Reader}
+	var due []audit.Audit
 	for _, j := range jobs {
 		if j.err == nil && j.record != nil && !j.newestOnly && st.jobs[j.Key] == j {
-			due.Audits = append(due.Audits, j.auditLog.Due(j.record)...)
+			due = append(due, j.auditLog.Due(j.record)...)
 		}
 	}
-	if len(due.Audits) == 0 {
+	if len(due) == 0 {
 		return
 	}
 	b.auditing = true
 	results := st.auditResults
 	st.started.Go(func() {
-		b.Safely(func() { due.Run(ctx) })
-		send(ctx, results, auditResult{b, due.Audits})
+		b.Safely(func() { audit.Run(ctx, b.Reader, due) })
+		send(ctx, results, auditResult{b, due})
 	})
 }
 
@@ -38,14 +38,14 @@ func (st *state) auditOnce(ctx context.Context) {
 		return
 	}
 	for _, b := range st.lanes {
-		due := audit.Round{Backend: b.Reader}
+		var due []audit.Audit
 		for _, j := range st.jobsOf(b) {
 			if j.err == nil && j.record != nil {
-				due.Audits = append(due.Audits, j.auditLog.Due(j.record)...)
+				due = append(due, j.auditLog.Due(j.record)...)
 			}
 		}
-		due.Run(ctx)
-		st.takeAudits(auditResult{b, due.Audits})
+		audit.Run(ctx, b.Reader, due)
+		st.takeAudits(auditResult{b, due})
 	}
 }
 
