@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
 	"github.com/slowburn-slo/slowburn/evaluator/counting"
@@ -38,36 +39,25 @@ type Options struct {
 // and how often, and their histograms and groups. Findings are in the order of the SLOs.
 // An error concerns a whole backend.
 func SLOs(ctx context.Context, slos []*slo.SLO, options Options) ([]slo.Finding, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	findings := make([][]slo.Finding, len(slos))
 	byReader := map[*history.Reader]*answers{}
+	concurrency := 0
 	for _, r := range options.Readers {
 		byReader[r] = &answers{Reader: r, known: map[string]cachedAnswer{}}
+		concurrency += r.MaxConcurrency
 	}
-	places, workers := make(chan int), sync.WaitGroup{}
-	for _, r := range options.Readers {
-		for range r.MaxConcurrency {
-			workers.Go(func() {
-				for i := range places {
-					x := inspector{answers: byReader[options.ReaderOf(slos[i])], slo: slos[i], end: options.End, short: options.Shortest(slos[i]), blind: options.Blind}
-					if err := x.inspect(ctx); err != nil {
-						cancel(err)
-					}
-					findings[i] = x.findings
-				}
-			})
-		}
+	workers, ctx := errgroup.WithContext(ctx)
+	workers.SetLimit(concurrency)
+	for i, s := range slos {
+		workers.Go(func() error {
+			x := inspector{answers: byReader[options.ReaderOf(s)], slo: s, end: options.End, short: options.Shortest(s), blind: options.Blind}
+			err := x.inspect(ctx)
+			findings[i] = x.findings
+			return err
+		})
 	}
-	for i := range slos {
-		places <- i
-	}
-	close(places)
-	workers.Wait()
-	if err := context.Cause(ctx); err != nil {
-		return nil, err
-	}
-	return slices.Concat(findings...), nil
+	err := workers.Wait()
+	return slices.Concat(findings...), err
 }
 
 // answers caches the answers of a backend, because SLOs share queries.
