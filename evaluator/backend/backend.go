@@ -5,7 +5,6 @@
 package backend
 
 import (
-	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -18,6 +17,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
 // Config describes a server with the API of Prometheus.
@@ -92,24 +93,31 @@ type Query struct {
 	Error   string     `json:"error"`
 }
 
-func newQuery(form url.Values, answer []Series, err error) Query {
-	q := Query{Query: form.Get("query"), Time: unixTime(cmp.Or(form.Get("time"), form.Get("end"))), Series: len(answer)}
-	if form.Has("start") {
-		start := unixTime(form.Get("start"))
-		q.Start = &start
+// form returns the path and the parameters of the request. step is in minutes.
+func (q Query) form(step timeline.Minute) (path string, form url.Values) {
+	unix := func(t time.Time) []string { return []string{strconv.FormatInt(t.Unix(), 10)} }
+	if q.Start == nil {
+		return "/api/v1/query", url.Values{"query": {q.Query}, "time": unix(q.Time)}
 	}
-	for _, v := range answer {
-		q.Samples += len(v.Samples) + len(v.Histograms)
-	}
+	return "/api/v1/query_range", url.Values{"query": {q.Query}, "start": unix(*q.Start), "end": unix(q.Time), "step": {strconv.Itoa(int(step) * 60)}}
+}
+
+// answered returns the query with its answer.
+func (q Query) answered(answer []Series, err error) Query {
+	q.Series = len(answer)
+	q.Samples = samplesIn(answer)
 	if err != nil {
 		q.Error = err.Error()
 	}
 	return q
 }
 
-func unixTime(text string) time.Time {
-	seconds, _ := strconv.ParseInt(text, 10, 64) // it is a number of unixText
-	return time.Unix(seconds, 0).UTC()
+func samplesIn(answer []Series) int {
+	n := 0
+	for _, v := range answer {
+		n += len(v.Samples) + len(v.Histograms)
+	}
+	return n
 }
 
 // Sample is one sample of a counter. T is in milliseconds since the epoch.

@@ -54,40 +54,34 @@ func (c *Client) Share(ctx context.Context) (_ context.Context, done func()) {
 // Query sends an instant query and reads the answer as a stream: a vector, or a matrix
 // for a range of raw samples.
 func (c *Client) Query(ctx context.Context, promql string, at time.Time) ([]Series, error) {
-	return c.queryAs(ctx, "/api/v1/query", instant(promql, at))
-}
-
-func instant(promql string, at time.Time) url.Values {
-	return url.Values{"query": {promql}, "time": {unixText(at)}}
+	return c.queryAs(ctx, Query{Query: promql, Time: at.Truncate(time.Second).UTC()}, 0)
 }
 
 // QueryRange sends a range query from one instant to another. step is in minutes.
 func (c *Client) QueryRange(ctx context.Context, promql string, from, to, step timeline.Minute) ([]Series, error) {
-	return c.queryAs(ctx, "/api/v1/query_range", url.Values{
-		"query": {promql}, "start": {unixText(from.Time())}, "end": {unixText(to.Time())}, "step": {strconv.Itoa(int(step) * 60)},
-	})
+	start := from.Time()
+	return c.queryAs(ctx, Query{Query: promql, Time: to.Time(), Start: &start}, step)
 }
 
 // queryAs sends a query with the parameters for the kind of backend.
-func (c *Client) queryAs(ctx context.Context, path string, form url.Values) ([]Series, error) {
+func (c *Client) queryAs(ctx context.Context, q Query, step timeline.Minute) ([]Series, error) {
 	id, err := c.identify(ctx)
 	var out []Series
 	if err == nil {
-		maps.Copy(form, id.parameters())
-		out, err = c.send(ctx, path, form)
+		out, err = c.send(ctx, q, step, id.parameters())
 	}
 	if c.trace != nil {
-		c.trace(newQuery(form, out, err))
+		c.trace(q.answered(out, err))
 	}
 	return out, err
 }
 
-func unixText(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
-
-// send sends a query and decodes the answer.
-func (c *Client) send(ctx context.Context, path string, form url.Values) ([]Series, error) {
+// send sends a query with more parameters, and decodes the answer.
+func (c *Client) send(ctx context.Context, q Query, step timeline.Minute, more url.Values) ([]Series, error) {
+	path, form := q.form(step)
+	maps.Copy(form, more)
 	form.Set("timeout", c.Timeout.String())
-	ranges := strings.HasSuffix(path, "_range") || strings.HasSuffix(form.Get("query"), "]") // a range such as x[5m]
+	ranges := q.Start != nil || strings.HasSuffix(q.Query, "]") // a range such as x[5m]
 	var out []Series
 	ctx, share, done := c.quota.share(ctx)
 	defer done()
@@ -100,17 +94,15 @@ func (c *Client) send(ctx context.Context, path string, form url.Values) ([]Seri
 		})
 		if err == nil && ranges && a.Data.Type != matrixType {
 			return fmt.Errorf("it is a %q and no samples over a time, of %s: a part of the backend, such as a Thanos in distributed mode, answers no ranges",
-				Shown(a.Data.Type), form.Get("query"))
+				Shown(a.Data.Type), q.Query)
 		}
 		if err == nil && ranges {
-			err = orderly(a.Data.Result, spanOf(form))
+			err = orderly(a.Data.Result, q.span())
 		}
 		out = a.Data.Result
 		return err
 	})
-	for _, v := range out {
-		c.metrics.samples.WithLabelValues(c.Name).Add(float64(len(v.Samples) + len(v.Histograms)))
-	}
+	c.metrics.samples.WithLabelValues(c.Name).Add(float64(samplesIn(out)))
 	return out, err
 }
 

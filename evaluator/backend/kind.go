@@ -104,7 +104,7 @@ func (c *Client) inquire(ctx context.Context) (_ Identity, err error) {
 	if ctx.Err() != nil {
 		return Identity{}, cmp.Or(err, ctx.Err())
 	}
-	answer, err := c.send(ctx, "/api/v1/query", instant("now()", time.Unix(0, 0)))
+	answer, err := c.send(ctx, Query{Query: "now()", Time: time.Unix(0, 0)}, 0, nil)
 	switch {
 	case err != nil && !Refused(err):
 		return Identity{}, err

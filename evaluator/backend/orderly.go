@@ -3,7 +3,6 @@ package backend
 import (
 	"fmt"
 	"math"
-	"net/url"
 	"strings"
 	"time"
 
@@ -24,15 +23,13 @@ const lastTime = 7_258_118_400
 // included too, because older servers return the sample there.
 type askedFor struct{ from, to int64 }
 
-// spanOf returns the time that a request covers: a range of instants, or the range of
-// x[5m].
-func spanOf(form url.Values) askedFor {
-	millis := func(key string) int64 { return unixTime(form.Get(key)).UnixMilli() }
-	if form.Get("start") != "" {
-		return askedFor{millis("start"), millis("end")}
+// span returns the time that a query covers: a range of instants, or the range of x[5m].
+func (q Query) span() askedFor {
+	to := q.Time.UnixMilli()
+	if q.Start != nil {
+		return askedFor{q.Start.UnixMilli(), to}
 	}
-	promql, to := form.Get("query"), millis("time")
-	length, err := model.ParseDuration(strings.TrimSuffix(promql[strings.LastIndexByte(promql, '[')+1:], "]"))
+	length, err := model.ParseDuration(strings.TrimSuffix(q.Query[strings.LastIndexByte(q.Query, '[')+1:], "]"))
 	if err != nil { // a subquery, such as [1d:5m]
 		return askedFor{0, to}
 	}
