@@ -2,7 +2,6 @@ package counting
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -35,6 +34,12 @@ func NormalizeBound(series map[string]string) string {
 	return le
 }
 
+// histogram identifies a histogram, as a replica sees it.
+type histogram struct {
+	pair    uint64
+	replica string
+}
+
 // MergeSpellings merges the series that differ only in how the bound of a bucket is
 // written. If two have samples at the same time, they are the same bucket as seen by two
 // replicas.
@@ -43,12 +48,8 @@ func MergeSpellings(batch []RawSeries) []RawSeries {
 		key     uint64
 		replica string
 	}
-	type histogram struct {
-		pair    uint64
-		replica string
-	}
 	buckets := map[identity][]RawSeries{}
-	others := map[histogram]map[uint64][]backend.Sample{}
+	histograms := map[histogram][]RawSeries{}
 	var order []identity
 	for _, s := range batch {
 		id, h := identity{s.Key, s.Replica}, histogram{s.Pair, s.Replica}
@@ -56,12 +57,7 @@ func MergeSpellings(batch []RawSeries) []RawSeries {
 			order = append(order, id)
 		}
 		buckets[id] = append(buckets[id], s)
-		if others[h] == nil {
-			others[h] = map[uint64][]backend.Sample{}
-		}
-		if len(s.Samples) > len(others[h][s.Key]) {
-			others[h][s.Key] = s.Samples
-		}
+		histograms[h] = append(histograms[h], s)
 	}
 	out := make([]RawSeries, 0, len(order))
 	for _, id := range order {
@@ -69,11 +65,10 @@ func MergeSpellings(batch []RawSeries) []RawSeries {
 		s := spellings[0]
 		if len(spellings) > 1 {
 			slices.SortFunc(spellings, func(x, y RawSeries) int { return cmp.Compare(x.Le, y.Le) })
-			rest := others[histogram{s.Pair, s.Replica}]
 			var longest []backend.Sample
-			for _, key := range slices.Sorted(maps.Keys(rest)) {
-				if key != s.Key && len(rest[key]) > len(longest) {
-					longest = rest[key]
+			for _, other := range histograms[histogram{s.Pair, s.Replica}] {
+				if other.Key != s.Key && len(other.Samples) > len(longest) {
+					longest = other.Samples
 				}
 			}
 			s.Samples = mergeSamples(spellings, longest)
@@ -108,10 +103,6 @@ type Histograms struct {
 // count of a histogram are scraped together. So a count without a bucket at its time
 // belongs to another layout.
 func PairBuckets(batch []RawSeries) ([]RawSeries, Histograms) {
-	type histogram struct {
-		pair    uint64
-		replica string
-	}
 	buckets := map[histogram][]backend.Sample{}
 	for _, s := range batch {
 		if s.Roles&RoleGood != 0 {

@@ -58,27 +58,21 @@ func AddNative(batch, native []RawSeries, n *slo.Native) (out []RawSeries, found
 			continue
 		}
 		found = true
-		byLayout := map[string]map[Role][]backend.Sample{}
+		classic := map[identity][]backend.Sample{}
 		names := bucketNames(s.Histograms, n.Threshold)
 		for i, h := range s.Histograms {
 			events, b := h.UpTo(n.Threshold)
 			inexact = inexact || b.Count > 0
-			within := names[i]
-			if byLayout[within] == nil {
-				byLayout[within] = map[Role][]backend.Sample{}
-			}
-			byRole := byLayout[within]
-			byRole[RoleGood] = append(byRole[RoleGood], backend.Sample{T: h.T, V: events})
-			byRole[RoleTotal] = append(byRole[RoleTotal], backend.Sample{T: h.T, V: h.Count})
+			good, total := identity{s.Pair, RoleGood, s.Replica, names[i]}, identity{s.Pair, RoleTotal, s.Replica, names[i]}
+			classic[good] = append(classic[good], backend.Sample{T: h.T, V: events})
+			classic[total] = append(classic[total], backend.Sample{T: h.T, V: h.Count})
 		}
-		for within, byRole := range byLayout {
-			for r, samples := range byRole {
-				samples = possibleSamples(samples)
-				if i, ok := at[identity{s.Pair, r, s.Replica, within}]; ok {
-					batch[i].Samples = Interleave(batch[i].Samples, samples)
-				} else {
-					batch = append(batch, s.classic(r, n.Threshold, within, samples))
-				}
+		for id, samples := range classic {
+			samples = possibleSamples(samples)
+			if i, ok := at[id]; ok {
+				batch[i].Samples = Interleave(batch[i].Samples, samples)
+			} else {
+				batch = append(batch, s.classic(id.role, n.Threshold, id.within, samples))
 			}
 		}
 	}

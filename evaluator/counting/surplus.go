@@ -36,10 +36,23 @@ func (s *Surpluses) extrapolate(slot timeline.Minute, raw *RawSeries, events flo
 
 // at returns the surplus of a slot, and creates it if needed.
 func (s *Surpluses) at(slot timeline.Minute) *Surplus {
-	if i := len(*s) - 1; i < 0 || (*s)[i].slot != slot {
-		*s = append(*s, Surplus{slot: slot})
+	i, found := s.find(slot)
+	if !found {
+		*s = slices.Insert(*s, i, Surplus{slot: slot})
 	}
-	return &(*s)[len(*s)-1]
+	return &(*s)[i]
+}
+
+func (s Surpluses) find(slot timeline.Minute) (int, bool) {
+	return slices.BinarySearchFunc(s, slot, func(x Surplus, slot timeline.Minute) int { return cmp.Compare(x.slot, slot) })
+}
+
+// add adds the events of another surplus.
+func (s *Surplus) add(more Surplus) {
+	for r := range more.ByRole {
+		s.ByRole[r] += more.ByRole[r]
+		s.FirstGrowth[r] += more.FirstGrowth[r]
+	}
 }
 
 // share adds events of a series to those of its roles.
@@ -60,26 +73,16 @@ func (s Surpluses) Plus(more Surpluses) Surpluses {
 	if len(more) == 0 {
 		return s
 	}
-	all := slices.Concat(s, more)
-	slices.SortStableFunc(all, func(x, y Surplus) int { return cmp.Compare(x.slot, y.slot) })
-	out := all[:1]
-	for _, x := range all[1:] {
-		last := &out[len(out)-1]
-		if last.slot != x.slot {
-			out = append(out, x)
-			continue
-		}
-		for r := range x.ByRole {
-			last.ByRole[r] += x.ByRole[r]
-			last.FirstGrowth[r] += x.FirstGrowth[r]
-		}
+	out := slices.Clone(s)
+	for _, x := range more {
+		out.at(x.slot).add(x)
 	}
 	return out
 }
 
 // After returns the surpluses of slots that end after an instant.
 func (s Surpluses) After(at timeline.Minute) Surpluses {
-	i, _ := slices.BinarySearchFunc(s, at+1, func(x Surplus, end timeline.Minute) int { return cmp.Compare(x.slot, end) })
+	i, _ := s.find(at + 1)
 	if i == 0 {
 		return s
 	}
@@ -89,12 +92,8 @@ func (s Surpluses) After(at timeline.Minute) Surpluses {
 // Sum adds up the surpluses of (from, to].
 func (s Surpluses) Sum(from, to timeline.Minute) (sum Surplus) {
 	for _, x := range s {
-		if x.slot <= from || x.slot > to {
-			continue
-		}
-		for r := range x.ByRole {
-			sum.ByRole[r] += x.ByRole[r]
-			sum.FirstGrowth[r] += x.FirstGrowth[r]
+		if x.slot > from && x.slot <= to {
+			sum.add(x)
 		}
 	}
 	return sum
