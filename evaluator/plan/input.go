@@ -84,24 +84,20 @@ func NewInput(i slo.Indicator) *Input {
 	switch measure := i.Measure().(type) {
 	case slo.Counters:
 		m.Native = measure.Native
-		m.count(counting.RoleGood, measure.Good)
-		m.count(counting.RoleBad, measure.Bad)
-		m.count(counting.RoleTotal, measure.Total)
+		m.count(measure.Good, measure.Bad, measure.Total)
 	case slo.Increments:
 		m.Exact = !measure.PerSecond
-		m.count(counting.RoleGood, measure.Good)
-		m.count(counting.RoleBad, measure.Bad)
-		m.count(counting.RoleTotal, measure.Total)
+		m.count(measure.Good, measure.Bad, measure.Total)
 		m.NewMethod = func() counting.Method { return gauges.NewIncrements(m.Clock(), measure.PerSecond) }
 	case slo.States:
-		m.add(Query{Role: counting.RoleTotal, Way: RawSamples, Selector: measure.Gauge})
+		m.addJudged(Query{Way: RawSamples, Selector: measure.Gauge})
 		m.NewMethod = func() counting.Method { return gauges.NewProbe(measure.Absent) }
 		if measure.Absent {
 			m.remember = timeline.Minutes(slo.Remembrance)
 			m.Absence = m.remember
 		}
 	case slo.Levels:
-		m.add(Query{Role: counting.RoleTotal, Way: SlotValues, Expr: measure.Query})
+		m.addJudged(Query{Way: SlotValues, Expr: measure.Query})
 		m.NewMethod = func() counting.Method { return gauges.NewValues(measure) }
 		m.remember = timeline.Minutes(measure.Remember())
 		if measure.Absent {
@@ -109,37 +105,40 @@ func NewInput(i slo.Indicator) *Input {
 		}
 		m.Absence = m.remember
 	case slo.Runs:
-		m.add(Query{Role: counting.RoleTotal, Way: SlotValues, Expr: measure.LastSuccess})
+		m.addJudged(Query{Way: SlotValues, Expr: measure.LastSuccess})
 		m.NewMethod = func() counting.Method { return gauges.NewRuns(measure) }
 		m.remember = timeline.Minutes(measure.Every + measure.Grace + slo.Remembrance)
 		m.Absence = m.remember
 	case slo.Rates:
 		m.Exact, m.remember = false, 0
 		m.NewMethod = func() counting.Method { return &gauges.Rates{Clock: m.Clock()} }
-		m.rate(counting.RoleGood, measure.Good)
-		m.rate(counting.RoleBad, measure.Bad)
-		m.rate(counting.RoleTotal, measure.Total)
+		for i, x := range []slo.Rate{measure.Good, measure.Bad, measure.Total} {
+			if x.Query != "" {
+				m.add(Query{Role: counting.AllRoles[i], Weight: x.Factor, Way: SlotValues, Expr: x.Query})
+			}
+		}
 	}
 	return m
 }
 
 func (m *Input) add(q Query) {
-	q.Weight = 1
 	m.Queries = append(m.Queries, q.Prepared())
-	m.Counted |= q.Role | counting.RoleBad
+	m.Counted |= q.Role
 }
 
-func (m *Input) count(r counting.Role, c slo.Counter) {
-	for _, t := range c {
-		m.Queries = append(m.Queries, Query{Role: r, Weight: t.Weight, Selector: t.Selector}.Prepared())
-		m.Counted |= r
-	}
+// addJudged adds a query for values that are judged good or bad.
+func (m *Input) addJudged(q Query) {
+	q.Role, q.Weight = counting.RoleTotal, 1
+	m.add(q)
+	m.Counted |= counting.RoleBad
 }
 
-func (m *Input) rate(r counting.Role, x slo.Rate) {
-	if x.Query != "" {
-		m.Queries = append(m.Queries, Query{Role: r, Weight: x.Factor, Way: SlotValues, Expr: x.Query}.Prepared())
-		m.Counted |= r
+// count adds the queries of counters, in the order of counting.AllRoles.
+func (m *Input) count(byRole ...slo.Counter) {
+	for i, c := range byRole {
+		for _, t := range c {
+			m.add(Query{Role: counting.AllRoles[i], Weight: t.Weight, Selector: t.Selector})
+		}
 	}
 }
 
