@@ -60,21 +60,15 @@ type service struct {
 	minutes     []minute  // since start
 }
 
-// advance takes the service from one Unix second to another and commits what is
+// advance takes the service from one Unix second to another and appends what is
 // scraped meanwhile.
 func (s *service) advance(app storage.Appender, from, to int64) error {
 	for begin := from; begin < to; begin += step {
 		s.turnOver(begin)
 		if err := s.scrape(app, begin); err != nil {
-			if rollback := app.Rollback(); rollback != nil {
-				return fmt.Errorf("rolling back (%w) after: %w", rollback, err)
-			}
 			return err
 		}
 		s.happen(begin + step)
-	}
-	if err := app.Commit(); err != nil {
-		return fmt.Errorf("committing: %w", err)
 	}
 	return nil
 }

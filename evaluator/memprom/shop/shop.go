@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/storage"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -64,6 +65,7 @@ func New(opts Options) *Shop {
 	for i, w := range watches() {
 		w.live, w.phase = opts.LiveStart.Unix(), 1000*(3+7*int64(i))
 		w.next = start*1000 + w.phase
+		w.label()
 		s.watches = append(s.watches, w)
 	}
 	s.learn()
@@ -84,29 +86,35 @@ func (s *Shop) Advance(ctx context.Context, app storage.Appendable, to time.Time
 			return err
 		}
 		until := min(end, s.now+slice)
-		errs := make([]error, len(s.services)+len(s.watches))
-		var group sync.WaitGroup
-		for i, w := range s.watches {
-			group.Go(func() {
-				if err := w.advance(app.Appender(ctx), until); err != nil {
-					errs[len(s.services)+i] = fmt.Errorf("simulating %s: %w", w.name, err)
+		var group errgroup.Group
+		advance := func(name string, scrape func(storage.Appender) error) {
+			group.Go(func() error {
+				if err := commit(app.Appender(ctx), scrape); err != nil {
+					return fmt.Errorf("simulating %s: %w", name, err)
 				}
+				return nil
 			})
 		}
-		for i, service := range s.services {
-			group.Go(func() {
-				if err := service.advance(app.Appender(ctx), s.now, until); err != nil {
-					errs[i] = fmt.Errorf("simulating %s: %w", service.name, err)
-				}
-			})
+		for _, w := range s.watches {
+			advance(w.name, func(app storage.Appender) error { return w.advance(app, until) })
 		}
-		group.Wait()
-		if err := errors.Join(errs...); err != nil {
+		for _, sv := range s.services {
+			advance(sv.name, func(app storage.Appender) error { return sv.advance(app, s.now, until) })
+		}
+		if err := group.Wait(); err != nil {
 			return err
 		}
 		s.now = until
 	}
 	return nil
+}
+
+// commit commits what scrapes write, or nothing of it.
+func commit(app storage.Appender, scrape func(storage.Appender) error) error {
+	if err := scrape(app); err != nil {
+		return errors.Join(err, app.Rollback())
+	}
+	return app.Commit()
 }
 
 // Truth is how many events of an SLO of Specs happened in (from, to], and how

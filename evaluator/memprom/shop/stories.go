@@ -122,8 +122,8 @@ func watches() []*watch {
 	reports := gauge{metric: "report_last_success_timestamp_seconds", label: "report", text: "revenue", value: hourly.lastSuccess(hour)}
 
 	edge := &watch{name: "edge", slo: "reachable", gauges: []gauge{
-		probe("https://www.shop.example", outages(2*60, -17*day)),
-		probe("https://api.shop.example", outages(38*60, -6*day)),
+		probe("https://www.shop.example", span(-17*day, 2*60, 0, always(1))),
+		probe("https://api.shop.example", span(-6*day, 38*60, 0, always(1))),
 		probe("https://partner.shop.example", always(1)),
 	}}
 	edge.truth = edge.probes

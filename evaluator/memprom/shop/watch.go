@@ -1,7 +1,6 @@
 package shop
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/prometheus/common/model"
@@ -28,32 +27,32 @@ type gauge struct {
 	slot                slot
 }
 
+// label sets the labels of the series.
+func (w *watch) label() {
+	target := []string{"job", w.name, "instance", w.name + ":9100"}
+	w.up.labels = labels.FromStrings(append(target, model.MetricNameLabel, "up")...)
+	for i := range w.gauges {
+		g := &w.gauges[i]
+		g.slot.labels = labels.FromStrings(append(target, model.MetricNameLabel, g.metric, g.label, g.text)...)
+	}
+}
+
 // advance writes what is scraped until a Unix second.
 func (w *watch) advance(app storage.Appender, until int64) error {
 	for ; w.next < until*1000; w.next += scrapeInterval {
 		if err := w.scrape(app); err != nil {
-			if rollback := app.Rollback(); rollback != nil {
-				return fmt.Errorf("rolling back (%w) after: %w", rollback, err)
-			}
 			return err
 		}
-	}
-	if err := app.Commit(); err != nil {
-		return fmt.Errorf("committing: %w", err)
 	}
 	return nil
 }
 
 func (w *watch) scrape(app storage.Appender) error {
-	w.up.labels = labels.FromStrings(model.MetricNameLabel, "up", "job", w.name, "instance", w.name+":9100")
 	if err := w.up.write(app, w.next, 1, true); err != nil {
 		return err
 	}
 	for i := range w.gauges {
 		g := &w.gauges[i]
-		if g.slot.labels.IsEmpty() {
-			g.slot.labels = labels.FromStrings(model.MetricNameLabel, g.metric, "job", w.name, "instance", w.name+":9100", g.label, g.text)
-		}
 		if err := g.slot.write(app, w.next, g.value(w.at(w.next)), true); err != nil {
 			return err
 		}
@@ -129,18 +128,6 @@ func (s schedule) lastSuccess(every int64) func(moment) float64 {
 			run -= every
 		}
 		return float64(run)
-	}
-}
-
-// outages is 0 in spans of a length each, and 1 else.
-func outages(length int64, begins ...int64) func(moment) float64 {
-	return func(m moment) float64 {
-		for _, begin := range begins {
-			if m.within(begin, length) {
-				return 0
-			}
-		}
-		return 1
 	}
 }
 
