@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -22,15 +23,13 @@ func stamp() (v, c, d string) {
 	if !ok {
 		return v, c, d
 	}
-	if v == "" {
-		v = info.Main.Version
-	}
+	v = cmp.Or(v, info.Main.Version)
 	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision" && c == "":
-			c = s.Value
-		case s.Key == "vcs.time" && d == "":
-			d = s.Value
+		switch s.Key {
+		case "vcs.revision":
+			c = cmp.Or(c, s.Value)
+		case "vcs.time":
+			d = cmp.Or(d, s.Value)
 		}
 	}
 	return v, c, d
@@ -40,14 +39,7 @@ func stamp() (v, c, d string) {
 func versionText() string {
 	v, c, d := stamp()
 	return fmt.Sprintf("slowburn %s, commit %s, built %s, %s %s/%s",
-		orUnknown(v), orUnknown(c), orUnknown(d), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-}
-
-func orUnknown(s string) string {
-	if s == "" {
-		return "unknown"
-	}
-	return s
+		cmp.Or(v, "unknown"), cmp.Or(c, "unknown"), cmp.Or(d, "unknown"), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 func newVersion(s streams) *cobra.Command {
