@@ -8,6 +8,7 @@
 package alerting
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -285,10 +286,5 @@ func reachable(factor float64, o slo.Objective) float64 {
 
 // Names returns the names of the policies, sorted.
 func (p Policies) Names() string {
-	var names []string
-	for name := range p {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
+	return strings.Join(slices.Sorted(maps.Keys(p)), ", ")
 }

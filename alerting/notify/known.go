@@ -26,17 +26,6 @@ const (
 // shares contains the known shares of windows, by the names of the windows.
 type shares map[string]float64
 
-// sharesOf returns the known shares of windows of an SLO.
-func sharesOf(s *evaluator.Status, names ...string) shares {
-	out := shares{}
-	for _, name := range names {
-		if w := windowNamed(s, name); w != nil {
-			out[name] = w.Coverage
-		}
-	}
-	return out
-}
-
 // decidingWindows returns the names of the windows that decide an alert.
 func decidingWindows(s *evaluator.Status, f evaluator.FiringAlert) []string {
 	switch {
@@ -52,7 +41,13 @@ func decidingWindows(s *evaluator.Status, f evaluator.FiringAlert) []string {
 
 // coverageNow returns the known shares of the windows that decide an alert.
 func coverageNow(s *evaluator.Status, f evaluator.FiringAlert) shares {
-	return sharesOf(s, decidingWindows(s, f)...)
+	out := shares{}
+	for _, name := range decidingWindows(s, f) {
+		if w := windowNamed(s, name); w != nil {
+			out[name] = w.Coverage
+		}
+	}
+	return out
 }
 
 // windowNamed returns a window of an SLO, nil if it has none of that name.
@@ -108,14 +103,10 @@ func readNote(note string, s *evaluator.Status, f evaluator.FiringAlert) shares 
 			read[name] = v
 		}
 	}
-	out := shares{}
-	for _, name := range decidingWindows(s, f) {
-		w := windowNamed(s, name)
-		if w == nil {
-			continue
-		}
+	out := coverageNow(s, f)
+	for name := range out {
 		out[name] = alerting.KnownEnough
-		if v, is := read[w.Name]; is {
+		if v, is := read[windowNamed(s, name).Name]; is {
 			out[name] = v
 		}
 	}
