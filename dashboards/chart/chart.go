@@ -90,12 +90,15 @@ func (c *Chart) drawLeft(parts []part, left []float64, width float64, y func(flo
 	each := width / float64(len(parts))
 	var line, area, over strings.Builder
 	drawn := false // the part before
+	end := func() {
+		area.WriteString("V" + c.Rule + "Z")
+		over.WriteString("V" + c.Rule + "Z")
+	}
 	for i, p := range parts {
 		from, to := fixed(each*float64(i)), fixed(each*float64(i+1))
 		known := p.Coverage > 0
 		if drawn && !known {
-			area.WriteString("V" + c.Rule + "Z")
-			over.WriteString("V" + c.Rule + "Z")
+			end()
 		}
 		if known && !drawn {
 			before := 1.0
@@ -114,8 +117,7 @@ func (c *Chart) drawLeft(parts []part, left []float64, width float64, y func(flo
 		c.add(each, i, p, humanize.Percent(&left[i])+" left after "+p.End.UTC().Format("2 Jan 15:04"))
 	}
 	if drawn {
-		area.WriteString("V" + c.Rule + "Z")
-		over.WriteString("V" + c.Rule + "Z")
+		end()
 	}
 	c.Line, c.Area, c.Over = line.String(), area.String(), over.String()
 }

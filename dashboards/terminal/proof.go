@@ -101,19 +101,17 @@ var word = regexp.MustCompile(`[a-z]+`)
 
 func (b *proofPage) numbers(p *explain.Proof) {
 	b.title("Numbers")
-	var names, formulas, inserted, values []string
+	columns := make([]column, 4)
 	for _, step := range p.Arithmetic {
-		names = append(names, strings.ReplaceAll(step.Name, "_", " "))
-		formulas = append(formulas, step.Formula)
-		inserted = append(inserted, "= "+word.ReplaceAllStringFunc(step.Formula, func(name string) string {
+		inserted := word.ReplaceAllStringFunc(step.Formula, func(name string) string {
 			if v, ok := step.Inputs[name]; ok {
 				return proofNumber(name, &v, p.SLO.Objective)
 			}
 			return "-"
-		}))
-		values = append(values, "= "+proofNumber(step.Name, step.Value, p.SLO.Objective))
+		})
+		addRow(columns, strings.ReplaceAll(step.Name, "_", " "), step.Formula, "= "+inserted, "= "+proofNumber(step.Name, step.Value, p.SLO.Objective))
 	}
-	b.grid(column{cells: names}, column{cells: formulas}, column{cells: inserted}, column{cells: values})
+	b.grid(columns...)
 }
 
 // proofNumber returns a number of a proof for people.
@@ -146,43 +144,44 @@ var meanings = map[counting.FindingKind]string{
 
 func (b *proofPage) findings(p *explain.Proof) {
 	b.title("More than plain increments, by series")
-	var kinds, found, meaning []string
-	byCounter := map[string][]string{}
+	counters := map[string]bool{}
 	for _, c := range p.Checks {
-		byCounter[c.Counter] = nil
+		counters[c.Counter] = true
 	}
 	for _, k := range p.Findings.Kinds { // native histograms have no checks
 		for name := range k.Events {
-			byCounter[name] = nil
+			counters[name] = true
 		}
 	}
+	names := slices.Sorted(maps.Keys(counters))
+	columns := []column{{head: "FOUND", right: true}, {head: "KIND"}}
+	for _, name := range names {
+		columns = append(columns, column{head: strings.ToUpper(name), right: true})
+	}
+	columns = append(columns, column{head: "MEANING"})
 	for _, k := range p.Findings.Kinds {
 		if k.Count == 0 {
 			continue
 		}
-		kinds, found = append(kinds, string(k.Kind)), append(found, count(k.Count))
-		means := meanings[k.Kind]
-		if k.Kind == counting.FindGap {
-			means += length(k.Longest)
-		}
-		meaning = append(meaning, means)
-		for name := range byCounter {
+		row := []string{count(k.Count), string(k.Kind)}
+		for _, name := range names {
 			events := "-"
 			if v, ok := k.Events[name]; ok {
 				events = count(v)
 			}
-			byCounter[name] = append(byCounter[name], events)
+			row = append(row, events)
 		}
+		means := meanings[k.Kind]
+		if k.Kind == counting.FindGap {
+			means += length(k.Longest)
+		}
+		addRow(columns, append(row, means)...)
 	}
-	if len(kinds) == 0 {
+	if len(columns[0].cells) == 0 {
 		b.line(noColour, "  none")
 		return
 	}
-	columns := []column{{head: "FOUND", right: true, cells: found}, {head: "KIND", cells: kinds}}
-	for _, name := range slices.Sorted(maps.Keys(byCounter)) {
-		columns = append(columns, column{head: strings.ToUpper(name), right: true, cells: byCounter[name]})
-	}
-	b.grid(append(columns, column{head: "MEANING", cells: meaning})...)
+	b.grid(columns...)
 	b.largest(p.Findings.List)
 }
 
