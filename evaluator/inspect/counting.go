@@ -31,9 +31,9 @@ const trialLength = 10 * time.Minute
 
 // trial counts the newest slots as the service does. If the service would refuse to, that
 // is a finding, unless another one explains it.
-func (x *inspector) trial(ctx context.Context) error {
-	if slices.ContainsFunc(x.findings, func(c slo.Finding) bool { return c.Wrong }) {
-		return nil
+func (x *inspector) trial(ctx context.Context) {
+	if x.failed() {
+		return
 	}
 	p := plan.New(x.slo, plan.Options{Settle: timeline.Minutes(x.Settle), History: trialLength})
 	e := &history.Read{Record: history.NewRecord(p, x.end-timeline.Minutes(trialLength), 0)}
@@ -46,21 +46,27 @@ func (x *inspector) trial(ctx context.Context) error {
 		field = "worst_of"
 	}
 	x.err = e.Err
-	return x.refused(field)
+	x.refused(field)
+}
+
+// failed reports whether an error was found.
+func (x *inspector) failed() bool {
+	return x.err != nil || slices.ContainsFunc(x.findings, func(c slo.Finding) bool { return c.Wrong })
 }
 
 // undecided counts the newest part of an SLO's counters, up to a day, as the service
 // does. Undecided events are a finding.
-func (x *inspector) undecided(ctx context.Context) error {
-	if _, counters := x.slo.Indicator.Measure().(slo.Counters); !counters || slices.ContainsFunc(x.findings, func(c slo.Finding) bool { return c.Wrong }) {
-		return nil
+func (x *inspector) undecided(ctx context.Context) {
+	if _, counters := x.slo.Indicator.Measure().(slo.Counters); !counters || x.failed() {
+		return
 	}
 	m := plan.NewInput(x.slo.Indicator)
 	series := 0.0
 	for _, q := range m.Queries {
 		n, _ := x.number(ctx, "count("+q.Text()+")")
 		if x.err != nil {
-			return x.refused(x.fieldFor(q.Role))
+			x.refused(x.fieldFor(q.Role))
+			return
 		}
 		series += n
 	}
@@ -74,7 +80,8 @@ func (x *inspector) undecided(ctx context.Context) error {
 	e := &history.Read{Record: history.NewRecord(p, x.end.Add(-length), plan.ShortLeadIn)}
 	x.Advance(ctx, []*history.Read{e}, x.end, false)
 	if x.err = e.Err; x.err != nil {
-		return x.refused("sli." + x.slo.Indicator.Kind())
+		x.refused("sli." + x.slo.Indicator.Kind())
+		return
 	}
 	x.audited(ctx, e.Record)
 	if text := e.Record.Impossible(x.end); text != "" {
@@ -94,7 +101,6 @@ func (x *inspector) undecided(ctx context.Context) error {
 			x.leftUndecided(kind, left, m, length)
 		}
 	}
-	return nil
 }
 
 // leftUndecided adds the finding about counters that restarted or lost a part.

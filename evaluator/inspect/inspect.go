@@ -6,9 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,7 +43,7 @@ func SLOs(ctx context.Context, slos []*slo.SLO, options Options) ([]slo.Finding,
 	byReader := map[*history.Reader]*answers{}
 	concurrency := 0
 	for _, r := range options.Readers {
-		byReader[r] = &answers{Reader: r, known: map[string]cachedAnswer{}}
+		byReader[r] = &answers{Reader: r}
 		concurrency += r.MaxConcurrency
 	}
 	workers, ctx := errgroup.WithContext(ctx)
@@ -63,35 +63,21 @@ func SLOs(ctx context.Context, slos []*slo.SLO, options Options) ([]slo.Finding,
 // answers caches the answers of a backend, because SLOs share queries.
 type answers struct {
 	*history.Reader
-	mu    sync.Mutex
-	known map[string]cachedAnswer
-}
-
-// cachedAnswer is the answer to a query.
-type cachedAnswer struct {
-	series []backend.Series
-	err    error
+	known sync.Map // functions that return the answer, by instant and query
 }
 
 // ask sends a query, once.
 func (a *answers) ask(ctx context.Context, promql string, at timeline.Minute) ([]backend.Series, error) {
-	key := fmt.Sprint(at, " ", promql)
-	a.mu.Lock()
-	known, ok := a.known[key]
-	a.mu.Unlock()
-	if !ok {
-		known.series, known.err = a.Query(ctx, promql, at.Time())
-		a.mu.Lock()
-		a.known[key] = known
-		a.mu.Unlock()
-	}
-	return known.series, known.err
+	answer, _ := a.known.LoadOrStore(fmt.Sprint(at, " ", promql), sync.OnceValues(func() ([]backend.Series, error) {
+		return a.Query(ctx, promql, at.Time())
+	}))
+	return answer.(func() ([]backend.Series, error))()
 }
 
 // inspector checks one SLO.
 type inspector struct {
 	*answers
-	err      error // of the first query that failed; until it is reported, nothing is queried or found
+	err      error // of the first query that failed; until it is a finding, nothing is queried or found
 	slo      *slo.SLO
 	end      timeline.Minute
 	short    slo.Window // the shortest window of its alerts
@@ -99,26 +85,21 @@ type inspector struct {
 	findings []slo.Finding
 }
 
-// ask returns the answer to a query at the end.
-func (x *inspector) ask(ctx context.Context, promql string) (series []backend.Series) {
+func (x *inspector) askAt(ctx context.Context, promql string, at timeline.Minute) (series []backend.Series) {
 	if x.err == nil {
-		series, x.err = x.answers.ask(ctx, promql, x.end)
+		series, x.err = x.answers.ask(ctx, promql, at)
 	}
 	return series
 }
 
-// number returns the largest value of an answer, and whether there is any.
-func (x *inspector) number(ctx context.Context, promql string) (float64, bool) {
-	return x.numberAt(ctx, promql, x.end)
+// ask returns the answer to a query at the end.
+func (x *inspector) ask(ctx context.Context, promql string) []backend.Series {
+	return x.askAt(ctx, promql, x.end)
 }
 
-func (x *inspector) numberAt(ctx context.Context, promql string, at timeline.Minute) (largest float64, found bool) {
-	if x.err != nil {
-		return 0, false
-	}
-	var series []backend.Series
-	series, x.err = x.answers.ask(ctx, promql, at)
-	for _, v := range mismatch.NumbersOf(series) {
+// number returns the largest value of an answer at the end, and whether there is any.
+func (x *inspector) number(ctx context.Context, promql string) (largest float64, found bool) {
+	for _, v := range mismatch.NumbersOf(x.ask(ctx, promql)) {
 		largest, found = max(largest, v), true
 	}
 	return largest, found
@@ -163,20 +144,21 @@ func (x *inspector) fieldFor(r counting.Role) string {
 // inspect runs all checks. An error concerns the whole backend. A refused query is a
 // finding.
 func (x *inspector) inspect(ctx context.Context) error {
-	ask := x.indicator
 	if _, isJourney := x.slo.Indicator.Measure().(slo.Parts); isJourney {
-		ask = x.journey
+		x.journey(ctx)
+	} else {
+		x.indicator(ctx)
 	}
-	for _, check := range []func(context.Context) error{ask, x.trial, x.undecided} {
-		if err := check(ctx); err != nil {
-			return err
-		}
+	x.trial(ctx)
+	x.undecided(ctx)
+	if x.err != nil {
+		return fmt.Errorf("asking backend %s about %s: %w", x.Name, x.slo.ID(), x.err)
 	}
 	return nil
 }
 
 // indicator checks the queries of the indicator.
-func (x *inspector) indicator(ctx context.Context) error {
+func (x *inspector) indicator(ctx context.Context) {
 	var all []subject
 	m := plan.NewInput(x.slo.Indicator)
 	_, counters := x.slo.Indicator.Measure().(slo.Counters)
@@ -187,7 +169,8 @@ func (x *inspector) indicator(ctx context.Context) error {
 	if l, ok := x.slo.Indicator.(slo.Latency); ok {
 		all = []subject{x.histogram(ctx, l)}
 		if x.err != nil {
-			return x.refused("sli.latency.histogram")
+			x.refused("sli.latency.histogram")
+			return
 		}
 	}
 	lasting := true
@@ -212,35 +195,28 @@ func (x *inspector) indicator(ctx context.Context) error {
 		if found && s.Role == counting.RoleTotal {
 			x.values(ctx, s)
 		}
-		if err := x.refused(s.field); err != nil {
-			return err
-		}
+		x.refused(s.field)
 	}
 	x.excess(ctx, m)
-	return x.refused(x.fieldFor(counting.RoleTotal))
+	x.refused(x.fieldFor(counting.RoleTotal))
 }
 
-// refused turns the error of a single query into a finding.
-func (x *inspector) refused(field string) error {
+// refused turns the error of a single query into a finding. One that concerns the whole
+// backend stays.
+func (x *inspector) refused(field string) {
 	err := x.err
-	x.err = nil
-	var fault backend.MismatchError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &fault):
+	if fault, ok := errors.AsType[backend.MismatchError](err); ok {
+		x.err = nil
 		x.fault(field, fault)
-		return nil
-	case backend.Refused(err) || backend.TookLong(err):
+	} else if backend.Refused(err) || backend.TookLong(err) {
+		x.err = nil
 		x.concern(true, field, "", "the query fails: %s", err)
-		return nil
 	}
-	return fmt.Errorf("asking backend %s about %s: %w", x.Name, x.slo.ID(), err)
 }
 
 // journey checks how far the parts of an SLO of several go back. The parts themselves are
 // checked for the rest.
-func (x *inspector) journey(ctx context.Context) error {
+func (x *inspector) journey(ctx context.Context) {
 	inputs, _ := plan.InputsOf(x.slo)
 	for _, m := range inputs {
 		queries := slices.DeleteFunc(slices.Clone(m.Queries), func(q plan.Query) bool { return q.Role&m.Clock() == 0 })
@@ -252,16 +228,15 @@ func (x *inspector) journey(ctx context.Context) error {
 			if !x.exists(ctx, s) {
 				x.err = nil // a finding of the part
 			} else if !x.lasts(ctx, s) {
-				return x.refused(s.field)
+				x.refused(s.field)
+				return
 			}
 		}
 	}
-	return nil
 }
 
 func (x *inspector) exists(ctx context.Context, s subject) bool {
-	_, found := x.number(ctx, "count("+s.Text()+")")
-	return found
+	return len(x.ask(ctx, "count("+s.Text()+")")) > 0
 }
 
 // present reports whether the subject has series now. If there were none for a day, that
@@ -370,21 +345,17 @@ func selectorsIn(expr string) []slo.Selector {
 	if err != nil {
 		return nil
 	}
-	found := map[string]slo.Selector{}
+	var out []slo.Selector
 	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
 		if r, ok := n.(*parser.MatrixSelector); ok {
 			if v, ok := r.VectorSelector.(*parser.VectorSelector); ok {
-				s := slo.NewSelector(v.LabelMatchers...)
-				found[s.String()] = s
+				out = append(out, slo.NewSelector(v.LabelMatchers...))
 			}
 		}
 		return nil
 	})
-	var out []slo.Selector
-	for _, text := range slices.Sorted(maps.Keys(found)) {
-		out = append(out, found[text])
-	}
-	return out
+	slices.SortFunc(out, func(a, b slo.Selector) int { return strings.Compare(a.String(), b.String()) })
+	return slices.CompactFunc(out, func(a, b slo.Selector) bool { return a.String() == b.String() })
 }
 
 // groups checks the labels that split an SLO, and the number of groups.
@@ -423,11 +394,7 @@ func (x *inspector) lasts(ctx context.Context, s subject) bool {
 	window := x.slo.Window.Length.Duration()
 	slack := min(max(window/100, 5*time.Minute), 6*time.Hour).Round(time.Minute)
 	there := func(at timeline.Minute) bool { // with many series, the first query is cheap and enough
-		_, found := x.numberAt(ctx, "count("+s.Text()+")", at)
-		if !found {
-			_, found = x.numberAt(ctx, "count(last_over_time("+s.ranged(slack)+"))", at)
-		}
-		return found
+		return len(x.askAt(ctx, "count("+s.Text()+")", at)) > 0 || len(x.askAt(ctx, "count(last_over_time("+s.ranged(slack)+"))", at)) > 0
 	}
 	begin := x.end.Add(slack - window)
 	if there(begin) {
@@ -437,7 +404,7 @@ func (x *inspector) lasts(ctx context.Context, s subject) bool {
 	if x.err != nil {
 		return false
 	}
-	_, older := x.numberAt(ctx, "count(up)", begin)
+	older := len(x.askAt(ctx, "count(up)", begin)) > 0
 	if backend.Refused(x.err) {
 		x.err = nil
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,20 +88,16 @@ var counterName = regexp.MustCompile(`_(total|count|bucket)$`)
 // metricType returns the type of a metric by the metadata of its targets; "" if there is
 // none, or several.
 func (x *inspector) metricType(ctx context.Context, name string) string {
+	type metadata struct {
+		Type string `json:"type"`
+	}
 	var answer struct {
-		Data map[string][]struct {
-			Type string `json:"type"`
-		} `json:"data"`
+		Data map[string][]metadata `json:"data"`
 	}
 	err := x.Get(ctx, "/api/v1/metadata?metric="+url.QueryEscape(name), &answer)
-	if err != nil || len(answer.Data[name]) == 0 {
-		return "" // not every backend has it
+	found := slices.Compact(answer.Data[name])
+	if err != nil || len(found) != 1 { // not every backend has it
+		return ""
 	}
-	found := answer.Data[name][0].Type
-	for _, m := range answer.Data[name] {
-		if m.Type != found {
-			return ""
-		}
-	}
-	return found
+	return found[0].Type
 }
