@@ -91,7 +91,7 @@ func (e *Read) judgesFor(group *Read) bool {
 
 // newJudge returns a Read beside that of a group, which makes its rulings.
 func newJudge(e *Read) *Read {
-	p := &plan.Plan{Settle: e.Record.Plan.Settle, Inputs: []*plan.Input{e.Record.Plan.Inputs[0].WithoutGroup()}, History: e.Record.Plan.History}
+	p := &plan.Plan{Options: plan.Options{Settle: e.Record.Plan.Settle, History: e.Record.Plan.History}, Inputs: []*plan.Input{e.Record.Plan.Inputs[0].WithoutGroup()}}
 	record := &Record{Plan: p, Timeline: timeline.NewTimeline(e.Record.Settled), Inputs: make([]InputState, 1), Settled: e.Record.Settled, Piece: firstPiece}
 	record.Inputs[0].Method = e.Record.Inputs[0].Method
 	return &Read{Record: record, judges: true}

@@ -36,8 +36,8 @@ func (x *inspector) trial(ctx context.Context) {
 		return
 	}
 	p := plan.New(x.slo, plan.Options{Settle: timeline.Minutes(x.Settle), History: trialLength})
-	e := &history.Read{Record: history.NewRecord(p, x.end-timeline.Minutes(trialLength), 0)}
-	x.Advance(ctx, []*history.Read{e}, x.end, false)
+	e := &history.Read{Record: history.NewRecord(p, x.End-timeline.Minutes(trialLength), 0)}
+	x.Advance(ctx, []*history.Read{e}, x.End, false)
 	field := "sli." + x.slo.Indicator.Kind()
 	switch x.slo.Indicator.(type) {
 	case slo.Latency:
@@ -77,17 +77,17 @@ func (x *inspector) undecided(ctx context.Context) {
 	whole.Slice = nil
 	whole.NoDataBad = false
 	p := plan.New(&whole, plan.Options{Settle: timeline.Minutes(x.Settle), History: length})
-	e := &history.Read{Record: history.NewRecord(p, x.end.Add(-length), plan.ShortLeadIn)}
-	x.Advance(ctx, []*history.Read{e}, x.end, false)
+	e := &history.Read{Record: history.NewRecord(p, x.End.Add(-length), plan.ShortLeadIn)}
+	x.Advance(ctx, []*history.Read{e}, x.End, false)
 	if x.err = e.Err; x.err != nil {
 		x.refused("sli." + x.slo.Indicator.Kind())
 		return
 	}
 	x.audited(ctx, e.Record)
-	if text := e.Record.Impossible(x.end); text != "" {
+	if text := e.Record.Impossible(x.End); text != "" {
 		x.concern(false, "sli."+x.slo.Indicator.Kind(), "find out who writes them", "%s", text)
 	}
-	sum := e.Record.Timeline.Sum(e.Record.Timeline.Start(), x.end)
+	sum := e.Record.Timeline.Sum(e.Record.Timeline.Start(), x.End)
 	all := e.Record.Undecided.Plus(e.Record.Unsettled)
 	for _, kind := range []counting.FindingKind{counting.FindRebirth, counting.FindReset} {
 		var events counting.Undecided
@@ -205,7 +205,7 @@ func (x *inspector) twins(ctx context.Context, s subject) {
 	}
 	var label string
 	if n > history.MostTwins {
-		label, x.err = x.TargetTwinLabel(ctx, s.Selector, x.end)
+		label, x.err = x.TargetTwinLabel(ctx, s.Selector, x.End)
 	} else {
 		label = x.TwinLabel(x.RawSeries(x.ask(ctx, s.Selector.Range(history.TwinsLength))))
 	}

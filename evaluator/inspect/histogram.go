@@ -20,7 +20,7 @@ func (x *inspector) histogram(ctx context.Context, l slo.Latency) subject {
 	classic, _ := c.Total.Plain()
 	out := subject{plan.Query{Role: counting.RoleTotal, Selector: classic}.Prepared(), field, true}
 	var texts []string
-	texts, x.err = x.BoundTexts(ctx, l, x.end)
+	texts, x.err = x.BoundTexts(ctx, l, x.End)
 	bounds := mismatch.BoundsOf(texts)
 	if len(bounds) == 0 {
 		if x.estimates(ctx, l) {
@@ -73,7 +73,7 @@ func (x *inspector) estimates(ctx context.Context, l slo.Latency) (found bool) {
 		return false
 	}
 	var answer []backend.Series
-	answer, x.err = x.QueryRange(ctx, "sum("+l.Histogram.String()+")", x.end, x.end, 1)
+	answer, x.err = x.QueryRange(ctx, "sum("+l.Histogram.String()+")", x.End, x.End, 1)
 	for _, v := range answer {
 		for _, h := range v.Histograms {
 			found = true

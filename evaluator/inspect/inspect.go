@@ -50,7 +50,7 @@ func SLOs(ctx context.Context, slos []*slo.SLO, options Options) ([]slo.Finding,
 	workers.SetLimit(concurrency)
 	for i, s := range slos {
 		workers.Go(func() error {
-			x := inspector{answers: byReader[options.ReaderOf(s)], slo: s, end: options.End, short: options.Shortest(s), blind: options.Blind}
+			x := inspector{Options: options, answers: byReader[options.ReaderOf(s)], slo: s, short: options.Shortest(s)}
 			err := x.inspect(ctx)
 			findings[i] = x.findings
 			return err
@@ -76,12 +76,11 @@ func (a *answers) ask(ctx context.Context, promql string, at timeline.Minute) ([
 
 // inspector checks one SLO.
 type inspector struct {
+	Options
 	*answers
 	err      error // of the first query that failed; until it is a finding, nothing is queried or found
 	slo      *slo.SLO
-	end      timeline.Minute
 	short    slo.Window // the shortest window of its alerts
-	blind    func(s *slo.SLO, least time.Duration) []string
 	findings []slo.Finding
 }
 
@@ -94,7 +93,7 @@ func (x *inspector) askAt(ctx context.Context, promql string, at timeline.Minute
 
 // ask returns the answer to a query at the end.
 func (x *inspector) ask(ctx context.Context, promql string) []backend.Series {
-	return x.askAt(ctx, promql, x.end)
+	return x.askAt(ctx, promql, x.End)
 }
 
 // number returns the largest value of an answer at the end, and whether there is any.
@@ -396,11 +395,11 @@ func (x *inspector) lasts(ctx context.Context, s subject) bool {
 	there := func(at timeline.Minute) bool { // with many series, the first query is cheap and enough
 		return len(x.askAt(ctx, "count("+s.Text()+")", at)) > 0 || len(x.askAt(ctx, "count(last_over_time("+s.ranged(slack)+"))", at)) > 0
 	}
-	begin := x.end.Add(slack - window)
+	begin := x.End.Add(slack - window)
 	if there(begin) {
 		return true
 	}
-	some := begin + 1 + timeline.Minute(sort.Search(int(x.end-begin)-1, func(i int) bool { return there(begin + 1 + timeline.Minute(i)) }))
+	some := begin + 1 + timeline.Minute(sort.Search(int(x.End-begin)-1, func(i int) bool { return there(begin + 1 + timeline.Minute(i)) }))
 	if x.err != nil {
 		return false
 	}
@@ -414,7 +413,7 @@ func (x *inspector) lasts(ctx context.Context, s subject) bool {
 	}
 	oldest := some.Time()
 	x.concern(false, "window", hint, "%s goes back only %s, to %s: less than the window of %s",
-		s.Text(), roughly(x.end.Time().Sub(oldest)), oldest.Format("2006-01-02 15:04"), x.slo.Window.Length)
+		s.Text(), roughly(x.End.Time().Sub(oldest)), oldest.Format("2006-01-02 15:04"), x.slo.Window.Length)
 	return false
 }
 

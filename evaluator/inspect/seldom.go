@@ -75,8 +75,8 @@ func (x *inspector) seldomConcern(s subject, selector slo.Selector, each, least 
 		return
 	}
 	message += fmt.Sprintf(": windows of less than %s have no burn rate", model.Duration(timeline.MinSamples*least))
-	if x.blind != nil {
-		if tiers := x.blind(x.slo, timeline.MinSamples*least); len(tiers) > 0 {
+	if x.Blind != nil {
+		if tiers := x.Blind(x.slo, timeline.MinSamples*least); len(tiers) > 0 {
 			message += ", and the alert tiers " + strings.Join(tiers, ", ") + " can't fire"
 		}
 	}

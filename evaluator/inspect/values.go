@@ -47,7 +47,7 @@ func (x *inspector) states(ctx context.Context, s subject) {
 // times checks whether a query returns usable times.
 func (x *inspector) times(ctx context.Context, s subject, every time.Duration) {
 	values := mismatch.NumbersOf(x.ask(ctx, s.Expr))
-	if fault, ok := mismatch.TimeFault(s.Expr, values, x.end.Time()); ok {
+	if fault, ok := mismatch.TimeFault(s.Expr, values, x.End.Time()); ok {
 		x.fault(s.field, fault)
 		return
 	}
@@ -73,7 +73,7 @@ func (x *inspector) singleRuns(ctx context.Context, s subject, every time.Durati
 	if changed, found := x.number(ctx, "max(changes("+ranged+"))"); !found || changed > 0 {
 		return
 	}
-	all, _ := x.number(ctx, fmt.Sprintf("count(last_over_time(%s) > %d)", ranged, x.end.Time().Add(-length.Duration()).Unix()))
+	all, _ := x.number(ctx, fmt.Sprintf("count(last_over_time(%s) > %d)", ranged, x.End.Time().Add(-length.Duration()).Unix()))
 	if all < 2 {
 		return
 	}

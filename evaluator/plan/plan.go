@@ -30,34 +30,27 @@ func (p *Plan) Cells() (coarse, fine timeline.Minute) {
 // Plan defines which queries an SLO needs and how their samples become events. SLOs with
 // equal queries and history share one. It does not change.
 type Plan struct {
-	Key          string
-	Inputs       []*Input // one for each part of the SLO
-	Combine      Combine  // combines their slots; nil for one input
-	Slice        *slo.Slice
-	AbsentBad    bool // unknown slots are bad, while recent ones are known
-	History      time.Duration
-	Settle       timeline.Minute    // for how long slots are read again
-	LeadIn       timeline.Minute    // read before the timeline, so that the first slots are right
-	Groups       *slo.Groups        // what the SLO is split by, or nil
-	WholeChoices []Choice           // how the whole of a group is counted; nil if this is not a group
-	Recorder     *counting.Recorder // nil except for Explain
+	Options
+	Inputs    []*Input // one for each part of the SLO
+	Combine   Combine  // combines their slots; nil for one input
+	Slice     *slo.Slice
+	AbsentBad bool            // unknown slots are bad, while recent ones are known
+	LeadIn    timeline.Minute // read before the timeline, so that the first slots are right
+	Groups    *slo.Groups     // what the SLO is split by, or nil
 }
 
 // Options are those fields of a Plan that don't follow from an SLO.
 type Options struct {
 	Key          string
-	Settle       timeline.Minute
+	Settle       timeline.Minute // for how long slots are read again
 	History      time.Duration
-	WholeChoices []Choice
-	Recorder     *counting.Recorder
+	WholeChoices []Choice           // how the whole of a group is counted; nil if this is not a group
+	Recorder     *counting.Recorder // nil except for Explain
 }
 
 // New returns the plan of an SLO.
 func New(s *slo.SLO, o Options) *Plan {
-	p := &Plan{
-		Key: o.Key, Settle: o.Settle, History: o.History, WholeChoices: o.WholeChoices, Recorder: o.Recorder,
-		Slice: s.Slice, AbsentBad: s.NoDataBad, Groups: s.Groups,
-	}
+	p := &Plan{Options: o, Slice: s.Slice, AbsentBad: s.NoDataBad, Groups: s.Groups}
 	p.Inputs, p.Combine = InputsOf(s)
 	for _, m := range p.Inputs {
 		p.LeadIn = max(p.LeadIn, m.remember)
