@@ -68,7 +68,6 @@ func (d *Directory) Read(ctx context.Context) (Tree, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	files, err := d.read(ctx)
-	d.seen = fingerprint(files, err)
 	if err != nil {
 		return Tree{}, err
 	}
@@ -80,7 +79,7 @@ func (d *Directory) Read(ctx context.Context) (Tree, error) {
 func (d *Directory) ReadGood(ctx context.Context, _ func(Tree) bool) (Tree, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	files, _, err := d.readOnce(ctx, &walk{lenient: true})
+	files, err := d.readOnce(ctx, true)
 	if err != nil {
 		return Tree{}, err
 	}
@@ -123,10 +122,9 @@ func sleep(ctx context.Context, pause time.Duration) bool {
 func (d *Directory) changed(ctx context.Context) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now := fingerprint(d.read(ctx))
 	before := d.seen
-	d.seen = now
-	return now != before
+	_, _ = d.read(ctx) // an error may be a change as well
+	return d.seen != before
 }
 
 // fingerprint is a hash of what a read gave, its error included.
@@ -144,53 +142,54 @@ func fingerprint(files []File, err error) [sha256.Size]byte {
 
 // readAttempts bounds how often a directory is read again because it changed
 // during the reading.
-const readAttempts = 3
+const readAttempts = 4
 
+// read reads the directory until it is as it was before, so that no mixture is read that
+// never was, as when Kubernetes updates a volume.
 func (d *Directory) read(ctx context.Context) ([]File, error) {
 	for attempt := 1; ; attempt++ {
-		files, moved, err := d.readOnce(ctx, &walk{})
+		files, err := d.readOnce(ctx, false)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if !moved || attempt == readAttempts {
+		before := d.seen
+		if d.seen = fingerprint(files, err); d.seen == before || attempt == readAttempts {
 			return files, err
 		}
 	}
 }
 
-// readOnce also reports whether files moved while they were read, so that what
-// it gives may be a mixture that never was.
-func (d *Directory) readOnce(ctx context.Context, k *walk) (files []File, moved bool, err error) {
+// readOnce reads the directory, if lenient without what can't be read.
+func (d *Directory) readOnce(ctx context.Context, lenient bool) ([]File, error) {
+	k := &walk{ctx: ctx, shown: d.path, lenient: lenient}
 	actual, err := filepath.EvalSymlinks(d.path)
 	if err == nil {
 		actual, err = filepath.Abs(actual)
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("reading %s: %w", d.path, cause(err))
+		return nil, unread(d.path, err)
 	}
 	info, err := os.Stat(actual)
 	if err != nil {
-		return nil, errors.Is(err, fs.ErrNotExist), fmt.Errorf("reading %s: %w", d.path, cause(err))
+		return nil, unread(d.path, err)
 	}
 	top := actual
 	if !info.IsDir() {
 		top = filepath.Dir(actual)
 	}
-	root, err := os.OpenRoot(top)
-	if err != nil {
-		return nil, errors.Is(err, fs.ErrNotExist), fmt.Errorf("reading %s: %w", d.path, cause(err))
+	if k.root, err = os.OpenRoot(top); err != nil {
+		return nil, unread(d.path, err)
 	}
-	defer root.Close()
-	k.ctx, k.root, k.shown, k.links = ctx, root, d.path, map[string]string{}
+	defer k.root.Close()
 	if info.IsDir() {
 		err = k.directory(".", d.path, nil)
 	} else {
 		err = k.single(filepath.Base(actual), d.path)
 	}
 	if err != nil {
-		return nil, errors.Is(err, fs.ErrNotExist) || k.linksMoved(), err
+		return nil, err
 	}
-	return k.sorted(), k.linksMoved(), nil
+	return k.sorted(), nil
 }
 
 // walk is one reading of a directory.
@@ -198,8 +197,7 @@ type walk struct {
 	collector
 	ctx   context.Context
 	root  *os.Root
-	shown string            // the directory as it is configured
-	links map[string]string // where each symbolic link led
+	shown string // the directory as it is configured
 	dirs  int
 
 	lenient bool // leaves out what can't be read
@@ -233,12 +231,12 @@ func (k *walk) directory(rel, shown string, above []string) error {
 	}
 	d, err := k.root.Open(rel)
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", shown, cause(err))
+		return unread(shown, err)
 	}
 	entries, err := d.ReadDir(-1)
 	_ = d.Close() // it was only read
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", shown, cause(err))
+		return unread(shown, err)
 	}
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	above = append(slices.Clone(above), rel)
@@ -285,7 +283,6 @@ func (k *walk) follow(rel, shown string) (target string, mode fs.FileMode, err e
 		}
 		return "", 0, fmt.Errorf("following the link %s: %w", shown, cause(err))
 	}
-	k.links[link] = actual
 	info, err := os.Lstat(actual)
 	if err != nil {
 		return "", 0, fmt.Errorf("following the link %s: %w", shown, cause(err))
@@ -300,37 +297,28 @@ func (k *walk) follow(rel, shown string) (target string, mode fs.FileMode, err e
 	return target, info.Mode().Type(), nil
 }
 
-// linksMoved reports whether a link leads elsewhere than it did, as when
-// Kubernetes updates a volume.
-func (k *walk) linksMoved() bool {
-	for link, actual := range k.links {
-		if now, err := filepath.EvalSymlinks(link); err != nil || now != actual {
-			return true
-		}
-	}
-	return false
-}
-
 func (k *walk) file(rel, shown string) error {
 	f, err := k.root.Open(rel)
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", shown, cause(err))
+		return unread(shown, err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", shown, cause(err))
+		return unread(shown, err)
 	}
 	if err := k.admit(shown, int64(len(text))); err != nil {
 		return err
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", shown, cause(err))
+		return unread(shown, err)
 	}
 	k.files = append(k.files, File{shown, text, plausible(info.ModTime().UTC())})
 	return nil
 }
+
+func unread(shown string, err error) error { return fmt.Errorf("reading %s: %w", shown, cause(err)) }
 
 // cause returns an error without the path, which the caller adds in a better form.
 func cause(err error) error {

@@ -25,10 +25,9 @@ type entry struct {
 
 // object is the end of a path of a commit, after all links.
 type object struct {
-	hash  string
-	kind  string // "blob" or "tree"; "missing", "symlink" (it leads outside), "dangling", "loop" or "notdir"
-	size  int64  // of a blob, in bytes
-	leads string // where a symlink leads
+	hash string
+	kind string // "blob" or "tree"; "missing", "symlink" (it leads outside), "dangling", "loop" or "notdir"
+	text string // of a blob; where a symlink leads
 }
 
 // load reads the SLO files of a commit below a path.
@@ -55,7 +54,7 @@ func (s *session) load(ctx context.Context, commit, below string) ([]File, error
 	if err != nil {
 		return nil, err
 	}
-	return g.read(ctx)
+	return g.sorted(), nil
 }
 
 // gathering finds the SLO files of a commit.
@@ -63,7 +62,6 @@ type gathering struct {
 	*session
 	collector
 	commit string
-	blobs  []object // of the files, in their order
 }
 
 // tree gathers the files of a tree and of those that links in it lead to;
@@ -137,29 +135,28 @@ func (g *gathering) take(e entry, o object) error {
 	case o.kind != "blob":
 		return fmt.Errorf("%s is a link to nothing", e.name)
 	}
-	if err := g.admit(e.name, o.size); err != nil {
+	if err := g.admit(e.name, int64(len(o.text))); err != nil {
 		return err
 	}
-	g.files = append(g.files, File{Name: e.name})
-	g.blobs = append(g.blobs, o)
+	g.files = append(g.files, File{Name: e.name, Text: []byte(o.text)})
 	return nil
 }
 
 func leadsOutside(name string, o object) error {
-	leads := o.leads
+	leads := o.text
 	if len(leads) > 100 || control.MatchString(leads) {
 		leads = fmt.Sprintf("%.100q", leads)
 	}
 	return fmt.Errorf("%s is a link to %s, which is outside of the repository", name, leads)
 }
 
-// resolve returns the objects that the paths of a commit lead to.
+// resolve reads the objects that the paths of a commit lead to.
 func (s *session) resolve(ctx context.Context, commit string, paths []string) ([]object, error) {
 	var in strings.Builder
 	for _, p := range paths {
 		in.WriteString(commit + ":" + p + "\n")
 	}
-	out, err := s.git(ctx, in.String(), "cat-file", "--batch-check", "--follow-symlinks")
+	out, err := s.git(ctx, in.String(), "cat-file", "--batch", "--follow-symlinks")
 	if err != nil {
 		return nil, err
 	}
@@ -167,44 +164,21 @@ func (s *session) resolve(ctx context.Context, commit string, paths []string) ([
 	for i, p := range paths {
 		line, rest, _ := strings.Cut(out, "\n")
 		out = rest
+		o := &objects[i]
 		if line == commit+":"+p+" missing" {
-			objects[i].kind = "missing"
+			o.kind = "missing"
 			continue
 		}
-		fields := strings.Split(line, " ")
+		fields := strings.Split(line, " ") // a hash, where there is one, a kind and a size
 		size, err := strconv.ParseInt(fields[len(fields)-1], 10, 64)
-		switch {
-		case err != nil || len(fields) > 3 || len(fields) < 2:
+		if err != nil || len(fields) > 3 || len(fields) < 2 || int64(len(out)) <= size {
 			return nil, fmt.Errorf("git cat-file printed %q for %s", line, p)
-		case len(fields) == 3:
-			objects[i] = object{hash: fields[0], kind: fields[1], size: size}
-			continue
-		case int64(len(out)) <= size:
-			return nil, fmt.Errorf("git cat-file ended within %s", p)
 		}
-		objects[i] = object{kind: fields[0], leads: out[:size]}
-		out = out[size+1:]
+		o.kind = fields[len(fields)-2]
+		if len(fields) == 3 {
+			o.hash = fields[0]
+		}
+		o.text, out = out[:size], out[size+1:]
 	}
 	return objects, nil
-}
-
-// read reads the contents of the files.
-func (g *gathering) read(ctx context.Context) ([]File, error) {
-	var in strings.Builder
-	for _, b := range g.blobs {
-		in.WriteString(b.hash + "\n")
-	}
-	out, err := g.git(ctx, in.String(), "cat-file", "--batch")
-	if err != nil {
-		return nil, err
-	}
-	for i, b := range g.blobs {
-		head, rest, _ := strings.Cut(out, "\n")
-		if head != fmt.Sprintf("%s blob %d", b.hash, b.size) || int64(len(rest)) <= b.size {
-			return nil, fmt.Errorf("git cat-file printed %q for %s", head, g.files[i].Name)
-		}
-		g.files[i].Text = []byte(rest[:b.size])
-		out = rest[b.size+1:]
-	}
-	return g.sorted(), nil
 }
