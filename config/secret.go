@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
@@ -28,10 +29,6 @@ var (
 	plainKey = regexp.MustCompile(`(?i)(_file|_files|_env|_url|_name|_version|_skip_verify|_redirects|_http2|_from_environment)$|^(username|type|files|scopes|url|name|author|keep.*)$`)
 	// lineKey is a key in a line, with what comes before it.
 	lineKey = regexp.MustCompile(`(^|[{,\s?-])["']?([A-Za-z_][\w.-]*)["']?\s*:(\s|$)`)
-	// flowEntry matches the text between braces, brackets and commas that are in no quotes, and
-	// flowKey a key at its beginning.
-	flowEntry = regexp.MustCompile(`(?:"[^"]*(?:"|$)|'[^']*(?:'|$)|[^{}\[\],"'])+`)
-	flowKey   = regexp.MustCompile(`^(?::*(?:"[^"]*"|'[^']*'|[^"': ])| )*:+ `)
 	// quotedText matches the quoted parts of messages.
 	quotedText = regexp.MustCompile("\"[^\"]*\"|`[^`]*`|'[^']*'")
 )
@@ -40,7 +37,6 @@ var (
 type secretPart struct {
 	from  int
 	value string
-	flow  bool // it is within braces
 }
 
 // secretParts are the parts of the lines of a text that may be secret, by their numbers
@@ -82,34 +78,14 @@ func secretParts(text string) map[int]secretPart {
 			break
 		}
 		if from >= 0 {
-			out[i+1] = secretPart{from, line[from:], strings.ContainsAny(line[:from], "{[")}
+			out[i+1] = secretPart{from, strings.TrimSpace(line[from:])}
 		}
 	}
 	return out
 }
 
-// masked is the part as it is shown, and the texts that are hidden in it: within braces
-// and brackets each value, else all.
-func (p secretPart) masked() (shown string, hidden []string) {
-	if !strings.HasPrefix(strings.TrimSpace(p.value), "{") && !strings.HasPrefix(strings.TrimSpace(p.value), "[") && !p.flow {
-		return dots, []string{strings.TrimSpace(p.value)}
-	}
-	line := p.value + " " // which ends a key as any other space does
-	shown = flowEntry.ReplaceAllStringFunc(line, func(entry string) string {
-		key := flowKey.FindString(entry)
-		text := strings.TrimSpace(entry[len(key):])
-		another := strings.Contains(text+" ", ": ") // key, after a comma that is missing
-		if text == "" || plainKey.MatchString(strings.Trim(key, ": ")) && !another {
-			return entry
-		}
-		hidden = append(hidden, strings.Trim(text, "\"'"))
-		return key + dots
-	})
-	return strings.TrimSuffix(shown, " "), hidden
-}
-
 // hideSecrets takes what may be secret in a text out of the findings about it: of the
-// line it leaves the keys, and of messages and hints no word of the values.
+// line it leaves what is before, and of messages and hints no word of the values.
 func hideSecrets(text string, findings []yamlfile.Finding) {
 	parts := secretParts(text)
 	words := secretWords(parts)
@@ -126,19 +102,19 @@ func hideSecrets(text string, findings []yamlfile.Finding) {
 	}
 }
 
-// secretWords are the words of what may be secret, the longest first.
+// secretWords are the values of what may be secret and their words, the longest first. What
+// ends with a colon is a key.
 func secretWords(parts map[int]secretPart) []string {
 	var words []string
 	for _, p := range parts {
-		_, hidden := p.masked()
-		for _, h := range hidden {
-			for _, w := range append(strings.FieldsFunc(h, func(r rune) bool { return strings.ContainsRune(" \t\"'`:", r) }), h) {
-				if len(w) >= shortestSecret {
-					words = append(words, w)
-				}
+		words = append(words, p.value)
+		for _, w := range strings.FieldsFunc(p.value, func(r rune) bool { return strings.ContainsRune(" \t\"'`{}[],", r) }) {
+			if !strings.HasSuffix(w, ":") {
+				words = append(append(words, w), strings.Split(w, ":")...)
 			}
 		}
 	}
+	words = slices.DeleteFunc(words, func(w string) bool { return len(w) < shortestSecret })
 	slices.SortFunc(words, func(a, b string) int { return len(b) - len(a) })
 	return words
 }
@@ -164,23 +140,16 @@ func Redact(text, message string) string {
 
 // hide takes the part of a line out of a finding about that line.
 func (p secretPart) hide(f *yamlfile.Finding, line string) {
-	shown, hidden := p.masked()
-	f.Snippet = line[:p.from] + shown
-	column := f.Column // in the snippet
-	if before := string([]rune(line)[:min(f.Column-1, len([]rune(line)))]); len(before) > p.from {
-		shown, _ = secretPart{p.from, before[p.from:], p.flow || strings.ContainsAny(strings.TrimSpace(p.value)[:1], "{[")}.masked()
-		column = len([]rune(line[:p.from]+shown)) + 1
-	}
-	width := len([]rune(f.Snippet))
-	column = min(column, width)
+	f.Snippet = line[:p.from] + dots
+	begin, width := utf8.RuneCountInString(line[:p.from])+1, utf8.RuneCountInString(f.Snippet)
+	column := min(f.Column, begin) // in the snippet
 	f.Cut, f.Width = f.Column-column, max(1, min(f.Width, width-column+1))
-	for _, s := range []*string{&f.Message, &f.Hint} {
-		*s = quotedText.ReplaceAllStringFunc(*s, func(q string) string {
-			inner := strings.TrimSuffix(q[1:len(q)-1], "...")
-			if inner != "" && slices.ContainsFunc(hidden, func(h string) bool { return strings.Contains(h, inner) }) {
-				return q[:1] + dots + q[len(q)-1:]
-			}
-			return q
-		})
-	}
+	f.Message = quotedText.ReplaceAllStringFunc(f.Message, func(q string) string {
+		inner := strings.TrimSuffix(q[1:len(q)-1], "...")
+		isKey := strings.Contains(p.value+" ", inner+": ")
+		if inner != "" && strings.Contains(p.value, inner) && !isKey {
+			return q[:1] + dots + q[len(q)-1:]
+		}
+		return q
+	})
 }
