@@ -67,11 +67,7 @@ func (d *Directory) Name() string { return d.name }
 func (d *Directory) Read(ctx context.Context) (Tree, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	files, err := d.read(ctx)
-	if err != nil {
-		return Tree{}, err
-	}
-	return Tree{Source: d.name, Files: files, Backends: d.backends}, nil
+	return d.tree(d.read(ctx))
 }
 
 // ReadGood implements Source. It leaves out files and directories that can't be
@@ -79,7 +75,10 @@ func (d *Directory) Read(ctx context.Context) (Tree, error) {
 func (d *Directory) ReadGood(ctx context.Context, _ func(Tree) bool) (Tree, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	files, err := d.readOnce(ctx, true)
+	return d.tree(d.readOnce(ctx, true))
+}
+
+func (d *Directory) tree(files []File, err error) (Tree, error) {
 	if err != nil {
 		return Tree{}, err
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -56,54 +55,37 @@ func (g *Git) read(ctx context.Context) (Tree, error) {
 		return Tree{}, err
 	}
 	defer s.close()
-	commit, err := s.head(ctx, g.Branch)
+	head, err := s.head(ctx, g.Branch)
 	if err != nil {
 		return Tree{}, err
 	}
-	if commit == g.tree.Revision {
-		g.seen = commit
+	if head == g.tree.Revision {
+		g.seen = head
 		return g.tree, nil
 	}
-	if commit, err = s.fetch(ctx, g.Branch, 1); err != nil {
+	commits, err := s.fetch(ctx, g.Branch, 1)
+	if err != nil {
 		return Tree{}, err
 	}
-	tree, err := g.load(ctx, s, commit)
+	tree, err := g.load(ctx, s, commits[0])
 	if ctx.Err() == nil {
-		g.seen = commit // if it can't be loaded now, it never can
+		g.seen = commits[0].hash // if it can't be loaded now, it never can
 	}
 	return tree, err
 }
 
-func (g *Git) load(ctx context.Context, s *session, commit string) (Tree, error) {
-	files, err := s.load(ctx, commit, g.Path)
+func (g *Git) load(ctx context.Context, s *session, c revision) (Tree, error) {
+	files, err := s.load(ctx, c.hash, g.Path)
 	if err != nil {
-		return Tree{}, fmt.Errorf("commit %s: %w", commit, err)
+		return Tree{}, fmt.Errorf("commit %s: %w", c.hash, err)
 	}
-	committed, err := s.committed(ctx, commit)
-	if err != nil {
-		return Tree{}, err
-	}
-	return Tree{Source: g.Name(), Revision: commit, Committed: committed, Files: files, Backends: g.Backends}, nil
-}
-
-// committed is when a commit was made, by its committer.
-func (s *session) committed(ctx context.Context, commit string) (time.Time, error) {
-	out, err := s.git(ctx, "", "show", "--no-patch", "--format=%ct", commit)
-	if err != nil {
-		return time.Time{}, err
-	}
-	seconds, err := strconv.ParseInt(strings.TrimSpace(out), 10, 64)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("reading when commit %s was made: %w", commit, err)
-	}
-	return plausible(time.Unix(seconds, 0).UTC()), nil
+	return Tree{Source: g.Name(), Revision: c.hash, Committed: c.made, Files: files, Backends: g.Backends}, nil
 }
 
 // maxCommits is how many of a branch's commits are tried for one that is whole.
 const maxCommits = 50
 
-// ReadGood implements Source. It follows the first parents, which are what the
-// branch was.
+// ReadGood implements Source.
 func (g *Git) ReadGood(ctx context.Context, whole func(Tree) bool) (Tree, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -120,16 +102,12 @@ func (g *Git) readGood(ctx context.Context, whole func(Tree) bool) (Tree, error)
 		return Tree{}, err
 	}
 	defer s.close()
-	commit, err := s.fetch(ctx, g.Branch, maxCommits)
+	commits, err := s.fetch(ctx, g.Branch, maxCommits)
 	if err != nil {
 		return Tree{}, err
 	}
-	out, err := s.git(ctx, "", "rev-list", "--first-parent", fmt.Sprintf("--max-count=%d", maxCommits), commit)
-	if err != nil {
-		return Tree{}, err
-	}
-	for commit := range strings.Lines(out) {
-		tree, err := g.load(ctx, s, strings.TrimSpace(commit))
+	for _, c := range commits {
+		tree, err := g.load(ctx, s, c)
 		if ctx.Err() != nil {
 			return Tree{}, ctx.Err()
 		}

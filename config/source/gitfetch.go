@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,22 +29,40 @@ const fetchLook = 50 * time.Millisecond
 // fetched is the reference under which a fetched commit is kept.
 const fetched = "refs/heads/fetched"
 
-// fetch downloads the branch's newest commits, without large files when the
-// server can leave them out.
-func (s *session) fetch(ctx context.Context, branch string, commits int) (commit string, err error) {
-	err = s.download(ctx, "fetch", "--quiet", fmt.Sprintf("--depth=%d", commits), "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head",
+// revision is a commit of a branch.
+type revision struct {
+	hash string
+	made time.Time // by its committer
+}
+
+// fetch downloads the branch's newest commits, so many at most, without large files when the
+// server can leave them out. It follows the first parents, which are what the branch was.
+func (s *session) fetch(ctx context.Context, branch string, most int) ([]revision, error) {
+	err := s.download(ctx, "fetch", "--quiet", fmt.Sprintf("--depth=%d", most), "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head",
 		fmt.Sprintf("--filter=blob:limit=%d", maxFileSize+1),
 		"--", s.remote.address, "+refs/heads/"+branch+":"+fetched)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	// Without the remote that fetch has noted, no later command asks it for
 	// what was left out.
-	if err := s.configure(); err != nil {
-		return "", err
+	if err := os.WriteFile(filepath.Join(s.dir, "repo", "config"), []byte("[core]\n\trepositoryformatversion = 0\n\tbare = true\n"), 0o600); err != nil {
+		return nil, err
 	}
-	out, err := s.git(ctx, "", "rev-parse", "--verify", fetched+"^{commit}")
-	return strings.TrimSpace(out), err
+	out, err := s.git(ctx, "", "log", "--first-parent", fmt.Sprintf("--max-count=%d", most), "--format=%H %ct", fetched)
+	if err != nil {
+		return nil, err
+	}
+	var commits []revision
+	for line := range strings.Lines(out) {
+		hash, text, _ := strings.Cut(strings.TrimSpace(line), " ")
+		seconds, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("reading when commit %s was made: %w", hash, err)
+		}
+		commits = append(commits, revision{hash, plausible(time.Unix(seconds, 0).UTC())})
+	}
+	return commits, nil
 }
 
 // download runs a git command that fills the repository, and ends it when that breaks a

@@ -167,11 +167,6 @@ func (g *Git) token() (string, error) {
 	return user + ":" + secret, nil
 }
 
-// configure writes the repository's own settings.
-func (s *session) configure() error {
-	return os.WriteFile(filepath.Join(s.dir, "repo", "config"), []byte("[core]\n\trepositoryformatversion = 0\n\tbare = true\n"), 0o600)
-}
-
 const (
 	// gitTimeout is how long one git command may take. A slow line needs
 	// minutes for a large repository's newest commit.
