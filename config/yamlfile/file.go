@@ -20,7 +20,6 @@ type File struct {
 	mu       sync.Mutex
 	errors   kept
 	warnings kept
-	cursor   cursor
 	maps     map[mapKey]Map // that cost much to read
 	merged   int            // entries that "<<" added
 }

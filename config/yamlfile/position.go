@@ -7,37 +7,15 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// cursor is a place in the file and the byte of its line.
-type cursor struct {
-	position
-	offset int
-}
-
-// offset is the byte of a line at which a column begins, or the line's length. It is found
-// from the place before, for there are wide lines with many places.
-func (f *File) offset(at position) int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	line := f.line(at.line)
-	c := &f.cursor
-	if c.line != at.line {
-		*c = cursor{position: position{at.line, 1}}
-	}
-	for c.column < at.column && c.offset < len(line) {
-		_, size := utf8.DecodeRuneInString(line[c.offset:])
-		c.offset += size
-		c.column++
-	}
-	for c.column > at.column && c.offset > 0 {
-		_, size := utf8.DecodeLastRuneInString(line[:c.offset])
-		c.offset -= size
-		c.column--
-	}
-	return c.offset
-}
-
 // from is the rest of the line that begins at a place.
-func (f *File) from(at position) string { return f.line(at.line)[f.offset(at):] }
+func (f *File) from(at position) string {
+	rest := f.line(at.line)
+	for range at.column - 1 {
+		_, size := utf8.DecodeRuneInString(rest) // none at the end
+		rest = rest[size:]
+	}
+	return rest
+}
 
 // begin is where a node's value begins, after an anchor or a tag.
 func (f *File) begin(n *yaml.Node) position {

@@ -75,33 +75,19 @@ func labelTexts(m yamlfile.Map) map[string]string {
 	return out
 }
 
-// memo keeps what was read of values, for those that many SLOs share: values of
-// defaults, and what aliases stand for. What it keeps must not be changed.
-type memo struct {
-	mu   sync.Mutex
-	kept map[memoKey]any // *memory
-}
-
-type memory[T any] struct {
-	once  sync.Once
-	value T
-}
-
 type memoKey struct {
 	at       yamlfile.Value // what aliases stand for
 	what, by string         // how it is read
 }
 
-// remembered reads a value once for all that read it so.
-func remembered[T any](m *memo, key memoKey, read func() T) T {
+// remembered reads a value once for all that read it so: values of defaults and what aliases
+// stand for are those of many SLOs. What it returns must not be changed. The memo has a
+// function for each memoKey.
+func remembered[T any](memo *sync.Map, key memoKey, read func() T) T {
 	key.at = key.at.Target()
-	m.mu.Lock()
-	one, known := m.kept[key].(*memory[T])
+	once, known := memo.Load(key)
 	if !known {
-		one = &memory[T]{}
-		m.kept[key] = one
+		once, _ = memo.LoadOrStore(key, sync.OnceValue(read))
 	}
-	m.mu.Unlock()
-	one.once.Do(func() { one.value = read() })
-	return one.value
+	return once.(func() T)()
 }

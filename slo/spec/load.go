@@ -30,7 +30,7 @@ func Load(files []File) *Set { return Limits{}.Load(files) }
 // one slo_id twice is an error that names both places. A limit of 0 is the default one.
 func (limits Limits) Load(files []File) *Set {
 	l := &loading{
-		limits: limits.orDefault(), memo: memo{kept: map[memoKey]any{}}, parsed: make([]*parsed, len(files)), above: map[folder]*defaults{}, chains: map[folder][]*defaults{},
+		limits: limits.orDefault(), parsed: make([]*parsed, len(files)), above: map[folder]*defaults{}, chains: map[folder][]*defaults{},
 		byID: map[string]*slo.SLO{}, from: map[*slo.SLO]*parsed{}, failed: map[*parsed]bool{},
 	}
 	for i, f := range files {
@@ -95,7 +95,7 @@ func (l *loading) chain(at folder) []*defaults {
 // loading has the content of files, on its way to a Set.
 type loading struct {
 	limits Limits
-	memo   memo
+	memo   sync.Map
 	above  map[folder]*defaults
 	chains map[folder][]*defaults
 	parsed []*parsed

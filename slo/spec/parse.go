@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
@@ -54,7 +55,7 @@ type parsed struct {
 	file       *yamlfile.File
 	defaults   []*defaults // the nearest first
 	limits     Limits
-	memo       *memo
+	memo       *sync.Map
 	slos       []*slo.SLO
 	said       map[*slo.SLO]said
 	journeys   []*journey
