@@ -20,8 +20,8 @@ type File struct {
 	mu       sync.Mutex
 	errors   kept
 	warnings kept
-	maps     map[mapKey]Map // that cost much to read
-	merged   int            // entries that "<<" added
+	maps     sync.Map // of those that cost much to read, by mapKey
+	merged   int      // entries that "<<" added
 }
 
 type mapKey struct {
@@ -122,6 +122,18 @@ func (v Value) Text() string {
 		v.ErrorInside(at, at+size, "remove it", fmt.Sprintf("the text holds the control character %U", r))
 	}
 	return n.Value
+}
+
+// Filled is the value as text, which must have more than blanks.
+func (v Value) Filled(what, hint string) string {
+	text := v.Text()
+	if strings.TrimSpace(text) != "" {
+		return text
+	}
+	if v.Present() && v.IsScalar() {
+		v.Errorf(hint, "%s is empty", what)
+	}
+	return ""
 }
 
 // MaxText is how long a text may be, in bytes.

@@ -20,6 +20,9 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/hbollon/go-edlib"
+	"github.com/mattn/go-runewidth"
 )
 
 // Severity is Error for a mistake and Warning for something that is probably one.
@@ -153,35 +156,15 @@ func (f Finding) Text() string {
 
 // carets stand below the part of the snippet that the finding is about.
 func (f Finding) carets() string {
-	var b strings.Builder
 	line := []rune(f.Snippet)
-	column := max(f.Column-f.Cut, 1)
-	for i := range column - 1 + max(f.Width, 1) {
-		r := ' '
-		if i < len(line) {
-			r = line[i]
-		}
-		switch {
-		case i >= column-1:
-			b.WriteString(strings.Repeat("^", max(cells(r), 1)))
-		case r == '\t':
-			b.WriteRune(r)
-		default:
-			b.WriteString(strings.Repeat(" ", cells(r)))
-		}
+	begin := min(max(f.Column-f.Cut, 1)-1, len(line))
+	end := min(begin+f.Width, len(line))
+	var width runewidth.Condition // of no country
+	before := strings.Split(string(line[:begin]), "\t")
+	for i, text := range before {
+		before[i] = strings.Repeat(" ", width.StringWidth(text))
 	}
-	return b.String()
-}
-
-// cells is how many columns of a terminal a character takes.
-func cells(r rune) int {
-	switch {
-	case unicode.In(r, unicode.Mn, unicode.Me):
-		return 0
-	case unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana) || r >= 0xff01 && r <= 0xff60:
-		return 2
-	}
-	return 1
+	return strings.Join(before, "\t") + strings.Repeat("^", max(1, width.StringWidth(string(line[begin:end]))))
 }
 
 // printable replaces what would move a terminal's cursor, or worse: files are
@@ -264,35 +247,9 @@ func Nearest(text string, known []string) string {
 		if apart := length - utf8.RuneCountInString(k); apart >= least || -apart >= least {
 			continue
 		}
-		if d := distance(strings.ToLower(text), k); d < least {
+		if d := edlib.OSADamerauLevenshteinDistance(strings.ToLower(text), k); d < least {
 			best, least = k, d
 		}
 	}
 	return best
-}
-
-// distance is the number of single characters to insert, delete, replace or
-// swap with their neighbour that makes a into b (optimal string alignment).
-func distance(a, b string) int {
-	s, t := []rune(a), []rune(b)
-	before, last := make([]int, len(t)+1), make([]int, len(t)+1)
-	for j := range last {
-		last[j] = j
-	}
-	row := make([]int, len(t)+1)
-	for i := 1; i <= len(s); i++ {
-		row[0] = i
-		for j := 1; j <= len(t); j++ {
-			cost := 1
-			if s[i-1] == t[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && s[i-1] == t[j-2] && s[i-2] == t[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(t)]
 }

@@ -34,18 +34,12 @@ func (v Value) Map(known ...string) Map {
 		return v.read(known)
 	}
 	key := mapKey{v.resolved(), strings.Join(known, " ")}
-	v.file.mu.Lock()
-	m, ok := v.file.maps[key]
-	v.file.mu.Unlock()
+	kept, ok := v.file.maps.Load(key)
 	if !ok {
-		m = v.read(known)
-		v.file.mu.Lock()
-		if v.file.maps == nil {
-			v.file.maps = map[mapKey]Map{}
-		}
-		v.file.maps[key] = m
-		v.file.mu.Unlock()
+		kept = v.read(known)
+		v.file.maps.Store(key, kept)
 	}
+	m := kept.(Map)
 	m.self = v
 	return m
 }

@@ -85,9 +85,8 @@ func parseSeverities(v yamlfile.Value, a *slo.Alerting) {
 		into *slo.AlertSeverity
 	}{{"page", &a.Page}, {"ticket", &a.Ticket}} {
 		at := m.Get(e.name)
-		if e.into.Label = unless(e.name, label(at)); at.Present() && at.IsScalar() && at.Text() == "" {
-			at.Errorf("", "severity %s is empty", e.name)
-		}
+		at.Filled("severity "+e.name, "")
+		e.into.Label = unless(e.name, label(at))
 	}
 	if label := a.Severity(slo.Page).Label; label == a.Severity(slo.Ticket).Label {
 		v.Errorf("alerts are told apart by it; to have no tickets write ticket: {disabled: true}", "pages and tickets both have the severity %q", label)

@@ -76,11 +76,8 @@ func (p *parsed) parseExclusion(v yamlfile.Value) slo.Exclusion {
 			to.Errorf("", "to is not later than from")
 		}
 	}
-	reason := m.Require("reason")
-	x.Reason, x.Ticket = strings.TrimSpace(reason.Text()), label(m.Get("ticket"))
-	if x.Reason == "" && reason.IsScalar() {
-		reason.Errorf("who reads a report wants to know why", "reason is empty")
-	}
+	x.Reason = strings.TrimSpace(m.Require("reason").Filled("reason", "who reads a report wants to know why"))
+	x.Ticket = label(m.Get("ticket"))
 	return x
 }
 
@@ -89,11 +86,8 @@ const timeHint = "write 2026-11-22T06:00:00Z, 2026-11-22T07:00:00+01:00 or, for 
 // parseTime reads an instant: RFC 3339, or a date for the midnight of UTC that
 // begins it.
 func parseTime(v yamlfile.Value) time.Time {
-	text := v.Text()
+	text := v.Filled("the time", timeHint)
 	if text == "" {
-		if v.Present() && v.IsScalar() {
-			v.Errorf(timeHint, "the time is empty")
-		}
 		return time.Time{}
 	}
 	t, err := time.Parse(time.RFC3339, text)

@@ -302,12 +302,10 @@ func groupObjectives(v yamlfile.Value, by []string) map[string]slo.Objective {
 
 // backend reads the name of a backend that the source may use.
 func (p *parsed) backend(v yamlfile.Value) string {
-	text := v.OneLine()
+	text := v.Filled("backend", "")
+	v.OneLine()
 	if text != "" && len(p.in.Backends) > 0 && !slices.Contains(p.in.Backends, text) {
 		v.Errorf("the service's own file allows: "+strings.Join(p.in.Backends, ", "), "backend %s is not for SLOs of this source", text)
-	}
-	if text == "" && v.Present() && v.IsScalar() {
-		v.Errorf("", "backend is empty")
 	}
 	return text
 }
@@ -324,10 +322,9 @@ func parsePolicy(v yamlfile.Value) []slo.BudgetStep {
 			continue
 		}
 		at := m.Require("remaining_below")
-		s := slo.BudgetStep{Below: parsePercent(at), Gate: slo.Gate(oneOf(m.Get("gate"), "gate", string(slo.GateWarn), string(slo.GateBlock)))}
-		action := m.Require("action")
-		if s.Action = strings.TrimSpace(action.Text()); s.Action == "" && action.IsScalar() {
-			action.Errorf("", "action is empty")
+		s := slo.BudgetStep{
+			Below: parsePercent(at), Action: strings.TrimSpace(m.Require("action").Filled("action", "")),
+			Gate: slo.Gate(oneOf(m.Get("gate"), "gate", string(slo.GateWarn), string(slo.GateBlock))),
 		}
 		if slices.ContainsFunc(out, func(o slo.BudgetStep) bool { return o.Below == s.Below }) {
 			at.Errorf("", "remaining_below %s is there already", at.Text())

@@ -103,11 +103,7 @@ const maxLatency = 7 * 24 * time.Hour
 func parseBound(m yamlfile.Map, l *slo.Latency) {
 	v := m.Require("threshold")
 	unit, known := parseUnit(m.Get("unit"), l)
-	l.Text = v.Text()
-	if l.Text == "" {
-		if v.IsScalar() && v.Present() {
-			v.Errorf("write a duration such as 300ms or 1.5s", "threshold is empty")
-		}
+	if l.Text = v.Filled("threshold", "write a duration such as 300ms or 1.5s"); l.Text == "" {
 		return
 	}
 	if n, err := strconv.ParseFloat(l.Text, 64); err == nil {

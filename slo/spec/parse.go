@@ -271,11 +271,9 @@ func (p *parsed) exclusion(d yamlfile.Value) {
 
 // name reads a name that becomes part of an slo_id.
 func name(v yamlfile.Value, what string) string {
-	text := v.Text()
+	text := v.Filled(what, "")
 	if text != "" && !nameForm.MatchString(text) {
 		v.Errorf("use a-z, 0-9, - and _, at most 63 of them, the first a letter or a digit", "%s %q is not a valid name", what, text)
-	} else if text == "" && v.Present() && v.IsScalar() {
-		v.Errorf("", "%s is empty", what)
 	}
 	return text
 }
