@@ -5,7 +5,6 @@ import (
 	"net"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,8 +18,6 @@ import (
 	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
 )
-
-var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 // Parse reads the program's own file and gives all that is wrong with it,
 // sorted. With errors among that the configuration is incomplete. Relative
@@ -130,8 +127,7 @@ func (p *parser) backend(v yamlfile.Value) Backend {
 	m := v.Map("name", "url", "kind", "method", "http", "offset", "settle", "timeout", "max_concurrency", "max_samples", "max_series", "target_labels", "replica_labels")
 	b := defaultBackend()
 	if name := m.Get("name"); name.Present() {
-		b.Name = name.Text()
-		checkName(name)
+		b.Name = name.Name("name")
 	}
 	b.URL = address(m.Require("url"), "")
 	choice(m, "kind", &b.Kind, "auto", "prometheus", "victoriametrics", "thanos", "mimir")
@@ -148,13 +144,6 @@ func (p *parser) backend(v yamlfile.Value) Backend {
 	}
 	b.ReplicaLabels = labelNames(m.Get("replica_labels").List(), b.TargetLabels)
 	return b
-}
-
-// checkName reports a text that is not a valid name.
-func checkName(v yamlfile.Value) {
-	if v.IsScalar() && !nameForm.MatchString(v.Text()) {
-		v.Errorf("use a-z, 0-9, - and _, at most 63 of them, the first a letter or a digit", "%q is not a valid name", v.Text())
-	}
 }
 
 // labelNames are the names of a list, none of which may be among others.
@@ -175,13 +164,8 @@ func labelNames(list []yamlfile.Value, others []string) []string {
 
 // choice reads one of some words.
 func choice(m yamlfile.Map, key string, into *string, words ...string) {
-	v := m.Get(key)
-	if !v.Present() {
-		return
-	}
-	*into = v.Text()
-	if v.IsScalar() && !slices.Contains(words, *into) {
-		v.Errorf("one of "+strings.Join(words, ", "), "unknown %s %q", key, *into)
+	if v := m.Get(key); v.Present() {
+		*into = v.OneOf(key, words...)
 	}
 }
 

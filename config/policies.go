@@ -24,8 +24,7 @@ const (
 func (p *parser) policies(v yamlfile.Value) {
 	builtIn := alerting.BuiltIn()
 	for _, e := range v.Map().Entries {
-		policy := alerting.Policy{Name: e.Key.Text()}
-		checkName(e.Key)
+		policy := alerting.Policy{Name: e.Key.Name("policy")}
 		if _, ours := builtIn[policy.Name]; ours {
 			e.Key.Errorf("give yours another name, and SLOs alerting: {policy: NAME}", "policy %s is built in", policy.Name)
 		}
@@ -54,10 +53,7 @@ func parseTier(v yamlfile.Value) (alerting.Tier, yamlfile.Value) {
 		return alerting.Tier{}, v
 	}
 	name := m.Require("name")
-	t := alerting.Tier{Name: name.Text()}
-	if name.Present() {
-		checkName(name)
-	}
+	t := alerting.Tier{Name: name.Name("name")}
 	m.Require("severity")
 	choice(m, "severity", &t.Severity, slo.Page, slo.Ticket)
 	if m.Has("runs") {

@@ -3,6 +3,8 @@ package yamlfile
 import (
 	"bytes"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -133,6 +135,32 @@ func (v Value) Filled(what, hint string) string {
 	if v.Present() && v.IsScalar() {
 		v.Errorf(hint, "%s is empty", what)
 	}
+	return ""
+}
+
+// nameForm matches what can be part of a URL and of an slo_id.
+var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+
+// Name is the value as a name of something.
+func (v Value) Name(what string) string {
+	text := v.Filled(what, "")
+	if text != "" && !nameForm.MatchString(text) {
+		v.Errorf("use a-z, 0-9, - and _, at most 63 of them, the first a letter or a digit", "%s %q is not a valid name", what, text)
+	}
+	return text
+}
+
+// OneOf is the value as one of a few words; others give an error and "".
+func (v Value) OneOf(what string, words ...string) string {
+	text := v.Text()
+	if !v.IsScalar() || !v.Present() || slices.Contains(words, text) {
+		return text
+	}
+	hint := "write one of: " + strings.Join(words, ", ")
+	if near := Nearest(text, words); near != "" {
+		hint = "did you mean " + near + "? " + hint
+	}
+	v.Errorf(hint, "%s %q is unknown", what, text)
 	return ""
 }
 

@@ -35,7 +35,7 @@ func (p *parsed) parseAlerting(f fields, s *slo.SLO) slo.Alerting {
 	of := f.below("alerting", alertingKeys...)
 	annotations := of.get("annotations")
 	a := slo.Alerting{
-		Policy:      name(of.get("policy"), "policy"),
+		Policy:      of.get("policy").Name("policy"),
 		Labels:      p.alertLabels(of.get("labels"), s),
 		Annotations: remembered(p.memo, memoKey{annotations, "annotations", ""}, func() map[string]string { return parseAnnotations(annotations, p.limits) }),
 		Page:        p.parseAlertSeverity(of.get("page"), s),
@@ -60,7 +60,7 @@ func (p *parsed) parseAlerting(f fields, s *slo.SLO) slo.Alerting {
 // parseNoDataAlert reads the alert for missing data.
 func parseNoDataAlert(v yamlfile.Value) slo.NoData {
 	m := v.Map("severity", "for")
-	n := slo.NoData{Severity: unless(slo.Ticket, oneOf(m.Get("severity"), "severity", slo.Page, slo.Ticket))}
+	n := slo.NoData{Severity: unless(slo.Ticket, m.Get("severity").OneOf("severity", slo.Page, slo.Ticket))}
 	if after := m.Get("for"); after.Present() {
 		if n.For = parseDuration(after, "for", time.Minute); n.For == slo.DefaultNoDataFor {
 			n.For = 0

@@ -62,7 +62,7 @@ func (p *parsed) slo(v yamlfile.Value, defaults fields, s *slo.SLO) {
 	}
 	f := append(fields{own}, defaults...)
 	p.said[s] = said{v, f}
-	s.Name = name(own.Require("name"), "name")
+	s.Name = own.Require("name").Name("name")
 	if d := f.get("description"); d.Present() {
 		s.Description = d.Text()
 	}
@@ -130,7 +130,7 @@ func (p *parsed) parseWindow(v yamlfile.Value) slo.Period {
 func (p *parsed) parseCalendar(v yamlfile.Value) slo.Period {
 	m := v.Map("calendar", "timezone")
 	part := m.Require("calendar")
-	c := slo.Calendar(oneOf(part, "calendar", string(slo.Week), string(slo.Month), string(slo.Quarter), string(slo.Year)))
+	c := slo.Calendar(part.OneOf("calendar", string(slo.Week), string(slo.Month), string(slo.Quarter), string(slo.Year)))
 	zone := "UTC"
 	if z := m.Get("timezone"); z.Present() {
 		if !p.parseZone(z) {
@@ -143,20 +143,6 @@ func (p *parsed) parseCalendar(v yamlfile.Value) slo.Period {
 		v.Errorf("", "%s", err) // no zones on this machine
 	}
 	return period
-}
-
-// oneOf reads one of a few words; others give an error and "".
-func oneOf(v yamlfile.Value, what string, words ...string) string {
-	text := v.Text()
-	if !v.IsScalar() || !v.Present() || slices.Contains(words, text) {
-		return text
-	}
-	hint := "write one of: " + strings.Join(words, ", ")
-	if near := yamlfile.Nearest(text, words); near != "" {
-		hint = "did you mean " + near + "? " + hint
-	}
-	v.Errorf(hint, "%s %q is unknown", what, text)
-	return ""
 }
 
 func parseObjective(v yamlfile.Value) slo.Objective {
@@ -204,7 +190,7 @@ func parseHistory(v yamlfile.Value) []slo.PastObjective {
 
 // parseSlice reads how the budget is counted: nil is by occurrences.
 func parseSlice(f fields) *slo.Slice {
-	if oneOf(f.get("budgeting"), "budgeting", "occurrences", "timeslices") != "timeslices" {
+	if f.get("budgeting").OneOf("budgeting", "occurrences", "timeslices") != "timeslices" {
 		if f[0].Has("slice") && f.get("budgeting").Text() != "timeslices" {
 			f[0].Key("slice").Errorf("write budgeting: timeslices", "slice is for time slices only")
 		}
@@ -221,16 +207,11 @@ func parseSlice(f fields) *slo.Slice {
 	}
 	s := &slo.Slice{Target: parseObjective(m.Require("target"))}
 	length := m.Require("length")
-	if text := length.Text(); text != "" {
-		d, err := duration(text)
-		switch {
-		case err != nil:
-			length.Errorf("", "length %q is not a duration such as 5m", text)
-		case d < time.Minute || d > time.Hour || d%time.Minute != 0 || time.Hour%d != 0:
-			length.Errorf("write 1m, 2m, 3m, 4m, 5m, 6m, 10m, 12m, 15m, 20m, 30m or 1h", "length %s does not divide an hour into whole minutes", text)
-		}
-		s.Length = slo.Window(d)
+	d := parseDuration(length, "length", time.Minute)
+	if d >= time.Minute && (d > time.Hour || d%time.Minute != 0 || time.Hour%d != 0) {
+		length.Errorf("write 1m, 2m, 3m, 4m, 5m, 6m, 10m, 12m, 15m, 20m, 30m or 1h", "length %s does not divide an hour into whole minutes", length.Text())
 	}
+	s.Length = slo.Window(d)
 	return s
 }
 
@@ -324,7 +305,7 @@ func parsePolicy(v yamlfile.Value) []slo.BudgetStep {
 		at := m.Require("remaining_below")
 		s := slo.BudgetStep{
 			Below: parsePercent(at), Action: strings.TrimSpace(m.Require("action").Filled("action", "")),
-			Gate: slo.Gate(oneOf(m.Get("gate"), "gate", string(slo.GateWarn), string(slo.GateBlock))),
+			Gate: slo.Gate(m.Get("gate").OneOf("gate", string(slo.GateWarn), string(slo.GateBlock))),
 		}
 		if slices.ContainsFunc(out, func(o slo.BudgetStep) bool { return o.Below == s.Below }) {
 			at.Errorf("", "remaining_below %s is there already", at.Text())
@@ -354,7 +335,7 @@ func parsePercent(v yamlfile.Value) float64 {
 
 // parseNoData reads what time without data is.
 func parseNoData(v yamlfile.Value, s *slo.SLO) {
-	if oneOf(v, "on_no_data", "ignore", "bad") != "bad" || s.Indicator == nil {
+	if v.OneOf("on_no_data", "ignore", "bad") != "bad" || s.Indicator == nil {
 		return
 	}
 	_, isJourney := s.Indicator.(*slo.WorstOf)

@@ -82,7 +82,7 @@ func parseUnit(v yamlfile.Value, l *slo.Latency) (u slo.LatencyUnit, ok bool) {
 		}
 		return named, known
 	}
-	l.UnitKey = oneOf(v, "unit", "s", "ms", "us", "ns")
+	l.UnitKey = v.OneOf("unit", "s", "ms", "us", "ns")
 	for _, u = range slo.LatencyUnits {
 		if u.Key != l.UnitKey {
 			continue

@@ -44,10 +44,7 @@ var reservedLabels = map[string]string{
 	"source": "", "revision": "", "alertname": "", "job": "", "instance": "", "le": "", "quantile": "",
 }
 
-var (
-	nameForm  = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
-	labelForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
-)
+var labelForm = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 
 // parsed is the content of one file. Its SLOs are incomplete where there are errors.
 type parsed struct {
@@ -174,7 +171,7 @@ func (p *parsed) service(d yamlfile.Value) {
 	parseLabels(m.Get("labels"), p.limits)
 	parseLinks(m.Get("links"), p.limits)
 	base := slo.SLO{
-		Service: name(m.Require("service"), "service"),
+		Service: m.Require("service").Name("service"),
 		About:   m.Get("description").Text(), Description: m.Get("description").Text(),
 		Labels: p.merged(tops, "labels"),
 		Links:  p.merged(tops, "links"),
@@ -267,15 +264,6 @@ func (p *parsed) exclusion(d yamlfile.Value) {
 		list.Errorf("", "exclude is an empty list")
 	}
 	p.exclusions = append(p.exclusions, x)
-}
-
-// name reads a name that becomes part of an slo_id.
-func name(v yamlfile.Value, what string) string {
-	text := v.Filled(what, "")
-	if text != "" && !nameForm.MatchString(text) {
-		v.Errorf("use a-z, 0-9, - and _, at most 63 of them, the first a letter or a digit", "%s %q is not a valid name", what, text)
-	}
-	return text
 }
 
 func parseLabels(v yamlfile.Value, limits Limits) {

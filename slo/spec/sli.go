@@ -90,7 +90,7 @@ func parseProbe(v yamlfile.Value, _ []string) slo.Indicator {
 }
 
 // operators are how a threshold compares.
-var operators = []string{"<", "<=", ">", ">=", "==", "!="}
+var operators = []string{"==", "<", "<=", ">", ">=", "!="}
 
 func parseThreshold(v yamlfile.Value, by []string) slo.Indicator {
 	m := v.Map("query", "op", "value")
@@ -114,19 +114,7 @@ func operator(m yamlfile.Map) string {
 	if w := v.Written(); w == ">" || w == "!=" {
 		return w
 	}
-	text := m.Require("op").Text()
-	if text == "" {
-		return ""
-	}
-	if slices.Contains(operators, text) {
-		return text
-	}
-	hint := "write one of " + strings.Join(operators, " ")
-	if text == "=" {
-		hint = "write =="
-	}
-	v.Errorf(hint, "op %q is no comparison", text)
-	return ""
+	return m.Require("op").OneOf("op", operators...)
 }
 
 func parseFreshness(v yamlfile.Value, by []string) slo.Indicator {
@@ -168,7 +156,7 @@ func parseRuns(v yamlfile.Value, by []string) slo.Indicator {
 
 func parseEvents(v yamlfile.Value, by []string) slo.Indicator {
 	m := v.Map("good", "bad", "total", "type")
-	kind := oneOf(m.Get("type"), "type", slo.CounterType, slo.DeltaType, slo.RateType)
+	kind := m.Get("type").OneOf("type", slo.CounterType, slo.DeltaType, slo.RateType)
 	numbers := map[string]expr.Number{}
 	for _, key := range []string{"good", "bad", "total"} {
 		numbers[key] = expr.ParseNumber(m.Get(key), by, kind)
