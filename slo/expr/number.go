@@ -321,22 +321,12 @@ func (q *query) checkNumber() {
 			if n.ReturnBool {
 				left := n.LHS.PositionRange()
 				query := strings.ReplaceAll(q.text[left.Start:left.End], WindowVariable, "5m")
-				q.reportWarning(n.PositionRange(), "an SLO of threshold counts minutes by a comparison: "+ThresholdOf(query, Opposites[n.Op], n.RHS),
+				q.reportWarning(n.PositionRange(), "an SLO of threshold counts minutes by comparing "+query+" with "+n.RHS.String(),
 					"the comparison gives 0 or 1, not a number of events")
 			}
 		}
 		return nil
 	})
-}
-
-// Opposites are the comparisons that hold where another does not.
-var Opposites = map[parser.ItemType]parser.ItemType{
-	parser.LSS: parser.GTE, parser.GTE: parser.LSS, parser.GTR: parser.LTE, parser.LTE: parser.GTR, parser.EQLC: parser.NEQ, parser.NEQ: parser.EQLC,
-}
-
-// ThresholdOf is a comparison as the fields of an SLO of threshold.
-func ThresholdOf(query string, op parser.ItemType, value parser.Expr) string {
-	return fmt.Sprintf("{query: '%s', op: %q, value: %s}", query, op.String(), value)
 }
 
 // repeatedDigit is a pattern that repeats a digit where any digits after it were

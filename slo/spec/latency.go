@@ -37,37 +37,26 @@ func parseLatency(v yamlfile.Value, _ []string) slo.Indicator {
 	return l
 }
 
-// unitOf returns the unit in the name of a histogram; ok is false where there is
+// unitOf returns the unit in the last word of a histogram's name; ok is false where there is
 // none. Units of other things than time have no length.
 func unitOf(name string) (u slo.LatencyUnit, ok bool) {
-	for _, u := range []struct {
-		suffixes string
-		unit     slo.LatencyUnit
-	}{
-		{"seconds second secs sec", slo.LatencyUnits[0]},
-		{"milliseconds millisecond millis msecs msec ms", slo.LatencyUnits[1]},
-		{"microseconds microsecond micros usecs usec us", slo.LatencyUnits[2]},
-		{"nanoseconds nanosecond nanos nsecs nsec ns", slo.LatencyUnits[3]},
-		{"minutes", slo.LatencyUnit{Name: "minutes", Length: time.Minute}}, {"hours", slo.LatencyUnit{Name: "hours", Length: time.Hour}},
-	} {
-		for suffix := range strings.FieldsSeq(u.suffixes) {
-			if endsIn(name, suffix) {
-				return u.unit, true
-			}
-		}
-	}
-	for suffix := range strings.FieldsSeq("bytes ratio percent celsius") {
-		if endsIn(name, suffix) {
-			return slo.LatencyUnit{Name: suffix}, true
-		}
+	switch word := name[strings.LastIndexAny(name, "_.")+1:]; word {
+	case "seconds", "second", "secs", "sec":
+		return slo.LatencyUnits[0], true
+	case "milliseconds", "millisecond", "millis", "msecs", "msec", "ms":
+		return slo.LatencyUnits[1], true
+	case "microseconds", "microsecond", "micros", "usecs", "usec", "us":
+		return slo.LatencyUnits[2], true
+	case "nanoseconds", "nanosecond", "nanos", "nsecs", "nsec", "ns":
+		return slo.LatencyUnits[3], true
+	case "minutes":
+		return slo.LatencyUnit{Name: word, Length: time.Minute}, true
+	case "hours":
+		return slo.LatencyUnit{Name: word, Length: time.Hour}, true
+	case "bytes", "ratio", "percent", "celsius":
+		return slo.LatencyUnit{Name: word}, true
 	}
 	return slo.LatencyUnit{}, false
-}
-
-// endsIn reports whether the last word of a name is the one given.
-func endsIn(name, word string) bool {
-	rest, ok := strings.CutSuffix(name, word)
-	return ok && (rest == "" || strings.HasSuffix(rest, "_") || strings.HasSuffix(rest, "."))
 }
 
 // parseUnit reads the unit of a histogram: that which is written, or that of the

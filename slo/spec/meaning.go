@@ -66,7 +66,7 @@ func checkBuckets(v yamlfile.Value, key string, s slo.Selector, terms slo.Counte
 
 // checkFilter warns of a query that has values only while they are as they should be,
 // or only while they are not: the time without values is unknown.
-func checkFilter(v yamlfile.Value, l slo.Levels) {
+func checkFilter(v yamlfile.Value) {
 	q, err := expr.PromQL.ParseExpr(v.Text())
 	if err != nil {
 		return
@@ -86,24 +86,8 @@ func checkFilter(v yamlfile.Value, l slo.Levels) {
 			fmt.Sprintf("%s() has no value while nothing is %s %s: such a minute is unknown, not good or bad", around, b.Op, b.RHS))
 		return
 	}
-	op := b.Op
-	if !takes(l, b) {
-		op = expr.Opposites[op]
-	}
-	v.WarnInside(int(at.Start), int(at.End), "leave the comparison to op and value: "+expr.ThresholdOf(b.LHS.String(), op, b.RHS),
+	v.WarnInside(int(at.Start), int(at.End), fmt.Sprintf("write %s, and leave the comparison to op and value", b.LHS),
 		fmt.Sprintf("the query has values only while they are %s %s: any other minute is unknown, not good or bad", b.Op, b.RHS))
-}
-
-// takes reports whether some of the values that a comparison lets pass are good.
-func takes(l slo.Levels, filter *parser.BinaryExpr) bool {
-	limit, ok := expr.Constant(filter.RHS)
-	if !ok || l.Op == "" {
-		return true
-	}
-	passed := slo.Levels{Op: filter.Op.String(), Value: limit}
-	return slices.ContainsFunc([]float64{limit - 1, limit, limit + 1}, func(v float64) bool {
-		return passed.Good(time.Time{}, v) && l.Good(time.Time{}, v)
-	})
 }
 
 // jobMetrics are metrics of kube-state-metrics that have a series for each Job, which

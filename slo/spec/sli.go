@@ -103,7 +103,7 @@ func parseThreshold(v yamlfile.Value, by []string) slo.Indicator {
 		}
 		l.Value = n
 	}
-	checkFilter(m.Get("query"), l)
+	checkFilter(m.Get("query"))
 	return slo.Threshold{Levels: l}
 }
 
