@@ -194,7 +194,7 @@ func (j judge) longest() time.Duration {
 		}
 	}
 	if !j.quiet {
-		longest = max(longest, evaluator.HistoryLength(j.slo.Window))
+		longest = max(longest, j.slo.Window.Longest())
 	}
 	return longest
 }

@@ -1,6 +1,8 @@
 package evaluator
 
 import (
+	"slices"
+
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
@@ -36,13 +38,8 @@ func (s *Status) SetGate() {
 	for i := range s.Policy {
 		step := &s.Policy[i]
 		step.Active = *left < step.RemainingBelow
-		if !step.Active {
-			continue
-		}
-		for rank, g := range gates() {
-			if string(g) == step.Gate {
-				strictest = max(strictest, rank)
-			}
+		if step.Active {
+			strictest = max(strictest, slices.Index(gates(), slo.Gate(step.Gate)))
 		}
 	}
 	if strictest > 0 || s.State == StateOK || s.State == StateNoTraffic {
@@ -53,14 +50,9 @@ func (s *Status) SetGate() {
 // gateNumber returns the value of the gate's metric: 0 open, 1 warn, 2 block. It returns
 // nil if the gate is unknown, or there is no policy.
 func gateNumber(s *Status) *float64 {
-	if len(s.Policy) == 0 {
+	rank := slices.Index(gates(), slo.Gate(s.Gate))
+	if len(s.Policy) == 0 || rank < 0 {
 		return nil
 	}
-	for rank, g := range gates() {
-		if s.Gate == string(g) {
-			n := float64(rank)
-			return &n
-		}
-	}
-	return nil
+	return new(float64(rank))
 }

@@ -190,24 +190,31 @@ func TestEndedPeriods(t *testing.T) {
 		}
 		return 100, 0
 	})
-	p := &EndedPeriods{}
-	p.Renew(s.Window, tl, timeline.MinuteOf(utc(2026, 12, 1)))
-	require.Len(t, p.List, 1, "November goes on in its last minute")
-	p.Renew(s.Window, tl, timeline.MinuteOf(utc(2026, 12, 1))+1)
-	p.Renew(s.Window, tl, timeline.MinuteOf(utc(2026, 12, 1))+2)
-	got := p.Statuses(s)
+	p := &EndedPeriods{Spec: s}
+	list := func(at timeline.Minute) []timeline.Period {
+		all, _, _ := p.list(at)
+		return all
+	}
+	december := timeline.MinuteOf(utc(2026, 12, 1))
+	p.Renew(tl, december)
+	require.Len(t, list(december), 1, "November goes on in its last minute")
+	p.Renew(tl, december+1)
+	p.Renew(tl, december+2)
+	got, _ := p.Statuses(s, tl.End())
+	require.Nil(t, got, "September may be known")
+	next, ok := p.Next(tl.End())
+	require.True(t, ok)
+	require.Equal(t, utc(2026, 9, 1), next.Start.Time())
+	p.Add(next, timeline.Sum{})
+	got, more := p.Statuses(s, tl.End())
+	require.False(t, more)
+	require.Len(t, got, 2)
 	require.Equal(t, []string{"2026-11", "2026-10"}, []string{got[0].Name, got[1].Name})
 	require.Equal(t, [4]float64{30 * 144_000, 30, 0.999, 1}, [4]float64{got[0].Total, got[0].Bad, got[0].Objective, got[0].Coverage})
 	require.Equal(t, [3]float64{31 * 144_000, 31, 0.99}, [3]float64{got[1].Total, got[1].Bad, got[1].Objective})
 	require.InDelta(t, 4320, *got[0].Allowed, 1e-9)
 	require.InDelta(t, 44640, *got[1].Allowed, 1e-9)
 	require.True(t, got[0].Complete)
-	require.False(t, p.Done, "September may be known")
-	require.Equal(t, utc(2026, 9, 1), p.Next(s.Window, tl.End()).Start.Time())
-	p.AddOlder(Ended{Period: p.Next(s.Window, tl.End())})
-	require.True(t, p.Done)
-	require.Len(t, p.List, 2)
-	require.False(t, p.More)
 }
 
 // TestEndedPeriodsEnd at the first month of which nothing is known. Only 120 periods are
@@ -215,18 +222,22 @@ func TestEndedPeriods(t *testing.T) {
 func TestEndedPeriodsEnd(t *testing.T) {
 	s := monthly(t, slo.Month, "UTC")
 	now := timeline.MinuteOf(utc(2026, 12, 2))
-	p := &EndedPeriods{}
+	p := &EndedPeriods{Spec: s}
 	read := func(known int) {
-		next := p.Next(s.Window, now)
-		p.AddOlder(Ended{next, timeline.Sum{Start: next.Start, End: next.End, Known: known}})
+		next, _ := p.Next(now)
+		p.Add(next, timeline.Sum{Start: next.Start, End: next.End, Known: known})
+	}
+	unread := func() bool {
+		_, ok := p.Next(now)
+		return ok
 	}
 	read(1)
 	read(1)
-	require.False(t, p.Done)
+	require.True(t, unread())
 	read(0)
-	require.True(t, p.Done)
-	require.False(t, p.More)
-	got := p.Statuses(s)
+	require.False(t, unread())
+	got, more := p.Statuses(s, now)
+	require.False(t, more)
 	require.Equal(t, []string{"2026-11", "2026-10"}, []string{got[0].Name, got[1].Name})
 	require.Equal(t, 1.0, *got[1].Remaining)
 
@@ -234,23 +245,27 @@ func TestEndedPeriodsEnd(t *testing.T) {
 	p.Reset()
 	read(1)
 	read(0)
-	require.Len(t, p.List, 2)
-	require.False(t, p.Done)
+	require.True(t, unread())
+	read(0)
+	got, _ = p.Statuses(s, now)
+	require.Len(t, got, 2)
 
-	*p = EndedPeriods{}
+	*p = EndedPeriods{Spec: s}
 	for range MaxPeriods {
 		read(1)
-		require.False(t, p.Done)
+		require.True(t, unread())
 	}
 	read(1)
-	require.Len(t, p.List, MaxPeriods)
-	require.True(t, p.Done && p.More)
+	got, more = p.Statuses(s, now)
+	require.Len(t, got, MaxPeriods)
+	require.True(t, more)
 	// A process that runs a month longer drops the oldest.
-	p.More = false
 	tl := knownSlots(utc(2026, 12, 1), utc(2027, 1, 1).Add(time.Minute), func(time.Time) (float64, float64) { return 1, 0 })
-	p.Renew(s.Window, tl, tl.End())
-	require.Len(t, p.List, MaxPeriods)
-	require.True(t, p.More)
+	p.Renew(tl, tl.End())
+	got, more = p.Statuses(s, tl.End())
+	require.Len(t, got, MaxPeriods)
+	require.Equal(t, "2026-12", got[0].Name)
+	require.True(t, more)
 }
 
 // TestAnUnknownMonthEndsThePeriods has a process that is up through a month without data
@@ -258,22 +273,24 @@ func TestEndedPeriodsEnd(t *testing.T) {
 func TestAnUnknownMonthEndsThePeriods(t *testing.T) {
 	s := monthly(t, slo.Month, "UTC")
 	tl := knownSlots(utc(2026, 10, 1), utc(2026, 11, 1), func(time.Time) (float64, float64) { return 1, 0 })
-	up := &EndedPeriods{}
+	up := &EndedPeriods{Spec: s}
 	tl.Append(timeline.Slot{})
-	up.Renew(s.Window, tl, tl.End())
-	require.Len(t, up.Statuses(s), 1, "October")
+	up.Renew(tl, tl.End())
+	october, _, _ := up.list(tl.End())
+	require.Len(t, october, 1)
 	for range 30 * 24 * 60 {
 		tl.Append(timeline.Slot{})
 	}
-	up.Renew(s.Window, tl, tl.End())
+	up.Renew(tl, tl.End())
 
-	started := &EndedPeriods{}
-	november := started.Next(s.Window, tl.End())
+	started := &EndedPeriods{Spec: s}
+	november, _ := started.Next(tl.End())
 	require.Equal(t, utc(2026, 11, 1), november.Start.Time())
-	started.AddOlder(Ended{november, tl.Sum(november.Start, november.End)})
+	started.Add(november, tl.Sum(november.Start, november.End))
 	for _, p := range []*EndedPeriods{up, started} {
-		require.Empty(t, p.Statuses(s))
-		require.True(t, p.Done)
+		none, more := p.Statuses(s, tl.End())
+		require.Equal(t, []PeriodStatus{}, none)
+		require.False(t, more)
 	}
 }
 

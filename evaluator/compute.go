@@ -15,31 +15,30 @@ func (s *Status) Compute(t *timeline.Timeline, end timeline.Minute, windows []sl
 	s.Windows = make([]WindowStatus, 0, len(windows))
 	whole := t.Sum(OwnStart(s.Spec.Window, end), end)
 	read := whole.Start >= t.Start()
-	for i, w := range windows {
-		if sum := t.Window(w.Duration(), end); i < len(windows)-1 {
-			s.Windows = append(s.Windows, windowStatus(sum, w.String(), w.Duration(), o, sum.Start >= t.Start()))
-			continue
-		}
-		length := w.Duration()
-		if !s.Spec.Window.IsRolling() {
-			length = time.Duration(end-whole.Start) * time.Minute
-		}
-		s.Windows = append(s.Windows, windowStatus(whole, s.Spec.Window.String(), length, o, read))
+	last := len(windows) - 1
+	for _, w := range windows[:last] {
+		sum := t.Window(w.Duration(), end)
+		s.Windows = append(s.Windows, windowStatus(sum, w.String(), w.Duration(), o, sum.Start >= t.Start()))
 	}
+	length := windows[last].Duration()
+	if !s.Spec.Window.IsRolling() {
+		length = time.Duration(end-whole.Start) * time.Minute
+	}
+	s.Windows = append(s.Windows, windowStatus(whole, s.Spec.Window.String(), length, o, read))
 	s.spend(t, whole, read)
 }
 
 // spend fills in the budget of the SLO's own window, and its history.
 func (s *Status) spend(t *timeline.Timeline, whole timeline.Sum, read bool) {
 	o, end := s.Spec.Objective, whole.End
-	p := timeline.Period{Start: whole.Start, End: end}
+	p := timeline.Period{Start: end.Add(-s.Spec.Window.Length.Duration()), End: end}
 	s.Budget = Budget{}
 	switch {
 	case !s.Spec.Window.IsRolling():
 		p = PeriodAt(s.Spec.Window, end)
 		s.Budget = calendarBudget(t, whole, p, s.Spec)
-	case read:
-		s.Budget = rollingBudget(whole, o)
+	case read && whole.Known > 0:
+		s.Budget.set(budgetOf(whole.Total, whole.Bad, o))
 	}
 	basis := 6 * time.Hour
 	for _, a := range s.Alerts {
@@ -56,9 +55,6 @@ func (s *Status) spend(t *timeline.Timeline, whole timeline.Sum, read bool) {
 	default:
 		s.Budget.ExhaustedInSeconds = calendarExhaustion(t, whole, &s.Budget, o, from)
 	}
-	if s.Spec.Window.IsRolling() {
-		p.Start = end.Add(-s.Spec.Window.Length.Duration())
-	}
 	s.History = history(t, end, p)
 }
 
@@ -72,8 +68,6 @@ func windowStatus(sum timeline.Sum, name string, length time.Duration, o slo.Obj
 	}
 	if read {
 		out.SLI = sliOf(sum)
-	}
-	if read {
 		out.BurnRate = BurnRate(sum, o)
 	}
 	return out
@@ -84,8 +78,7 @@ func sliOf(sum timeline.Sum) *float64 {
 	if sum.Events() <= 0 {
 		return nil
 	}
-	sli := 1 - slo.BadShare(sum.Bad, sum.Total)
-	return &sli
+	return new(1 - slo.BadShare(sum.Bad, sum.Total))
 }
 
 // BurnRate returns the burn rate of a window. It is 0 if the window is known and has no
@@ -95,17 +88,7 @@ func BurnRate(sum timeline.Sum, o slo.Objective) *float64 {
 	if sum.Known == 0 || sum.Few {
 		return nil
 	}
-	rate := consumedShare(sum, o)
-	return &rate
-}
-
-func rollingBudget(whole timeline.Sum, o slo.Objective) Budget {
-	if whole.Known == 0 {
-		return Budget{}
-	}
-	allowed, share := o.Allowed(whole.Events()), consumedShare(whole, o)
-	remaining := 1 - share
-	return Budget{Allowed: &allowed, Consumed: &share, Remaining: &remaining}
+	return new(consumedShare(sum, o))
 }
 
 // consumedShare returns the consumed share of the budget of a rolling window, which is
@@ -136,8 +119,7 @@ func exhaustion(t *timeline.Timeline, end timeline.Minute, s *slo.SLO, basis tim
 			for before++; !f.spent(before); before++ {
 				continue // to the first minute; ahead is the last
 			}
-			seconds := float64(before) * 60
-			return &seconds
+			return new(float64(before) * 60)
 		}
 		before = ahead
 		if ahead < day {
@@ -301,24 +283,12 @@ func LeftAt(t *timeline.Timeline, s *slo.SLO, end timeline.Minute) (left BudgetL
 	return left, true
 }
 
-// HistoryLength returns how much of the past an SLO's own window needs.
-func HistoryLength(p slo.Period) time.Duration {
-	if p.IsRolling() {
-		return p.Length.Duration()
-	}
-	return p.Longest()
-}
-
 // FillExcluded fills in the excluded part of the SLO's own window.
 func (s *Status) FillExcluded(t *timeline.Timeline, end timeline.Minute, v *timeline.View) {
 	if len(s.Windows) == 0 || len(s.Spec.Exclusions) == 0 {
 		return
 	}
 	start := timeline.MinuteOf(s.Windows[len(s.Windows)-1].Start)
-	gone := t.Removed(start, end)
-	s.Excluded.Total = gone.Total
-	s.Excluded.Bad = gone.Bad
-	s.Excluded.Slots = gone.Excluded
 	s.Excluded.Now = t.Excludes(end)
 	for _, x := range v.Spans {
 		if timeline.MinuteOf(x.To) > start && timeline.MinuteOf(x.From) < end {
@@ -327,6 +297,9 @@ func (s *Status) FillExcluded(t *timeline.Timeline, end timeline.Minute, v *time
 	}
 	parts := t.RemovedBy(start, end, len(v.Each))
 	for i, times := range v.Each {
+		s.Excluded.Total += parts[i].Total
+		s.Excluded.Bad += parts[i].Bad
+		s.Excluded.Slots += parts[i].Excluded
 		if !slices.ContainsFunc(times, func(a timeline.ExcludedTime) bool { return a.To > start && a.From < end }) {
 			continue
 		}
@@ -336,8 +309,7 @@ func (s *Status) FillExcluded(t *timeline.Timeline, end timeline.Minute, v *time
 			Reason: x.Reason, Ticket: x.Ticket, Source: x.Origin.Source, File: x.Origin.File, Line: x.Origin.Line,
 		}
 		if len(x.Intervals) == 0 {
-			from, to := x.From.UTC(), x.To.UTC()
-			out.From, out.To = &from, &to
+			out.From, out.To = new(x.From.UTC()), new(x.To.UTC())
 		}
 		s.Excluded.By = append(s.Excluded.By, out)
 	}

@@ -29,7 +29,9 @@ func Metrics(r *Report) iter.Seq[*dto.MetricFamily] {
 				}
 			}
 			for at = range r.SLOs {
-				m.write(&r.SLOs[at], give)
+				if s := &r.SLOs[at]; !m.numbers || evaluated(s) {
+					m.write(s, give)
+				}
 			}
 			if len(f.Metric) > 0 && !yield(f) {
 				return
@@ -68,9 +70,11 @@ func gaugeOf(v float64, base []*dto.LabelPair, pairs []string) *dto.Metric {
 	return &dto.Metric{Label: labels, Gauge: &dto.Gauge{Value: &v}}
 }
 
-// sloMetric is a family with its name and help. write adds the series of an SLO.
+// sloMetric is a family with its name and help. write adds the series of an SLO, of one
+// without numbers only if the family is not about them.
 type sloMetric struct {
 	name, help string
+	numbers    bool
 	write      func(s *Status, give giver)
 }
 
@@ -85,20 +89,20 @@ func sloMetrics() []sloMetric {
 // fileMetrics returns the families about the SLO file.
 func fileMetrics() []sloMetric {
 	return []sloMetric{
-		{"slo_info", "1, with what the SLO file says; join with * on(slo_id) group_left(...).", func(s *Status, give giver) {
+		{"slo_info", "1, with what the SLO file says; join with * on(slo_id) group_left(...).", false, func(s *Status, give giver) {
 			info := []string{"owner", s.Owner, "window", s.Window, "source", "evaluator", "revision", s.Revision}
 			for _, k := range slices.Sorted(maps.Keys(s.Labels)) {
 				info = append(info, k, s.Labels[k])
 			}
 			give(oneIf(true), info...)
 		}},
-		{"slo_objective_ratio", "The objective, as the ratio of good events.", func(s *Status, give giver) { give(&s.Objective) }},
-		{"slo_excluded", "Whether the present is excluded; absent for SLOs without exclusions.", func(s *Status, give giver) {
-			if evaluated(s) && s.Spec != nil && len(s.Spec.Exclusions) > 0 {
+		{"slo_objective_ratio", "The objective, as the ratio of good events.", false, func(s *Status, give giver) { give(&s.Objective) }},
+		{"slo_excluded", "Whether the present is excluded; absent for SLOs without exclusions.", true, func(s *Status, give giver) {
+			if s.Spec != nil && len(s.Spec.Exclusions) > 0 {
 				give(oneIf(s.Excluded.Now))
 			}
 		}},
-		{"slowburn_groups", "Groups of an SLO that are followed, and those left out beyond its limit.", func(s *Status, give giver) {
+		{"slowburn_groups", "Groups of an SLO that are followed, and those left out beyond its limit.", false, func(s *Status, give giver) {
 			if g := s.Groups; g != nil {
 				give(new(float64(g.Count)), "state", "followed")
 				give(new(float64(g.LeftOut)), "state", "left_out")
@@ -110,28 +114,24 @@ func fileMetrics() []sloMetric {
 // stateMetrics returns the families about the data and the alerts.
 func stateMetrics() []sloMetric {
 	return []sloMetric{
-		{"slo_budget_policy_gate", "What the budget policy asks for: 0 nothing, 1 warn, 2 block; absent when the budget is unknown.", func(s *Status, give giver) { give(gateNumber(s)) }},
-		{"slo_data_state", "1, for the present state of the data only.", func(s *Status, give giver) { give(oneIf(true), "state", string(s.State)) }},
-		{"slo_data_doubt", "1, for each reason why the numbers may be wrong.", func(s *Status, give giver) {
+		{"slo_budget_policy_gate", "What the budget policy asks for: 0 nothing, 1 warn, 2 block; absent when the budget is unknown.", false, func(s *Status, give giver) { give(gateNumber(s)) }},
+		{"slo_data_state", "1, for the present state of the data only.", false, func(s *Status, give giver) { give(oneIf(true), "state", string(s.State)) }},
+		{"slo_data_doubt", "1, for each reason why the numbers may be wrong.", false, func(s *Status, give giver) {
 			for _, d := range s.Doubts {
 				give(oneIf(true), "code", string(d.Code))
 			}
 		}},
-		{"slo_alert_firing", "Whether an alert fires; of those that are not about the burn rate only while they do.", func(s *Status, give giver) {
+		{"slo_alert_firing", "Whether an alert fires; of those that are not about the burn rate only while they do.", false, func(s *Status, give giver) {
 			for alert, firing := range alertsOf(s) {
 				give(oneIf(firing), "alertname", alert.name, "severity", alert.severity)
 			}
 		}},
-		{"slo_burn_rate", "How fast the error budget burns over a window; at 1 it is spent in just the SLO's window.", func(s *Status, give giver) {
+		{"slo_burn_rate", "How fast the error budget burns over a window; at 1 it is spent in just the SLO's window.", false, func(s *Status, give giver) {
 			for i := range max(0, len(s.Windows)-1) { // the policy's
 				give(s.Windows[i].BurnRate, "window", s.Windows[i].Name)
 			}
 		}},
-		{"slo_last_evaluation_timestamp_seconds", "The instant for which the SLO was last evaluated.", func(s *Status, give giver) {
-			if evaluated(s) {
-				give(new(float64(s.At.Unix())))
-			}
-		}},
+		{"slo_last_evaluation_timestamp_seconds", "The instant for which the SLO was last evaluated.", true, func(s *Status, give giver) { give(new(float64(s.At.Unix()))) }},
 	}
 }
 
@@ -140,30 +140,23 @@ func evaluated(s *Status) bool { return len(s.Windows) > 0 && !s.At.IsZero() }
 
 // windowMetrics returns the families about the SLO's own window and its budget.
 func windowMetrics() []sloMetric {
-	own := func(of func(*Status, *WindowStatus, giver)) func(*Status, giver) {
-		return func(s *Status, give giver) {
-			if evaluated(s) {
-				of(s, &s.Windows[len(s.Windows)-1], give)
-			}
-		}
-	}
 	return []sloMetric{
-		{"slo_coverage_ratio", "The share of the SLO's window in which the events are known.", own(func(_ *Status, w *WindowStatus, give giver) { give(&w.Coverage) })},
-		{"slo_sli_ratio", "The ratio of good events over the SLO's window.", own(func(_ *Status, w *WindowStatus, give giver) { give(w.SLI) })},
-		{"slo_window_events", "Events in the SLO's window.", own(func(_ *Status, w *WindowStatus, give giver) {
-			if w.Coverage > 0 {
+		{"slo_coverage_ratio", "The share of the SLO's window in which the events are known.", true, func(s *Status, give giver) { give(new(s.Own().Coverage)) }},
+		{"slo_sli_ratio", "The ratio of good events over the SLO's window.", true, func(s *Status, give giver) { give(s.Own().SLI) }},
+		{"slo_window_events", "Events in the SLO's window.", true, func(s *Status, give giver) {
+			if w := s.Own(); w.Coverage > 0 {
 				give(new(max(w.Total-w.Bad, 0)), "result", "good")
 				give(&w.Bad, "result", "bad")
 			}
-		})},
-		{"slo_error_budget_events", "Bad events that the whole window allows.", own(func(s *Status, _ *WindowStatus, give giver) { give(s.Budget.Allowed) })},
-		{"slo_error_budget_remaining_ratio", "The error budget left: 1 untouched, 0 spent, negative overspent.", own(func(s *Status, _ *WindowStatus, give giver) { give(s.Budget.Remaining) })},
-		{"slo_error_budget_exhaustion_seconds", "Time until the error budget is spent at the present rate; absent when it never will.", own(func(s *Status, _ *WindowStatus, give giver) { give(s.Budget.ExhaustedInSeconds) })},
-		{"slo_period_end_timestamp_seconds", "When the calendar window ends and its budget starts again; absent for rolling windows.", own(func(s *Status, _ *WindowStatus, give giver) {
+		}},
+		{"slo_error_budget_events", "Bad events that the whole window allows.", true, func(s *Status, give giver) { give(s.Budget.Allowed) }},
+		{"slo_error_budget_remaining_ratio", "The error budget left: 1 untouched, 0 spent, negative overspent.", true, func(s *Status, give giver) { give(s.Budget.Remaining) }},
+		{"slo_error_budget_exhaustion_seconds", "Time until the error budget is spent at the present rate; absent when it never will.", true, func(s *Status, give giver) { give(s.Budget.ExhaustedInSeconds) }},
+		{"slo_period_end_timestamp_seconds", "When the calendar window ends and its budget starts again; absent for rolling windows.", true, func(s *Status, give giver) {
 			if end := s.Budget.PeriodEnd; end != nil {
 				give(new(float64(end.Unix())))
 			}
-		})},
+		}},
 	}
 }
 

@@ -97,7 +97,7 @@ func (a *auditing) audits(ends ...int) (doubts []bool) {
 		require.Len(a.t, due, 1)
 		audit.Run(a.t.Context(), a.job.lane.Reader, due)
 		require.NoError(a.t, due[0].Err)
-		a.takeAudits(auditResult{a.job.lane, due})
+		a.takeAudits(a.job.lane, due)
 		doubts = append(doubts, a.byJob[a.job][0].auditDoubt(nil, 0) != nil)
 	}
 	return doubts

@@ -24,49 +24,24 @@ func (st *state) audit(ctx context.Context, b *lane, jobs []*job) {
 		return
 	}
 	b.auditing = true
-	results := st.auditResults
-	st.started.Go(func() {
+	st.background(ctx, func(deliver func(func())) {
 		b.Safely(func() { audit.Run(ctx, b.Reader, due) })
-		send(ctx, results, auditResult{b, due})
+		deliver(func() { st.takeAudits(b, due) })
 	})
 }
 
-// auditOnce runs all audits that are due and waits for them. It does nothing for
-// Explain, which has checks of its own.
-func (st *state) auditOnce(ctx context.Context) {
-	if st.recorder != nil {
-		return
-	}
-	for _, b := range st.lanes {
-		var due []audit.Audit
-		for _, j := range st.jobsOf(b) {
-			if j.err == nil && j.record != nil {
-				due = append(due, j.auditLog.Due(j.record)...)
-			}
-		}
-		audit.Run(ctx, b.Reader, due)
-		st.takeAudits(auditResult{b, due})
-	}
-}
-
-// auditResult contains audits of a lane that were run.
-type auditResult struct {
-	lane   *lane
-	audits []audit.Audit
-}
-
 // takeAudits stores the results of audits.
-func (st *state) takeAudits(done auditResult) {
-	done.lane.auditing = false
-	id, _ := done.lane.Identity()
-	for i := range done.audits {
-		a := &done.audits[i]
+func (st *state) takeAudits(b *lane, audits []audit.Audit) {
+	b.auditing = false
+	id, _ := b.Identity()
+	for i := range audits {
+		a := &audits[i]
 		if !a.Done {
 			continue
 		}
 		r, outcomes := a.Result(id.Kind)
 		for _, o := range outcomes {
-			st.metrics.audits.WithLabelValues(done.lane.Name, o).Inc()
+			st.metrics.audits.WithLabelValues(b.Name, o).Inc()
 		}
 		if j := st.jobOf(a.Plan); j != nil {
 			j.auditLog = j.auditLog.Add(len(j.Inputs), a.Part, r)

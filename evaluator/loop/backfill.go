@@ -30,12 +30,6 @@ const (
 	stageReread // read before; late data may have changed it
 )
 
-// backfillResult contains records that were read, or the errors.
-type backfillResult struct {
-	stage   stage
-	entries []*history.Read
-}
-
 // progress counts the minutes of history of all jobs.
 type progress struct{ read, of atomic.Int64 }
 
@@ -85,23 +79,38 @@ func (st *state) readHistory(ctx context.Context, begun []*job) {
 			}
 		}
 		for _, family := range families(mine) {
-			ctx, done := st.stoppable(ctx, family)
 			first.Add(1)
-			st.started.Go(func() {
-				defer done()
+			st.read(ctx, family, func(ctx context.Context, take taker) {
 				tried := sync.OnceFunc(first.Done)
 				defer tried()
-				l.readNew(ctx, family, stageNewest, tried)
+				l.readNew(ctx, family, stageNewest, func(span stage, read []history.Read) {
+					tried()
+					take(span, read)
+				})
 				tried()
 				first.Wait()
-				l.readNew(ctx, family, stageWhole, func() {})
+				l.readNew(ctx, family, stageWhole, take)
 			})
 		}
 	}
 }
 
+// taker takes records that were read, or the errors.
+type taker func(span stage, read []history.Read)
+
+// read starts to read history of a family, until every job of it is stopped.
+func (st *state) read(ctx context.Context, family []*job, read func(context.Context, taker)) {
+	own, done := stoppable(ctx, family)
+	st.background(own, func(deliver func(func())) {
+		defer done()
+		read(own, func(span stage, read []history.Read) {
+			deliver(func() { st.takeBackfill(ctx, span, read) })
+		})
+	})
+}
+
 // stoppable returns a context that ends when every job of a family is stopped.
-func (st *state) stoppable(ctx context.Context, family []*job) (context.Context, context.CancelFunc) {
+func stoppable(ctx context.Context, family []*job) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	left := len(family)
 	for _, j := range family {
@@ -117,29 +126,25 @@ func (st *state) stoppable(ctx context.Context, family []*job) (context.Context,
 }
 
 // readNew reads the history of a family's jobs into new records.
-func (l *Loop) readNew(ctx context.Context, family []*job, span stage, tried func()) {
+func (l *Loop) readNew(ctx context.Context, family []*job, span stage, take taker) {
 	var entries []*history.Read
 	for _, j := range family {
 		if en := l.newEntry(j, span); en != nil {
 			entries = append(entries, en)
 		}
 	}
-	l.readEntries(ctx, family[0].lane, entries, span, tried)
+	l.readEntries(ctx, family[0].lane, entries, span, take)
 }
 
-// readEntries reads records until all succeeded, and sends them to backfilled. It calls
-// tried after each try.
-func (l *Loop) readEntries(ctx context.Context, b *lane, entries []*history.Read, span stage, tried func()) {
-	if len(entries) == 0 {
-		return
-	}
+// readEntries reads records until all succeeded. It calls take after each try.
+func (l *Loop) readEntries(ctx context.Context, b *lane, entries []*history.Read, span stage, take taker) {
 	all, admission := slices.Clone(entries), b.slots(span)
 	defer func() {
 		for _, en := range all {
 			finishProgress(en)
 		}
 	}()
-	for pause := time.Second; len(entries) > 0 && admit(ctx, admission); pause = min(2*pause, time.Minute) {
+	for pause := time.Second; len(entries) > 0 && ctx.Err() == nil && admit(ctx, admission); pause = min(2*pause, time.Minute) {
 		end := l.newestEnd()
 		for _, en := range entries {
 			end = max(end, en.Record.Settled)
@@ -148,11 +153,12 @@ func (l *Loop) readEntries(ctx context.Context, b *lane, entries []*history.Read
 		if span != stageNewest { // which is shown at once
 			l.catchUp(ctx, b, entries, end)
 		}
-		<-admission // others go first while this one pauses
-		tried()
-		if !send(ctx, l.backfilled, backfillResult{span, copies(entries)}) {
-			return
+		<-admission             // others go first while this one pauses
+		var read []history.Read // as they are now: those that failed are read again
+		for _, en := range entries {
+			read = append(read, *en)
 		}
+		take(span, read)
 		after := pause
 		entries = slices.DeleteFunc(entries, func(en *history.Read) bool {
 			after = max(after, min(backend.RetryAfter(en.Err), backend.MaxRetryAfter))
@@ -183,17 +189,6 @@ func (l *Loop) catchUp(ctx context.Context, b *lane, entries []*history.Read, en
 			en.Err = nil // the record ends with its last final slot, where the next cycle continues
 		}
 	}
-}
-
-// copies returns the entries as they are now. Those that failed are read again while the
-// state uses the copies.
-func copies(entries []*history.Read) []*history.Read {
-	out := make([]*history.Read, len(entries))
-	for i, en := range entries {
-		c := *en
-		out[i] = &c
-	}
-	return out
 }
 
 // newEntry returns an empty record for a stage. It returns nil for the newest part if
@@ -234,8 +229,9 @@ func finishProgress(en *history.Read) {
 }
 
 // takeBackfill takes what was read: records and errors.
-func (st *state) takeBackfill(ctx context.Context, w backfillResult) {
-	for _, en := range w.entries {
+func (st *state) takeBackfill(ctx context.Context, span stage, read []history.Read) {
+	st.unpublished = true
+	for _, en := range read {
 		j := st.jobOf(en.Record.Plan)
 		if j == nil {
 			continue
@@ -249,10 +245,10 @@ func (st *state) takeBackfill(ctx context.Context, w backfillResult) {
 			b.down = nil
 			st.logBackend(b)
 		}
-		if w.stage == stageNewest && j.record != nil {
+		if span == stageNewest && j.record != nil {
 			continue // all of it came first
 		}
-		j.fresh, j.freshStage = en.Record, w.stage
+		j.fresh, j.freshStage = en.Record, span
 		st.showFresh(ctx, j)
 	}
 }
@@ -375,13 +371,16 @@ func (st *state) rereadOld(ctx context.Context, b *lane) {
 			continue
 		}
 		waiting += len(due)
-		ctx, done := st.stoppable(ctx, due)
-		l := st.Loop
-		st.started.Go(func() {
-			defer done()
-			l.readEntries(ctx, b, entries, stageReread, func() {})
-		})
+		st.reread(ctx, due, entries)
 	}
+}
+
+// reread starts to read history of jobs again.
+func (st *state) reread(ctx context.Context, family []*job, entries []*history.Read) {
+	l := st.Loop
+	st.read(ctx, family, func(ctx context.Context, take taker) {
+		l.readEntries(ctx, family[0].lane, entries, stageReread, take)
+	})
 }
 
 // rereadEntry returns a record to read again what a job counted since its last reread.
@@ -443,12 +442,7 @@ func (st *state) rereadWhole(ctx context.Context, family []*job, o rereadOptions
 		entries = append(entries, en)
 	}
 	if len(entries) > 0 {
-		ctx, done := st.stoppable(ctx, family)
-		l := st.Loop
-		st.started.Go(func() {
-			defer done()
-			l.readEntries(ctx, family[0].lane, entries, stageReread, func() {})
-		})
+		st.reread(ctx, family, entries)
 	}
 	return len(entries)
 }

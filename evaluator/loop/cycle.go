@@ -48,11 +48,10 @@ func (st *state) begin(ctx context.Context, end timeline.Minute) {
 		}
 		slices.SortFunc(c.jobs, func(x, y *job) int { return cmp.Compare(x.Key, y.Key) })
 		b.busy = true
-		cycled := st.cycled
-		st.started.Go(func() {
+		st.background(ctx, func(deliver func(func())) {
 			b.Safely(func() { c.run(ctx) })
 			if ctx.Err() == nil { // else its errors are those of the end
-				send(ctx, cycled, c)
+				deliver(func() { st.finish(ctx, c) })
 			}
 		})
 	}
@@ -99,15 +98,7 @@ func (st *state) finish(ctx context.Context, c *cycle) {
 
 // idle waits for the cycles that are under way. It reports false if ctx ends before.
 func (st *state) idle(ctx context.Context) bool {
-	for slices.ContainsFunc(st.lanes, func(b *lane) bool { return b.busy }) {
-		select {
-		case c := <-st.cycled:
-			st.finish(ctx, c)
-		case <-ctx.Done():
-			return false
-		}
-	}
-	return true
+	return st.await(ctx, func() bool { return !slices.ContainsFunc(st.lanes, func(b *lane) bool { return b.busy }) })
 }
 
 // families groups jobs that are read together, because the same query shows whether they

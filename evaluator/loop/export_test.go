@@ -34,9 +34,8 @@ func (l *Loop) Tick(ctx context.Context) {
 	}
 	st.idle(ctx)
 	for st.cold() {
-		w := <-st.backfilled
-		st.takeBackfill(ctx, w)
-		if w.entries[0].Err != nil {
+		(<-st.results)()
+		if st.failed() {
 			break
 		}
 	}
@@ -46,7 +45,24 @@ func (l *Loop) Tick(ctx context.Context) {
 // TakeOver waits for what is being reread, and takes it over.
 func (l *Loop) TakeOver(ctx context.Context) {
 	st := stateOf(l)
-	st.takeBackfill(ctx, <-st.backfilled)
+	st.await(ctx, func() bool {
+		for _, j := range st.jobs {
+			if j.rereading {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// failed reports whether some history could not be read.
+func (st *state) failed() bool {
+	for _, t := range st.followed {
+		if (t.job.record == nil || t.job.newestOnly) && (t.logged || t.job.lane.down != nil) {
+			return true
+		}
+	}
+	return false
 }
 
 // cold reports whether some history is not read.

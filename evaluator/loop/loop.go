@@ -60,15 +60,8 @@ type Loop struct {
 	pending   atomic.Pointer[config]
 	changed   chan struct{}
 	rereads   chan struct{}
-	questions chan question
+	questions chan question // for Run
 	progress  progress
-
-	// Goroutines that Run starts send their results here.
-	cycled        chan *cycle
-	backfilled    chan backfillResult
-	periodResults chan periodResult
-	auditResults  chan auditResult
-	searches      chan searched
 }
 
 // config contains the SLOs to evaluate from now on.
@@ -82,8 +75,6 @@ func New(o Options) *Loop {
 	l := &Loop{
 		Options: o, metrics: newMetrics(o.Registerer),
 		changed: make(chan struct{}, 1), rereads: make(chan struct{}, 1), questions: make(chan question),
-		cycled: make(chan *cycle), backfilled: make(chan backfillResult), periodResults: make(chan periodResult),
-		auditResults: make(chan auditResult), searches: make(chan searched),
 	}
 	shared, counted := backend.NewShared(o.Memory, o.Retry, o.Log, o.Now, o.Registerer), history.NewMetrics(o.Registerer)
 	for _, b := range o.Backends {
@@ -127,9 +118,9 @@ func (l *Loop) keyOf(s *slo.SLO) string {
 // history returns the length of an SLO's timeline.
 func (l *Loop) history(s *slo.SLO) time.Duration {
 	if l.NewJudge == nil {
-		return evaluator.HistoryLength(s.Window)
+		return s.Window.Longest()
 	}
-	return max(evaluator.HistoryLength(s.Window), l.Lookback(s))
+	return max(s.Window.Longest(), l.Lookback(s))
 }
 
 // backendIndex returns which backend has the samples of an SLO.

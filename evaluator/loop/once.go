@@ -25,6 +25,7 @@ func (l *Loop) EvaluateAt(ctx context.Context, slos []*slo.SLO, at time.Time) (*
 }
 
 func (st *state) evaluateOnce(ctx context.Context, slos []*slo.SLO, at time.Time) (*evaluator.Report, error) {
+	defer st.started.Wait()
 	st.end = min(timeline.MinuteOf(at), st.newestEnd())
 	evaluate := func(j *job) {
 		if j.err == nil {
@@ -43,7 +44,12 @@ func (st *state) evaluateOnce(ctx context.Context, slos []*slo.SLO, at time.Time
 	for _, s := range groups {
 		st.followed[s.Service+"/"+s.Name].groups[s.ID()] = st.followed[s.ID()]
 	}
-	st.auditOnce(ctx)
+	if st.recorder == nil { // Explain has checks of its own
+		for _, b := range st.lanes {
+			st.audit(ctx, b, st.jobsOf(b))
+		}
+		st.await(ctx, func() bool { return !slices.ContainsFunc(st.lanes, func(b *lane) bool { return b.auditing }) })
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("evaluating: %w", err)
 	}
@@ -60,41 +66,36 @@ func (st *state) readOnce(ctx context.Context, slos []*slo.SLO, take func(*job))
 		st.followed[s.ID()] = t
 		st.byJob[j] = append(st.byJob[j], t)
 	}
-	type familyRead struct {
-		family  []*job
-		entries []*history.Read
-	}
-	results, left := make(chan familyRead), 0
+	left := 0
 	for _, b := range st.lanes {
 		begun := slices.DeleteFunc(st.jobsOf(b), func(j *job) bool { return j.record != nil })
 		for _, family := range families(begun) {
-			r := familyRead{family: family}
+			var entries []*history.Read
 			for _, j := range family {
 				en := st.wholeEntry(j, st.end)
 				j.record = en.Record
-				r.entries = append(r.entries, en)
+				entries = append(entries, en)
 			}
 			left++
 			end := st.end
-			go func() {
-				if admit(ctx, b.wholeSlots) {
-					b.Advance(ctx, r.entries, end, false)
-					<-b.wholeSlots
-				} else {
-					r.family = nil
+			st.background(ctx, func(deliver func(func())) {
+				if !admit(ctx, b.wholeSlots) {
+					return
 				}
-				results <- r
-			}()
+				b.Advance(ctx, entries, end, false)
+				<-b.wholeSlots
+				deliver(func() {
+					left--
+					for i, j := range family {
+						finishProgress(entries[i])
+						j.setResult(entries[i].Err)
+						take(j)
+					}
+				})
+			})
 		}
 	}
-	for range left {
-		r := <-results
-		for i, j := range r.family {
-			finishProgress(r.entries[i])
-			j.setResult(r.entries[i].Err)
-			take(j)
-		}
-	}
+	st.await(ctx, func() bool { return left == 0 })
 }
 
 // conclude finds what is stale or absent, and evaluates all with that.
@@ -139,26 +140,26 @@ func (l *Loop) HistoryAt(ctx context.Context, slos []*slo.SLO, at time.Time) (*e
 
 // readPeriodsOnce reads the periods that ended of all jobs. The error is that of a
 // backend that could not be read.
-func (st *state) readPeriodsOnce(ctx context.Context) error {
-	results := make(chan periodResult)
-	var readers sync.WaitGroup
-	for _, b := range st.lanes {
-		for _, k := range st.periodReaders(b, st.end) {
-			readers.Go(func() { k.read(ctx, b.wholeSlots, func(r periodResult) { results <- r }) })
+func (st *state) readPeriodsOnce(ctx context.Context) (failed error) {
+	for {
+		var all []*periodRead
+		var readers sync.WaitGroup
+		for _, b := range st.lanes {
+			for _, k := range st.duePeriods(b, st.end) {
+				all = append(all, k)
+				readers.Go(func() { k.read(ctx, b, b.wholeSlots) })
+			}
 		}
-	}
-	go func() {
 		readers.Wait()
-		close(results)
-	}()
-	var failed error
-	for r := range results {
-		if r.err != nil && !backend.Refused(r.err) {
-			failed = fmt.Errorf("reading %s of %s: %w", r.spec.Window.Name(r.ended.End.Time()), st.byJob[r.job][0].slo.ID(), r.err)
+		if len(all) == 0 || ctx.Err() != nil {
+			return failed
 		}
-		st.takePeriod(r)
+		for _, k := range all {
+			if err := st.takePeriod(k); err != nil {
+				failed = err
+			}
+		}
 	}
-	return failed
 }
 
 // Inspect asks the backends whether SLOs make sense there, see inspect.SLOs.
@@ -231,6 +232,7 @@ func (l *Loop) settle() timeline.Minute {
 // error is the end of ctx.
 func (l *Loop) Replay(ctx context.Context, slos []*slo.SLO, last timeline.Minute, take func(Past)) error {
 	st := newState(l)
+	defer st.started.Wait()
 	st.end = last + st.settle() // so that the last is final
 	var groups []*slo.SLO
 	read := func(j *job) {

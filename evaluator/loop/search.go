@@ -48,14 +48,6 @@ func (k *search) pause() timeline.Minute { return searchEvery * pauseAfterVain[k
 // not due.
 func (k *search) waits(j *job, now timeline.Minute) bool { return len(j.record.Kept) > 0 && now < k.at }
 
-// searched contains jobs that are read together, and where to search for more of each.
-type searched struct {
-	backend *lane
-	done    bool // the backend was asked about all
-	jobs    []*job
-	probes  [][]probe // of each
-}
-
 // probe is a query that has an answer if there are samples at an instant.
 type probe struct {
 	query string
@@ -82,40 +74,31 @@ func probeTimes(rec *history.Record, now timeline.Minute) []timeline.Minute {
 
 // searchLost starts to query a backend for what it may have again.
 func (st *state) searchLost(ctx context.Context, b *lane, now timeline.Minute) {
-	due := func(j *job) bool {
-		return j.record != nil && !j.newestOnly && !j.rereading && j.fresh == nil && j.err == nil && j.search.at <= now
-	}
-	jobs := slices.DeleteFunc(st.jobsOf(b), func(j *job) bool { return !due(j) })
-	if b.searching || len(jobs) == 0 {
+	if b.searching {
 		return
 	}
-	var all []searched
-	for _, family := range families(jobs) {
-		f := searched{backend: b}
-		for _, j := range family {
-			j.search.at = now + j.search.pause()
-			if spots := j.probes(now); len(spots) > 0 {
-				f.jobs, f.probes = append(f.jobs, j), append(f.probes, spots)
-			}
+	var due []*job
+	probes := map[*job][]probe{}
+	for _, j := range st.jobsOf(b) {
+		if j.record == nil || j.newestOnly || j.rereading || j.fresh != nil || j.err != nil || j.search.at > now {
+			continue
 		}
-		if len(f.jobs) > 0 {
-			all = append(all, f)
+		j.search.at = now + j.search.pause()
+		if probes[j] = j.probes(now); len(probes[j]) > 0 {
+			due = append(due, j)
 		}
 	}
-	if len(all) == 0 {
+	if len(due) == 0 {
 		return
 	}
 	b.searching = true
-	results := st.searches
-	st.started.Go(func() {
-		for _, f := range append(all, searched{backend: b, done: true}) {
-			if !f.done {
-				b.Safely(func() { searchFamily(ctx, b.Reader, &f) })
-			}
-			if !send(ctx, results, f) {
-				return
-			}
+	st.background(ctx, func(deliver func(func())) {
+		for _, family := range families(due) {
+			var found []*job
+			b.Safely(func() { found = searchFamily(ctx, b.Reader, family, probes) })
+			deliver(func() { st.takeSearch(ctx, b, found) })
 		}
+		deliver(func() { b.searching = false })
 	})
 }
 
@@ -130,8 +113,8 @@ func (j *job) probes(now timeline.Minute) []probe {
 	return out
 }
 
-// searchFamily keeps the jobs for which one of the probes has an answer.
-func searchFamily(ctx context.Context, b *history.Reader, f *searched) {
+// searchFamily returns the jobs for which one of the probes has an answer.
+func searchFamily(ctx context.Context, b *history.Reader, family []*job, probes map[*job][]probe) []*job {
 	known := map[probe]bool{}
 	has := func(s probe) bool {
 		if _, asked := known[s]; !asked {
@@ -140,27 +123,17 @@ func searchFamily(ctx context.Context, b *history.Reader, f *searched) {
 		}
 		return known[s]
 	}
-	var found []*job
-	for i, j := range f.jobs {
-		if slices.ContainsFunc(f.probes[i], has) {
-			found = append(found, j)
-		}
-	}
-	f.jobs = found
+	return slices.DeleteFunc(family, func(j *job) bool { return !slices.ContainsFunc(probes[j], has) })
 }
 
 // takeSearch starts to read the history of jobs again for which there is more.
-func (st *state) takeSearch(ctx context.Context, f searched) {
-	if f.done {
-		f.backend.searching = false
-		return
-	}
-	jobs := slices.DeleteFunc(slices.Clone(f.jobs), func(j *job) bool { return st.jobs[j.Key] != j })
+func (st *state) takeSearch(ctx context.Context, b *lane, found []*job) {
+	jobs := slices.DeleteFunc(found, func(j *job) bool { return st.jobs[j.Key] != j })
 	for _, j := range jobs {
 		j.search.found = true
 	}
 	if st.rereadWhole(ctx, jobs, rereadOptions{}) > 0 {
 		st.Log.Info("History is read again, of which the backend has more than it had",
-			"backend", f.backend.Name, "slo_id", st.byJob[jobs[0]][0].slo.ID(), "counted", len(jobs))
+			"backend", b.Name, "slo_id", st.byJob[jobs[0]][0].slo.ID(), "counted", len(jobs))
 	}
 }

@@ -39,6 +39,7 @@ type state struct {
 	unpublished    bool
 	waiting        []question         // about records that a cycle changes
 	started        sync.WaitGroup     // the goroutines that it started
+	results        chan func()        // take what these found
 	recorder       *counting.Recorder // of how an SLO is counted; nil but for Explain
 	recorded       *slo.SLO           // that one
 }
@@ -46,7 +47,7 @@ type state struct {
 func newState(l *Loop) *state {
 	st := &state{
 		Loop: l, followed: map[string]*followed{}, jobs: map[string]*job{}, byJob: map[*job][]*followed{},
-		retired: map[string]timeline.Minute{}, problems: []evaluator.Problem{},
+		retired: map[string]timeline.Minute{}, problems: []evaluator.Problem{}, results: make(chan func()),
 	}
 	for _, r := range l.readers {
 		st.lanes = append(st.lanes, newLane(r))
@@ -75,33 +76,47 @@ func (st *state) run(ctx context.Context) error {
 			if st.idle(ctx) {
 				st.rereadAll(ctx)
 			}
-		case w := <-st.backfilled:
-			st.takeBackfill(ctx, w)
-			if st.unpublished = true; st.Now().Sub(st.published) >= publishEvery {
+		case take := <-st.results:
+			take()
+			if st.unpublished && st.Now().Sub(st.published) >= publishEvery {
 				st.publish()
 			}
-		case r := <-st.periodResults:
-			st.takePeriod(r)
-		case done := <-st.auditResults:
-			st.takeAudits(done)
-		case f := <-st.searches:
-			st.takeSearch(ctx, f)
 		case q := <-st.questions:
-			st.reply(q)
+			st.waiting = append(st.waiting, q)
+			st.reply()
 		case <-publisher.C:
 			if st.unpublished {
 				st.publish()
 			}
 			st.logProgress()
-			st.replyAll()
-		case c := <-st.cycled:
-			st.finish(ctx, c)
+			st.reply()
 		case <-timer.C:
 			st.tick(ctx)
 			next := st.newestEnd() + 1
 			timer.Reset(next.Time().Add(st.offset).Sub(st.Now()))
 		}
 	}
+}
+
+// background runs work in a goroutine. What work delivers is called by the goroutine of
+// the state, unless ctx ends before.
+func (st *state) background(ctx context.Context, work func(deliver func(take func()))) {
+	st.started.Go(func() {
+		work(func(take func()) { send(ctx, st.results, take) })
+	})
+}
+
+// await takes what goroutines deliver until done. It reports false if ctx ends before.
+func (st *state) await(ctx context.Context, done func() bool) bool {
+	for !done() {
+		select {
+		case take := <-st.results:
+			take()
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 // change takes the SLOs that were set.

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
@@ -17,12 +18,8 @@ type Range struct {
 	Excluded         []slo.Span         // that touch the time, in order
 }
 
-// question asks for a Range.
-type question struct {
-	id       string
-	from, to timeline.Minute
-	answer   chan<- *Range // holds one
-}
+// question answers somebody. It reports false while a cycle holds what it is about.
+type question func(*state) bool
 
 // CountsBetween returns the events of an SLO from one instant to another: of the slots
 // that end between them, and the one that contains the last instant. It waits while the
@@ -30,9 +27,14 @@ type question struct {
 // ctx.
 func (l *Loop) CountsBetween(ctx context.Context, id string, from, to time.Time) (*Range, error) {
 	answer := make(chan *Range, 1)
-	select {
-	case l.questions <- question{id, timeline.MinuteOf(from), timeline.MinuteOf(to.Add(time.Minute - 1)), answer}:
-	case <-ctx.Done():
+	if !send(ctx, l.questions, func(st *state) bool {
+		t := st.followed[id]
+		if t == nil || t.job.record == nil {
+			answer <- &Range{}
+			return true
+		}
+		return t.job.tryRecord(func() { answer <- t.countsBetween(timeline.MinuteOf(from), timeline.MinuteOf(to.Add(time.Minute-1))) })
+	}) {
 		return nil, ctx.Err()
 	}
 	select {
@@ -43,23 +45,9 @@ func (l *Loop) CountsBetween(ctx context.Context, id string, from, to time.Time)
 	}
 }
 
-// reply answers a question, or keeps it while a cycle holds the SLO's record.
-func (st *state) reply(q question) {
-	t := st.followed[q.id]
-	if t == nil || t.job.record == nil {
-		q.answer <- &Range{}
-	} else if !t.job.tryRecord(func() { q.answer <- t.countsBetween(q.from, q.to) }) {
-		st.waiting = append(st.waiting, q)
-	}
-}
-
-// replyAll tries again to answer the questions that wait.
-func (st *state) replyAll() {
-	all := st.waiting
-	st.waiting = nil
-	for _, q := range all {
-		st.reply(q)
-	}
+// reply tries to answer the questions that wait.
+func (st *state) reply() {
+	st.waiting = slices.DeleteFunc(st.waiting, func(answer question) bool { return answer(st) })
 }
 
 // countsBetween returns the events in (from, to]. Folded slots come in whole quarters of

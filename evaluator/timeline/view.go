@@ -118,7 +118,7 @@ const FinalAge = 60
 // unless an exclusion cuts a folded quarter of an hour whose single slots are not in
 // singles. The view that it returned before is no longer valid.
 func (v *View) Update(t *Timeline, singles Cuts, settled Minute, s *slo.SLO) (view *Timeline, exact bool) {
-	v.find(s, t.Start(), t.End().Add(s.Window.Length.Duration()))
+	v.find(s, t.Start(), t.End().Add(s.Window.Longest()))
 	if v.timeline != t {
 		v.timeline, v.holes = t, nil
 	}
@@ -222,15 +222,6 @@ func (t *Timeline) Excludes(end Minute) bool {
 	holes := t.mask.holes
 	i := sort.Search(len(holes), func(i int) bool { return holes[i].from >= end }) - 1
 	return i >= 0 && end <= holes[i].to
-}
-
-// Removed returns the excluded events in (from, to].
-func (t *Timeline) Removed(from, to Minute) Sum {
-	all, left := t.raw().Sum(from, to), t.Sum(from, to)
-	return Sum{
-		Start: left.Start, End: left.End, Total: all.Total - left.Total, Bad: all.Bad - left.Bad,
-		Known: left.Excluded, Excluded: left.Excluded,
-	}
 }
 
 // RemovedBy returns the events in (from, to] that each of n exclusions removes. If

@@ -104,7 +104,6 @@ func TestViewAgainstPlainSlots(t *testing.T) {
 				a, b := Minute(rapid.IntRange(-20, int(end)+20).Draw(rt, "a")), Minute(rapid.IntRange(-20, int(end)+20).Draw(rt, "b"))
 				got := is.Sum(min(a, b), max(a, b))
 				require.Equal(rt, plainSum(plain, spec.Exclusions, got.Start, got.End), got)
-				require.Equal(rt, plainSum(plain, nil, got.Start, got.End).Total-got.Total, is.Removed(got.Start, got.End).Total)
 				require.Equal(rt, plainParts(plain, spec.Exclusions, got.Start, got.End), is.RemovedBy(got.Start, got.End, len(spec.Exclusions)))
 				m := Minute(rapid.IntRange(1, int(tl.End())).Draw(rt, "slot"))
 				require.Equal(rt, excludedAt(spec.Exclusions, m), is.Excludes(m))
