@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -55,26 +56,24 @@ func (b *Reader) Advance(ctx context.Context, entries []*Read, end timeline.Minu
 		e.begin()
 		from = min(from, e.Record.Settled)
 	}
-	selectors := func() (out []slo.Selector) {
+	missing := func() bool {
+		err := b.Missing(ctx, func() (out []slo.Selector) {
+			for _, e := range entries {
+				out = append(out, e.Record.Plan.Selectors()...)
+			}
+			return out
+		}, from, end, cycle)
 		for _, e := range entries {
-			out = append(out, e.Record.Plan.Selectors()...)
+			e.Err = cmp.Or(err, e.Err)
 		}
-		return out
+		return err != nil
 	}
-	if err := b.Missing(ctx, selectors, from, end, cycle); err != nil {
-		for _, e := range entries {
-			e.Err = err
-		}
+	if missing() {
 		return
 	}
 	b.advanceWhole(ctx, entries, end, cycle)
-	if cycle {
-		return
-	}
-	if err := b.Missing(ctx, selectors, from, end, false); err != nil {
-		for _, e := range entries {
-			e.Err = err
-		}
+	if !cycle {
+		missing()
 	}
 }
 
@@ -96,7 +95,6 @@ func (b *Reader) advanceWhole(ctx context.Context, entries []*Read, end timeline
 		}
 	}
 	entries = b.withJudges(ctx, entries, end)
-	b.resolve(ctx, entries)
 	settled := end - timeline.Minute((b.Settle+time.Minute-1)/time.Minute)
 	for {
 		due, from, to := nextPiece(entries, settled, end)
@@ -171,21 +169,18 @@ func stepOf(due []*Read, from, to, settled timeline.Minute) timeline.Minute {
 // nextPiece returns the Reads that continue together, and their next piece (from, to].
 // The oldest slots come first, then all that are not settled at once.
 func nextPiece(entries []*Read, settled, end timeline.Minute) (due []*Read, from, to timeline.Minute) {
+	open := slices.DeleteFunc(slices.Clone(entries), func(e *Read) bool { return e.Err != nil || e.done })
 	from, to = end, end
-	for _, e := range entries {
-		if e.Err == nil && !e.done {
-			from = min(from, e.Record.Settled)
+	for _, e := range open {
+		from = min(from, e.Record.Settled)
+	}
+	for _, e := range open {
+		if from < settled && e.Record.Settled == from {
+			to = min(to, from+e.Record.Piece)
 		}
 	}
-	if from < settled {
-		for _, e := range entries {
-			if e.Err == nil && !e.done && e.Record.Settled == from {
-				to = min(to, from+e.Record.Piece)
-			}
-		}
-	}
-	for _, e := range entries {
-		if e.Err == nil && !e.done && (e.Record.Settled < to || to == end) {
+	for _, e := range open {
+		if e.Record.Settled < to || to == end {
 			due = append(due, e)
 		}
 	}
@@ -243,9 +238,11 @@ func (b *Reader) count(ctx context.Context, e *Read, r *round, settled timeline.
 			e.follow(record.Inputs, e.whole.Record.Inputs)
 		}
 		for i := range record.Inputs {
-			counters.GiveStarts(record.Inputs[i].Counting, begun)
+			if e.whole == nil { // else the whole judges
+				counters.GiveStarts(record.Inputs[i].Counting, begun)
+			}
 		}
-		record.pending = feed(e.Record.Plan, record.Inputs, batches, at, upTo)
+		b.settle(e, feed(e.Record.Plan, record.Inputs, batches, at, upTo), begun)
 		at = upTo
 	}
 	if e.done && r.to > at {
@@ -278,31 +275,63 @@ func (e *Read) latest() []InputState {
 	return e.Record.Inputs
 }
 
-// resolve decides the unproven events of all Reads at once, and stores the result in
-// their timelines.
-func (b *Reader) resolve(ctx context.Context, entries []*Read) {
-	var proofs []proof
-	for _, e := range entries {
-		if e.judges && e.Record.pending != nil {
-			found := e.Record.pending
-			e.Record.Settled = found[0].From + timeline.Minute(len(found[0].Known))
-			e.Record.pending = nil
-			e.trial = nil
-		}
-		if e.Err == nil && !e.judges {
-			start := e.Record.Timeline.Start()
-			proofs = append(proofs, proof{e.Record.pending, start}, proof{e.trial, start})
+// settle stores the events of settled slots in the timeline of a Read. The start times
+// are those of all their targets.
+func (b *Reader) settle(e *Read, found []*counting.Events, begun counting.Starts) {
+	record, before := e.Record, e.Record.Settled
+	record.Settled = found[0].From + timeline.Minute(len(found[0].Known))
+	if e.judges {
+		return
+	}
+	for _, f := range found {
+		for _, c := range f.Unproven {
+			if !c.Answered {
+				c.Began = nearestStart(begun[c.Raw.Target], c.At)
+			}
+			if timeline.SlotEnd(c.At) > record.Timeline.Start() {
+				f.Resolve(c)
+			}
 		}
 	}
-	err := b.resolveStarts(ctx, proofs)
+	record.apply(found, record.Recent, record.Settled)
+	noteNewest(record.Inputs, found)
+	record.closeHours(before, found)
+	if record.Recent != nil {
+		record.Recent.trim(record.Plan)
+	}
+	if e.Progress != nil {
+		e.Progress(record.Settled - before)
+	}
+	for _, f := range found {
+		record.Undecided = record.Undecided.Plus(f.Undecided)
+		if record.Settled > record.Timeline.Start() {
+			b.Metrics.births.WithLabelValues("counted").Add(float64(f.Births))
+			b.Metrics.births.WithLabelValues("ambiguous").Add(float64(f.Ambiguous))
+		}
+	}
+}
+
+// resolve decides the unproven events of the newest slots of all Reads at once, and stores
+// these in their timelines.
+func (b *Reader) resolve(ctx context.Context, entries []*Read) {
+	var claims []*counting.Unproven
+	for _, e := range entries {
+		for _, f := range e.trial {
+			for i := range f.Unproven {
+				if c := &f.Unproven[i]; e.Err == nil && !e.judges && !c.Answered && timeline.SlotEnd(c.At) > e.Record.Timeline.Start() {
+					claims = append(claims, c)
+				}
+			}
+		}
+	}
+	err := b.findStarts(ctx, claims)
 	for _, e := range entries {
 		switch {
-		case e.judges:
-			e.trial = nil
-		case e.Err == nil && err == nil:
-			b.keep(e)
-		case e.Err == nil && (e.Record.pending != nil || e.trial != nil):
+		case e.judges || e.Err != nil:
+		case e.trial != nil && err != nil:
 			e.Err = err
+		default:
+			b.keep(e)
 		}
 		e.trial = nil
 		e.inputs = nil
@@ -310,34 +339,18 @@ func (b *Reader) resolve(ctx context.Context, entries []*Read) {
 	}
 }
 
-// keep stores the events of a Read in its timeline.
+// keep stores the newest slots of a Read in its timeline.
 func (b *Reader) keep(e *Read) {
 	record := e.Record
-	from := max(record.Settled, record.Timeline.Start())
-	if found := record.pending; found != nil {
-		record.apply(found, record.Recent, found[0].From+timeline.Minute(len(found[0].Known)))
-		noteNewest(record.Inputs, found)
-		before := record.Settled
-		record.pending, record.Settled = nil, found[0].From+timeline.Minute(len(found[0].Known))
-		record.closeHours(before, found)
-		if record.Recent != nil {
-			record.Recent.trim(e.Record.Plan)
-		}
-		if e.Progress != nil {
-			e.Progress(record.Settled - before)
-		}
-		for _, f := range found {
-			record.Undecided = record.Undecided.Plus(f.Undecided)
-			if record.Settled > record.Timeline.Start() {
-				b.Metrics.births.WithLabelValues("counted").Add(float64(f.Births))
-				b.Metrics.births.WithLabelValues("ambiguous").Add(float64(f.Ambiguous))
-			}
-		}
-	}
 	record.Timeline.SetSampleInterval(record.longInterval())
 	if found := e.trial; found != nil {
 		record.Unsettled = nil
 		for _, f := range found {
+			for _, c := range f.Unproven {
+				if timeline.SlotEnd(c.At) > record.Timeline.Start() {
+					f.Resolve(c)
+				}
+			}
 			record.Unsettled = record.Unsettled.Plus(f.Undecided)
 		}
 		recent := record.Recent.clone()
@@ -347,8 +360,8 @@ func (b *Reader) keep(e *Read) {
 			record.unsettled = &checkpoint{found[0].From + timeline.Minute(len(found[0].Known)), e.inputs, recent}
 		}
 	}
-	for i, was := range e.before {
-		is := record.Timeline.Sum(from+timeline.Minute(i), from+timeline.Minute(i)+1)
+	for _, was := range e.before {
+		is := record.Timeline.Sum(was.Start, was.End)
 		if e.done && (is.Total != was.Total || is.Bad != was.Bad) {
 			b.Metrics.Late.WithLabelValues("settling").Inc()
 		}

@@ -25,7 +25,7 @@ type round struct {
 	step     timeline.Minute // between the slots of queried values: 1, unless those between are known
 	answers  []Answer
 	sizes    map[string]map[uint64][]backend.Sample // of sums, by the text of the query and the series
-	starts   counting.Starts                        // of targets that were queried
+	starts   newStarts                              // of the slots that it settles
 }
 
 // Answer is the answer to one query of a round.
@@ -39,7 +39,7 @@ type Answer struct {
 // read sends queries, each once, about (from, to]; for values at each step. An error
 // concerns the whole backend, or a range that is too long.
 func (b *Reader) read(ctx context.Context, queries []plan.Query, from, to, step timeline.Minute) (*round, error) {
-	r := &round{from: from, to: to, step: step, sizes: map[string]map[uint64][]backend.Sample{}, starts: counting.Starts{}}
+	r := &round{from: from, to: to, step: step, sizes: map[string]map[uint64][]backend.Sample{}, starts: newStarts{starts: counting.Starts{}, used: map[string]bool{}}}
 	for _, s := range widest(rawSelectors(queries)) {
 		answer, err := b.Query(ctx, s.Range(time.Duration(to-from)*time.Minute), to.Time())
 		if err := r.add(plan.Query{Selector: s}.Prepared(), b.RawSeries(counting.DropImpossible(answer)), err); err != nil {
@@ -89,42 +89,23 @@ func distinctQueries(queries []plan.Query) []plan.Query {
 // rawSelectors returns the selectors whose raw samples are read, each once: that of all
 // groups of an SLO, or of the only group.
 func rawSelectors(queries []plan.Query) []slo.Selector {
-	type asked struct {
-		query   plan.Query
-		only    string
-		several bool // groups
-	}
-	byText := map[string]*asked{}
-	var order []*asked
+	var out []slo.Selector
+	var first []plan.Query // with these
+	at := map[string]int{} // index of a text
 	for _, q := range queries {
 		if q.Way != plan.RawSamples {
 			continue
 		}
-		a, only := byText[q.Text()], labelsText(q.Only)
-		if a == nil {
-			a = &asked{query: q, only: only}
-			byText[q.Text()] = a
-			order = append(order, a)
-		}
-		a.several = a.several || a.only != only
-	}
-	out := make([]slo.Selector, len(order))
-	for i, a := range order {
-		out[i] = a.query.Own
-		if a.several {
-			out[i] = a.query.Selector
+		i, asked := at[q.Text()]
+		switch {
+		case !asked:
+			at[q.Text()] = len(out)
+			out, first = append(out, q.Own), append(first, q)
+		case !slices.EqualFunc(q.Only, first[i].Only, func(x, y *labels.Matcher) bool { return x.Name == y.Name && x.Value == y.Value }):
+			out[i] = q.Selector
 		}
 	}
 	return out
-}
-
-// labelsText returns a text of the labels of a group.
-func labelsText(only []*labels.Matcher) string {
-	var b strings.Builder
-	for _, m := range only {
-		b.WriteString("\xff" + m.Name + "\xff" + m.Value)
-	}
-	return b.String()
 }
 
 // widest returns the selectors whose series are not selected by another one.
@@ -156,18 +137,16 @@ func OwnError(p *plan.Plan, err error) error {
 	if !ok {
 		return err
 	}
-	first := ""
+	var own []string
 	for _, m := range p.Inputs {
 		for _, q := range m.Queries {
-			if q.Text() == u.query {
-				return err
-			}
-			if first == "" {
-				first = q.Text()
-			}
+			own = append(own, q.Text())
 		}
 	}
-	return &unanswered{first, u.cause}
+	if slices.Contains(own, u.query) {
+		return err
+	}
+	return &unanswered{own[0], u.cause}
 }
 
 // add stores an answer. An error that concerns only this query ends only the Reads that

@@ -15,27 +15,19 @@ import (
 // found, whatever its reason. The hours lie on a grid, so that all processes audit the
 // same ones, even right after their start.
 
-const (
-	// AuditLength is the time that an audit covers, in minutes.
-	AuditLength = timeline.Minute(60)
-)
+// AuditLength is the time that an audit covers, in minutes.
+const AuditLength = timeline.Minute(60)
 
-const (
-	// auditSpacing is the time between the ends of two audits, in minutes. Audits don't
-	// overlap. Events at one minute of each hour are not always at their end.
-	auditSpacing = timeline.Minute(67)
-)
+// auditSpacing is the time between the ends of two audits, in minutes. Audits don't
+// overlap. Events at one minute of each hour are not always at their end.
+const auditSpacing = timeline.Minute(67)
 
-const (
-	// auditDelay is how long after its end an hour is audited. A late sample makes the
-	// slots before it known.
-	auditDelay = timeline.Minute(10)
-)
+// auditDelay is how long after its end an hour is audited. A late sample makes the
+// slots before it known.
+const auditDelay = timeline.Minute(10)
 
-const (
-	// AuditedFor is how long audits count, in minutes.
-	AuditedFor = timeline.Minute(4 * 60)
-)
+// AuditedFor is how long audits count, in minutes.
+const AuditedFor = timeline.Minute(4 * 60)
 
 // Hour contains the counts of an input in an hour to audit.
 type Hour struct {

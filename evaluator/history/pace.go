@@ -24,21 +24,15 @@ type paceRange struct {
 	first, last timeline.Minute
 }
 
-const (
-	// paceLength is the time before an hour from which its pace is measured, in minutes.
-	paceLength timeline.Minute = 4 * 60
-)
+// paceLength is the time before an hour from which its pace is measured, in minutes.
+const paceLength timeline.Minute = 4 * 60
 
-const (
-	// paceDelay is how long before the hour that time ends, because samples may be late.
-	paceDelay timeline.Minute = 15
-)
+// paceDelay is how long before the hour that time ends, because samples may be late.
+const paceDelay timeline.Minute = 15
 
-const (
-	// paceSample is the part at its end in which samples are counted first. If there are
-	// many, nothing more is read.
-	paceSample timeline.Minute = 24
-)
+// paceSample is the part at its end in which samples are counted first. If there are
+// many, nothing more is read.
+const paceSample timeline.Minute = 24
 
 // pace finds the paces for the next piece of a Read. It uses those that another Read
 // already found, such as for groups of the same SLO.

@@ -43,7 +43,6 @@ type Record struct {
 	Broken     error              // why it can't be continued; nil if it can
 	Outgrown   bool               // it has more series than may be read raw
 	Settled    timeline.Minute    // slots up to here are final; before the timeline while the lead-in is read
-	pending    []*counting.Events // events of each input that are not resolved yet; nil for none
 	Piece      timeline.Minute    // length of the next query, in minutes
 	Checkpoint *checkpoint        // where the next reread begins
 	Kept       []timeline.Period  // slots of an older Record, of which the backend has no samples any more

@@ -21,68 +21,19 @@ import (
 // seconds since the epoch.
 const startTime = "process_start_time_seconds"
 
-const (
-	// singleSlots is the number of slots that are queried one by one. For more slots, one
-	// query of the whole time is cheaper.
-	singleSlots = 20
-	// maxTargets is the number of targets that one query names.
-	maxTargets = 100
-)
+// maxTargets is the number of targets that one query names.
+const maxTargets = 100
 
-// proof contains events to resolve, in slots after an instant.
-type proof struct {
-	found []*counting.Events
-	after timeline.Minute
-}
-
-// resolveStarts decides unproven events by the start times of their processes. If it
-// returns an error, it has decided none.
-func (b *Reader) resolveStarts(ctx context.Context, proofs []proof) error {
-	bySlot := map[timeline.Minute][]*counting.Unproven{}
-	for _, p := range proofs {
-		for _, f := range p.found {
-			for i := range f.Unproven {
-				c := &f.Unproven[i]
-				if slot := timeline.SlotEnd(c.At); slot > p.after && !c.Answered {
-					bySlot[slot] = append(bySlot[slot], c)
-				}
-			}
-		}
+// findStarts stores the start times of the processes of unproven events.
+func (b *Reader) findStarts(ctx context.Context, claims []*counting.Unproven) error {
+	if len(claims) == 0 {
+		return nil
 	}
-	slots := slices.Sorted(maps.Keys(bySlot))
-	if len(slots) > singleSlots {
-		var all []*counting.Unproven
-		for _, slot := range slots {
-			all = append(all, bySlot[slot]...)
-		}
-		if err := b.findStarts(ctx, all, slots[0]-1, slots[len(slots)-1]); err != nil {
-			return err
-		}
-	} else {
-		for _, slot := range slots {
-			if err := b.findStarts(ctx, bySlot[slot], slot-1, slot); err != nil {
-				return err
-			}
-		}
-	}
-	for _, p := range proofs {
-		for _, f := range p.found {
-			for _, c := range f.Unproven {
-				if timeline.SlotEnd(c.At) > p.after {
-					f.Resolve(c)
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// findStarts stores the start times of the processes of unproven events, whose samples
-// are in (from, to].
-func (b *Reader) findStarts(ctx context.Context, claims []*counting.Unproven, from, to timeline.Minute) error {
 	targets := map[string]bool{}
+	from, to := timeline.SlotEnd(claims[0].At)-1, timeline.SlotEnd(claims[0].At)
 	for _, c := range claims {
 		targets[c.Raw.Target] = true
+		from, to = min(from, timeline.SlotEnd(c.At)-1), max(to, timeline.SlotEnd(c.At))
 	}
 	starts, err := b.startsOf(ctx, slices.Sorted(maps.Keys(targets)), from, to)
 	for _, c := range claims {

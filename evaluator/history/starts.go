@@ -73,8 +73,8 @@ func (b *Reader) startSeries(ctx context.Context, keys []string, from, to timeli
 	return out, nil
 }
 
-// newStarts contains the start times of a backend in the slots that the newest cycle
-// settles. All plans that count the same targets share them.
+// newStarts contains the start times of a backend in (from, to], the slots that the newest
+// cycle or a round settles. All plans that count the same targets share them.
 type newStarts struct {
 	mu       sync.Mutex // not held during queries
 	from, to timeline.Minute
@@ -92,7 +92,7 @@ func (n *newStarts) Renew(ctx context.Context, b *Reader, to timeline.Minute) (e
 		return nil
 	}
 	targets := slices.Sorted(maps.Keys(n.used))
-	n.from = max(n.to, to-singleSlots)
+	n.from = max(n.to, to-longestCycle)
 	n.to = to
 	n.starts = counting.Starts{}
 	n.used = map[string]bool{}
@@ -105,6 +105,10 @@ func (n *newStarts) Renew(ctx context.Context, b *Reader, to timeline.Minute) (e
 	return err
 }
 
+// longestCycle is the most slots that a cycle settles for which it reads the start times
+// first.
+const longestCycle = 20
+
 // Release removes the start times after a cycle, but not the names of the targets.
 func (n *newStarts) Release() {
 	n.mu.Lock()
@@ -112,68 +116,49 @@ func (n *newStarts) Release() {
 	n.from, n.starts = n.to, counting.Starts{}
 }
 
-// get returns the start times of targets in (from, to]. It reads those that are missing.
-// ok reports that the cycle settles these slots.
-func (n *newStarts) get(ctx context.Context, b *Reader, targets []string, from, to timeline.Minute) (out counting.Starts, ok bool, err error) {
-	out, ok = n.cached(targets, from, to)
-	if !ok {
-		return nil, false, nil
-	}
-	if len(out) == len(targets) {
-		return out, true, nil
-	}
-	if err := b.addMissing(ctx, out, targets, from, to); err != nil {
-		return nil, true, err
-	}
+// covers reports whether these are the start times of the slots of (from, to].
+func (n *newStarts) covers(from, to timeline.Minute) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.from == from && n.to == to {
-		maps.Copy(n.starts, out)
-	}
-	return out, true, nil
+	return from >= n.from && to <= n.to && n.from != n.to
 }
 
-// cached returns the start times that are already read. ok reports that the cycle settles
-// the slots of (from, to].
-func (n *newStarts) cached(targets []string, from, to timeline.Minute) (out counting.Starts, ok bool) {
+// get returns the start times of targets in (from, to]. It reads those that are missing.
+func (n *newStarts) get(ctx context.Context, b *Reader, targets []string, from, to timeline.Minute) (counting.Starts, error) {
+	out := make(counting.Starts, len(targets))
+	var missing []string
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	if from < n.from || to > n.to || n.from == n.to {
-		return nil, false
-	}
-	out = make(counting.Starts, len(targets))
 	for _, key := range targets {
 		n.used[key] = true
-		if samples, read := n.starts[key]; read {
+		samples, read := n.starts[key]
+		if read {
 			out[key] = samples
-		}
-	}
-	return out, true
-}
-
-// addMissing reads the start times of targets that are not in s yet.
-func (b *Reader) addMissing(ctx context.Context, s counting.Starts, targets []string, from, to timeline.Minute) error {
-	var missing []string
-	for _, key := range targets {
-		if _, read := s[key]; !read {
+		} else {
 			missing = append(missing, key)
 		}
 	}
+	n.mu.Unlock()
 	if missing == nil {
-		return nil
+		return out, nil
 	}
 	read, err := b.startsOf(ctx, missing, from, to)
-	if err == nil {
-		maps.Copy(s, read)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	maps.Copy(out, read)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.from == from && n.to == to {
+		maps.Copy(n.starts, read)
+	}
+	return out, nil
 }
 
 // startsFor returns the start times of the targets in batches, in the slots that settle.
 // Reads in one round share them.
 func (b *Reader) startsFor(ctx context.Context, e *Read, r *round, batches [][]counting.RawSeries, settled timeline.Minute) (counting.Starts, error) {
 	to := min(r.to, settled)
-	if e.whole != nil || to <= r.from { // the whole judges, or nothing settles
+	if to <= r.from { // nothing settles
 		return nil, nil
 	}
 	var targets []string
@@ -186,8 +171,9 @@ func (b *Reader) startsFor(ctx context.Context, e *Read, r *round, batches [][]c
 	}
 	slices.Sort(targets)
 	targets = slices.Compact(targets)
-	if out, ok, err := b.NewStarts.get(ctx, b, targets, r.from, to); ok || err != nil {
-		return out, err
+	if b.NewStarts.covers(r.from, to) {
+		return b.NewStarts.get(ctx, b, targets, r.from, to)
 	}
-	return r.starts, b.addMissing(ctx, r.starts, targets, r.from, to)
+	r.starts.from, r.starts.to = r.from, to
+	return r.starts.get(ctx, b, targets, r.from, to)
 }
