@@ -212,9 +212,12 @@ func (x *Excess) begin(t *timeline.Timeline, unit timeline.Minute, good bool) {
 	}
 }
 
-// Doubt returns the doubt about an excess.
-func (x *Excess) Doubt(code DoubtCode, kind string) Doubt {
-	since := x.since.Time()
-	return Doubt{Code: code, Since: &since, Message: fmt.Sprintf("%s %s events and %s events in all were counted from %s to %s: the total leaves some out",
+// Doubt returns the doubt about an excess of good events, or of bad ones.
+func (x *Excess) Doubt(good bool) *Doubt {
+	code, kind := DoubtBadExceedsTotal, "bad"
+	if good {
+		code, kind = DoubtGoodExceedsTotal, "good"
+	}
+	return &Doubt{Code: code, Since: new(x.since.Time()), Message: fmt.Sprintf("%s %s events and %s events in all were counted from %s to %s: the total leaves some out",
 		humanize.Precise(x.part), kind, humanize.Precise(x.total), humanize.Minute(x.since.Time()), humanize.Minute(x.until.Time()))}
 }

@@ -33,6 +33,9 @@ type Read struct {
 	Progress func(minutes timeline.Minute) // called with the number of minutes that were read; nil for no calls
 }
 
+// NewRead returns a Read of a new Record.
+func NewRead(record func() *Record) *Read { return &Read{Record: record(), Restart: record} }
+
 // Advance reads and counts the slots of several Records up to end. Slots up to end-settle
 // become final, unless samples are late. The others are counted again next time. settle
 // is whole minutes, rounded up. After an error the timeline ends with the last final

@@ -98,7 +98,7 @@ func (a *auditing) audits(ends ...int) (doubts []bool) {
 		audit.Run(a.t.Context(), a.job.lane.Reader, due)
 		require.NoError(a.t, due[0].Err)
 		a.takeAudits(a.job.lane, due)
-		doubts = append(doubts, a.byJob[a.job][0].auditDoubt(nil, 0) != nil)
+		doubts = append(doubts, a.job.auditLog.Doubt(a.job.record) != nil)
 	}
 	return doubts
 }

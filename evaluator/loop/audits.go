@@ -3,9 +3,7 @@ package loop
 import (
 	"context"
 
-	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/audit"
-	"github.com/slowburn-slo/slowburn/evaluator/timeline"
 )
 
 // audit starts the audits that are due. It does nothing while others are under way or
@@ -16,7 +14,7 @@ func (st *state) audit(ctx context.Context, b *lane, jobs []*job) {
 	}
 	var due []audit.Audit
 	for _, j := range jobs {
-		if j.err == nil && j.record != nil && !j.newestOnly && st.jobs[j.Key] == j {
+		if j.err == nil && j.complete() && st.jobs[j.Key] == j {
 			due = append(due, j.auditLog.Due(j.record)...)
 		}
 	}
@@ -47,9 +45,4 @@ func (st *state) takeAudits(b *lane, audits []audit.Audit) {
 			j.auditLog = j.auditLog.Add(len(j.Inputs), a.Part, r)
 		}
 	}
-}
-
-// auditDoubt returns the doubt about an SLO whose last audits differ.
-func (t *followed) auditDoubt(*timeline.Timeline, timeline.Minute) *evaluator.Doubt {
-	return t.job.auditLog.Doubt(t.job.record)
 }

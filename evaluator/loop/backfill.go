@@ -72,13 +72,7 @@ func (st *state) readHistory(ctx context.Context, begun []*job) {
 	l := st.Loop
 	for _, b := range st.lanes {
 		var first sync.WaitGroup
-		var mine []*job
-		for _, j := range begun {
-			if j.lane == b {
-				mine = append(mine, j)
-			}
-		}
-		for _, family := range families(mine) {
+		for _, family := range families(b.of(slices.Values(begun))) {
 			first.Add(1)
 			st.read(ctx, family, func(ctx context.Context, take taker) {
 				tried := sync.OnceFunc(first.Done)
@@ -138,7 +132,7 @@ func (l *Loop) readNew(ctx context.Context, family []*job, span stage, take take
 
 // readEntries reads records until all succeeded. It calls take after each try.
 func (l *Loop) readEntries(ctx context.Context, b *lane, entries []*history.Read, span stage, take taker) {
-	all, admission := slices.Clone(entries), b.slots(span)
+	all, admission := slices.Clone(entries), b.slots[span]
 	defer func() {
 		for _, en := range all {
 			finishProgress(en)
@@ -195,30 +189,27 @@ func (l *Loop) catchUp(ctx context.Context, b *lane, entries []*history.Read, en
 // the whole history is not much longer.
 func (l *Loop) newEntry(j *job, span stage) *history.Read {
 	end := l.newestEnd()
-	if span == stageNewest {
-		if 4*j.recent >= j.History {
-			return nil
-		}
-		fresh := func() *history.Record { return history.NewRecord(j.Plan, end.Add(-j.recent), j.NewestLeadIn()) }
-		return &history.Read{Record: fresh(), Restart: fresh}
+	switch {
+	case span != stageNewest:
+		return l.wholeEntry(j, end)
+	case 4*j.recent >= j.History:
+		return nil
 	}
-	return l.wholeEntry(j, end)
+	return history.NewRead(func() *history.Record { return history.NewRecord(j.Plan, end.Add(-j.recent), j.NewestLeadIn()) })
 }
 
 // wholeEntry returns an empty record for all of a job's history before end. Reading it
 // counts as progress.
 func (l *Loop) wholeEntry(j *job, end timeline.Minute) *history.Read {
-	fresh := func() *history.Record { return history.NewRecord(j.Plan, end.Add(-j.History), j.LeadIn) }
-	rec := fresh()
-	left := int64(end - rec.Settled)
-	l.progress.of.Add(left)
-	j.left.Store(left)
-	return &history.Read{Record: rec, Restart: fresh, Progress: func(minutes timeline.Minute) {
-		step := min(int64(minutes), left)
-		left -= step
+	en := history.NewRead(func() *history.Record { return history.NewRecord(j.Plan, end.Add(-j.History), j.LeadIn) })
+	j.left.Store(int64(end - en.Record.Settled))
+	l.progress.of.Add(j.left.Load())
+	en.Progress = func(minutes timeline.Minute) {
+		step := min(int64(minutes), j.left.Load())
 		l.progress.read.Add(step)
-		j.left.Store(left)
-	}}
+		j.left.Add(-step)
+	}
+	return en
 }
 
 // finishProgress counts all of an entry as read.
@@ -288,15 +279,7 @@ func (st *state) failBackfill(j *job, err error) {
 
 // hasAnswered reports whether a backend answered recently, as far as its jobs show.
 func (st *state) hasAnswered(b *lane) bool {
-	if b.down != nil {
-		return false
-	}
-	for _, j := range st.jobs {
-		if j.lane == b && j.record != nil {
-			return true
-		}
-	}
-	return false
+	return b.down == nil && slices.ContainsFunc(st.jobsOf(b), func(j *job) bool { return j.record != nil })
 }
 
 // replaceRecord replaces a job's record by the fresh one. No cycle may be under way.
@@ -357,30 +340,35 @@ func (st *state) rereadOld(ctx context.Context, b *lane) {
 		}
 	}
 	for _, family := range families(jobs) {
-		var due []*job
-		var entries []*history.Read
-		for _, j := range family {
-			if waiting >= maxRereads || j.record == nil || j.newestOnly || j.rereading || j.fresh != nil || j.search.waits(j, st.end) ||
-				j.record.Settled < j.record.Checkpoint.Settled.Add(rereadAfter)+spread(family) {
-				continue
-			}
-			j.rereading = true
-			due, entries = append(due, j), append(entries, rereadEntry(j))
+		if waiting >= maxRereads {
+			return
 		}
-		if len(due) == 0 {
-			continue
-		}
-		waiting += len(due)
-		st.reread(ctx, due, entries)
+		after := spread(family)
+		waiting += st.reread(ctx, family, rereadEntry, func(j *job) bool {
+			return j.fresh == nil && !j.search.waits(j, st.end) && j.record.Settled >= j.record.Checkpoint.Settled.Add(rereadAfter)+after
+		})
 	}
 }
 
-// reread starts to read history of jobs again.
-func (st *state) reread(ctx context.Context, family []*job, entries []*history.Read) {
+// reread starts to read history of those jobs of a family again that are due and not being
+// read. It returns their number.
+func (st *state) reread(ctx context.Context, family []*job, entry func(*job) *history.Read, due func(*job) bool) int {
+	var jobs []*job
+	var entries []*history.Read
+	for _, j := range family {
+		if j.complete() && !j.rereading && due(j) {
+			j.rereading = true
+			jobs, entries = append(jobs, j), append(entries, entry(j))
+		}
+	}
+	if len(jobs) == 0 {
+		return 0
+	}
 	l := st.Loop
-	st.read(ctx, family, func(ctx context.Context, take taker) {
-		l.readEntries(ctx, family[0].lane, entries, stageReread, take)
+	st.read(ctx, jobs, func(ctx context.Context, take taker) {
+		l.readEntries(ctx, jobs[0].lane, entries, stageReread, take)
 	})
+	return len(jobs)
 }
 
 // rereadEntry returns a record to read again what a job counted since its last reread.
@@ -424,12 +412,7 @@ type rereadOptions struct {
 // rereadWhole starts to read the whole history of a family again, except jobs that are
 // being read. It returns the number of jobs.
 func (st *state) rereadWhole(ctx context.Context, family []*job, o rereadOptions) int {
-	var entries []*history.Read
-	for _, j := range family {
-		if j.record == nil || j.newestOnly || j.rereading {
-			continue
-		}
-		j.rereading = true
+	return st.reread(ctx, family, func(j *job) *history.Read {
 		j.readingCuts = o.cuts
 		for _, p := range j.endedPeriods {
 			if !o.cuts {
@@ -437,27 +420,21 @@ func (st *state) rereadWhole(ctx context.Context, family []*job, o rereadOptions
 			}
 		}
 		from, outgrown := st.newestEnd().Add(-j.History), j.record.Outgrown || o.sums
-		fresh := func() *history.Record { return history.NewWholeRecord(j.Plan, from, outgrown) }
-		en := &history.Read{Record: fresh(), Restart: fresh}
-		entries = append(entries, en)
-	}
-	if len(entries) > 0 {
-		st.reread(ctx, family, entries)
-	}
-	return len(entries)
+		return history.NewRead(func() *history.Record { return history.NewWholeRecord(j.Plan, from, outgrown) })
+	}, func(*job) bool { return true })
 }
 
 // rereadOutgrown starts to read again, in sums of targets, those jobs that have too many
 // series to read them one by one, and those that a fault broke.
 func (st *state) rereadOutgrown(ctx context.Context, jobs []*job) {
 	for _, j := range jobs {
-		if st.jobs[j.Key] == j && j.record.Broken != nil && !j.rereading {
-			st.rereadWhole(ctx, []*job{j}, rereadOptions{})
+		if st.jobs[j.Key] != j || j.rereading || j.record.Broken == nil && !j.record.Outgrown {
+			continue
 		}
-		if st.jobs[j.Key] == j && j.record.Outgrown && !j.rereading {
+		if j.record.Broken == nil {
 			st.Log.Warn("An SLO has too many series to read them one by one, its history is read again in sums of targets",
 				"slo_id", st.byJob[j][0].slo.ID(), "backend", j.lane.Name, "max_series", j.lane.MaxSeries)
-			st.rereadWhole(ctx, []*job{j}, rereadOptions{})
 		}
+		st.rereadWhole(ctx, []*job{j}, rereadOptions{})
 	}
 }

@@ -37,16 +37,12 @@ func (st *state) begin(ctx context.Context, end timeline.Minute) {
 			continue
 		}
 		c := &cycle{backend: b, end: end, begin: st.Now(), down: b.down}
-		for _, j := range st.jobs {
-			if j.lane != b {
-				continue
-			}
+		for _, j := range st.jobsOf(b) {
 			st.replaceRecord(j)
 			if j.record != nil && j.retry <= end {
 				c.jobs = append(c.jobs, j)
 			}
 		}
-		slices.SortFunc(c.jobs, func(x, y *job) int { return cmp.Compare(x.Key, y.Key) })
 		b.busy = true
 		st.background(ctx, func(deliver func(func())) {
 			b.Safely(func() { c.run(ctx) })
@@ -175,13 +171,22 @@ func (c *cycle) run(ctx context.Context) {
 			j.backOff(c.end)
 		}
 	}
-	if c.down == nil && slices.ContainsFunc(c.jobs, func(j *job) bool { return j.record.Silent(c.end) != nil }) {
-		c.stale = newestUp(ctx, b.Reader, c.end)
+	if c.down == nil {
+		c.stale = findSymptoms(ctx, b.Reader, c.jobs, c.end)
 	}
-	if c.down == nil && c.stale == nil {
-		findAbsences(ctx, b.Reader, c.jobs, c.end)
-		findSpellings(ctx, b.Reader, c.jobs, c.end)
+}
+
+// findSymptoms finds whether the whole backend lags, and else why jobs have no data. It
+// returns the time of the newest sample of a backend that lags.
+func findSymptoms(ctx context.Context, b *history.Reader, jobs []*job, end timeline.Minute) (stale *time.Time) {
+	if slices.ContainsFunc(jobs, func(j *job) bool { return j.err == nil && j.record.Silent(end) != nil }) {
+		stale = newestUp(ctx, b, end)
 	}
+	if stale == nil {
+		findAbsences(ctx, b, jobs, end)
+		findSpellings(ctx, b, jobs, end)
+	}
+	return stale
 }
 
 // advance advances a family, unless the cycle gave up on its backend.

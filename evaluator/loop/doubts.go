@@ -16,27 +16,19 @@ import (
 // follows from the samples alone.
 func (t *followed) doubtsOf(v *timeline.Timeline, end timeline.Minute) []evaluator.Doubt {
 	out := []evaluator.Doubt{}
-	for _, find := range []func(v *timeline.Timeline, end timeline.Minute) *evaluator.Doubt{
-		t.badExceeds, t.goodExceeds, t.duplicated, t.impossible, t.partlyKnown, t.estimated, t.auditDoubt,
+	for _, d := range []*evaluator.Doubt{
+		t.exceeds(v, end, false), t.exceeds(v, end, true), t.duplicated(), t.impossible(end), t.partlyKnown(v, end), t.estimated(), t.job.auditLog.Doubt(t.job.record),
 	} {
-		if d := find(v, end); d != nil {
+		if d != nil {
 			out = append(out, *d)
 		}
 	}
 	return out
 }
 
-func (t *followed) badExceeds(v *timeline.Timeline, end timeline.Minute) *evaluator.Doubt {
-	return t.exceeds(v, end, counting.RoleBad|counting.RoleTotal, evaluator.DoubtBadExceedsTotal, "bad")
-}
-
-func (t *followed) goodExceeds(v *timeline.Timeline, end timeline.Minute) *evaluator.Doubt {
-	return t.exceeds(v, end, counting.RoleGood|counting.RoleTotal, evaluator.DoubtGoodExceedsTotal, "good")
-}
-
 // duplicated returns the doubt about counters that are read twice, once from each
 // replica.
-func (t *followed) duplicated(*timeline.Timeline, timeline.Minute) *evaluator.Doubt {
+func (t *followed) duplicated() *evaluator.Doubt {
 	for i := range t.job.record.Inputs {
 		if label := t.job.record.Inputs[i].TwinLabel; label != "" {
 			return &evaluator.Doubt{Code: evaluator.DoubtDuplicated, Message: fmt.Sprintf(
@@ -47,11 +39,15 @@ func (t *followed) duplicated(*timeline.Timeline, timeline.Minute) *evaluator.Do
 	return nil
 }
 
-// exceeds finds an excess in inputs that count two of good, bad and total. Slots that
-// are combined from others don't show it. For these it looks at the recorded slots of
-// the last hour.
-func (t *followed) exceeds(v *timeline.Timeline, end timeline.Minute, counted counting.Role, code evaluator.DoubtCode, kind string) *evaluator.Doubt {
+// exceeds finds an excess in inputs that count bad events, or good ones, and the total.
+// Slots that are combined from others don't show it. For these it looks at the recorded
+// slots of the last hour.
+func (t *followed) exceeds(v *timeline.Timeline, end timeline.Minute, good bool) *evaluator.Doubt {
 	j, rec := t.job, t.job.record
+	counted := counting.RoleBad | counting.RoleTotal
+	if good {
+		counted = counting.RoleGood | counting.RoleTotal
+	}
 	for i, m := range j.Inputs {
 		if m.Counted != counted {
 			continue
@@ -61,9 +57,8 @@ func (t *followed) exceeds(v *timeline.Timeline, end timeline.Minute, counted co
 			of = rec.Recent.Timeline(i)
 			start = of.Start()
 		}
-		if x := evaluator.ExcessOf(of, start, min(rec.Settled, of.End()), rec.ScrapeInterval(), counted == counting.RoleGood|counting.RoleTotal); x != nil {
-			d := x.Doubt(code, kind)
-			return &d
+		if x := evaluator.ExcessOf(of, start, min(rec.Settled, of.End()), rec.ScrapeInterval(), good); x != nil {
+			return x.Doubt(good)
 		}
 	}
 	return nil
@@ -74,7 +69,7 @@ const wellKnownShare = 0.9
 
 // partlyKnown returns the doubt about a number if too little of it is known.
 func (t *followed) partlyKnown(v *timeline.Timeline, end timeline.Minute) *evaluator.Doubt {
-	for _, d := range []*evaluator.Doubt{t.respelledDoubt(end), t.keptDoubt(end), t.goneDoubt(end)} {
+	for _, d := range []*evaluator.Doubt{t.respelledDoubt(), t.keptDoubt(end), t.goneDoubt(end)} {
 		if d != nil {
 			return d
 		}
@@ -97,7 +92,7 @@ func (t *followed) goneDoubt(end timeline.Minute) *evaluator.Doubt {
 }
 
 // estimated returns the doubt about events that are not counted one by one.
-func (t *followed) estimated(*timeline.Timeline, timeline.Minute) *evaluator.Doubt {
+func (t *followed) estimated() *evaluator.Doubt {
 	j := t.job
 	if _, exact := j.record.Method(); exact {
 		return nil
@@ -143,7 +138,7 @@ func (st *state) logDoubts(t *followed) {
 
 // impossible returns the doubt about a number for which samples of the last day were
 // ignored. A process that starts reads as much before its timeline.
-func (t *followed) impossible(_ *timeline.Timeline, end timeline.Minute) *evaluator.Doubt {
+func (t *followed) impossible(end timeline.Minute) *evaluator.Doubt {
 	if text := t.job.record.Impossible(end); text != "" {
 		return &evaluator.Doubt{Code: evaluator.DoubtImpossible, Message: text}
 	}

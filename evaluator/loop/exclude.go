@@ -53,7 +53,7 @@ func (st *state) readCuts(ctx context.Context, b *lane) {
 	for _, family := range families(st.jobsOf(b)) {
 		var due []*job
 		for _, j := range family {
-			if j.record == nil || j.err != nil || j.newestOnly || j.rereading || j.fresh != nil {
+			if !j.complete() || j.err != nil || j.rereading || j.fresh != nil {
 				continue
 			}
 			lacks := false

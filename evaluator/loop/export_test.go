@@ -82,9 +82,8 @@ func (l *Loop) Fill(slos []*slo.SLO, end timeline.Minute, f func(m timeline.Minu
 	st.end = end
 	filled := map[timeline.Minute]*timeline.Timeline{} // by their start
 	for _, s := range slos {
-		t, j := st.newFollowed(s)
-		st.followed[s.ID()] = t
-		st.byJob[j] = append(st.byJob[j], t)
+		t, _ := st.add(s)
+		j := t.job
 		rec := history.NewRecord(j.Plan, end.Add(-j.History), 0)
 		start := rec.Timeline.Start()
 		if filled[start] == nil {

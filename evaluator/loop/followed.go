@@ -11,20 +11,24 @@ import (
 
 // followed is one SLO with its last evaluation.
 type followed struct {
-	slo          *slo.SLO
-	job          *job
-	judge        evaluator.Judge
-	groups       map[string]*followed // of an SLO that is split, by their ids
-	leftOut      int                  // groups that are more than the limit
-	logged       bool                 // a failure was logged
-	loggedDoubts []evaluator.Doubt    // that the log has
-	view         timeline.View        // of the job's timeline, if something is excluded
-	inexact      bool                 // the view lacks single slots that an exclusion cuts
-	begun        timeline.Minute      // when it was first followed
+	slo      *slo.SLO
+	job      *job
+	groups   map[string]*followed // of an SLO that is split, by their ids
+	view     timeline.View        // of the job's timeline, if something is excluded
+	begun    timeline.Minute      // when it was first followed
+	rejudged bool                 // a judge took the place of another, of slots that are folded
+	status   evaluator.Status     // as last evaluated
+	memory
+}
 
-	cutsRead bool             // history is or was read again for these slots
-	rejudged bool             // a judge took the place of another, of slots that are folded
-	status   evaluator.Status // as last evaluated
+// memory stays if the files are loaded again and an SLO counts the same.
+type memory struct {
+	judge        evaluator.Judge
+	leftOut      int               // groups that are more than the limit
+	logged       bool              // a failure was logged
+	loggedDoubts []evaluator.Doubt // that the log has
+	inexact      bool              // the view lacks single slots that an exclusion cuts
+	cutsRead     bool              // history is or was read again for these slots
 }
 
 // judgedAlerts returns what fires. It is called before slots are folded.

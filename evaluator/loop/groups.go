@@ -57,9 +57,11 @@ func (st *state) regroup(ctx context.Context, j *job) {
 				}
 				continue
 			}
-			g, fresh := st.follow(s)
-			if t.groups[id] = g; fresh {
+			g, fresh := st.add(s)
+			if fresh {
 				begun = append(begun, g.job)
+			} else if g.job.record != nil && g.job.err == nil {
+				st.evaluateAll(g.job, g.job.record.Timeline.End())
 			}
 		}
 		for id, g := range before {
@@ -90,20 +92,8 @@ func (st *state) retiredIDs() []string {
 // hasOtherMethod reports whether a group still counts single series, though its whole
 // has too many of them.
 func (j *job) hasOtherMethod(whole *job) bool {
-	return j.record != nil && !j.newestOnly && !j.rereading && len(j.record.Inputs) == len(whole.record.Inputs) &&
+	return j.complete() && !j.rereading && len(j.record.Inputs) == len(whole.record.Inputs) &&
 		j.record.Inputs[0].Method == evaluator.MethodRaw && whole.record.Inputs[0].Method == evaluator.MethodAggregated
-}
-
-// follow begins to follow an SLO. It reports whether its job is new.
-func (st *state) follow(s *slo.SLO) (t *followed, fresh bool) {
-	fresh = st.jobs[st.keyOf(s)] == nil
-	t, j := st.newFollowed(s)
-	st.followed[s.ID()] = t
-	st.byJob[j] = append(st.byJob[j], t)
-	if j.record != nil && j.err == nil {
-		st.evaluateAll(j, j.record.Timeline.End())
-	}
-	return t, fresh
 }
 
 // leave stops following an SLO.

@@ -48,6 +48,9 @@ func newJob(p *plan.Plan, b *lane, recent time.Duration) *job {
 	return j
 }
 
+// complete reports whether the record has all of the history.
+func (j *job) complete() bool { return j.record != nil && !j.newestOnly }
+
 // backOff delays the next try after each failure while the backend answers others. A
 // backend that is down gets one query a cycle anyway.
 func (j *job) backOff(now timeline.Minute) {
@@ -87,8 +90,8 @@ func (j *job) tryRecord(f func()) bool {
 type lane struct {
 	*history.Reader
 
-	// Semaphores for reads of history, which take more memory than the timeline.
-	newestSlots, wholeSlots, rereadSlots chan struct{}
+	// Semaphores for reads of history, by their stage. They take more memory than the timeline.
+	slots [3]chan struct{}
 
 	busy       bool       // a cycle is under way
 	down       error      // why the last cycle got no answer at all
@@ -102,22 +105,11 @@ type lane struct {
 }
 
 func newLane(r *history.Reader) *lane {
-	b := r.Config
-	return &lane{
-		Reader: r, newestSlots: make(chan struct{}, b.MaxConcurrency),
-		wholeSlots: make(chan struct{}, max(1, b.MaxConcurrency/2)), rereadSlots: make(chan struct{}, 1),
-	}
-}
-
-// slots returns the semaphore for reads of a stage.
-func (b *lane) slots(s stage) chan struct{} {
-	switch s {
-	case stageNewest:
-		return b.newestSlots
-	case stageReread:
-		return b.rereadSlots
-	}
-	return b.wholeSlots
+	return &lane{Reader: r, slots: [3]chan struct{}{
+		stageNewest: make(chan struct{}, r.MaxConcurrency),
+		stageWhole:  make(chan struct{}, max(1, r.MaxConcurrency/2)),
+		stageReread: make(chan struct{}, 1),
+	}}
 }
 
 // admit waits for a free slot. It reports false if ctx ends before.

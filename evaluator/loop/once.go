@@ -41,9 +41,6 @@ func (st *state) evaluateOnce(ctx context.Context, slos []*slo.SLO, at time.Time
 		t.leftOut = leftOut
 	}
 	st.readOnce(ctx, groups, evaluate)
-	for _, s := range groups {
-		st.followed[s.Service+"/"+s.Name].groups[s.ID()] = st.followed[s.ID()]
-	}
 	if st.recorder == nil { // Explain has checks of its own
 		for _, b := range st.lanes {
 			st.audit(ctx, b, st.jobsOf(b))
@@ -62,9 +59,7 @@ func (st *state) evaluateOnce(ctx context.Context, slos []*slo.SLO, at time.Time
 // has failed, while others are still read.
 func (st *state) readOnce(ctx context.Context, slos []*slo.SLO, take func(*job)) {
 	for _, s := range slos {
-		t, j := st.newFollowed(s)
-		st.followed[s.ID()] = t
-		st.byJob[j] = append(st.byJob[j], t)
+		st.add(s)
 	}
 	left := 0
 	for _, b := range st.lanes {
@@ -79,11 +74,11 @@ func (st *state) readOnce(ctx context.Context, slos []*slo.SLO, take func(*job))
 			left++
 			end := st.end
 			st.background(ctx, func(deliver func(func())) {
-				if !admit(ctx, b.wholeSlots) {
+				if !admit(ctx, b.slots[stageWhole]) {
 					return
 				}
 				b.Advance(ctx, entries, end, false)
-				<-b.wholeSlots
+				<-b.slots[stageWhole]
 				deliver(func() {
 					left--
 					for i, j := range family {
@@ -101,13 +96,7 @@ func (st *state) readOnce(ctx context.Context, slos []*slo.SLO, take func(*job))
 // conclude finds what is stale or absent, and evaluates all with that.
 func (st *state) conclude(ctx context.Context) {
 	for _, b := range st.lanes {
-		if slices.ContainsFunc(st.jobsOf(b), func(j *job) bool { return j.err == nil && j.record.Silent(st.end) != nil }) {
-			b.stale = newestUp(ctx, b.Reader, st.end)
-		}
-		if b.stale == nil {
-			findAbsences(ctx, b.Reader, st.jobsOf(b), st.end)
-			findSpellings(ctx, b.Reader, st.jobsOf(b), st.end)
-		}
+		b.stale = findSymptoms(ctx, b.Reader, st.jobsOf(b), st.end)
 		for _, j := range st.jobsOf(b) {
 			for _, t := range st.byJob[j] {
 				if j.err == nil {
@@ -147,7 +136,7 @@ func (st *state) readPeriodsOnce(ctx context.Context) (failed error) {
 		for _, b := range st.lanes {
 			for _, k := range st.duePeriods(b, st.end) {
 				all = append(all, k)
-				readers.Go(func() { k.read(ctx, b, b.wholeSlots) })
+				readers.Go(func() { k.read(ctx, b, b.slots[stageWhole]) })
 			}
 		}
 		readers.Wait()
@@ -185,7 +174,7 @@ func (l *Loop) Explain(ctx context.Context, s *slo.SLO, at time.Time) (*explain.
 	end := min(timeline.MinuteOf(at), l.newestEnd())
 	from := evaluator.OwnStart(s.Window, end)
 	st, queries := newState(l), []backend.Query{}
-	defer st.laneOf(s).Trace(func(q backend.Query) { queries = append(queries, q) })()
+	defer st.lanes[st.backendIndex(s)].Trace(func(q backend.Query) { queries = append(queries, q) })()
 	st.recorder, st.recorded = counting.NewRecorder(from, end), s
 	r, err := st.evaluateOnce(ctx, []*slo.SLO{s}, end.Time())
 	if err != nil {

@@ -57,7 +57,7 @@ func (t *followed) fillPeriods(end timeline.Minute) {
 func (st *state) duePeriods(b *lane, at timeline.Minute) []*periodRead {
 	var out []*periodRead
 	for _, j := range st.jobsOf(b) {
-		if j.record == nil || j.newestOnly || j.err != nil || j.periodsRetry > at {
+		if !j.complete() || j.err != nil || j.periodsRetry > at {
 			continue
 		}
 		for _, t := range st.byJob[j] {
@@ -114,7 +114,7 @@ func (st *state) readPeriods(ctx context.Context, b *lane, at timeline.Minute) {
 	b.readingPeriods = true
 	st.background(ctx, func(deliver func(func())) {
 		for _, k := range due {
-			if k.read(ctx, b, b.rereadSlots) {
+			if k.read(ctx, b, b.slots[stageReread]) {
 				deliver(func() { _ = st.takePeriod(k) }) // it is tried again
 			}
 		}

@@ -80,7 +80,7 @@ func (st *state) searchLost(ctx context.Context, b *lane, now timeline.Minute) {
 	var due []*job
 	probes := map[*job][]probe{}
 	for _, j := range st.jobsOf(b) {
-		if j.record == nil || j.newestOnly || j.rereading || j.fresh != nil || j.err != nil || j.search.at > now {
+		if !j.complete() || j.rereading || j.fresh != nil || j.err != nil || j.search.at > now {
 			continue
 		}
 		j.search.at = now + j.search.pause()

@@ -3,6 +3,8 @@ package loop
 import (
 	"cmp"
 	"context"
+	"iter"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -166,32 +168,24 @@ func (st *state) apply(ctx context.Context) {
 	st.followed, st.jobs, st.byJob = make(map[string]*followed, len(set.slos)), map[string]*job{}, map[*job][]*followed{}
 	var begun []*job
 	for _, s := range st.withGroups(set.slos, jobs) {
-		key := st.keyOf(s)
-		if j := jobs[key]; j != nil {
-			st.jobs[key] = j
+		if key := st.keyOf(s); jobs[key] != nil {
+			st.jobs[key] = jobs[key]
 		}
-		known := st.jobs[key] != nil
-		t, j := st.newFollowed(s)
-		if !known {
+		t, fresh := st.add(s)
+		j, old := t.job, tracks[s.ID()]
+		if fresh {
 			begun = append(begun, j)
 		}
-		if old := tracks[s.ID()]; old != nil && old.job == j && old.slo.Window == s.Window && sameExclusions(old.slo, s) {
-			t.judge, t.logged, t.leftOut = old.judge, old.logged, old.leftOut
-			t.loggedDoubts = old.loggedDoubts
-			t.inexact, t.cutsRead = old.inexact, old.cutsRead
+		if old != nil {
+			t.begun = old.begun
+		}
+		if old != nil && old.job == j && old.slo.Window == s.Window && sameExclusions(old.slo, s) {
+			t.memory = old.memory
 			if j.err != nil {
 				t.status = old.status
 			}
 		} else if j.err != nil {
 			t.fail(j.err)
-		}
-		if old := tracks[s.ID()]; old != nil {
-			t.begun = old.begun
-		}
-		st.followed[s.ID()] = t
-		st.byJob[j] = append(st.byJob[j], t)
-		if whole := st.followed[s.Service+"/"+s.Name]; len(s.Group) > 0 {
-			whole.groups[s.ID()] = t
 		}
 	}
 	for key, j := range jobs {
@@ -230,9 +224,12 @@ func (st *state) jobOf(p *plan.Plan) *job {
 }
 
 // jobsOf returns the jobs of a backend, in the order of their keys.
-func (st *state) jobsOf(b *lane) []*job {
+func (st *state) jobsOf(b *lane) []*job { return b.of(maps.Values(st.jobs)) }
+
+// of returns those jobs that are of this backend, in the order of their keys.
+func (b *lane) of(jobs iter.Seq[*job]) []*job {
 	var out []*job
-	for _, j := range st.jobs {
+	for j := range jobs {
 		if j.lane == b {
 			out = append(out, j)
 		}
@@ -241,34 +238,38 @@ func (st *state) jobsOf(b *lane) []*job {
 	return out
 }
 
-// newFollowed returns an SLO with nothing evaluated, and the job that it shares or a new
-// one.
-func (st *state) newFollowed(s *slo.SLO) (*followed, *job) {
-	b, key := st.laneOf(s), st.keyOf(s)
+// add follows an SLO with nothing evaluated. It reports whether its job is new, not one
+// that it shares.
+func (st *state) add(s *slo.SLO) (t *followed, fresh bool) {
+	b, key := st.lanes[st.backendIndex(s)], st.keyOf(s)
+	whole := st.followed[s.Service+"/"+s.Name] // if it is a group
 	j := st.jobs[key]
-	if j == nil {
+	if fresh = j == nil; fresh {
 		o := plan.Options{Key: key, Settle: timeline.Minutes(b.Settle), History: st.history(s)}
 		if st.recorded == s {
 			o.Recorder = st.recorder
 		}
-		if whole := st.followed[s.Service+"/"+s.Name]; len(s.Group) > 0 && whole != nil && whole.job.record != nil {
+		if len(s.Group) > 0 && whole != nil && whole.job.record != nil {
 			o.WholeChoices = whole.job.record.Choices()
 		}
 		j = newJob(plan.New(s, o), b, st.pageWindow(s).Duration()+recentMore)
 		st.jobs[key] = j
 	}
-	t := &followed{slo: s, job: j, groups: map[string]*followed{}, begun: st.end, status: evaluator.NewStatus(s, b.Name)}
+	t = &followed{slo: s, job: j, groups: map[string]*followed{}, begun: st.end, status: evaluator.NewStatus(s, b.Name)}
 	t.status.Groups = t.groupsStatus()
 	t.status.State, t.status.StateReason = evaluator.StateWarming, readingHistory
 	t.status.Compute(timeline.NewTimeline(st.end), st.end, st.Windows(s))
 	if st.NewJudge != nil {
 		t.judge = st.NewJudge()
 	}
-	return t, j
+	st.followed[s.ID()] = t
+	st.byJob[j] = append(st.byJob[j], t)
+	if len(s.Group) > 0 && whole != nil {
+		whole.groups[s.ID()] = t
+	}
+	return t, fresh
 }
 
 // recentMore is read before the longest window that pages, so that the beginnings of
 // recent alerts are right at once.
 const recentMore = time.Hour
-
-func (st *state) laneOf(s *slo.SLO) *lane { return st.lanes[st.backendIndex(s)] }

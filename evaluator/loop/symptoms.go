@@ -99,7 +99,7 @@ func findSpellings(ctx context.Context, b *history.Reader, jobs []*job, end time
 
 // respelledDoubt returns the doubt about a bucket that exists under a text that is not
 // counted.
-func (t *followed) respelledDoubt(timeline.Minute) *evaluator.Doubt {
+func (t *followed) respelledDoubt() *evaluator.Doubt {
 	if missed := t.job.spelling.missed; missed != "" {
 		return &evaluator.Doubt{Code: evaluator.DoubtPartlyKnown, Message: missed}
 	}
