@@ -389,7 +389,7 @@ func (r *Record) waiting() timeline.Minute {
 			longest = max(longest, r.Inputs[i].Counting.Interval())
 		}
 	}
-	return max(timeline.Minute((2*longest+longest/10)/60_000)-r.Plan.Settle, 0)
+	return max(timeline.Minute(timeline.TwoIntervals(longest)/60_000)-r.Plan.Settle, 0)
 }
 
 // apply stores events in the timeline. Slots after settled may change.

@@ -77,25 +77,13 @@ func (r *Record) closeHours(before timeline.Minute, found []*counting.Events) {
 // Hour returns the counts of an input in the hour that ends at an instant, or false if
 // some slots are unknown.
 func (r *Record) Hour(part int, to timeline.Minute) (Hour, bool) {
-	from := to - AuditLength
-	var sum timeline.Slot
+	from, t := to-AuditLength, r.Timeline
 	if r.Plan.Derived() {
-		first := from - r.Recent.from
-		if first < 0 || to > r.Recent.end() {
-			return Hour{}, false
-		}
-		for _, all := range r.Recent.slots[first : first+AuditLength] {
-			if !all[part].Known {
-				return Hour{}, false
-			}
-			sum.Total, sum.Bad = sum.Total+all[part].Total, sum.Bad+all[part].Bad
-		}
-	} else {
-		all := r.Timeline.Sum(from, to)
-		if from < r.Timeline.Start() || !all.Complete() {
-			return Hour{}, false
-		}
-		sum.Total, sum.Bad = all.Total, all.Bad
+		t = r.Recent.Timeline(part)
+	}
+	sum := t.Sum(from, to)
+	if from < t.Start() || to > t.End() || !sum.Complete() {
+		return Hour{}, false
 	}
 	more := r.Inputs[part].Surpluses.Sum(from, to)
 	return Hour{to, [3]float64{sum.Total - sum.Bad, sum.Bad, sum.Total}, more.ByRole, more.FirstGrowth}, true

@@ -20,7 +20,7 @@ func KeepOld(next, old *Record) bool {
 		return true // another method may know other slots
 	}
 	coarse, fine := next.Plan.Cells()
-	c := timeline.Comparison{Old: timeline.Cursor{Timeline: old.Timeline}, Next: timeline.Cursor{Timeline: next.Timeline}, Absent: next.absences(), Coarse: coarse, Fine: fine}
+	c := timeline.Comparison{Old: old.Timeline, Next: next.Timeline, Absent: next.absences(), Coarse: coarse, Fine: fine}
 	to := min(next.Settled, old.Settled) - next.patience()
 	missing, open := c.LostPeriods(max(next.Timeline.Start(), old.Timeline.Start()), to)
 	if open {
@@ -44,13 +44,7 @@ func KeepOld(next, old *Record) bool {
 // patience returns how many slots before the newest may wait for the sample that makes
 // them known.
 func (r *Record) patience() timeline.Minute {
-	longest := int64(0)
-	for i := range r.Inputs {
-		if r.Inputs[i].Counting != nil {
-			longest = max(longest, r.Inputs[i].Counting.Interval())
-		}
-	}
-	return timeline.Minute((2*longest+longest/10)/60_000) + 1
+	return timeline.Minute(timeline.TwoIntervals(r.interval())/60_000) + 1
 }
 
 func sameMethods(a, b []InputState) bool {

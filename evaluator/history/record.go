@@ -26,11 +26,18 @@ func (r *Record) longInterval() timeline.Minute {
 // ScrapeInterval returns the longest usual time between two samples, in minutes, rounded
 // up.
 func (r *Record) ScrapeInterval() timeline.Minute {
+	return timeline.Minutes(time.Duration(r.interval()) * time.Millisecond)
+}
+
+// interval returns the longest usual time between two samples, in milliseconds.
+func (r *Record) interval() int64 {
 	longest := int64(0)
 	for i := range r.Inputs {
-		longest = max(longest, r.Inputs[i].Counting.Interval())
+		if c := r.Inputs[i].Counting; c != nil {
+			longest = max(longest, c.Interval())
+		}
 	}
-	return timeline.Minutes(time.Duration(longest) * time.Millisecond)
+	return longest
 }
 
 // Record is the timeline of a plan, with the state from which counting continues.
@@ -150,17 +157,6 @@ func (r *Record) Reread() *Record {
 		Kept:    timeline.ClipPeriods(r.Kept, t.Start(), r.Checkpoint.Settled),
 		Settled: r.Checkpoint.Settled, Piece: firstPiece,
 	}
-}
-
-// Clone returns a copy of a Record.
-func (r *Record) Clone() *Record {
-	out := *r
-	out.Timeline = r.Timeline.Clone()
-	out.Inputs = cloneInputs(r.Inputs)
-	out.Recent = r.Recent.clone()
-	out.Undecided = slices.Clone(r.Undecided)
-	out.Kept = slices.Clone(r.Kept)
-	return &out
 }
 
 // SaveCheckpoint stores the state where the next reread begins.

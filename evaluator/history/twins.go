@@ -53,28 +53,24 @@ func allTwins(batch []counting.RawSeries, name string) bool {
 	byRest := map[uint64][]*counting.RawSeries{}
 	var buf []byte
 	for i := range batch {
-		s := &batch[i]
-		if s.Labels.Get(name) == "" {
-			continue
-		}
 		var rest uint64
-		rest, buf = s.Labels.HashWithoutLabels(buf, name)
-		byRest[rest] = append(byRest[rest], s)
+		rest, buf = batch[i].Labels.HashWithoutLabels(buf, name)
+		byRest[rest] = append(byRest[rest], &batch[i])
 	}
 	found := false
-	for i := range batch {
-		s := &batch[i]
-		if countRises(s.Samples) < leastGrowth {
-			continue
+	for _, all := range byRest {
+		for _, s := range all {
+			if countRises(s.Samples) < leastGrowth {
+				continue
+			}
+			if !slices.ContainsFunc(all, func(o *counting.RawSeries) bool {
+				its := o.Labels.Get(name)
+				return its != "" && its != s.Labels.Get(name) && sameCounter(s.Samples, o.Samples, replicaName.MatchString(name))
+			}) {
+				return false
+			}
+			found = true
 		}
-		var rest uint64
-		rest, buf = s.Labels.HashWithoutLabels(buf, name)
-		if !slices.ContainsFunc(byRest[rest], func(o *counting.RawSeries) bool {
-			return o != s && o.Labels.Get(name) != s.Labels.Get(name) && sameCounter(s.Samples, o.Samples, replicaName.MatchString(name))
-		}) {
-			return false
-		}
-		found = true
 	}
 	return found
 }

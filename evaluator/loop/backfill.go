@@ -298,7 +298,8 @@ func (st *state) replaceRecord(j *job) {
 	}
 	changed := 0
 	if j.record != nil && j.freshStage != stageNewest && !j.newestOnly {
-		changed = j.record.Timeline.CountDifferences(j.fresh.Timeline, j.record.Timeline.Start(), min(j.record.Settled, j.fresh.Settled))
+		c := timeline.Comparison{Old: j.record.Timeline, Next: j.fresh.Timeline, Coarse: timeline.Quarter, Fine: 1}
+		changed = c.Differences(j.record.Timeline.Start(), min(j.record.Settled, j.fresh.Settled))
 		j.lane.Metrics.Late.WithLabelValues("reread").Add(float64(changed))
 	}
 	for _, t := range st.byJob[j] {
@@ -373,12 +374,9 @@ func (st *state) reread(ctx context.Context, family []*job, entry func(*job) *hi
 
 // rereadEntry returns a record to read again what a job counted since its last reread.
 func rereadEntry(j *job) *history.Read {
-	en := &history.Read{Record: j.record.Reread()}
-	if id, known := j.lane.Identity(); known && id.Kind == backend.KindThanos { // other kinds don't report that a part is missing
-		before := j.record.Reread()
-		en.Restart = before.Clone
-	}
-	return en
+	before := *j.record
+	before.Timeline, before.Kept = before.Timeline.Clone(), slices.Clone(before.Kept) // the rest does not change in place
+	return history.NewRead(before.Reread)
 }
 
 // spread returns how many minutes after the end of a day a family is read again.

@@ -4,9 +4,10 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
@@ -146,20 +147,15 @@ func (c *cycle) run(ctx context.Context) {
 			c.broken.Add(1)
 		}
 	}
-	queue := make(chan []*job)
-	var wg sync.WaitGroup
-	for range min(b.MaxConcurrency, len(due)) {
-		wg.Go(func() {
-			for family := range queue {
-				c.advance(ctx, family)
-			}
+	var all errgroup.Group
+	all.SetLimit(b.MaxConcurrency)
+	for _, family := range due {
+		all.Go(func() error {
+			c.advance(ctx, family) // the jobs have their errors
+			return nil
 		})
 	}
-	for _, family := range due {
-		queue <- family
-	}
-	close(queue)
-	wg.Wait()
+	_ = all.Wait()
 	b.NewStarts.Release()
 	c.down = nil
 	if err := c.fault.Load(); err != nil && !c.answered.Load() {

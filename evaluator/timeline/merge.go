@@ -1,45 +1,67 @@
 package timeline
 
 import (
+	"iter"
 	"slices"
 )
 
-// Comparison finds the slots that an older timeline knows and a newer one does not.
+// Comparison compares an older timeline with a newer one, in slots of a size: Fine where
+// both have single slots, else Coarse.
 type Comparison struct {
-	Old, Next    Cursor
+	Old, Next    *Timeline
 	Absent       []Period // slots of Next that are known to be absent, and have no samples
 	Coarse, Fine Minute
+}
+
+// slots yields the sums of both timelines in (from, to], without a slot that has not
+// ended.
+func (c *Comparison) slots(from, to Minute) iter.Seq2[Sum, Sum] {
+	return func(yield func(was, is Sum) bool) {
+		old, next := Cursor{Timeline: c.Old}, Cursor{Timeline: c.Next}
+		for from < to {
+			size := c.Fine
+			if from < max(c.Old.FineFrom, c.Next.FineFrom) {
+				size = c.Coarse
+			}
+			end := from - from%size + size
+			if end > to || !yield(old.sum(from, end), next.sum(from, end)) {
+				return
+			}
+			from = end
+		}
+	}
+}
+
+func (c *Cursor) sum(from, to Minute) Sum {
+	from, a := c.At(from)
+	to, b := c.At(to)
+	return SumOf(from, to, &a, &b)
+}
+
+// Differences counts the slots of (from, to] whose events differ. Time that one of the
+// timelines does not contain is ignored.
+func (c *Comparison) Differences(from, to Minute) int {
+	n := 0
+	for was, is := range c.slots(max(from, c.Old.Start(), c.Next.Start()), min(to, c.Old.End(), c.Next.End())) {
+		if was.Total != is.Total || was.Bad != is.Bad {
+			n++
+		}
+	}
+	return n
 }
 
 // LostPeriods returns the times of (from, to] of which the newer timeline knows less than
 // the old one. It includes the first slot after such a time, because that contains the
 // events counted over the gap. open reports that the last time has no such slot yet.
 func (c *Comparison) LostPeriods(from, to Minute) (lost []Period, open bool) {
-	single := max(c.Old.Timeline.FineFrom, c.Next.Timeline.FineFrom)
-	for from < to {
-		size := c.Fine
-		if from < single {
-			size = c.Coarse
-		}
-		end := from - from%size + size
-		if end > to {
-			break // a slice that has not ended
-		}
-		was, is := c.sum(&c.Old, from, end), c.sum(&c.Next, from, end)
-		lacks := is.Known-c.absentIn(from, end) < was.Known
+	for was, is := range c.slots(from, to) {
+		lacks := is.Known-c.absentIn(was.Start, was.End) < was.Known
 		if was != is && (lacks || open && is.Known == was.Known) {
-			lost = append(lost, Period{from, end})
+			lost = append(lost, Period{was.Start, was.End})
 		}
 		open = lacks && (open || was != is)
-		from = end
 	}
 	return JoinPeriods(lost), open
-}
-
-func (c *Comparison) sum(l *Cursor, from, to Minute) Sum {
-	from, a := l.At(from)
-	to, b := l.At(to)
-	return SumOf(from, to, &a, &b)
 }
 
 // absentIn counts the absent slots of (from, to].

@@ -267,27 +267,6 @@ func (t *Timeline) Clone() *Timeline {
 	return &out
 }
 
-// CountDifferences counts the slots in (from, to] whose events differ between two
-// timelines. If either is folded, it compares quarters of an hour. Time that one of them
-// does not contain is ignored.
-func (t *Timeline) CountDifferences(other *Timeline, from, to Minute) int {
-	from, to = max(from, t.Start(), other.Start()), min(to, t.End(), other.End())
-	single := max(t.FineFrom, other.FineFrom)
-	n := 0
-	for from < to {
-		next := from + 1
-		if from < single {
-			next = from - from%Quarter + Quarter
-		}
-		a, b := t.Sum(from, min(next, to)), other.Sum(from, min(next, to))
-		if a.Total != b.Total || a.Bad != b.Bad {
-			n++
-		}
-		from = next
-	}
-	return n
-}
-
 // Millis returns a minute in milliseconds since the epoch, or a length in milliseconds.
 func (m Minute) Millis() int64 { return int64(m) * 60_000 }
 

@@ -109,22 +109,22 @@ func TestHugeCounts(t *testing.T) {
 	require.Equal(t, 10, sum.Known)
 }
 
-// TestCountDifferences counts the slots that reading again changed.
-func TestCountDifferences(t *testing.T) {
+// TestDifferences counts the slots that reading again changed.
+func TestDifferences(t *testing.T) {
 	a := NewTimeline(0)
 	for range 5 * 24 * 60 {
 		a.Append(Slot{Total: 7, Bad: 1, Known: true})
 	}
 	b := a.Clone()
-	require.Zero(t, a.CountDifferences(b, 0, a.End()))
+	require.Zero(t, (&Comparison{Old: a, Next: b, Coarse: Quarter, Fine: 1}).Differences(0, a.End()))
 	b.Truncate(b.End() - 10)
 	for i := range 10 {
 		b.Append(Slot{Total: 7, Bad: float64(i % 2), Known: true}) // every other one differs
 	}
-	require.Equal(t, 5, a.CountDifferences(b, 0, a.End()))
-	require.Equal(t, 3, a.CountDifferences(b, 0, a.End()-5))
+	require.Equal(t, 5, (&Comparison{Old: a, Next: b, Coarse: Quarter, Fine: 1}).Differences(0, a.End()))
+	require.Equal(t, 3, (&Comparison{Old: a, Next: b, Coarse: Quarter, Fine: 1}).Differences(0, a.End()-5))
 	a.Fold(0, a.End()-FineAge)
-	require.Equal(t, 5, a.CountDifferences(b, 0, a.End()))
+	require.Equal(t, 5, (&Comparison{Old: a, Next: b, Coarse: Quarter, Fine: 1}).Differences(0, a.End()))
 	// 100 minutes in the folded part are at most seven quarters of an hour.
 	c := NewTimeline(0)
 	for i := range 5 * 24 * 60 {
@@ -134,7 +134,7 @@ func TestCountDifferences(t *testing.T) {
 		}
 		c.Append(s)
 	}
-	require.Equal(t, 7, a.CountDifferences(c, 0, a.End()-10))
+	require.Equal(t, 7, (&Comparison{Old: a, Next: c, Coarse: Quarter, Fine: 1}).Differences(0, a.End()-10))
 }
 
 // TestTimelinesAreSmall checks the memory of 30 d: less than 64 KiB if counts are whole,
