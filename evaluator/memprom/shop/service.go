@@ -57,7 +57,7 @@ type service struct {
 	rng         *rand.Rand
 	targets     []*target
 	gone        []*target // removed, but their series have not ended yet
-	minutes     []minute  // since start
+	minutes     []minute  // since start, for tests
 }
 
 // advance takes the service from one Unix second to another and appends what is

@@ -1,19 +1,17 @@
 // Package shop is a simulated shop: services, jobs and probes with a story each,
-// scraped into a database as Prometheus would scrape them, and what really
-// happened in them beside it.
+// scraped into a database as Prometheus would scrape them. Its tests hold what
+// slowburn counts against what really happened.
 //
 // A use, 30 days of history and then whatever has happened since:
 //
 //	s := shop.New(shop.Options{Seed: 1, HistoryStart: now.Add(-30 * 24 * time.Hour), LiveStart: now})
 //	err := s.Advance(ctx, db, now)
-//	total, bad := s.Truth("checkout", "availability", now.Add(-time.Hour), now)
 package shop
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -47,13 +45,12 @@ type Shop struct {
 	start    int64 // Unix seconds
 	services []*service
 	watches  []*watch
-	truths   map[string]truth // by the ids of SLOs
 }
 
 // New makes a shop in which nothing has happened yet.
 func New(opts Options) *Shop {
 	start := opts.HistoryStart.Truncate(time.Minute).Unix()
-	s := &Shop{now: start, start: start, truths: map[string]truth{}}
+	s := &Shop{now: start, start: start}
 	for i, st := range stories() {
 		s.services = append(s.services, &service{
 			story: st,
@@ -68,7 +65,6 @@ func New(opts Options) *Shop {
 		w.label()
 		s.watches = append(s.watches, w)
 	}
-	s.learn()
 	return s
 }
 
@@ -115,24 +111,4 @@ func commit(app storage.Appender, scrape func(storage.Appender) error) error {
 		return errors.Join(err, app.Rollback())
 	}
 	return app.Commit()
-}
-
-// Truth is how many events of an SLO of Specs happened in (from, to], and how
-// many of them were bad, scraped or not; without those of excluded time. name is
-// the id without the service. Both times are rounded down to whole minutes. It is
-// NaN for an SLO that the shop doesn't have.
-func (s *Shop) Truth(service, name string, from, to time.Time) (total, bad float64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	of := s.truths[service+"/"+name]
-	if of == nil {
-		return math.NaN(), math.NaN()
-	}
-	first := max(from.Unix()/60*60, s.start)
-	last := min(to.Unix(), s.now)
-	for end := first + 60; end <= last; end += 60 {
-		t, b := of(end)
-		total, bad = total+t, bad+b
-	}
-	return total, bad
 }

@@ -117,38 +117,35 @@ func watches() []*watch {
 		return gauge{metric: "backup_last_success_timestamp_seconds", label: "database", text: database,
 			value: schedule{at, failed}.lastSuccess(day)}
 	}
-	// Reports failed for six hours 11 days ago, and here and there.
-	hourly := schedule{5 * 60, func(m moment) bool { return m.within(-11*day, 6*hour) || m.unix/hour%193 == 0 }}
-	reports := gauge{metric: "report_last_success_timestamp_seconds", label: "report", text: "revenue", value: hourly.lastSuccess(hour)}
-
+	reports := gauge{metric: "report_last_success_timestamp_seconds", label: "report", text: "revenue", value: hourly().lastSuccess(hour)}
 	edge := &watch{name: "edge", slo: "reachable", gauges: []gauge{
 		probe("https://www.shop.example", span(-17*day, 2*60, 0, always(1))),
 		probe("https://api.shop.example", span(-6*day, 38*60, 0, always(1))),
 		probe("https://partner.shop.example", always(1)),
 	}}
-	edge.truth = edge.probes
 	orders := &watch{name: "orders", slo: "backlog", gauges: []gauge{
 		{metric: "orders_queue_length", label: "queue", text: "new", value: backlog(-7*day, 90*60, 300)},
 	}}
-	orders.truth = orders.levels(func(_ int64, v float64) bool { return v <= 100 })
 	backups := &watch{name: "backups", slo: "freshness", gauges: []gauge{
 		backup("orders", 2*hour+10*60, never), backup("customers", 2*hour+40*60, night),
 	}}
-	backups.truth = backups.levels(func(end int64, v float64) bool { return float64(end)-v <= 26*hour })
 	revenue := &watch{name: "reports", slo: "hourly", gauges: []gauge{reports}}
-	revenue.truth = revenue.runs(hourly, 10*60)
 	// Two exporters of one gateway tell the same. A carrier was away for 10
 	// minutes 4 days ago.
-	calls, failures := growing(20, 0), growing(0.04, 8)
 	var exporters []gauge
 	for _, name := range []string{"a", "b"} {
 		exporters = append(exporters,
-			gauge{metric: "carrier_calls_total", label: "exporter", text: name, value: calls},
-			gauge{metric: "carrier_failures_total", label: "exporter", text: name, value: failures})
+			gauge{metric: "carrier_calls_total", label: "exporter", text: name, value: growing(20, 0)},
+			gauge{metric: "carrier_failures_total", label: "exporter", text: name, value: growing(0.04, 8)})
 	}
 	carriers := &watch{name: "carriers", slo: "answers", gauges: exporters}
-	carriers.truth = carriers.growth(calls, failures)
 	return []*watch{edge, orders, backups, revenue, carriers}
+}
+
+// hourly are the runs of reports. They failed for six hours 11 days ago, and here and
+// there.
+func hourly() schedule {
+	return schedule{5 * 60, func(m moment) bool { return m.within(-11*day, 6*hour) || m.unix/hour%193 == 0 }}
 }
 
 // growing is a counter that grows by so much a second, and by more for 10 minutes

@@ -12,7 +12,6 @@ import (
 type watch struct {
 	name   string
 	slo    string
-	truth  truth // of the SLO
 	gauges []gauge
 	live   int64 // Unix seconds
 	phase  int64 // of its scrapes, in milliseconds
@@ -62,57 +61,6 @@ func (w *watch) scrape(app storage.Appender) error {
 
 // at is the moment of a scrape.
 func (w *watch) at(millis int64) moment { return moment{millis / 1000, millis/1000 - w.live} }
-
-// last is the moment of the last scrape up to the end of a slot, in Unix seconds.
-func (w *watch) last(end int64) moment {
-	return w.at(end*1000 - (end*1000-w.phase)%scrapeInterval)
-}
-
-// probes are the events of 0/1 gauges: one a slot for each of them.
-func (w *watch) probes(end int64) (total, bad float64) {
-	for _, g := range w.gauges {
-		total++
-		if min(g.value(w.last(end)), g.value(w.last(end-scrapeInterval/1000))) == 0 {
-			bad++
-		}
-	}
-	return total, bad
-}
-
-// levels are the events of values that are to be good at the end of each slot.
-func (w *watch) levels(good func(end int64, v float64) bool) truth {
-	return func(end int64) (total, bad float64) {
-		for _, g := range w.gauges {
-			if !good(end, g.value(w.last(end))) {
-				return 1, 1
-			}
-		}
-		return 1, 0
-	}
-}
-
-// growth returns the increase of the counters of events and of bad ones.
-func (w *watch) growth(total, bad func(moment) float64) truth {
-	return func(end int64) (float64, float64) {
-		from, to := w.at((end-60)*1000), w.at(end*1000)
-		return total(to) - total(from), bad(to) - bad(from)
-	}
-}
-
-// runs are those of an hourly job, of which a gauge gives the time of the last
-// success: a good one when it is seen, a bad one when it is late by the grace.
-func (w *watch) runs(hourly schedule, grace int64) truth {
-	return func(end int64) (total, bad float64) {
-		value := w.gauges[0].value
-		if value(w.last(end)) > value(w.last(end-60)) {
-			total++
-		}
-		if due := end - grace; due%hour == hourly.second && hourly.failed(moment{due, due - w.live}) {
-			total, bad = total+1, bad+1
-		}
-		return total, bad
-	}
-}
 
 // schedule is when a job runs in each hour, and which of its runs fail.
 type schedule struct {

@@ -1,17 +1,23 @@
-package loop_test
+package shop_test
 
 import (
+	"log/slog"
 	"math"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/slowburn-slo/slowburn/alerting"
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/memprom/shop"
 	"github.com/slowburn-slo/slowburn/evaluator/servers"
-	"github.com/slowburn-slo/slowburn/slo/spec"
+	slospec "github.com/slowburn-slo/slowburn/slo/spec"
 )
 
 // TestShopAgainstTheTruth counts 30 days of each of the shop's services, their
@@ -27,14 +33,24 @@ func TestShopAgainstTheTruth(t *testing.T) {
 	server := httptest.NewServer(db.Handler())
 	defer server.Close()
 
-	var files []spec.File
+	var files []slospec.File
 	for name, text := range shop.Specs(opts.LiveStart) {
-		files = append(files, spec.File{Name: name, Text: text})
+		files = append(files, slospec.File{Name: name, Text: text})
 	}
-	set := spec.Load(files)
+	set := slospec.Load(files)
 	require.Empty(t, set.Findings)
 	require.GreaterOrEqual(t, len(set.SLOs), 8)
-	for _, status := range evaluate(t, server.URL, set.SLOs, end).SLOs {
+	e := loop.New(loop.Options{
+		Backends: []backend.Config{{
+			Name: "shop", URL: server.URL, HTTP: http.DefaultClient, Settle: 2 * time.Minute,
+			Timeout: time.Minute, MaxConcurrency: 4, MaxSamples: 50_000_000, TargetLabels: []string{"job", "instance"},
+		}},
+		Windows: alerting.BuiltIn().Windows, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+		Now: func() time.Time { return end.Add(time.Hour) },
+	})
+	report, err := e.EvaluateAt(t.Context(), set.SLOs, end)
+	require.NoError(t, err)
+	for _, status := range report.SLOs {
 		own := status.Windows[len(status.Windows)-1]
 		total, bad := s.Truth(status.Service, strings.TrimPrefix(status.ID, status.Service+"/"), own.Start, own.End)
 		t.Logf("%-30s bad %9.0f of %11.0f, truth %9.0f of %11.0f: %+.3f %%", status.ID, own.Bad, own.Total, bad, total, 100*(own.Bad/bad-1))
