@@ -87,7 +87,7 @@ func generateRules(ctx context.Context, s streams, paths []string, f rulesFlags)
 	if err != nil {
 		return failure("%w", err)
 	}
-	if err := rules.WriteFiles(f.output, files, rules.Marker); err != nil {
+	if err := writeFiles(f.output, files, rules.Marker); err != nil {
 		return failure("%w", err)
 	}
 	without := ""
@@ -235,7 +235,7 @@ func generateDashboards(s streams, output string) error {
 	case "-":
 		return usage("two dashboards can't go to standard output; give -o DIR")
 	}
-	if err := rules.WriteFiles(output, grafana.Dashboards(), grafana.Marker); err != nil {
+	if err := writeFiles(output, grafana.Dashboards(), grafana.Marker); err != nil {
 		return failure("%w", err)
 	}
 	fmt.Fprintf(s.err, "2 dashboards in %s\n", output)

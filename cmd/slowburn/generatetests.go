@@ -63,7 +63,7 @@ func generateTests(ctx context.Context, s streams, paths []string, f rulesFlags)
 			fmt.Fprintf(s.err, "not tested: %s\n", what)
 		}
 	}
-	if err := rules.WriteFiles(f.output, files, rules.Marker); err != nil {
+	if err := writeFiles(f.output, files, rules.Marker); err != nil {
 		return failure("%w", err)
 	}
 	fmt.Fprintf(s.err, "%s in %s for %s\n", humanize.Plural(tested, "test file"), f.output, humanize.Plural(len(slos), "SLO"))

@@ -1,4 +1,4 @@
-package rules
+package main
 
 import (
 	"os"
@@ -25,14 +25,14 @@ func contents(t *testing.T, dir string) map[string]string {
 
 func TestWriteFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "rules")
-	require.NoError(t, WriteFiles(dir, map[string][]byte{"a.yaml": []byte("# own\na"), "b.yaml": []byte("# own\nb")}, "# own"))
+	require.NoError(t, writeFiles(dir, map[string][]byte{"a.yaml": []byte("# own\na"), "b.yaml": []byte("# own\nb")}, "# own"))
 	require.Equal(t, map[string]string{"a.yaml": "# own\na", "b.yaml": "# own\nb"}, contents(t, dir))
 
 	// A later run leaves what is right, and what is somebody else's.
 	old := time.Unix(1e9, 0)
 	require.NoError(t, os.Chtimes(filepath.Join(dir, "a.yaml"), old, old))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "mine.yaml"), []byte("groups: []"), 0o600))
-	require.NoError(t, WriteFiles(dir, map[string][]byte{"a.yaml": []byte("# own\na"), "c.yaml": []byte("# own\nc")}, "# own"))
+	require.NoError(t, writeFiles(dir, map[string][]byte{"a.yaml": []byte("# own\na"), "c.yaml": []byte("# own\nc")}, "# own"))
 	require.Equal(t, map[string]string{"a.yaml": "# own\na", "c.yaml": "# own\nc", "mine.yaml": "groups: []"}, contents(t, dir))
 	info, err := os.Stat(filepath.Join(dir, "a.yaml"))
 	require.NoError(t, err)
@@ -56,7 +56,7 @@ func TestWriteFilesChangesNothingOnError(t *testing.T) {
 			for name, text := range before {
 				require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 			}
-			require.Error(t, WriteFiles(dir, files, "# own"))
+			require.Error(t, writeFiles(dir, files, "# own"))
 			require.Equal(t, before, contents(t, dir))
 		})
 	}

@@ -1,4 +1,4 @@
-package rules
+package main
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 // bytes.
 const markerWithin = 512
 
-// WriteFiles makes dir hold the generated files, named by their names in it,
+// writeFiles makes dir hold the generated files, named by their names in it,
 // and no other that bears the marker in its first 512 bytes: those are left
 // over from an earlier run. The marker must be in every file of files.
 //
@@ -24,7 +24,7 @@ const markerWithin = 512
 // should be stay untouched, and other people's files are neither removed nor
 // replaced: a name they have taken is an error. Nothing changes before all
 // files are written in full beside their place.
-func WriteFiles(dir string, files map[string][]byte, marker string) error {
+func writeFiles(dir string, files map[string][]byte, marker string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("making the directory of generated files: %w", err)
 	}
@@ -36,7 +36,7 @@ func WriteFiles(dir string, files map[string][]byte, marker string) error {
 	if err != nil {
 		return err
 	}
-	staged, errs := make([]string, len(changed)), make([]error, len(changed))
+	staged := make([]string, len(changed))
 	defer func() {
 		for _, temp := range staged {
 			if temp != "" {
@@ -44,13 +44,10 @@ func WriteFiles(dir string, files map[string][]byte, marker string) error {
 			}
 		}
 	}()
-	inParallel(len(changed), func(i int) {
-		if staged[i], errs[i] = stage(dir, files[changed[i]]); errs[i] != nil {
-			errs[i] = fmt.Errorf("writing %s: %w", filepath.Join(dir, changed[i]), errs[i])
+	for i, name := range changed {
+		if staged[i], err = stage(dir, files[name]); err != nil {
+			return fmt.Errorf("writing %s: %w", filepath.Join(dir, name), err)
 		}
-	})
-	if err := errors.Join(errs...); err != nil {
-		return err
 	}
 	for i, name := range changed {
 		if err := os.Rename(staged[i], filepath.Join(dir, name)); err != nil {
