@@ -124,10 +124,10 @@ func (c *comparison) readSlots() {
 		}
 		return out
 	}
-	for _, s := range recorded(c.t, c.db, "slo:quarter_events:sum") {
+	for _, s := range recorded(c.t, c.db, `slo:quarter:events{result=""}`) {
 		c.phase = s.Time.Sub(s.Time.Truncate(time.Minute))
 	}
-	c.total, c.bad = read("slo:slot_events:count"), read("slo:slot_bad_events:count")
+	c.total, c.bad = read(totalSlots), read(badSlots)
 }
 
 // of is a query of the series of the group that is compared.

@@ -34,21 +34,24 @@ func (w *ruleWriter) alerts() {
 
 // alertFiring writes whether the alert of a severity fires.
 func (w *ruleWriter) alertFiring(severity string, tiers []firingTier) {
-	highest, none := "max", raw("vector(0)")
+	none := raw("vector(0)")
 	if len(w.split.labels) > 0 {
-		highest, none = "max by ("+w.identity()+") ", w.present().zero()
+		none = w.present().zero()
 	}
 	firing := raw("ALERTS{alertname=" + strconv.Quote(w.s.Alerting.AlertName()) + "," + w.sel +
 		",severity=" + strconv.Quote(w.s.Alerting.Severity(severity).Label) + `,alertstate="firing"}`)
 	if w.phases != nil { // vmalert writes ALERTS late, too
 		firing = w.anyFires(tiers).zero().plus(raw("1"))
 	}
-	w.recordOwn("slo_alert_firing", call(highest, or(firing, none)), "alertname", w.s.Alerting.AlertName(), "severity", severity)
+	w.record("slo_alert_firing", call(w.maxBy(), or(firing, none)), "alertname", w.s.Alerting.AlertName(), "severity", severity)
 }
 
-// identity are the labels of an SLO or of its groups.
-func (w *ruleWriter) identity() string {
-	return slo.LabelList(append([]string{"slo_id", "slo_service", "slo"}, w.split.labels...)...)
+// maxBy is the aggregation to the highest value of the SLO, or of each group.
+func (w *ruleWriter) maxBy() string {
+	if len(w.split.labels) == 0 {
+		return "max"
+	}
+	return "max by (" + slo.LabelList(append([]string{"slo_id", "slo_service", "slo"}, w.split.labels...)...) + ") "
 }
 
 // anyFires are the burn rates of the tiers that fire.
@@ -63,7 +66,7 @@ func (w *ruleWriter) anyFires(tiers []firingTier) expr {
 		if len(names[kept]) == 1 {
 			op = "="
 		}
-		matchers := ",severity=" + strconv.Quote(tiers[0].Severity) + ",tier" + op + strconv.Quote(strings.Join(names[kept], "|"))
+		matchers := ",tier" + op + strconv.Quote(strings.Join(names[kept], "|"))
 		fires = append(fires, lastBurn(w.sel+matchers, kept))
 	}
 	return or(fires...)
@@ -83,7 +86,7 @@ func (w *ruleWriter) alertsOf(severity string, tiers []firingTier) {
 func (w *ruleWriter) alert(severity string, tiers []firingTier, more map[string]string) {
 	// The labels of the alert are the same whichever tier fires; its value is
 	// the highest burn rate over the long windows of those that do.
-	highest := call("max by ("+w.identity()+") ", w.anyFires(tiers))
+	highest := call(w.maxBy(), w.anyFires(tiers))
 	own := w.s.Alerting.LabelsOver(w.s.Labels, severity)
 	if w.s.Owner != "" {
 		own["slo_owner"] = w.s.Owner
@@ -102,34 +105,36 @@ func (w *ruleWriter) alert(severity string, tiers []firingTier, more map[string]
 		name = strconv.Quote(name) // it may be a word of YAML's
 	}
 	w.b.WriteString("  - alert: " + name + "\n")
-	w.body(highest, slices.Concat(w.idLabels, labels))
+	w.body(highest, slices.Concat(w.labels, labels))
 	w.b.WriteString(fieldIndent + "annotations:\n")
 	for _, a := range w.annotated(severity, w.annotations(tiers)) {
-		w.annotation(a[0], a[1])
+		w.b.WriteString(valueIndent + a[0] + ": " + folded(a[0], a[1]) + "\n")
+		if a[0] == "description" {
+			w.description = folded(a[0], a[1])
+		}
 	}
 }
 
-// annotation writes an annotation, a long one over lines.
-func (w *ruleWriter) annotation(name, value string) {
-	w.b.WriteString(valueIndent + name + ": ")
+// folded is the value of an annotation, a long one over lines.
+func folded(name, value string) string {
 	words := strings.Split(value, " ")
 	foldable := !slices.Contains(words, "") && !strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) })
 	if len(value)+len(name) <= width || !foldable {
-		w.b.WriteString(strconv.Quote(value) + "\n")
-		return
+		return strconv.Quote(value)
 	}
-	w.b.WriteString(">-")
+	var b strings.Builder
+	b.WriteString(">-")
 	column := width
 	for _, word := range words {
 		if column += 1 + len(word); column > width {
-			w.b.WriteString("\n" + valueIndent + "  ")
+			b.WriteString("\n" + valueIndent + "  ")
 			column = len(valueIndent) + 2 + len(word)
 		} else {
-			w.b.WriteByte(' ')
+			b.WriteByte(' ')
 		}
-		w.b.WriteString(word)
+		b.WriteString(word)
 	}
-	w.b.WriteByte('\n')
+	return b.String()
 }
 
 // annotations are the alert's annotations, as templates of Prometheus.
@@ -151,8 +156,8 @@ func (w *ruleWriter) annotations(tiers []firingTier) [][2]string {
 	out := [][2]string{
 		{"summary", summary},
 		{"description", text +
-			" {{ with " + w.query(func(only string) string { return "slo_error_budget_remaining_ratio{" + only + "}" }, w.sel) + " }}" +
-			"{{ $left := . | first | value }}{{ if le $left 0.0 }}Nothing ({{ humanizePercentage $left }}){{ else }}{{ humanizePercentage $left }}{{ end }}" +
+			" {{ range " + w.query(func(only string) string { return "slo_error_budget_remaining_ratio{" + only + "}" }, w.sel) + " }}" +
+			"{{ if le .Value 0.0 }}Nothing ({{ humanizePercentage .Value }}){{ else }}{{ humanizePercentage .Value }}{{ end }}" +
 			" of the error budget is left.{{ end }}"},
 		{"tier", w.tier(tiers)},
 	}
@@ -166,12 +171,15 @@ func (w *ruleWriter) annotations(tiers []firingTier) [][2]string {
 
 // tier is a template that names the first tier that fires.
 func (w *ruleWriter) tier(tiers []firingTier) string {
-	var b strings.Builder
 	last := len(tiers) - 1
-	for _, f := range tiers[:last] {
-		b.WriteString("{{ if " + w.query(func(sel string) string { return f.fires(sel).text }, w.sel) + " }}" + f.Name + "{{ else }}")
+	if last == 0 {
+		return tiers[0].Name
 	}
-	return b.String() + tiers[last].Name + strings.Repeat("{{ end }}", last)
+	var cases []string
+	for _, f := range tiers[:last] {
+		cases = append(cases, "if "+w.query(func(sel string) string { return f.fires(sel).text }, w.sel)+" }}"+f.Name)
+	}
+	return "{{ " + strings.Join(cases, "{{ else ") + "{{ else }}" + tiers[last].Name + "{{ end }}"
 }
 
 // query is a query in a template, by what selects its series: those of the SLO,

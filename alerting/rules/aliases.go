@@ -110,7 +110,7 @@ func (w *ruleWriter) aliases(n naming) {
 	}
 	p.group("windows/"+strings.ToLower(n.tool()), aliasInterval, w.aliasOffset)
 	for _, win := range long {
-		n.share(p, win, w.tiled(win).badShare())
+		n.share(p, win, newSums(func(result string) expr { return w.tiles(quarterEvents, result, win) }).badShare())
 	}
 }
 
@@ -132,7 +132,7 @@ func (p *plan) alias(name string, e expr, lists ...map[string]string) {
 	for _, own := range []string{"slo_id", "slo_service", "slo"} {
 		delete(out, own)
 	}
-	p.recordOwn(name, e, sortedPairs(out)...)
+	p.record(name, e, sortedPairs(out)...)
 }
 
 // windowName is a window in the names of both tools: 28 d is "4w".
@@ -238,12 +238,14 @@ func (pyrraNaming) share(p *plan, win slo.Window, e expr) {
 
 func (pyrraNaming) record(p *plan) {
 	s := p.s
-	perSecond := func(of string) expr { return p.over("avg", of, slo.Window(5*time.Minute)).dividedBy(raw("60")) }
+	perSecond := func(matchers string) expr {
+		return p.over("avg", eventsOf("slot"), matchers, slo.Window(5*time.Minute)).dividedBy(raw("60"))
+	}
 	p.alias("pyrra_objective", p.constant(s.Objective.RatioText()), s.Labels)
 	p.alias("pyrra_window", p.constant(floatText(s.Window.Length.Duration().Seconds())), s.Labels)
 	p.alias("pyrra_availability", p.now("slo_sli_ratio", ""), s.Labels)
-	p.alias("pyrra_requests:rate5m", perSecond(eventsOf("slot")), s.Labels)
-	p.alias("pyrra_errors:rate5m", perSecond(badOf("slot")).atLeast("0"), s.Labels)
+	p.alias("pyrra_requests:rate5m", perSecond(totalOnly), s.Labels)
+	p.alias("pyrra_errors:rate5m", perSecond(badOnly).notNegative(), s.Labels)
 	metric := totalOf(s)
 	if metric.IsZero() {
 		return
@@ -255,7 +257,7 @@ func (pyrraNaming) record(p *plan) {
 	case slo.States:
 		name := base(metric.Name())
 		p.alias(name+":count"+windowName(s.Window.Length), unlabelled(n.total), s.Labels, equalities(metric))
-		p.alias(name+":sum"+windowName(s.Window.Length), unlabelled(n.total.minus(n.bad)), s.Labels, equalities(metric))
+		p.alias(name+":sum"+windowName(s.Window.Length), n.good(), s.Labels, equalities(metric))
 	}
 }
 
@@ -266,7 +268,7 @@ func (p *plan) increases(c slo.Counters, n sums) {
 	var rules []func()
 	seen := map[string]bool{}
 	for _, r := range series.OfCounters(c, nil) {
-		events, ok := map[[2]float64]expr{{1, 1}: n.total, {1, 0}: n.total.minus(n.bad), {0, 1}: n.bad}[[2]float64{r.PerGood, r.PerBad}]
+		events, ok := map[[2]float64]expr{{1, 1}: n.total, {1, 0}: n.good(), {0, 1}: n.bad}[[2]float64{r.PerGood, r.PerBad}]
 		of := necessary(c, r.Labels)
 		if !ok || seen[of.String()] {
 			return

@@ -43,14 +43,15 @@ func TestNamingGolden(t *testing.T) {
 // events: of these 2 were bad from 6 h to 1 h ago, then 5, then 7 in 10 slots, and 1
 // in the last 5.
 func (b *ruleEngine) month() {
-	const labels = `{slo_id="checkout/availability",slo_service="checkout",slo="availability"} `
+	const labels, bad = `{slo_id="checkout/availability",slo_service="checkout",slo="availability"} `,
+		`{slo_id="checkout/availability",slo_service="checkout",slo="availability",result="bad"} `
 	b.load(-30*24*time.Hour+15*time.Minute, 15*time.Minute,
-		"slo:quarter_events:sum"+labels+"15000x1439 150x1438",
-		"slo:quarter_bad_events:sum"+labels+"0x1439 75x1151 15x191 75x94",
-		"slo:quarter_slots:count"+labels+"15x2878")
+		"slo:quarter:events"+labels+"15000x1439 150x1438",
+		"slo:quarter:events"+bad+"0x1439 75x1151 15x191 75x94",
+		"slo:quarter:slots"+labels+"15x2878")
 	b.load(-6*time.Hour+20*time.Second, time.Minute, // so that no rule takes the last for that of its own minute
-		"slo:slot_events:count"+labels+"10x359",
-		"slo:slot_bad_events:count"+labels+"2x299 5x44 7x9 1x4")
+		"slo:slot:events"+labels+"10x359",
+		"slo:slot:events"+bad+"2x299 5x44 7x9 1x4")
 }
 
 // TestSlothNames asks what dashboards, gates and routes of Sloth's users do. By the

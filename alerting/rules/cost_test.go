@@ -79,10 +79,11 @@ func TestRulesCost(t *testing.T) {
 // full loads all that rules have recorded when they ran for 30 days, and the
 // counters of some instances.
 func (b *ruleEngine) full(instances int) {
-	const labels = `{slo_id="checkout/availability",slo_service="checkout",slo="availability"} `
-	b.load(-30*24*time.Hour, 15*time.Minute, "slo:quarter_events:sum"+labels+"300x2879",
-		"slo:quarter_bad_events:sum"+labels+"30x2879", "slo:quarter_slots:count"+labels+"15x2879")
-	b.load(-6*time.Hour, time.Minute, "slo:slot_events:count"+labels+"20x359", "slo:slot_bad_events:count"+labels+"2x359")
+	const labels, bad = `{slo_id="checkout/availability",slo_service="checkout",slo="availability"} `,
+		`{slo_id="checkout/availability",slo_service="checkout",slo="availability",result="bad"} `
+	b.load(-30*24*time.Hour, 15*time.Minute, "slo:quarter:events"+labels+"300x2879",
+		"slo:quarter:events"+bad+"30x2879", "slo:quarter:slots"+labels+"15x2879")
+	b.load(-6*time.Hour, time.Minute, "slo:slot:events"+labels+"20x359", "slo:slot:events"+bad+"2x359")
 	for i := range instances {
 		b.load(-2*time.Hour+7*time.Second, 30*time.Second,
 			fmt.Sprintf(`requests_total{job="j",instance="%d",code="200"} 0+10x240`, i),

@@ -5,24 +5,27 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
 // counting are the expressions that count the events of a slot.
 type counting struct {
 	memory memory // what they look back to; the zero value for nothing
+	growth expr   // of which total and other are sums; the zero value for nothing
 	total  expr   // the events of the slot; absent when the slot is unknown
 	other  expr   // the events of the slot among the bad or the good ones
 	good   bool   // other are the good ones
 }
 
 // countCounters fails unless exactly two counters are set.
-func countCounters(c slo.Counters, isLatency bool, targetLabels []string, by split) (counting, error) {
+func countCounters(c slo.Counters, isLatency bool, sel string, o Options, by split) (counting, error) {
 	good, bad, total := newCounters(c.Good), newCounters(c.Bad), newCounters(c.Total)
 	if isLatency {
 		total[0].bucket = good[0].text
 	}
-	same := slices.Clone(targetLabels)
+	same := slices.Clone(o.TargetLabels)
 	for _, name := range by.labels {
 		if !slices.Contains(same, name) {
 			same = append(same, name)
@@ -31,6 +34,10 @@ func countCounters(c slo.Counters, isLatency bool, targetLabels []string, by spl
 	t := target{"on (" + slo.LabelList(same...) + ")", siblings(total, good, bad), total, by}
 	if isLatency { // the buckets of a histogram come and go with its count
 		t.siblings = total
+	}
+	if both, ok := t.shared(slices.Concat(good, bad), sel); ok && !o.VMAlert { // which finds new series too late
+		both.good = len(good) > 0
+		return both, nil
 	}
 	switch {
 	case len(good) == 0 && len(bad) > 0 && len(total) > 0:
@@ -51,10 +58,39 @@ func countCounters(c slo.Counters, isLatency bool, targetLabels []string, by spl
 // different moments evens out over a window.
 func (c counting) bad(events expr, on string) expr {
 	other := c.other.orOn(on, events.zero())
-	if c.good {
+	switch {
+	case c.good:
 		return infix(events, "- "+on, other)
+	case c.growth.text != "": // of which bad events are a part
+		return other
 	}
 	return other.andOn(on, events)
+}
+
+// grown are the series of what counters grew by in the newest slot, by the labels in which
+// bad events differ from others.
+const grown = "slo:slot:growth"
+
+// shared counts all events and some of them by one reading, where the counter of those
+// is that of all with more matchers.
+func (t target) shared(some []counter, sel string) (counting, bool) {
+	if len(t.clock) != 1 || len(some) != 1 || some[0].weight != t.clock[0].weight || some[0].once {
+		return counting{}, false
+	}
+	more, ok := t.clock[0].selector.More(some[0].selector)
+	total, by := t.split, slices.Clone(t.split.labels)
+	part := sel
+	for _, m := range more {
+		ok = ok && !slices.Contains([]string{model.MetricNameLabel, "slo_id", "slo_service", "slo", "slo_part"}, m.Name)
+		by, part = append(by, m.Name), part+","+m.String()
+	}
+	slices.Sort(by)
+	t.split = split{slices.Compact(by), grown + "{" + sel + "}"}
+	return counting{
+		growth: t.split.slot(t.all()),
+		total:  total.aggregate("sum", recent(grown, sel)),
+		other:  total.aggregate("sum", recent(grown, part)),
+	}, ok && len(more) > 0
 }
 
 // target says what is known about scraped processes: by which labels series
@@ -98,16 +134,25 @@ func (t target) growth(c counter) expr {
 	known := or(before, c.lastSample().unlessOn(t.on, t.restarted()))
 	return or(
 		newest.unless(known).andOn(t.on, t.evidence()),
-		newest.is("<", highest).plus(highest.minus(before).atLeast("0")),
+		newest.is("<", highest).plus(highest.minus(before).notNegative()),
 		newest.minus(last).is(">=", raw("0")),
 		newest.is("<", last))
 }
 
-// delta is how much all series of counters grew in the slot, each weighted.
-func (t target) delta(counters []counter) expr {
+// all are all events of the slot. They are 0 where no series grew and there were samples at
+// the start and at the end of the slot.
+func (t target) all() expr {
+	return t.sum(t.clock, func(c counter) expr { return or(t.growth(c), c.now().and(c.before()).zero()) })
+}
+
+// delta is how much all series of counters grew in the slot.
+func (t target) delta(counters []counter) expr { return t.sum(counters, t.growth) }
+
+// sum adds up a form of counters, each weighted.
+func (t target) sum(counters []counter, form func(counter) expr) expr {
 	var terms []expr
 	for _, c := range counters {
-		term := c.bucketed(t.growth(c))
+		term := c.bucketed(form(c))
 		if c.weight != 1 {
 			term = term.times(raw(floatText(c.weight)))
 		}
@@ -135,13 +180,6 @@ func relabelled(e expr, name, replacement, source, pattern string) expr {
 }
 
 func floatText(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
-
-// all are all events of the slot. They are 0 where no series grew and there
-// were samples at the start and at the end of the slot.
-func (t target) all() expr {
-	still := ofAny(t.clock, func(c counter) expr { return c.bucketed(c.now().and(c.before())) })
-	return or(t.delta(t.clock), t.split.aggregate("count", still).zero())
-}
 
 // there are the series with samples at both ends of the slot.
 func there(counters []counter) expr {

@@ -204,8 +204,8 @@ func TestSlots(t *testing.T) {
 				b := newBackend(t)
 				b.load(7*time.Second, 30*time.Second, tt.seriesAt(b.epoch.Unix())...)
 				b.run(tt.slo(t), Options{Policies: alerting.BuiltIn()}, phase, 13*time.Minute)
-				require.Equal(t, texts(tt.wantTotal), texts(b.slots("slo:slot_events:count", len(tt.wantTotal))), "total")
-				require.Equal(t, texts(tt.wantBad), texts(b.slots("slo:slot_bad_events:count", len(tt.wantBad))), "bad")
+				require.Equal(t, texts(tt.wantTotal), texts(b.slots(totalSlots, len(tt.wantTotal))), "total")
+				require.Equal(t, texts(tt.wantBad), texts(b.slots(badSlots, len(tt.wantBad))), "bad")
 			})
 		}
 	}
@@ -241,8 +241,8 @@ func TestSlotsOfSlowScrapes(t *testing.T) {
 	b := newBackend(t)
 	b.load(7*time.Second, 2*time.Minute, `requests_total{job="j",instance="a"} 0+10x5`, `errors_total{job="j",instance="a"} _ _ 4 4 4 4`)
 	b.run(withWindow(example(t, "", "errors_total", "requests_total"), hour), Options{Policies: alerting.BuiltIn()}, 0, 10*time.Minute)
-	require.Equal(t, texts([]float64{unknown, 0, 10, 0, 10, 0, 10}), texts(b.slots("slo:slot_events:count", 7)))
-	require.Equal(t, texts([]float64{unknown, 0, 0, 0, 4, 0, 0}), texts(b.slots("slo:slot_bad_events:count", 7)))
+	require.Equal(t, texts([]float64{unknown, 0, 10, 0, 10, 0, 10}), texts(b.slots(totalSlots, 7)))
+	require.Equal(t, texts([]float64{unknown, 0, 0, 0, 4, 0, 0}), texts(b.slots(badSlots, 7)))
 }
 
 // A restart is known of for as long as the last value of a series that ended
@@ -253,7 +253,7 @@ func TestSlotsOfLateReturn(t *testing.T) {
 	b.load(7*time.Second, time.Minute,
 		`requests_total{job="j",instance="a",code="200"} 0+10x2 5+10x32`, `requests_total{job="j",instance="a",code="500"} 4x2 stale _x28 9 9`)
 	b.run(withWindow(example(t, "", `requests_total{code="500"}`, "requests_total"), hour), Options{Policies: alerting.BuiltIn()}, 0, 36*time.Minute)
-	bad := b.slots("slo:slot_bad_events:count", 34)
+	bad := b.slots(badSlots, 34)
 	require.Equal(t, texts([]float64{0, 9, 0}), texts(bad[31:34]))
 }
 
@@ -303,11 +303,14 @@ func testOfCase(t *testing.T, path string, tt kindCase, s *slo.SLO, label string
 		by, id = newGroupWriter(&bytes.Buffer{}, s, Options{Policies: alerting.BuiltIn()}).split, id+"{"+label+"}"
 	}
 	alone := s.Slice == nil && len(s.Leaves()) == 1 // the expression reads nothing recorded
-	var c counting
+	var slots expr
 	if alone {
-		c, err = newCounting(s.Indicator, "", Options{TargetLabels: []string{"job", "instance"}}, by)
+		c, err := newCounting(s.Indicator, "", Options{TargetLabels: []string{"job", "instance"}}, by)
 		require.NoError(t, err)
-		alone = c.memory.keep == 0
+		alone, slots = c.memory.keep == 0, c.total
+		if c.growth.text != "" {
+			slots = by.aggregate("sum", c.growth)
+		}
 	}
 
 	g := group{Interval: "15s"} // samples come at 15 s and 45 s
@@ -325,17 +328,17 @@ func testOfCase(t *testing.T, path string, tt kindCase, s *slo.SLO, label string
 		}
 		g.Tests = append(g.Tests, q)
 	}
-	labels := fmt.Sprintf(`{slo_id=%q,slo_service=%q,slo=%q,%s}`, id, s.Service, s.Name, label)
-	of := fmt.Sprintf("{slo_id=%q}", id)
+	labels := fmt.Sprintf(`slo_id=%q,slo_service=%q,slo=%q,%s`, id, s.Service, s.Name, label)
+	of := fmt.Sprintf(",slo_id=%q", id)
 	for slot := range tt.wantTotal {
 		end := time.Duration(slot+1) * time.Minute
-		expect("slo:slot_events:count"+of, "slo:slot_events:count"+labels, end+time.Minute, tt.wantTotal[slot])
-		expect("slo:slot_bad_events:count"+of, "slo:slot_bad_events:count"+labels, end+time.Minute, tt.wantBad[slot])
+		expect(with(totalSlots, of), "slo:slot:events{"+labels+"}", end+time.Minute, tt.wantTotal[slot])
+		expect(with(badSlots, of), with(badSlots, ","+labels), end+time.Minute, tt.wantBad[slot])
 		for _, late := range []time.Duration{30 * time.Second, 30001 * time.Millisecond, 89999 * time.Millisecond} {
 			if !alone {
 				break
 			}
-			expect(c.total.text, "{"+label+"}", end+late, tt.wantTotal[slot])
+			expect(slots.text, "{"+label+"}", end+late, tt.wantTotal[slot])
 		}
 	}
 	test, err := yaml.Marshal(map[string]any{"rule_files": []string{filepath.Base(path) + ".rules.yaml"}, "evaluation_interval": "1m", "tests": []group{g}})
@@ -375,9 +378,9 @@ func TestRulesWithoutTheBucket(t *testing.T) {
 	require.Empty(t, set.Findings)
 	b.run(set.SLOs[0], Options{Policies: alerting.BuiltIn()}, 30*time.Second, 15*time.Minute)
 	at := func(minutes int) time.Duration { return time.Duration(minutes)*time.Minute + 30*time.Second }
-	require.Equal(t, 20.0, b.value("slo:slot_events:count", at(4)))
-	require.Equal(t, 2.0, b.value("slo:slot_bad_events:count", at(4)))
-	require.True(t, math.IsNaN(b.value("last_over_time(slo:slot_events:count[30s])", at(14))), "no bucket is left")
+	require.Equal(t, 20.0, b.value(totalSlots, at(4)))
+	require.Equal(t, 2.0, b.value(badSlots, at(4)))
+	require.True(t, math.IsNaN(b.value("last_over_time(slo:slot:events[30s])", at(14))), "no bucket is left")
 	require.InDelta(t, 10, b.value(`slo_burn_rate{window="5m"}`, at(4)), 1e-9)
 	require.True(t, math.IsNaN(b.value(`slo_burn_rate{window="5m"}`, at(14))))
 }

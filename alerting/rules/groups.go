@@ -61,9 +61,8 @@ func newGroupWriter(b *bytes.Buffer, s *slo.SLO, options Options) *ruleWriter {
 	whole := w.sel
 	names := "slo_service=" + strconv.Quote(s.Service) + ",slo=" + strconv.Quote(s.Name)
 	w.labels = []string{"slo_service", s.Service, "slo", s.Name}
-	w.idLabels = w.labels
 	w.sel = names + ",slo_id!" + strings.TrimPrefix(whole, "slo_id")
-	w.split = split{slices.Sorted(slices.Values(s.Groups.By)), eventsOf("slot") + "{" + w.sel + "}"}
+	w.split = split{slices.Sorted(slices.Values(s.Groups.By)), eventsOf("slot") + "{" + w.sel + totalOnly + "}"}
 	own := map[slo.Objective][]string{} // by an objective, the patterns of the ids that have it
 	others := []string{regexp.QuoteMeta(s.ID())}
 	for key, o := range s.Groups.Objectives {
@@ -113,11 +112,11 @@ func (w *ruleWriter) byObjective(of func(p *ruleWriter) expr) expr {
 	if len(w.parts) == 0 {
 		return of(w)
 	}
-	all := make([]expr, len(w.parts))
+	parts := make([]expr, len(w.parts))
 	for i, p := range w.parts {
-		all[i] = of(p)
+		parts[i] = of(p)
 	}
-	return or(all...)
+	return or(parts...)
 }
 
 // constant is a number for the SLO, or for each of its groups.
@@ -132,9 +131,9 @@ func (w *ruleWriter) constant(number string) expr {
 // or will hold as soon as it is summed.
 func (w *ruleWriter) present() expr {
 	if win := w.s.Window.Length; win <= LongestDirect {
-		return w.over("count", eventsOf("slot"), win)
+		return w.knownSlots(win)
 	}
-	return or(w.lastLong(longSlots), w.over("count", eventsOf("slot"), slo.Window(time.Hour)))
+	return or(w.lastLong(longSlots), w.knownSlots(slo.Window(time.Hour)))
 }
 
 // plain are values that stand in an slo_id as they are: strconv.Quote, which

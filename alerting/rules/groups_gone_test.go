@@ -244,7 +244,7 @@ func TestGoneGroupsAreSplitAnew(t *testing.T) {
 			}
 			now := at(20).Add(90*time.Second - time.Millisecond)
 			one := 1.0
-			c.equal(&one, `count(last_over_time(slo:slot_events:count[1m]))`, now)
+			c.equal(&one, `count(last_over_time(slo:slot:events{result=""}[1m]))`, now)
 		})
 	}
 }

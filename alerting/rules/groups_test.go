@@ -71,14 +71,14 @@ func TestSlotsOfGroups(t *testing.T) {
 				b.run(s, Options{Policies: alerting.BuiltIn()}, phase, 15*time.Minute)
 				u := unknown
 				for of, want := range map[string][]float64{"a": nil, "b": {u, u}} {
-					id := fmt.Sprintf(`{slo_id="%s{tenant=\"%s\"}",slo_service="%s",slo="%s",tenant="%[2]s"}`, s.ID(), of, s.Service, s.Name)
+					id := fmt.Sprintf(`,slo_id="%s{tenant=\"%s\"}",slo_service="%s",slo="%s",tenant="%[2]s"`, s.ID(), of, s.Service, s.Name)
 					if s.Slice != nil && s.Slice.Length > slo.Window(time.Minute) && of == "b" {
 						continue // slices lie on the clock
 					}
-					require.Equal(t, texts(append(want, tt.wantTotal...)), texts(b.slots("slo:slot_events:count"+id, len(want)+len(tt.wantTotal))), "total of %s", of)
-					require.Equal(t, texts(append(want, tt.wantBad...)), texts(b.slots("slo:slot_bad_events:count"+id, len(want)+len(tt.wantBad))), "bad of %s", of)
+					require.Equal(t, texts(append(want, tt.wantTotal...)), texts(b.slots(with(totalSlots, id), len(want)+len(tt.wantTotal))), "total of %s", of)
+					require.Equal(t, texts(append(want, tt.wantBad...)), texts(b.slots(with(badSlots, id), len(want)+len(tt.wantBad))), "bad of %s", of)
 				}
-				values, _ := b.samples(`slo:slot_events:count{slo_id!~"[a-z]+/[a-z]+(\\{tenant=\"[ab]\"\\})?"}`)
+				values, _ := b.samples(`slo:slot:events{slo_id!~"[a-z]+/[a-z]+(\\{tenant=\"[ab]\"\\})?"}`)
 				require.Empty(t, values, "of no group")
 			})
 		}
@@ -136,7 +136,7 @@ func TestGroups(t *testing.T) {
 		`slo_alert_firing{severity="ticket"} * on (slo_id) slo_info` + id("acme, inc", "us"): 0,
 		`count(slo_alert_firing)`: 2 * (1 + 4),
 		`count(ALERTS)`:           1, // of acme in eu
-		`count(slo:slot_events:count{slo_id=~".*(umbrella|\"\").*"}) or vector(0)`: 0,
+		`count(slo:slot:events{slo_id=~".*(umbrella|\"\").*"}) or vector(0)`: 0,
 	} {
 		require.InDelta(t, want, b.value(query, at), 1e-9, query)
 	}

@@ -19,9 +19,8 @@ func TestSlotsOfRecordedRates(t *testing.T) {
 	b := newBackend(t)
 	b.load(7*time.Second, 30*time.Second, `job:requests:rate5m{job="a"} 2 4 4 4 0 0 1 1`, `job:errors:rate5m{job="a"} 1 _ _ _ 0.5 _ _ _`)
 	b.run(s, Options{Policies: alerting.BuiltIn()}, 0, 15*time.Minute)
-	id := `{slo_id="` + s.ID() + `",slo_service="` + s.Service + `",slo="` + s.Name + `"}`
-	require.Equal(t, texts([]float64{180, 240, 0, 60}), texts(b.slots("slo:slot_events:count"+id, 4)))
-	require.Equal(t, texts([]float64{60, 60, 30, 30}), texts(b.slots("slo:slot_bad_events:count"+id, 4)))
+	require.Equal(t, texts([]float64{180, 240, 0, 60}), texts(b.slots(totalSlots, 4)))
+	require.Equal(t, texts([]float64{60, 60, 30, 30}), texts(b.slots(badSlots, 4)))
 }
 
 // TestIncrementsWithoutName: sums over time drop the names that tell series apart.

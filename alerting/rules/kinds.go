@@ -18,7 +18,7 @@ func newCounting(i slo.Indicator, sel string, o Options, by split) (counting, er
 	switch m := i.Measure().(type) {
 	case slo.Counters:
 		_, isLatency := i.(slo.Latency)
-		return countCounters(m, isLatency, o.TargetLabels, by)
+		return countCounters(m, isLatency, sel, o, by)
 	case slo.Increments:
 		return countIncrements(m, by)
 	case slo.States:
@@ -162,7 +162,7 @@ func countIncrements(m slo.Increments, by split) (counting, error) {
 		if m.PerSecond {
 			events = raw("60").times(or(call("avg_over_time", inSlot), raw(c.text)))
 		}
-		return events.atLeast("0").times(raw(floatText(c.weight)))
+		return events.notNegative().times(raw(floatText(c.weight)))
 	}
 	sum := func(lists ...[]counter) expr {
 		var terms []expr
@@ -237,7 +237,7 @@ func countRuns(r slo.Runs, sel string, o Options, by split) (counting, error) {
 	before := call("last_over_time", raw(remembered+"{"+sel+"}[1h] offset 30s"))
 	due := func(at expr) expr {
 		late := at.minus(raw(seconds(r.Grace))).minus(last)
-		return call("floor", late.dividedBy(raw(seconds(r.Every)))).atLeast("0")
+		return call("floor", late.dividedBy(raw(seconds(r.Every)))).notNegative()
 	}
 	missed := by.aggregate("sum", due(slotEnd()).minus(due(slotEnd().minus(raw("60")))))
 	first := last.unless(before).and(last.is(">=", slotEnd().minus(raw(justNow))))
@@ -267,7 +267,7 @@ func countRates(r slo.Rates, o Options, by split) (counting, error) {
 	sum := func(rates ...slo.Rate) expr {
 		var terms []expr
 		for _, x := range rates {
-			terms = append(terms, value(x).atLeast("0").times(raw(floatText(x.Factor))))
+			terms = append(terms, value(x).notNegative().times(raw(floatText(x.Factor))))
 		}
 		return by.summed(terms)
 	}

@@ -189,8 +189,8 @@ func TestMemory(t *testing.T) {
 				if kept {
 					wantTotal, wantBad = tt.total, tt.bad
 				}
-				require.Equal(t, texts(wantTotal), texts(b.slots("slo:slot_events:count", 6)))
-				require.Equal(t, texts(wantBad), texts(b.slots("slo:slot_bad_events:count", 6)))
+				require.Equal(t, texts(wantTotal), texts(b.slots(totalSlots, 6)))
+				require.Equal(t, texts(wantBad), texts(b.slots(badSlots, 6)))
 			})
 		}
 	}

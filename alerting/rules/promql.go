@@ -22,6 +22,7 @@ const (
 	levelComparison
 	levelSum
 	levelProduct
+	levelPower
 	levelAtom
 )
 
@@ -36,6 +37,8 @@ func levelOf(op string) int {
 		return levelSum
 	case "*", "/", "%":
 		return levelProduct
+	case "^":
+		return levelPower
 	}
 	return levelComparison
 }
@@ -110,12 +113,12 @@ func (e expr) above(number string) expr { return e.is(">", raw(number)) }
 // zero is 0 for each series.
 func (e expr) zero() expr { return raw("0").times(e) }
 
-// atLeast and atMost replace lower and higher values.
-func (e expr) atLeast(number string) expr { return call("clamp_min", e, raw(number)) }
-func (e expr) atMost(number string) expr  { return call("clamp_max", e, raw(number)) }
+// notNegative and atMost replace lower and higher values.
+func (e expr) notNegative() expr         { return call("clamp_min", e, raw("0")) }
+func (e expr) atMost(number string) expr { return call("clamp_max", e, raw(number)) }
 
 // width is how long a line becomes before an expression is laid out over more.
-const width = 170
+const width = 190
 
 // write writes the expression from a column on, after as much of a line as before says.
 func (e expr) write(b *strings.Builder, column, before int) {
@@ -137,15 +140,16 @@ func (e expr) write(b *strings.Builder, column, before int) {
 		b.WriteString(line + e.end)
 	default:
 		for i, p := range e.parts {
-			op, indent := "", column
+			indent := column
 			if i > 0 {
-				op = e.ops[i-1] + " "
+				op := e.ops[i-1] + " "
+				before = len(op)
 				b.WriteString(line + op)
 			}
 			if len(p.ops) > 0 {
 				indent += 2
 			}
-			p.write(b, indent, len(op))
+			p.write(b, indent, before)
 		}
 	}
 }

@@ -49,18 +49,17 @@ type Options struct {
 const header = `
 # From %s.
 #
-# Each minute slo:slot_events:count and slo:slot_bad_events:count are the events of a slot:
-# a minute of the clock that ended at least 30 s ago. All else are sums of slots, divided
-# once. What is undefined is absent. A slot that was not evaluated is unknown: see
-# slo_coverage_ratio. A gap in scraping of up to 30 m counts when it is over. A new series
-# counts from zero only when its target (%s) restarted, or had another series that
-# did not end.
+# slo:slot:events has the events of a slot, by result="bad" the bad ones. A slot is a minute that
+# ended at least 30 s ago. All else are sums of slots, divided once. What is undefined is absent.
+# A slot that was not evaluated is unknown: see slo_coverage_ratio. A gap in scraping of up to
+# 30 m counts when it is over. A new series counts from zero only if its target (%s)
+# restarted or had another series, which did not end.
 #
 # %s
 `
 
-const prometheusTimes = `Windows of up to 6 h end with the newest slot. Longer ones are whole quarters of an
-# hour, from the group "windows": they lag by up to 22 minutes, over 90 d by 32.`
+const prometheusTimes = `Windows of up to 6 h end with the newest slot. Longer ones are whole quarters of an hour.
+# They lag by up to 22 minutes, over 90 d by 32.`
 
 // File makes the Prometheus rule file of SLOs, which come from the SLO file
 // called file. Its text depends on nothing but the arguments. It fails for an
@@ -97,6 +96,7 @@ func File(file string, slos []*slo.SLO, o Options) ([]byte, error) {
 		if n != nil {
 			s = n.slo(s)
 		}
+		start := b.Len()
 		w := newRuleWriter(&b, s, o)
 		if n != nil {
 			w.byTier = n.tierLabels(s)
@@ -110,12 +110,16 @@ func File(file string, slos []*slo.SLO, o Options) ([]byte, error) {
 				return nil, fmt.Errorf("making rules of %s with the names of %s: %w", s.ID(), n.tool(), w.err)
 			}
 		}
+		w.sayOnce(start)
 		if s.Groups == nil {
 			continue
 		}
-		if err := newGroupWriter(&b, s, o).groups("groups/", o); err != nil {
+		start = b.Len()
+		w = newGroupWriter(&b, s, o)
+		if err := w.groups("groups/", o); err != nil {
 			return nil, fmt.Errorf("making rules of the groups of %s: %w", s.ID(), err)
 		}
+		w.sayOnce(start)
 	}
 	return b.Bytes(), nil
 }
@@ -150,17 +154,17 @@ const tile = slo.Window(15 * time.Minute)
 
 // ruleWriter writes the rules of one SLO as a whole, or of all its groups.
 type ruleWriter struct {
-	idLabels []string // those of labels that distinguish the SLO
-	b        *bytes.Buffer
-	s        *slo.SLO
-	labels   []string // slo_id, slo_service and slo with their values; slo_id not of groups
-	sel      string   // slo_id="...", as in a selector, or what selects all groups
-	tiers    []alerting.Tier
-	split    split
-	parts    []*ruleWriter                         // of groups, by their objectives; none where all have the same
-	phases   *phases                               // of a minute, for vmalert; nil for Prometheus
-	err      error                                 // what VictoriaMetrics does not read
-	byTier   func(alerting.Tier) map[string]string // labels of an alert of each tier; nil for one alert of all
+	b           *bytes.Buffer
+	s           *slo.SLO
+	labels      []string // slo_id, slo_service and slo with their values; slo_id not of groups
+	sel         string   // slo_id="...", as in a selector, or what selects all groups
+	tiers       []alerting.Tier
+	split       split
+	parts       []*ruleWriter                         // of groups, by their objectives; none where all have the same
+	phases      *phases                               // of a minute, for vmalert; nil for Prometheus
+	err         error                                 // what VictoriaMetrics does not read
+	description string                                // of the newest alert, as it is written
+	byTier      func(alerting.Tier) map[string]string // labels of an alert of each tier; nil for one alert of all
 
 	longOffset  time.Duration // of the long windows, in a quarter of an hour; for vmalert
 	aliasOffset time.Duration // when in the minute what aliases read is written; for vmalert
@@ -169,10 +173,9 @@ type ruleWriter struct {
 func newRuleWriter(b *bytes.Buffer, s *slo.SLO, o Options) *ruleWriter {
 	w := &ruleWriter{
 		b: b, s: s,
-		labels:   []string{"slo_id", s.ID(), "slo_service", s.Service, "slo", s.Name},
-		idLabels: []string{"slo_id", s.ID()},
-		sel:      "slo_id=" + strconv.Quote(s.ID()),
-		tiers:    o.Policies.Tiers(s),
+		labels: []string{"slo_id", s.ID(), "slo_service", s.Service, "slo", s.Name},
+		sel:    "slo_id=" + strconv.Quote(s.ID()),
+		tiers:  o.Policies.Tiers(s),
 	}
 	if o.VMAlert {
 		w.phases = &phases{}
@@ -201,7 +204,7 @@ func (w *ruleWriter) groups(prefix string, o Options) error {
 }
 
 func (w *ruleWriter) minuteRules(o Options) error {
-	w.comment("The events of the newest slot, and the bad ones among them.")
+	w.comment("The events of the newest slot, and the bad ones.")
 	if err := w.slots(o); err != nil {
 		return err
 	}
@@ -213,7 +216,7 @@ func (w *ruleWriter) minuteRules(o Options) error {
 	w.facts()
 	w.burnRates()
 	w.budget()
-	w.comment("The state of the data: one of three, 1 while it lasts.")
+	w.comment("The state of the data, 1 while it lasts.")
 	w.state()
 	if o.Alerts {
 		w.sharedGuards()
@@ -254,19 +257,28 @@ func (w *ruleWriter) comment(text string) {
 	}
 }
 
-// record writes a recording rule with labels in pairs of key and value beside those
-// of its expression, which reads series of the SLO. To promtool, rules of one name
-// are the same without a label of the SLO.
+// sayOnce gives what the rules from start on say twice a name where it is said first
+// (an anchor of YAML), and that name elsewhere.
+func (w *ruleWriter) sayOnce(start int) {
+	text := string(w.b.Bytes()[start:])
+	own := strings.TrimSuffix(strings.TrimPrefix(flow(w.labels), " "), "}")
+	for _, said := range [][3]string{
+		{"labels: ", own + "}\n", "slo"}, {"description: ", w.description + "\n", "description"},
+	} {
+		first, rest, found := strings.Cut(text, said[0]+said[1])
+		if found {
+			rest = strings.NewReplacer(said[0]+said[1], said[0]+"*"+said[2]+"\n", "labels: "+own+", ", "labels: {<<: *slo, ").Replace(rest)
+			text = first + said[0] + "&" + said[2] + " " + said[1] + rest
+		}
+	}
+	w.b.Truncate(start)
+	w.b.WriteString(text)
+}
+
+// record writes a recording rule with labels in pairs of key and value beside those of
+// the SLO.
 func (w *ruleWriter) record(name string, e expr, labels ...string) {
-	w.write(name, e, slices.Concat(w.idLabels, labels))
-}
-
-// recordOwn writes a recording rule of an expression that lacks the labels of the SLO.
-func (w *ruleWriter) recordOwn(name string, e expr, labels ...string) {
-	w.write(name, e, slices.Concat(w.labels, labels))
-}
-
-func (w *ruleWriter) write(name string, e expr, labels []string) {
+	labels = slices.Concat(w.labels, labels)
 	if !model.LegacyValidation.IsValidMetricName(name) {
 		name = strconv.Quote(name)
 	}
@@ -291,15 +303,20 @@ func (w *ruleWriter) body(e expr, labels []string) {
 	} else {
 		w.b.WriteString(fieldIndent + "expr: " + lines + "\n")
 	}
+	w.b.WriteString(fieldIndent + "labels:" + flow(labels) + "\n")
+}
+
+// flow writes labels on one line, or on one each.
+func flow(labels []string) string {
 	var pairs []string
 	for i := 0; i < len(labels); i += 2 {
 		pairs = append(pairs, yamlWord(labels[i])+": "+yamlWord(labels[i+1]))
 	}
-	if flow := fieldIndent + "labels: {" + strings.Join(pairs, ", ") + "}\n"; len(pairs) > 0 && len(flow) <= width {
-		w.b.WriteString(flow)
-	} else if len(pairs) > 0 {
-		w.b.WriteString(fieldIndent + "labels:\n" + valueIndent + strings.Join(pairs, "\n"+valueIndent) + "\n")
+	line := " {" + strings.Join(pairs, ", ") + "}"
+	if len(line) > width-len("    labels: ") {
+		return "\n" + valueIndent + strings.Join(pairs, "\n"+valueIndent)
 	}
+	return line
 }
 
 // yamlWord quotes a text unless it is a word that YAML takes for no other thing, as it

@@ -122,6 +122,15 @@ func (b *ruleEngine) value(q string, at time.Duration) float64 {
 	return v[0].F
 }
 
+// The recorded slots: all events, and the bad ones.
+const (
+	totalSlots = `slo:slot:events{result=""}`
+	badSlots   = `slo:slot:events{result="bad"}`
+)
+
+// with is a selector with more matchers.
+func with(selector, more string) string { return strings.TrimSuffix(selector, "}") + more + "}" }
+
 // samples are all values of a recorded metric with the times they were recorded
 // at, in milliseconds.
 func (b *ruleEngine) samples(selector string) (values []float64, at []int64) {

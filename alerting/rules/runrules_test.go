@@ -76,7 +76,7 @@ func runRanks(t *testing.T, db *memprom.DB, s *slo.SLO, from, to time.Time, leas
 			if r.Alert != "" || r.Record == "slo_alert_firing" || strings.HasPrefix(r.Record, "slo:alert_tier") { // which read themselves
 				continue
 			}
-			rank := slices.IndexFunc([]string{"slo:slot", "slo:quarter", "slo:long", "slo:window_events", "slo:window_bad", "slo_", "slo:window_"}, func(prefix string) bool {
+			rank := slices.IndexFunc([]string{"slo:slot", "slo:quarter", "slo:long", "slo:window:events", "slo:window:bad_ratio", "slo_", "slo:window:"}, func(prefix string) bool {
 				return strings.HasPrefix(r.Record, prefix)
 			})
 			if rank >= least {

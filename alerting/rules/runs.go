@@ -14,18 +14,18 @@ const badRuns = "slo:bad_runs:count"
 // knows which came last: one counts, as in the evaluator. Of groups it goes on while they
 // are there.
 func (w *ruleWriter) row() {
-	total, counted := w.now(eventsOf("slot"), ""), w.now(badOf("slot"), "")
-	bad := call("round", counted).atLeast("0")
+	total, counted := w.now(eventsOf("slot"), totalOnly), call("sum without (result) ", w.now(eventsOf("slot"), badOnly))
+	bad := call("round", counted).notNegative()
 	succeeded := total.is(">", counted).zero().plus(bad.is("> bool", raw("0")))
 	before := overTime("last", badRuns+"{"+w.sel+"}", "1h")
 	goesOn := before
 	if len(w.split.labels) > 0 {
-		goesOn = goesOn.andOn(sameSLO, w.present())
+		goesOn = goesOn.andOn(w.same(), w.present())
 	}
 	w.record(badRuns, succeeded.
-		orOn(sameSLO, bad.plus(before)).
-		orOn(sameSLO, bad).
-		orOn(sameSLO, goesOn))
+		orOn(w.same(), bad.plus(before)).
+		orOn(w.same(), bad).
+		orOn(w.same(), goesOn))
 }
 
 // runsOnly and runsToo report whether all tiers, or any, count runs in a row.

@@ -117,7 +117,7 @@ func TestBadRunsAreCountedOnceAMinute(t *testing.T) {
 		records := 0
 		for _, g := range file.Groups {
 			for _, r := range g.Rules {
-				if r.Record == badRuns || strings.HasPrefix(r.Record, "slo:slot_") {
+				if r.Record == badRuns || strings.HasPrefix(r.Record, "slo:slot:") {
 					records++
 					require.Equal(t, "1m", g.Interval, "%s of %s", r.Record, g.Name)
 				}

@@ -82,8 +82,8 @@ func playRules(t *testing.T, c scenario.Scenario, s *slo.SLO) scenario.Played {
 			bad = append(bad, memprom.Sample{Time: now, Value: slot.Bad})
 		}
 	}
-	for name, samples := range map[string][]memprom.Sample{eventsOf("slot"): total, badOf("slot"): bad} {
-		l := labels.FromStrings("__name__", name, "slo_id", s.ID(), "slo_service", s.Service, "slo", s.Name)
+	for result, samples := range map[string][]memprom.Sample{"": total, "bad": bad} {
+		l := labels.FromStrings("__name__", eventsOf("slot"), "result", result, "slo_id", s.ID(), "slo_service", s.Service, "slo", s.Name)
 		require.NoError(t, db.Add(t.Context(), l, samples...))
 	}
 	from, to := during(c)
@@ -118,8 +118,8 @@ func evalInParts(t *testing.T, db *memprom.DB, s *slo.SLO, start, from, to time.
 	file, errs := rulefmt.Parse(ruleText(t, s), false, model.UTF8Validation, parser.NewParser(parser.Options{}), slog.New(slog.DiscardHandler))
 	require.Empty(t, errs)
 	ranks := []string{
-		"slo:quarter", "slo:long", "slo:window_events", "slo:window_bad", "slo_burn_rate", "slo_window_events",
-		"slo_error_budget_events", "slo_coverage_ratio", "slo:window_budget", "slo:window_evidence",
+		"slo:quarter", "slo:long", "slo:window:events", "slo:window:bad_ratio", "slo_burn_rate", "slo_window_events",
+		"slo_error_budget_events", "slo_coverage_ratio", "slo:window:budget", "slo:window:evidence",
 	}
 	reads := func(name string) int {
 		return slices.IndexFunc(ranks, func(prefix string) bool { return strings.HasPrefix(name, prefix) })

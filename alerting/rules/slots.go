@@ -31,19 +31,27 @@ func (w *ruleWriter) slots(o Options) error {
 	return nil
 }
 
-// Names of the series of slots.
-func eventsOf(what string) string { return "slo:" + what + "_events:count" }
-func badOf(what string) string    { return "slo:" + what + "_bad_events:count" }
+// eventsOf returns the name of the series of slots: all events, and with a label the bad ones.
+func eventsOf(what string) string { return "slo:" + what + ":events" }
+
+// Matchers of the two series.
+const (
+	totalOnly = `,result=""`
+	badOnly   = `,result="bad"`
+)
 
 // count writes the rules of slots, with labels beside the SLO's own.
 func (w *ruleWriter) count(p phase, what, sel string, c counting, labels ...string) {
 	if c.memory.keep > 0 {
 		w.at(memoryPhase)
-		w.recordOwn(remembered, w.identified(c.memory.expr(remembered, sel, w.split)), labels...)
+		w.record(remembered, w.identified(c.memory.expr(remembered, sel, w.split)), labels...)
 	}
-	events := recent(eventsOf(what), sel)
 	w.at(p)
-	w.recordOwn(eventsOf(what), w.identified(w.alike(c.total)), labels...)
+	if c.growth.text != "" {
+		w.record(grown, c.growth, labels...)
+	}
+	w.record(eventsOf(what), w.identified(w.alike(c.total)), labels...)
+	events := recent(eventsOf(what), sel+totalOnly)
 	switch {
 	case w.phases == nil:
 	case p == eventPhase:
@@ -51,7 +59,7 @@ func (w *ruleWriter) count(p phase, what, sel string, c counting, labels ...stri
 	default:
 		events = c.total // which reads a few recorded samples only
 	}
-	w.recordOwn(badOf(what), w.identified(w.alike(c.bad(events, w.split.on()))), labels...)
+	w.record(eventsOf(what), w.identified(w.alike(c.bad(events, w.split.on()))), append(labels, "result", "bad")...)
 }
 
 // alike gives what is counted the same labels at all instants. So vmalert can
@@ -66,7 +74,7 @@ func (w *ruleWriter) alike(e expr) expr {
 // derive writes the rules of slots that follow from those that are measured:
 // slots without data that are bad, and slices of time.
 func (w *ruleWriter) derive() {
-	measured, bad, on := recent(eventsOf("minute"), w.sel), recent(badOf("minute"), w.sel), w.split.on()
+	measured, failed, on := recent(eventsOf("minute"), w.sel+totalOnly), recent(eventsOf("minute"), w.sel+badOnly), w.split.on()
 	events, absent := measured, expr{}
 	if w.s.NoDataBad {
 		now := call("vector", slotEnd()).andOn("on ()", measured)
@@ -75,20 +83,20 @@ func (w *ruleWriter) derive() {
 		}
 		known := memory{now, slo.Remembrance, true}
 		w.at(slotPhase)
-		w.recordOwn(lastKnown, w.identified(known.expr(lastKnown, w.sel, w.split)))
+		w.record(lastKnown, w.identified(known.expr(lastKnown, w.sel, w.split)))
 		absent = known.before(lastKnown, w.sel, w.split).zero().plus(raw("1")).unlessOn(on, measured)
 		events = measured.orOn(on, absent)
 	}
 	if w.s.Slice == nil {
-		w.count(slotPhase, "slot", w.sel, counting{total: events, other: bad.orOn(on, absent)})
+		w.count(slotPhase, "slot", w.sel, counting{total: events, other: failed.orOn(on, absent)})
 		return
 	}
 	// At the ends of slices this is 1, and 0 elsewhere.
 	length := w.s.Slice.Length
 	ends := slotEnd().remainder(seconds(length.Duration())).is("== bool", raw("0"))
-	total, failed := w.over("sum", eventsOf("minute"), length), w.over("sum", badOf("minute"), length)
-	over := total.andOn("on ()", call("vector", ends).is("==", raw("1")))
-	failing := failed.dividedBy(total).is("> bool", raw(w.s.Slice.Target.BudgetText()))
+	n := w.direct("minute", length)
+	over := n.total.andOn("on ()", call("vector", ends).is("==", raw("1")))
+	failing := n.share().is("> bool", raw(w.s.Slice.Target.BudgetText()))
 	c := counting{total: events.orOn(on, over).zero().plus(ends), other: failing.times(ends)}
 	if w.s.NoDataBad {
 		c.other = c.other.orOn(on, absent.times(ends))
@@ -112,12 +120,12 @@ func (w *ruleWriter) worstOf(what string, o Options) error {
 		if p.Slice != nil {
 			target = p.Slice.Target
 		}
-		share := recent(badOf("part"), sel).dividedBy(recent(eventsOf("part"), sel))
-		fails = append(fails, share.above(target.BudgetText()))
+		n := sums{total: recent(eventsOf("part"), sel+totalOnly), bad: recent(eventsOf("part"), sel+badOnly)}
+		fails = append(fails, n.share().above(target.BudgetText()))
 	}
 	failing := oneEvent(call("count", or(fails...)))
-	all := call("count", recent(eventsOf("part"), w.sel)).is("==", raw(strconv.Itoa(len(parts))))
-	w.count(minutePhase, what, w.sel, counting{total: or(all.zero().plus(raw("1")), failing), other: failing})
+	known := call("count", recent(eventsOf("part"), w.sel+totalOnly)).is("==", raw(strconv.Itoa(len(parts))))
+	w.count(minutePhase, what, w.sel, counting{total: or(known.zero().plus(raw("1")), failing), other: failing})
 	return nil
 }
 

@@ -22,8 +22,8 @@ const (
 	tierPending = "slo:alert_tier_pending:burn"
 	// budgetTaken and evidence are the share of the budget that the bad events of a
 	// window take, and how unlikely they are by chance.
-	budgetTaken = "slo:window_budget:ratio"
-	evidence    = "slo:window_evidence:ln"
+	budgetTaken = "slo:window:budget"
+	evidence    = "slo:window:evidence"
 )
 
 // firingTier is a tier of an alert, as it is for the whole SLO or for the groups
@@ -64,8 +64,13 @@ func (w *ruleWriter) firingTiers(severity string) []firingTier {
 	return out
 }
 
-// sameSLO matches the series of an SLO, or of a group, whatever their other labels are.
-const sameSLO = "on (slo_id)"
+// same matches the series of the SLO, or those of each group, whatever their other labels are.
+func (w *ruleWriter) same() string {
+	if len(w.split.labels) == 0 {
+		return "on ()"
+	}
+	return "on (slo_id)"
+}
 
 // recordTier writes the rules of a tier.
 func (w *ruleWriter) recordTier(f firingTier) {
@@ -77,17 +82,19 @@ func (w *ruleWriter) recordTier(f firingTier) {
 	begins := f.ofAny(func(h holding) expr { return h.begins() })
 	goesOn := f.ofAny(func(h holding) expr { return h.goesOn(w.fired(f)) })
 	w.record(tierPending, begins, labels...)
-	w.record(tierBurn, w.pending(f, begins).orOn(sameSLO, goesOn), labels...)
+	w.record(tierBurn, w.pending(f, begins).orOn(w.same(), goesOn), labels...)
 }
 
 // holds is the condition for a tier that needn't hold for a time to begin or to go on.
 func (h holding) holds(fired expr) expr {
 	burns := h.burn(h.factor())
 	switch {
-	case h.tier.Runs > 0 || h.tier.Reset < h.factor():
-		return h.begins().orOn(sameSLO, h.goesOn(fired))
+	case h.tier.Runs > 0:
+		return h.begins().orOn(h.rules.same(), h.goesOn(fired))
+	case h.tier.Reset < h.factor():
+		return h.burn(h.tier.Reset).andOn(h.rules.same(), h.begins().orOn(h.rules.same(), fired))
 	case h.guarded():
-		return burns.andOn(sameSLO, h.guards().orOn(sameSLO, fired))
+		return burns.andOn(h.rules.same(), h.allHold(h.guards()...).orOn(h.rules.same(), fired))
 	}
 	return burns
 }
@@ -95,9 +102,9 @@ func (h holding) holds(fired expr) expr {
 // goesOn is the condition for a tier that fired to go on.
 func (h holding) goesOn(fired expr) expr {
 	if h.tier.Runs > 0 {
-		return h.rules.now(badRuns, "").above("0").andOn(sameSLO, fired)
+		return h.rules.now(badRuns, "").above("0").andOn(h.rules.same(), fired)
 	}
-	return h.burn(h.tier.Reset).andOn(sameSLO, fired)
+	return h.burn(h.tier.Reset).andOn(h.rules.same(), fired)
 }
 
 // pending is a tier that has begun once its condition held for long enough. To vmalert
@@ -109,22 +116,20 @@ func (w *ruleWriter) pending(f firingTier, begins expr) expr {
 		return overTime("last", selector, "30s").and(held.is(">=", raw(strconv.FormatInt(minutes+1, 10))))
 	}
 	held := call("count_over_time", raw(selector+"["+spanOf(f.For)+"] offset 30s"))
-	return begins.andOn(sameSLO, held.is(">=", raw(strconv.FormatInt(minutes, 10))))
+	return begins.andOn(w.same(), held.is(">=", raw(strconv.FormatInt(minutes, 10))))
 }
 
 // ofAny is the expression for all that have a tier.
 func (f firingTier) ofAny(of func(h holding) expr) expr {
 	out := of(f.of[0])
 	for _, h := range f.of[1:] {
-		out = out.orOn(sameSLO, of(h))
+		out = out.orOn(h.rules.same(), of(h))
 	}
 	return out
 }
 
-// matchers select the series of a tier among those of an SLO.
-func (f firingTier) matchers() string {
-	return ",severity=" + strconv.Quote(f.Severity) + ",tier=" + strconv.Quote(f.Name)
-}
+// matchers select the series of a tier among those of an SLO: names are unique in a policy.
+func (f firingTier) matchers() string { return ",tier=" + strconv.Quote(f.Name) }
 
 // fired is the burn rate of a tier that fired at the evaluation before this. What
 // does no longer ends with a stale marker; where rules stood still there is none,
@@ -154,7 +159,7 @@ func (h holding) begins() expr {
 	case h.tier.Runs > 0:
 		return h.rules.now(badRuns, "").is(">=", raw(strconv.Itoa(h.tier.Runs)))
 	case h.guarded():
-		return h.burn(h.factor()).andOn(sameSLO, h.guards())
+		return h.allHold(append([]expr{h.burn(h.factor())}, h.guards()...)...)
 	}
 	return h.burn(h.factor())
 }
@@ -173,7 +178,7 @@ func (h holding) burn(factor float64) expr {
 	if h.tier.Long == h.tier.Short {
 		return long
 	}
-	return long.andOn(sameSLO, h.rate(h.tier.Short).above(floatText(factor)))
+	return long.andOn(h.rules.same(), h.rate(h.tier.Short).above(floatText(factor)))
 }
 
 func (h holding) rate(win slo.Window) expr {
@@ -186,9 +191,9 @@ func (h holding) guarded() bool {
 }
 
 // guards returns the other conditions for a tier to begin, all over its long window.
-func (h holding) guards() expr {
+func (h holding) guards() []expr {
 	window := ",window=" + strconv.Quote(h.tier.Long.String())
-	n := sums{bad: h.rules.now(windowBad, window)}
+	n := sums{bad: h.rules.now(windowEvents, badOnly+window)}
 	var all []expr
 	if h.tier.MinBad > 0 {
 		all = append(all, n.bad.is(">=", raw(floatText(h.tier.MinBad))))
@@ -198,12 +203,19 @@ func (h holding) guards() expr {
 		all = append(all, taken.is(">=", raw(floatText(h.tier.MinBudget))))
 	}
 	if h.tier.Significance > 0 {
-		chance := h.rules.shared(evidence, window, beyondChance(h.rules.s.Objective, n.bad, h.rate(h.tier.Long)))
+		rate := h.rate(h.tier.Long)
+		share := raw(h.rules.s.Objective.BudgetText()).times(rate).atMost("1")
+		chance := h.rules.shared(evidence, window, beyondChance(h.rules.s.Objective, n.bad, rate, share))
 		all = append(all, chance.is(">=", raw(strconv.FormatFloat(-math.Log(h.tier.Significance), 'f', 4, 64))))
 	}
+	return all
+}
+
+// allHold is the first condition while all hold.
+func (h holding) allHold(all ...expr) expr {
 	out := all[0]
-	for _, guard := range all[1:] {
-		out = out.and(guard)
+	for _, e := range all[1:] {
+		out = out.andOn(h.rules.same(), e)
 	}
 	return out
 }
@@ -224,11 +236,12 @@ func (w *ruleWriter) sharedGuards() {
 	}
 	some := func(guarded func(alerting.Tier) bool) bool { return slices.ContainsFunc(w.tiers, guarded) }
 	if some(func(t alerting.Tier) bool { return t.MinBudget > 0 }) {
-		w.record(budgetTaken, w.budgetTaken(w.otherWindows().bad))
+		w.record(budgetTaken, w.budgetTaken(w.recorded("").bad))
 	}
 	if some(func(t alerting.Tier) bool { return t.Significance > 0 }) {
 		w.record(evidence, w.byObjective(func(p *ruleWriter) expr {
-			return beyondChance(p.s.Objective, p.otherWindows().bad, p.now("slo_burn_rate", ""))
+			n := p.recorded("")
+			return beyondChance(p.s.Objective, n.bad, p.now("slo_burn_rate", ""), n.badShare())
 		}))
 	}
 }
@@ -237,7 +250,7 @@ func (w *ruleWriter) sharedGuards() {
 // the SLO's window is taken to be like the rest.
 func (w *ruleWriter) budgetTaken(bad expr) expr {
 	budget := w.now("slo_error_budget_events", "").dividedBy(w.now("slo_coverage_ratio", ""))
-	return infix(bad, "/ on (slo_id) group_left ()", budget)
+	return infix(bad, "/ "+w.same()+" group_left ()", budget)
 }
 
 // beyondChance is how far the bad events of a window are more than chance gives an SLO
@@ -246,10 +259,9 @@ func (w *ruleWriter) budgetTaken(bad expr) expr {
 // 1963, theorem 1): of n events that are each bad with probability p, the probability
 // of n*q or more bad ones is at most exp(-n*(q*ln(q/p) + (1-q)*ln((1-q)/(1-p)))), for
 // q > p. So a few bad events more are needed than by an exact test, and never fewer.
-// The n events are the bad ones by their share, for a total may be less.
-func beyondChance(o slo.Objective, bad, rate expr) expr {
-	share := raw(o.BudgetText()).times(rate)
-	good := raw("1").minus(share).atLeast("1e-12")
-	ofGood := good.times(call("ln", good.dividedBy(raw(o.RatioText())))).dividedBy(share)
-	return bad.times(call("ln", rate.above("1")).plus(ofGood))
+// The n events are the bad ones by their share q, for a total may be less.
+func beyondChance(o slo.Objective, bad, rate, share expr) expr {
+	good := raw("1").minus(share)
+	ofGood := call("ln", infix(good.dividedBy(raw(o.RatioText())), "^", good)).dividedBy(share)
+	return infix(bad, "* ignoring (result)", call("ln", rate.above("1")).plus(ofGood))
 }

@@ -176,7 +176,7 @@ func TestBeyondChance(t *testing.T) {
 			}
 			bound := func(bad float64) bool {
 				vector := func(v float64) expr { return raw(fmt.Sprintf("vector(%g)", v)) }
-				v, err := b.instant(t.Context(), beyondChance(s.Objective, vector(bad), vector(bad/total/budget)).text, b.epoch)
+				v, err := b.instant(t.Context(), beyondChance(s.Objective, vector(bad), vector(bad/total/budget), vector(bad/total)).text, b.epoch)
 				require.NoError(t, err)
 				return len(v) > 0 && v[0].F >= -math.Log(1e-5)
 			}

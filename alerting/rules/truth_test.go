@@ -131,7 +131,7 @@ func newPattern(t *testing.T, service truth.Service) *pattern {
 		}
 		return out
 	}
-	p.rules = count2{read(eventsOf("slot")), read(badOf("slot"))}
+	p.rules = count2{read(totalSlots), read(badSlots)}
 	p.anchored, p.plain = p.increase(" anchored"), p.increase("")
 	return p
 }
@@ -334,8 +334,8 @@ func (p *pattern) compare(win slo.Window) {
 			}
 		}
 	} else if p.phase >= 0 {
-		bad := recorded(p.t, p.db, "slo:long_bad_events:sum"+window)
-		for i, s := range recorded(p.t, p.db, "slo:long_events:sum"+window) {
+		bad := recorded(p.t, p.db, `slo:long:events{result="bad",window="`+win.String()+`"}`)
+		for i, s := range recorded(p.t, p.db, `slo:long:events{result="",window="`+win.String()+`"}`) {
 			require.Equal(p.t, s.Time, bad[i].Time)
 			// The newest slot to the group "slots" at the quarter.
 			newest := s.Time.Truncate(15 * time.Minute).Add(p.phase - time.Minute)

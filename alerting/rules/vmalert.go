@@ -113,12 +113,17 @@ func (w *ruleWriter) spread(most time.Duration) time.Duration {
 // VictoriaMetrics looks as far back as flags of vmalert say.
 func (w *ruleWriter) now(name, matchers string) expr {
 	if w.phases == nil {
-		if matchers == "" || len(w.sel) < width/2 {
-			return raw(name + "{" + w.sel + matchers + "}")
-		}
-		return enclosed(name+"{", []expr{raw(w.sel), raw(matchers[1:])}, "}")
+		return w.selector(name, matchers, "")
 	}
 	return recent(name, w.sel+matchers)
+}
+
+// selector selects a record of the SLO, a long one over lines.
+func (w *ruleWriter) selector(name, matchers, span string) expr {
+	if matchers == "" || len(w.sel) < width/2 {
+		return raw(name + "{" + w.sel + matchers + "}" + span)
+	}
+	return enclosed(name+"{", []expr{raw(w.sel), raw(matchers[1:])}, "}"+span)
 }
 
 // atQuarter returns the value of a selector in the minute before a quarter of an hour, in a

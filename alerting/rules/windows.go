@@ -11,17 +11,15 @@ import (
 	"github.com/slowburn-slo/slowburn/slo"
 )
 
-// The recorded sums. Those of windows over 6 h are added up in a group of their own,
-// and each minute recorded with those of the others.
+// The recorded sums, of all events and by a label of the bad ones. Those of windows over
+// 6 h are added up in a group of their own, and each minute recorded with the others.
 const (
-	quarterEvents = "slo:quarter_events:sum"
-	quarterBad    = "slo:quarter_bad_events:sum"
-	quarterSlots  = "slo:quarter_slots:count"
-	longEvents    = "slo:long_events:sum"
-	longBad       = "slo:long_bad_events:sum"
-	longSlots     = "slo:long_slots:count"
-	windowEvents  = "slo:window_events:sum"
-	windowBad     = "slo:window_bad_events:sum"
+	quarterEvents = "slo:quarter:events"
+	quarterSlots  = "slo:quarter:slots"
+	longEvents    = "slo:long:events"
+	longSlots     = "slo:long:slots"
+	windowRatio   = "slo:window:bad_ratio"
+	windowEvents  = "slo:window:events"
 )
 
 // windows are all windows of the policy and the SLO's own, ascending.
@@ -33,18 +31,15 @@ func (w *ruleWriter) windowSums() {
 	if w.s.Window.Length > LongestDirect {
 		// One second short of a quarter of an hour: 15 samples a minute
 		// apart, whether a range is open or closed on the left.
-		w.record(quarterEvents, w.over("sum", eventsOf("slot"), tile))
-		w.record(quarterBad, w.over("sum", badOf("slot"), tile))
-		w.record(quarterSlots, w.over("count", eventsOf("slot"), tile))
+		w.record(quarterEvents, w.over("sum", eventsOf("slot"), "", tile))
+		w.record(quarterSlots, w.knownSlots(tile))
 	}
 	short := func(win slo.Window) bool { return win <= LongestDirect }
-	events := w.eachWindow(short, func(win slo.Window) expr { return w.over("sum", eventsOf("slot"), win) })
-	bad := w.eachWindow(short, func(win slo.Window) expr { return w.over("sum", badOf("slot"), win) })
+	events := w.eachWindow(short, func(win slo.Window) expr { return w.over("sum", eventsOf("slot"), "", win) })
 	if w.s.Window.Length > LongestDirect {
-		events, bad = append(events, w.lastLong(longEvents)), append(bad, w.lastLong(longBad))
+		events = append(events, w.lastLong(longEvents))
 	}
-	w.record(windowEvents, or(events...))
-	w.record(windowBad, or(bad...).atLeast("0"))
+	w.record(windowEvents, or(events...).notNegative())
 }
 
 // eachWindow is an expression for some windows, with the label window.
@@ -63,9 +58,8 @@ func (w *ruleWriter) eachWindow(which func(slo.Window) bool, of func(slo.Window)
 // of the clock, so they neither overlap nor leave gaps.
 func (w *ruleWriter) longRules() {
 	long := func(win slo.Window) bool { return win > LongestDirect }
-	w.record(longEvents, or(w.eachWindow(long, func(win slo.Window) expr { return w.tiles(quarterEvents, win) })...))
-	w.record(longBad, or(w.eachWindow(long, func(win slo.Window) expr { return w.tiles(quarterBad, win) })...))
-	w.record(longSlots, w.tiles(quarterSlots, w.s.Window.Length))
+	w.record(longEvents, or(w.eachWindow(long, func(win slo.Window) expr { return w.tiles(quarterEvents, "", win) })...))
+	w.record(longSlots, w.tiles(quarterSlots, "", w.s.Window.Length))
 }
 
 // longInterval is how often the long windows are summed. It is three times as
@@ -87,48 +81,60 @@ func (w *ruleWriter) lastLong(record string) expr {
 // tiles is the sum of a recorded series of quarters over a window. The range is a
 // millisecond less than the window: as long as can be without two ends on the grid in
 // Prometheus 2, whose ranges are closed.
-func (w *ruleWriter) tiles(record string, win slo.Window) expr {
+func (w *ruleWriter) tiles(record, matchers string, win slo.Window) expr {
 	span := "[" + rangeText(slo.Window(quarters(win))*tile) + "999ms:" + tile.String() + "]"
-	return call("sum_over_time", raw(w.atQuarter(record+"{"+w.sel+"}")+span))
+	return call("sum_over_time", raw(w.atQuarter(record+"{"+w.sel+matchers+"}")+span))
 }
 
 // quarters is how many quarters of an hour cover a window.
 func quarters(w slo.Window) int64 { return int64((w + tile - 1) / tile) }
 
 // sums are the sums of slots over a window, or over several by the label window.
-type sums struct{ total, bad expr }
+type sums struct {
+	total, bad, both expr
+	recordedRatio    expr // of bad events; the zero value where it can't be read yet
+}
+
+func newSums(of func(result string) expr) sums {
+	return sums{total: of(totalOnly), bad: of(badOnly), both: of("")}
+}
 
 // sums are the recorded sums of a window; those of a short one that isn't recorded are
 // added up. They may have the label window.
 func (w *ruleWriter) sums(win slo.Window) sums {
 	if !slices.Contains(w.windows(), win) {
-		return w.direct(win)
+		return w.direct("slot", win)
 	}
-	return w.recorded("window=" + strconv.Quote(win.String()))
+	return w.recorded(",window=" + strconv.Quote(win.String()))
 }
 
-// otherWindows are the sums of all windows but the SLO's own.
-func (w *ruleWriter) otherWindows() sums {
-	return w.recorded("window!=" + strconv.Quote(w.s.Window.Length.String()))
+func (w *ruleWriter) recorded(matchers string) sums {
+	n := newSums(func(result string) expr { return w.now(windowEvents, result+matchers) })
+	if w.phases == nil {
+		n.recordedRatio = w.now(windowRatio, matchers)
+	}
+	return n
 }
 
-func (w *ruleWriter) recorded(matcher string) sums {
-	return sums{w.now(windowEvents, ","+matcher), w.now(windowBad, ","+matcher)}
+// direct adds up slots, or the minutes that these are made of.
+func (w *ruleWriter) direct(what string, win slo.Window) sums {
+	return newSums(func(result string) expr { return w.over("sum", eventsOf(what), result, win) })
 }
 
-// direct adds up slots.
-func (w *ruleWriter) direct(win slo.Window) sums {
-	return sums{w.over("sum", eventsOf("slot"), win), w.over("sum", badOf("slot"), win).atLeast("0")}
-}
+// share is bad events / all events, as they are.
+func (n sums) share() expr { return infix(n.bad, "/ ignoring (result)", n.total) }
 
-// tiled adds up quarters of an hour.
-func (w *ruleWriter) tiled(win slo.Window) sums {
-	return sums{w.tiles(quarterEvents, win), w.tiles(quarterBad, win).atLeast("0")}
-}
+// good are the events that are not bad.
+func (n sums) good() expr { return infix(n.total, "- ignoring (result, window)", n.bad) }
 
 // badShare is the ratio of events that are bad, absent where there are none. There
 // are at least as many events as bad ones: bad / 0 is infinite, and 1 then.
-func (n sums) badShare() expr { return n.bad.dividedBy(n.total).atMost("1").is(">=", raw("0")) }
+func (n sums) badShare() expr {
+	if n.recordedRatio.text != "" {
+		return n.recordedRatio
+	}
+	return call("clamp", n.share(), raw("0"), raw("1")).is(">=", raw("0"))
+}
 
 // burn is the burn rate: 0 without events. Neither has a name, or MetricsQL would
 // take them for two series.
@@ -137,7 +143,7 @@ func (n sums) burn(budget string) expr {
 }
 
 // events are all events: at least as many as the bad ones.
-func (n sums) events() expr { return or(n.total.is(">=", n.bad), n.bad) }
+func (n sums) events() expr { return call("max without (result, window) ", n.both) }
 
 // unlabelled removes the label window.
 func unlabelled(e expr) expr { return call("max without (window) ", e) }
@@ -145,30 +151,33 @@ func unlabelled(e expr) expr { return call("max without (window) ", e) }
 // facts writes what the SLO file says.
 func (w *ruleWriter) facts() {
 	info := []string{"source", "rules", "owner", w.s.Owner, "window", w.s.Window.String()}
-	w.recordOwn("slo_info", w.constant("1"), append(info, sortedPairs(w.s.Labels)...)...)
-	w.recordOwn("slo_objective_ratio", w.byObjective(func(p *ruleWriter) expr { return p.constant(p.s.Objective.RatioText()) }))
+	w.record("slo_info", w.constant("1"), append(info, sortedPairs(w.s.Labels)...)...)
+	w.record("slo_objective_ratio", w.byObjective(func(p *ruleWriter) expr { return p.constant(p.s.Objective.RatioText()) }))
 }
 
 // burnRates writes the burn rates over the windows of the policy. Over the SLO's own
 // window it is the budget consumed, which has a metric of its own.
 func (w *ruleWriter) burnRates() {
+	if w.phases == nil {
+		w.record(windowRatio, newSums(func(result string) expr { return w.now(windowEvents, result) }).badShare())
+	}
 	if len(w.windows()) == 1 {
 		return
 	}
 	w.record("slo_burn_rate", w.byObjective(func(p *ruleWriter) expr {
-		return p.otherWindows().burn(p.s.Objective.BudgetText())
+		return p.recorded(",window!=" + strconv.Quote(p.s.Window.Length.String())).burn(p.s.Objective.BudgetText())
 	}))
 }
 
 // budget writes what the SLO's own window holds.
 func (w *ruleWriter) budget() {
 	n := w.sums(w.s.Window.Length)
-	w.record("slo_window_events", unlabelled(n.total.minus(n.bad).atLeast("0")), "result", "good")
+	w.record("slo_window_events", n.good().notNegative(), "result", "good")
 	w.record("slo_window_events", unlabelled(n.bad), "result", "bad")
 	w.record("slo_sli_ratio", raw("1").minus(unlabelled(n.badShare())))
 	w.coverage()
 	w.record("slo_error_budget_events", w.byObjective(func(p *ruleWriter) expr {
-		return p.allEvents().times(raw(p.s.Objective.BudgetText()))
+		return p.sums(p.s.Window.Length).events().times(raw(p.s.Objective.BudgetText()))
 	}))
 	w.record("slo_error_budget_remaining_ratio", w.remaining())
 }
@@ -176,27 +185,20 @@ func (w *ruleWriter) budget() {
 // remaining is the share of the budget that is left: all of it without events.
 func (w *ruleWriter) remaining() expr {
 	if w.phases == nil {
-		budget := w.now("slo_error_budget_events", "")
-		taken := infix(w.now("slo_window_events", `,result="bad"`), "/ ignoring (result)", budget.above("0"))
-		return or(raw("1").minus(taken), budget.is("==", raw("0")).plus(raw("1")))
+		return w.byObjective(func(p *ruleWriter) expr {
+			taken := raw("1").minus(p.now("slo_sli_ratio", "")).dividedBy(raw(p.s.Objective.BudgetText()))
+			return or(raw("1").minus(taken), raw("1").plus(p.now("slo_error_budget_events", "").is("==", raw("0"))))
+		})
 	}
 	return w.byObjective(func(p *ruleWriter) expr {
 		return raw("1").minus(unlabelled(p.sums(p.s.Window.Length).burn(p.s.Objective.BudgetText())))
 	})
 }
 
-// allEvents are the events of the SLO's own window.
-func (w *ruleWriter) allEvents() expr {
-	if w.phases == nil {
-		return call("sum without (result) ", w.now("slo_window_events", ""))
-	}
-	return unlabelled(w.sums(w.s.Window.Length).events())
-}
-
 // coverage writes the share of the slots that are known.
 func (w *ruleWriter) coverage() {
 	own := w.s.Window.Length
-	known, most := w.over("count", eventsOf("slot"), own), int64(own.Duration()/time.Minute)
+	known, most := w.knownSlots(own), int64(own.Duration()/time.Minute)
 	if own > LongestDirect {
 		known, most = w.lastLong(longSlots), quarters(own)*int64(tile.Duration()/time.Minute)
 	}
@@ -211,35 +213,39 @@ func (w *ruleWriter) coverage() {
 	default:
 		share = call("max", or(share, raw("vector(0)"))) // under the same labels at all instants
 	}
-	w.recordOwn("slo_coverage_ratio", share)
+	w.record("slo_coverage_ratio", share)
 }
 
 // state writes the state of the data.
 func (w *ruleWriter) state() {
 	n := w.sums(alerting.PageWindow(w.tiers))
-	lately := w.over("count", eventsOf("slot"), slo.Window(5*time.Minute))
-	gone := w.constant("1").unlessOn("on ()", lately)
-	if len(w.split.labels) > 0 {
-		gone = w.constant("1").unless(lately)
-	}
-	w.recordOwn("slo_data_state", gone, "state", "no_data")
+	lately := w.knownSlots(slo.Window(5 * time.Minute))
+	w.record("slo_data_state", w.constant("1").unlessOn(w.same(), lately), "state", "no_data")
 	ok := lately.zero().plus(raw("1"))
 	if sparse(w.s) {
 		w.record("slo_data_state", ok, "state", "ok")
 		return
 	}
 	// Bad events without a total are traffic.
-	idle := n.total.is("==", raw("0")).unless(n.bad.above("0"))
-	w.record("slo_data_state", ok.andOn("on (slo_id)", idle), "state", "no_traffic")
+	idle := n.events().is("==", raw("0"))
+	noTraffic := ok.andOn(w.same(), idle)
+	ok = ok.unlessOn(w.same(), idle)
 	if w.phases == nil {
-		idle = w.now("slo_data_state", `,state="no_traffic"`)
+		noTraffic = idle.plus(raw("1")).unlessOn(w.same(), w.now("slo_data_state", `,state="no_data"`))
+		ok = w.constant("1").unlessOn(w.same(), w.now("slo_data_state", `,state!="ok"`))
 	}
-	w.record("slo_data_state", ok.unlessOn("on (slo_id)", idle), "state", "ok")
+	w.record("slo_data_state", noTraffic, "state", "no_traffic")
+	w.record("slo_data_state", ok, "state", "ok")
 }
 
-// over is a function over the time of a window of one recorded series of this SLO.
-func (w *ruleWriter) over(fn, record string, win slo.Window) expr {
-	return overTime(fn, record+"{"+w.sel+"}", rangeText(win))
+// over is a function over the time of a window of a recorded series of this SLO.
+func (w *ruleWriter) over(fn, record, matchers string, win slo.Window) expr {
+	return call(fn+"_over_time", w.selector(record, matchers, "["+rangeText(win)+"]"))
+}
+
+// knownSlots is the number of known slots of a window.
+func (w *ruleWriter) knownSlots(win slo.Window) expr {
+	return w.over("count", eventsOf("slot"), totalOnly, win)
 }
 
 // rangeText is one second less than the window, and so holds exactly the

@@ -58,7 +58,7 @@ func requireRulesAgree(t *testing.T, prom *servers.Server, slos string) {
 		if n%4 == 0 {
 			askRange(t, prom, n%20 != 0)
 		}
-		r := ask(t, prom, `min(count_over_time(slo:slot_events:count{slo_id=~"prometheus/.*|node/scrapes"}[1h]))`, time.Now())
+		r := ask(t, prom, `min(count_over_time(slo:slot:events{result="",slo_id=~"prometheus/.*|node/scrapes"}[1h]))`, time.Now())
 		return len(r) == 1 && r[0][0][1] >= 3
 	})
 	requireHealthyRules(t, prom)
@@ -82,7 +82,7 @@ type slots struct {
 // requireEqual compares each recorded slot and each burn rate over 5 m of an
 // SLO. What is recorded at a time is of the newest slot that ended 30 s before.
 func (e *slots) requireEqual(id string) {
-	total, bad := e.recorded("slo:slot_events:count", "", id), e.recorded("slo:slot_bad_events:count", "", id)
+	total, bad := e.recorded("slo:slot:events", `result=""`, id), e.recorded("slo:slot:events", `result="bad"`, id)
 	burn := e.recorded("slo_burn_rate", `window="5m"`, id)
 	require.GreaterOrEqual(e.t, len(total), 3)
 	require.Len(e.t, bad, len(total))
