@@ -67,7 +67,7 @@ const prometheusTimes = `Windows of up to 6 h end with the newest slot. Longer o
 //
 // The rules record the metrics of the evaluator under the same names and labels
 // and run on Prometheus 2.42 and later, or on vmalert 1.113 and later. For an SLO
-// over 30 d with eight series of bad and eight of all events, scraped each 30 s,
+// over 30 d with eight series of good and eight of bad events, scraped each 30 s,
 // they have Prometheus load 450,000 samples an hour.
 func File(file string, slos []*slo.SLO, o Options) ([]byte, error) {
 	if len(o.TargetLabels) == 0 {
