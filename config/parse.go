@@ -17,6 +17,7 @@ import (
 	"github.com/slowburn-slo/slowburn/alerting/notify"
 	"github.com/slowburn-slo/slowburn/config/source"
 	"github.com/slowburn-slo/slowburn/config/yamlfile"
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
 )
 
 // Parse reads the program's own file and gives all that is wrong with it,
@@ -131,7 +132,7 @@ func (p *parser) backend(v yamlfile.Value) Backend {
 	}
 	b.URL = address(m.Require("url"), "")
 	choice(m, "kind", &b.Kind, "auto", "prometheus", "victoriametrics", "thanos", "mimir")
-	choice(m, "method", &b.Method, "auto", "raw", "aggregated")
+	choice(m, "method", &b.Method, "auto", "raw", "aggregated", backend.MethodQuery)
 	b.Client = p.http(m.Get("http"))
 	duration(m.Get("offset"), &b.Offset)
 	duration(m.Get("settle"), &b.Settle)

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"sort"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,19 +24,21 @@ import (
 
 // Config describes a server with the API of Prometheus.
 type Config struct {
-	Name           string
-	URL            string
-	Kind           string // prometheus, victoriametrics, thanos or mimir; auto or "" to detect it
-	HTTP           *http.Client
-	Offset         time.Duration // age from which slots are evaluated
-	Settle         time.Duration // for how much longer they are read again
-	Timeout        time.Duration // of one query
-	MaxConcurrency int
-	MaxSamples     int      // in one answer
-	Method         string   // of counting: MethodRaw, MethodAggregated; auto or "" to choose by the number of series
-	MaxSeries      int      // more series than that are aggregated if Method is auto; 0 for no limit
-	TargetLabels   []string // labels in which scraped processes differ
-	ReplicaLabels  []string // labels in which replicas of a Prometheus differ
+	Name                string
+	URL                 string
+	Identity            string // differs for servers with other data, such as tenants; for the cache
+	Kind                string // prometheus, victoriametrics, thanos or mimir; auto or "" to detect it
+	HTTP                *http.Client
+	Offset              time.Duration // age from which slots are evaluated
+	Settle              time.Duration // for how much longer they are read again
+	Timeout             time.Duration // of one query
+	MaxConcurrency      int
+	MaxSamples          int      // in one answer
+	MaxSamplesPerSecond int      // of history; 0 for no limit
+	Method              string   // of counting: MethodRaw, MethodAggregated; auto, "" or MethodQuery to choose by the number of series
+	MaxSeries           int      // more series than that are aggregated if Method is auto; 0 for no limit
+	TargetLabels        []string // labels in which scraped processes differ
+	ReplicaLabels       []string // labels in which replicas of a Prometheus differ
 }
 
 // Client sends queries to one server.
@@ -51,6 +54,8 @@ type Client struct {
 	inquiry  singleflight.Group       // detects the kind
 	identity atomic.Pointer[Identity] // nil if it is unknown
 	stores   stores                   // of a Thanos
+	examined atomic.Pointer[examination]
+	refused  sync.Once // logs why remote read is not used
 }
 
 // Shared contains what the clients of all backends share.

@@ -111,14 +111,32 @@ func (c *Client) Get(ctx context.Context, path string, answer any) error {
 	return c.call(ctx, path, nil, func(body io.Reader) error { return json.UnmarshalDecode(newDecoder(body), answer) })
 }
 
-// call sends a request, with or without a form, and decodes the answer. It tries again if
-// the options require it.
+// call sends a request, with or without a form, and decodes an answer in JSON.
 func (c *Client) call(ctx context.Context, path string, form url.Values, decode func(io.Reader) error) error {
-	return c.patience.persist(ctx, func() error { return c.callOnce(ctx, path, form, decode) })
+	r := request{path: path, types: []string{"application/json", "application/stream+json"}} // VictoriaMetrics streams raw samples
+	if form != nil {
+		r.body = []byte(form.Encode())
+		r.header = map[string]string{"Content-Type": "application/x-www-form-urlencoded", "Cache-Control": "no-store"} // caches of results hide data that comes late
+	}
+	return c.request(ctx, r, func(body io.Reader, _ string) error { return decode(body) })
 }
 
-// callOnce sends a request as soon as fewer than MaxConcurrency are running.
-func (c *Client) callOnce(ctx context.Context, path string, form url.Values, decode func(io.Reader) error) error {
+// request is a request to the backend.
+type request struct {
+	path   string
+	body   []byte // of a POST; nil for a GET
+	header map[string]string
+	types  []string // of answers that are expected
+}
+
+// request sends a request and decodes the answer, given its type. It tries again if the
+// options require it.
+func (c *Client) request(ctx context.Context, r request, decode func(body io.Reader, kind string) error) error {
+	return c.patience.persist(ctx, func() error { return c.requestOnce(ctx, r, decode) })
+}
+
+// requestOnce sends a request as soon as fewer than MaxConcurrency are running.
+func (c *Client) requestOnce(ctx context.Context, r request, decode func(io.Reader, string) error) error {
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
@@ -128,19 +146,20 @@ func (c *Client) callOnce(ctx context.Context, path string, form url.Values, dec
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	method := http.MethodGet
-	if form != nil {
+	if r.body != nil {
 		method = http.MethodPost
 	}
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+r.path, bytes.NewReader(r.body))
 	if err != nil {
 		return err
 	}
-	if form != nil {
-		req.Header.Set("Cache-Control", "no-store") // caches of results hide data that comes late
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for name, v := range r.header {
+		req.Header.Set(name, v)
+	}
+	if r.body != nil {
 		req.Header["Idempotency-Key"] = nil // not sent: a connection that the server just closed is no failure
 	}
-	err = c.exchange(req, decode)
+	err = c.exchange(req, r.types, decode)
 	if ctx.Err() != nil && err != nil {
 		err = fmt.Errorf("no answer within %s: %w", c.Timeout, ctx.Err())
 	}
@@ -159,7 +178,7 @@ func outcomeOf(err error) string {
 	return "error"
 }
 
-func (c *Client) exchange(req *http.Request, decode func(io.Reader) error) error {
+func (c *Client) exchange(req *http.Request, types []string, decode func(io.Reader, string) error) error {
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
 		return withoutURL(err)
@@ -169,11 +188,11 @@ func (c *Client) exchange(req *http.Request, decode func(io.Reader) error) error
 	if resp.StatusCode != http.StatusOK {
 		return answerError(resp, body)
 	}
-	// VictoriaMetrics sends raw samples as a stream of JSON.
-	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "application/json" && kind != "application/stream+json" {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if !slices.Contains(types, kind) {
 		return fmt.Errorf("the answer is %q, not JSON: is this the URL of a Prometheus API?", kind)
 	}
-	err = decode(body)
+	err = decode(body, kind)
 	if _, is := errors.AsType[*http.MaxBytesError](err); is {
 		err = ErrTooLarge
 	}

@@ -7,7 +7,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -41,7 +40,7 @@ type Answer struct {
 func (b *Reader) read(ctx context.Context, queries []plan.Query, from, to, step timeline.Minute) (*round, error) {
 	r := &round{from: from, to: to, step: step, sizes: map[string]map[uint64][]backend.Sample{}, starts: newStarts{starts: counting.Starts{}, used: map[string]bool{}}}
 	for _, s := range widest(rawSelectors(queries)) {
-		answer, err := b.Query(ctx, s.Range(time.Duration(to-from)*time.Minute), to.Time())
+		answer, err := b.Samples(ctx, s, from, to)
 		if err := r.add(plan.Query{Selector: s}.Prepared(), b.RawSeries(counting.DropImpossible(answer)), err); err != nil {
 			return nil, err
 		}

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
 	"github.com/slowburn-slo/slowburn/evaluator/counting"
@@ -44,7 +43,7 @@ func (b *Reader) startSeries(ctx context.Context, keys []string, from, to timeli
 	if !ok {
 		return nil, nil // there are no target labels
 	}
-	answer, err := b.Query(ctx, selector.Range(time.Duration(to-from)*time.Minute), to.Time())
+	answer, err := b.Samples(ctx, selector, from, to)
 	switch {
 	case err == nil:
 		return b.RawSeries(answer), nil

@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
+	"github.com/slowburn-slo/slowburn/evaluator/backend"
 	"github.com/slowburn-slo/slowburn/evaluator/loop"
 	"github.com/slowburn-slo/slowburn/evaluator/servers"
 	"github.com/slowburn-slo/slowburn/evaluator/truth"
@@ -327,9 +328,12 @@ func TestTheLimitsOfRealServers(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, refused := countIn(t, start(t), services, dataEnd)
+			url := start(t)
+			got, refused := countBy(t, backend.MethodQuery, url, services, dataEnd)
 			requireSame(t, want, got)
 			require.Positive(t, refused)
+			got, _ = countIn(t, url, services, dataEnd) // by remote read if there is one
+			requireSame(t, want, got)
 		})
 	}
 }

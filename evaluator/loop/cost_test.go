@@ -37,6 +37,10 @@ type Input struct {
 }
 
 func (m *Input) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !strings.Contains(r.URL.Path, "/query") {
+		m.Handler.ServeHTTP(w, r)
+		return
+	}
 	if err := r.ParseForm(); err != nil {
 		panic(err)
 	}

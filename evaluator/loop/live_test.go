@@ -62,6 +62,7 @@ func live(log *slog.Logger, handlers ...http.Handler) loop.Options {
 	o.Backends = nil
 	for i, h := range handlers {
 		backend.Name = fmt.Sprintf("backend%d", i)
+		backend.Method = "query" // the handlers have no remote read
 		backend.HTTP = &http.Client{Transport: transport{h}}
 		o.Backends = append(o.Backends, backend)
 	}
