@@ -125,7 +125,7 @@ func entries(v yamlfile.Value) []yamlfile.Value {
 }
 
 func (p *parser) backend(v yamlfile.Value) Backend {
-	m := v.Map("name", "url", "kind", "method", "http", "offset", "settle", "timeout", "max_concurrency", "max_samples", "max_series", "target_labels", "replica_labels")
+	m := v.Map("name", "url", "kind", "method", "http", "offset", "settle", "timeout", "max_concurrency", "max_samples", "max_samples_per_second", "max_series", "target_labels", "replica_labels")
 	b := defaultBackend()
 	if name := m.Get("name"); name.Present() {
 		b.Name = name.Name("name")
@@ -139,6 +139,7 @@ func (p *parser) backend(v yamlfile.Value) Backend {
 	duration(m.Get("timeout"), &b.Timeout)
 	count(m.Get("max_concurrency"), &b.MaxConcurrency)
 	count(m.Get("max_samples"), &b.MaxSamples)
+	count(m.Get("max_samples_per_second"), &b.MaxSamplesPerSecond)
 	count(m.Get("max_series"), &b.MaxSeries)
 	if labels := m.Get("target_labels"); labels.Present() {
 		b.TargetLabels = labelNames(entries(labels), nil)

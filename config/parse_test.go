@@ -50,6 +50,7 @@ backends:
     timeout: 1m30s
     max_concurrency: 2
     max_samples: 1000
+    max_samples_per_second: 70000
     target_labels: [instance]
     replica_labels: [prometheus_replica]
     max_series: 500
@@ -93,7 +94,7 @@ func TestParse(t *testing.T) {
 		},
 		Backends: []Backend{
 			{Client: eu, Config: backend.Config{Name: "eu", URL: "https://eu.example.org/prometheus", Kind: "thanos", Method: "raw", Offset: time.Minute, Settle: 5 * time.Minute,
-				Timeout: 90 * time.Second, MaxConcurrency: 2, MaxSamples: 1000, MaxSeries: 500,
+				Timeout: 90 * time.Second, MaxConcurrency: 2, MaxSamples: 1000, MaxSamplesPerSecond: 70000, MaxSeries: 500,
 				TargetLabels: []string{"instance"}, ReplicaLabels: []string{"prometheus_replica"}}},
 			{Client: promconfig.DefaultHTTPClientConfig, Config: backend.Config{Name: "us", URL: "http://us:9090", Kind: "auto", Method: "auto", Offset: 30 * time.Second, Settle: 2 * time.Minute,
 				Timeout: 30 * time.Second, MaxConcurrency: 8, MaxSamples: 50000000, MaxSeries: 10000, TargetLabels: []string{"job", "instance"}}},

@@ -66,7 +66,7 @@ func TestFindingsShowTheKey(t *testing.T) {
 	require.Equal(t, `c.yaml:4:5: unknown key "pasword"
     4 |     pasword: •••
       |     ^^^^^^^
-  hint: known keys: name, url, kind, method, http, offset, settle, timeout, max_concurrency, max_samples, max_series, target_labels, replica_labels
+  hint: known keys: name, url, kind, method, http, offset, settle, timeout, max_concurrency, max_samples, max_samples_per_second, max_series, target_labels, replica_labels
 `, show("    pasword: hunter2\n"))
 	require.Contains(t, show("    http:\n      follow_redirects: maybe\n"), "    5 |       follow_redirects: maybe\n")
 	require.Contains(t, show("    max_concurrency: many\n"), "    4 |     max_concurrency: many\n")

@@ -104,7 +104,10 @@ func (b *Reader) advanceWhole(ctx context.Context, entries []*Read, end timeline
 		if len(due) == 0 {
 			return
 		}
-		b.advancePiece(ctx, due, piece{from, to, settled, end}, cycle)
+		read := b.advancePiece(ctx, due, piece{from, to, settled, end}, cycle)
+		for !cycle && read > 0 && b.budget.WaitN(ctx, min(read, b.budget.Burst())) == nil {
+			read -= b.budget.Burst()
+		}
 	}
 }
 
@@ -112,8 +115,8 @@ func (b *Reader) advanceWhole(ctx context.Context, entries []*Read, end timeline
 // is the end of the whole read.
 type piece struct{ from, to, settled, end timeline.Minute }
 
-// advancePiece reads a piece and counts it.
-func (b *Reader) advancePiece(ctx context.Context, due []*Read, p piece, cycle bool) {
+// advancePiece reads a piece and counts it. It returns the number of samples.
+func (b *Reader) advancePiece(ctx context.Context, due []*Read, p piece, cycle bool) int {
 	ctx, done := b.Share(ctx)
 	defer done()
 	r, err := b.readFor(ctx, due, p.from, p.to, stepOf(due, p.from, p.to, p.settled))
@@ -122,12 +125,12 @@ func (b *Reader) advancePiece(ctx context.Context, due []*Read, p piece, cycle b
 		for _, e := range due {
 			e.Record.Piece = (p.to - p.from) / 2
 		}
-		return
+		return 0
 	case err != nil:
 		for _, e := range due {
 			e.Err = OwnError(e.Record.Plan, err)
 		}
-		return
+		return 0
 	}
 	for _, e := range due {
 		e.Record.adapt(r.samples(), p.to-p.from, b.MaxSamples)
@@ -138,6 +141,7 @@ func (b *Reader) advancePiece(ctx context.Context, due []*Read, p piece, cycle b
 		}
 	}
 	b.resolve(ctx, due)
+	return r.samples()
 }
 
 // readFor sends the queries of several Reads about (from, to].

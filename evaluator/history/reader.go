@@ -5,8 +5,12 @@
 package history
 
 import (
+	"math"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"golang.org/x/time/rate"
 
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
 )
@@ -16,11 +20,16 @@ type Reader struct {
 	*backend.Client
 	Metrics   *Metrics
 	NewStarts newStarts
+	budget    *rate.Limiter // of samples of history
 }
 
 // NewReader returns a reader of a backend.
 func NewReader(b backend.Config, o backend.Shared, m *Metrics) *Reader {
-	return &Reader{Client: backend.New(b, o), Metrics: m}
+	budget := rate.NewLimiter(rate.Inf, math.MaxInt32)
+	if n := b.MaxSamplesPerSecond; n > 0 {
+		budget = rate.NewLimiter(rate.Limit(n), n)
+	}
+	return &Reader{Client: backend.New(b, o), Metrics: m, budget: budget}
 }
 
 // Metrics count events that need attention while counting.
