@@ -35,6 +35,7 @@ type Config struct {
 	QueryMemory   int               // in bytes, what the answers of all backends take at once; 0 for the default
 	GitSize       int               // in bytes, of one fetch; 0 for the default
 	GitFiles      int               // files, directories and commits of one fetch; 0 for the default
+	Cache         Cache
 	Web           Web
 
 	dir string // of the file; relative paths begin there
@@ -59,6 +60,12 @@ type Alertmanager struct {
 	Client promconfig.HTTPClientConfig
 }
 
+// Cache is where histories are kept over a restart.
+type Cache struct {
+	Directory string // "" for no cache
+	MaxSize   int    // in bytes
+}
+
 // Web is how the pages and the API are served.
 type Web struct {
 	Listen      string // host:port
@@ -69,7 +76,7 @@ type Web struct {
 // Default is the configuration of an empty file: all that is missing are
 // specs and backends.
 func Default() *Config {
-	return &Config{Policies: alerting.BuiltIn(), Web: Web{Listen: "127.0.0.1:9099"}}
+	return &Config{Policies: alerting.BuiltIn(), Cache: Cache{MaxSize: 1 << 30}, Web: Web{Listen: "127.0.0.1:9099"}}
 }
 
 // NewBackend is a backend with all defaults. The error is in the words of a

@@ -52,7 +52,7 @@ type parser struct {
 }
 
 func (p *parser) document(d yamlfile.Value) {
-	m := d.Map("specs", "backends", "alertmanagers", "policies", "limits", "web")
+	m := d.Map("specs", "backends", "alertmanagers", "policies", "limits", "cache", "web")
 	names := map[string]int{} // the line of each backend
 	for _, v := range entries(m.Require("backends")) {
 		b := p.backend(v)
@@ -81,6 +81,7 @@ func (p *parser) document(d yamlfile.Value) {
 	}
 	p.policies(m.Get("policies"))
 	p.limits(m.Get("limits"))
+	p.cache(m.Get("cache"))
 	p.web(m.Get("web"))
 }
 
@@ -96,6 +97,15 @@ func (p *parser) limits(v yamlfile.Value) {
 	bytes(m.Get("query_memory"), leastMemory, &p.config.QueryMemory)
 	bytes(m.Get("git_size"), 1<<20, &p.config.GitSize)
 	count(m.Get("git_files"), &p.config.GitFiles)
+}
+
+func (p *parser) cache(v yamlfile.Value) {
+	if !v.Present() {
+		return
+	}
+	m := v.Map("directory", "max_size")
+	p.config.Cache.Directory = p.path(m.Require("directory"))
+	bytes(m.Get("max_size"), 1<<20, &p.config.Cache.MaxSize)
 }
 
 // leastMemory is the smallest query_memory, in bytes: the largest answers need that much.

@@ -64,6 +64,7 @@ policies:
     tiers:
       - {name: fast, severity: page, factor: 14.4, long: 1h, short: 5m, for: 0s, keep_firing_for: 10m, reset_factor: 7, min_bad: 3, min_budget: 2%, significance: 0.00001}
       - {name: dead, severity: ticket, bad_share: 95%, long: 10m, short: 5m, for: 2m}
+cache: {directory: state, max_size: 20MiB}
 web: {listen: ":80", external_url: "https://slo.example.org/", config_file: web.yml}
 `
 
@@ -103,6 +104,7 @@ func TestParse(t *testing.T) {
 			{notify.Alertmanager{URL: "http://alertmanager:9093"}, am}, {notify.Alertmanager{URL: "dns+https://alertmanager/am"}, promconfig.DefaultHTTPClientConfig},
 		},
 		Policies: policies,
+		Cache:    Cache{Directory: "/etc/slowburn/state", MaxSize: 20 << 20},
 		Web:      Web{Listen: ":80", ExternalURL: "https://slo.example.org", ConfigFile: "/etc/slowburn/web.yml"},
 		dir:      "/etc/slowburn",
 	}, c)

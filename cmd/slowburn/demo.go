@@ -66,6 +66,7 @@ func demo(ctx context.Context, s streams, listen string) (err error) {
 	cfg := config.Default()
 	cfg.Backends = []config.Backend{backend}
 	cfg.Specs = []config.Spec{{Directory: sim.specs}}
+	cfg.Cache.Directory = filepath.Join(filepath.Dir(sim.specs), "cache")
 	cfg.Web.Listen = listen
 	sv := newService(s, cfg)
 	sv.listener = listener

@@ -26,12 +26,18 @@ type inputs struct {
 	configFile string
 	backend    string
 	retry      time.Duration
+	noCache    bool
 }
 
 func (in *inputs) register(c *cobra.Command) {
 	in.registerConfig(c, "the service's own `FILE`, for backends and SLO sources")
 	c.Flags().StringVar(&in.backend, "backend", "", "`URL` of a Prometheus-compatible backend, without --config")
 	_ = c.RegisterFlagCompletionFunc("backend", cobra.NoFileCompletions)
+}
+
+// registerNoCache registers the flag of a command that can use the cache.
+func (in *inputs) registerNoCache(c *cobra.Command) {
+	c.Flags().BoolVar(&in.noCache, "no-cache", false, "read all history, without the cache of --config")
 }
 
 // registerOnce registers the flags of a command that reads backends once.
@@ -97,6 +103,9 @@ func (in *inputs) parse() (*config.Config, []yamlfile.Finding, error) {
 			return nil, nil, failure("reading the configuration: %w", err)
 		}
 		cfg, findings := config.Parse(in.configFile, text)
+		if in.noCache {
+			cfg.Cache.Directory = ""
+		}
 		return cfg, findings, nil
 	}
 	cfg := config.Default()

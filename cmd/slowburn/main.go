@@ -100,7 +100,7 @@ Exit codes: 0 fine, 1 errors in your files, 2 usage, 3 failure.`),
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newServe(s), newDemo(s), newStatus(s), newExplain(s), newBacktest(s), newValidate(s), newCheck(s), newGenerate(s), newVersion(s))
+	root.AddCommand(newServe(s), newDemo(s), newStatus(s), newExplain(s), newBacktest(s), newValidate(s), newCheck(s), newGenerate(s), newCache(s), newVersion(s))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

@@ -205,6 +205,7 @@ func TestSchemasHaveEveryKey(t *testing.T) {
 			"alertmanager":                  "{alertmanagers: [{?: 1}]}",
 			"web":                           "{web: {?: 1}}",
 			"limits":                        "{limits: {?: 1}}",
+			"cache":                         "{cache: {?: 1}}",
 			"policy":                        "{policies: {mine: {?: 1}}}",
 			"tier":                          "{policies: {mine: {tiers: [{?: 1}]}}}",
 			"http":                          "{alertmanagers: [{http: {?: 1}}]}",

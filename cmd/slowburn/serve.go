@@ -54,6 +54,7 @@ func newServe(s streams) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), s, f) },
 	}
 	f.register(c)
+	f.registerNoCache(c)
 	c.Flags().StringArrayVar(&f.specs, "specs", nil, "`DIR` or file of SLOs, without --config; may be repeated")
 	c.Flags().StringVar(&f.listen, "listen", "", "`ADDRESS` of the page and the API (default 127.0.0.1:9099, or the configuration's)")
 	c.MarkFlagsMutuallyExclusive("config", "specs")
@@ -79,7 +80,7 @@ func serve(ctx context.Context, s streams, f serveFlags) error {
 		cfg.Web.Listen = f.listen
 	}
 	sv := newService(s, cfg)
-	sv.configFile, sv.configText = f.configFile, text
+	sv.configFile, sv.configText, sv.noCache = f.configFile, text, f.noCache
 	return sv.run(ctx)
 }
 
@@ -87,7 +88,8 @@ func serve(ctx context.Context, s streams, f serveFlags) error {
 type service struct {
 	streams    streams
 	log        *slog.Logger
-	configFile string          // "" when there is none to read again
+	configFile string // "" when there is none to read again
+	noCache    bool
 	cfg        *config.Config  // at the start
 	listener   net.Listener    // nil until run, unless the port is open already
 	ctx        context.Context // of its life, set by run
@@ -126,6 +128,7 @@ func (sv *service) newParts(cfg *config.Config, came map[string]time.Time) (*par
 	if err != nil {
 		return nil, err
 	}
+	options.Cache = cacheOf(cfg)
 	p := &parts{}
 	completer := notify.NewCompleter(cfg.Web.ExternalURL)
 	options.Alerts = completer.Complete
@@ -307,6 +310,9 @@ func (sv *service) replace(ctx context.Context, n *renewal) error {
 	cfg, findings := config.Parse(sv.configFile, n.text)
 	if err := errorOf(findings); err != nil {
 		return err
+	}
+	if sv.noCache {
+		cfg.Cache.Directory = ""
 	}
 	old := sv.live.Load()
 	p, err := sv.newParts(cfg, old.reloader.Known())

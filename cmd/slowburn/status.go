@@ -44,6 +44,7 @@ func newStatus(s streams) *cobra.Command {
 		RunE:              func(cmd *cobra.Command, args []string) error { return status(cmd.Context(), s, args, f) },
 	}
 	f.register(c)
+	f.registerNoCache(c)
 	c.Flags().BoolVar(&f.history, "history", false, "also show the calendar periods that ended")
 	return c
 }
@@ -70,6 +71,7 @@ func (f *statusFlags) prepare(ctx context.Context, s streams, paths []string) (*
 	if err != nil {
 		return nil, nil, at, err
 	}
+	options.Cache = cacheOf(cfg)
 	set, err := load(ctx, s, paths, cfg)
 	if err != nil {
 		return nil, nil, at, err

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,10 +43,29 @@ func backendsOf(cfg *config.Config) ([]backend.Config, error) {
 		if err != nil {
 			return nil, err
 		}
-		b.HTTP = client
+		b.HTTP, b.Identity = client, identityOf(b)
 		out = append(out, b.Config)
 	}
 	return out, nil
+}
+
+// identityOf returns a text that differs for backends with other data: by their address, and
+// by the user and the headers that may name a tenant. It is kept as a part of a checksum only.
+func identityOf(b config.Backend) string {
+	parts := []string{b.URL}
+	if auth := b.Client.BasicAuth; auth != nil {
+		parts = append(parts, "user", auth.Username, auth.UsernameFile)
+	}
+	if headers := b.Client.HTTPHeaders; headers != nil {
+		for _, name := range slices.Sorted(maps.Keys(headers.Headers)) {
+			h := headers.Headers[name]
+			parts = append(parts, name, strings.Join(h.Values, "\xff"), strings.Join(h.Files, "\xff"))
+			for _, secret := range h.Secrets {
+				parts = append(parts, string(secret))
+			}
+		}
+	}
+	return strings.Join(parts, "\xff")
 }
 
 func alertmanagersOf(cfg *config.Config) ([]notify.Alertmanager, error) {

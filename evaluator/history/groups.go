@@ -89,10 +89,20 @@ func (e *Read) judgesFor(group *Read) bool {
 		})
 }
 
+// judgedFrom returns where rulings for a group begin. Those for a record that continues
+// need the evidence of the time before.
+func (e *Read) judgedFrom() timeline.Minute {
+	if e.Record.Settled < e.Record.Timeline.Start() {
+		return e.Record.Settled
+	}
+	return e.Record.Settled - counting.LeadIn
+}
+
 // newJudge returns a Read beside that of a group, which makes its rulings.
 func newJudge(e *Read) *Read {
 	p := &plan.Plan{Options: plan.Options{Settle: e.Record.Plan.Settle, History: e.Record.Plan.History}, Inputs: []*plan.Input{e.Record.Plan.Inputs[0].WithoutGroup()}}
-	record := &Record{Plan: p, Timeline: timeline.NewTimeline(e.Record.Settled), Inputs: make([]InputState, 1), Settled: e.Record.Settled, Piece: firstPiece}
+	settled := e.judgedFrom()
+	record := &Record{Plan: p, Timeline: timeline.NewTimeline(settled), Inputs: make([]InputState, 1), Settled: settled, Piece: firstPiece}
 	record.Inputs[0].Method = e.Record.Inputs[0].Method
 	return &Read{Record: record, judges: true}
 }
@@ -123,7 +133,7 @@ func (b *Reader) withJudges(ctx context.Context, entries []*Read, end timeline.M
 		e.whole = judges[i]
 		groups[e.whole]++
 		if e.whole.judges {
-			e.whole.Record.Settled = min(e.whole.Record.Settled, e.Record.Settled)
+			e.whole.Record.Settled = min(e.whole.Record.Settled, e.judgedFrom())
 		}
 	}
 	for w, n := range groups {

@@ -185,14 +185,14 @@ func (l *Loop) catchUp(ctx context.Context, b *lane, entries []*history.Read, en
 	}
 }
 
-// newEntry returns an empty record for a stage. It returns nil for the newest part if
-// the whole history is not much longer.
+// newEntry returns an empty record for a stage, or one from the cache for the whole. It
+// returns nil for the newest part if the whole history is not much longer, or cached.
 func (l *Loop) newEntry(j *job, span stage) *history.Read {
 	end := l.newestEnd()
-	switch {
-	case span != stageNewest:
+	if span != stageNewest {
 		return l.wholeEntry(j, end)
-	case 4*j.recent >= j.History:
+	}
+	if j.restored = l.restore(j, end); j.restored != nil || 4*j.recent >= j.History {
 		return nil
 	}
 	return history.NewRead(func() *history.Record { return history.NewRecord(j.Plan, end.Add(-j.recent), j.NewestLeadIn()) })
@@ -202,6 +202,9 @@ func (l *Loop) newEntry(j *job, span stage) *history.Read {
 // counts as progress.
 func (l *Loop) wholeEntry(j *job, end timeline.Minute) *history.Read {
 	en := history.NewRead(func() *history.Record { return history.NewRecord(j.Plan, end.Add(-j.History), j.LeadIn) })
+	if j.restored != nil {
+		en.Record = j.restored.Record
+	}
 	j.left.Store(int64(end - en.Record.Settled))
 	l.progress.of.Add(j.left.Load())
 	en.Progress = func(minutes timeline.Minute) {
@@ -303,13 +306,15 @@ func (st *state) replaceRecord(j *job) {
 		j.lane.Metrics.Late.WithLabelValues("reread").Add(float64(changed))
 	}
 	for _, t := range st.byJob[j] {
-		if cut := j.readingCuts && t.inexact; st.NewJudge != nil && (j.newestOnly || changed > 0 || cut) {
+		cut := j.readingCuts && t.inexact
+		if st.NewJudge != nil && (j.newestOnly || changed > 0 || cut) {
 			t.rejudged = !j.newestOnly && !cut
 			t.judge = st.NewJudge()
 		}
 	}
+	st.takeRestored(j)
 	j.record, j.fresh, j.newestOnly = j.fresh, nil, j.freshStage == stageNewest
-	if j.freshStage != stageNewest {
+	if j.freshStage != stageNewest && j.record.Checkpoint == nil {
 		j.record.SaveCheckpoint()
 	}
 }

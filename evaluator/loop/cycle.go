@@ -91,6 +91,7 @@ func (st *state) finish(ctx context.Context, c *cycle) {
 	st.audit(ctx, b, c.jobs)
 	st.searchLost(ctx, b, c.end)
 	st.logKept(b)
+	st.saveDue(ctx, b, c.end)
 }
 
 // idle waits for the cycles that are under way. It reports false if ctx ends before.

@@ -17,6 +17,7 @@ type followed struct {
 	view     timeline.View        // of the job's timeline, if something is excluded
 	begun    timeline.Minute      // when it was first followed
 	rejudged bool                 // a judge took the place of another, of slots that are folded
+	begins   []begin              // of alerts, found by the judge before
 	status   evaluator.Status     // as last evaluated
 	memory
 }
@@ -37,25 +38,44 @@ func (t *followed) judgedAlerts() []evaluator.FiringAlert {
 	if rec := t.job.record; t.judge != nil {
 		alerts = append(alerts, t.judge(t.sloAt(rec.Timeline.End()), t.timeline(), rec.Settled)...)
 		if t.rejudged {
-			keepDates(alerts, t.status.Alerts)
+			t.begins = beginsOf(alerts, t.status.Alerts)
+			t.rejudged = false
 		}
-		t.rejudged = false
+		for i := range alerts {
+			a := &alerts[i]
+			for _, b := range t.begins {
+				if sameAlert(a, &b.alert) && a.Since.Equal(b.judged) {
+					a.Since, a.Older = b.alert.Since, b.alert.Older
+				}
+			}
+		}
 	}
 	return alerts
 }
 
-// keepDates keeps the beginnings of alerts that fired before. A new judge may read less
-// than the last one did, or folded slots.
-func keepDates(alerts, before []evaluator.FiringAlert) {
+// begin is the beginning of an alert that another judge found in single slots.
+type begin struct {
+	alert  evaluator.FiringAlert
+	judged time.Time // what the present judge found
+}
+
+// beginsOf returns the beginnings of alerts that fired before. A new judge may read less than
+// the last one did, or folded slots.
+func beginsOf(alerts, before []evaluator.FiringAlert) (out []begin) {
 	for i := range alerts {
 		a := &alerts[i]
 		for _, b := range before {
-			same := a.Name == b.Name && a.Severity == b.Severity && a.RemainingBelow == b.RemainingBelow
-			if folded := a.Since.Sub(b.Since).Abs() < timeline.Quarter*time.Minute && !b.Older; same && (folded || a.Older && b.Since.Before(a.Since)) {
-				a.Since, a.Older = b.Since, b.Older
+			folded := a.Since.Sub(b.Since).Abs() < timeline.Quarter*time.Minute && !b.Older
+			if sameAlert(a, &b) && (folded || a.Older && b.Since.Before(a.Since)) {
+				out = append(out, begin{b, a.Since})
 			}
 		}
 	}
+	return out
+}
+
+func sameAlert(a, b *evaluator.FiringAlert) bool {
+	return a.Name == b.Name && a.Severity == b.Severity && a.RemainingBelow == b.RemainingBelow
 }
 
 // fail keeps the last good numbers of an SLO whose job can't be read.

@@ -40,6 +40,8 @@ type job struct {
 	cuts         timeline.Cuts
 	auditLog     audit.Log
 	search       search
+	restored     *saved          // from the cache, until its record is shown
+	saveAt       timeline.Minute // when the record is written next
 }
 
 func newJob(p *plan.Plan, b *lane, recent time.Duration) *job {
@@ -102,6 +104,7 @@ type lane struct {
 	readingPeriods bool // past periods are being read
 	auditing       bool // audits are under way
 	searching      bool // it is being queried for samples of unknown slots
+	saving         bool // records are being written to the cache
 }
 
 func newLane(r *history.Reader) *lane {

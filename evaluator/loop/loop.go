@@ -12,6 +12,7 @@ import (
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/backend"
+	"github.com/slowburn-slo/slowburn/evaluator/cache"
 	"github.com/slowburn-slo/slowburn/evaluator/history"
 	"github.com/slowburn-slo/slowburn/evaluator/plan"
 	"github.com/slowburn-slo/slowburn/evaluator/timeline"
@@ -42,6 +43,8 @@ type Options struct {
 	// Retry is for how long a query is tried again whose backend is overloaded or
 	// restarts. It is for whoever evaluates once: Run asks again in its next cycle.
 	Retry time.Duration
+	// Cache keeps what was counted over a restart. Nil keeps nothing. Only Run writes it.
+	Cache *cache.Directory
 	// Memory is how many bytes the answers of all backends may take at once, 0 for 512 MiB.
 	Memory     int64
 	Log        *slog.Logger

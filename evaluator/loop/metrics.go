@@ -10,6 +10,11 @@ type metrics struct {
 	cycles prometheus.Histogram
 	audits *prometheus.CounterVec
 	up     *prometheus.GaugeVec
+
+	cached        *prometheus.CounterVec
+	cacheFailures prometheus.Counter
+	cacheEntries  prometheus.Gauge
+	cacheSize     prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -26,6 +31,19 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		up: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "slowburn_backend_up", Help: "Whether a backend answered at all in the last cycle.",
 		}, []string{"backend"}),
+		cached: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "slowburn_cache_reads_total",
+			Help: "Histories looked up in the cache at a start, by what came of it: used, absent or refused (damaged, too old, or of another version).",
+		}, []string{"result"}),
+		cacheFailures: f.NewCounter(prometheus.CounterOpts{
+			Name: "slowburn_cache_write_failures_total", Help: "Writes of the cache that failed.",
+		}),
+		cacheEntries: f.NewGauge(prometheus.GaugeOpts{
+			Name: "slowburn_cache_entries", Help: "Histories in the cache, as last written.",
+		}),
+		cacheSize: f.NewGauge(prometheus.GaugeOpts{
+			Name: "slowburn_cache_size_bytes", Help: "Size of the cache, as last written.",
+		}),
 	}
 }
 

@@ -67,6 +67,7 @@ func (st *state) readOnce(ctx context.Context, slos []*slo.SLO, take func(*job))
 		for _, family := range families(begun) {
 			var entries []*history.Read
 			for _, j := range family {
+				j.restored = st.restore(j, st.end)
 				en := st.wholeEntry(j, st.end)
 				j.record = en.Record
 				entries = append(entries, en)
@@ -84,6 +85,7 @@ func (st *state) readOnce(ctx context.Context, slos []*slo.SLO, take func(*job))
 					for i, j := range family {
 						finishProgress(entries[i])
 						j.setResult(entries[i].Err)
+						st.takeRestored(j)
 						take(j)
 					}
 				})

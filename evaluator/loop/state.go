@@ -58,6 +58,7 @@ func newState(l *Loop) *state {
 }
 
 func (st *state) run(ctx context.Context) error {
+	defer st.saveAll()
 	defer st.started.Wait()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
