@@ -275,29 +275,87 @@ func decodeRest(dec *jsontext.Decoder) error {
 	return errors.New("more follows after its end")
 }
 
+// decodeSeries reads a series by its tokens. Answers have many of them, and decoding into a
+// struct takes more time and memory.
 func decodeSeries(dec *jsontext.Decoder, v *Series) error {
-	var wire struct {
-		Labels     map[string]string `json:"metric"`
-		Value      *Sample           `json:"value"`
-		Values     []Sample          `json:"values"`
-		Histograms []Histogram       `json:"histograms"`
-	}
-	if err := json.UnmarshalDecode(dec, &wire); err != nil {
+	v.Labels = map[string]string{}
+	sample := func() error {
+		s, err := decodeSample(dec)
+		if isNaN(s) {
+			v.NaNs = append(v.NaNs, s.T)
+		} else if err == nil {
+			v.Samples = append(v.Samples, s)
+		}
 		return err
 	}
-	if wire.Value != nil {
-		wire.Values = append(wire.Values, *wire.Value)
-	}
-	*v = Series{Labels: wire.Labels, Samples: wire.Values, Histograms: wire.Histograms}
-	if slices.ContainsFunc(v.Samples, isNaN) {
-		for _, s := range v.Samples {
-			if isNaN(s) {
-				v.NaNs = append(v.NaNs, s.T)
-			}
+	return eachField(dec, func(key string) error {
+		switch key {
+		case "metric":
+			return eachField(dec, func(name string) (err error) {
+				v.Labels[name], err = readText(dec)
+				return err
+			})
+		case "value":
+			return sample()
+		case "values":
+			return eachElement(dec, sample)
+		case "histograms":
+			return eachElement(dec, func() error {
+				h, err := decodeHistogram(dec)
+				v.Histograms = append(v.Histograms, h)
+				return err
+			})
 		}
-		v.Samples = slices.DeleteFunc(v.Samples, isNaN)
+		return dec.SkipValue()
+	})
+}
+
+// eachField calls f for each key of an object. f must read the value.
+func eachField(dec *jsontext.Decoder, f func(key string) error) error {
+	if err := expectToken(dec, '{'); err != nil {
+		return err
 	}
-	return nil
+	for dec.PeekKind() != '}' {
+		key, err := readText(dec)
+		if err != nil {
+			return err
+		}
+		if err := f(key); err != nil {
+			return err
+		}
+	}
+	_, err := dec.ReadToken()
+	return err
+}
+
+// eachElement calls f for each element. f must read it.
+func eachElement(dec *jsontext.Decoder, f func() error) error {
+	if err := expectToken(dec, '['); err != nil {
+		return err
+	}
+	for dec.PeekKind() != ']' {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	_, err := dec.ReadToken()
+	return err
+}
+
+func expectToken(dec *jsontext.Decoder, kind jsontext.Kind) error {
+	token, err := dec.ReadToken()
+	if err == nil && token.Kind() != kind {
+		return fmt.Errorf("expected %s, found %s", kind, token.Kind())
+	}
+	return err
+}
+
+func readText(dec *jsontext.Decoder) (string, error) {
+	token, err := dec.ReadToken()
+	if err == nil && token.Kind() != '"' {
+		return "", fmt.Errorf("expected text, found %s", token.Kind())
+	}
+	return token.String(), err
 }
 
 // memory returns about the memory that a series takes, in bytes.
@@ -314,21 +372,20 @@ func (v *Series) memory() int64 {
 
 func isNaN(s Sample) bool { return math.IsNaN(s.V) }
 
-// UnmarshalJSONFrom reads [time in seconds, "value"].
-func (s *Sample) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+// decodeSample reads [time in seconds, "value"].
+func decodeSample(dec *jsontext.Decoder) (Sample, error) {
 	raw, err := dec.ReadValue()
 	if err != nil {
-		return err
+		return Sample{}, err
 	}
 	at, value, _ := bytes.Cut(bytes.Trim(raw, "[] \n\t\r"), []byte{','})
 	seconds, wrongTime := strconv.ParseFloat(string(bytes.TrimSpace(at)), 64)
 	v, wrongValue := strconv.ParseFloat(string(bytes.Trim(value, "\" \n\t\r")), 64)
 	if wrongTime != nil || wrongValue != nil {
-		return fmt.Errorf("%q is not a sample", Shown(string(raw)))
+		return Sample{}, fmt.Errorf("%q is not a sample", Shown(string(raw)))
 	}
 	if !(math.Abs(seconds) < lastTime) {
-		return MalformedError(fmt.Sprintf("a sample has the time %s, which is no number of seconds", at))
+		return Sample{}, MalformedError(fmt.Sprintf("a sample has the time %s, which is no number of seconds", at))
 	}
-	*s = Sample{T: int64(seconds*1000 + 0.5), V: v}
-	return nil
+	return Sample{T: int64(seconds*1000 + 0.5), V: v}, nil
 }

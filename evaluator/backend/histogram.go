@@ -1,13 +1,10 @@
 package backend
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -21,40 +18,64 @@ type Histogram struct {
 // Bucket contains the number of observations above Lower and up to Upper.
 type Bucket struct{ Lower, Upper, Count float64 }
 
-// UnmarshalJSONFrom reads [time in seconds, {"count", "sum", "buckets": [[boundary rule,
+// decodeHistogram reads [time in seconds, {"count", "sum", "buckets": [[boundary rule,
 // "lower", "upper", "count"], ...]}].
-func (h *Histogram) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	var pair [2]jsontext.Value
-	if err := json.UnmarshalDecode(dec, &pair); err != nil {
-		return err
-	}
-	var seconds number
-	var content struct {
-		Count   number      `json:"count"`
-		Buckets [][4]number `json:"buckets"`
-	}
-	if err := cmp.Or(json.Unmarshal(pair[0], &seconds), json.Unmarshal(pair[1], &content)); err != nil {
-		return err
-	}
-	h.T = int64(seconds*1000 + 0.5)
-	h.Count = float64(content.Count)
-	for _, b := range content.Buckets {
-		h.buckets = append(h.buckets, Bucket{float64(b[1]), float64(b[2]), float64(b[3])})
-	}
-	return nil
+func decodeHistogram(dec *jsontext.Decoder) (Histogram, error) {
+	var h Histogram
+	first := true
+	err := eachElement(dec, func() error {
+		if first {
+			first = false
+			seconds, err := readNumber(dec)
+			h.T = int64(seconds*1000 + 0.5)
+			return err
+		}
+		return eachField(dec, func(key string) (err error) {
+			switch key {
+			case "count":
+				h.Count, err = readNumber(dec)
+			case "buckets":
+				err = eachElement(dec, func() error {
+					b, err := decodeBucket(dec)
+					h.buckets = append(h.buckets, b)
+					return err
+				})
+			default:
+				err = dec.SkipValue()
+			}
+			return err
+		})
+	})
+	return h, err
 }
 
-// number is a number that may be written as text.
-type number float64
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (n *number) UnmarshalJSON(raw []byte) error {
-	v, err := strconv.ParseFloat(strings.Trim(string(raw), `"`), 64)
-	if err != nil {
-		return fmt.Errorf("%q is not a number", Shown(string(raw)))
+func decodeBucket(dec *jsontext.Decoder) (Bucket, error) {
+	var fields []float64
+	err := eachElement(dec, func() error {
+		v, err := readNumber(dec)
+		fields = append(fields, v)
+		return err
+	})
+	if err == nil && len(fields) != 4 {
+		err = fmt.Errorf("a bucket has %d fields", len(fields))
 	}
-	*n = number(v)
-	return nil
+	if err != nil {
+		return Bucket{}, err
+	}
+	return Bucket{fields[1], fields[2], fields[3]}, nil
+}
+
+// readNumber reads a number, which may be written as text.
+func readNumber(dec *jsontext.Decoder) (float64, error) {
+	token, err := dec.ReadToken()
+	if err != nil {
+		return 0, err
+	}
+	v, err := strconv.ParseFloat(token.String(), 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a number", Shown(token.String()))
+	}
+	return v, nil
 }
 
 // UpTo returns the number of observations up to a threshold, and the bucket around the
