@@ -17,7 +17,6 @@ type followed struct {
 	view     timeline.View        // of the job's timeline, if something is excluded
 	begun    timeline.Minute      // when it was first followed
 	rejudged bool                 // a judge took the place of another, of slots that are folded
-	begins   []begin              // of alerts, found by the judge before
 	status   evaluator.Status     // as last evaluated
 	memory
 }
@@ -25,6 +24,7 @@ type followed struct {
 // memory stays if the files are loaded again and an SLO counts the same.
 type memory struct {
 	judge        evaluator.Judge
+	begins       []begin           // of alerts, found by the judge before
 	leftOut      int               // groups that are more than the limit
 	logged       bool              // a failure was logged
 	loggedDoubts []evaluator.Doubt // that the log has
