@@ -87,19 +87,21 @@ func (c *Client) send(ctx context.Context, q Query, step timeline.Minute, more u
 	defer done()
 	err := c.call(ctx, path, form, func(body io.Reader) (err error) {
 		defer c.Rescue(&err)
-		var a answer
+		var a result
 		err = share.decoding(func() (err error) {
-			a, err = decodeAnswer(body, func(bytes int64) error { return share.take(ctx, bytes) })
+			a, err = decodeAnswer(body, share.ration(ctx))
 			return err
 		})
-		if err == nil && ranges && a.Data.Type != matrixType {
+		if err == nil && ranges && a.kind != matrixType {
 			return fmt.Errorf("it is a %q and no samples over a time, of %s: a part of the backend, such as a Thanos in distributed mode, answers no ranges",
-				Shown(a.Data.Type), q.Query)
+				Shown(a.kind), q.Query)
 		}
 		if err == nil && ranges {
-			err = orderly(a.Data.Result, q.span())
+			err = orderly(a.series, q.span())
 		}
-		out = a.Data.Result
+		if err == nil {
+			out = a.series
+		}
 		return err
 	})
 	c.metrics.samples.WithLabelValues(c.Name).Add(float64(samplesIn(out)))
@@ -108,7 +110,7 @@ func (c *Client) send(ctx context.Context, q Query, step timeline.Minute, more u
 
 // Get reads a path of the API, and decodes the answer from JSON.
 func (c *Client) Get(ctx context.Context, path string, answer any) error {
-	return c.call(ctx, path, nil, func(body io.Reader) error { return json.UnmarshalDecode(newDecoder(body), answer) })
+	return c.call(ctx, path, nil, func(body io.Reader) error { return json.UnmarshalRead(body, answer) })
 }
 
 // call sends a request, with or without a form, and decodes an answer in JSON.
@@ -213,49 +215,58 @@ func withoutURL(err error) error {
 // matrixType is the type of an answer with samples over a time.
 const matrixType = "matrix"
 
-// answer is the answer to a query.
-type answer struct {
-	Status    string   `json:"status"`
-	Error     string   `json:"error"`
-	Warnings  []string `json:"warnings"`
-	IsPartial bool     `json:"isPartial"` // of VictoriaMetrics
-	Data      struct {
-		Type   string   `json:"resultType"` // matrix, vector or another type of the API
-		Result []Series `json:"result"`
-	} `json:"data"`
+// result is the answer to a query.
+type result struct {
+	kind   string // matrix, vector or another type of the API
+	series []Series
 }
 
-// decodeAnswer reads an answer. It returns an error if the answer is cut off, or marked as
-// partial. It calls take with the memory of each series, in bytes.
-func decodeAnswer(r io.Reader, take func(bytes int64) error) (answer, error) {
-	dec := newDecoder(r)
-	var a answer
-	err := json.UnmarshalDecode(dec, &a, json.WithUnmarshalers(json.UnmarshalFromFunc(func(dec *jsontext.Decoder, v *Series) error {
-		return cmp.Or(decodeSeries(dec, v), take(v.memory()))
-	})))
-	if a.IsPartial {
-		a.Warnings = append(a.Warnings, "the backend says so")
-	}
-	unexpected, _ := errors.AsType[*json.SemanticError](err)
+// decodeAnswer reads {"status", "data": {"resultType", "result": [...]}, "warnings"}. It
+// returns an error if the answer is cut off, or marked as partial. VictoriaMetrics marks
+// it by isPartial.
+func decodeAnswer(r io.Reader, ration *memoryRation) (result, error) {
+	dec := jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	var out result
+	var status, message string
+	var warnings []string
+	err := eachField(dec, func(key string) (err error) {
+		if dec.PeekKind() == 'n' { // null is the same as an absent key
+			return dec.SkipValue()
+		}
+		switch key {
+		case "status":
+			status, err = readText(dec)
+		case "error":
+			message, err = readText(dec)
+		case "warnings":
+			err = eachElement(dec, func() error {
+				w, err := readText(dec)
+				warnings = append(warnings, w)
+				return err
+			})
+		case "isPartial":
+			if dec.PeekKind() == 't' {
+				warnings = append(warnings, "the backend says so")
+			}
+			err = dec.SkipValue()
+		case "data":
+			out, err = decodeData(dec, ration)
+		default:
+			err = dec.SkipValue()
+		}
+		return err
+	})
 	switch {
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return a, fmt.Errorf("it is cut off: %w", io.ErrUnexpectedEOF)
-	case unexpected != nil && unexpected.Err != nil: // of a series
-		return a, unexpected.Err
-	case unexpected != nil:
-		return a, fmt.Errorf("unexpected %s at %q", unexpected.JSONKind, Shown(string(unexpected.JSONPointer)))
+		return result{}, fmt.Errorf("it is cut off: %w", io.ErrUnexpectedEOF)
 	case err != nil:
-		return a, err
-	case a.Status != "success":
-		return a, fmt.Errorf("its status is %q: %s", Shown(a.Status), Shown(a.Error))
-	case len(a.Warnings) > 0:
-		return a, fmt.Errorf("it may be partial: %s", Shown(strings.Join(a.Warnings, "; ")))
+		return result{}, err
+	case status != "success":
+		return result{}, fmt.Errorf("its status is %q: %s", Shown(status), Shown(message))
+	case len(warnings) > 0:
+		return result{}, fmt.Errorf("it may be partial: %s", Shown(strings.Join(warnings, "; ")))
 	}
-	return a, decodeRest(dec)
-}
-
-func newDecoder(r io.Reader) *jsontext.Decoder {
-	return jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	return out, decodeRest(dec)
 }
 
 // decodeRest reads the bytes after an answer, and returns an error if there are any. If
@@ -275,39 +286,84 @@ func decodeRest(dec *jsontext.Decoder) error {
 	return errors.New("more follows after its end")
 }
 
-// decodeSeries reads a series by its tokens. Answers have many of them, and decoding into a
-// struct takes more time and memory.
-func decodeSeries(dec *jsontext.Decoder, v *Series) error {
-	v.Labels = map[string]string{}
-	sample := func() error {
-		s, err := decodeSample(dec)
-		if isNaN(s) {
-			v.NaNs = append(v.NaNs, s.T)
-		} else if err == nil {
-			v.Samples = append(v.Samples, s)
+func decodeData(dec *jsontext.Decoder, ration *memoryRation) (result, error) {
+	var out result
+	err := eachField(dec, func(key string) (err error) {
+		switch {
+		case key == "resultType" && dec.PeekKind() == '"':
+			out.kind, err = readText(dec)
+			return err
+		case key != "result" || dec.PeekKind() != '[':
+			return dec.SkipValue()
 		}
-		return err
+		return eachElement(dec, func() error {
+			v, err := decodeSeries(dec, ration)
+			out.series = append(out.series, v)
+			return err
+		})
+	})
+	return out, err
+}
+
+func decodeSeries(dec *jsontext.Decoder, ration *memoryRation) (Series, error) {
+	v := Series{Labels: map[string]string{}}
+	if err := ration.add(seriesBytes); err != nil {
+		return v, err
 	}
-	return eachField(dec, func(key string) error {
+	pair := func() error {
+		s, ok, err := decodePair(dec)
+		if ok {
+			v.Samples = append(v.Samples, s)
+		} else if err == nil {
+			v.NaNs = append(v.NaNs, s.T)
+		}
+		return cmp.Or(err, ration.add(sampleBytes))
+	}
+	err := eachField(dec, func(key string) error {
 		switch key {
 		case "metric":
 			return eachField(dec, func(name string) (err error) {
 				v.Labels[name], err = readText(dec)
-				return err
+				return cmp.Or(err, ration.add(2*int64(len(name)+len(v.Labels[name]))+labelBytes))
 			})
 		case "value":
-			return sample()
+			return pair()
 		case "values":
-			return eachElement(dec, sample)
+			return eachElement(dec, pair)
 		case "histograms":
 			return eachElement(dec, func() error {
 				h, err := decodeHistogram(dec)
 				v.Histograms = append(v.Histograms, h)
-				return err
+				return cmp.Or(err, ration.add(histogramBytes+bucketBytes*int64(len(h.buckets))))
 			})
 		}
 		return dec.SkipValue()
 	})
+	return v, err
+}
+
+// decodePair reads [time in seconds, "value"]. It reports false for NaN.
+func decodePair(dec *jsontext.Decoder) (Sample, bool, error) {
+	raw, err := dec.ReadValue()
+	if err != nil {
+		return Sample{}, false, err
+	}
+	at, value, ok := bytes.Cut(bytes.Trim(raw, "[] \n\t\r"), []byte{','})
+	if !ok {
+		return Sample{}, false, fmt.Errorf("%q is not a sample", Shown(string(raw)))
+	}
+	seconds, err := strconv.ParseFloat(string(bytes.TrimSpace(at)), 64)
+	if err != nil {
+		return Sample{}, false, fmt.Errorf("%q is not a sample", Shown(string(raw)))
+	}
+	v, err := strconv.ParseFloat(string(bytes.Trim(value, "\" \n\t\r")), 64)
+	if err != nil {
+		return Sample{}, false, fmt.Errorf("%q is not a sample", Shown(string(raw)))
+	}
+	if !(math.Abs(seconds) < lastTime) {
+		return Sample{}, false, MalformedError(fmt.Sprintf("a sample has the time %s, which is no number of seconds", at))
+	}
+	return Sample{T: int64(seconds*1000 + 0.5), V: v}, !math.IsNaN(v), nil
 }
 
 // eachField calls f for each key of an object. f must read the value.
@@ -344,48 +400,22 @@ func eachElement(dec *jsontext.Decoder, f func() error) error {
 
 func expectToken(dec *jsontext.Decoder, kind jsontext.Kind) error {
 	token, err := dec.ReadToken()
-	if err == nil && token.Kind() != kind {
+	if err != nil {
+		return err
+	}
+	if token.Kind() != kind {
 		return fmt.Errorf("expected %s, found %s", kind, token.Kind())
 	}
-	return err
+	return nil
 }
 
 func readText(dec *jsontext.Decoder) (string, error) {
 	token, err := dec.ReadToken()
-	if err == nil && token.Kind() != '"' {
+	if err != nil {
+		return "", err
+	}
+	if token.Kind() != '"' {
 		return "", fmt.Errorf("expected text, found %s", token.Kind())
 	}
-	return token.String(), err
-}
-
-// memory returns about the memory that a series takes, in bytes.
-func (v *Series) memory() int64 {
-	bytes := seriesBytes + sampleBytes*int64(len(v.Samples)+len(v.NaNs))
-	for name, value := range v.Labels {
-		bytes += 2*int64(len(name)+len(value)) + labelBytes
-	}
-	for _, h := range v.Histograms {
-		bytes += histogramBytes + bucketBytes*int64(len(h.buckets))
-	}
-	return bytes
-}
-
-func isNaN(s Sample) bool { return math.IsNaN(s.V) }
-
-// decodeSample reads [time in seconds, "value"].
-func decodeSample(dec *jsontext.Decoder) (Sample, error) {
-	raw, err := dec.ReadValue()
-	if err != nil {
-		return Sample{}, err
-	}
-	at, value, _ := bytes.Cut(bytes.Trim(raw, "[] \n\t\r"), []byte{','})
-	seconds, wrongTime := strconv.ParseFloat(string(bytes.TrimSpace(at)), 64)
-	v, wrongValue := strconv.ParseFloat(string(bytes.Trim(value, "\" \n\t\r")), 64)
-	if wrongTime != nil || wrongValue != nil {
-		return Sample{}, fmt.Errorf("%q is not a sample", Shown(string(raw)))
-	}
-	if !(math.Abs(seconds) < lastTime) {
-		return Sample{}, MalformedError(fmt.Sprintf("a sample has the time %s, which is no number of seconds", at))
-	}
-	return Sample{T: int64(seconds*1000 + 0.5), V: v}, nil
+	return token.String(), nil
 }

@@ -119,7 +119,29 @@ const (
 	sampleBytes    = 32
 	histogramBytes = 100
 	bucketBytes    = 48
+	takeBytes      = 64 << 10 // reserved at once
 )
+
+// memoryRation counts the bytes of decoded values, and reserves them in steps.
+type memoryRation struct {
+	take  func(bytes int64) error // nil for no limit
+	bytes int64
+}
+
+// add adds a number of bytes.
+func (r *memoryRation) add(bytes int64) error {
+	r.bytes += bytes
+	if r.bytes < takeBytes || r.take == nil {
+		return nil
+	}
+	bytes, r.bytes = r.bytes, 0
+	return r.take(bytes)
+}
+
+// ration returns a ration of the share.
+func (s *memoryShare) ration(ctx context.Context) *memoryRation {
+	return &memoryRation{take: func(bytes int64) error { return s.take(ctx, bytes) }}
+}
 
 // metrics count requests, and the samples and failures of answers.
 type metrics struct {

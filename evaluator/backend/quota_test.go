@@ -100,3 +100,39 @@ func TestAnAnswerThatWaits(t *testing.T) {
 	done()
 	require.NoError(t, third.decoding(func() error { return third.take(ctx, 20) }))
 }
+
+// TestOneSeriesIsLimitedToo reads an answer whose only series is larger than the limit. It
+// ends with an error long before the whole answer is in memory.
+func TestOneSeriesIsLimitedToo(t *testing.T) {
+	const body, limit = 24 << 20, 1 << 20
+	for key, element := range map[string]string{"values": `[1,"1"],`, "histograms": `[1,{"count":"1"}],`} {
+		var read atomic.Int64
+		counted := func(r *http.Request) (*http.Response, error) {
+			text := `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"a":"b"},"` + key + `":[` + strings.Repeat(element, body/len(element))
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: countingReader{strings.NewReader(text), &read}, Request: r}, nil
+		}
+		c := New(Config{Name: "a", URL: "http://a", Kind: "prometheus", HTTP: &http.Client{Transport: roundTrip(counted)}, Timeout: time.Minute, MaxConcurrency: 1},
+			NewShared(limit, 0, slog.New(slog.DiscardHandler), time.Now, prometheus.NewRegistry()))
+		_, err := c.Query(t.Context(), "x[1h]", time.Now())
+		require.ErrorIs(t, err, ErrMemory, key)
+		require.Less(t, read.Load(), int64(limit), key) // a sample takes more memory than text
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// countingReader counts the bytes that were read.
+type countingReader struct {
+	io.Reader
+	n *atomic.Int64
+}
+
+func (r countingReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.n.Add(int64(n))
+	return n, err
+}
+
+func (r countingReader) Close() error { return nil }

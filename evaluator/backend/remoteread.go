@@ -3,6 +3,7 @@ package backend
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -231,7 +232,7 @@ func (c *Client) remoteRead(ctx context.Context, by *readContext, s slo.Selector
 	err = c.request(ctx, r, func(body io.Reader, kind string) (err error) {
 		defer c.Rescue(&err)
 		return share.decoding(func() error {
-			d := readDecoder{series: []Series{}, asked: asked, take: func(bytes int64) error { return share.take(ctx, bytes) }}
+			d := readDecoder{asked: asked, ration: share.ration(ctx)}
 			if kind == streamedChunks {
 				err = d.decodeChunks(body)
 			} else {
@@ -249,7 +250,7 @@ func (c *Client) remoteRead(ctx context.Context, by *readContext, s slo.Selector
 	if err == nil {
 		err = orderly(out, asked)
 	}
-	if err != nil {
+	if err != nil || len(out) == 0 {
 		return nil, err
 	}
 	c.metrics.samples.WithLabelValues(c.Name).Add(float64(samplesIn(out)))
@@ -275,7 +276,7 @@ func readRequest(s slo.Selector, asked askedFor) ([]byte, error) {
 // readDecoder decodes the answer of a remote read.
 type readDecoder struct {
 	asked  askedFor
-	take   func(bytes int64) error // reserves memory
+	ration *memoryRation
 	series []Series
 	last   []prompb.Label // of the last series
 	iter   chunkenc.Iterator
@@ -322,6 +323,10 @@ func (d *readDecoder) decodeChunks(body io.Reader) error {
 	}
 }
 
+// grownAtOnce is the largest number of samples for which room is made before their memory is
+// reserved. A frame of a Prometheus has less than that.
+const grownAtOnce = 1 << 20
+
 // addChunks adds the samples of chunks. Chunks may begin before the time that was asked
 // for, and end after it.
 func (d *readDecoder) addChunks(v *prompb.ChunkedSeries) error {
@@ -343,28 +348,27 @@ func (d *readDecoder) addChunks(v *prompb.ChunkedSeries) error {
 	if err != nil {
 		return err
 	}
-	before := out.memory()
-	out.Samples = slices.Grow(out.Samples, floats)
+	out.Samples = slices.Grow(out.Samples, min(floats, grownAtOnce))
 	for _, data := range chunks {
 		if err := d.addChunk(out, data); err != nil {
 			return err
 		}
 	}
-	return d.take(out.memory() - before)
+	return nil
 }
 
-func (d *readDecoder) addChunk(out *Series, data chunkenc.Chunk) error {
+func (d *readDecoder) addChunk(out *Series, data chunkenc.Chunk) (err error) {
 	d.iter = data.Iterator(d.iter)
-	for kind := d.iter.Next(); kind != chunkenc.ValNone; kind = d.iter.Next() {
+	for kind := d.iter.Next(); kind != chunkenc.ValNone && err == nil; kind = d.iter.Next() {
 		if kind == chunkenc.ValFloat {
 			t, v := d.iter.At()
-			d.addSample(out, t, v)
+			err = d.addSample(out, t, v)
 		} else {
 			t, h := d.iter.AtFloatHistogram(nil)
-			d.addHistogram(out, t, h)
+			err = d.addHistogram(out, t, h)
 		}
 	}
-	return d.iter.Err()
+	return cmp.Or(err, d.iter.Err())
 }
 
 // seriesOf returns the series with these labels, which is the last one or a new one.
@@ -373,29 +377,32 @@ func (d *readDecoder) seriesOf(lbls []prompb.Label) (*Series, error) {
 	if n := len(d.series); n > 0 && slices.EqualFunc(lbls, d.last, same) {
 		return &d.series[n-1], nil
 	}
-	v := Series{Labels: make(map[string]string, len(lbls))}
+	v, bytes := Series{Labels: make(map[string]string, len(lbls))}, int64(seriesBytes)
 	for _, l := range lbls {
 		v.Labels[l.Name] = l.Value
+		bytes += 2*int64(len(l.Name)+len(l.Value)) + labelBytes
 	}
 	d.series, d.last = append(d.series, v), lbls
-	return &d.series[len(d.series)-1], d.take(v.memory())
+	return &d.series[len(d.series)-1], d.ration.add(bytes)
 }
 
 // addSample adds a sample. It leaves out stale markers, as queries do.
-func (d *readDecoder) addSample(out *Series, t int64, v float64) {
+func (d *readDecoder) addSample(out *Series, t int64, v float64) error {
 	switch {
 	case t <= d.asked.from || t > d.asked.to || value.IsStaleNaN(v):
+		return nil
 	case math.IsNaN(v):
 		out.NaNs = append(out.NaNs, t)
 	default:
 		out.Samples = append(out.Samples, Sample{T: t, V: v})
 	}
+	return d.ration.add(sampleBytes)
 }
 
 // addHistogram adds a sample of a native histogram, with the buckets that are not empty.
-func (d *readDecoder) addHistogram(out *Series, t int64, h *histogram.FloatHistogram) {
+func (d *readDecoder) addHistogram(out *Series, t int64, h *histogram.FloatHistogram) error {
 	if t <= d.asked.from || t > d.asked.to || value.IsStaleNaN(h.Sum) {
-		return
+		return nil
 	}
 	sample := Histogram{T: t, Count: h.Count}
 	for it := h.AllBucketIterator(); it.Next(); {
@@ -404,6 +411,7 @@ func (d *readDecoder) addHistogram(out *Series, t int64, h *histogram.FloatHisto
 		}
 	}
 	out.Histograms = append(out.Histograms, sample)
+	return d.ration.add(histogramBytes + bucketBytes*int64(len(sample.buckets)))
 }
 
 // decodeSamples reads an answer of a backend that has no chunks, such as Cortex.
@@ -414,7 +422,7 @@ func (d *readDecoder) decodeSamples(body io.Reader) error {
 	}
 	if n, err := snappy.DecodedLen(raw); err != nil {
 		return err
-	} else if err := d.take(int64(n)); err != nil {
+	} else if err := d.ration.take(int64(n)); err != nil {
 		return err
 	}
 	if raw, err = snappy.Decode(nil, raw); err != nil {
@@ -430,15 +438,15 @@ func (d *readDecoder) decodeSamples(body io.Reader) error {
 			if err != nil {
 				return err
 			}
-			before := out.memory()
 			for _, s := range v.Samples {
-				d.addSample(out, s.Timestamp, s.Value)
+				if err := d.addSample(out, s.Timestamp, s.Value); err != nil {
+					return err
+				}
 			}
 			for _, h := range v.Histograms {
-				d.addHistogram(out, h.Timestamp, h.ToFloatHistogram())
-			}
-			if err := d.take(out.memory() - before); err != nil {
-				return err
+				if err := d.addHistogram(out, h.Timestamp, h.ToFloatHistogram()); err != nil {
+					return err
+				}
 			}
 		}
 	}

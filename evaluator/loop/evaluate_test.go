@@ -363,7 +363,7 @@ func TestBrokenAnswers(t *testing.T) {
 		"error with 200":              {200, "application/json", `{"status":"error","error":"who knows"}`, `reading the answer: its status is "error": who knows`},
 		"a vector for a range": {200, "application/json", `{"status":"success","data":{"resultType":"vector","result":[]}}`,
 			`reading the answer: it is a "vector" and no samples over a time, of requests_total[2h]: a part of the backend, such as a Thanos in distributed mode, answers no ranges`},
-		"not what was said": {200, "application/json", `[1, 2]`, `reading the answer: unexpected [ at ""`},
+		"not what was said": {200, "application/json", `[1, 2]`, `reading the answer: expected {, found [`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -92,7 +92,9 @@ func (st *state) readOnce(ctx context.Context, slos []*slo.SLO, take func(*job))
 			})
 		}
 	}
-	st.await(ctx, func() bool { return left == 0 })
+	if !st.await(ctx, func() bool { return left == 0 }) {
+		st.started.Wait() // until then the records belong to the reads
+	}
 }
 
 // conclude finds what is stale or absent, and evaluates all with that.
