@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -142,6 +143,27 @@ func TestGitRefusesTrees(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestGitReadsNoLargeTargets: links may lead to files that together are larger than all
+// that git may print. They are of no concern, or refused by their names.
+func TestGitReadsNoLargeTargets(t *testing.T) {
+	const size = 10 << 20
+	dir := newRepository(t)
+	write(t, dir+"/data.bin", strings.Repeat("x", size))
+	for i := range maxOutput/size + 1 {
+		link(t, "../data.bin", fmt.Sprintf("%s/slos/dataset%d", dir, i))
+	}
+	commit(t, dir)
+	g := newGit("file://" + dir)
+	g.Path = "slos"
+	require.Equal(t, map[string]string{"slos/a.yaml": "1"}, texts(t, g))
+
+	for i := range maxOutput/size + 1 {
+		link(t, "../data.bin", fmt.Sprintf("%s/slos/b%d.yaml", dir, i))
+	}
+	commit(t, dir)
+	require.Contains(t, readError(t, g), ": slos/b0.yaml is larger than 1 MiB")
 }
 
 func TestGitLeavesOutSubmodules(t *testing.T) {

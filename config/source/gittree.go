@@ -27,14 +27,15 @@ type entry struct {
 type object struct {
 	hash string
 	kind string // "blob" or "tree"; "missing", "symlink" (it leads outside), "dangling", "loop" or "notdir"
-	text string // of a blob; where a symlink leads
+	size int64  // of a blob, in bytes
+	text string // of a blob that is read; where a symlink leads
 }
 
 // load reads the SLO files of a commit below a path.
 func (s *session) load(ctx context.Context, commit, below string) ([]File, error) {
 	top := path.Clean("/" + below)[1:]
 	beside := path.Join(path.Dir(top), yamlfile.DefaultsName)
-	found, err := s.resolve(ctx, commit, []string{top, beside})
+	found, err := s.resolve(ctx, commit, []string{top, beside}, withoutText)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +55,7 @@ func (s *session) load(ctx context.Context, commit, below string) ([]File, error
 	if err != nil {
 		return nil, err
 	}
-	return g.sorted(), nil
+	return g.read(ctx)
 }
 
 // gathering finds the SLO files of a commit.
@@ -78,7 +79,7 @@ func (g *gathering) tree(ctx context.Context, hash, prefix string, above []strin
 	for i, e := range entries {
 		names[i] = e.name
 	}
-	objects, err := g.resolve(ctx, g.commit, names)
+	objects, err := g.resolve(ctx, g.commit, names, withoutText)
 	if err != nil {
 		return err
 	}
@@ -135,11 +136,28 @@ func (g *gathering) take(e entry, o object) error {
 	case o.kind != "blob":
 		return fmt.Errorf("%s is a link to nothing", e.name)
 	}
-	if err := g.admit(e.name, int64(len(o.text))); err != nil {
+	if err := g.admit(e.name, o.size); err != nil {
 		return err
 	}
-	g.files = append(g.files, File{Name: e.name, Text: []byte(o.text)})
+	g.files = append(g.files, File{Name: e.name})
 	return nil
+}
+
+// read reads the texts of the files, which are within the limits.
+func (g *gathering) read(ctx context.Context) ([]File, error) {
+	files := g.sorted()
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = f.Name
+	}
+	objects, err := g.resolve(ctx, g.commit, names, withText)
+	if err != nil {
+		return nil, err
+	}
+	for i, o := range objects {
+		files[i].Text = []byte(o.text)
+	}
+	return files, nil
 }
 
 func leadsOutside(name string, o object) error {
@@ -150,13 +168,19 @@ func leadsOutside(name string, o object) error {
 	return fmt.Errorf("%s is a link to %s, which is outside of the repository", name, leads)
 }
 
-// resolve reads the objects that the paths of a commit lead to.
-func (s *session) resolve(ctx context.Context, commit string, paths []string) ([]object, error) {
+// What git prints of the objects that are there. Links may lead to files of any size.
+const (
+	withoutText = "--batch-check"
+	withText    = "--batch"
+)
+
+// resolve returns the objects that the paths of a commit lead to.
+func (s *session) resolve(ctx context.Context, commit string, paths []string, printed string) ([]object, error) {
 	var in strings.Builder
 	for _, p := range paths {
 		in.WriteString(commit + ":" + p + "\n")
 	}
-	out, err := s.git(ctx, in.String(), "cat-file", "--batch", "--follow-symlinks")
+	out, err := s.git(ctx, in.String(), "cat-file", printed, "--follow-symlinks")
 	if err != nil {
 		return nil, err
 	}
@@ -171,14 +195,17 @@ func (s *session) resolve(ctx context.Context, commit string, paths []string) ([
 		}
 		fields := strings.Split(line, " ") // a hash, where there is one, a kind and a size
 		size, err := strconv.ParseInt(fields[len(fields)-1], 10, 64)
-		if err != nil || len(fields) > 3 || len(fields) < 2 || int64(len(out)) <= size {
+		text := len(fields) < 3 || printed == withText // so many bytes come after the line
+		if err != nil || len(fields) > 3 || len(fields) < 2 || text && int64(len(out)) <= size {
 			return nil, fmt.Errorf("git cat-file printed %q for %s", line, p)
 		}
-		o.kind = fields[len(fields)-2]
+		o.kind, o.size = fields[len(fields)-2], size
 		if len(fields) == 3 {
 			o.hash = fields[0]
 		}
-		o.text, out = out[:size], out[size+1:]
+		if text {
+			o.text, out = out[:size], out[size+1:]
+		}
 	}
 	return objects, nil
 }
