@@ -245,7 +245,7 @@ func (pyrraNaming) record(p *plan) {
 	p.alias("pyrra_window", p.constant(floatText(s.Window.Length.Duration().Seconds())), s.Labels)
 	p.alias("pyrra_availability", p.now("slo_sli_ratio", ""), s.Labels)
 	p.alias("pyrra_requests:rate5m", perSecond(totalOnly), s.Labels)
-	p.alias("pyrra_errors:rate5m", perSecond(badOnly).notNegative(), s.Labels)
+	p.alias("pyrra_errors:rate5m", bare(perSecond(badOnly)).notNegative(), s.Labels)
 	metric := totalOf(s)
 	if metric.IsZero() {
 		return
@@ -276,7 +276,7 @@ func (p *plan) increases(c slo.Counters, n sums) {
 		seen[of.String()] = true
 		name := base(of.Get(model.MetricNameLabel)) + ":increase" + windowName(p.s.Window.Length)
 		own := labels.NewBuilder(of).Del(model.MetricNameLabel).Labels().Map()
-		rules = append(rules, func() { p.alias(name, unlabelled(events), p.s.Labels, own) })
+		rules = append(rules, func() { p.alias(name, bare(events), p.s.Labels, own) })
 	}
 	for _, write := range rules {
 		write()

@@ -89,6 +89,7 @@ func TestSlothNames(t *testing.T) {
 		{`slo:period_burn_rate:ratio{` + id + `,sloth_window="30d"}`, next, bad / float64(events) / 0.01},
 		{`slo:period_error_budget_remaining:ratio{` + id + `,team="payments",sloth_window="30d",owner="team-payments"}`, next, 1 - bad/float64(events)/0.01},
 		{`sloth_slo_info{` + id + `,sloth_objective="99"}`, now, 1},
+		{`count({` + id + `,result!=""}) or vector(0)`, next, 0}, // no alias has the label of bad events
 		{`count(ALERTS{alertname="CheckoutBurns",` + id + `})`, next, 2},
 		{`ALERTS{` + id + `,owner="team-payments",sloth_severity="page",routing_key="shop",pager="night",slo_id="checkout/availability",severity="page"}`, now, 1},
 		{`ALERTS{` + id + `,sloth_severity="ticket",routing_key="shop",pager="",slo_id="checkout/availability"}`, next, 1},
@@ -121,6 +122,7 @@ func TestPyrraNames(t *testing.T) {
 		{`(pyrra_availability - pyrra_objective) / (1 - pyrra_objective)`, next, 1 - bad/float64(events)/0.01},
 		{`pyrra_requests:rate5m{slo="availability"}`, now, 50 / 300.0},
 		{`pyrra_errors:rate5m{slo="availability"}`, now, 5 / 300.0},
+		{`pyrra_errors:rate5m / pyrra_requests:rate5m`, now, 0.1}, // 5 of 50 events
 		{`http_requests:burnrate5m{` + of + `}`, now, 0.1},
 		{`http_requests:burnrate30m{` + of + `}`, now, 0.5},
 		{`http_requests:burnrate2h{` + of + `}`, now, 0.35},
@@ -128,6 +130,7 @@ func TestPyrraNames(t *testing.T) {
 		{`count(count by (__name__) ({__name__=~"http_requests:burnrate.*"}))`, next, 7},
 		{`sum(http_requests:increase4w{` + of + `})`, next, events},
 		{`sum(http_requests:increase4w{slo="availability",code=~"5.."})`, next, bad},
+		{`count({team="payments",result!=""}) or vector(0)`, next, 0}, // no alias has the label of bad events
 		// Of the classic tiers, the page over 6 h fires, and both tickets.
 		{`count(ALERTS{alertname="ErrorBudgetBurn",slo="availability",severity="critical"})`, next, 1},
 		{`ALERTS{` + of + `,severity="critical",short="30m",long="6h",exhaustion="4d16h"}`, now, 1}, // 28 d / 6

@@ -143,7 +143,10 @@ func (n sums) burn(budget string) expr {
 }
 
 // events are all events: at least as many as the bad ones.
-func (n sums) events() expr { return call("max without (result, window) ", n.both) }
+func (n sums) events() expr { return bare(n.both) }
+
+// bare removes the labels result and window.
+func bare(e expr) expr { return call("max without (result, window) ", e) }
 
 // unlabelled removes the label window.
 func unlabelled(e expr) expr { return call("max without (window) ", e) }
