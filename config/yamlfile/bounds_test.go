@@ -72,6 +72,21 @@ func TestWideLines(t *testing.T) {
 	require.Equal(t, []int{2, 3002, 6005}, []int{found[0].Column, found[1].Column, found[2].Column})
 }
 
+// TestWideLineMarks finds each place of a wide line from a mark near it, so a file in one line
+// takes linear time.
+func TestWideLineMarks(t *testing.T) {
+	f := Read("f.yaml", []byte("a: b\n"+strings.Repeat("aä€😀", 1000)))
+	for column := 1; column <= 4001; column++ {
+		// Four characters have 1 + 2 + 3 + 4 bytes.
+		want := f.lines[1][(column-1)/4*10+[]int{0, 1, 3, 6}[(column-1)%4]:]
+		require.Equal(t, want, f.from(position{2, column}))
+		_, steps := f.mark(position{2, column})
+		require.Less(t, steps, stride)
+	}
+	require.Empty(t, f.from(position{2, 5000}), "after the end")
+	require.Equal(t, "b", f.from(position{1, 4}))
+}
+
 // TestLongMessages are cut between characters.
 func TestLongMessages(t *testing.T) {
 	require.Equal(t, "abc", Cut("abc", 3))

@@ -18,6 +18,7 @@ type File struct {
 	name  string
 	text  []byte
 	lines []string
+	marks map[int][]int // of wide lines
 
 	mu       sync.Mutex
 	errors   kept
@@ -42,7 +43,8 @@ const DefaultsName = "slowburn.defaults.yaml"
 // is no part of the text.
 func Read(name string, text []byte) *File {
 	text = bytes.TrimPrefix(text, []byte(byteOrderMark))
-	return &File{name: name, text: text, lines: strings.Split(string(text), "\n")}
+	lines := strings.Split(string(text), "\n")
+	return &File{name: name, text: text, lines: lines, marks: marksOf(lines)}
 }
 
 // Documents are the top values of the file's documents; empty documents are

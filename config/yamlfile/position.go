@@ -7,10 +7,43 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
+// stride is how many characters of a wide line are between two marks.
+const stride = 256
+
+// marksOf returns the byte of each stride-th character of the lines that are wide, by
+// line. A whole file can be one line, with as many places as it has values.
+func marksOf(lines []string) map[int][]int {
+	out := map[int][]int{}
+	for i, line := range lines {
+		if len(line) <= stride {
+			continue
+		}
+		n := 0
+		for at := range line {
+			if n%stride == 0 {
+				out[i+1] = append(out[i+1], at)
+			}
+			n++
+		}
+	}
+	return out
+}
+
+// mark returns the rest of a line from the last mark before a place on, and how many
+// characters of it are before the place.
+func (f *File) mark(at position) (rest string, before int) {
+	rest, before = f.line(at.line), at.column-1
+	if marks := f.marks[at.line]; marks != nil {
+		i := min(before/stride, len(marks)-1)
+		rest, before = rest[marks[i]:], before-i*stride
+	}
+	return rest, before
+}
+
 // from is the rest of the line that begins at a place.
 func (f *File) from(at position) string {
-	rest := f.line(at.line)
-	for range at.column - 1 {
+	rest, before := f.mark(at)
+	for range before {
 		_, size := utf8.DecodeRuneInString(rest) // none at the end
 		rest = rest[size:]
 	}
