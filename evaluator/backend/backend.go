@@ -51,11 +51,12 @@ type Client struct {
 	log      *slog.Logger
 	trace    func(Query) // called with each query; nil except for Explain
 
-	inquiry  singleflight.Group       // detects the kind
-	identity atomic.Pointer[Identity] // nil if it is unknown
-	stores   stores                   // of a Thanos
-	examined atomic.Pointer[examination]
-	refused  sync.Once // logs why remote read is not used
+	inquiry    singleflight.Group       // detects the kind
+	identity   atomic.Pointer[Identity] // nil if it is unknown
+	stores     stores                   // of a Thanos
+	examined   atomic.Pointer[examination]
+	relabelled atomic.Int32 // answers with other labels than was examined, since remote read was last given up
+	refused    sync.Once    // logs why remote read is not used
 }
 
 // Shared contains what the clients of all backends share.

@@ -131,15 +131,20 @@ func mayPass(err error) bool {
 	return network || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrMemory)
 }
 
+// mostRelabelled is how often labels may be others than was examined. Replicas with other
+// external labels that answer in turns would cost an examination and a query each time.
+const mostRelabelled = 3
+
 // giveUpReading reports whether a query may be answered that remote read is not. Then
 // remote read is not used for some time. If only labels changed, it is examined again.
 func (c *Client) giveUpReading(err error, length timeline.Minute) bool {
 	switch {
 	case TooMuch(err, length) || mayPass(err):
 		return false
-	case errors.Is(err, errLabelsChanged):
+	case errors.Is(err, errLabelsChanged) && c.relabelled.Add(1) <= mostRelabelled:
 		c.examined.Store(nil)
 	default:
+		c.relabelled.Store(0)
 		c.examined.Store(&examination{until: c.patience.now().Add(unreadableFor)})
 		c.logUnreadable(err)
 	}

@@ -213,7 +213,7 @@ func TestRemoteReadFallsBackToQueries(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		handle func(http.ResponseWriter, *http.Request) bool
-		reads  int64 // in two calls
+		reads  int64 // in six calls
 	}{
 		"no remote read":                      {refuse("/api/v1/read", http.StatusNotFound), 1},
 		"a proxy refuses it":                  {refuse("/api/v1/read", http.StatusForbidden), 1},
@@ -222,13 +222,13 @@ func TestRemoteReadFallsBackToQueries(t *testing.T) {
 		"the answer is JSON":                  {answer("/api/v1/read", "{}"), 1},
 		"it reads from others":                {config(`remote_read: [{url: http://other}]`), 0},
 		"an external label is one of series":  {config(`global: {external_labels: {code: x}}`), 0},
-		"an external label is not added":      {config(`global: {external_labels: {cluster: x}}`), 2},
-		"labels are added that nobody stores": {answer("/api/v1/labels", `{"status":"success","data":["__name__","job"]}`), 2},
+		"an external label is not added":      {config(`global: {external_labels: {cluster: x}}`), 4},
+		"labels are added that nobody stores": {answer("/api/v1/labels", `{"status":"success","data":["__name__","job"]}`), 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			front := &proxy{handle: c.handle}
 			client := newClient(t, front.serve(t, prom.URL), time.Now)
-			for range 2 {
+			for range 6 {
 				samples, query := bothWays(t, client, selectorOf("requests_total"), 0, 24*time.Hour)
 				require.Equal(t, query, samples)
 				require.Len(t, samples, 2)
