@@ -50,9 +50,16 @@ func backendsOf(cfg *config.Config) ([]backend.Config, error) {
 }
 
 // identityOf returns a text that differs for backends with other data: by their address, and
-// by the user and the headers that may name a tenant. It is kept as a part of a checksum only.
+// by the user, token, certificate and headers that may stand for a tenant. It is kept as a part
+// of a checksum only.
 func identityOf(b config.Backend) string {
-	parts := []string{b.URL}
+	parts := []string{b.URL, b.Client.TLSConfig.CertFile, string(b.Client.BearerToken), b.Client.BearerTokenFile}
+	if auth := b.Client.Authorization; auth != nil {
+		parts = append(parts, auth.Type, string(auth.Credentials), auth.CredentialsFile)
+	}
+	if auth := b.Client.OAuth2; auth != nil {
+		parts = append(parts, auth.ClientID, auth.TokenURL, strings.Join(auth.Scopes, " "))
+	}
 	if auth := b.Client.BasicAuth; auth != nil {
 		parts = append(parts, "user", auth.Username, auth.UsernameFile)
 	}

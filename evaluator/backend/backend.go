@@ -55,6 +55,7 @@ type Client struct {
 	identity   atomic.Pointer[Identity] // nil if it is unknown
 	stores     stores                   // of a Thanos
 	examined   atomic.Pointer[examination]
+	failing    atomic.Int32 // remote reads in a row that failed as those of an overloaded backend do
 	relabelled atomic.Int32 // answers with other labels than was examined, since remote read was last given up
 	refused    sync.Once    // logs why remote read is not used
 }

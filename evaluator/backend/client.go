@@ -194,6 +194,9 @@ func (c *Client) exchange(req *http.Request, types []string, decode func(io.Read
 	if !slices.Contains(types, kind) {
 		return fmt.Errorf("the answer is %q, not JSON: is this the URL of a Prometheus API?", kind)
 	}
+	if kind == streamedChunks && resp.ProtoMajor == 1 && resp.ContentLength < 0 && !slices.Contains(resp.TransferEncoding, "chunked") {
+		return errors.New("nothing shows the end of the answer")
+	}
 	err = decode(body, kind)
 	if _, is := errors.AsType[*http.MaxBytesError](err); is {
 		err = ErrTooLarge

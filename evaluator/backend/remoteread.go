@@ -40,8 +40,11 @@ const MethodQuery = "query"
 // backend has it, or else by a query.
 func (c *Client) Samples(ctx context.Context, s slo.Selector, from, to timeline.Minute) ([]Series, error) {
 	q := Query{Query: s.Range(time.Duration(to-from) * time.Minute), Time: to.Time()}
-	if by := c.readable(ctx); by != nil {
+	if by := c.readable(ctx); by != nil && !by.matches(s) {
 		out, err := c.remoteRead(ctx, by, s, askedFor{from.Millis(), to.Millis()})
+		if err == nil {
+			c.failing.Store(0)
+		}
 		if err == nil || !c.giveUpReading(err, to-from) {
 			if c.trace != nil {
 				c.trace(q.answered(out, err))
@@ -69,6 +72,12 @@ const (
 type readContext struct {
 	external map[string]string
 	names    map[string]bool // nil if nothing is added
+}
+
+// matches reports whether a selector names a label that the server adds. In a matcher it
+// takes that label for one that it adds itself, and not for one of the series.
+func (by *readContext) matches(s slo.Selector) bool {
+	return slices.ContainsFunc(s.Matchers(), func(m *labels.Matcher) bool { _, is := by.external[m.Name]; return is })
 }
 
 // readable returns how to read, or nil if remote read is not used. All reads wait for one
@@ -125,11 +134,15 @@ func (c *Client) logUnreadable(cause error) {
 // reached, so that a query would fail too.
 func mayPass(err error) bool {
 	if q, ok := errors.AsType[*queryError](err); ok {
-		return q.status == http.StatusTooManyRequests || q.status == http.StatusServiceUnavailable || q.status == http.StatusUnauthorized || TookLong(err)
+		return q.status == http.StatusTooManyRequests || q.status == http.StatusServiceUnavailable || TookLong(err)
 	}
 	_, network := errors.AsType[net.Error](err)
 	return network || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrMemory)
 }
+
+// mostFailing is how often in a row remote read may fail as an overloaded backend does. After
+// that it may be remote read alone that fails, or something between that refuses it.
+const mostFailing = 2
 
 // mostRelabelled is how often labels may be others than was examined. Replicas with other
 // external labels that answer in turns would cost an examination and a query each time.
@@ -139,12 +152,15 @@ const mostRelabelled = 3
 // remote read is not used for some time. If only labels changed, it is examined again.
 func (c *Client) giveUpReading(err error, length timeline.Minute) bool {
 	switch {
-	case TooMuch(err, length) || mayPass(err):
+	case TooMuch(err, length), errors.Is(err, context.Canceled):
+		return false
+	case mayPass(err) && c.failing.Add(1) <= mostFailing:
 		return false
 	case errors.Is(err, errLabelsChanged) && c.relabelled.Add(1) <= mostRelabelled:
 		c.examined.Store(nil)
 	default:
 		c.relabelled.Store(0)
+		c.failing.Store(0)
 		c.examined.Store(&examination{until: c.patience.now().Add(unreadableFor)})
 		c.logUnreadable(err)
 	}
@@ -157,7 +173,8 @@ var errOtherSource = errors.New("its remote_read reads from other servers, and a
 
 // examine returns which labels a Prometheus adds. A label that it both adds and stores
 // can't be told apart in answers.
-func (c *Client) examine(ctx context.Context) (*readContext, error) {
+func (c *Client) examine(ctx context.Context) (_ *readContext, err error) {
+	defer c.Rescue(&err)
 	var config struct {
 		Data struct {
 			YAML string `json:"yaml"`
@@ -166,7 +183,7 @@ func (c *Client) examine(ctx context.Context) (*readContext, error) {
 	var names struct {
 		Data []string `json:"data"`
 	}
-	err := c.Get(ctx, "/api/v1/status/config", &config)
+	err = c.Get(ctx, "/api/v1/status/config", &config)
 	if err == nil {
 		err = c.Get(ctx, "/api/v1/labels", &names)
 	}

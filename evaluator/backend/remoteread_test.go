@@ -176,6 +176,11 @@ func TestRemoteReadGivesWhatAQueryGives(t *testing.T) {
 			}
 			require.EqualValues(t, 5*len(selectors), front.reads.Load())
 			require.EqualValues(t, 1, front.examined.Load())
+			for _, kind := range []labels.MatchType{labels.MatchEqual, labels.MatchRegexp, labels.MatchNotEqual} {
+				s := selectorOf("requests_total", labels.MustNewMatcher(kind, "cluster", "eu"))
+				samples, query := bothWays(t, c, s, 0, 24*time.Hour)
+				require.Equal(t, query, samples, s)
+			}
 			all, _ := bothWays(t, c, selectors[0], 0, 24*time.Hour)
 			require.Len(t, all, 2)
 			require.Equal(t, map[string]string{"__name__": "requests_total", "job": "shop", "code": "200"}, all[0].Labels)
@@ -238,6 +243,28 @@ func TestRemoteReadFallsBackToQueries(t *testing.T) {
 	}
 }
 
+// An answer of HTTP/1.0 ends where the connection does, whether or not it is whole.
+func TestARemoteReadWithoutAnEndIsNoAnswer(t *testing.T) {
+	data := t.TempDir()
+	writeBlocks(t, data, false)
+	prom := servers.Prometheus(t, servers.PrometheusOptions{Bin: servers.Newest(t), DataDir: data})
+	front := &proxy{handle: func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/api/v1/read" {
+			return false
+		}
+		kind, _, _ := forward(prom.URL, r)
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err == nil {
+			_, _ = io.WriteString(conn, "HTTP/1.0 200 OK\r\nContent-Type: "+kind+"\r\n\r\n")
+			_ = conn.Close()
+		}
+		return true
+	}}
+	samples, query := bothWays(t, newClient(t, front.serve(t, prom.URL), time.Now), selectorOf("requests_total"), 0, 24*time.Hour)
+	require.Equal(t, query, samples)
+	require.Len(t, samples, 2)
+}
+
 // An answer that is cut off or damaged is never taken for a whole one, wherever that
 // happens.
 func TestADamagedRemoteReadIsNoAnswer(t *testing.T) {
@@ -296,10 +323,18 @@ func TestAnOverloadedBackendIsNotQueriedInstead(t *testing.T) {
 		}}
 		c := newClient(t, front.serve(t, prom.URL), time.Now)
 		to := timeline.SlotEnd(readStart.Add(24 * time.Hour).UnixMilli())
-		_, err := c.Samples(t.Context(), selectorOf("requests_total"), to-1440, to)
-		require.ErrorContains(t, err, "later")
-		require.Zero(t, front.queries.Load())
-		require.EqualValues(t, 1, front.reads.Load())
+		for range 2 {
+			_, err := c.Samples(t.Context(), selectorOf("requests_total"), to-1440, to)
+			require.ErrorContains(t, err, "later")
+			require.Zero(t, front.queries.Load())
+		}
+		// Other queries may be answered while remote read alone is refused.
+		for range 2 {
+			samples, err := c.Samples(t.Context(), selectorOf("requests_total"), to-1440, to)
+			require.NoError(t, err)
+			require.Len(t, samples, 2)
+		}
+		require.EqualValues(t, 3, front.reads.Load())
 	}
 }
 

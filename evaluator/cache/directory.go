@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -28,12 +29,17 @@ type Directory struct {
 	path    string
 	maxSize int64 // in bytes
 	version string
+	encoder *zstd.Encoder
 }
 
 // NewDirectory returns a directory whose entries take at most maxSize bytes together.
 // Entries of another version are not read. It creates the directory when it first writes.
 func NewDirectory(path string, maxSize int64, version string) *Directory {
-	return &Directory{path, maxSize, version}
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2))
+	if err != nil {
+		panic(err) // the options are valid
+	}
+	return &Directory{path, maxSize, version, encoder}
 }
 
 // Header describes an entry.
@@ -64,6 +70,9 @@ const (
 	abandonedAfter = time.Hour
 )
 
+// ownName matches the names of entries and of temporary files.
+var ownName = regexp.MustCompile(`^[0-9a-f]{32}(\.slowburn|-[0-9]+\.tmp)$`)
+
 // KeyOf returns the key of what is counted, from texts that describe it.
 func KeyOf(texts ...string) string {
 	hash := sha256.New()
@@ -83,12 +92,8 @@ func (d *Directory) Write(h Header, data []byte) error {
 	if err != nil {
 		return err
 	}
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		return err
-	}
 	body := binary.AppendUvarint(nil, uint64(len(header)))
-	body = encoder.EncodeAll(data, append(body, header...))
+	body = d.encoder.EncodeAll(data, append(body, header...))
 	sum := sha256.Sum256(body)
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		return err
@@ -166,9 +171,9 @@ func check(text []byte) (Header, []byte, error) {
 	return h, body[size+int(n):], err
 }
 
-// Remove removes an entry, if there is one.
-func (d *Directory) Remove(key string) error {
-	if err := os.Remove(d.file(key)); !errors.Is(err, fs.ErrNotExist) {
+// remove removes a file, unless another process did.
+func remove(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
@@ -184,7 +189,7 @@ func (d *Directory) files() ([]Entry, error) {
 	for _, f := range all {
 		info, err := f.Info()
 		name := f.Name()
-		if err != nil || !info.Mode().IsRegular() || !strings.HasSuffix(name, extension) && !strings.HasSuffix(name, temporary) {
+		if err != nil || !info.Mode().IsRegular() || !ownName.MatchString(name) {
 			continue // it was removed meanwhile, or is not ours
 		}
 		out = append(out, Entry{Path: filepath.Join(d.path, name), Size: info.Size(), written: info.ModTime()})
@@ -215,12 +220,12 @@ func (d *Directory) Trim(now time.Time) (entries int, size int64, err error) {
 	for _, f := range files {
 		if strings.HasSuffix(f.Path, temporary) {
 			if now.Sub(f.written) > abandonedAfter {
-				err = errors.Join(err, os.Remove(f.Path))
+				err = errors.Join(err, remove(f.Path))
 			}
 			continue
 		}
 		if size+f.Size > d.maxSize {
-			err = errors.Join(err, os.Remove(f.Path))
+			err = errors.Join(err, remove(f.Path))
 			continue
 		}
 		entries, size = entries+1, size+f.Size
@@ -232,7 +237,7 @@ func (d *Directory) Trim(now time.Time) (entries int, size int64, err error) {
 func (d *Directory) Clear() (entries int, size int64, err error) {
 	files, err := d.files()
 	for _, f := range files {
-		if failed := os.Remove(f.Path); failed != nil {
+		if failed := remove(f.Path); failed != nil {
 			err = errors.Join(err, failed)
 			continue
 		}

@@ -17,6 +17,8 @@ import (
 
 var until = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 
+var keyA, keyB = cache.KeyOf("a"), cache.KeyOf("b")
+
 func header(key string) cache.Header {
 	return cache.Header{Key: key, Name: "shop/" + key, Until: until}
 }
@@ -35,25 +37,25 @@ func files(t *testing.T, dir string) (out []string) {
 func TestDirectoryReturnsWhatWasWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cache")
 	d := cache.NewDirectory(path, 1<<20, "1.0")
-	_, _, err := d.Read("a")
+	_, _, err := d.Read(keyA)
 	require.ErrorIs(t, err, cache.ErrNone)
 	entries, err := d.Entries()
 	require.NoError(t, err)
 	require.Empty(t, entries)
 
-	require.NoError(t, d.Write(header("a"), []byte("old")))
-	require.NoError(t, d.Write(header("a"), []byte("new")))
-	require.NoError(t, d.Write(header("b"), nil))
-	h, data, err := d.Read("a")
+	require.NoError(t, d.Write(header(keyA), []byte("old")))
+	require.NoError(t, d.Write(header(keyA), []byte("new")))
+	require.NoError(t, d.Write(header(keyB), nil))
+	h, data, err := d.Read(keyA)
 	require.NoError(t, err)
 	require.Equal(t, "new", string(data))
-	require.Equal(t, cache.Header{Version: "1.0", Key: "a", Name: "shop/a", Until: until}, h)
+	require.Equal(t, cache.Header{Version: "1.0", Key: keyA, Name: "shop/" + keyA, Until: until}, h)
 	require.Len(t, files(t, path), 2)
 	info, err := os.Stat(filepath.Join(path, files(t, path)[0]))
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode())
 
-	_, _, err = cache.NewDirectory(path, 1<<20, "1.1").Read("a")
+	_, _, err = cache.NewDirectory(path, 1<<20, "1.1").Read(keyA)
 	require.ErrorContains(t, err, "version 1.0")
 	entries, err = d.Entries()
 	require.NoError(t, err)
@@ -70,7 +72,7 @@ func TestDirectoryReturnsWhatWasWritten(t *testing.T) {
 func TestDamagedEntriesAreRefused(t *testing.T) {
 	path := t.TempDir()
 	d := cache.NewDirectory(path, 1<<20, "1.0")
-	require.NoError(t, d.Write(header("a"), []byte(strings.Repeat("history ", 50))))
+	require.NoError(t, d.Write(header(keyA), []byte(strings.Repeat("history ", 50))))
 	file := filepath.Join(path, files(t, path)[0])
 	whole, err := os.ReadFile(file)
 	require.NoError(t, err)
@@ -79,7 +81,7 @@ func TestDamagedEntriesAreRefused(t *testing.T) {
 		damaged[n] ^= 1 << (n % 8)
 		for _, text := range [][]byte{damaged, whole[:n]} {
 			require.NoError(t, os.WriteFile(file, text, 0o600))
-			_, _, err := d.Read("a")
+			_, _, err := d.Read(keyA)
 			require.Error(t, err, "byte %d", n)
 		}
 	}
@@ -87,9 +89,9 @@ func TestDamagedEntriesAreRefused(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
 	require.Error(t, entries[0].Err)
-	require.NoError(t, os.Rename(file, filepath.Join(path, "b.slowburn")))
-	require.NoError(t, os.WriteFile(filepath.Join(path, "b.slowburn"), whole, 0o600))
-	_, _, err = d.Read("b")
+	require.NoError(t, os.Rename(file, filepath.Join(path, keyB+".slowburn")))
+	require.NoError(t, os.WriteFile(filepath.Join(path, keyB+".slowburn"), whole, 0o600))
+	_, _, err = d.Read(keyB)
 	require.ErrorContains(t, err, "something else")
 }
 
@@ -99,7 +101,7 @@ func TestTheSizeOfADirectoryIsBounded(t *testing.T) {
 	d := cache.NewDirectory(path, 2500, "1.0")
 	now := time.Now()
 	require.NoError(t, os.WriteFile(filepath.Join(path, "notes.txt"), make([]byte, 5000), 0o600))
-	for name, age := range map[string]time.Duration{"x-1.tmp": 2 * time.Hour, "y-1.tmp": time.Minute} {
+	for name, age := range map[string]time.Duration{"of-others.tmp": 2 * time.Hour, keyA + "-1.tmp": 2 * time.Hour, keyA + "-2.tmp": time.Minute} {
 		require.NoError(t, os.WriteFile(filepath.Join(path, name), nil, 0o600))
 		require.NoError(t, os.Chtimes(filepath.Join(path, name), now, now.Add(-age)))
 	}
@@ -108,7 +110,7 @@ func TestTheSizeOfADirectoryIsBounded(t *testing.T) {
 		for j := range random {
 			random[j] = byte((i*7919 + j*j*104729 + j*31) >> 3)
 		}
-		key := fmt.Sprint("k", i)
+		key := cache.KeyOf(fmt.Sprint(i))
 		require.NoError(t, d.Write(header(key), random))
 		require.NoError(t, os.Chtimes(filepath.Join(path, key+".slowburn"), now, now.Add(-time.Duration(i)*time.Hour)))
 	}
@@ -116,9 +118,9 @@ func TestTheSizeOfADirectoryIsBounded(t *testing.T) {
 	require.NoError(t, err)
 	require.LessOrEqual(t, size, int64(2500))
 	require.Positive(t, n)
-	want := []string{"notes.txt", "y-1.tmp"}
+	want := []string{"notes.txt", "of-others.tmp", keyA + "-2.tmp"}
 	for i := range n {
-		want = append(want, fmt.Sprintf("k%d.slowburn", i))
+		want = append(want, cache.KeyOf(fmt.Sprint(i))+".slowburn")
 	}
 	require.ElementsMatch(t, want, files(t, path))
 }
@@ -129,7 +131,7 @@ func TestKilledAndConcurrentWriters(t *testing.T) {
 	if dir := os.Getenv("SLOWBURN_CACHE_WRITER"); dir != "" {
 		d := cache.NewDirectory(dir, 1<<30, "1.0")
 		for i := 0; ; i++ {
-			require.NoError(t, d.Write(header("a"), bytes.Repeat([]byte{byte(i)}, 300_000)))
+			require.NoError(t, d.Write(header(keyA), bytes.Repeat([]byte{byte(i)}, 300_000)))
 			if i == 0 {
 				_, err := os.Stdout.WriteString("written")
 				require.NoError(t, err)
@@ -161,13 +163,13 @@ func TestKilledAndConcurrentWriters(t *testing.T) {
 	}
 	_, _, err := d.Trim(time.Now().Add(2 * time.Hour))
 	require.NoError(t, err)
-	require.Equal(t, []string{"a.slowburn"}, files(t, path))
+	require.Equal(t, []string{keyA + ".slowburn"}, files(t, path))
 }
 
 // requireWhole requires that an entry is one that a writer wrote, whole.
 func requireWhole(t *testing.T, d *cache.Directory) {
 	t.Helper()
-	_, data, err := d.Read("a")
+	_, data, err := d.Read(keyA)
 	require.NoError(t, err)
 	require.Len(t, data, 300_000)
 	require.Equal(t, 300_000, bytes.Count(data, data[:1]))

@@ -23,7 +23,7 @@ func TestADiskThatIsFull(t *testing.T) {
 		signal.Reset(syscall.SIGXFSZ)
 	})
 	d := cache.NewDirectory(path, 1<<20, "1.0")
-	require.NoError(t, d.Write(header("a"), []byte("old")))
+	require.NoError(t, d.Write(header(keyA), []byte("old")))
 	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 64 << 10, Max: before.Max}))
 	random := make([]byte, 1<<20)
 	state := uint32(1)
@@ -31,9 +31,9 @@ func TestADiskThatIsFull(t *testing.T) {
 		state = state*1664525 + 1013904223
 		random[i] = byte(state >> 24)
 	}
-	require.ErrorIs(t, d.Write(header("a"), random), syscall.EFBIG)
-	_, data, err := d.Read("a")
+	require.ErrorIs(t, d.Write(header(keyA), random), syscall.EFBIG)
+	_, data, err := d.Read(keyA)
 	require.NoError(t, err)
 	require.Equal(t, "old", string(data))
-	require.Equal(t, []string{"a.slowburn"}, files(t, path))
+	require.Equal(t, []string{keyA + ".slowburn"}, files(t, path))
 }

@@ -204,6 +204,13 @@ func (l *Loop) wholeEntry(j *job, end timeline.Minute) *history.Read {
 	en := history.NewRead(func() *history.Record { return history.NewRecord(j.Plan, end.Add(-j.History), j.LeadIn) })
 	if j.restored != nil {
 		en.Record = j.restored.Record
+		fresh := en.Restart
+		en.Restart = func() *history.Record { // unless it was a fault that broke it
+			if s := l.restore(j, end); s != nil && en.Record.Broken == nil {
+				return s.Record
+			}
+			return fresh()
+		}
 	}
 	j.left.Store(int64(end - en.Record.Settled))
 	l.progress.of.Add(j.left.Load())

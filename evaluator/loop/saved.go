@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/slowburn-slo/slowburn/evaluator"
 	"github.com/slowburn-slo/slowburn/evaluator/cache"
@@ -26,8 +27,11 @@ const (
 	// saveEvery is the time between two writes of a record, in minutes. Each job has its
 	// own minute.
 	saveEvery timeline.Minute = 60
-	// leastSaves is how many records are written after a cycle, if more are due.
-	leastSaves = 200
+	// mostSaved is the number of bytes after which no more records are written after a cycle.
+	mostSaved = 32 << 20
+	// lastSaves is how long records are written when the process ends. Those that are left
+	// were written within the hour.
+	lastSaves = 4 * time.Second
 )
 
 // saved contains the parts of a job that a cache keeps.
@@ -82,7 +86,7 @@ func (l *Loop) restore(j *job, end timeline.Minute) *saved {
 	switch {
 	case errors.Is(err, cache.ErrNone):
 		result = "absent"
-	case err != nil || out.Record.Timeline.End() > end || out.Record.Settled < end-counting.LeadIn:
+	case err != nil || out.Record.Timeline.End() > end || out.Record.Settled < end-counting.LeadIn || l.choosesAgain(j, out.Record):
 		result = "refused"
 	}
 	l.metrics.cached.WithLabelValues(result).Inc()
@@ -90,6 +94,12 @@ func (l *Loop) restore(j *job, end timeline.Minute) *saved {
 		return nil
 	}
 	return out
+}
+
+// choosesAgain reports whether a record counts sums because there were many series. A new
+// process chooses by the number that there is now.
+func (l *Loop) choosesAgain(j *job, r *history.Record) bool {
+	return j.lane.Method != evaluator.MethodAggregated && slices.ContainsFunc(r.Inputs, func(p history.InputState) bool { return p.Method == evaluator.MethodAggregated })
 }
 
 // takeRestored gives the SLOs of a job the beginnings of the alerts that fired, and the past
@@ -132,27 +142,30 @@ func (st *state) encode(j *job) (entry, bool) {
 	}
 	data, err := savedCodec().Encode(&s)
 	if err != nil {
+		st.metrics.cacheFailures.Inc()
+		st.Log.Debug("A history can't be kept", "slo_id", st.byJob[j][0].slo.ID(), "err", err)
 		return entry{}, false
 	}
 	return entry{cache.Header{Key: cacheKey(j), Name: st.byJob[j][0].slo.ID(), Until: j.record.Settled.Time()}, data}, true
 }
 
-// saveDue writes the records of a backend that are due.
+// saveDue writes the records of a backend that are due, the longest due first.
 func (st *state) saveDue(ctx context.Context, b *lane, end timeline.Minute) {
 	if st.Cache == nil || b.saving {
 		return
 	}
-	jobs := st.jobsOf(b)
-	slices.SortStableFunc(jobs, func(x, y *job) int { return int(x.saveAt - y.saveAt) })
 	var due []entry
-	for _, j := range jobs {
-		if j.saveAt > end || len(due) >= max(leastSaves, len(jobs)/20) {
+	bytes := 0
+	for _, j := range bySaveAt(st.jobsOf(b)) {
+		if j.saveAt > end || bytes > mostSaved {
 			break
 		}
-		if e, ok := st.encode(j); ok {
-			due = append(due, e)
-			j.saveAt = end + saveEvery/2 + spreadOf(j.Key, saveEvery/2)
+		e, ok := st.encode(j)
+		if !ok {
+			continue
 		}
+		due, bytes = append(due, e), bytes+len(e.data)
+		j.saveAt = end + saveEvery/2 + spreadOf(j.Key, saveEvery/2)
 	}
 	if len(due) == 0 {
 		return
@@ -166,6 +179,12 @@ func (st *state) saveDue(ctx context.Context, b *lane, end timeline.Minute) {
 		st.trimCache(failed)
 		deliver(func() { b.saving = false })
 	})
+}
+
+// bySaveAt returns jobs in the order in which they are due.
+func bySaveAt(jobs []*job) []*job {
+	slices.SortStableFunc(jobs, func(x, y *job) int { return int(x.saveAt - y.saveAt) })
+	return jobs
 }
 
 // spreadOf returns a number of minutes below n that differs between keys.
@@ -186,19 +205,27 @@ func (l *Loop) trimCache(failed error) {
 	}
 }
 
-// saveAll writes all records when the process ends.
+// saveAll writes records when the process ends, those first that were written longest ago.
 func (st *state) saveAll() {
 	if st.Cache == nil {
 		return
 	}
+	begun := time.Now()
+	var jobs []*job
+	for _, b := range st.lanes {
+		jobs = append(jobs, st.jobsOf(b)...)
+	}
 	var failed error
 	n := 0
-	for _, j := range st.jobs {
+	for _, j := range bySaveAt(jobs) {
+		if time.Since(begun) > lastSaves {
+			break
+		}
 		if e, ok := st.encode(j); ok {
 			failed = cmp.Or(failed, st.Cache.Write(e.Header, e.data))
 			n++
 		}
 	}
 	st.trimCache(failed)
-	st.Log.Info("The cache is written", "entries", n)
+	st.Log.Info("The cache is written", "entries", n, "of", len(jobs))
 }
