@@ -1,7 +1,10 @@
 package slo
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/alertmanager/timeinterval"
@@ -9,6 +12,16 @@ import (
 
 // Span is excluded time: all of (From, To], in whole minutes.
 type Span struct{ From, To time.Time } // UTC
+
+// ExclusionsText is a text that is equal for lists that exclude the same times.
+func ExclusionsText(list []Exclusion) string {
+	var out strings.Builder
+	for i := range list {
+		intervals, err := json.Marshal(list[i].Intervals)
+		_, _ = fmt.Fprintln(&out, list[i].From.Unix(), list[i].To.Unix(), list[i].OperatingHours, string(intervals), err) // never fails
+	}
+	return out.String()
+}
 
 // Excluded are the times in (from, to] that a list of exclusions excludes, in
 // order and without overlaps or touching ends. A minute is excluded whole when a

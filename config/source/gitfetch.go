@@ -36,7 +36,7 @@ type revision struct {
 }
 
 // fetch downloads the branch's newest commits, so many at most, without large files when the
-// server can leave them out. It follows the first parents, which are what the branch was.
+// server can leave them out. It follows the first parents: the earlier states of the branch.
 func (s *session) fetch(ctx context.Context, branch string, most int) ([]revision, error) {
 	err := s.download(ctx, "fetch", "--quiet", fmt.Sprintf("--depth=%d", most), "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head",
 		fmt.Sprintf("--filter=blob:limit=%d", maxFileSize+1),

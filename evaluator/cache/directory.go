@@ -213,9 +213,9 @@ func (d *Directory) Entries() ([]Entry, error) {
 }
 
 // Trim removes the entries that were written longest ago until the rest takes at most the
-// maximum size, and temporary files of processes that ended. It returns the number of
-// entries that are left, and their size in bytes.
-func (d *Directory) Trim(now time.Time) (entries int, size int64, err error) {
+// maximum size, and temporary files of processes that ended. It returns the size of the
+// entries that are left, in bytes.
+func (d *Directory) Trim(now time.Time) (size int64, err error) {
 	files, err := d.files()
 	for _, f := range files {
 		if strings.HasSuffix(f.Path, temporary) {
@@ -228,9 +228,9 @@ func (d *Directory) Trim(now time.Time) (entries int, size int64, err error) {
 			err = errors.Join(err, remove(f.Path))
 			continue
 		}
-		entries, size = entries+1, size+f.Size
+		size += f.Size
 	}
-	return entries, size, err
+	return size, err
 }
 
 // Clear removes all entries, and returns their number and size in bytes.

@@ -205,9 +205,11 @@ func (l *Loop) wholeEntry(j *job, end timeline.Minute) *history.Read {
 	if j.restored != nil {
 		en.Record = j.restored.Record
 		fresh := en.Restart
-		en.Restart = func() *history.Record { // unless it was a fault that broke it
-			if s := l.restore(j, end); s != nil && en.Record.Broken == nil {
-				return s.Record
+		en.Restart = func() *history.Record {
+			if en.Record.Broken == nil { // otherwise a fault broke it, and may again
+				if s := l.restore(j, end); s != nil {
+					return s.Record
+				}
 			}
 			return fresh()
 		}
@@ -356,7 +358,7 @@ func (st *state) rereadOld(ctx context.Context, b *lane) {
 		if waiting >= maxRereads {
 			return
 		}
-		after := spread(family)
+		after := spread(family[0].Inputs[0].ClockText(), 6*60)
 		waiting += st.reread(ctx, family, rereadEntry, func(j *job) bool {
 			return j.fresh == nil && !j.search.waits(j, st.end) && j.record.Settled >= j.record.Checkpoint.Settled.Add(rereadAfter)+after
 		})
@@ -391,11 +393,11 @@ func rereadEntry(j *job) *history.Read {
 	return history.NewRead(before.Reread)
 }
 
-// spread returns how many minutes after the end of a day a family is read again.
-func spread(family []*job) timeline.Minute {
+// spread returns a number of minutes below n that differs between texts.
+func spread(text string, n timeline.Minute) timeline.Minute {
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(family[0].Inputs[0].ClockText())) // never fails
-	return timeline.Minute(h.Sum32() % (6 * 60))
+	_, _ = h.Write([]byte(text)) // never fails
+	return timeline.Minute(h.Sum32() % uint32(n))
 }
 
 // rereadAll starts to read the whole history of all jobs again.

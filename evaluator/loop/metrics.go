@@ -13,7 +13,6 @@ type metrics struct {
 
 	cached        *prometheus.CounterVec
 	cacheFailures prometheus.Counter
-	cacheEntries  prometheus.Gauge
 	cacheSize     prometheus.Gauge
 }
 
@@ -37,9 +36,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"result"}),
 		cacheFailures: f.NewCounter(prometheus.CounterOpts{
 			Name: "slowburn_cache_write_failures_total", Help: "Writes of the cache that failed.",
-		}),
-		cacheEntries: f.NewGauge(prometheus.GaugeOpts{
-			Name: "slowburn_cache_entries", Help: "Histories in the cache, as last written.",
 		}),
 		cacheSize: f.NewGauge(prometheus.GaugeOpts{
 			Name: "slowburn_cache_size_bytes", Help: "Size of the cache, as last written.",

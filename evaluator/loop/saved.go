@@ -1,14 +1,12 @@
 package loop
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
+	"iter"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -50,13 +48,7 @@ type savedSLO struct {
 
 // excludesOf returns a text of the window and the exclusions of an SLO.
 func excludesOf(s *slo.SLO) string {
-	var out strings.Builder
-	fmt.Fprintf(&out, "%+v\n", s.Window)
-	for _, x := range s.Exclusions {
-		intervals, err := json.Marshal(x.Intervals)
-		fmt.Fprintln(&out, x.From.Unix(), x.To.Unix(), x.OperatingHours, string(intervals), err)
-	}
-	return out.String()
+	return fmt.Sprintf("%+v %s", s.Window, slo.ExclusionsText(s.Exclusions))
 }
 
 var savedCodec = sync.OnceValue(func() *cache.Codec { return history.NewCodec(&saved{}) })
@@ -82,11 +74,16 @@ func (l *Loop) restore(j *job, end timeline.Minute) *saved {
 	if err == nil {
 		err = out.Record.Restore(j.Plan)
 	}
-	result := "used"
+	method, result := "", "used"
+	if err == nil {
+		method, _ = out.Record.Method()
+	}
 	switch {
 	case errors.Is(err, cache.ErrNone):
 		result = "absent"
-	case err != nil || out.Record.Timeline.End() > end || out.Record.Settled < end-counting.LeadIn || l.choosesAgain(j, out.Record):
+	case err != nil || out.Record.Timeline.End() > end || out.Record.Settled < end-counting.LeadIn:
+		result = "refused"
+	case method == evaluator.MethodAggregated && j.lane.Method != method: // each start chooses by the number of series
 		result = "refused"
 	}
 	l.metrics.cached.WithLabelValues(result).Inc()
@@ -94,12 +91,6 @@ func (l *Loop) restore(j *job, end timeline.Minute) *saved {
 		return nil
 	}
 	return out
-}
-
-// choosesAgain reports whether a record counts sums because there were many series. A new
-// process chooses by the number that there is now.
-func (l *Loop) choosesAgain(j *job, r *history.Record) bool {
-	return j.lane.Method != evaluator.MethodAggregated && slices.ContainsFunc(r.Inputs, func(p history.InputState) bool { return p.Method == evaluator.MethodAggregated })
 }
 
 // takeRestored gives the SLOs of a job the beginnings of the alerts that fired, and the past
@@ -142,6 +133,7 @@ func (st *state) encode(j *job) (entry, bool) {
 	}
 	data, err := savedCodec().Encode(&s)
 	if err != nil {
+		j.saveAt += saveEvery
 		st.metrics.cacheFailures.Inc()
 		st.Log.Debug("A history can't be kept", "slo_id", st.byJob[j][0].slo.ID(), "err", err)
 		return entry{}, false
@@ -160,48 +152,16 @@ func (st *state) saveDue(ctx context.Context, b *lane, end timeline.Minute) {
 		if j.saveAt > end || bytes > mostSaved {
 			break
 		}
-		e, ok := st.encode(j)
-		if !ok {
-			continue
+		if e, ok := st.encode(j); ok {
+			due, bytes = append(due, e), bytes+len(e.data)
+			j.saveAt = end + saveEvery/2 + spread(j.Key, saveEvery/2)
 		}
-		due, bytes = append(due, e), bytes+len(e.data)
-		j.saveAt = end + saveEvery/2 + spreadOf(j.Key, saveEvery/2)
 	}
-	if len(due) == 0 {
-		return
-	}
-	b.saving = true
-	st.background(ctx, func(deliver func(func())) {
-		var failed error
-		for _, e := range due {
-			failed = cmp.Or(failed, st.Cache.Write(e.Header, e.data))
-		}
-		st.trimCache(failed)
-		deliver(func() { b.saving = false })
-	})
-}
-
-// bySaveAt returns jobs in the order in which they are due.
-func bySaveAt(jobs []*job) []*job {
-	slices.SortStableFunc(jobs, func(x, y *job) int { return int(x.saveAt - y.saveAt) })
-	return jobs
-}
-
-// spreadOf returns a number of minutes below n that differs between keys.
-func spreadOf(key string, n timeline.Minute) timeline.Minute {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(key)) // never fails
-	return timeline.Minute(h.Sum32() % uint32(n))
-}
-
-// trimCache ends a write. If that failed, the next start reads more.
-func (l *Loop) trimCache(failed error) {
-	entries, size, err := l.Cache.Trim(l.Now())
-	l.metrics.cacheEntries.Set(float64(entries))
-	l.metrics.cacheSize.Set(float64(size))
-	if err = errors.Join(failed, err); err != nil {
-		l.metrics.cacheFailures.Inc()
-		l.Log.Warn("The cache can't be written, so the next start reads more history", "err", err)
+	if b.saving = len(due) > 0; b.saving {
+		st.background(ctx, func(deliver func(func())) {
+			st.write(slices.Values(due))
+			deliver(func() { b.saving = false })
+		})
 	}
 }
 
@@ -211,21 +171,33 @@ func (st *state) saveAll() {
 		return
 	}
 	begun := time.Now()
-	var jobs []*job
-	for _, b := range st.lanes {
-		jobs = append(jobs, st.jobsOf(b)...)
-	}
+	st.write(func(yield func(entry) bool) {
+		for _, j := range bySaveAt(slices.Collect(maps.Values(st.jobs))) {
+			if e, ok := st.encode(j); time.Since(begun) > lastSaves || ok && !yield(e) {
+				return
+			}
+		}
+	})
+}
+
+// bySaveAt returns jobs in the order in which they are due.
+func bySaveAt(jobs []*job) []*job {
+	slices.SortStableFunc(jobs, func(x, y *job) int { return int(x.saveAt - y.saveAt) })
+	return jobs
+}
+
+// write writes entries until one fails. Then the next start reads more.
+func (l *Loop) write(entries iter.Seq[entry]) {
 	var failed error
-	n := 0
-	for _, j := range bySaveAt(jobs) {
-		if time.Since(begun) > lastSaves {
+	for e := range entries {
+		if failed = l.Cache.Write(e.Header, e.data); failed != nil {
 			break
 		}
-		if e, ok := st.encode(j); ok {
-			failed = cmp.Or(failed, st.Cache.Write(e.Header, e.data))
-			n++
-		}
 	}
-	st.trimCache(failed)
-	st.Log.Info("The cache is written", "entries", n, "of", len(jobs))
+	size, err := l.Cache.Trim(l.Now())
+	l.metrics.cacheSize.Set(float64(size))
+	if err = errors.Join(failed, err); err != nil {
+		l.metrics.cacheFailures.Inc()
+		l.Log.Warn("The cache can't be written, so the next start reads more history", "err", err)
+	}
 }

@@ -197,6 +197,9 @@ slos: [{name: events, window: 1d, objective: %s, sli: {events: {bad: 'often_tota
 		require.Equal(t, "absent", start(load("99", "5.."), func(o *loop.Options) { o.Backends[0].Identity = "tenant" }), "another tenant")
 		require.Equal(t, "absent", start(load("99", "5.."), func(o *loop.Options) { o.Backends[0].Settle += time.Minute }), "settles later")
 		require.Equal(t, "refused", start(load("99", "5.."), func(o *loop.Options) { o.Cache = cache.NewDirectory(dir, 1<<30, "other") }), "another version")
+		few := func(o *loop.Options) { o.Backends[0].MaxSeries = 1 }
+		require.Equal(t, "absent", start(load("99", "5.."), few))
+		require.Equal(t, "refused", start(load("99", "5.."), few), "counted by sums, which each start decides again")
 		now = -40 * time.Minute
 		require.Equal(t, "refused", start(load("99", "5.."), func(o *loop.Options) { o.Cache = cache.NewDirectory(dir, 1<<30, "other") }), "from the future")
 		now = 25 * time.Hour
